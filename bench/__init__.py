@@ -1,0 +1,1 @@
+"""The benchmark suite: distributions, objectives, exact gradients, measuring, sweeps, tables, reports."""

@@ -1,0 +1,54 @@
+"""Independent bits."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent
+from torch.nn.functional import softplus
+
+from bench.distributions.base import Family, Tensors, distributions
+
+
+class Bernoulli(torch.distributions.Bernoulli):
+    """torch's Bernoulli with a quicker sampler and log-density.
+
+    `rand < p` takes a third of `torch.bernoulli`'s time; b·l − softplus(l) needs one softplus per
+    parameter, not one per sample.
+    """
+
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
+        with torch.no_grad():
+            probs = self.probs.expand(self._extended_shape(sample_shape))
+            return (torch.rand_like(probs) < probs).to(probs.dtype)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return value * self.logits - softplus(self.logits)
+
+
+@distributions.register("bernoulli")
+@dataclass(frozen=True)
+class BernoulliFamily(Family):
+    """`size` independent bits; θ is their logits, or their probabilities in natural coordinates."""
+
+    used_by = "discrete VAEs, sigmoid belief networks, feature and architecture selection"
+    discrete = True
+    reparameterised = False
+
+    def theta(self, point: str, coordinates: str) -> Tensors:
+        logits = torch.linspace(-1.2, 0.9, self.size, dtype=torch.float64) + 0.1
+        return {"logits": logits} if coordinates == "unconstrained" else {"probs": logits.sigmoid()}
+
+    def encode(self, theta: Tensors, coordinates: str) -> Tensors:
+        return theta if coordinates == "unconstrained" else {"logits": theta["probs"].logit()}
+
+    def build(self, parameters: Tensors) -> Distribution:
+        return Independent(Bernoulli(logits=parameters["logits"], validate_args=False), 1, validate_args=False)
+
+    def marginals(self, parameters: Tensors) -> Distribution:
+        return Bernoulli(logits=parameters["logits"], validate_args=False)
+
+    def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
+        shape = parameters["logits"].shape
+        both = torch.tensor([0.0, 1.0], dtype=torch.float64).reshape(2, *(1 for _ in shape)).expand(2, *shape)
+        return both, torch.ones_like(both)

@@ -1,0 +1,62 @@
+"""A problem: a distribution family at a point θ with an objective; the gradient of E f in θ is sought."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.distributions import Distribution
+
+from bench.distributions.base import Family, Tensors
+from bench.objectives.base import Target
+from estimators.core import Objective
+
+
+@dataclass(frozen=True)
+class Problem:
+    """∇θ of the mean over data of E_{z~qθ}[f(z)], at θ = `theta()`."""
+
+    family: Family
+    objective: Target
+    coordinates: str = "unconstrained"
+    point: str = "default"
+
+    def theta(self) -> Tensors:
+        """θ, float64 on the CPU; each entry is a block of the gradient."""
+        own = self.objective.theta(self.family, self.point)
+        return self.family.theta(self.point, self.coordinates) if own is None else own
+
+    def encode(self, theta: Tensors) -> Tensors:
+        return self.family.encode(theta, self.coordinates)
+
+    def build(self, parameters: Tensors) -> Distribution:
+        return self.family.build(parameters)
+
+    def function(self, like: Tensor) -> Objective:
+        """f, with its constants on `like`'s device and dtype."""
+        return self.objective.build(self.family, self.point, like)
+
+    def reduce(self, values: Tensor) -> Tensor:
+        """The mean over the trailing data axes: `[*leading, *data]` → `[*leading]`."""
+        axes = self.family.data_axes
+        return values.mean(tuple(range(-axes, 0))) if axes else values
+
+    @property
+    def dim(self) -> int:
+        """The number of parameters, P."""
+        return sum(value.numel() for value in self.theta().values())
+
+    @property
+    def version(self) -> str:
+        """Changes when the exact gradient does."""
+        return f"{self.family.version}.{self.objective.version}"
+
+    def misfit(self) -> str | None:
+        """Why family, objective, coordinates and point do not go together, in a sentence; None when they do."""
+        reason = self.objective.fits(self.family)
+        if reason:
+            return f"{self.objective.name} {reason}; {self.family.name} does not fit"
+        if self.coordinates not in self.family.coordinates:
+            return f"{self.family.name} has no {self.coordinates} coordinates; it has {', '.join(self.family.coordinates)}"
+        points = (*self.family.points, *self.objective.points)
+        if self.point not in points:
+            return f"{self.family.name} with {self.objective.name} has no point {self.point!r}; it has {', '.join(points)}"
+        return None

@@ -1,0 +1,153 @@
+"""The contract of an estimator: its surrogate, its traits, and the objectives it is given.
+
+A *surrogate* is a scalar per batch element whose gradient in q's parameters is the estimate of
+∇θ E_{z~qθ}[f(z)]. One surrogate serves a training loop and the measurement alike.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import ClassVar, Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Distribution
+
+
+class Need(Enum):
+    """What an estimator asks of a distribution and an objective; the value says it in words."""
+
+    DENSITY = "a tractable log-density, differentiable in θ, on a support that does not move with θ"
+    REPARAMETERISED = "draws z = g(ε, θ) that are differentiable in θ"
+    DIFFERENTIABLE = "an objective that is differentiable in z where q puts its mass"
+    TWICE_DIFFERENTIABLE = "an objective with a second derivative in z"
+    RELAXABLE = "an objective that is defined and differentiable between the discrete values"
+    BINARY = "Bernoulli variables"
+    CATEGORICAL = "one-hot categorical variables"
+    SINGLE_CATEGORICAL = "one single categorical variable"
+    GAUSSIAN = "a Normal distribution"
+    FACTORISED = "independent coordinates"
+    SYMMETRIC = "draws that can be mirrored: a symmetric location family, or bits"
+    ENUMERABLE = "a support small enough to enumerate"
+    MEAN = "a known mean"
+    MODE = "a known mode"
+    INDEPENDENT_DRAWS = "independent draws"
+    EVIDENCE = "an evidence objective, log p(x, z) − log q(z)"
+    IMPORTANCE_BOUND = "an importance-weighted bound"
+    CONTEXT = "the context that q was computed from"
+    TERMS = "the separate terms of the objective"
+    PROPOSAL = "a proposal distribution to draw from"
+
+
+@dataclass(frozen=True)
+class Traits:
+    """Facts about an estimator that the harness and the tests both read.
+
+    `samples_step`: n must be a multiple of it (2 where draws come in pairs).
+    `valued`: the surrogate's value estimates E f.
+    """
+
+    unbiased: bool
+    needs: frozenset[Need] = frozenset()
+    min_samples: int = 1
+    samples_step: int = 1
+    exact: bool = False
+    fitted: bool = False
+    valued: bool = True
+    paper: str = ""
+
+
+class Objective(ABC):
+    """f(z, q), deterministic: z is `[*sample, *batch, *event]`, the value `[*sample, *batch]`.
+
+    `differentiable`: in z, wherever q puts its mass. `relaxable`: defined and differentiable between
+    the values of a discrete z. `twice_differentiable`: has a second derivative in z.
+    """
+
+    differentiable: bool = True
+    twice_differentiable: bool = True
+    relaxable: bool = True
+
+    @abstractmethod
+    def __call__(self, z: Tensor, q: Distribution) -> Tensor: ...
+
+    def held(self, z: Tensor, q: Distribution) -> Tensor:
+        """f with its own −log q held fixed: E[∇θ log q] = 0, so score functions drop that direct term."""
+        return self(z, q)
+
+
+class Function(Objective):
+    """An objective of z alone, from any function of z.
+
+    >>> Function(lambda z: z.square().sum(-1))(torch.tensor([[1.0, 2.0]]), None)
+    tensor([5.])
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Tensor], Tensor],
+        *,
+        differentiable: bool = True,
+        twice_differentiable: bool | None = None,
+        relaxable: bool | None = None,
+    ) -> None:
+        self.function = function
+        self.differentiable = differentiable
+        self.twice_differentiable = differentiable if twice_differentiable is None else twice_differentiable
+        self.relaxable = differentiable if relaxable is None else relaxable
+
+    def __call__(self, z: Tensor, q: Distribution | None = None) -> Tensor:
+        return self.function(z)
+
+
+class Evidence(Objective):
+    """The evidence lower bound's integrand, log p(x, z) − log q(z); E_q of it is the bound."""
+
+    def __init__(
+        self, log_joint: Callable[[Tensor], Tensor], *, differentiable: bool = True, relaxable: bool = True
+    ) -> None:
+        self.log_joint = log_joint
+        self.differentiable = self.twice_differentiable = differentiable
+        self.relaxable = relaxable
+
+    def __call__(self, z: Tensor, q: Distribution) -> Tensor:
+        return self.log_joint(z) - q.log_prob(z)
+
+    def held(self, z: Tensor, q: Distribution) -> Tensor:
+        return self.log_joint(z) - q.log_prob(z).detach()
+
+
+class Estimator(ABC):
+    """An estimator of ∇θ E_{z~qθ}[f(z)]. Subclasses are frozen dataclasses: the fields are its settings."""
+
+    traits: ClassVar[Traits]
+
+    @abstractmethod
+    def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
+        """A value per batch element, from n draws, whose gradient in q's parameters is the estimate.
+
+        The gradient is that of the expectation as it stands: pass a loss to minimise it; negate a bound.
+        """
+
+
+class Fitted(Estimator):
+    """An estimator with a part that is learned first and frozen before it is measured."""
+
+    steps: int
+
+    @abstractmethod
+    def fit(self, q: Distribution, f: Objective, n: int, steps: int) -> Self:
+        """A tuned, frozen copy, after `steps` steps of n draws each; uses torch's generator."""
+
+
+def gradient_at(f: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
+    """f(z) and ∂f/∂z, per draw, both constants in whatever is being differentiated outside.
+
+    >>> gradient_at(lambda z: z.square().sum(-1), torch.tensor([[1.0, 2.0]]))
+    (tensor([5.]), tensor([[2., 4.]]))
+    """
+    value, pullback = torch.func.vjp(f, z.detach())
+    (gradient,) = pullback(torch.ones_like(value))
+    return value.detach(), gradient.detach()

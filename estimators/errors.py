@@ -1,0 +1,19 @@
+"""What a person did wrong, in one sentence."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class BadInput(ValueError):
+    """One clear sentence: what was wrong, where, and what would be right. The command line exits with 2."""
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """A clause that names the closest valid name, or lists them all when none is close.
+
+    >>> nearest("rlo", ["rloo", "reinforce"])
+    "did you mean 'rloo'?"
+    """
+    names = sorted(names)
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"there is {', '.join(names) or 'none'}"

@@ -1,0 +1,74 @@
+"""What a distribution and an objective offer, and which of an estimator's needs they do not meet."""
+
+from torch.distributions import (
+    Bernoulli,
+    Categorical,
+    Distribution,
+    Laplace,
+    MultivariateNormal,
+    Normal,
+    OneHotCategorical,
+    OneHotCategoricalStraightThrough,
+    StudentT,
+    Uniform,
+)
+
+from estimators.core import Estimator, Evidence, Need, Objective, Traits
+from estimators.parameters import base, states
+
+MAX_STATES = 2**16
+"""Exact enumeration is refused above this many states."""
+
+
+def offers(q: Distribution, f: Objective) -> frozenset[Need]:
+    """All that the pair (q, f) offers. A distribution may say `offers_not = {Need…}` of itself."""
+    return (_of_distribution(q) | _of_objective(f)) - frozenset(getattr(base(q), "offers_not", ()))
+
+
+def _of_distribution(q: Distribution) -> set[Need]:
+    inner = base(q)
+    count = states(q)
+    straight_through = isinstance(inner, OneHotCategoricalStraightThrough)
+    found = {
+        Need.DENSITY: not isinstance(inner, Uniform),
+        Need.REPARAMETERISED: inner.has_rsample and not straight_through,
+        Need.BINARY: isinstance(inner, Bernoulli),
+        Need.CATEGORICAL: isinstance(inner, OneHotCategorical),
+        Need.SINGLE_CATEGORICAL: isinstance(inner, OneHotCategorical) and len(q.event_shape) == 1,
+        Need.GAUSSIAN: isinstance(inner, Normal | MultivariateNormal),
+        Need.FACTORISED: not isinstance(inner, MultivariateNormal),
+        Need.SYMMETRIC: isinstance(inner, Normal | MultivariateNormal | Laplace | StudentT | Bernoulli),
+        Need.ENUMERABLE: count is not None and count <= MAX_STATES,
+        Need.MEAN: not isinstance(inner, Categorical),
+        Need.MODE: True,
+        Need.INDEPENDENT_DRAWS: True,
+    }
+    return {need for need, offered in found.items() if offered}
+
+
+def _of_objective(f: Objective) -> set[Need]:
+    found = {
+        Need.DIFFERENTIABLE: f.differentiable,
+        Need.TWICE_DIFFERENTIABLE: f.twice_differentiable,
+        Need.RELAXABLE: f.relaxable,
+        Need.EVIDENCE: isinstance(f, Evidence),
+    }
+    return {need for need, offered in found.items() if offered}
+
+
+def unmet(estimator: Estimator, q: Distribution, f: Objective, n: int) -> str | None:
+    """Why this estimator does not fit q, f and n, in a sentence to act on; None when it fits."""
+    traits = estimator.traits
+    missing = sorted(traits.needs - offers(q, f), key=lambda need: need.name)
+    if missing:
+        return f"needs {' and '.join(need.value for need in missing)}"
+    return unmet_samples(traits, n)
+
+
+def unmet_samples(traits: Traits, n: int) -> str | None:
+    """Why n draws do not suit, in a sentence; None when they do."""
+    if n < traits.min_samples:
+        return f"needs at least {traits.min_samples} samples, not {n}"
+    if n % traits.samples_step:
+        return f"takes its samples in groups of {traits.samples_step}; {n} is not a multiple"
+    return None

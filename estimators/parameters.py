@@ -1,0 +1,106 @@
+"""Reading a torch distribution: its base, its parameters, its kind, its support."""
+
+import itertools
+
+import torch
+from torch import Tensor
+from torch.distributions import Bernoulli, Distribution, Independent, MultivariateNormal, Normal
+from torch.distributions import OneHotCategorical as Categorical
+
+
+def base(q: Distribution) -> Distribution:
+    """q without its `Independent` wrappers.
+
+    >>> base(Independent(Normal(torch.zeros(2), 1.0), 1))
+    Normal(loc: torch.Size([2]), scale: torch.Size([2]))
+    """
+    while isinstance(q, Independent):
+        q = q.base_dist
+    return q
+
+
+def logits(q: Distribution) -> Tensor:
+    """The logits of a Bernoulli or one-hot categorical q: `[*batch, *event]`."""
+    inner = base(q)
+    if not isinstance(inner, Bernoulli | Categorical):
+        raise TypeError(f"expected a Bernoulli or a one-hot categorical, found {type(inner).__name__}")
+    return inner.logits
+
+
+def loc_scale(q: Distribution) -> tuple[Tensor, Tensor]:
+    """The loc and scale of a diagonal Normal q, both `[*batch, *event]`."""
+    inner = base(q)
+    if not isinstance(inner, Normal):
+        raise TypeError(f"expected a diagonal Normal, found {type(inner).__name__}")
+    return inner.loc, inner.scale
+
+
+def parameters(q: Distribution) -> dict[str, Tensor]:
+    """q's parameters by name, logits for bits and categoricals: what `rebuild` takes.
+
+    >>> sorted(parameters(Independent(Normal(torch.zeros(2), torch.ones(2)), 1)))
+    ['loc', 'scale']
+    """
+    inner = base(q)
+    if isinstance(inner, Bernoulli | Categorical):
+        return {"logits": inner.logits}
+    if isinstance(inner, MultivariateNormal):
+        return {"loc": inner.loc, "scale_tril": inner.scale_tril}
+    return {name: getattr(inner, name) for name in type(inner).arg_constraints}
+
+
+def rebuild(q: Distribution, values: dict[str, Tensor]) -> Distribution:
+    """A distribution of q's kind at other parameters, which may have more leading axes."""
+    inner = type(base(q))(**values, validate_args=False)
+    extra = len(inner.event_shape)
+    return Independent(inner, len(q.event_shape) - extra, validate_args=False) if len(q.event_shape) > extra else inner
+
+
+def linear(gradient: Tensor, parameter: Tensor, q: Distribution) -> Tensor:
+    """⟨gradient, parameter⟩ over the event axes, `[*batch]`: a surrogate whose gradient is `gradient`."""
+    axes = range(len(q.batch_shape), parameter.dim())
+    product = gradient.detach() * parameter
+    return product.sum(tuple(axes)) if len(axes) else product
+
+
+def valued(value: Tensor, surrogate: Tensor) -> Tensor:
+    """`value` with the gradient of `value + surrogate`."""
+    return value + (surrogate - surrogate.detach())
+
+
+def mode(q: Distribution) -> Tensor:
+    """A mode of q, `[*batch, *event]`, constant; at p = ½ a bit's mode is 0 (torch says NaN)."""
+    inner = base(q)
+    if isinstance(inner, Bernoulli):
+        return (inner.logits > 0).to(inner.logits.dtype)
+    return q.mode.detach()
+
+
+def states(q: Distribution) -> int | None:
+    """How many values z takes, or None where there is no end to them.
+
+    >>> states(Independent(Bernoulli(logits=torch.zeros(5)), 1))
+    32
+    """
+    inner = base(q)
+    if not inner.has_enumerate_support:
+        return None
+    each = inner.event_shape[-1] if isinstance(inner, Categorical) else inner.enumerate_support(expand=False).shape[0]
+    variables = q.event_shape[: len(q.event_shape) - len(inner.event_shape)].numel()
+    return each**variables
+
+
+def support(q: Distribution) -> Tensor:
+    """Every value of z: `[states, *batch, *event]`, constant (torch's own raises for `Independent`).
+
+    >>> support(Independent(Bernoulli(logits=torch.zeros(2)), 1)).tolist()
+    [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
+    """
+    inner = base(q)
+    values = inner.enumerate_support(expand=False).detach()
+    values = values.reshape(values.shape[0], *inner.event_shape)
+    free = q.event_shape[: len(q.event_shape) - len(inner.event_shape)]
+    index = torch.tensor(list(itertools.product(range(len(values)), repeat=free.numel())), device=values.device)
+    table = values[index].reshape(len(index), *free, *inner.event_shape)
+    shape = (len(index), *(1 for _ in q.batch_shape), *q.event_shape)
+    return table.reshape(shape).expand(len(index), *q.batch_shape, *q.event_shape)
