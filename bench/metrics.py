@@ -25,26 +25,70 @@ METRICS = {
         Metric("bias", "gradient", "lower", "‖E ĝ − g‖, debiased: ‖mean − g‖² − trace/R, floored at 0.", "accuracy"),
         Metric("relative_bias", "1", "lower", "The bias divided by ‖g‖; its row carries the verdict.", "accuracy"),
         Metric("bias_pvalue", "1", "none", "Smallest adjusted p-value of the tests of zero bias.", "accuracy"),
-        Metric("scale", "1", "one", "Projection of E ĝ on g, divided by ‖g‖²: 1 is right; tells shrinkage from direction.", "accuracy"),
+        Metric(
+            "scale",
+            "1",
+            "one",
+            "Projection of E ĝ on g, divided by ‖g‖²: 1 is right; tells shrinkage from direction.",
+            "accuracy",
+        ),
         Metric("cosine", "1", "one", "Cosine of the angle between E ĝ and g.", "accuracy"),
-        Metric("variance", "gradient²", "lower", "Trace of the covariance of ĝ: the sum over the coordinates.", "accuracy"),
+        Metric(
+            "variance", "gradient²", "lower", "Trace of the covariance of ĝ: the sum over the coordinates.", "accuracy"
+        ),
         Metric("variance_max", "gradient²", "lower", "Largest variance of a coordinate of ĝ.", "accuracy"),
         Metric("mse", "gradient²", "lower", "E ‖ĝ − g‖²: variance plus squared bias.", "accuracy"),
         Metric("snr", "1", "higher", "Signal-to-noise: ‖E ĝ‖ divided by the root of the variance.", "accuracy"),
-        Metric("tail_index", "1", "higher", "Hill's index of ‖ĝ − E ĝ‖: below 4 the variance's interval, below 2 the variance, does not exist.", "accuracy"),
+        Metric(
+            "tail_index",
+            "1",
+            "higher",
+            "Hill's index of ‖ĝ − E ĝ‖: below 4 the variance's interval, below 2 the variance, does not exist.",
+            "accuracy",
+        ),
         Metric("nonfinite_rate", "1", "lower", "Share of estimates with a NaN or an infinity.", "accuracy"),
         Metric("reference_error", "1", "lower", "Error of the exact gradient, relative to ‖g‖.", "accuracy"),
         Metric("evaluations", "calls", "lower", "Calls of f per estimate, counted.", "cost"),
         Metric("gradient_evaluations", "calls", "lower", "Calls of f's gradient per estimate, counted.", "cost"),
         Metric("fit_seconds", "s", "lower", "Time spent on fitting, once, before the measurement.", "cost"),
         Metric("fit_evaluations", "calls", "lower", "Calls of f spent on fitting.", "cost"),
-        Metric("seconds_per_estimate", "s", "lower", "Wall time of one estimate, in a batch of replicates: the median.", "throughput"),
-        Metric("estimates_per_second", "1/s", "higher", "Estimates per second of wall time.", "throughput", derived=True),
-        Metric("device_seconds_per_estimate", "s", "lower", "Device time of one estimate; null on a CPU.", "throughput"),
-        Metric("peak_memory", "bytes", "lower", "Peak memory of one batch of replicates, above what was held before.", "throughput"),
+        Metric(
+            "seconds_per_estimate",
+            "s",
+            "lower",
+            "Wall time of one estimate, in a batch of replicates: the median.",
+            "throughput",
+        ),
+        Metric(
+            "estimates_per_second", "1/s", "higher", "Estimates per second of wall time.", "throughput", derived=True
+        ),
+        Metric(
+            "device_seconds_per_estimate", "s", "lower", "Device time of one estimate; null on a CPU.", "throughput"
+        ),
+        Metric(
+            "peak_memory",
+            "bytes",
+            "lower",
+            "Peak memory of one batch of replicates, above what was held before.",
+            "throughput",
+        ),
         Metric("first_call_seconds", "s", "lower", "Wall time of the first call, compilation included.", "throughput"),
-        Metric("variance_per_evaluation", "gradient²·calls", "lower", "Variance × evaluations: the variance at equal evaluations.", "cost", derived=True),
-        Metric("work_normalised_variance", "gradient²·s", "lower", "Variance × seconds per estimate: the variance at equal time.", "throughput", derived=True),
+        Metric(
+            "variance_per_evaluation",
+            "gradient²·calls",
+            "lower",
+            "Variance × evaluations: the variance at equal evaluations.",
+            "cost",
+            derived=True,
+        ),
+        Metric(
+            "work_normalised_variance",
+            "gradient²·s",
+            "lower",
+            "Variance × seconds per estimate: the variance at equal time.",
+            "throughput",
+            derived=True,
+        ),
     )
 }
 

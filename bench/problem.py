@@ -55,8 +55,12 @@ class Problem:
         if reason:
             return f"{self.objective.name} {reason}; {self.family.name} does not fit"
         if self.coordinates not in self.family.coordinates:
-            return f"{self.family.name} has no {self.coordinates} coordinates; it has {', '.join(self.family.coordinates)}"
+            return (
+                f"{self.family.name} has no {self.coordinates} coordinates; it has {', '.join(self.family.coordinates)}"
+            )
         points = (*self.family.points, *self.objective.points)
         if self.point not in points:
-            return f"{self.family.name} with {self.objective.name} has no point {self.point!r}; it has {', '.join(points)}"
+            return (
+                f"{self.family.name} with {self.objective.name} has no point {self.point!r}; it has {', '.join(points)}"
+            )
         return None

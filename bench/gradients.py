@@ -1,0 +1,74 @@
+"""Independent gradient estimates, many at a time: replicates are a leading batch axis."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bench.distributions.base import Tensors
+from bench.problem import Problem
+from estimators.core import Estimator
+
+
+class Gradients:
+    """Draws estimates of one problem's gradient by one estimator: `Gradients(…)(R)` is `[R, P]`.
+
+    θ is encoded once; the parameters are expanded to `[R, …]`, one backward pass of the summed surrogate
+    gives every replicate's gradient in the parameters, and one batched pullback takes them to θ.
+    Draws come from torch's global generator: seed it first.
+
+    >>> from bench.distributions import distributions
+    >>> from bench.objectives import objectives
+    >>> import estimators
+    >>> problem = Problem(distributions.get("bernoulli", size=3), objectives.get("quadratic_bits"))
+    >>> Gradients(problem, estimators.get("rloo"), samples=2)(7).shape
+    torch.Size([7, 3])
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        estimator: Estimator,
+        samples: int,
+        *,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        self.problem, self.estimator, self.samples = problem, estimator, samples
+        theta = {name: value.to(device, dtype) for name, value in problem.theta().items()}
+        self.blocks = blocks(theta)
+        self.parameters, self._pullback = encoded(problem, theta)
+        self.function = problem.function(next(iter(theta.values())))
+
+    def surrogate(self, parameters: Tensors) -> Tensor:
+        """The summed surrogate at parameters `[R, …]`."""
+        q = self.problem.build(parameters)
+        return self.problem.reduce(self.estimator.surrogate(q, self.function, self.samples)).sum()
+
+    def __call__(self, replicates: int) -> Float[Tensor, "R P"]:
+        expanded = {name: value.expand(replicates, *value.shape) for name, value in self.parameters.items()}
+        return self._pullback(torch.func.grad(self.surrogate)(expanded))
+
+
+def blocks(theta: Tensors) -> dict[str, slice]:
+    """Where each entry of θ lies in a flat gradient of P coordinates."""
+    sizes = [value.numel() for value in theta.values()]
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    return {name: slice(start, start + size) for name, start, size in zip(theta, starts, sizes, strict=True)}
+
+
+def flat(theta: Tensors) -> Float[Tensor, " P"]:
+    """θ or its gradient as one vector, in the order of `blocks`."""
+    return torch.cat([value.reshape(-1) for value in theta.values()])
+
+
+def encoded(problem: Problem, theta: Tensors) -> tuple[Tensors, Callable[[Tensors], Tensor]]:
+    """The parameters at θ, constant, and the batched pullback of their gradients to θ: `[R, …]` → `[R, P]`."""
+    parameters, pullback = torch.func.vjp(problem.encode, theta)
+
+    def pull(gradients: Tensors) -> Tensor:
+        (in_theta,) = torch.func.vmap(pullback)(gradients)
+        return torch.cat([value.flatten(1) for value in in_theta.values()], 1)
+
+    return {name: value.detach() for name, value in parameters.items()}, pull
