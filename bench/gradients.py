@@ -65,7 +65,7 @@ def flat(theta: Tensors) -> Float[Tensor, " P"]:
 
 def encoded(problem: Problem, theta: Tensors) -> tuple[Tensors, Callable[[Tensors], Tensor]]:
     """The parameters at θ, constant, and the batched pullback of their gradients to θ: `[R, …]` → `[R, P]`."""
-    parameters, pullback = torch.func.vjp(problem.encode, theta)
+    parameters, pullback, *_ = torch.func.vjp(problem.encode, theta)
 
     def pull(gradients: Tensors) -> Tensor:
         (in_theta,) = torch.func.vmap(pullback)(gradients)

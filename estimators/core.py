@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -138,7 +138,7 @@ class Fitted(Estimator):
     steps: int
 
     @abstractmethod
-    def fit(self, q: Distribution, f: Objective, n: int, steps: int) -> Self:
+    def fit(self, q: Distribution, f: Objective, n: int, steps: int) -> "Fitted":
         """A tuned, frozen copy, after `steps` steps of n draws each; uses torch's generator."""
 
 
@@ -148,6 +148,6 @@ def gradient_at(f: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tenso
     >>> gradient_at(lambda z: z.square().sum(-1), torch.tensor([[1.0, 2.0]]))
     (tensor([5.]), tensor([[2., 4.]]))
     """
-    value, pullback = torch.func.vjp(f, z.detach())
+    value, pullback, *_ = torch.func.vjp(f, z.detach())
     (gradient,) = pullback(torch.ones_like(value))
     return value.detach(), gradient.detach()

@@ -22,7 +22,7 @@ MAX_STATES = 2**16
 
 def offers(q: Distribution, f: Objective) -> frozenset[Need]:
     """All that the pair (q, f) offers. A distribution may say `offers_not = {Need…}` of itself."""
-    return (_of_distribution(q) | _of_objective(f)) - frozenset(getattr(base(q), "offers_not", ()))
+    return frozenset(_of_distribution(q) | _of_objective(f)) - frozenset(getattr(base(q), "offers_not", ()))
 
 
 def _of_distribution(q: Distribution) -> set[Need]:

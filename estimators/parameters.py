@@ -1,6 +1,8 @@
 """Reading a torch distribution: its base, its parameters, its kind, its support."""
 
 import itertools
+from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -46,12 +48,13 @@ def parameters(q: Distribution) -> dict[str, Tensor]:
         return {"logits": inner.logits}
     if isinstance(inner, MultivariateNormal):
         return {"loc": inner.loc, "scale_tril": inner.scale_tril}
-    return {name: getattr(inner, name) for name in type(inner).arg_constraints}
+    return {name: getattr(inner, name) for name in inner.arg_constraints}
 
 
 def rebuild(q: Distribution, values: dict[str, Tensor]) -> Distribution:
     """A distribution of q's kind at other parameters, which may have more leading axes."""
-    inner = type(base(q))(**values, validate_args=False)
+    kind = cast(Callable[..., Distribution], type(base(q)))
+    inner = kind(**values, validate_args=False)
     extra = len(inner.event_shape)
     return Independent(inner, len(q.event_shape) - extra, validate_args=False) if len(q.event_shape) > extra else inner
 
@@ -60,7 +63,7 @@ def linear(gradient: Tensor, parameter: Tensor, q: Distribution) -> Tensor:
     """⟨gradient, parameter⟩ over the event axes, `[*batch]`: a surrogate whose gradient is `gradient`."""
     axes = range(len(q.batch_shape), parameter.dim())
     product = gradient.detach() * parameter
-    return product.sum(tuple(axes)) if len(axes) else product
+    return product.sum(tuple(axes)) if axes else product
 
 
 def valued(value: Tensor, surrogate: Tensor) -> Tensor:

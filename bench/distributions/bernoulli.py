@@ -17,9 +17,9 @@ class Bernoulli(torch.distributions.Bernoulli):
     parameter, not one per sample.
     """
 
-    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:
         with torch.no_grad():
-            probs = self.probs.expand(self._extended_shape(sample_shape))
+            probs = self.probs.expand(self._extended_shape(torch.Size(sample_shape)))
             return (torch.rand_like(probs) < probs).to(probs.dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:
