@@ -1,0 +1,44 @@
+# Everything on a fresh machine: `make quick` ends with a report, `make test` runs all checks.
+PYTHON ?= python3
+BIN := .venv/bin
+# One thread per process: results do not depend on it, and two processes beat two threads here.
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install quick test test-all lint reference clean
+
+help:  ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: .venv/installed  ## a virtual environment in .venv with gradest and its development tools
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "gradest needs Python 3.11 or newer; $$($(PYTHON) --version) is found. Say which: make PYTHON=python3.11 …" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+quick: install  ## the quick sweep (under 3 minutes on 2 cores) and its report
+	$(BIN)/gradest run quick
+	$(BIN)/gradest compare results/quick
+	$(BIN)/gradest report results/quick
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+test: install lint  ## all checks, under 10 minutes on 2 cores
+	GRADEST_NO_SHAPES=1 $(BIN)/python -m pytest -q -m 'compile and not slow' tests
+	$(BIN)/python -m pytest -q -n 2 -m 'not compile and not slow'
+
+test-all: test  ## what takes longer: every seed, the full coverage study
+	$(BIN)/python -m pytest -q -n 2 -m slow
+
+reference: install  ## measure results/reference/ anew (the committed quick sweep)
+	$(BIN)/gradest run quick --out results/reference --rerun all
+
+clean:  ## remove the environment and the caches
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .benchmarks
+	find . -name __pycache__ -prune -exec rm -rf {} +
