@@ -5,7 +5,7 @@
 LeaveOneOut()
 """
 
-from estimators import score_function  # noqa: F401  (registers its estimators)
+from estimators import antithetic, baselines, control_variates, exact, score_function  # noqa: F401  (they register their estimators)
 from estimators.core import Estimator, Evidence, Fitted, Function, Need, Objective, Traits
 from estimators.errors import BadInput
 from estimators.needs import offers, unmet

@@ -4,16 +4,19 @@ A *surrogate* is a scalar per batch element whose gradient in q's parameters is 
 ∇θ E_{z~qθ}[f(z)]. One surrogate serves a training loop and the measurement alike.
 """
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import ClassVar
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
+
+F = TypeVar("F", bound="Fitted")
 
 
 class Need(Enum):
@@ -122,7 +125,8 @@ class Evidence(Objective):
 class Estimator(ABC):
     """An estimator of ∇θ E_{z~qθ}[f(z)]. Subclasses are frozen dataclasses: the fields are its settings."""
 
-    traits: ClassVar[Traits]
+    traits: Traits
+    """A class attribute, or a property where the facts depend on the settings."""
 
     @abstractmethod
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
@@ -132,14 +136,39 @@ class Estimator(ABC):
         """
 
 
+@dataclass(frozen=True, kw_only=True)
 class Fitted(Estimator):
-    """An estimator with a part that is learned first and frozen before it is measured."""
+    """An estimator with a part that is learned first and frozen before it is measured.
 
-    steps: int
+    `steps`: how long the harness fits. `state`: what was learned, None before; `digest` stands for it in
+    equality and hash, and is empty before.
+    """
+
+    steps: int = 100
+    state: dict[str, Tensor] | None = field(default=None, compare=False, repr=False, metadata={"private": True})
+    digest: str = field(default="", repr=False, metadata={"private": True})
 
     @abstractmethod
     def fit(self, q: Distribution, f: Objective, n: int, steps: int) -> "Fitted":
         """A tuned, frozen copy, after `steps` steps of n draws each; uses torch's generator."""
+
+    def frozen(self: F, state: dict[str, Tensor]) -> F:
+        """A copy that holds `state`, as constants."""
+        constant = {name: value.detach() for name, value in state.items()}
+        return replace(self, state=constant, digest=digest(constant))
+
+
+def digest(state: dict[str, Tensor]) -> str:
+    """A short fingerprint of tensors by name.
+
+    >>> digest({"b": torch.tensor(1.0)}) == digest({"b": torch.tensor(2.0)})
+    False
+    """
+    content = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        content.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        content.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return content.hexdigest()[:16]
 
 
 def gradient_at(f: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,5 @@
 """Reading a torch distribution: its base, its parameters, its kind, its support."""
 
-import itertools
 from collections.abc import Callable
 from typing import cast
 
@@ -103,7 +102,9 @@ def support(q: Distribution) -> Tensor:
     values = inner.enumerate_support(expand=False).detach()
     values = values.reshape(values.shape[0], *inner.event_shape)
     free = q.event_shape[: len(q.event_shape) - len(inner.event_shape)]
-    index = torch.tensor(list(itertools.product(range(len(values)), repeat=free.numel())), device=values.device)
+    each, variables = len(values), free.numel()
+    place = each ** torch.arange(variables - 1, -1, -1, device=values.device)
+    index = torch.arange(each**variables, device=values.device).unsqueeze(-1) // place % each
     table = values[index].reshape(len(index), *free, *inner.event_shape)
     shape = (len(index), *(1 for _ in q.batch_shape), *q.event_shape)
     return table.reshape(shape).expand(len(index), *q.batch_shape, *q.event_shape)

@@ -11,13 +11,20 @@ from estimators.core import Estimator, Need, Objective, Traits
 from estimators.registry import register
 
 
+def scored(
+    value: Float[Tensor, "n *batch"], coefficient: Float[Tensor, "n *batch"], log_q: Float[Tensor, "n *batch"]
+) -> Float[Tensor, "*batch"]:
+    """The mean over draws of `value`, with the gradient of value + coefficient × score."""
+    return (value + coefficient.detach() * (log_q - log_q.detach())).mean(0)
+
+
 class ScoreFunction(Estimator):
     """coefficient × score; subclasses say only what multiplies the score."""
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         z = q.sample((n,))
-        value, log_q = f.held(z, q), q.log_prob(z)
-        return (value + self.coefficient(value.detach()) * (log_q - log_q.detach())).mean(0)
+        value = f.held(z, q)
+        return scored(value, self.coefficient(value.detach()), q.log_prob(z))
 
     @abstractmethod
     def coefficient(self, value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:

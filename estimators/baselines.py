@@ -1,0 +1,183 @@
+"""Baselines: what is taken from f before it multiplies the score, so that the score's noise is not amplified."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Distribution
+
+from estimators.core import Estimator, Fitted, Need, Objective, Traits
+from estimators.errors import BadInput
+from estimators.parameters import linear, mode, parameters, rebuild, valued
+from estimators.registry import register
+from estimators.score_function import ScoreFunction, scored
+
+
+@register("moving_average")
+@dataclass(frozen=True)
+class MovingAverage(Fitted, ScoreFunction):
+    """(f(z) − b) ∇θ log q(z), where b is a moving average of f over earlier draws.
+
+    b = (1 − decay) Σ_i decay^i f̄_{−i} / (1 − decay^steps): the sum starts at zero, and the division removes
+    that once. A published variant folds the current draw in first, which shrinks the gradient; here b is
+    frozen before the draw, one number for the whole batch. Unfitted, b = 0.
+    Paper: Williams 1992, section 4; Mnih, Gregor 2014, section 2.3.
+
+    >>> from torch.distributions import Normal
+    >>> from estimators import Function
+    >>> fitted = MovingAverage(decay=0.5).fit(Normal(0.0, 1.0), Function(lambda z: 0 * z + 3), n=1, steps=2)
+    >>> fitted.state
+    {'baseline': tensor(3.)}
+    """
+
+    traits = Traits(unbiased=True, needs=frozenset({Need.DENSITY}), fitted=True, paper="Williams 1992")
+
+    decay: float = 0.9
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.decay < 1:
+            raise BadInput(f"moving_average: decay must be in [0, 1), found {self.decay}")
+
+    def fit(self, q: Distribution, f: Objective, n: int, steps: int) -> "MovingAverage":
+        total = torch.tensor(0.0)
+        with torch.no_grad():
+            for _ in range(steps):
+                total = self.decay * total + (1 - self.decay) * f(q.sample((n,)), q).mean()
+        return self.frozen({"baseline": total / (1 - self.decay**steps)})
+
+    def coefficient(self, value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
+        return value if self.state is None else value - self.state["baseline"].to(value)
+
+
+@register("group_mean")
+@dataclass(frozen=True)
+class GroupMean(ScoreFunction):
+    """1/K Σ (f_k − f̄) s_k: the mean of all draws as the baseline, the current one among them.
+
+    Biased: its mean is exactly (1 − 1/K) of the gradient; leave-one-out is K/(K − 1) times it, draw by draw.
+    Paper: Shao et al. 2024 (GRPO), section 4.1, without the division by the standard deviation (Liu et al. 2025,
+    Dr. GRPO).
+
+    >>> GroupMean().coefficient(torch.tensor([1.0, 3.0]))
+    tensor([-1.,  1.])
+    """
+
+    traits = Traits(unbiased=False, needs=frozenset({Need.DENSITY}), min_samples=2, paper="Liu et al. 2025")
+
+    def coefficient(self, value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
+        return value - value.mean(0)
+
+
+@register("independent_baseline")
+@dataclass(frozen=True)
+class IndependentBaseline(ScoreFunction):
+    """(f(z) − f(z′)) ∇θ log q(z): each draw's baseline is f at a draw of its own; n draws make n/2 pairs.
+
+    Paper: Liu, Regier, Tripuraneni, Jordan, McAuliffe 2019, section 5 (its REINFORCE+).
+
+    >>> IndependentBaseline().coefficient(torch.tensor([5.0, 3.0]))
+    tensor([4., 0.])
+    """
+
+    traits = Traits(
+        unbiased=True,
+        needs=frozenset({Need.DENSITY, Need.INDEPENDENT_DRAWS}),
+        min_samples=2,
+        samples_step=2,
+        paper="Liu et al. 2019",
+    )
+
+    def coefficient(self, value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
+        first, second = value.chunk(2)
+        return torch.cat([2 * (first - second), torch.zeros_like(second)])  # 2: the mean is over n, not n/2
+
+
+@register("self_critical")
+@dataclass(frozen=True)
+class SelfCritical(Estimator):
+    """(f(z) − f(mode of q)) ∇θ log q(z): the greedy choice as the baseline.
+
+    Paper: Rennie et al. 2017, eq. 8; Li et al. 2023 (ReMax), eq. 6.
+
+    >>> from torch.distributions import Bernoulli
+    >>> from estimators import Function
+    >>> q = Bernoulli(logits=torch.tensor(40.0, requires_grad=True))
+    >>> SelfCritical().surrogate(q, Function(lambda z: 7 * z), 3)
+    tensor(7., grad_fn=<MeanBackward1>)
+    """
+
+    traits = Traits(unbiased=True, needs=frozenset({Need.DENSITY, Need.MODE}), paper="Rennie et al. 2017")
+
+    def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
+        z = q.sample((n,))
+        value = f.held(z, q)
+        return scored(value, value - f(mode(q), q), q.log_prob(z))
+
+
+@register("optimal_coefficient")
+@dataclass(frozen=True)
+class OptimalCoefficient(Estimator):
+    """1/K Σ (f_k − c_k) s_k with the baseline of least variance, c_k = Σ_{j≠k} f_j s_j² / Σ_{j≠k} s_j².
+
+    One c per coordinate of q's parameters, or with `per_coordinate = False` one for all, with ‖s_j‖² for s_j².
+    c_k leaves draw k out: an in-sample coefficient is O(1/K) biased.
+    Paper: Greensmith, Bartlett, Baxter 2004, section 4; Ranganath, Gerrish, Blei 2014, section 3.2.
+
+    >>> from torch.distributions import Normal
+    >>> from estimators import Function
+    >>> q = Normal(torch.tensor(1.0, requires_grad=True), 1.0)
+    >>> OptimalCoefficient().surrogate(q, Function(lambda z: 0 * z + 3), 4).backward()
+    >>> bool(q.loc.grad.abs() < 1e-6)
+    True
+    """
+
+    traits = Traits(
+        unbiased=True,
+        needs=frozenset({Need.DENSITY, Need.INDEPENDENT_DRAWS}),
+        min_samples=2,
+        paper="Greensmith et al. 2004",
+    )
+
+    per_coordinate: bool = True
+
+    def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
+        z = q.sample((n,))
+        value, score = f.held(z, q), scores(q, z)
+        f_k = value.detach()
+        weight = {name: s.square() for name, s in score.items()}
+        if not self.per_coordinate:
+            norm = torch.stack([w.reshape(*f_k.shape, -1).sum(-1) for w in weight.values()]).sum(0)
+            weight = dict.fromkeys(score, norm)
+        surrogate = torch.zeros_like(f_k[0])
+        for name, parameter in parameters(q).items():
+            w, s = weight[name], score[name]
+            c = others_mean(spread(f_k, w), w)
+            estimate = ((spread(f_k, s) - spread(c, s)) * s).mean(0)
+            surrogate = surrogate + linear(estimate, parameter, q)
+        return valued(value.mean(0), surrogate)
+
+
+def scores(q: Distribution, z: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    """∇ log q(z_k) of every draw in q's parameters, by name, each `[n, *batch, …]`, constant."""
+    expanded = {name: value.detach().expand(len(z), *value.shape) for name, value in parameters(q).items()}
+    return torch.func.grad(lambda values: rebuild(q, values).log_prob(z).sum())(expanded)
+
+
+def spread(value: Tensor, like: Tensor) -> Tensor:
+    """`value` with trailing axes of one, up to as many as `like` has."""
+    return value.reshape(*value.shape, *(1 for _ in range(like.dim() - value.dim())))
+
+
+def others_mean(value: Float[Tensor, "n ..."], weight: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
+    """For each draw the weighted mean over the other draws; 0 where their weight is 0.
+
+    Sums over the others are taken directly, not as total − own: that cancels when one weight dominates.
+
+    >>> others_mean(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([1.0, 1.0, 3.0]))
+    tensor([3.5000, 3.2500, 1.5000])
+    """
+    other = 1 - torch.eye(len(weight), dtype=weight.dtype, device=weight.device)
+    above = torch.tensordot(other, value * weight, 1)
+    below = torch.tensordot(other, weight, 1)
+    return above / torch.where(below == 0, 1, below)
