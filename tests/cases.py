@@ -1,0 +1,104 @@
+"""Small problems with exact gradients: bits, one-hot categoricals and Gaussians, each with a non-separable f."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Bernoulli, Distribution, Independent, MultivariateNormal, Normal, OneHotCategorical
+
+from estimators import Evidence, Function, Objective
+from tests.exactness import Build, Tensors, enumerated
+
+Case = tuple[Build, Tensors, Objective]
+
+
+def double(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def bits(logits: Tensor) -> Distribution:
+    return Independent(Bernoulli(logits=logits, validate_args=False), 1, validate_args=False)
+
+
+def one_hot(logits: Tensor) -> Distribution:
+    """Several one-hot variables: event `[variables, categories]`."""
+    return Independent(OneHotCategorical(logits=logits, validate_args=False), 1, validate_args=False)
+
+
+def normal(loc: Tensor, scale: Tensor) -> Distribution:
+    return Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
+
+
+def full_normal(loc: Tensor, scale_tril: Tensor) -> Distribution:
+    return MultivariateNormal(loc, scale_tril=scale_tril, validate_args=False)
+
+
+def of_bits(z: Tensor) -> Tensor:
+    return (z.sum(-1) - 1.3).square() + z[..., 0] * z[..., 1] + (z[..., 2] - 0.3 * z[..., 0]).exp()
+
+
+def of_one_hot(z: Tensor) -> Tensor:
+    weight = torch.arange(z.shape[-1], dtype=z.dtype, device=z.device)
+    rank = (z * weight).sum(-1)
+    return (rank[..., 0] - 1.4 * rank[..., 1] + 0.3).square() + rank.sum(-1)
+
+
+def of_line(z: Tensor) -> Tensor:
+    return (z.sum(-1) - 0.4).square() + (0.5 * z[..., 0] * z[..., 1]).sin() + z[..., 1]
+
+
+def log_joint_of_bits(z: Tensor) -> Tensor:
+    return 0.7 * of_bits(z)
+
+
+def log_joint_of_line(z: Tensor) -> Tensor:
+    return -0.5 * z.square().sum(-1) + torch.nn.functional.logsigmoid(2 * z[..., 0] * z[..., 1] + z[..., 0])
+
+
+LOGITS = {"logits": double(-1.0, 0.3, 1.2)}
+EXTREME = {"logits": double(-6.0, 0.4, 6.0)}
+TWO_HOT = {"logits": double(0.5, -0.7, 0.2, -0.4, 0.9, 0.1).reshape(2, 3)}
+GAUSSIAN = {"loc": double(0.6, -0.8), "scale": double(0.7, 1.1)}
+FULL = {"loc": double(0.6, -0.8), "scale_tril": torch.stack([double(0.7, 0.0), double(-0.4, 0.9)])}
+
+DISCRETE: dict[str, Case] = {
+    "bits": (bits, LOGITS, Function(of_bits)),
+    "extreme_bits": (bits, EXTREME, Function(of_bits)),
+    "evidence_of_bits": (bits, LOGITS, Evidence(log_joint_of_bits)),
+    "one_hot": (one_hot, TWO_HOT, Function(of_one_hot)),
+}
+CONTINUOUS: dict[str, Case] = {
+    "normal": (normal, GAUSSIAN, Function(of_line)),
+    "evidence_of_normal": (normal, GAUSSIAN, Evidence(log_joint_of_line)),
+    "full_normal": (full_normal, FULL, Function(of_line)),
+}
+CASES = DISCRETE | CONTINUOUS
+
+
+def integrated(build: Build, parameters: Tensors, f: Objective, nodes: int = 60) -> Tensor:
+    """The exact gradient of E f for a smooth f of a two-dimensional Gaussian, by a Gauss–Hermite grid at θ."""
+    x, w = np.polynomial.hermite_e.hermegauss(nodes)
+    grid = torch.cartesian_prod(torch.tensor(x), torch.tensor(x))
+    weight = torch.cartesian_prod(torch.tensor(w), torch.tensor(w)).prod(-1) / (2 * np.pi)
+    tril = parameters["scale_tril"] if "scale_tril" in parameters else parameters["scale"].diag()
+    z = parameters["loc"] + grid @ tril.mT
+    here = build(**parameters).log_prob(z)
+
+    def expectation(values: Tensors) -> Tensor:
+        q = build(**values)
+        return (weight * (q.log_prob(z) - here).exp() * f.held(z, q)).sum()
+
+    return torch.cat([value.flatten() for value in torch.func.grad(expectation)(parameters).values()])
+
+
+def exact(name: str) -> Tensor:
+    """The exact gradient of a case, `[P]`."""
+    solve: Callable[..., Tensor] = enumerated if name in DISCRETE else integrated
+    return solve(*CASES[name])
+
+
+def single(case: Case, dtype: torch.dtype) -> Case:
+    """The same case in another dtype."""
+    build, parameters, f = case
+    return build, {name: value.to(dtype) for name, value in parameters.items()}, f
