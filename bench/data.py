@@ -1,0 +1,30 @@
+"""The real data sets that objectives and encoders use, as float64 tensors on the CPU."""
+
+from functools import lru_cache
+
+import torch
+from jaxtyping import Float
+from sklearn.datasets import load_breast_cancer, load_digits
+from torch import Tensor
+
+
+@lru_cache
+def breast_cancer() -> tuple[Float[Tensor, "569 31"], Float[Tensor, "569"]]:
+    """Wisconsin breast cancer: 30 standardised features and an intercept (last); labels ±1 (1 is benign).
+
+    Wolberg, Street, Mangasarian 1995; ships inside scikit-learn.
+    """
+    features, labels = load_breast_cancer(return_X_y=True)
+    x = torch.tensor(features, dtype=torch.float64)
+    x = (x - x.mean(0)) / x.std(0, correction=0)
+    return torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype)], 1), 2.0 * torch.tensor(labels, dtype=x.dtype) - 1
+
+
+@lru_cache
+def digits() -> Float[Tensor, "1797 64"]:
+    """Handwritten digits, 8 × 8 pixels of 0…16, binarised: 1 where the pixel is at least 8.
+
+    Alpaydin, Kaynak 1998 (UCI test set); ships inside scikit-learn.
+    """
+    pixels, _ = load_digits(return_X_y=True)
+    return (torch.tensor(pixels) >= 8).double()
