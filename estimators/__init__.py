@@ -5,7 +5,20 @@
 LeaveOneOut()
 """
 
-from estimators import antithetic, baselines, control_variates, exact, score_function  # noqa: F401  (they register their estimators)
+from estimators import (  # noqa: F401  (they register their estimators)
+    antithetic,
+    baselines,
+    control_variates,
+    coupled,
+    exact,
+    measure_valued,
+    pathwise,
+    rebar,
+    relaxed,
+    score_function,
+    sticking_the_landing,
+    straight_through,
+)
 from estimators.core import Estimator, Evidence, Fitted, Function, Need, Objective, Traits
 from estimators.errors import BadInput
 from estimators.needs import offers, unmet

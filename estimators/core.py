@@ -30,6 +30,7 @@ class Need(Enum):
     BINARY = "Bernoulli variables"
     CATEGORICAL = "one-hot categorical variables"
     SINGLE_CATEGORICAL = "one single categorical variable"
+    FINITE = "Bernoulli or one-hot categorical variables"
     GAUSSIAN = "a Normal distribution"
     FACTORISED = "independent coordinates"
     SYMMETRIC = "draws that can be mirrored: a symmetric location family, or bits"

@@ -35,6 +35,7 @@ def _of_distribution(q: Distribution) -> set[Need]:
         Need.BINARY: isinstance(inner, Bernoulli),
         Need.CATEGORICAL: isinstance(inner, OneHotCategorical),
         Need.SINGLE_CATEGORICAL: isinstance(inner, OneHotCategorical) and len(q.event_shape) == 1,
+        Need.FINITE: isinstance(inner, Bernoulli | OneHotCategorical),
         Need.GAUSSIAN: isinstance(inner, Normal | MultivariateNormal),
         Need.FACTORISED: not isinstance(inner, MultivariateNormal),
         Need.SYMMETRIC: isinstance(inner, Normal | MultivariateNormal | Laplace | StudentT | Bernoulli),

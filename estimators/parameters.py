@@ -1,8 +1,5 @@
 """Reading a torch distribution: its base, its parameters, its kind, its support."""
 
-from collections.abc import Callable
-from typing import cast
-
 import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent, MultivariateNormal, Normal
@@ -52,8 +49,9 @@ def parameters(q: Distribution) -> dict[str, Tensor]:
 
 def rebuild(q: Distribution, values: dict[str, Tensor]) -> Distribution:
     """A distribution of q's kind at other parameters, which may have more leading axes."""
-    kind = cast(Callable[..., Distribution], type(base(q)))
-    inner = kind(**values, validate_args=False)
+    kind = type(base(q))
+    inner: Distribution = object.__new__(kind)  # as torch's own `expand` does: calling `kind` would not compile
+    inner.__init__(**values, validate_args=False)  # type: ignore[call-arg]
     extra = len(inner.event_shape)
     return Independent(inner, len(q.event_shape) - extra, validate_args=False) if len(q.event_shape) > extra else inner
 
@@ -63,6 +61,12 @@ def linear(gradient: Tensor, parameter: Tensor, q: Distribution) -> Tensor:
     axes = range(len(q.batch_shape), parameter.dim())
     product = gradient.detach() * parameter
     return product.sum(tuple(axes)) if axes else product
+
+
+def along(slope: Tensor, z: Tensor, q: Distribution) -> Tensor:
+    """⟨slope, z⟩ over the event axes of draws z, `[*sample, *batch]`: its gradient is that of f through z."""
+    product = slope.detach() * z
+    return product.flatten(-len(q.event_shape)).sum(-1) if q.event_shape else product
 
 
 def valued(value: Tensor, surrogate: Tensor) -> Tensor:

@@ -1,0 +1,45 @@
+"""The noise that estimators draw: each function gives `[n, *like.shape]` on `like`'s dtype and device.
+
+No number is added inside a logarithm: the uniforms lie in the open interval.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def uniform(n: int, like: Float[Tensor, "*batch"]) -> Float[Tensor, "n *batch"]:
+    """U(0, 1), never 0 or 1: a 0 from `torch.rand` stands for its first step [0, ε/2), so it becomes the middle.
+
+    >>> u = uniform(1000, torch.zeros(1000))
+    >>> bool((u > 0).all() and (u < 1).all())
+    True
+    """
+    u = torch.rand((n, *like.shape), dtype=like.dtype, device=like.device)
+    return u.clamp_min(torch.finfo(like.dtype).eps / 4)
+
+
+def gumbel(n: int, like: Float[Tensor, "*batch"]) -> Float[Tensor, "n *batch"]:
+    """−log(−log u): mean 0.5772, variance π²/6."""
+    return -(-uniform(n, like).log()).log()
+
+
+def logistic(n: int, like: Float[Tensor, "*batch"]) -> Float[Tensor, "n *batch"]:
+    """log u − log(1 − u), the difference of two Gumbels: mean 0, variance π²/3."""
+    u = uniform(n, like)
+    return u.log() - (-u).log1p()
+
+
+def rayleigh(n: int, like: Float[Tensor, "*batch"]) -> Float[Tensor, "n *batch"]:
+    """Density w e^{−w²/2}, w > 0, which is Weibull(√2, 2): mean √(π/2), E w² = 2."""
+    return (-2 * uniform(n, like).log()).sqrt()
+
+
+def maxwell(n: int, like: Float[Tensor, "*batch"]) -> Float[Tensor, "n *batch"]:
+    """The double-sided Maxwell, density ∝ m² e^{−m²/2}: mean 0, E m² = 3, E m⁴ = 15.
+
+    √(g₁² + 2E) with g₁ Gaussian and 2E = g₂² + g₃², under the sign of a third number.
+    """
+    g = torch.randn((n, *like.shape), dtype=like.dtype, device=like.device)
+    sign = torch.where(torch.rand_like(g) < 0.5, -1.0, 1.0).to(like.dtype)
+    return sign * (g.square() - 2 * uniform(n, like).log()).sqrt()

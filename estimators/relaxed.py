@@ -1,0 +1,106 @@
+"""Relaxations: bits and one-hot variables made continuous by Gumbel noise and a temperature."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Bernoulli, Distribution
+
+from estimators.core import Estimator, Need, Objective, Traits
+from estimators.errors import BadInput
+from estimators.noise import gumbel, logistic
+from estimators.parameters import base, logits, valued
+from estimators.registry import register
+
+
+def is_bits(q: Distribution) -> bool:
+    """Whether q is of bits; else it is of one-hot variables."""
+    return isinstance(base(q), Bernoulli)
+
+
+def perturbed(q: Distribution, n: int) -> Float[Tensor, "n ..."]:
+    """Logits plus noise, `[n, *batch, *event]`, differentiable: `hardened` makes draws of q from them.
+
+    Logistic noise for bits, Gumbel noise for one-hot variables.
+    """
+    phi = logits(q)
+    return phi + (logistic(n, phi) if is_bits(q) else gumbel(n, phi))
+
+
+def hardened(z: Float[Tensor, "..."], q: Distribution) -> Float[Tensor, "..."]:
+    """The discrete value of perturbed logits: the sign as a bit, or the one-hot vector of the largest.
+
+    >>> from torch.distributions import OneHotCategorical
+    >>> hardened(torch.tensor([0.3, 2.0, -1.0]), OneHotCategorical(logits=torch.zeros(3)))
+    tensor([0., 1., 0.])
+    """
+    if is_bits(q):
+        return (z > 0).to(z.dtype)
+    return torch.zeros_like(z).scatter(-1, z.argmax(-1, keepdim=True), 1.0)
+
+
+def softened(z: Float[Tensor, "..."], q: Distribution, temperature: float | Tensor) -> Float[Tensor, "..."]:
+    """The relaxed value of perturbed logits: σ(z/τ), or softmax(z/τ) over categories."""
+    return (z / temperature).sigmoid() if is_bits(q) else (z / temperature).softmax(-1)
+
+
+@dataclass(frozen=True)
+class Relaxed(Estimator):
+    """An estimator with a fixed temperature τ > 0."""
+
+    temperature: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise BadInput(f"the temperature must be above 0, found {self.temperature}")
+
+
+@register("gumbel_softmax")
+@dataclass(frozen=True)
+class GumbelSoftmax(Relaxed):
+    """∇θ f(softmax((l + g)/τ)), g Gumbel; for bits the binary Concrete ∇θ f(σ((φ + logit u)/τ)).
+
+    Biased: it is the gradient of the relaxed objective. On a bit and (b − t)² the bias is τ p(1−p)(2p−1) + O(τ²),
+    and the variance grows as 1/τ.
+    Paper: Maddison, Mnih, Teh 2017, eq. 8; Jang, Gu, Poole 2017, eq. 2.
+
+    >>> from torch.distributions import OneHotCategorical
+    >>> from estimators import Function
+    >>> q = OneHotCategorical(logits=torch.zeros(4))
+    >>> value = GumbelSoftmax(temperature=0.1).surrogate(q, Function(lambda x: x.sum(-1)), 10)
+    >>> torch.isclose(value, torch.tensor(1.0))  # relaxed draws lie on the simplex
+    tensor(True)
+    """
+
+    traits = Traits(
+        unbiased=False,
+        needs=frozenset({Need.FINITE, Need.RELAXABLE}),
+        valued=False,
+        paper="Maddison et al. 2017; Jang et al. 2017",
+    )
+
+    def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
+        return f(softened(perturbed(q, n), q, self.temperature), q).mean(0)
+
+
+@register("straight_through_gumbel")
+@dataclass(frozen=True)
+class StraightThroughGumbel(Relaxed):
+    """f sees the hard draw D = argmax(l + g); the gradient is f′(D) · ∂softmax((l + g)/τ)/∂l.
+
+    Biased.
+    Paper: Jang, Gu, Poole 2017, section 2.2.
+
+    >>> from torch.distributions import Bernoulli
+    >>> from estimators import Function
+    >>> value = StraightThroughGumbel().surrogate(Bernoulli(logits=torch.zeros(8)), Function(lambda b: b), 1)
+    >>> bool(((value == 0) | (value == 1)).all())
+    True
+    """
+
+    traits = Traits(unbiased=False, needs=frozenset({Need.FINITE, Need.RELAXABLE}), paper="Jang et al. 2017")
+
+    def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
+        z = perturbed(q, n)
+        return f(valued(hardened(z, q), softened(z, q, self.temperature)), q).mean(0)
