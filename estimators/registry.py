@@ -8,6 +8,7 @@ from estimators.core import Estimator
 from estimators.errors import BadInput, nearest
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 
 class Registry(Generic[T]):
@@ -17,17 +18,17 @@ class Registry(Generic[T]):
         self.kind = kind
         self._classes: dict[str, type[T]] = {}
 
-    def register(self, name: str) -> Callable[[type[T]], type[T]]:
+    def register(self, name: str) -> Callable[[type[S]], type[S]]:
         """A class decorator. A name that another class holds already is an error that names both owners."""
 
-        def add(cls: type[T]) -> type[T]:
+        def add(cls: type[S]) -> type[S]:
             holder = self._classes.get(name)
             if holder is not None and owner(holder) != owner(cls):
                 raise BadInput(
                     f"{self.kind} name {name!r} is registered twice: by {owner(holder)} and by {owner(cls)}; "
                     "rename one of them"
                 )
-            self._classes[name] = cls
+            self._classes[name] = cls  # type: ignore[assignment]
             cls.name = name  # type: ignore[attr-defined]
             return cls
 

@@ -5,9 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Bernoulli, Distribution, Independent, MultivariateNormal, Normal, OneHotCategorical
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, OneHotCategorical
 
-from estimators import Evidence, Function, Objective
+from bench.distributions.bernoulli import Bernoulli
+from estimators import Estimator, Evidence, Function, Objective, unmet
+from estimators.needs import unmet_samples
 from tests.exactness import Build, Tensors, enumerated
 
 Case = tuple[Build, Tensors, Objective]
@@ -31,7 +33,8 @@ def normal(loc: Tensor, scale: Tensor) -> Distribution:
 
 
 def full_normal(loc: Tensor, scale_tril: Tensor) -> Distribution:
-    return MultivariateNormal(loc, scale_tril=scale_tril, validate_args=False)
+    """Takes the lower triangle: torch differentiates what lies above it too, in draws and in the covariance."""
+    return MultivariateNormal(loc, scale_tril=scale_tril.tril(), validate_args=False)
 
 
 def of_bits(z: Tensor) -> Tensor:
@@ -102,3 +105,9 @@ def single(case: Case, dtype: torch.dtype) -> Case:
     """The same case in another dtype."""
     build, parameters, f = case
     return build, {name: value.to(dtype) for name, value in parameters.items()}, f
+
+
+def fitting(estimator: Estimator) -> tuple[list[str], int]:
+    """The cases that offer all that an estimator needs, and a number of draws that suits it."""
+    n = next(n for n in (4, 6, 1) if unmet_samples(estimator.traits, n) is None)
+    return [name for name, (build, values, f) in CASES.items() if unmet(estimator, build(**values), f, n) is None], n

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import estimators
-from estimators import BadInput, Function
-from estimators.baselines import OptimalCoefficient, others_mean, scores
+from estimators import BadInput, Fitted, Function
+from estimators.baselines import MovingAverage, OptimalCoefficient, others_mean, scores
+from estimators.parameters import linear, parameters
 from tests.cases import CASES, LOGITS, bits, double, exact, normal, of_bits, single
 from tests.exactness import assert_biased, assert_unbiased, estimates
 
@@ -18,7 +19,7 @@ UNBIASED = ["moving_average", "independent_baseline", "self_critical", "optimal_
 def made(name, case, n, **settings):
     """The estimator, fitted on the case if it is one to fit."""
     estimator = estimators.get(name, **settings)
-    if not estimator.traits.fitted:
+    if not isinstance(estimator, Fitted):
         return estimator
     torch.manual_seed(1)
     build, parameters, f = case
@@ -68,7 +69,7 @@ def test_in_sample_coefficient_would_be_biased():
             z = q.sample((n,))
             value, score = f.held(z, q), scores(q, z)["logits"]
             c = (value.unsqueeze(-1) * score.square()).sum(0) / score.square().sum(0)
-            return (((value.unsqueeze(-1) - c) * score).mean(0).detach() * q.base_dist.logits).sum(-1)
+            return linear(((value.unsqueeze(-1) - c) * score).mean(0), parameters(q)["logits"], q)
 
     assert_biased(estimates(InSample(), *CASES["bits"], 3, 100_000), exact("bits"))
 
@@ -90,7 +91,7 @@ def test_variance_of_reinforce_on_one_bit(logit, published):
 def test_the_best_constant_baseline_has_no_variance_on_one_bit():
     """Fact 2: the constant (1−p) f₁ + p f₀; the estimated coefficient is it, once both values were seen."""
     p = double(0.7).sigmoid()
-    best = estimators.get("moving_average").frozen({"baseline": (1 - p) * 0.55**2 + p * 0.45**2})
+    best = MovingAverage().frozen({"baseline": (1 - p) * 0.55**2 + p * 0.45**2})
     found, _ = variance(best, Function(lambda z: (z - 0.45).square().sum(-1)), 0.7, replicates=1000)
     assert found < 1e-30
 
@@ -108,8 +109,8 @@ def test_variance_of_leave_one_out_on_one_bit():
 def test_baselines_on_a_gaussian_quadratic():
     """Facts 21 and 22, per draw: mean baseline 8a²+10s² and 40a²+56s², the optimal one 8a²+6s² and 40a²+24s²."""
     a, s, f = 0.8, 0.6, Function(lambda z: z.square().sum(-1))
-    parameters = {"loc": double(a), "scale": double(s)}
-    mean = estimators.get("moving_average").frozen({"baseline": double(a * a + s * s).squeeze()})
+    at = {"loc": double(a), "scale": double(s)}
+    mean = MovingAverage().frozen({"baseline": double(a * a + s * s).squeeze()})
     expected = {
         "reinforce": (a**4 / s**2 + 14 * a * a + 15 * s * s, 2 * a**4 / s**2 + 60 * a * a + 74 * s * s),
         "mean": (8 * a * a + 10 * s * s, 40 * a * a + 56 * s * s),
@@ -118,7 +119,7 @@ def test_baselines_on_a_gaussian_quadratic():
     named = {"reinforce": (estimators.get("reinforce"), 1, 400_000), "mean": (mean, 1, 400_000)}
     named["optimal"] = (estimators.get("optimal_coefficient"), 400, 4_000)  # many draws: c is at its optimum
     for name, (estimator, n, replicates) in named.items():
-        sample = estimates(estimator, normal, parameters, f, n, replicates, seed=4)
+        sample = estimates(estimator, normal, at, f, n, replicates, seed=4)
         kurtosis = ((sample - sample.mean(0)) ** 4).mean(0) / sample.var(0) ** 2
         ratio = n * sample.var(0) / double(*expected[name])
         slack = 0.03 if name == "optimal" else 0  # c itself is estimated from 399 draws: O(1/K)
@@ -126,9 +127,10 @@ def test_baselines_on_a_gaussian_quadratic():
 
 
 def test_moving_average_is_debiased_once_and_frozen():
-    fitted = estimators.get("moving_average", decay=0.9).fit(bits(**LOGITS), Function(lambda z: 0 * z[..., 0] + 3), 2, 5)
+    fitted = MovingAverage(decay=0.9).fit(bits(**LOGITS), Function(lambda z: 0 * z[..., 0] + 3), 2, 5)
+    assert fitted.state is not None
     assert fitted.state["baseline"].item() == pytest.approx(3.0)
-    assert fitted != estimators.get("moving_average", decay=0.9)
+    assert fitted != MovingAverage(decay=0.9)
     again = pickle.loads(pickle.dumps(fitted))
     assert again == fitted
     assert hash(again) == hash(fitted)
@@ -138,7 +140,7 @@ def test_moving_average_is_debiased_once_and_frozen():
 def test_the_same_seed_fits_the_same():
     def fitted():
         torch.manual_seed(7)
-        return estimators.get("moving_average").fit(bits(**LOGITS), Function(of_bits), 2, 20)
+        return MovingAverage().fit(bits(**LOGITS), Function(of_bits), 2, 20)
 
     assert fitted() == fitted()
 
