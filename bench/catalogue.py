@@ -1,0 +1,122 @@
+"""What there is: every estimator, distribution, objective, metric and suite, with its facts and where it comes from."""
+
+import inspect
+from dataclasses import MISSING, fields
+from typing import Any
+
+import pandas as pd
+
+from bench.config import load_suite, suites
+from bench.distributions import distributions
+from bench.metrics import METRICS
+from bench.objectives import objectives
+from bench.settings import public
+from estimators.errors import BadInput, nearest
+from estimators.registry import Registry, estimators, owner
+
+REGISTRIES: dict[str, Registry[Any]] = {
+    "estimators": estimators,
+    "distributions": distributions,
+    "objectives": objectives,
+}
+KINDS = (*REGISTRIES, "metrics", "suites")
+
+
+def listing(kind: str) -> pd.DataFrame:
+    """All of one kind, a row each: the name, facts, the first sentence of its docstring, where it is defined."""
+    if kind not in KINDS:
+        raise BadInput(f"there is no kind {kind!r}; {nearest(kind, KINDS)}")
+    rows = {
+        "estimators": lambda: [_estimator(name, cls) for name, cls in estimators],
+        "distributions": lambda: [_distribution(name, cls) for name, cls in distributions],
+        "objectives": lambda: [_objective(name, cls) for name, cls in objectives],
+        "metrics": lambda: [vars(metric) for metric in METRICS.values()],
+        "suites": lambda: [_suite(name) for name in suites()],
+    }
+    return pd.DataFrame(rows[kind]())
+
+
+def describe(name: str) -> str:
+    """One of them in full: docstring, settings with their defaults, facts."""
+    for kind, registry in REGISTRIES.items():
+        if name in registry.available():
+            return _text(kind.removesuffix("s"), name, registry.lookup(name))
+    if name in METRICS:
+        metric = METRICS[name]
+        return f"{name}: a metric [{metric.unit}]\n\n{metric.sentence}"
+    known = [each for registry in REGISTRIES.values() for each in registry.available()]
+    raise BadInput(f"there is nothing called {name!r}; {nearest(name, [*known, *METRICS])}")
+
+
+def _text(kind: str, name: str, cls: type) -> str:
+    lines = [f"{name}: {'an' if kind[0] in 'aeo' else 'a'} {kind} ({owner(cls)})", "", inspect.getdoc(cls) or ""]
+    settings = _settings(cls)
+    if settings:
+        lines += ["", f"Settings: {settings}"]
+    return "\n".join(
+        [*lines, "", *(f"{key}: {value}" for key, value in _facts(kind, name, cls).items() if value != "")]
+    )
+
+
+def _facts(kind: str, name: str, cls: Any) -> dict[str, Any]:
+    row = {"estimator": _estimator, "distribution": _distribution, "objective": _objective}[kind](name, cls)
+    return {key: value for key, value in row.items() if key not in ("name", "what", "settings", "from")}
+
+
+def _estimator(name: str, cls: Any) -> dict[str, Any]:
+    traits = getattr(cls, "traits", None)
+    if not hasattr(traits, "needs"):  # traits that depend on the settings, or on an inner estimator
+        return _row(name, cls, unbiased="depends on its settings")
+    return _row(
+        name,
+        cls,
+        unbiased="yes" if traits.unbiased else "no",
+        samples=f"≥ {traits.min_samples}"
+        + (f", multiples of {traits.samples_step}" if traits.samples_step > 1 else ""),
+        needs="; ".join(sorted(need.value for need in traits.needs)),
+        paper=traits.paper,
+    )
+
+
+def _distribution(name: str, cls: Any) -> dict[str, Any]:
+    return _row(
+        name,
+        cls,
+        support="discrete" if cls.discrete else "continuous",
+        reparameterised="yes" if cls.reparameterised else "no",
+        coordinates=", ".join(cls.coordinates),
+        points=", ".join(cls.points),
+        used_by=cls.used_by,
+    )
+
+
+def _objective(name: str, cls: Any) -> dict[str, Any]:
+    return _row(
+        name,
+        cls,
+        separable="yes" if cls.separable is True else "no" if cls.separable is False else "depends on its settings",
+        points=", ".join(cls.points),
+        used_by=cls.used_by,
+    )
+
+
+def _suite(name: str) -> dict[str, Any]:
+    suite = load_suite(name)
+    return {"name": name, "estimators": len(suite.estimators), "problems": len(suite.problems)}
+
+
+def _row(name: str, cls: type, **facts: str) -> dict[str, Any]:
+    what = (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ")
+    return {"name": name, **facts, "settings": _settings(cls), "what": what, "from": cls.__module__}
+
+
+def _settings(cls: type) -> str:
+    """The settings with their defaults, as they are written in a suite."""
+    own = {field.name: field for field in fields(cls)}
+    return ", ".join(f"{name} = {_default(own[name])}" for name in public(cls))
+
+
+def _default(field: Any) -> str:
+    if field.default is not MISSING:
+        return repr(field.default)
+    return repr(field.default_factory()) if field.default_factory is not MISSING else "…"

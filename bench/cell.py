@@ -1,0 +1,205 @@
+"""One cell of the grid, and its measurement: one cell and one group of metrics → one record."""
+
+import json
+import time
+import traceback
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from functools import cached_property, lru_cache
+from typing import Any, Literal
+
+import torch
+
+from bench import accuracy, throughput
+from bench.columns import SCHEMA
+from bench.config import Group
+from bench.distributions import distributions
+from bench.evaluations import count
+from bench.identity import digest
+from bench.metrics import Measurement, Outcome
+from bench.objectives import objectives
+from bench.problem import Problem
+from bench.records import Task
+from bench.reference import Reference, reference
+from bench.settings import build, checked
+from estimators.core import Estimator
+from estimators.registry import estimators
+
+Status = Literal["ok", "not_applicable", "failed", "timeout", "crashed", "out_of_memory", "nonfinite"]
+Record = dict[str, Any]
+
+
+def _extra() -> Any:
+    return field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One estimator on one problem with one budget: all that determines the number, as plain values.
+
+    Settings are canonical JSON, defaults included. `accuracy` and `throughput` are those groups' settings.
+    `forced`: measured though the pair does not fit. The last fields are facts about the cell, not its identity.
+    """
+
+    estimator: str
+    estimator_params: str
+    estimator_version: int
+    distribution: str
+    distribution_params: str
+    objective: str
+    objective_params: str
+    problem_version: str
+    coordinates: str
+    point: str
+    samples: int
+    seed: int
+    device: str
+    dtype: str
+    mode: str
+    accuracy: str
+    throughput: str
+    forced: bool = False
+    dim: int = field(default=0, compare=False)
+    plugin: str = _extra()
+    source_digest: str = _extra()
+    reason: str = _extra()
+    """Why the cell is not applicable; empty when it is."""
+
+    @cached_property
+    def id(self) -> str:
+        """A hash of what determines the number, and of nothing else."""
+        own = {name: getattr(self, name) for name in IDENTITY}
+        return digest(own | {"device": self.device.split(":")[0], "schema": SCHEMA})
+
+    @property
+    def label(self) -> str:
+        """The cell in one line, for people."""
+        settings = self.estimator_params if self.estimator_params != "{}" else ""
+        return f"{self.estimator}{settings} on {self.objective}/{self.distribution}, n = {self.samples} [{self.id}]"
+
+
+IDENTITY = tuple(column.name for column in fields(Cell) if column.compare)
+
+
+def problem_of(cell: Cell) -> Problem:
+    """The cell's problem."""
+    family = build(distributions, cell.distribution, json.loads(cell.distribution_params), cell.distribution)
+    target = build(objectives, cell.objective, json.loads(cell.objective_params), cell.objective)
+    return Problem(family, target, cell.coordinates, cell.point)
+
+
+def estimator_of(cell: Cell) -> Estimator:
+    """The cell's estimator."""
+    return build(estimators, cell.estimator, json.loads(cell.estimator_params), cell.estimator)
+
+
+@lru_cache(maxsize=64)
+def _reference(problem: Problem) -> Reference | None:
+    """The exact gradient, once per problem and process."""
+    return reference(problem)
+
+
+def measure(cell: Cell, task: Group) -> Record:
+    """The record of one cell and group; whatever goes wrong in Python is in the record, not raised."""
+    start = time.perf_counter()
+    try:
+        outcome = MEASURES[task](cell)
+        found = _finished(outcome)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        found = ended("out_of_memory", _sentence(error))
+    except Exception as error:
+        found = ended("out_of_memory" if _about_memory(error) else "failed", _sentence(error))
+    return record(cell, task, found, time.perf_counter() - start)
+
+
+def ended(status: Status, reason: str) -> Record:
+    """The outcome columns of a cell without measurements."""
+    return {
+        "status": status,
+        "reason": reason,
+        "verdict": "",
+        "stop_reason": "",
+        "replicates": None,
+        "measurements": [],
+    }
+
+
+def record(cell: Cell, task: Task, outcome: Record, wall_s: float) -> Record:
+    """One line of the record file: the identity of the cell and how its measuring ended."""
+    identity = {name: getattr(cell, name) for name in (*IDENTITY, "dim", "plugin", "source_digest")}
+    return {
+        "schema": SCHEMA,
+        "cell": cell.id,
+        "task": task,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "wall_s": wall_s,
+        "threads": torch.get_num_threads(),
+        **identity,
+        **outcome,
+    }
+
+
+def _accuracy(cell: Cell) -> Outcome:
+    problem, estimator = problem_of(cell), estimator_of(cell)
+    settings = checked(accuracy.AccuracySettings, json.loads(cell.accuracy), "accuracy")
+    exact = _reference(problem)
+    outcome = accuracy.measure(problem, estimator, cell.samples, settings, exact, **_execution(cell))
+    calls, gradient_calls = count(problem, estimator, cell.samples)
+    counted = (
+        Measurement("evaluations", calls, method="counted"),
+        Measurement("gradient_evaluations", gradient_calls, method="counted"),
+    )
+    return Outcome(
+        (*outcome.measurements, *counted), outcome.replicates, outcome.stop_reason, outcome.verdict, outcome.reason
+    )
+
+
+def _throughput(cell: Cell) -> Outcome:
+    settings = checked(throughput.ThroughputSettings, json.loads(cell.throughput), "throughput")
+    return throughput.measure(problem_of(cell), estimator_of(cell), cell.samples, settings, **_execution(cell))
+
+
+MEASURES = {"accuracy": _accuracy, "throughput": _throughput}
+
+
+def _execution(cell: Cell) -> dict[str, Any]:
+    dtype = getattr(torch, cell.dtype)
+    return {"cell_id": cell.id, "seed": cell.seed, "device": cell.device, "dtype": dtype, "mode": cell.mode}
+
+
+def _finished(outcome: Outcome) -> Record:
+    """An outcome as plain values; a NaN or an infinity among its values is a status of its own."""
+    numbers = [number for each in outcome.measurements for number in (each.value, each.ci_low, each.ci_high)]
+    wrong = [number for number in numbers if number is not None and not -INFINITE < number < INFINITE]
+    if wrong:
+        rate = next((each.value for each in outcome.measurements if each.metric == "nonfinite_rate"), None)
+        share = f"{rate:.2g} of the estimates are" if rate else "its statistics are"
+        return ended("nonfinite", f"{share} NaN or infinite")
+    return {
+        "status": "ok",
+        "reason": outcome.reason,
+        "verdict": outcome.verdict,
+        "stop_reason": outcome.stop_reason,
+        "replicates": outcome.replicates,
+        "measurements": [_plain(each) for each in outcome.measurements],
+    }
+
+
+INFINITE = float("inf")
+
+
+def _plain(each: Measurement) -> dict[str, Any]:
+    return {column.name: getattr(each, column.name) for column in fields(each)}
+
+
+def _about_memory(error: Exception) -> bool:
+    """torch's CPU allocator raises a RuntimeError when there is no memory left."""
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _sentence(error: BaseException) -> str:
+    """The error in one line, with the place in the source where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename.rsplit('/', 1)[-1]}, line {frames[-1].lineno})" if frames else ""
+    text = " ".join(str(error).split())[:500]
+    return f"{type(error).__name__}: {text}{place}"

@@ -1,0 +1,229 @@
+"""The command `gradest`: each verb is a thin layer over the function of the same name in `bench`."""
+
+import json
+import shlex
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench import engine
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Which stochastic gradient estimator to use here, how biased and how noisy it is, and what it costs.",
+)
+out, err = Console(), Console(stderr=True)
+
+SuiteName = Annotated[str, typer.Argument(metavar="SUITE|FILE.toml", help="A built-in suite, or a TOML file.")]
+Where = Annotated[str | None, typer.Option(help="Only these cells, e.g. 'estimator == \"rloo\" and samples >= 4'.")]
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the results; results/SUITE if not said.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Cells measured side by side; all cores if not said.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …")]
+Seed = Annotated[int | None, typer.Option(min=0, help="In place of the suite's seed.")]
+Rerun = Annotated[str, typer.Option(help="What is measured again: missing, failed, stale (other source), all.")]
+Plugin = Annotated[list[str] | None, typer.Option(metavar="FILE.py", help="A file that registers plug-ins.")]
+Force = Annotated[bool, typer.Option(help="Measure pairs that do not fit, too.")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")]
+
+
+def main() -> None:
+    """The entry point: bad input is one sentence and exit code 2, without a traceback."""
+    warnings.showwarning = _note
+    try:
+        app()
+    except Exception as error:
+        from estimators.errors import BadInput
+
+        if not isinstance(error, BadInput):
+            raise
+        err.print(f"gradest: {error}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(BAD_INPUT)
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str | None, typer.Argument(help="estimators, distributions, objectives, metrics, suites")] = None,
+    plugin: Plugin = None,
+) -> None:
+    """What there is: estimators, distributions, objectives, metrics, suites."""
+    from bench.catalogue import KINDS, listing
+    from bench.plugins import load_files
+
+    load_files(plugin or [])
+    for each in [kind] if kind else KINDS:
+        _table(listing(each), each)
+
+
+@app.command()
+def show(name: str, plugin: Plugin = None) -> None:
+    """One estimator, distribution, objective or metric: what it is, its conditions, its paper, its settings."""
+    from bench.catalogue import describe
+    from bench.plugins import load_files
+
+    load_files(plugin or [])
+    out.print(describe(name), markup=False, highlight=False)
+
+
+@app.command()
+def plan(  # noqa: PLR0917 (typer reads them)
+    suite: SuiteName,
+    where: Where = None,
+    out_: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder whose finished cells count.")
+    ] = None,
+    jobs: Jobs = None,
+    device: Device = None,
+    seed: Seed = None,
+    rerun: Rerun = "missing",
+    plugin: Plugin = None,
+    force: Force = False,
+) -> None:
+    """The cells of a suite: what is to run, what is done, what is skipped and why, and the expected time."""
+    from bench import verbs
+
+    found = verbs.plan(
+        suite, out_, where=where, jobs=jobs, device=device, seed=seed, rerun=rerun, plugins=plugin or (), force=force
+    )
+    _table(
+        found.cells[["estimator", "estimator_params", "objective", "distribution", "point", "samples", "state"]],
+        "cells",
+    )
+    skipped = found.cells[found.cells["reason"] != ""].groupby("reason", sort=False).size()
+    for reason, count in skipped.items():
+        out.print(f"{count} not applicable: {reason}", markup=False, highlight=False)
+    counts = found.cells["state"].value_counts().to_dict()
+    stale = int(found.cells["stale"].sum())
+    out.print(", ".join(f"{count} {state}" for state, count in counts.items()) + (f", {stale} stale" if stale else ""))
+    out.print(f"expected time: {_duration(found.seconds)}")
+
+
+@app.command()
+def run(  # noqa: PLR0917 (typer reads them)
+    suite: SuiteName,
+    out_: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder; results/SUITE if not said.")
+    ] = None,
+    where: Where = None,
+    jobs: Jobs = None,
+    device: Device = None,
+    seed: Seed = None,
+    timeout: Annotated[float | None, typer.Option(min=0, help="Seconds that one cell may take.")] = None,
+    rerun: Rerun = "missing",
+    plugin: Plugin = None,
+    force: Force = False,
+) -> None:
+    """Measure a suite. What is done already is kept; run it again to continue after an interruption."""
+    from bench import verbs
+
+    with _bar() as show_:
+        summary = verbs.run(
+            suite,
+            out_,
+            where=where,
+            jobs=jobs,
+            device=device,
+            seed=seed,
+            timeout=timeout,
+            rerun=rerun,
+            plugins=plugin or (),
+            force=force,
+            show=show_,
+        )
+    _said(summary)
+
+
+@app.command()
+def status(folder: Folder) -> None:
+    """How a run stands, also while it runs: done, failed, left, and the slowest cells."""
+    from bench import verbs
+
+    found = verbs.status(folder)
+    for note in found.notes:
+        err.print(f"note: {note}", markup=False, highlight=False)
+    out.print(", ".join([*(f"{count} {name}" for name, count in found.counts.items()), f"{found.left} left"]))
+    if len(found.slowest):
+        _table(found.slowest, "slowest")
+
+
+@app.command()
+def export(folder: Folder, format_: Annotated[str, typer.Option("--format", help="csv or parquet")] = "csv") -> None:
+    """Write the table of a run as CSV or Parquet."""
+    from bench import verbs
+
+    out.print(f"wrote {verbs.export(folder, format_)}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def env() -> None:
+    """What is recorded about this machine."""
+    from bench.environment import environment
+
+    out.print_json(json.dumps(environment()))
+
+
+def _said(summary: "engine.Summary") -> None:
+    """The end of a run in words, and the exit code."""
+    for note in summary.notes:
+        err.print(f"note: {note}", markup=False, highlight=False)
+    for line in summary.failed:
+        err.print(line, markup=False, highlight=False)
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(summary.counts.items())) or "nothing was left to do"
+    out.print(f"{summary.folder}: {counts}", markup=False, highlight=False, soft_wrap=True)
+    if summary.interrupted:
+        err.print(f"interrupted, {summary.left} left; what is done is saved. To continue:", highlight=False)
+        err.print(f"  gradest {shlex.join(sys.argv[1:])}", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(INTERRUPTED)
+    if summary.failed:
+        raise typer.Exit(FAILED)
+
+
+@contextmanager
+def _bar() -> Iterator[Any]:
+    """A progress bar on a terminal; nothing elsewhere."""
+    columns = (TextColumn("measuring"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]} left"))
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("", total=None, left="")
+
+        def update(progress: "engine.Progress") -> None:
+            bar.update(task, completed=progress.done, total=progress.total, left=_duration(progress.seconds_left))
+
+        yield update
+
+
+def _table(frame: "pd.DataFrame", title: str) -> None:
+    shown = Table(*map(str, frame.columns), title=title)
+    for row in frame.itertuples(index=False):
+        shown.add_row(*(f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row))
+    out.print(shown)
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as people say them.
+
+    >>> _duration(4000), _duration(75), _duration(3.2)
+    ('1 h 7 min', '1 min 15 s', '3 s')
+    """
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:.0f} min"
+    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
+
+
+def _note(message: Any, *_place: Any, **_more: Any) -> None:
+    """Warnings as notes, without the place in the source."""
+    err.print(f"note: {message}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,56 @@
+"""Metrics that follow from measured ones: one pure function of the table."""
+
+import numpy as np
+import pandas as pd
+
+from bench.metrics import METRICS
+
+VALUES = ["value", "ci_low", "ci_high"]
+
+
+def derived(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the derived metrics, with the identity columns of the rows that they come from.
+
+    A product of independent measurements has the interval whose distances on the log scale are the root of
+    the sum of squares of theirs; a count is exact.
+    """
+    variance, seconds = _rows(table, "variance"), _rows(table, "seconds_per_estimate")
+    calls = _rows(table, "evaluations")
+    rows = [
+        _named(_inverse(seconds), "estimates_per_second", "1 ÷ median time"),
+        _named(_product(variance, calls), "variance_per_evaluation", "variance × evaluations"),
+        _named(_product(variance, seconds), "work_normalised_variance", "variance × median time"),
+    ]
+    return pd.concat([part for part in rows if len(part)] or [table.iloc[:0]], ignore_index=True)
+
+
+def _rows(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    return table[(table["metric"] == metric) & table["value"].notna()]
+
+
+def _named(rows: pd.DataFrame, metric: str, method: str) -> pd.DataFrame:
+    return rows.assign(metric=metric, unit=METRICS[metric].unit, method=method)
+
+
+def _inverse(rows: pd.DataFrame) -> pd.DataFrame:
+    value, low, high = (1 / rows[name].where(rows[name] > 0) for name in VALUES)
+    return rows.assign(value=value, ci_low=high, ci_high=low)
+
+
+def _product(rows: pd.DataFrame, factor: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose cell has the factor too, multiplied by it."""
+    per_cell = factor[factor["block"] == "all"].drop_duplicates("cell").set_index("cell")[VALUES]
+    rows = rows[rows["cell"].isin(per_cell.index)]
+    other = per_cell.loc[rows["cell"]].set_axis(rows.index)
+    value = rows["value"] * other["value"]
+    low = np.exp(-np.hypot(_distance(rows, "ci_low"), _distance(other, "ci_low")))
+    high = np.exp(np.hypot(_distance(rows, "ci_high"), _distance(other, "ci_high")))
+    return rows.assign(value=value, ci_low=value * low, ci_high=value * high)
+
+
+def _distance(rows: pd.DataFrame, end: str) -> np.ndarray:
+    """|log(end ÷ value)|; without an end the value is exact, and so is a zero."""
+    value, limit = rows["value"].to_numpy(float), rows[end].fillna(rows["value"]).to_numpy(float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distance = np.abs(np.log(limit) - np.log(value))
+    return np.where((value > 0) | (limit > 0), distance, 0.0)

@@ -1,0 +1,192 @@
+"""From a suite to its cells: the product of its axes, and for each pair that does not fit, the sentence why."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import torch
+
+from bench import where
+from bench.cell import Cell
+from bench.config import Choice, Problems, Suite
+from bench.distributions import distributions
+from bench.identity import canonical, class_digest, digest
+from bench.objectives import objectives
+from bench.problem import Problem
+from bench.settings import build, plain
+from estimators.core import Estimator, Objective
+from estimators.errors import BadInput, nearest
+from estimators.needs import unmet, unmet_samples
+from estimators.registry import Registry, estimators, is_spec, owner
+
+BUILT_IN = ("bench", "estimators")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One estimator, distribution or objective of a suite, with what a cell says of it."""
+
+    instance: Any
+    name: str
+    params: str
+    plugin: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A problem and what its cells share. `reason`: why it makes no sense; `offer`: q and f, to judge fits."""
+
+    columns: dict[str, Any]
+    parts: tuple[Part, ...]
+    reason: str = ""
+    offer: tuple[torch.distributions.Distribution, Objective] | None = None
+
+
+def cells(suite: Suite, *, force: bool = False) -> list[Cell]:
+    """Every cell of a suite, once, in the order of the file; those with a `reason` are not applicable.
+
+    Each pair of an estimator and a problem is judged once, so that large grids are planned quickly.
+    `force`: a pair that does not fit is measured all the same, and its cells say so.
+    """
+    for device in suite.device:
+        check_device(device)
+    chosen = list(parts(estimators, suite.estimators, "estimators"))
+    found = [cell for pair in pairs(suite) for part in chosen for cell in _of_pair(part, pair, suite, force)]
+    return list({cell.id: cell for cell in _excluded(found, suite)}.values())
+
+
+def pairs(suite: Suite) -> Iterator[Pair]:
+    """Every problem of a suite: each block's distributions × objectives × coordinates × points."""
+    for index, block in enumerate(suite.problems):
+        path = f"problems[{index}]"
+        families = list(parts(distributions, block.distribution, f"{path}.distribution"))
+        targets = list(parts(objectives, block.objective, f"{path}.objective"))
+        _known_names(families, targets, block, suite, path)
+        for family, target in product(families, targets):
+            for coordinates in block.coordinates or suite.coordinates or family.instance.coordinates[:1]:
+                for point in block.point or suite.point or (*family.instance.points, *target.instance.points)[:1]:
+                    yield _pair(family, target, coordinates, point)
+
+
+def parts(registry: Registry[Any], choices: list[Choice], path: str) -> Iterator[Part]:
+    """Each choice once per combination of its settings' axes."""
+    for index, choice in enumerate(choices):
+        place = f"{path}[{index}]"
+        axes = {key: value if isinstance(value, list) else [value] for key, value in choice.settings.items()}
+        for key, values in axes.items():
+            if not values:
+                raise BadInput(f"{place}.{key}: an axis needs at least one value")
+        for values in product(*axes.values()):
+            yield _part(registry, choice.name, dict(zip(axes, values, strict=True)), place)
+
+
+def check_device(device: str) -> None:
+    """Raises where torch does not have this device."""
+    try:
+        wanted = torch.device(device)
+    except RuntimeError:
+        raise BadInput(f"there is no device {device!r}; write cpu, cuda or cuda:0") from None
+    if wanted.type == "cpu":
+        return
+    there = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if there is None or there.type != wanted.type:
+        raise BadInput(
+            f"the device {device!r} is not there; this machine has cpu{f' and {there.type}' if there else ''}"
+        )
+    if wanted.index is not None and wanted.index >= torch.accelerator.device_count():
+        raise BadInput(
+            f"the device {device!r} is not there; the last is {wanted.type}:{torch.accelerator.device_count() - 1}"
+        )
+
+
+def _part(registry: Registry[Any], name: str, settings: dict[str, Any], path: str) -> Part:
+    instance = build(registry, name, settings, path)
+    classes = list(_classes(instance))
+    outside = sorted({owner(cls) for cls in classes if cls.__module__.split(".")[0] not in BUILT_IN})
+    return Part(
+        instance, name, canonical(plain(instance)), " ".join(outside), " ".join(class_digest(cls) for cls in classes)
+    )
+
+
+def _classes(instance: Any) -> Iterator[type]:
+    """The class of a plug-in, and those of the plug-ins inside it."""
+    yield type(instance)
+    for key, value in plain(instance).items():
+        if is_spec(value):
+            yield from _classes(getattr(instance, key))
+
+
+def _known_names(families: list[Part], targets: list[Part], block: Problems, suite: Suite, path: str) -> None:
+    """A coordinate system or a point that nothing in the block has is a slip, not a pair that does not fit."""
+    own = {"coordinates": block.coordinates, "point": block.point}
+    have = {
+        "coordinates": {name for family in families for name in family.instance.coordinates},
+        "point": {name for part in (*families, *targets) for name in part.instance.points},
+    }
+    for key, names in own.items():
+        for name in names or ():
+            if name not in have[key]:
+                raise BadInput(f"{path}.{key}: there is no {key} {name!r}; {nearest(name, have[key])}")
+
+
+def _pair(family: Part, target: Part, coordinates: str, point: str) -> Pair:
+    problem = Problem(family.instance, target.instance, coordinates, point)
+    columns = {
+        "distribution": family.name,
+        "distribution_params": family.params,
+        "objective": target.name,
+        "objective_params": target.params,
+        "problem_version": problem.version,
+        "coordinates": coordinates,
+        "point": point,
+    }
+    reason = problem.misfit()
+    if reason:
+        return Pair(columns, (family, target), reason)
+    try:
+        theta = problem.theta()
+        offer = problem.build(problem.encode(theta)), problem.function(next(iter(theta.values())))
+    except Exception:  # a broken plug-in: its cells fail when they are measured, and say how
+        return Pair(columns, (family, target))
+    return Pair(columns | {"dim": sum(value.numel() for value in theta.values())}, (family, target), "", offer)
+
+
+def _of_pair(part: Part, pair: Pair, suite: Suite, force: bool) -> Iterator[Cell]:
+    """One estimator on one problem, over the budgets and ways to execute."""
+    estimator: Estimator = part.instance
+    traits = estimator.traits
+    misfit = unmet(estimator, *pair.offer, traits.min_samples * traits.samples_step) if pair.offer else ""
+    shared = pair.columns | {
+        "estimator": part.name,
+        "estimator_params": part.params,
+        "estimator_version": getattr(estimator, "version", 1),
+        "plugin": " ".join(each.plugin for each in (part, *pair.parts) if each.plugin),
+        "source_digest": digest([each.source for each in (part, *pair.parts)]),
+        "seed": suite.seed,
+        "accuracy": canonical(suite.accuracy),
+        "throughput": canonical(suite.throughput),
+    }
+    for samples, device, mode in product(suite.samples, suite.device, suite.mode):
+        unfit = misfit or unmet_samples(traits, samples) or ""
+        forced = bool(force and unfit and not pair.reason)
+        reason = pair.reason or ("" if forced or not unfit else f"{part.name} {unfit}")
+        for dtype in suite.dtype or ["float64" if device == "cpu" else "float32"]:
+            yield Cell(**shared, samples=samples, device=device, dtype=dtype, mode=mode, forced=forced, reason=reason)
+
+
+def _excluded(found: list[Cell], suite: Suite) -> list[Cell]:
+    """The cells, those that the suite excludes with its reason."""
+    rules = [(where.parse(rule.where), rule.reason) for rule in suite.exclude]
+    if not rules:
+        return found
+    return [_first_rule(cell, rules) for cell in found]
+
+
+def _first_rule(cell: Cell, rules: list[tuple[where.Predicate, str]]) -> Cell:
+    facts = where.facts(vars(cell))
+    for excludes, reason in rules:
+        if excludes(facts):
+            return replace(cell, reason=f"excluded: {reason}")
+    return cell

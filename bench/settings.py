@@ -1,0 +1,98 @@
+"""Plug-ins from settings and back: type-checked on the way in, plain values on the way out."""
+
+import json
+import typing
+from dataclasses import fields
+from functools import cache
+from math import isfinite
+from typing import Any, TypeVar
+
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
+
+from estimators.errors import BadInput, nearest
+from estimators.registry import Registry, is_spec
+
+T = TypeVar("T")
+
+
+def build(registry: Registry[T], name: str, settings: dict[str, Any], path: str) -> T:
+    """The plug-in `name` with these settings; every error says its `path`.
+
+    >>> import estimators.registry
+    >>> build(estimators.registry.estimators, "rloo", {"k": 3}, "estimators[0]")
+    Traceback (most recent call last):
+    estimators.errors.BadInput: estimators[0].k: unknown setting; there is none
+    """
+    try:
+        cls = registry.lookup(name)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
+    inner = {key: _nested(registry, value, f"{path}.{key}") for key, value in settings.items() if is_spec(value)}
+    return checked(cls, settings, path, inner)
+
+
+def checked(cls: type[T], settings: dict[str, Any], path: str, inner: dict[str, Any] | None = None) -> T:
+    """An instance of a dataclass from untrusted settings; `inner` are those that are built already."""
+    inner = inner or {}
+    hints, known = _hints(cls), public(cls)
+    for key in settings:
+        if key not in known:
+            raise BadInput(f"{path}.{key}: unknown setting; {nearest(key, known) if known else 'there is none'}")
+    typed = {
+        key: inner[key] if key in inner else _typed(hints.get(key, Any), value, f"{path}.{key}")
+        for key, value in settings.items()
+    }
+    try:
+        return cls(**typed)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"{path}: {error}") from error
+
+
+def plain(instance: Any) -> dict[str, Any]:
+    """All settings of a plug-in as JSON values, defaults included; an inner plug-in is a `{"name": …}` table."""
+    return {key: _plain(getattr(instance, key)) for key in public(type(instance))}
+
+
+@cache
+def public(cls: type) -> tuple[str, ...]:
+    """The names of a plug-in's settings: the dataclass fields that can be given."""
+    return tuple(field.name for field in fields(cls) if field.init and not field.metadata.get("private"))
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "__dataclass_fields__"):
+        return {"name": value.name, **plain(value)}
+    return list(value) if isinstance(value, tuple | frozenset) else value
+
+
+def _nested(registry: Registry[T], value: dict[str, Any], path: str) -> T:
+    return build(registry, value["name"], {key: inner for key, inner in value.items() if key != "name"}, path)
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(cls)
+    except NameError:  # a plug-in's annotation that only a type checker can resolve
+        return {}
+
+
+@cache
+def _adapter(hint: Any) -> TypeAdapter[Any] | None:
+    try:
+        return TypeAdapter(hint)
+    except PydanticUserError:
+        return None
+
+
+def _typed(hint: Any, value: Any, path: str) -> Any:
+    if isinstance(value, float) and not isfinite(value):
+        raise BadInput(f"{path}: must be a finite number, not {value}")
+    adapter = _adapter(hint)
+    if adapter is None:
+        raise BadInput(f'{path}: must be a table such as {{ name = "…" }}, not {value!r}')
+    try:
+        return adapter.validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]["msg"]
+        raise BadInput(f"{path}: {first[:1].lower()}{first[1:]}, not {value!r}") from None

@@ -1,0 +1,179 @@
+"""A run's folder: one process owns it, records are appended and synced, the table is written at the end."""
+
+import errno
+import fcntl
+import json
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import pandas as pd
+
+from bench import formats
+from bench import records as record_files
+from bench.columns import SCHEMA
+from bench.environment import environment, environment_key
+from bench.identity import canonical, digest
+from bench.records import Key, Records, Task
+from bench.rows import rows
+from bench.toml import dumps
+from estimators.errors import BadInput
+
+Plan = dict[str, list[Task]]
+"""The tasks of each cell, by cell id, in the order of the suite."""
+
+
+class Store:
+    """The writing end of a run's folder; `with Store(folder) as store:` holds its lock.
+
+    A torn last line, left by a process that was killed, is cut off when the folder is opened.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._records: IO[bytes] | None = None
+        self._environments: set[str] = set()
+        self._lock: IO[str] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.folder / ".lock").open("w")
+        except OSError as error:
+            raise BadInput(f"cannot write to the folder {self.folder}: {error.strerror}") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise BadInput(f"another run is writing to {self.folder}; wait for it, or choose another --out") from None
+        self._environments = set(_environments(self.folder))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for file in (self._records, self._lock):
+            if file is not None:
+                file.close()
+
+    def read(self) -> Records:
+        """What the folder holds already; torn last lines are cut off, and the notes say so."""
+        found = record_files.read(self.folder, SCHEMA)
+        for path in record_files.files(self.folder):
+            whole, torn = record_files.split(path)
+            if torn:
+                os.truncate(path, len(whole))
+        return found
+
+    def begin(self, config: Mapping[str, Any], plan: Plan) -> None:
+        """Writes what is about to be run: the suite as resolved, and its cells."""
+        _write(self.folder / "config.toml", dumps(config))
+        _write(self.folder / "plan.json", canonical({"schema": SCHEMA, "cells": [[*each] for each in plan.items()]}))
+
+    def append(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Records that are on the disk when this returns; lines that could not be written whole leave no trace."""
+        text = "".join(f"{canonical({**record, 'env': environment_key()})}\n" for record in records)
+        if not text:
+            return
+        self.note_environment()
+        if self._records is None:
+            self._records = (self.folder / "records-0.jsonl").open("ab", buffering=0)
+        _append(self._records, text)
+
+    def note_environment(self) -> None:
+        """This machine's line in `environments.jsonl`, once."""
+        if environment_key() in self._environments:
+            return
+        with (self.folder / "environments.jsonl").open("ab", buffering=0) as file:
+            _append(file, canonical({"env": environment_key()} | environment()) + "\n")
+        self._environments.add(environment_key())
+
+    def finish(self) -> pd.DataFrame:
+        """Writes `results.parquet` and `results.csv`, and returns the table."""
+        made_from = _state(self.folder)
+        frame, _ = _from_records(self.folder)
+        formats.write_parquet(frame, self.folder / "results.parquet", made_from)
+        formats.write_csv(frame, self.folder / "results.csv")
+        return frame
+
+
+def load(path: str | Path) -> pd.DataFrame:
+    """The table of a run's folder, or of a Parquet or CSV file; what is odd about the files is a warning."""
+    path = Path(path)
+    if not path.exists():
+        raise BadInput(f"there is no {path}")
+    if path.is_file():
+        return formats.read_table(path)
+    ready = path / "results.parquet"
+    if not record_files.files(path) and ready.exists():
+        return formats.read_table(ready)
+    if not record_files.files(path):
+        raise BadInput(f"{path} holds no records of gradest; `gradest run SUITE --out {path}` makes them")
+    if formats.made_from(ready) == _state(path):
+        return formats.read_table(ready)
+    frame, notes = _from_records(path)
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
+    return frame
+
+
+def planned(folder: Path) -> Plan | None:
+    """The cells that the folder's suite has; None where no plan was written."""
+    path = folder / "plan.json"
+    try:
+        found = json.loads(path.read_bytes())
+        return {str(cell): [*tasks] for cell, tasks in found["cells"]}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise BadInput(f"{path} is no plan of gradest; `gradest run` writes it anew") from None
+
+
+def shown(plan: Plan | None, latest: dict[Key, dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    """The latest record of every planned cell and task, in the order of the plan."""
+    if plan is None:
+        return latest.values()
+    return (latest[cell, task] for cell, tasks in plan.items() for task in tasks if (cell, task) in latest)
+
+
+def _from_records(folder: Path) -> tuple[pd.DataFrame, list[str]]:
+    found = record_files.read(folder, SCHEMA)
+    return rows(folder.resolve().name, shown(planned(folder), found.latest())), found.notes
+
+
+def _state(folder: Path) -> str:
+    """Changes whenever the records or the plan do."""
+    files = [*record_files.files(folder), folder / "plan.json"]
+    return digest([[path.name, path.stat().st_size if path.exists() else 0] for path in files] + [SCHEMA])
+
+
+def _environments(folder: Path) -> Iterable[str]:
+    path = folder / "environments.jsonl"
+    if not path.exists():
+        return
+    whole, torn = record_files.split(path)
+    if torn:
+        os.truncate(path, len(whole))
+    for line in whole.splitlines():
+        try:
+            yield str(json.loads(line)["env"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise BadInput(f"{path} is no file of gradest") from None
+
+
+def _append(file: IO[bytes], text: str) -> None:
+    """Whole lines, synced; where the disk is full, the part that was written is cut off again."""
+    end = file.seek(0, os.SEEK_END)
+    line = text.encode()
+    try:
+        if file.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(file.fileno())
+    except OSError as error:
+        os.ftruncate(file.fileno(), end)
+        raise BadInput(f"cannot write {file.name}: {error.strerror}; what was measured before is saved") from None
+
+
+def _write(path: Path, text: str) -> None:
+    formats.replace(path, lambda new: Path(new).write_text(text, encoding="utf-8"))

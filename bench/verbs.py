@@ -1,0 +1,144 @@
+"""The verbs of the command line, as functions."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from bench import engine, formats
+from bench.columns import SCHEMA
+from bench.config import Suite
+from bench.engine import Progress, Summary
+from bench.grid import cells
+from bench.plugins import load_files
+from bench.records import Records, read
+from bench.store import load, planned, shown
+from estimators.errors import BadInput, nearest
+
+FORMATS: dict[str, Callable[[pd.DataFrame, Path], None]] = {"csv": formats.write_csv, "parquet": formats.write_parquet}
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a run would do: `cells` (a row each: what it is, its status or reason, expected seconds), seconds in all."""
+
+    cells: pd.DataFrame
+    seconds: float
+    folder: Path
+
+
+def run(
+    suite: str | Path | Suite,
+    out: str | Path | None = None,
+    *,
+    where: str | None = None,
+    jobs: int | None = None,
+    device: str | None = None,
+    seed: int | None = None,
+    timeout: float | None = None,
+    rerun: str = "missing",
+    plugins: Iterable[str | Path] = (),
+    force: bool = False,
+    show: Callable[[Progress], None] = lambda progress: None,
+) -> Summary:
+    """Measures what is missing of a suite in the folder `out` (results/<suite> unless it is said otherwise).
+
+    Workers are fresh processes: in a script, call this under `if __name__ == "__main__":`, and hand over your own
+    plug-ins as files.
+    """
+    plugins = tuple(str(path) for path in plugins)
+    load_files(plugins)
+    resolved = engine.resolve(suite, device=device, seed=seed, timeout=timeout)
+    folder = folder_of(suite, out)
+    return engine.run(resolved, folder, where=where, jobs=jobs, rerun=rerun, plugins=plugins, force=force, show=show)
+
+
+def plan(
+    suite: str | Path | Suite,
+    out: str | Path | None = None,
+    *,
+    where: str | None = None,
+    jobs: int | None = None,
+    device: str | None = None,
+    seed: int | None = None,
+    rerun: str = "missing",
+    plugins: Iterable[str | Path] = (),
+    force: bool = False,
+) -> Outlook:
+    """What `run` would do, without doing it."""
+    load_files(str(path) for path in plugins)
+    engine.known_rerun(rerun)
+    resolved, folder = engine.resolve(suite, device=device, seed=seed), folder_of(suite, out)
+    every = cells(resolved, force=force)
+    picked = engine.pick(every, where)
+    found = engine.plan(resolved, every, picked, read(folder, SCHEMA) if folder.is_dir() else Records([], []), rerun)
+    open_cells, stale = {cell.id for cell, _ in found.work}, {cell.id for cell in found.stale}
+    rows = [
+        {
+            "cell": cell.id,
+            "estimator": cell.estimator,
+            "estimator_params": cell.estimator_params,
+            "objective": cell.objective,
+            "objective_params": cell.objective_params,
+            "distribution": cell.distribution,
+            "distribution_params": cell.distribution_params,
+            "point": cell.point,
+            "coordinates": cell.coordinates,
+            "dim": cell.dim,
+            "samples": cell.samples,
+            "state": (cell.reason and "not applicable") or ("to run" if cell.id in open_cells else "done"),
+            "stale": cell.id in stale,
+            "reason": cell.reason,
+            "seconds": sum(found.cost.expected(cell, task) for task in engine.tasks_of(cell, resolved)),
+        }
+        for cell in picked
+    ]
+    return Outlook(pd.DataFrame(rows), found.cost.total(found.work, jobs or engine.cores()), folder)
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a run stands: tasks by status, tasks left, the slowest records, and what is odd about the files."""
+
+    counts: dict[str, int]
+    left: int
+    slowest: pd.DataFrame
+    notes: list[str]
+
+
+def status(folder: str | Path) -> Status:
+    """How a run stands, also while it runs: reads, never writes."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise BadInput(f"there is no folder {folder}")
+    found, whole = read(folder, SCHEMA), planned(folder)
+    if whole is None:
+        raise BadInput(f"{folder} holds no run of gradest; `gradest run SUITE --out {folder}` starts one")
+    latest = pd.DataFrame(list(shown(whole, found.latest())))
+    total = sum(len(tasks) for tasks in whole.values())
+    if latest.empty:
+        return Status({}, total, latest, found.notes)
+    columns = ["wall_s", "status", "task", "estimator", "objective", "distribution", "samples", "cell"]
+    slowest = latest[columns].nlargest(5, "wall_s")
+    return Status(latest["status"].value_counts().to_dict(), total - len(latest), slowest, found.notes)
+
+
+def export(folder: str | Path, format: str) -> Path:
+    """Writes the table next to the records, as `results.csv` or `results.parquet`."""
+    if format not in FORMATS:
+        raise BadInput(f"there is no format {format!r}; {nearest(format, FORMATS)}")
+    frame, path = load(folder), Path(folder)
+    target = (path if path.is_dir() else path.parent) / f"results.{format}"
+    FORMATS[format](frame, target)
+    return target
+
+
+def folder_of(suite: str | Path | Suite, out: str | Path | None) -> Path:
+    """Where a run lands."""
+    if out is not None:
+        return Path(out)
+    if isinstance(suite, Suite):
+        raise BadInput("say which folder the results go to: out=…")
+    path = Path(suite)
+    return path.parent if path.name == "config.toml" else Path("results") / path.stem

@@ -1,0 +1,228 @@
+"""The `--where` language: comparisons of identity columns, joined by and, or, not and parentheses.
+
+    estimator in ["rloo", "reinforce"] and not (samples < 4 or distribution.size == 200)
+
+Parsed here and never evaluated by Python, so a filter from a file cannot run code. A name is an identity column
+(`NAMES`) or a setting: `estimator.temperature`, `distribution.size`, `objective.t`. A comparison with a setting
+that the row does not have is false, and so is one between a number and a text.
+"""
+
+import json
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from estimators.errors import BadInput, nearest
+
+NAMES = (
+    "cell",
+    "estimator",
+    "distribution",
+    "objective",
+    "coordinates",
+    "point",
+    "dim",
+    "samples",
+    "seed",
+    "device",
+    "dtype",
+    "mode",
+)
+"""The columns that can be asked for; of estimator, distribution and objective also their settings."""
+
+OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+MAX_LENGTH, MAX_DEPTH = 10_000, 50
+Facts = Mapping[str, Any]
+Predicate = Callable[[Facts], bool]
+
+_TOKEN = re.compile(
+    r"""\s*(?:(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?![\w.])
+    |(?P<text>"[^"]*"|'[^']*')
+    |(?P<word>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?)
+    |(?P<sign>==|!=|<=|>=|<|>|\(|\)|\[|\]|,))""",
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True)
+class Token:
+    kind: str
+    text: str
+    position: int
+
+
+def parse(text: str) -> Predicate:
+    """The predicate that `text` describes, on a mapping of names to values.
+
+    >>> chosen = parse("samples >= 4 and estimator != 'arm'")
+    >>> chosen({"samples": 10, "estimator": "rloo"}), chosen({"samples": 1, "estimator": "rloo"})
+    (True, False)
+    >>> parse("sample >= 4")
+    Traceback (most recent call last):
+    estimators.errors.BadInput: --where, character 1: there is no column 'sample'; did you mean 'samples'?
+    """
+    if len(text) > MAX_LENGTH:
+        raise BadInput(f"--where: longer than {MAX_LENGTH} characters")
+    return _Parser(_tokens(text)).whole()
+
+
+def select(frame: pd.DataFrame, text: str | None) -> pd.DataFrame:
+    """The rows of a table that `text` describes; all of them without it."""
+    if not text:
+        return frame
+    chosen = parse(text)
+    names = [name for name in (*NAMES, *(f"{kind}_params" for kind in _SETTINGS)) if name in frame]
+    distinct = frame[names].drop_duplicates()
+    kept = [chosen(facts(row)) for row in distinct.to_dict("records")]
+    return frame.merge(distinct[kept], on=names, how="inner")
+
+
+_SETTINGS = ("estimator", "distribution", "objective")
+
+
+def facts(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a filter can ask of a row or a cell: its columns, and its settings by dotted names."""
+    found = {name: row[name] for name in NAMES if name in row}
+    for kind in _SETTINGS:
+        settings = json.loads(row.get(f"{kind}_params") or "{}")
+        found |= {f"{kind}.{key}": value for key, value in settings.items()}
+    return found
+
+
+def _tokens(text: str) -> list[Token]:
+    tokens, position = [], 0
+    while text[position:].strip():
+        match = _TOKEN.match(text, position)
+        if match is None:
+            at = position + len(text[position:]) - len(text[position:].lstrip())
+            raise _error(at, f"{text[at : at + 10]!r} is no part of the language; write e.g. samples >= 4")
+        kind = str(match.lastgroup)
+        tokens.append(Token(kind, match[kind], match.start(kind)))
+        position = match.end()
+    return [*tokens, Token("end", "the end", len(text))]
+
+
+def _error(position: int, what: str) -> BadInput:
+    return BadInput(f"--where, character {position + 1}: {what}")
+
+
+class _Parser:
+    """Recursive descent: whole = either; either = both {or both}; both = one {and one}; one = not one | ( … ) | …"""
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self.tokens, self.next, self.depth = tokens, 0, 0
+
+    def whole(self) -> Predicate:
+        found = self.either()
+        self.expect("the end", "`and`, `or` or the end")
+        return found
+
+    def either(self) -> Predicate:
+        parts = [self.both()]
+        while self.take("or"):
+            parts.append(self.both())
+        return parts[0] if len(parts) == 1 else lambda facts: any(part(facts) for part in parts)
+
+    def both(self) -> Predicate:
+        parts = [self.one()]
+        while self.take("and"):
+            parts.append(self.one())
+        return parts[0] if len(parts) == 1 else lambda facts: all(part(facts) for part in parts)
+
+    def one(self) -> Predicate:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise _error(self.token.position, f"nested deeper than {MAX_DEPTH}")
+        found = self.negated() or self.grouped() or self.comparison()
+        self.depth -= 1
+        return found
+
+    def negated(self) -> Predicate | None:
+        if not self.take("not"):
+            return None
+        inner = self.one()
+        return lambda facts: not inner(facts)
+
+    def grouped(self) -> Predicate | None:
+        if not self.take("("):
+            return None
+        inner = self.either()
+        self.expect(")", "`)`")
+        return inner
+
+    def comparison(self) -> Predicate:
+        name = self.column()
+        if self.take("in"):
+            values = self.several()
+            return lambda facts: any(_compare(operator.eq, facts.get(name), value) for value in values)
+        token = self.advance()
+        if token.text not in OPERATORS or token.kind != "sign":
+            raise _error(token.position, f"expected one of {' '.join(OPERATORS)} in, found {token.text}")
+        compare, value = OPERATORS[token.text], self.value()
+        return lambda facts: _compare(compare, facts.get(name), value)
+
+    def column(self) -> str:
+        token = self.advance()
+        if token.kind != "word":
+            raise _error(token.position, f"expected a column, found {token.text}")
+        head, _, setting = token.text.partition(".")
+        if head not in NAMES or (setting and head not in _SETTINGS):
+            raise _error(token.position, f"there is no column {token.text!r}; {nearest(head, NAMES)}")
+        return token.text
+
+    def several(self) -> list[Any]:
+        opening = self.advance()
+        if opening.text not in ("[", "("):
+            raise _error(opening.position, f'expected a list such as ["a", "b"], found {opening.text}')
+        values = [self.value()]
+        while self.take(","):
+            values.append(self.value())
+        self.expect("]" if opening.text == "[" else ")", "`,` or the end of the list")
+        return values
+
+    def value(self) -> Any:
+        token = self.advance()
+        if token.kind == "text":
+            return token.text[1:-1]
+        if token.kind == "number":
+            return float(token.text)
+        if token.text in ("true", "false"):
+            return token.text == "true"
+        raise _error(token.position, f"expected a number or a quoted text, found {token.text}")
+
+    @property
+    def token(self) -> Token:
+        return self.tokens[self.next]
+
+    def advance(self) -> Token:
+        token = self.token
+        self.next = min(self.next + 1, len(self.tokens) - 1)
+        return token
+
+    def take(self, text: str) -> bool:
+        found = self.token.text == text and self.token.kind in ("word", "sign")
+        self.next += found
+        return found
+
+    def expect(self, text: str, words: str) -> None:
+        token = self.advance()
+        if token.text != text or token.kind == "text":
+            raise _error(token.position, f"expected {words}, found {token.text}")
+
+
+def _compare(compare: Callable[[Any, Any], bool], found: Any, value: Any) -> bool:
+    """False, not an error, where a row lacks the setting or the types differ."""
+    if found is None or isinstance(found, str) != isinstance(value, str):
+        return False
+    return bool(compare(found, value))
