@@ -4,7 +4,6 @@ from functools import lru_cache
 
 import torch
 from jaxtyping import Float
-from sklearn.datasets import load_breast_cancer, load_digits
 from torch import Tensor
 
 
@@ -14,6 +13,8 @@ def breast_cancer() -> tuple[Float[Tensor, "569 31"], Float[Tensor, "569"]]:
 
     Wolberg, Street, Mangasarian 1995; ships inside scikit-learn.
     """
+    from sklearn.datasets import load_breast_cancer
+
     features, labels = load_breast_cancer(return_X_y=True)
     x = torch.tensor(features, dtype=torch.float64)
     x = (x - x.mean(0)) / x.std(0, correction=0)
@@ -26,5 +27,7 @@ def digits() -> Float[Tensor, "1797 64"]:
 
     Alpaydin, Kaynak 1998 (UCI test set); ships inside scikit-learn.
     """
+    from sklearn.datasets import load_digits
+
     pixels, _ = load_digits(return_X_y=True)
     return (torch.tensor(pixels) >= 8).double()
