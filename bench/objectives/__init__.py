@@ -1,6 +1,12 @@
 """Objectives by name."""
 
-from bench.objectives import bits, logistic_regression, sequences, vae  # noqa: F401  (register their objectives)
+from bench.objectives import (  # noqa: F401  (register their objectives)
+    bits,
+    logistic_regression,
+    returns,
+    sequences,
+    vae,
+)
 from bench.objectives.base import Target, objectives
 
 __all__ = ["Target", "objectives"]

@@ -1,0 +1,106 @@
+"""A tabular policy in a finite Markov decision process: whole trajectories as one draw."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+
+from bench.distributions.base import Family, Tensors, distributions
+from estimators.core import Need
+
+
+class Trajectory(Distribution):
+    """H steps of a policy, one-hot over state and action: z is `[*batch, H, S, A]`.
+
+    `logits` `[*batch, H, S, A]` are the policy's at each step; `transition` `[*batch, S, A, S]` and `initial`
+    `[*batch, S]` the environment's law. `log_prob` is relative to that law, which does not depend on θ: the
+    policy's part only, so its gradient is the score all the same and the environment need not be known.
+    """
+
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {  # type: ignore[misc]
+        "logits": constraints.independent(constraints.real, 3),
+        "transition": constraints.independent(constraints.simplex, 2),
+        "initial": constraints.simplex,
+    }
+    support = constraints.independent(constraints.boolean, 3)  # type: ignore[assignment]
+    offers_not = frozenset({Need.MEAN, Need.MODE, Need.FACTORISED})
+
+    def __init__(self, logits: Tensor, transition: Tensor, initial: Tensor, validate_args: bool | None = None) -> None:
+        self.logits, self.transition, self.initial = logits, transition, initial
+        super().__init__(logits.shape[:-3], logits.shape[-3:], validate_args)
+
+    @torch.no_grad()
+    def sample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:
+        horizon = self.event_shape[0]
+        policy = self.logits.softmax(-1)
+        state = one_hot_draw(self.initial.expand(*sample_shape, *self.initial.shape))
+        steps = []
+        for t in range(horizon):
+            action = one_hot_draw((state[..., None] * policy[..., t, :, :]).sum(-2))
+            both = state[..., :, None] * action[..., None, :]
+            steps.append(both)
+            state = one_hot_draw((both[..., None] * self.transition).sum((-3, -2)))
+        return torch.stack(steps, -3)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return (value * self.logits.log_softmax(-1)).sum((-1, -2, -3))
+
+
+def one_hot_draw(probs: Float[Tensor, "*batch categories"]) -> Float[Tensor, "*batch categories"]:
+    """One category each, by the inverse distribution function."""
+    noise = torch.rand(probs.shape[:-1], dtype=probs.dtype, device=probs.device)
+    index = (noise[..., None] > probs.cumsum(-1)[..., :-1]).sum(-1)
+    return (index[..., None] == torch.arange(probs.shape[-1], device=probs.device)).to(probs.dtype)
+
+
+@lru_cache
+def garnet(states: int, actions: int) -> tuple[Float[Tensor, "S A S"], Float[Tensor, " S"], Float[Tensor, "S A"]]:
+    """A random environment: transitions to up to three states each, an initial law, rewards in [0, 1].
+
+    Archibald, McKinnon, Thomas 1995.
+    """
+    draw = np.random.default_rng(5)
+    transition = np.zeros((states, actions, states))
+    for s, a in np.ndindex(states, actions):
+        reached = draw.choice(states, min(3, states), replace=False)
+        transition[s, a, reached] = draw.dirichlet(np.ones(len(reached)))
+    return (
+        torch.tensor(transition),
+        torch.tensor(draw.dirichlet(np.ones(states))),
+        torch.tensor(draw.uniform(size=(states, actions))),
+    )
+
+
+@distributions.register("tabular_policy")
+@dataclass(frozen=True)
+class TabularPolicyFamily(Family):
+    """Trajectories of `horizon` steps among `size` states and `actions` actions; θ is the policy's logits [S, A]."""
+
+    used_by = "policy-gradient reinforcement learning (REINFORCE, actor-critic, PPO)"
+    discrete = True
+    factorised = False
+    reparameterised = False
+    coordinates: ClassVar[tuple[str, ...]] = ("unconstrained",)
+
+    size: int = 5
+    actions: int = 3
+    horizon: int = 6
+
+    def theta(self, point: str, coordinates: str) -> Tensors:
+        return {"logits": torch.tensor(np.random.default_rng(6).normal(0, 0.5, (self.size, self.actions)))}
+
+    def encode(self, theta: Tensors, coordinates: str) -> Tensors:
+        transition, initial, _ = garnet(self.size, self.actions)
+        return {
+            "logits": theta["logits"].expand(self.horizon, -1, -1),
+            "transition": transition.to(theta["logits"]),
+            "initial": initial.to(theta["logits"]),
+        }
+
+    def build(self, parameters: Tensors) -> Distribution:
+        return Trajectory(**parameters, validate_args=False)

@@ -1,0 +1,54 @@
+"""The discounted return of a policy in a finite Markov decision process."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bench.distributions.base import Family, Tensors
+from bench.distributions.tabular_policy import TabularPolicyFamily, garnet
+from bench.objectives.base import Target, objectives
+from estimators.core import Function, Objective
+
+
+@objectives.register("discounted_return")
+@dataclass(frozen=True)
+class DiscountedReturn(Target):
+    """Σ_t γ^t r(s_t, a_t), γ = `discount`; exact by pushing the states' law forward (dynamic programming)."""
+
+    used_by = "policy-gradient reinforcement learning (Williams 1992; Sutton 2000)"
+
+    discount: float = 0.9
+
+    def fits(self, family: Family) -> str | None:
+        return None if isinstance(family, TabularPolicyFamily) else "rewards the trajectories of a tabular policy"
+
+    def build(self, family: Family, point: str, like: Tensor) -> Objective:
+        worth = self.worth(family).to(like)
+        return Function(lambda z: (z * worth).sum((-1, -2, -3)))
+
+    def worth(self, family: Family) -> Float[Tensor, "H S A"]:
+        """γ^t r(s, a)."""
+        assert isinstance(family, TabularPolicyFamily)
+        _, _, reward = garnet(family.size, family.actions)
+        return self.discount ** torch.arange(family.horizon).double()[:, None, None] * reward
+
+    def expectation(self, family: Family, point: str, parameters: Tensors) -> Float[Tensor, "*leading"]:
+        return expected_return(**parameters, worth=self.worth(family))
+
+
+def expected_return(
+    logits: Float[Tensor, "*batch H S A"],
+    transition: Float[Tensor, "*batch S A S"],
+    initial: Float[Tensor, "*batch S"],
+    worth: Float[Tensor, "H S A"],
+) -> Float[Tensor, "*batch"]:
+    """E Σ_t worth[t, s_t, a_t], one step of the states' law after another."""
+    policy = logits.softmax(-1)
+    law, total = initial, torch.zeros_like(initial[..., 0])
+    for t in range(len(worth)):
+        both = law[..., None] * policy[..., t, :, :]
+        total = total + (both * worth[t]).sum((-1, -2))
+        law = (both[..., None] * transition).sum((-3, -2))
+    return total
