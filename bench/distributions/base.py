@@ -2,15 +2,21 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from math import inf
+from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from estimators.errors import BadInput
 from estimators.registry import Registry
 
 Tensors = dict[str, Tensor]
 """Tensors by parameter name. θ is one such dictionary, a distribution's own parameters are another."""
+
+Values = Literal["bits", "one_hot", "counts", "real", "simplex", "permutation"]
+"""What a draw is: bits `[size]`, one-hot rows `[size, categories]`, counts or real numbers `[size]`, …"""
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,8 @@ class Family(ABC):
     distribution's own parameters, once; `build` takes parameters with any leading axes.
     The first of `coordinates` is the default. `data_axes` counts the leading axes of the parameters
     that run over data (an amortised posterior): the problem's target is the mean over them.
+    `values` says what z is: objectives choose by it. `moments`: E|z|^k is finite for k below it;
+    `light_tailed`: E exp(−z/2) is finite.
     """
 
     name: ClassVar[str]
@@ -30,11 +38,18 @@ class Family(ABC):
     reparameterised: ClassVar[bool]
     tractable_density: ClassVar[bool] = True
     coordinates: ClassVar[tuple[str, ...]] = ("unconstrained", "natural")
-    points: ClassVar[tuple[str, ...]] = ("default",)
+    points: ClassVar[tuple[str, ...]] = ("default", "extreme")
+    values: ClassVar[Values] = "real"
+    moments: ClassVar[float] = inf
+    light_tailed: ClassVar[bool] = True
     version: ClassVar[int] = 1
     data_axes: ClassVar[int] = 0
 
     size: int = 5
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise BadInput(f"size must be at least 1, found {self.size}")
 
     @abstractmethod
     def theta(self, point: str, coordinates: str) -> Tensors:
@@ -56,9 +71,23 @@ class Family(ABC):
         """A weighted support of each coordinate: points and weights, both `[S, *leading, size]`, constant.
 
         Σ_s w_s q_d(z_s) h(z_s) is E h(z_d), for any h that is smooth between `breaks`; `level` + 1
-        doubles the nodes, so that two levels show the error.
+        doubles the nodes, so that two levels show the error. A coordinate that is itself a vector (a one-hot
+        row) adds its own axes to the points.
         """
         raise NotImplementedError(f"{self.name} has no weighted support")
+
+    def joint(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
+        """A weighted support of z itself, for one or two coordinates: points `[S, *event]`, weights `[S]`.
+
+        Of parameters without leading axes; by default the product of the coordinates' own supports, coarser by one level.
+        """
+        if not self.factorised or self.size > 2:
+            raise NotImplementedError(f"{self.name} of size {self.size} has no weighted support of all coordinates")
+        z, weight = self.line(parameters, breaks, level - 1)
+        if self.size == 1:
+            return z, weight[:, 0]
+        i, j = torch.cartesian_prod(torch.arange(len(z)), torch.arange(len(z))).unbind(-1)
+        return torch.stack([z[i, 0], z[j, 1]], 1), weight[i, 0] * weight[j, 1]
 
 
 distributions: Registry[Family] = Registry("distribution")
