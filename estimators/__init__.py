@@ -11,6 +11,7 @@ from estimators import (  # noqa: F401  (they register their estimators)
     control_variates,
     coupled,
     exact,
+    local_expectation,
     measure_valued,
     pathwise,
     rebar,
