@@ -21,6 +21,8 @@ GROUPS: tuple[Group, ...] = get_args(Group)
 
 def _axis(value: Any) -> Any:
     """A list is an axis; anything else is an axis of one value."""
+    if value == []:
+        raise ValueError("an axis needs at least one value")
     return value if isinstance(value, list) else [value]
 
 
@@ -48,8 +50,8 @@ class Choice(BaseModel):
         return self.__pydantic_extra__ or {}
 
 
-Choices = Annotated[list[Annotated[Choice, BeforeValidator(_named)]], BeforeValidator(_axis), Field(min_length=1)]
-Names = Annotated[list[str], BeforeValidator(_axis), Field(min_length=1)]
+Choices = Annotated[list[Annotated[Choice, BeforeValidator(_named)]], BeforeValidator(_axis)]
+Names = Annotated[list[str], BeforeValidator(_axis)]
 
 
 class Problems(_Model):
@@ -72,12 +74,12 @@ class Suite(_Model):
     """All that a sweep's numbers depend on, and its time limit."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    samples: Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(_axis), Field(min_length=1)]
-    metrics: Annotated[list[Group], BeforeValidator(_axis), Field(min_length=1)] = list(GROUPS)
+    samples: Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(_axis)]
+    metrics: Annotated[list[Group], BeforeValidator(_axis)] = list(GROUPS)
     device: Names = ["cpu"]
     dtype: Annotated[list[Literal["float32", "float64"]], BeforeValidator(_axis)] | None = None
     """Where nothing is said: float64 on a CPU, float32 on an accelerator."""
-    mode: Annotated[list[Mode], BeforeValidator(_axis), Field(min_length=1)] = ["eager"]
+    mode: Annotated[list[Mode], BeforeValidator(_axis)] = ["eager"]
     coordinates: Names | None = None
     point: Names | None = None
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 600.0

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any
 
 import pandas as pd
 
@@ -38,7 +38,7 @@ class Store:
         self._environments: set[str] = set()
         self._lock: IO[str] | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Store":
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = (self.folder / ".lock").open("w")
