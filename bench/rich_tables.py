@@ -1,0 +1,111 @@
+"""Comparisons as tables for a terminal."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from bench.compare import Comparison
+    from bench.regressions import Regressions
+
+STYLES = {"better": "green", "worse": "red", "biased": "red", "unbiased": "green", "unclear": "yellow", "same": ""}
+SHOWN = 40
+EQUAL = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
+
+
+def number(value: object) -> str:
+    """Three significant digits, and a dash for nothing.
+
+    >>> number(0.012345), number(123456.0), number(None), number(float("inf"))
+    ('0.0123', '1.23e+05', '—', '∞')
+    """
+    if value is None or pd.isna(value):
+        return "—"
+    found = float(value)  # type: ignore[arg-type]
+    return "∞" if found == float("inf") else f"{found:.3g}"
+
+
+def interval(row: dict) -> str:
+    """`0.2 (0.18 to 0.22)`."""
+    ends = "" if pd.isna(row["ratio_low"]) else f" ({number(row['ratio_low'])} to {number(row['ratio_high'])})"
+    return number(row["ratio"]) + ends
+
+
+def comparison(found: "Comparison") -> RenderableType:
+    """The overall ranking, each problem's table, and the notes."""
+    parts: list[RenderableType] = [_overall(found)] if len(found.overall) else []
+    parts += [_problem(found, str(problem), group) for problem, group in found.pairs.groupby("problem", sort=False)]
+    if not len(found.pairs):
+        parts.append(Text(f"Nothing to compare: no other estimator was measured beside {found.baseline}."))
+    return Group(*parts, *(Text(note, style="yellow") for note in found.notes))
+
+
+def _overall(found: "Comparison") -> Table:
+    table = Table(
+        title=f"{found.metric} relative to {escape(found.baseline)}, over problems",
+        caption="Interquartile mean of log ratios, with its 95 % interval; lower variance is better. "
+        "Estimators that fit other problems have other means: see the number of problems.",
+    )
+    ways = list(dict.fromkeys(found.overall["equal"]))
+    for name in ("estimator", *(f"at {EQUAL[way]}" for way in ways), "problems", "biased on"):
+        table.add_column(name, justify="left" if name == "estimator" else "right")
+    for estimator, group in found.overall.groupby("estimator", sort=False):
+        rows = {row["equal"]: row for row in group.to_dict("records")}
+        ratios = [interval(rows[way]) if way in rows else "—" for way in ways]
+        most = max(rows.values(), key=lambda row: row["problems"])
+        table.add_row(escape(str(estimator)), *ratios, str(most["problems"]), str(most["biased_on"]))
+    return table
+
+
+def _problem(found: "Comparison", problem: str, group: pd.DataFrame) -> Table:
+    base = group["baseline"].iloc[0]
+    ways = list(dict.fromkeys(group["equal"]))
+    table = Table(title=f"{escape(problem)}: {found.metric} relative to {escape(base)}")
+    for name in ("estimator", "n", *(f"at {EQUAL[way]}" for way in ways), "outcome", "bias"):
+        table.add_column(name, justify="right" if name.startswith(("n", "at")) else "left")
+    for (samples, estimator), rows in group.groupby(["samples", "estimator"], sort=False):
+        by = {row["equal"]: row for row in rows.to_dict("records")}
+        first = next(iter(by.values()))
+        table.add_row(
+            escape(str(estimator)),
+            str(samples),
+            *(interval(by[way]) if way in by else "—" for way in ways),
+            Text(first["outcome"], style=STYLES.get(first["outcome"], "")),
+            Text(first["verdict"], style=STYLES.get(first["verdict"], "")),
+        )
+    return table
+
+
+def regressions(found: "Regressions") -> RenderableType:
+    """What got worse first; then notes and failures."""
+    table = Table(title="second run relative to the first", caption=_counts(found))
+    for name in ("problem", "estimator", "n", "metric", "ratio", "limit", "adjusted p", ""):
+        table.add_column(name)
+    for row in found.rows.head(SHOWN).to_dict("records"):
+        table.add_row(
+            escape(row["problem"]),
+            escape(row["estimator"]),
+            str(row["samples"]),
+            row["metric"],
+            interval(row),
+            f"{row['limit']:.0%}",
+            number(row["p"]),
+            Text("worse", style="red") if row["regressed"] else "",
+        )
+    notes = [Text(note, style="yellow") for note in found.notes]
+    return Group(table, *notes, *(Text(failure, style="red") for failure in found.failures))
+
+
+def _counts(found: "Regressions") -> str:
+    worse, every = int(found.rows["regressed"].sum()), len(found.rows)
+    return f"{worse} of {every} comparisons got worse beyond the limit" + (
+        f"; the {SHOWN} with the smallest p are shown" if every > SHOWN else ""
+    )
