@@ -1,0 +1,49 @@
+"""How a biased estimator is wrong: too short, or in another direction."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.plots.matrices import ordered
+from bench.plots.style import BASELINE, PAGE, blank, empty, looks, shorten, styled
+from bench.table import cells
+
+
+def scale_and_cosine(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
+    """Scale (1 is right) against cosine (1 is right) of the estimates' mean and the exact gradient, for the cells
+    that are shown biased, with intervals. Left of the line: shrunk; below the top: in another direction."""
+    rows = cells(table)
+    rows = rows[(rows["verdict"] == "biased") & rows["scale"].notna() & rows["cosine"].notna()]
+    if rows.empty:
+        return empty("no cell with an exact gradient is shown biased")
+    style = looks(ordered(rows["estimator"], order), order)
+    with styled():
+        figure = blank(PAGE, 3.0)
+        axes = figure.subplots()
+        for name, (colour, marker) in style.items():
+            mine = rows[rows["estimator"] == name]
+            axes.errorbar(
+                mine["scale"], mine["cosine"], xerr=_ends(mine, "scale"), yerr=_ends(mine, "cosine"), color=colour,
+                marker=marker, linestyle="", capsize=1.5, elinewidth=0.8,
+            )  # fmt: skip
+        axes.axvline(1, color=BASELINE, linewidth=1)
+        axes.axhline(1, color=BASELINE, linewidth=1)
+        axes.set(xlabel="scale: length along the exact gradient ÷ its length", ylabel="cosine to the exact gradient")
+        handles = [
+            Line2D([], [], color=c, marker=m, linestyle="", label=shorten(name)) for name, (c, m) in style.items()
+        ]
+        figure.legend(handles=handles, loc="outside right upper", handlelength=1)
+        return figure
+
+
+def _ends(rows: pd.DataFrame, metric: str) -> np.ndarray:
+    value = rows[metric].to_numpy(float)
+    low, high = rows[f"{metric}_low"].to_numpy(float), rows[f"{metric}_high"].to_numpy(float)
+    return np.nan_to_num(np.maximum([value - low, high - value], 0.0))

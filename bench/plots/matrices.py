@@ -1,0 +1,87 @@
+"""Estimator × problem matrices: how the cells ended, and the bias verdicts."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from bench.plots.style import PAGE, STATUSES, VERDICTS, blank, empty, shorten, styled, wrapped
+from bench.table import cells
+
+MARKS = {
+    "ok": "", "not_applicable": "", "failed": "F", "timeout": "T", "crashed": "C", "out_of_memory": "M",
+    "nonfinite": "N", "unbiased": "", "unclear": "?", "biased": "B", "": "",
+}  # fmt: skip
+"""A letter in the cell, so that the colour is not all there is."""
+
+
+def outcome_matrix(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
+    """How the cells of each estimator on each problem ended: the worst over the numbers of samples."""
+    rows = cells(table)
+    return _matrix(rows.assign(shown=rows["status"]), STATUSES, order, "no cells in this table")
+
+
+def bias_matrix(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
+    """The bias verdict of each estimator on each problem: `biased` where it is at any number of samples."""
+    rows = cells(table)
+    rows = rows[rows["verdict"].isin(list(VERDICTS))]
+    return _matrix(rows.assign(shown=rows["verdict"]), VERDICTS, order, "no bias verdicts in this table")
+
+
+def _matrix(rows: pd.DataFrame, colours: Mapping[str, str], order: Sequence[str] | None, nothing: str) -> Figure:
+    if rows.empty:
+        return empty(nothing)
+    ranks = {word: rank for rank, word in enumerate(colours)}
+    worst = rows.assign(rank=rows["shown"].map(ranks)).pivot_table("rank", "estimator", "problem", "max", observed=True)
+    worst = worst.reindex(index=ordered(rows["estimator"], order), columns=list(dict.fromkeys(rows["problem"])))
+    with styled():
+        figure = blank(*matrix_size(worst, cell=0.3))
+        axes = figure.subplots()
+        words = [*colours]
+        marks = worst.map(lambda rank: MARKS[words[int(rank)]] if pd.notna(rank) else "")
+        sns.heatmap(
+            worst, ax=axes, cmap=ListedColormap(list(colours.values())), vmin=-0.5, vmax=len(words) - 0.5, cbar=False,
+            linewidths=1, linecolor="white", annot=marks, fmt="", annot_kws={"fontsize": 7},
+        )  # fmt: skip
+        label_matrix(axes, worst)
+        present = [word for word in words if (worst == ranks[word]).any().any()]
+        handles = [Patch(color=colours[word], label=_legend(word)) for word in present]
+        figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), handlelength=1)
+        return figure
+
+
+def _legend(word: str) -> str:
+    mark = f" ({MARKS[word]})" if MARKS[word] else ""
+    return word.replace("_", " ") + mark
+
+
+def ordered(names: pd.Series, order: Sequence[str] | None) -> list[str]:
+    """The names that are there, in the order asked for, then in the table's."""
+    present = list(dict.fromkeys(names))
+    wanted = [name for name in order or () if name in present]
+    return wanted + [name for name in present if name not in wanted]
+
+
+def matrix_size(matrix: pd.DataFrame, cell: float, row: float = 0.2) -> tuple[float, float]:
+    """Width and height in inches: the text stays legible, so large matrices make large figures."""
+    rows, columns = matrix.shape
+    longest = max(len(shorten(str(name))) for name in matrix.index)
+    return max(PAGE, 0.075 * longest + cell * columns + 0.4), row * rows + 1.9
+
+
+def label_matrix(axes: Axes, matrix: pd.DataFrame) -> None:
+    """Estimators at the side, problems on two lines below."""
+    axes.set(xlabel="", ylabel="")
+    axes.set_yticks(np.arange(len(matrix.index)) + 0.5, [shorten(str(name)) for name in matrix.index], rotation=0)
+    names = [wrapped(str(name)) for name in matrix.columns]
+    axes.set_xticks(np.arange(len(names)) + 0.5, names, rotation=40, ha="right", rotation_mode="anchor")
+    axes.tick_params(length=0)

@@ -1,0 +1,164 @@
+"""Small multiples, a panel per problem: variance against samples, evaluations and time; throughput."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.plots.matrices import ordered
+from bench.plots.style import (
+    BASELINE,
+    INK,
+    PAGE,
+    blank,
+    empty,
+    grid_shape,
+    log_axis,
+    looks,
+    shorten,
+    styled,
+    wrapped,
+)  # fmt: skip
+from bench.table import cells
+
+LABELS = {
+    "samples": "samples per estimate",
+    "evaluations": "evaluations of f per estimate",
+    "seconds_per_estimate": "seconds per estimate",
+    "variance": "variance",
+    "estimates_per_second": "estimates per second",
+}
+
+
+def variance_by_samples(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
+    """Variance against samples per problem; the dotted line has the slope −1 of averaging independent draws."""
+    return _panels(table, "samples", "variance", order, slope=True)
+
+
+def variance_by_evaluations(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
+    """Variance against evaluations of f per problem; the Pareto front is the line."""
+    return _panels(table, "evaluations", "variance", order, front=True)
+
+
+def variance_by_time(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
+    """Variance against seconds per estimate, each with its interval; the Pareto front is the line: what lies on it
+    is beaten by nothing in both."""
+    return _panels(table, "seconds_per_estimate", "variance", order, front=True)
+
+
+def throughput(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
+    """Estimates per second against samples per problem, with intervals."""
+    return _panels(table, "samples", "estimates_per_second", order)
+
+
+def _panels(
+    table: pd.DataFrame, x: str, y: str, order: Sequence[str] | None, *, slope: bool = False, front: bool = False
+) -> Figure:
+    every = cells(table)
+    rows = every[(every[x].astype(float) > 0) & (every[y] > 0)]
+    if rows.empty:
+        return empty(f"no positive {LABELS[y]} against {LABELS[x]} in this table")
+    problems = list(dict.fromkeys(rows["problem"]))
+    names = ordered(rows["estimator"], order)
+    style = looks(names, order)
+    with styled():
+        down, across = grid_shape(len(problems))
+        legend_columns = max(1, min(4, 100 // max(len(shorten(name)) + 6 for name in names)))
+        figure = blank(PAGE, 1.85 * down + 0.15 * -(-len(names) // legend_columns) + 0.45)
+        panels = figure.subplots(down, across, squeeze=False)
+        for axes in panels.ravel()[len(problems) :]:
+            axes.set_axis_off()
+        for axes, problem in zip(panels.ravel(), problems, strict=False):
+            _panel(axes, rows[rows["problem"] == problem], x, y, style, slope=slope, front=front)
+            axes.set_title(wrapped(problem))
+            _zeros(axes, every[(every["problem"] == problem) & (every[y] == 0)])
+        for axes in panels.ravel()[max(0, len(problems) - across) : len(problems)]:
+            axes.set_xlabel(LABELS[x])
+        for axes in panels[:, 0]:
+            axes.set_ylabel(LABELS[y])
+        _legend(figure, style, legend_columns)
+        return figure
+
+
+def _panel(
+    axes: Axes, rows: pd.DataFrame, x: str, y: str, style: dict[str, tuple[str, str]], *, slope: bool, front: bool
+) -> None:
+    """One problem: a line per estimator over its sample sizes, with intervals to both sides where both are measured."""
+    axes.set(xscale="log", yscale="log")
+    line = {"linewidth": 0.6, "linestyle": ":"} if front else {"linewidth": 1.2}
+    for name in (name for name in style if name in set(rows["estimator"])):
+        mine = rows[rows["estimator"] == name].sort_values("samples")
+        colour, marker = style[name]
+        axes.errorbar(
+            mine[x].to_numpy(float), mine[y].to_numpy(float), xerr=_ends(mine, x), yerr=_ends(mine, y), color=colour,
+            marker=marker, capsize=1.5, elinewidth=0.8, **line,
+        )  # fmt: skip
+    if front:
+        _pareto(axes, rows, x, y)
+    if slope:
+        _slope(axes, rows)
+    for axis in (axes.xaxis, axes.yaxis):
+        log_axis(axis)
+    if x == "samples":
+        ticks = sorted(set(rows["samples"].astype(int)))
+        axes.set_xticks(ticks if len(ticks) <= 5 else ticks[:: len(ticks) // 4])
+
+
+def _ends(rows: pd.DataFrame, metric: str) -> np.ndarray | None:
+    """Lengths of the interval below and above, `[2, k]`; zero where there is none."""
+    if f"{metric}_low" not in rows:
+        return None
+    value = rows[metric].to_numpy(float)
+    ends = np.stack([value - rows[f"{metric}_low"].to_numpy(float), rows[f"{metric}_high"].to_numpy(float) - value])
+    return np.nan_to_num(np.maximum(ends, 0.0)) if np.isfinite(ends).any() else None
+
+
+def pareto(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The indices of the points that no other beats in both (less is better), by x.
+
+    >>> pareto(np.array([1.0, 2.0, 3.0]), np.array([5.0, 6.0, 1.0])).tolist()
+    [0, 2]
+    """
+    order = np.lexsort((y, x))
+    lowest = np.minimum.accumulate(np.concatenate([[np.inf], y[order]]))[:-1]
+    return order[y[order] < lowest]
+
+
+def _pareto(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
+    across, up = rows[x].to_numpy(float), rows[y].to_numpy(float)
+    chosen = pareto(across, up)
+    axes.plot(across[chosen], up[chosen], drawstyle="steps-post", color=INK, linewidth=1, zorder=1)
+    axes.plot(
+        across[chosen], up[chosen], linestyle="", marker="o", markersize=8, markerfacecolor="none",
+        markeredgecolor=INK, markeredgewidth=0.8, zorder=4,
+    )  # fmt: skip
+
+
+def _slope(axes: Axes, rows: pd.DataFrame) -> None:
+    """c ÷ n through the largest variance at the smallest n."""
+    smallest, largest = float(rows["samples"].min()), float(rows["samples"].max())
+    if smallest == largest:
+        return
+    top = float(rows.loc[rows["samples"] == smallest, "variance"].max()) * 1.6
+    axes.plot([smallest, largest], [top, top * smallest / largest], linestyle=(0, (1, 1.5)), color=BASELINE, zorder=0)
+
+
+def _zeros(axes: Axes, rows: pd.DataFrame) -> None:
+    """Names the estimators at 0, which a log axis cannot show."""
+    names = ", ".join(shorten(name, 16) for name in dict.fromkeys(rows["estimator"]))
+    if names:
+        axes.text(0.03, 0.03, shorten(f"at 0: {names}", 44), transform=axes.transAxes, fontsize=6)
+
+
+def _legend(figure: Figure, style: dict[str, tuple[str, str]], columns: int) -> None:
+    handles = [
+        Line2D([], [], color=colour, marker=marker, label=shorten(name)) for name, (colour, marker) in style.items()
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=1.6, columnspacing=1.2)

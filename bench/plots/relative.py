@@ -1,0 +1,131 @@
+"""Variance relative to a baseline: a heat map over problems, and the ranking with its intervals."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.compare import EQUAL, compare_estimators
+from bench.plots.matrices import label_matrix, matrix_size, ordered
+from bench.plots.style import BASELINE, INK, PAGE, VERDICTS, blank, empty, log_axis, plain_number, shorten, styled
+from bench.ratios import Ratio, middle
+
+WORDS = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
+
+
+def relative_variance(
+    table: pd.DataFrame, baseline: str | None = None, equal: str = "samples", order: Sequence[str] | None = None
+) -> Figure:
+    """Variance ÷ the baseline's on each problem, below it the interval; the mean over sample sizes on the log scale.
+
+    A question mark: the interval holds 1. Grey: not measured on both.
+    """
+    if table.empty:
+        return empty("no cells in this table")
+    found = compare_estimators(table, baseline=baseline)
+    pairs = found.pairs[found.pairs["equal"] == equal]
+    if pairs.empty:
+        return empty(f"no variance at {WORDS[equal]} to compare with {found.baseline}")
+    ratios, notes = _ratios(pairs, order)
+    with styled():
+        figure = blank(*matrix_size(ratios, cell=0.62, row=0.3))
+        axes = figure.subplots()
+        axes.set_facecolor("#ececec")
+        limit = _limit(ratios)
+        sns.heatmap(
+            ratios.clip(1 / limit, limit), ax=axes, norm=LogNorm(1 / limit, limit), cmap="vlag", linewidths=1,
+            linecolor="white", annot=notes, fmt="", annot_kws={"fontsize": 6, "linespacing": 1.1},
+            cbar_kws={"shrink": 0.7, "aspect": 18, "pad": 0.01},
+        )  # fmt: skip
+        axes.grid(False)
+        label_matrix(axes, ratios)
+        bar = axes.collections[0].colorbar
+        assert bar is not None
+        bar.set_label(f"variance ÷ {shorten(found.baseline)}'s\nat {WORDS[equal]}")
+        log_axis(bar.ax.yaxis)
+        return figure
+
+
+def _ratios(pairs: pd.DataFrame, order: Sequence[str] | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The ratio of each estimator on each problem, and its text: the ratio over its interval."""
+    numbers, texts = {}, {}
+    for key, group in pairs.groupby(["estimator", "problem"], sort=False):
+        found = middle(ratio_of(group), list(group["problem"]))
+        numbers[key], texts[key] = float(found.value), _text(found)
+    rows, columns = ordered(pairs["estimator"], order), list(dict.fromkeys(pairs["problem"]))
+
+    def frame(values: dict) -> pd.DataFrame:
+        return pd.DataFrame([[values.get((row, column)) for column in columns] for row in rows], rows, columns)
+
+    return frame(numbers).astype(float), frame(texts).fillna("")
+
+
+def _text(found: Ratio) -> str:
+    value, low, high = (plain_number(float(each)) for each in found)
+    unclear = found.low <= 1 <= found.high and found.low < found.high
+    return f"{value}{' ?' if unclear else ''}" + (f"\n{low}–{high}" if low != high else "")
+
+
+def ratio_of(pairs: pd.DataFrame) -> Ratio:
+    """The ratio columns of `Comparison.pairs` or `.overall` as arrays."""
+    return Ratio(*(pairs[column].to_numpy(float) for column in ("ratio", "ratio_low", "ratio_high")))
+
+
+def _limit(ratios: pd.DataFrame) -> float:
+    """A colour range that is the same to both sides of 1: the largest finite ratio, at most 1000."""
+    finite = ratios.to_numpy()[np.isfinite(ratios) & (ratios > 0)]
+    largest = np.exp(np.abs(np.log(finite)).max()) if len(finite) else 10.0
+    return float(np.clip(largest, 2.0, 1000.0))
+
+
+def ranking(table: pd.DataFrame, baseline: str | None = None) -> Figure:
+    """Each estimator's variance relative to the baseline over problems, with intervals, best first."""
+    if table.empty:
+        return empty("no cells in this table")
+    found = compare_estimators(table, baseline=baseline)
+    overall = found.overall[np.isfinite(found.overall["ratio"])]
+    if overall.empty:
+        return empty(f"no variance to rank against {found.baseline}")
+    ways = [way for way in EQUAL if way in set(overall["equal"])]
+    names = ordered(overall["estimator"], None)
+    with styled():
+        figure = blank(PAGE, 0.21 * len(names) + 1.1)
+        panels = figure.subplots(1, len(ways), sharey=True, squeeze=False)[0]
+        for axes, way in zip(panels, ways, strict=True):
+            _ranks(axes, overall[overall["equal"] == way], names)
+            axes.set_title(f"at {WORDS[way]}")
+        panels[0].set_yticks(range(len(names)), [shorten(name) for name in names])
+        panels[0].invert_yaxis()
+        figure.supxlabel(f"variance ÷ {shorten(found.baseline)}'s (interquartile mean over problems)", fontsize=8)
+        handles = [Line2D([], [], linestyle="", label=word, **_look(biased)) for biased, word in BIASED.items()]
+        figure.legend(handles=handles, loc="outside upper right", ncols=2, handlelength=1)
+        return figure
+
+
+BIASED = {False: "not shown biased", True: "shown biased on some problem"}
+
+
+def _look(biased: bool) -> dict[str, str]:
+    return {"marker": "s" if biased else "o", "color": VERDICTS["biased" if biased else "unbiased"]}
+
+
+def _ranks(axes: Axes, rows: pd.DataFrame, names: list[str]) -> None:
+    for row in rows.to_dict("records"):
+        y, look = names.index(row["estimator"]), _look(bool(row["biased_on"]))
+        if row["ratio"] == 0:
+            axes.text(0.02, y, "0", transform=axes.get_yaxis_transform(), va="center", fontsize=7, color=look["color"])
+            continue
+        ends = np.nan_to_num([[row["ratio"] - row["ratio_low"]], [row["ratio_high"] - row["ratio"]]])
+        axes.errorbar([row["ratio"]], [y], xerr=ends, capsize=2, linestyle="", ecolor=INK, elinewidth=1, **look)
+    axes.axvline(1, color=BASELINE, linewidth=1)
+    axes.set_xscale("log")
+    log_axis(axes.xaxis)

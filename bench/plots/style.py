@@ -1,0 +1,145 @@
+"""One look for every figure, set only while a figure is made: nothing leaks into matplotlib's globals."""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+COLUMN, PAGE = 3.35, 6.75
+"""Widths of one and of two columns of a paper, inches."""
+INK, GRID, BASELINE = "#26282c", "#c9ccd1", "#6b7078"
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c564b", "#4b4f9e")
+"""Okabe and Ito's colours without yellow and black, and two more: told apart by colour-blind readers."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+VERDICTS = {"unbiased": "#0072b2", "unclear": "#d9d9d9", "biased": "#d55e00"}
+STATUSES = {
+    "ok": "#0072b2",
+    "not_applicable": "#d9d9d9",
+    "failed": "#d55e00",
+    "timeout": "#e69f00",
+    "crashed": "#cc79a7",
+    "out_of_memory": "#8c564b",
+    "nonfinite": "#4b4f9e",
+}
+_STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    "text.parse_math": False,  # a plug-in's name may hold a dollar sign
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": GRID,
+    "grid.linewidth": 0.5,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "gradest",
+    "savefig.dpi": 200,
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Seaborn's white grid with our sizes and colours, for the time of the block only."""
+    with sns.axes_style("whitegrid"), mpl.rc_context(_STYLE):
+        yield
+
+
+def blank(width: float = PAGE, height: float = 2.4) -> Figure:
+    """A figure of this size in inches with no global backend behind it."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def empty(message: str) -> Figure:
+    """A figure that says why there is nothing to draw."""
+    with styled():
+        figure = blank(PAGE, 1.0)
+        figure.text(0.5, 0.5, message, ha="center", va="center", wrap=True)
+        return figure
+
+
+def save(figure: Figure, path: str | Path) -> Path:
+    """Writes the figure as PNG or SVG, by the path's suffix; the same figure gives the same file."""
+    path = Path(path)
+    with styled():
+        metadata = {"Date": None} if path.suffix == ".svg" else {}
+        figure.savefig(path, metadata=metadata, facecolor="white", bbox_inches="tight", pad_inches=0.05)
+    return path
+
+
+def looks(names: Sequence[str], order: Sequence[str] | None = None) -> dict[str, tuple[str, str]]:
+    """A colour and a marker for each name, by its place in `order`, so that no two of 64 look alike.
+
+    >>> looks(["rloo"], order=["reinforce", "rloo"])
+    {'rloo': ('#d55e00', 's')}
+    """
+    places = {name: i for i, name in enumerate(dict.fromkeys([*(order or ()), *names]))}
+    return {
+        name: (PALETTE[i % len(PALETTE)], MARKERS[(i + i // len(PALETTE)) % len(MARKERS)])
+        for name, i in ((name, places[name]) for name in names)
+    }
+
+
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def plain_number(value: float) -> str:
+    """A number in at most three significant digits; powers of ten where it is very large or small.
+
+    >>> plain_number(1e-5), plain_number(0.25), plain_number(2e6), plain_number(0)
+    ('10⁻⁵', '0.25', '2×10⁶', '0')
+    """
+    if value == 0 or 1e-3 <= abs(value) < 1e4:
+        return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "—"
+    mantissa, exponent = f"{value:.2e}".split("e")
+    mantissa = mantissa.rstrip("0").rstrip(".")
+    power = "10" + str(int(exponent)).translate(_SUPERSCRIPT)
+    return power if mantissa == "1" else f"{mantissa}×{power}"
+
+
+def log_axis(axis: Axis) -> None:
+    """A log scale whose ticks are written out, at least two of them."""
+    axis.set_major_locator(LogLocator(10, numticks=6))
+    low, high = sorted(axis.get_view_interval())
+    if low > 0 and high / low < 100:
+        axis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0), numticks=8))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def grid_shape(panels: int, across: int = 3) -> tuple[int, int]:
+    """Rows and columns for this many panels."""
+    columns = min(across, panels)
+    return math.ceil(panels / columns), columns
+
+
+def shorten(text: str, length: int = 34) -> str:
+    """The text in at most this many characters."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def wrapped(text: str) -> str:
+    """A problem's label on two lines: objective, then distribution."""
+    return "\n".join(shorten(part) for part in re.split(r" / ", text, maxsplit=1))
