@@ -6,10 +6,13 @@ LeaveOneOut()
 """
 
 from estimators import (  # noqa: F401  (they register their estimators)
+    arms,
+)
     antithetic,
     baselines,
     control_variates,
     coupled,
+    double_control_variate,
     exact,
     local_expectation,
     measure_valued,

@@ -69,6 +69,28 @@ class GroupMean(ScoreFunction):
         return value - value.mean(0)
 
 
+@register("grpo")
+@dataclass(frozen=True)
+class GroupRelative(ScoreFunction):
+    """1/K Σ (f_k − f̄)/std(f) s_k: the group's mean as the baseline, its standard deviation as the scale.
+
+    Biased, in scale and, as the scale is random, in direction too; between states of a batch it reweights.
+    Where all values agree the coefficient is 0, as the limit of published code with its ε in the denominator.
+    Paper: Shao et al. 2024 (GRPO), section 4.1.
+
+    >>> GroupRelative().coefficient(torch.tensor([[1.0, 2.0], [3.0, 2.0]]))
+    tensor([[-0.7071,  0.0000],
+            [ 0.7071,  0.0000]])
+    """
+
+    traits = Traits(unbiased=False, needs=frozenset({Need.DENSITY}), min_samples=2, paper="Shao et al. 2024")
+
+    def coefficient(self, value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
+        apart = value - value.mean(0)
+        scale = (apart.square().sum(0) / (len(value) - 1)).sqrt()
+        return apart / torch.where(scale == 0, 1, scale)
+
+
 @register("independent_baseline")
 @dataclass(frozen=True)
 class IndependentBaseline(ScoreFunction):

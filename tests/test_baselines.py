@@ -56,6 +56,22 @@ def test_group_mean_shrinks_by_one_over_n(n):
     assert_unbiased(sample, (1 - 1 / n) * exact("bits"))
 
 
+@pytest.mark.parametrize("case", ["bits", "normal"])
+def test_dividing_by_the_deviation_biases(case):
+    """The mean is that of group_mean with each group scaled by 1/std: not along the gradient, nor of its size."""
+    sample = estimates(estimators.get("grpo"), *CASES[case], 4, 100_000)
+    assert_biased(sample, exact(case))
+    scale = sample.mean(0) @ exact(case) / exact(case).square().sum()
+    assert_biased(sample, scale * exact(case), z=5)
+
+
+def test_two_draws_in_a_group_count_by_sign_alone():
+    """At K = 2 the coefficients are ±1/√2 whatever the difference: exact by enumeration of pairs on one bit."""
+    f, p = Function(lambda z: 5 * z.sum(-1)), double(0.4).sigmoid().item()
+    sample = estimates(estimators.get("grpo"), bits, {"logits": double(0.4)}, f, 2, 100_000)
+    assert_unbiased(sample, double(p * (1 - p) / 2**0.5), resolution=0.02)
+
+
 def test_leave_one_out_is_group_mean_scaled_draw_by_draw():
     group, rloo = (estimates(estimators.get(name), *CASES["bits"], 4, 50) for name in ("group_mean", "rloo"))
     torch.testing.assert_close(rloo, 4 / 3 * group)
