@@ -6,9 +6,8 @@ LeaveOneOut()
 """
 
 from estimators import (  # noqa: F401  (they register their estimators)
-    arms,
-)
     antithetic,
+    arms,
     baselines,
     control_variates,
     coupled,

@@ -96,3 +96,30 @@ class DisArm(AntitheticBits):
         phi: Float[Tensor, "..."],
     ) -> Float[Tensor, "m *batch"]:
         return (b - b_tilde) * phi.detach().abs().sigmoid() / 2
+
+
+@register("ar")
+@dataclass(frozen=True)
+class AugmentReinforce(Estimator):
+    """Augment-REINFORCE: f(1[u < t]) (1 − 2u), the score of the uniform in the place of the bit's.
+
+    Paper: Yin, Zhou 2019, eq. 6 (with its u for our 1 − u).
+
+    >>> from torch.distributions import Bernoulli
+    >>> from estimators import Function
+    >>> logit = torch.tensor(0.0, requires_grad=True)
+    >>> _ = torch.manual_seed(0)
+    >>> AugmentReinforce().surrogate(Bernoulli(logits=logit), Function(lambda b: 4 * b), 100_000).backward()
+    >>> abs(logit.grad.item() - 1) < 0.02
+    True
+    """
+
+    traits = Traits(unbiased=True, needs=frozenset({Need.BINARY}), paper="Yin, Zhou 2019")
+
+    def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
+        phi = logits(q)
+        t = phi.detach().sigmoid()
+        u = torch.rand((n, *t.shape), dtype=t.dtype, device=t.device)
+        value = f.held((u < t).to(t.dtype), q)
+        gradient = spread(value.detach(), u) * (1 - 2 * u)
+        return valued(value.mean(0), linear(gradient.mean(0), phi, q))

@@ -43,3 +43,22 @@ def maxwell(n: int, like: Float[Tensor, "*batch"]) -> Float[Tensor, "n *batch"]:
     g = torch.randn((n, *like.shape), dtype=like.dtype, device=like.device)
     sign = torch.where(torch.rand_like(g) < 0.5, -1.0, 1.0).to(like.dtype)
     return sign * (g.square() - 2 * uniform(n, like).log()).sqrt()
+
+
+def exponential(n: int, like: Float[Tensor, "*batch"]) -> Float[Tensor, "n *batch"]:
+    """−log u: mean 1, variance 1."""
+    return -uniform(n, like).log()
+
+
+def antithetic_uniforms(n: int, like: Float[Tensor, "*batch"]) -> Float[Tensor, "n *batch"]:
+    """n ≥ 2 uniforms that repel each other: u_k = (1 − d_k)^{n−1} with d ~ Dirichlet(1, …, 1).
+
+    P(u_i < x, u_j < y) = (x^{1/(n−1)} + y^{1/(n−1)} − 1)₊^{n−1}; for n = 2 it is u and 1 − u.
+    1 − d_k is summed over the others: 1 minus d_k would round where d_k is near 1.
+
+    >>> torch.allclose(antithetic_uniforms(2, torch.zeros(4)).sum(0), torch.ones(4))
+    True
+    """
+    e = exponential(n, like)
+    other = 1 - torch.eye(n, dtype=like.dtype, device=like.device)
+    return (torch.tensordot(other, e, 1) / e.sum(0)) ** (n - 1)
