@@ -1,0 +1,111 @@
+"""Learned baselines and control variates for the score function: NVIL and LAX."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Distribution
+
+from estimators.control_variates import flat
+from estimators.core import Fitted, Need, Objective, Traits
+from estimators.learned import Weights, apply, least_variance, network
+from estimators.parameters import parameters
+from estimators.registry import register
+
+
+@register("nvil")
+@dataclass(frozen=True)
+class Nvil(Fitted):
+    """(f(z) − c_ψ(x)) ∇θ log q(z | x): a baseline that is a learned function of the input x.
+
+    What c sees is q's own parameters, held fixed: they are what the encoder made of x. Unfitted, c = 0. The paper
+    regresses c on f and divides by a running deviation; here c is fitted to the least variance, as all learned parts
+    are, and the division, which biases the scale, is left out.
+    Paper: Mnih, Gregor 2014, section 2.3.
+
+    >>> from torch.distributions import Bernoulli
+    >>> from estimators import Function
+    >>> q, f = Bernoulli(logits=torch.zeros(64)), Function(lambda z: 0 * z + 1)
+    >>> _ = torch.manual_seed(0)
+    >>> fitted = Nvil().fit(q, f, n=4, steps=300)  # a constant f is all baseline
+    >>> bool((fitted.baseline(q) - 1).abs().max() < 0.05)
+    True
+    """
+
+    traits = Traits(unbiased=True, needs=frozenset({Need.DENSITY}), fitted=True, paper="Mnih, Gregor 2014")
+
+    def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
+        return with_baseline(q, f, n, self.baseline(q))
+
+    def baseline(self, q: Distribution) -> Tensor:
+        """c_ψ, `[*batch]`; 0 before it is fitted."""
+        return torch.zeros(()) if self.state is None else apply(self.state, features(q))
+
+    def fit(self, q: Distribution, f: Objective, n: int, steps: int) -> "Nvil":
+        x = features(q)
+        weights = network(x.shape[-1], x)
+        return self.frozen(
+            least_variance(lambda q, w: with_baseline(q, f, n, apply(w, features(q))), q, weights, steps)
+        )
+
+
+def features(q: Distribution) -> Float[Tensor, "*batch features"]:
+    """q's parameters side by side, constant."""
+    rows = [value.detach().reshape(*q.batch_shape, -1) for value in parameters(q).values()]
+    return torch.cat(rows, -1)
+
+
+def with_baseline(q: Distribution, f: Objective, n: int, baseline: Tensor) -> Float[Tensor, "*batch"]:
+    """(f − baseline) × score, differentiable in what the baseline was made from."""
+    z = q.sample((n,))
+    value, log_q = f.held(z, q), q.log_prob(z)
+    return (value + (value.detach() - baseline.to(value)) * (log_q - log_q.detach())).mean(0)
+
+
+@register("lax")
+@dataclass(frozen=True)
+class Lax(Fitted):
+    """(f(z) − c_ψ(z)) ∇θ log q(z) + ∇θ c_ψ(z(θ, ε)): a learned function of z, by score and by path.
+
+    f is only evaluated: it may jump. z is held fixed in log q and in f, and moves with θ in the last term alone.
+    Unfitted, c = 0, which is REINFORCE.
+    Paper: Grathwohl, Choi, Wu, Roeder, Duvenaud 2018, eq. 6.
+
+    >>> from torch.distributions import Normal
+    >>> from estimators import Function
+    >>> q = Normal(torch.tensor(1.0, requires_grad=True), 1.0)
+    >>> square = {"in": torch.zeros(1, 1), "shift": torch.zeros(1), "out": torch.zeros(1), "slope": torch.zeros(1)}
+    >>> square |= {"bend": torch.ones(1), "level": torch.tensor(0.0)}
+    >>> _ = torch.manual_seed(0)
+    >>> Lax().frozen(square).surrogate(q, Function(torch.square), 1).backward()  # c = f: the path alone is left
+    >>> _ = torch.manual_seed(0)
+    >>> bool(q.loc.grad == 2 * q.sample((1,)).squeeze())
+    True
+    """
+
+    traits = Traits(
+        unbiased=True,
+        needs=frozenset({Need.DENSITY, Need.REPARAMETERISED}),
+        fitted=True,
+        paper="Grathwohl et al. 2018",
+    )
+
+    def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
+        return by_score_and_path(q, f, n, self.state)
+
+    def fit(self, q: Distribution, f: Objective, n: int, steps: int) -> "Lax":
+        weights = network(q.event_shape.numel(), next(iter(parameters(q).values())))
+        return self.frozen(least_variance(lambda q, w: by_score_and_path(q, f, n, w), q, weights, steps))
+
+
+def by_score_and_path(q: Distribution, f: Objective, n: int, weights: Weights | None) -> Float[Tensor, "*batch"]:
+    """LAX's surrogate, differentiable in the weights too."""
+    z = q.rsample((n,))
+    held = z.detach()
+    value, log_q = f.held(held, q), q.log_prob(held)
+    score = log_q - log_q.detach()
+    if weights is None:
+        return (value + value.detach() * score).mean(0)
+    path = apply(weights, flat(z, q))
+    return (value + (value.detach() - apply(weights, flat(held, q))) * score + path - path.detach()).mean(0)
