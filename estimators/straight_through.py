@@ -1,14 +1,18 @@
-"""Straight-through estimators: hard draws forwards, the mean's derivative backwards."""
+"""Straight-through estimators: hard draws forwards, a soft derivative backwards."""
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.core import Estimator, Need, Objective, Traits
-from estimators.parameters import valued
+from estimators.errors import BadInput
+from estimators.parameters import logits, valued
+from estimators.rebar import conditioned
 from estimators.registry import register
+from estimators.relaxed import Relaxed, is_bits, softened
 
 
 @register("straight_through")
@@ -20,7 +24,6 @@ class StraightThrough(Estimator):
     p(1−p)(2p − 1).
     Paper: Bengio, Léonard, Courville 2013, section 3.
 
-    >>> import torch
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function
     >>> probs = torch.tensor(0.3, requires_grad=True)
@@ -33,3 +36,97 @@ class StraightThrough(Estimator):
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         return f(valued(q.sample((n,)), q.mean), q).mean(0)
+
+
+@register("reinmax")
+@dataclass(frozen=True)
+class ReinMax(Estimator):
+    """2 J((p_τ + D)/2) f′(D) − ½ J(p) f′(D): straight-through made second-order accurate by Heun's method.
+
+    p_τ = softmax(l/τ), D ~ q, J(π)v = π∘v − π⟨π,v⟩. At τ = 1 exact on every quadratic f; else biased. τ ≥ 1.
+    Paper: Liu, Dong, Liu, Yu, Gao 2023 (ReinMax), algorithm 2.
+
+    >>> from torch.distributions import Bernoulli
+    >>> from estimators import Function
+    >>> logit = torch.tensor(1.0, requires_grad=True)
+    >>> _ = torch.manual_seed(0)
+    >>> ReinMax().surrogate(Bernoulli(logits=logit), Function(lambda b: (b - 0.5) ** 2), 100_000).backward()
+    >>> abs(logit.grad.item()) < 0.002
+    True
+    """
+
+    traits = Traits(unbiased=False, needs=frozenset({Need.FINITE, Need.RELAXABLE}), paper="Liu et al. 2023")
+
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.temperature >= 1:
+            raise BadInput(f"reinmax: the temperature must be at least 1, found {self.temperature}")
+
+    def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
+        hard, phi = q.sample((n,)), logits(q)
+        halfway = (softened(phi, q, self.temperature) + hard) / 2
+        path = 2 * softmax_jacobian(halfway, phi, q) - softmax_jacobian(q.mean, phi, q) / 2
+        return f(valued(hard, path), q).mean(0)
+
+
+def softmax_jacobian(pi: Float[Tensor, "..."], v: Float[Tensor, "..."], q: Distribution) -> Float[Tensor, "..."]:
+    """J(π)v = π∘v − π⟨π,v⟩ at constant π; for bits π(1−π)v. J is symmetric: its gradient in v is J(π) too."""
+    pi = pi.detach()
+    return pi * (1 - pi) * v if is_bits(q) else pi * (v - (pi * v).sum(-1, keepdim=True))
+
+
+@register("gumbel_rao")
+@dataclass(frozen=True)
+class GumbelRao(Relaxed):
+    """f′(D) · mean_m ∂softmax((l + G_m)/τ)/∂l, the noise G_m ~ Gumbel given that D wins, m = 1 … `noises`.
+
+    Straight-through Gumbel with its noise averaged out given the draw: the same mean, so biased,
+    with less variance for `noises` ≥ 2. The noise is held fixed in the derivative.
+    Paper: Paulus, Maddison, Krause 2021, eq. 8 and 12.
+
+    >>> GumbelRao(noises=5)
+    GumbelRao(temperature=0.5, noises=5)
+    """
+
+    traits = Traits(unbiased=False, needs=frozenset({Need.FINITE, Need.RELAXABLE}), paper="Paulus et al. 2021")
+
+    noises: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.noises < 1:
+            raise BadInput(f"gumbel_rao: noises must be at least 1, found {self.noises}")
+
+    def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
+        hard = q.sample((n,))
+        winning = conditioned(q, hard.repeat(self.noises, *(1 for _ in hard.shape[1:]))).detach()
+        soft = softened(valued(winning, logits(q)), q, self.temperature)
+        return f(valued(hard, soft.reshape(self.noises, *hard.shape).mean(0)), q).mean(0)
+
+
+@register("gapped_straight_through")
+@dataclass(frozen=True)
+class GappedStraightThrough(Relaxed):
+    """f′(D) · ∂softmax((l + m)/τ)/∂l, where m, held fixed, makes D ~ q win by a gap of at least 1, without noise.
+
+    m raises D's logit to the largest, max l, and lowers the others to max l − 1 at most. For bits, whose
+    other category has logit 0, that is ±max(±φ, 1), the sign that of the bit. Biased.
+    Paper: Fan, Chi, Rudnicky, Ramadge 2022, section 3.3.
+
+    >>> GappedStraightThrough().winning(torch.tensor([2.0, 1.5, -1.0]), torch.tensor([0.0, 1.0, 0.0]))
+    tensor([ 1.,  2., -1.])
+    """
+
+    traits = Traits(unbiased=False, needs=frozenset({Need.FINITE, Need.RELAXABLE}), paper="Fan et al. 2022")
+
+    def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
+        hard, phi = q.sample((n,)), logits(q)
+        sign = 2 * hard - 1
+        winning = sign * (sign * phi).clamp_min(1) if is_bits(q) else self.winning(phi, hard)
+        return f(valued(hard, softened(valued(winning.detach(), phi), q, self.temperature)), q).mean(0)
+
+    def winning(self, phi: Float[Tensor, "..."], hard: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Logits with the drawn category on top, one above the others."""
+        top = phi.max(-1, keepdim=True).values
+        return hard * top + (1 - hard) * torch.minimum(phi, top - 1)
