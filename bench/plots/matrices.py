@@ -81,6 +81,7 @@ def matrix_size(matrix: pd.DataFrame, cell: float, row: float = 0.2) -> tuple[fl
 def label_matrix(axes: Axes, matrix: pd.DataFrame) -> None:
     """Estimators at the side, problems on two lines below."""
     axes.set(xlabel="", ylabel="")
+    axes.grid(False)
     axes.set_yticks(np.arange(len(matrix.index)) + 0.5, [shorten(str(name)) for name in matrix.index], rotation=0)
     names = [wrapped(str(name)) for name in matrix.columns]
     axes.set_xticks(np.arange(len(names)) + 0.5, names, rotation=40, ha="right", rotation_mode="anchor")

@@ -46,7 +46,6 @@ def relative_variance(
             linecolor="white", annot=notes, fmt="", annot_kws={"fontsize": 6, "linespacing": 1.1},
             cbar_kws={"shrink": 0.7, "aspect": 18, "pad": 0.01},
         )  # fmt: skip
-        axes.grid(False)
         label_matrix(axes, ratios)
         bar = axes.collections[0].colorbar
         assert bar is not None
@@ -104,7 +103,7 @@ def ranking(table: pd.DataFrame, baseline: str | None = None) -> Figure:
             _ranks(axes, overall[overall["equal"] == way], names)
             axes.set_title(f"at {WORDS[way]}")
         panels[0].set_yticks(range(len(names)), [shorten(name) for name in names])
-        panels[0].invert_yaxis()
+        panels[0].set_ylim(len(names) - 0.5, -0.5)
         figure.supxlabel(f"variance ÷ {shorten(found.baseline)}'s (interquartile mean over problems)", fontsize=8)
         handles = [Line2D([], [], linestyle="", label=word, **_look(biased)) for biased, word in BIASED.items()]
         figure.legend(handles=handles, loc="outside upper right", ncols=2, handlelength=1)

@@ -1,5 +1,6 @@
 """One look for every figure, set only while a figure is made: nothing leaks into matplotlib's globals."""
 
+import io
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -20,15 +21,15 @@ INK, GRID, BASELINE = "#26282c", "#c9ccd1", "#6b7078"
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c564b", "#4b4f9e")
 """Okabe and Ito's colours without yellow and black, and two more: told apart by colour-blind readers."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-VERDICTS = {"unbiased": "#0072b2", "unclear": "#d9d9d9", "biased": "#d55e00"}
+VERDICTS = {"unbiased": "#1f77b4", "unclear": "#d9d9d9", "biased": "#c85200"}
 STATUSES = {
-    "ok": "#0072b2",
+    "ok": "#1f77b4",
     "not_applicable": "#d9d9d9",
-    "failed": "#d55e00",
-    "timeout": "#e69f00",
-    "crashed": "#cc79a7",
-    "out_of_memory": "#8c564b",
-    "nonfinite": "#4b4f9e",
+    "failed": "#c85200",
+    "timeout": "#e7a11b",
+    "crashed": "#c97aa9",
+    "out_of_memory": "#8a5a4e",
+    "nonfinite": "#4d52a3",
 }
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -82,9 +83,25 @@ def save(figure: Figure, path: str | Path) -> Path:
     """Writes the figure as PNG or SVG, by the path's suffix; the same figure gives the same file."""
     path = Path(path)
     with styled():
-        metadata = {"Date": None} if path.suffix == ".svg" else {}
-        figure.savefig(path, metadata=metadata, facecolor="white", bbox_inches="tight", pad_inches=0.05)
+        _settle(figure)
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else {}, facecolor="white")
     return path
+
+
+def as_svg(figure: Figure) -> str:
+    """The figure as the text of an SVG file without a background."""
+    buffer = io.StringIO()
+    with styled():
+        _settle(figure)
+        figure.savefig(buffer, format="svg", facecolor="none", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def _settle(figure: Figure) -> None:
+    """Lays the figure out once, which takes longer than to draw it."""
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
 
 
 def looks(names: Sequence[str], order: Sequence[str] | None = None) -> dict[str, tuple[str, str]]:

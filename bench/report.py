@@ -1,0 +1,198 @@
+"""One self-contained page about a run, and its figures as files beside it."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from bench import plots
+from bench.compare import EQUAL, Comparison, compare_estimators
+from bench.findings import findings, statuses, what_was_run
+from bench.metrics import METRICS
+from bench.plots.style import plain_number
+from bench.report_tables import cell_data, failures, outcomes, pivot, rank_rows
+from bench.svg import inline
+from bench.table import cells
+from estimators.errors import BadInput
+
+PANELS, COLUMNS = 12, 16
+"""Problems in one figure of small multiples, and in one matrix; more make more figures."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of the page: its file name without the suffix, the words below it, and how it is drawn."""
+
+    name: str
+    caption: str
+    draw: Callable[[pd.DataFrame, list[str]], Figure]
+    needs: str
+    """The column without which there is nothing to draw."""
+    problems: int = PANELS
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A drawn figure as the template takes it."""
+
+    name: str
+    caption: str
+    svg: Markup
+
+
+def report(path: str | Path, out: str | Path | None = None, *, baseline: str | None = None) -> Path:
+    """Writes the page about the run in `path` (a folder or a table file), and returns where it is.
+
+    Figures go beside it, as PNG and SVG, into `<name of the page>-figures/`.
+    """
+    from bench.store import load
+
+    path = Path(path)
+    table = load(path)
+    folder = path if path.is_dir() else path.parent
+    target = Path(out) if out is not None else folder / "report.html"
+    figures = target.with_name(f"{target.stem}-figures")
+    try:
+        figures.mkdir(parents=True, exist_ok=True)
+        text = page(table, environments(folder), baseline=baseline, source=str(folder), figures=figures)
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"cannot write the report to {target}: {error.strerror}") from None
+    return target
+
+
+def environments(folder: Path) -> list[dict[str, Any]]:
+    """The machines and versions that a run's records name."""
+    path = folder / "environments.jsonl"
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def page(
+    table: pd.DataFrame,
+    environments: list[dict[str, Any]],
+    *,
+    baseline: str | None = None,
+    source: str = "results/…",
+    figures: Path | None = None,
+) -> str:
+    """The page as HTML, `source` the folder it names for reproducing; with `figures`, each figure is also written
+    there as PNG and SVG."""
+    rows = cells(table)
+    found = compare_estimators(rows, baseline=baseline) if len(rows) else _nothing()
+    order = [found.baseline, *(name for name in dict.fromkeys(rows["estimator"]) if name != found.baseline)]
+    drawn = {drawing.name: _drawn(drawing, rows, order, figures) for drawing in drawings(found.baseline)}
+    script = _template_file("report.js")
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            reproduce=source,
+            runs=sorted(set(table["run"].dropna())) if "run" in table else [],
+            created=sorted(table["created"].dropna())[-1:] if "created" in table else [],
+            what=what_was_run(rows) if len(rows) else "The table is empty: no cell was planned or run.",
+            statuses=statuses(rows),
+            findings=findings(rows, found) if len(rows) else [],
+            found=found,
+            ranks=rank_rows(found),
+            outcomes=outcomes(rows),
+            failures=failures(rows),
+            ratios={equal: pivot(found.pairs, equal) for equal in dict.fromkeys(found.pairs["equal"])},
+            figures=drawn,
+            environments=environments,
+            metrics=METRICS.values(),
+            data=cell_data(rows),
+            style=Markup(_template_file("report.css")),
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        )
+    )
+
+
+def drawings(baseline: str) -> tuple[Drawing, ...]:
+    """Every figure of the page, in its order."""
+    return (
+        Drawing("ranking", "Interquartile mean over problems of the log ratio, with its 95 % interval.",
+                lambda rows, order: plots.ranking(rows, baseline), "variance", 10**6),
+        Drawing("outcome_matrix", "How the cells ended; the worst over the numbers of samples.",
+                plots.outcome_matrix, "status", 2 * COLUMNS),
+        Drawing("bias_matrix", "Bias verdicts; biased where it is at any number of samples. "
+                "Unbiased is only said where the bias is shown to be below the resolution asked for.",
+                plots.bias_matrix, "relative_bias", 2 * COLUMNS),
+        Drawing("scale_and_cosine", "How the biased ones are wrong, with 95 % intervals: left of the line the estimate "
+                "is too short, below the top it points elsewhere.", plots.scale_and_cosine, "scale", 10**6),
+        *(Drawing(f"relative_variance_{equal}", f"Variance ÷ the baseline's at equal {_way(equal)}; below it the 95 % "
+                  "interval, a question mark where that holds 1; grey: not measured on both.",
+                  partial(_relative, baseline, equal), metric, COLUMNS)
+          for equal, metric in EQUAL.items()),
+        Drawing("variance_by_samples", "Variance against samples, with 95 % intervals; the dotted line falls as 1 ÷ n.",
+                plots.variance_by_samples, "variance"),
+        Drawing("variance_by_evaluations", "Variance against evaluations of f; the line is the Pareto front.",
+                plots.variance_by_evaluations, "evaluations"),
+        Drawing("variance_by_time", "Variance against time, with 95 % intervals; the line is the Pareto front: "
+                "nothing beats its points (ringed) in both.", plots.variance_by_time, "seconds_per_estimate"),
+        Drawing("throughput", "Estimates per second, with 95 % intervals.", plots.throughput, "estimates_per_second"),
+    )  # fmt: skip
+
+
+def _relative(baseline: str, equal: str, rows: pd.DataFrame, order: list[str]) -> Figure:
+    return plots.relative_variance(rows, baseline, equal, order)
+
+
+def _way(equal: str) -> str:
+    return {"samples": "samples", "evaluations": "evaluations", "seconds": "time"}[equal]
+
+
+def _drawn(drawing: Drawing, rows: pd.DataFrame, order: list[str], folder: Path | None) -> list[Shown]:
+    """The figure, in as many parts as its problems need; none where its column was not measured."""
+    if rows.empty or not rows[drawing.needs].notna().any():
+        return []
+    problems = list(dict.fromkeys(rows.loc[rows[drawing.needs].notna(), "problem"]))
+    parts = [problems[i : i + drawing.problems] for i in range(0, len(problems), drawing.problems)]
+    shown = []
+    for i, part in enumerate(parts):
+        name = drawing.name if len(parts) == 1 else f"{drawing.name}-{i + 1}"
+        figure = drawing.draw(rows[rows["problem"].isin(part)], order)
+        caption = drawing.caption + (f" Part {i + 1} of {len(parts)}." if len(parts) > 1 else "")
+        if folder is not None:
+            plots.save(figure, folder / f"{name}.svg")
+            plots.save(figure, folder / f"{name}.png")
+        shown.append(Shown(name, caption, inline(figure, name, caption)))
+    return shown
+
+
+def _nothing() -> Comparison:
+    none = pd.DataFrame(columns=["equal", "estimator", "problem", "baseline", "samples"])
+    return Comparison("variance", "", 0.1, none, none)
+
+
+def _environment() -> Environment:
+    """Everything from a table is escaped; a missing value in the template is an error, not an empty place."""
+    made = Environment(
+        loader=PackageLoader("bench", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["number"] = lambda value: "—" if value is None or pd.isna(value) else plain_number(float(value))
+    return made
+
+
+def _template_file(name: str) -> str:
+    return (resources.files("bench") / "templates" / name).read_text(encoding="utf-8")

@@ -1,0 +1,105 @@
+"""The tables of the page: what stands beside the figures, and the cells as data for the browser."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from bench.compare import Comparison
+from bench.metrics import METRICS
+from bench.plots.relative import ratio_of
+from bench.plots.style import STATUSES
+from bench.ratios import middle
+
+IDENTITY = ("estimator", "problem", "samples", "status", "verdict", "stop_reason", "reason", "cell")
+MEASURED = (
+    "relative_bias", "scale", "cosine", "variance", "mse", "snr", "evaluations", "seconds_per_estimate",
+    "work_normalised_variance",
+)  # fmt: skip
+"""Metrics that have a column of their own in the full table; a cell's window shows all."""
+
+
+def rank_rows(found: Comparison) -> list[dict[str, Any]]:
+    """One row per estimator, best first: the ratio at equal samples, evaluations and time."""
+    rows: dict[str, dict[str, Any]] = {}
+    for row in found.overall.to_dict("records"):
+        mine = rows.setdefault(
+            row["estimator"], {"estimator": row["estimator"], "problems": 0, "biased_on": 0, "at": {}}
+        )
+        mine["at"][row["equal"]] = row
+        mine["problems"], mine["biased_on"] = (
+            max(mine["problems"], row["problems"]),
+            max(mine["biased_on"], row["biased_on"]),
+        )
+    key = "seconds" if "seconds" in set(found.overall["equal"]) else "samples"
+    return sorted(rows.values(), key=lambda row: row["at"].get(key, {}).get("ratio", math.inf))
+
+
+def outcomes(rows: pd.DataFrame) -> dict[str, Any]:
+    """Estimator × problem: the worst status over sample sizes, its reason, and its cell."""
+    ranks = {status: rank for rank, status in enumerate(STATUSES)}
+    worst = rows.assign(rank=rows["status"].map(ranks)).sort_values("rank", kind="stable")
+    worst = worst.drop_duplicates(["estimator", "problem"], keep="last") if len(rows) else worst
+    columns = ["estimator", "problem", "status", "reason", "cell"]
+    found = {(row["estimator"], row["problem"]): row for row in worst[columns].to_dict("records")} if len(rows) else {}
+    names, problems = list(dict.fromkeys(rows["estimator"])), list(dict.fromkeys(rows["problem"]))
+    return {"problems": problems, "rows": [(name, [found.get((name, other)) for other in problems]) for name in names]}
+
+
+def failures(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Cells that were not measured, together where status and reason are one; failures first."""
+    lost = rows[rows["status"] != "ok"]
+    groups = [
+        {
+            "status": status,
+            "reason": reason or "no reason given",
+            "cells": len(group),
+            "estimators": sorted(set(group["estimator"])),
+            "problems": sorted(set(group["problem"])),
+        }
+        for (status, reason), group in lost.groupby(["status", "reason"], sort=False)
+    ]
+    return sorted(groups, key=lambda group: (group["status"] == "not_applicable", -group["cells"]))
+
+
+def pivot(pairs: pd.DataFrame, equal: str) -> dict[str, Any]:
+    """Estimator × problem: the ratio to the baseline with its interval, the mean over sample sizes on the log scale."""
+    mine = pairs[pairs["equal"] == equal]
+    found = {key: middle(ratio_of(group), list(group["problem"]))
+             for key, group in mine.groupby(["estimator", "problem"], sort=False)}  # fmt: skip
+    names, problems = list(dict.fromkeys(mine["estimator"])), list(dict.fromkeys(mine["problem"]))
+    return {"problems": problems, "rows": [(name, [found.get((name, other)) for other in problems]) for name in names]}
+
+
+def cell_data(rows: pd.DataFrame) -> dict[str, Any]:
+    """All cells for the browser: columns once, then a list per cell, numbers at four digits, nulls for what is not."""
+    metrics = [name for name in METRICS if name in rows and rows[name].notna().any()]
+    ends = [f"{name}{end}" for name in metrics for end in ("_low", "_high")]
+    columns = [
+        *(name for name in IDENTITY if name in rows),
+        *metrics,
+        *(end for end in ends if rows[end].notna().any()),
+    ]
+    return {
+        "columns": columns,
+        "shown": ["estimator", "problem", "samples", "status", "verdict", *(m for m in MEASURED if m in metrics)],
+        "units": {name: METRICS[name].unit for name in metrics},
+        "sentences": {name: METRICS[name].sentence for name in metrics},
+        "rows": [[_plain(value) for value in row] for row in rows[columns].itertuples(index=False, name=None)],
+    }
+
+
+def _plain(value: Any) -> str | int | float | None:
+    """A value that JSON has: four significant digits, null in place of NaN."""
+    if value is None or pd.isna(value):
+        return None
+    if isinstance(value, str):
+        return value
+    number = float(value)
+    if not math.isfinite(number):
+        return str(number)
+    return int(number) if number.is_integer() and abs(number) < 1e15 else float(f"{number:.4g}")
