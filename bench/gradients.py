@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 import torch
+import torch._inductor.config
 from jaxtyping import Float
 from torch import Tensor
+from torch.distributions import Distribution
 
 from bench.distributions.base import Tensors
 from bench.problem import Problem
@@ -16,7 +18,8 @@ class Gradients:
 
     θ is encoded once; the parameters are expanded to `[R, …]`, one backward pass of the summed surrogate
     gives every replicate's gradient in the parameters, and one batched pullback takes them to θ.
-    Draws come from torch's global generator: seed it first.
+    Draws come from torch's global generator: seed it first. `mode="compile"` compiles the step whole; it draws
+    the same numbers as eager.
 
     >>> from bench.distributions import distributions
     >>> from bench.objectives import objectives
@@ -34,12 +37,14 @@ class Gradients:
         *,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float64,
+        mode: str = "eager",
     ) -> None:
         self.problem, self.estimator, self.samples = problem, estimator, samples
         theta = {name: value.to(device, dtype) for name, value in problem.theta().items()}
         self.blocks = blocks(theta)
         self.parameters, self._pullback = encoded(problem, theta)
         self.function = problem.function(next(iter(theta.values())))
+        self._step = compiled(self._estimates) if mode == "compile" else self._estimates
 
     def surrogate(self, parameters: Tensors) -> Tensor:
         """The summed surrogate at parameters `[R, …]`."""
@@ -47,8 +52,39 @@ class Gradients:
         return self.problem.reduce(self.estimator.surrogate(q, self.function, self.samples)).sum()
 
     def __call__(self, replicates: int) -> Float[Tensor, "R P"]:
-        expanded = {name: value.expand(replicates, *value.shape) for name, value in self.parameters.items()}
+        return self._step({name: value.expand(replicates, *value.shape) for name, value in self.parameters.items()})
+
+    def reached(self, marked: Tensor) -> Float[Tensor, " P"]:
+        """The pullback to θ of ones at the marked entries of q's only parameter: nonzero where θ moves one of them."""
+        (name,) = self.parameters
+        return self._pullback({name: marked.to(self.parameters[name]).unsqueeze(0)})[0]
+
+    def _estimates(self, expanded: Tensors) -> Float[Tensor, "R P"]:
         return self._pullback(torch.func.grad(self.surrogate)(expanded))
+
+
+def compiled(step: Callable[[Tensors], Tensor]) -> Callable[[Tensors], Tensor]:
+    """The step compiled whole, once per number of replicates, with eager's random kernels.
+
+    Those are quicker on a CPU than Inductor's own and draw the same numbers as eager. Compiling flips torch's
+    default of validating distributions: it is put back.
+    """
+    fast = torch.compile(step, fullgraph=True, dynamic=False)
+    known: set[int] = set()
+
+    def run(expanded: Tensors) -> Tensor:
+        replicates = len(next(iter(expanded.values())))
+        if replicates in known:
+            return fast(expanded)
+        known.add(replicates)
+        validate = Distribution._validate_args
+        try:
+            with torch._inductor.config.patch(fallback_random=True):
+                return fast(expanded)
+        finally:
+            Distribution.set_default_validate_args(validate)
+
+    return run
 
 
 def blocks(theta: Tensors) -> dict[str, slice]:

@@ -1,0 +1,58 @@
+"""How many replicates go into one chunk: by rule, from the sizes of the tensors, never by timing."""
+
+from math import ceil
+from typing import Any
+
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from bench.gradients import Gradients
+
+CACHE = 300_000
+"""Elements of the largest tensor of a chunk: the working set stays near the cache."""
+
+MEMORY = 16_000_000
+"""Elements that all tensors of a chunk hold together: 128 MiB in float64, were none of them freed."""
+
+LARGEST_CHUNK = 8192
+
+
+class _Sizes(TorchDispatchMode):
+    """Notes the elements of every tensor that an operation makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.largest = self.sum = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor) and not func.is_view:
+                self.largest, self.sum = max(self.largest, leaf.numel()), self.sum + leaf.numel()
+        return result
+
+
+def replicates_per_chunk(gradients: Gradients) -> int:
+    """A power of two, so that small changes in how torch works inside leave it as it is.
+
+    Two replicates are drawn and what each adds is measured; the caller keeps torch's generator.
+    """
+    with _Sizes() as two:
+        gradients(2)
+    fits = min(2 * CACHE // max(two.largest, 1), 2 * MEMORY // max(two.sum, 1), LARGEST_CHUNK)
+    return 1 << max(fits.bit_length() - 1, 0)
+
+
+def looks(chunk: int, first: int, most: int, ratio: int = 4) -> list[int]:
+    """Replicates in all at each look, multiples of the chunk (and of 64): `first`, × ratio, …, `most`.
+
+    >>> looks(64, 1000, 20_000)
+    [1024, 4096, 20032]
+    """
+    step = max(chunk, 64)
+    last = ceil(most / step) * step
+    planned = [ceil(first / step) * step]
+    while planned[-1] * ratio * 2 <= last:
+        planned.append(planned[-1] * ratio)
+    return [*(look for look in planned if look < last), last]

@@ -1,0 +1,84 @@
+"""Central moments of many independent vectors, chunk by chunk.
+
+A chunk's moments are taken in two passes (the mean, then centred powers) and merged in float64 by the pairwise
+update formulas (Chan, Golub, LeVeque 1979; Pébay 2008, eq. 2.1 and 3.1), which do not cancel.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+Vector = Float[np.ndarray, " P"]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, mean and the sums of the centred 2nd, 3rd and 4th powers, per coordinate.
+
+    >>> left, right = Moments.of(torch.tensor([[1.0], [2.0]])), Moments.of(torch.tensor([[6.0]]))
+    >>> (left + right).variance
+    array([7.])
+    """
+
+    count: int
+    mean: Vector
+    m2: Vector
+    m3: Vector
+    m4: Vector
+
+    @classmethod
+    def of(cls, chunk: Float[Tensor, "R P"]) -> "Moments":
+        """The moments of one chunk of R vectors."""
+        x = chunk.double()
+        mean = x.mean(0)
+        centred = x - mean
+        square = centred.square()
+        powers = (square.sum(0), (square * centred).sum(0), square.square().sum(0))
+        return Moments(len(x), *(value.cpu().numpy() for value in (mean, *powers)))
+
+    @classmethod
+    def none(cls, dim: int) -> "Moments":
+        """The moments of no vectors at all: what a sum starts from."""
+        return Moments(0, *(np.zeros(dim) for _ in range(4)))
+
+    def __add__(self, other: "Moments") -> "Moments":
+        if not self.count or not other.count:
+            return self if self.count else other
+        a, b, n = self.count, other.count, self.count + other.count
+        step = other.mean - self.mean
+        m2 = self.m2 + other.m2 + step**2 * a * b / n
+        m3 = self.m3 + other.m3 + step**3 * a * b * (a - b) / n**2 + 3 * step * (a * other.m2 - b * self.m2) / n
+        m4 = (
+            self.m4
+            + other.m4
+            + step**4 * a * b * (a * a - a * b + b * b) / n**3
+            + 6 * step**2 * (a * a * other.m2 + b * b * self.m2) / n**2
+            + 4 * step * (a * other.m3 - b * self.m3) / n
+        )
+        return Moments(n, self.mean + step * b / n, m2, m3, m4)
+
+    def __getitem__(self, coordinates: slice) -> "Moments":
+        """The moments of some of the coordinates."""
+        each = (self.mean, self.m2, self.m3, self.m4)
+        return Moments(self.count, *(value[coordinates] for value in each))
+
+    @property
+    def variance(self) -> Vector:
+        """Per coordinate, ddof = 1."""
+        return self.m2 / (self.count - 1)
+
+    @property
+    def skewness(self) -> Vector:
+        """Third standardised moment; 0 where there is no variance."""
+        return _ratio(self.m3 / self.count, (self.m2 / self.count) ** 1.5)
+
+    @property
+    def kurtosis(self) -> Vector:
+        """Fourth standardised moment, 3 for a normal; 1, the least possible, where there is no variance."""
+        return np.maximum(_ratio(self.m4 / self.count, (self.m2 / self.count) ** 2), 1.0)
+
+
+def _ratio(above: Vector, below: Vector) -> Vector:
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)

@@ -1,0 +1,111 @@
+"""What is kept of a stream of estimates: moments, batch means and a few numbers per replicate.
+
+Memory does not grow with P × R: per coordinate four moments and 64 batch means, per replicate and block three
+doubles. The batch means carry the covariance of the mean (as a 64 × 64 Gram matrix), the numbers per replicate
+carry the intervals of the trace, of the mean squared error and of the projection on the exact gradient.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bench.moments import Moments
+from bench.statistics.block import Against, Block
+
+BATCHES = 64
+HUGE = 1e70
+"""Beyond it the fourth power overflows: such an estimate counts as not finite."""
+
+Vector = Float[np.ndarray, " P"]
+
+
+class Replicates:
+    """Takes chunks of estimates `[R, P]`, R a power of two, and gives each block's statistics.
+
+    >>> kept = Replicates({"all": slice(0, 3)}, target=np.zeros(3), error=np.zeros(3))
+    >>> kept.add(torch.randn(128, 3, generator=torch.Generator().manual_seed(0)))
+    >>> kept.block("all").count
+    128
+    """
+
+    def __init__(self, blocks: dict[str, slice], target: Vector | None, error: Vector | None) -> None:
+        self.blocks = blocks
+        self.dim = max(block.stop for block in blocks.values())
+        self.target, self.error = target, error
+        self.nonfinite = self.drawn = 0
+        self.total, self.fresh = Moments.none(self.dim), Moments.none(self.dim)
+        self._sums, self._counts = np.zeros((BATCHES, self.dim)), np.zeros(BATCHES)
+        self._spreads = {name: np.zeros(BATCHES) for name in blocks}
+        self._scalars: dict[str, dict[str, list[np.ndarray]]] = {name: {} for name in blocks}
+        self._centre: Vector | None = None
+
+    def add(self, chunk: Float[Tensor, "R P"]) -> None:
+        """One more chunk; estimates with a NaN or an infinity are counted and left out."""
+        x = chunk.detach().double()
+        finite = (x.abs() <= HUGE).all(1)
+        kept = x[finite]
+        slots = self._slots(len(x))[finite.cpu().numpy()]
+        self.drawn += len(x)
+        self.nonfinite += len(x) - len(kept)
+        if not len(kept):
+            return
+        moments = Moments.of(kept)
+        self.fresh = self.fresh + moments
+        self.total = self.total + moments
+        if self._centre is None:
+            self._centre = moments.mean
+        self._add_batches(kept, slots)
+        for name, where in self.blocks.items():
+            self._add_scalars(name, where, kept, slots)
+
+    def look(self) -> None:
+        """Start a fresh stage: its own moments, and distances from the best mean so far."""
+        self.fresh = Moments.none(self.dim)
+        self._centre = self.total.mean if self.total.count else None
+
+    def block(self, name: str) -> Block:
+        """The statistics of one block."""
+        where = self.blocks[name]
+        scalars = {key: np.concatenate(parts) for key, parts in self._scalars[name].items()}
+        filled = self._counts > 0
+        counts = self._counts[filled]
+        return Block(
+            moments=self.total[where],
+            fresh=self.fresh[where],
+            batches=self._sums[filled][:, where] / counts[:, None],
+            batch_spread=self._spreads[name][filled] / counts,
+            distances=scalars["distance"],
+            against=self._against(where, scalars),
+        )
+
+    def _against(self, where: slice, scalars: dict[str, np.ndarray]) -> Against | None:
+        if self.target is None or self.error is None:
+            return None
+        return Against(self.target[where], self.error[where], scalars["along"], scalars["squared"])
+
+    def _slots(self, rows: int) -> np.ndarray:
+        """The batch that each row goes to: contiguous runs, equally many in every 64 replicates or more."""
+        if rows < BATCHES:
+            return (self.drawn + np.arange(rows)) % BATCHES
+        return np.arange(rows) * BATCHES // rows
+
+    def _add_batches(self, kept: Tensor, slots: np.ndarray) -> None:
+        index = torch.as_tensor(slots, device=kept.device)
+        sums = kept.new_zeros(BATCHES, self.dim).index_add_(0, index, kept)
+        self._sums += sums.cpu().numpy()
+        self._counts += np.bincount(slots, minlength=BATCHES)
+
+    def _add_scalars(self, name: str, where: slice, kept: Tensor, slots: np.ndarray) -> None:
+        assert self._centre is not None
+        x = kept[:, where]
+        values = {"distance": (x - x.new_tensor(self._centre[where])).square().sum(1)}
+        if self.target is not None:
+            target = x.new_tensor(self.target[where])
+            error, length = x - target, target.norm()
+            values["squared"] = error.square().sum(1)
+            values["along"] = error @ target / length if length > 0 else error.new_zeros(len(error))
+        arrays = {key: value.cpu().numpy() for key, value in values.items()}
+        for key, array in arrays.items():
+            self._scalars[name].setdefault(key, []).append(array)
+        self._spreads[name] += np.bincount(slots, arrays["distance"], minlength=BATCHES)

@@ -1,0 +1,172 @@
+"""The statistics of one block of parameters: every interval of the table, from what the replicates left."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float
+
+from bench.moments import Moments
+from bench.statistics.means import Interval, mean_interval
+from bench.statistics.norms import NoisyLength, trace_of_square
+from bench.statistics.spread import largest_interval, log_interval, trace_error
+
+
+@dataclass(frozen=True)
+class Against:
+    """The exact gradient g, a standard error (or a bound) of each coordinate, and each replicate's errors.
+
+    `along` is each replicate's ⟨ĝ − g, g⟩/‖g‖ and `squared` its ‖ĝ − g‖².
+    """
+
+    target: Float[np.ndarray, " P"]
+    error: Float[np.ndarray, " P"]
+    along: Float[np.ndarray, " R"]
+    squared: Float[np.ndarray, " R"]
+
+    @property
+    def length(self) -> float:
+        """‖g‖."""
+        return float(np.linalg.norm(self.target))
+
+    @property
+    def slack(self) -> float:
+        """Twice the length of the reference's error: what it may move a norm by."""
+        return 2 * float(np.linalg.norm(self.error))
+
+    def last(self, rows: int) -> "Against":
+        """Of the last replicates alone."""
+        return replace(self, along=self.along[-rows:], squared=self.squared[-rows:])
+
+
+@dataclass(frozen=True)
+class Block:
+    """R estimates of a block of P parameters, summed up.
+
+    `fresh` are the moments of the last stage alone. `batches`: B batch means; `batch_spread`: each batch's mean
+    squared distance to the centre; `distances`: each replicate's. `against` is None without an exact gradient.
+    """
+
+    moments: Moments
+    fresh: Moments
+    batches: Float[np.ndarray, "B P"]
+    batch_spread: Float[np.ndarray, " B"]
+    distances: Float[np.ndarray, " R"]
+    against: Against | None = None
+
+    @property
+    def exact(self) -> Against:
+        """The comparison with the exact gradient, where there is one."""
+        if self.against is None:
+            raise ValueError("there is no exact gradient to compare with")
+        return self.against
+
+    @property
+    def count(self) -> int:
+        return self.moments.count
+
+    @cached_property
+    def trace(self) -> float:
+        """tr Σ of one replicate."""
+        return float(self.moments.variance.sum())
+
+    @cached_property
+    def trace_of_square(self) -> float:
+        """tr Σ² of one replicate."""
+        centred = self.batches - self.batches.mean(0)
+        return trace_of_square(centred @ centred.T, self.trace, self.batches.shape[1])
+
+    def varies(self, tolerance: float) -> bool:
+        """Whether the estimates vary by more than rounding, relative to the gradient."""
+        length = self.against.length if self.against else 0.0
+        scale = max(length, float(np.linalg.norm(self.moments.mean)))
+        return self.trace**0.5 > tolerance * scale
+
+    def noisy(
+        self, vector: Float[np.ndarray, " P"], influence: Float[np.ndarray, " B"], scale: float = 1.0
+    ) -> NoisyLength:
+        """The length of `vector`, a mean over the replicates divided by `scale`.
+
+        `influence`: each batch's share in that length, in its first order; its variance over batches is `along`.
+        """
+        n = self.count
+        batches = len(influence)
+        trace, square = self.trace / n / scale**2, self.trace_of_square / n**2 / scale**4
+        along = float(influence.var(ddof=1) / batches) if batches > 1 else trace
+        return NoisyLength(float(vector @ vector) / scale**2, trace, square, along, max(batches - 1, 1))
+
+    def deviation(self) -> NoisyLength:
+        """‖E ĝ − g‖."""
+        error = self.moments.mean - self.exact.target
+        return self.noisy(error, self.batches @ unit(error))
+
+    def bias(self) -> Interval:
+        """‖E ĝ − g‖, debiased; the reference's own error widens it."""
+        interval = self.deviation().interval()
+        widened = interval.widened(self.exact.slack)
+        return Interval(widened.value, max(widened.low, 0.0), widened.high)
+
+    def scale(self) -> Interval | None:
+        """⟨E ĝ, g⟩/‖g‖²."""
+        length = self.exact.length
+        if not length:
+            return None
+        relative = mean_interval(self.exact.along).scaled(1 / length)
+        widened = relative.widened(self.exact.slack / length)
+        return Interval(1 + widened.value, 1 + widened.low, 1 + widened.high)
+
+    def cosine(self) -> Interval | None:
+        """Of E ĝ and g, from the tangent: the length across g divided by the length along it."""
+        if not self.exact.length:
+            return None
+        g = unit(self.exact.target)
+        along = float(self.moments.mean @ g)
+        across = self.moments.mean - along * g
+        batches = self.batches @ g
+        if abs(along) <= 4 * batches.std(ddof=1) / len(batches) ** 0.5:
+            return Interval(cosine_of(float(np.linalg.norm(across)), along), -1.0, 1.0)
+        tangent = float(np.linalg.norm(across)) / along
+        influence = (self.batches @ unit(across) - tangent * (batches - along)) / abs(along)
+        angle = self.noisy(across, influence, abs(along)).interval().widened(self.exact.slack / self.exact.length)
+        ends = (cosine_of(t, float(np.sign(along))) for t in (max(angle.low, 0.0), angle.high))
+        return Interval(cosine_of(angle.value, float(np.sign(along))), *sorted(ends))
+
+    def variance_error(self) -> float:
+        """The relative standard error of the variance."""
+        return trace_error(self.distances, self.trace, self.trace_of_square)
+
+    def variance(self) -> Interval:
+        """tr Σ."""
+        if not self.trace:
+            return Interval(0.0, 0.0, 0.0)
+        return log_interval(self.trace, self.variance_error())
+
+    def variance_max(self) -> Interval:
+        """The largest diagonal entry of Σ."""
+        return largest_interval(self.moments.variance, self.moments.kurtosis, self.count)
+
+    def mse(self) -> Interval:
+        """E ‖ĝ − g‖²."""
+        mean = float(self.exact.squared.mean())
+        spread = float(self.exact.squared.std(ddof=1)) / self.count**0.5
+        second_order = 2 * self.trace_of_square / self.count**2
+        return log_interval(mean, float(np.sqrt(spread**2 + second_order)) / mean) if mean else Interval(0.0, 0.0, 0.0)
+
+    def snr(self) -> Interval:
+        """‖E ĝ‖/√tr Σ; its numerator and its denominator vary together."""
+        mean, sd = self.moments.mean, self.trace**0.5
+        length = float(np.linalg.norm(mean))
+        spread = self.batch_spread - self.batch_spread.mean()
+        influence = self.batches @ unit(mean) / sd - length * spread / (2 * sd**3)
+        return self.noisy(mean, influence, sd).interval()
+
+
+def unit(vector: Float[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:
+    """The vector at length 1; zero stays zero."""
+    length = np.linalg.norm(vector)
+    return vector / length if length > 0 else vector
+
+
+def cosine_of(across: float, along: float) -> float:
+    """Of the angle whose sides are these."""
+    return float(along / np.hypot(across, along)) if along else 0.0

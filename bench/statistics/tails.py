@@ -1,0 +1,53 @@
+"""How heavy the tail is, and when a number has no meaning: gates that put a sentence in its place."""
+
+import numpy as np
+from jaxtyping import Float
+
+HILL_SHARE = 0.005
+"""Hill's index uses the largest 0.5 % of the lengths, at least 20 of them."""
+
+MIN_HILL = 2.3
+MAX_TOP_SHARE = 0.3
+MIN_OUTCOMES = 25
+KURTOSES = 200
+
+
+def hill(lengths: Float[np.ndarray, " R"]) -> float | None:
+    """Hill's (1975) index α of P(length > x) ∝ x^−α; None where the tail has no spread (bounded data).
+
+    >>> 2.7 < hill(np.random.default_rng(0).pareto(3.0, 100_000) + 1) < 3.3
+    True
+    """
+    k = min(max(20, int(HILL_SHARE * len(lengths))), len(lengths) - 1)
+    if k < 5:
+        return None
+    top = np.partition(lengths, len(lengths) - k - 1)[-k - 1 :]
+    if top.min() <= 0:
+        return None
+    excess = float(np.log(top / top.min()).sum() / k)
+    return 1 / excess if excess > 1e-9 else None
+
+
+def top_share(squares: Float[np.ndarray, " R"]) -> float:
+    """The share of the sum that the largest 0.1 % hold, at least one of them."""
+    k = max(1, len(squares) // 1000)
+    total = squares.sum()
+    return float(np.partition(squares, len(squares) - k)[-k:].sum() / total) if total > 0 else 0.0
+
+
+def unstable(squares: Float[np.ndarray, " R"]) -> str | None:
+    """Why the variance is infinite or unresolved, in a sentence; None where it is neither.
+
+    `squares`: squared distances from the mean.
+    """
+    share, index = top_share(squares), hill(np.sqrt(squares))
+    if share > MAX_TOP_SHARE:
+        return f"the variance is not resolved: the largest 0.1 % of the estimates hold {share:.0%} of it"
+    if index is not None and index < MIN_HILL:
+        return f"the variance may be infinite: the tail index is {index:.1f}, below {MIN_HILL}"
+    return None
+
+
+def enough_for_variance(kurtosis: float, count: int) -> bool:
+    """Whether the variance's interval can be trusted: about 200 κ replicates."""
+    return count >= KURTOSES * kurtosis
