@@ -3,7 +3,12 @@
 from bench.distributions import (  # noqa: F401  (register their families)
     amortised,
     bernoulli,
+    beta,
+    categorical,
+    gamma,
+    multivariate_normal,
     normal,
+    poisson,
     tabular_policy,
     token_policy,
 )

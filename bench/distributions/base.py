@@ -15,7 +15,7 @@ from estimators.registry import Registry
 Tensors = dict[str, Tensor]
 """Tensors by parameter name. θ is one such dictionary, a distribution's own parameters are another."""
 
-Values = Literal["bits", "one_hot", "counts", "real", "simplex", "permutation"]
+Values = Literal["bits", "one_hot", "counts", "real", "simplex", "permutation", "other"]
 """What a draw is: bits `[size]`, one-hot rows `[size, categories]`, counts or real numbers `[size]`, …"""
 
 
@@ -38,8 +38,8 @@ class Family(ABC):
     reparameterised: ClassVar[bool]
     tractable_density: ClassVar[bool] = True
     coordinates: ClassVar[tuple[str, ...]] = ("unconstrained", "natural")
-    points: ClassVar[tuple[str, ...]] = ("default", "extreme")
-    values: ClassVar[Values] = "real"
+    points: ClassVar[tuple[str, ...]] = ("default",)
+    values: ClassVar[Values] = "other"
     moments: ClassVar[float] = inf
     light_tailed: ClassVar[bool] = True
     version: ClassVar[int] = 1
@@ -79,7 +79,7 @@ class Family(ABC):
     def joint(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         """A weighted support of z itself, for one or two coordinates: points `[S, *event]`, weights `[S]`.
 
-        Of parameters without leading axes; by default the product of the coordinates' own supports, coarser by one level.
+        Of parameters without leading axes; by default the product of the coordinates' supports, one level coarser.
         """
         if not self.factorised or self.size > 2:
             raise NotImplementedError(f"{self.name} of size {self.size} has no weighted support of all coordinates")

@@ -29,14 +29,20 @@ class Bernoulli(torch.distributions.Bernoulli):
 @distributions.register("bernoulli")
 @dataclass(frozen=True)
 class BernoulliFamily(Family):
-    """`size` independent bits; θ is their logits, or their probabilities in natural coordinates."""
+    """`size` independent bits; θ is their logits, or their probabilities in natural coordinates.
+
+    `extreme`: logits from −6 to 6.
+    """
 
     used_by = "discrete VAEs, sigmoid belief networks, feature and architecture selection"
     discrete = True
     reparameterised = False
+    points = ("default", "extreme")
+    values = "bits"
 
     def theta(self, point: str, coordinates: str) -> Tensors:
-        logits = torch.linspace(-1.2, 0.9, self.size, dtype=torch.float64) + 0.1
+        low, high = {"default": (-1.1, 1.0), "extreme": (-6.0, 6.0)}[point]
+        logits = torch.linspace(low, high, self.size, dtype=torch.float64)
         return {"logits": logits} if coordinates == "unconstrained" else {"probs": logits.sigmoid()}
 
     def encode(self, theta: Tensors, coordinates: str) -> Tensors:

@@ -1,12 +1,15 @@
 """Independent Normals."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Normal
 
-from bench.distributions.base import Family, Tensors, distributions
+from bench.distributions.base import Tensors, distributions
+from bench.distributions.supports import location_scale
+from bench.distributions.univariate import Domain, Ranges, Univariate
 
 
 class FastNormal(Normal):
@@ -25,26 +28,22 @@ class FastNormal(Normal):
 
 @distributions.register("normal")
 @dataclass(frozen=True)
-class NormalFamily(Family):
-    """`size` independent Normals; θ is loc and log_scale, or loc and scale in natural coordinates."""
+class NormalFamily(Univariate):
+    """`size` independent Normals; θ is loc and log_scale, or loc and scale in natural coordinates.
+
+    `extreme`: scales from .01 to .05, near the jump of `step`.
+    """
 
     used_by = "variational inference, VAEs, continuous policies"
     discrete = False
     reparameterised = True
+    values = "real"
+    kind = FastNormal
+    domains: ClassVar[dict[str, Domain]] = {"loc": "real", "scale": "positive"}
+    ranges: ClassVar[dict[str, Ranges]] = {
+        "default": {"loc": (-0.6, 1.2), "scale": (-0.6, 0.3)},
+        "extreme": {"loc": (0.39, 0.46), "scale": (-4.6, -3.0)},
+    }
 
-    def theta(self, point: str, coordinates: str) -> Tensors:
-        loc = torch.linspace(-0.7, 1.1, self.size, dtype=torch.float64) + 0.1
-        log_scale = torch.linspace(-0.6, 0.3, self.size, dtype=torch.float64)
-        if coordinates == "unconstrained":
-            return {"loc": loc, "log_scale": log_scale}
-        return {"loc": loc, "scale": log_scale.exp()}
-
-    def encode(self, theta: Tensors, coordinates: str) -> Tensors:
-        scale = theta["log_scale"].exp() if coordinates == "unconstrained" else theta["scale"]
-        return {"loc": theta["loc"], "scale": scale}
-
-    def build(self, parameters: Tensors) -> Distribution:
-        return Independent(FastNormal(**parameters, validate_args=False), 1, validate_args=False)
-
-    def marginals(self, parameters: Tensors) -> Distribution:
-        return FastNormal(**parameters, validate_args=False)
+    def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
+        return location_scale(parameters["loc"], parameters["scale"], breaks, level)

@@ -34,7 +34,7 @@ class Target(ABC):
         return ()
 
     def terms(self, z: Tensor) -> Tensor:
-        """f's terms, one per coordinate: `[…, size]` → `[…, size]`, for a separable f."""
+        """f's terms, one per coordinate: `[…, *event]` → `[…, size]`, for a separable f."""
         raise NotImplementedError(f"{self.name} is not separable")
 
     def value(self, z: Tensor) -> Tensor:
@@ -58,8 +58,11 @@ class Target(ABC):
             relaxable=self.relaxable,
         )
 
-    def expectation(self, family: Family, point: str, parameters: Tensors) -> Tensor | None:
-        """E_q f in closed form or by a rule of its own, `[*leading]`, differentiable; None where there is none."""
+    def expectation(self, family: Family, point: str, parameters: Tensors, level: int = 0) -> Tensor | None:
+        """E_q f in closed form or by a rule of its own, `[*leading]`, differentiable; None where there is none.
+
+        `level` + 1 doubles the nodes of such a rule, so that two levels show its error.
+        """
         return None
 
 

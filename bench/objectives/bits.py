@@ -25,4 +25,4 @@ class QuadraticBits(Target):
         return (z - self.t).square() / z.shape[-1]
 
     def fits(self, family: Family) -> str | None:
-        return None if family.name == "bernoulli" else "is a function of bits"
+        return None if family.values == "bits" else "is a function of bits"

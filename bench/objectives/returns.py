@@ -34,7 +34,7 @@ class DiscountedReturn(Target):
         _, _, reward = garnet(family.size, family.actions)
         return self.discount ** torch.arange(family.horizon).double()[:, None, None] * reward
 
-    def expectation(self, family: Family, point: str, parameters: Tensors) -> Float[Tensor, "*leading"]:
+    def expectation(self, family: Family, point: str, parameters: Tensors, level: int = 0) -> Float[Tensor, "*leading"]:
         return expected_return(**parameters, worth=self.worth(family))
 
 

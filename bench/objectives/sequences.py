@@ -64,7 +64,7 @@ class BalancedBrackets(Target):
         depth = (z[..., 0] - z[..., 1]).cumsum(-1)
         return ((depth >= 0).all(-1) & (depth[..., -1] == 0)).to(z.dtype)
 
-    def expectation(self, family: Family, point: str, parameters: Tensors) -> Float[Tensor, "*leading"]:
+    def expectation(self, family: Family, point: str, parameters: Tensors, level: int = 0) -> Float[Tensor, "*leading"]:
         return balanced_probability(**parameters)
 
 

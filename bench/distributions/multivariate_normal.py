@@ -1,0 +1,75 @@
+"""A Normal with a full covariance."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Distribution, MultivariateNormal
+
+from bench.distributions.base import Family, Tensors, distributions
+from bench.distributions.normal import FastNormal
+from bench.distributions.supports import location_scale
+
+
+@distributions.register("multivariate_normal")
+@dataclass(frozen=True)
+class MultivariateNormalFamily(Family):
+    """A Normal of `size` dependent coordinates, by the lower Cholesky factor L of its covariance.
+
+    θ is loc and the `size`(`size`+1)/2 entries of L row by row, its diagonal as logarithms when unconstrained:
+    so no coordinate of the gradient is zero by construction. `extreme`: diagonal of L from .01 to .03.
+    """
+
+    used_by = "full-covariance variational inference (Titsias 2014; Kucukelbir 2017)"
+    discrete = False
+    factorised = False
+    reparameterised = True
+    points = ("default", "extreme")
+    values = "real"
+
+    def theta(self, point: str, coordinates: str) -> Tensors:
+        low, high, scale = {"default": (-0.6, 1.2, 1.0), "extreme": (0.39, 0.46, 0.02)}[point]
+        loc = torch.linspace(low, high, self.size, dtype=torch.float64)
+        row, column = torch.tril_indices(self.size, self.size)
+        below = 0.4 * scale * (1.7 * row + 0.9 * column).to(loc).sin() / self.size**0.5
+        on = scale * torch.linspace(-0.6, 0.3, self.size, dtype=torch.float64).exp()
+        on = on.log() if coordinates == "unconstrained" else on
+        return {"loc": loc, "scale_tril": torch.where(row == column, on[row], below)}
+
+    def encode(self, theta: Tensors, coordinates: str) -> Tensors:
+        row, column = torch.tril_indices(self.size, self.size)
+        entries = theta["scale_tril"]
+        if coordinates == "unconstrained":
+            diagonal = row == column
+            entries = torch.where(diagonal, torch.where(diagonal, entries, 0.0).exp(), entries)
+        tril = torch.zeros(self.size, self.size, dtype=entries.dtype, device=entries.device)
+        return {
+            "loc": theta["loc"],
+            "scale_tril": tril.index_put((row.to(tril.device), column.to(tril.device)), entries),
+        }
+
+    def build(self, parameters: Tensors) -> Distribution:
+        """Only the lower triangle is read: torch would differentiate what lies above it too."""
+        return MultivariateNormal(parameters["loc"], scale_tril=parameters["scale_tril"].tril(), validate_args=False)
+
+    def marginals(self, parameters: Tensors) -> Distribution:
+        return FastNormal(parameters["loc"], spread(parameters), validate_args=False)
+
+    def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
+        return location_scale(parameters["loc"], spread(parameters), breaks, level)
+
+    def joint(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
+        """For smooth f: the product rule over ε of z = loc + Lε, two coordinates at the most."""
+        if self.size > 2 or breaks:
+            raise NotImplementedError(f"{self.name} has a joint support for smooth f of up to two coordinates")
+        loc, tril = parameters["loc"].detach(), parameters["scale_tril"].detach().tril()
+        noise, weight = location_scale(torch.zeros_like(loc), torch.ones_like(loc), (), level - 1)
+        grid = torch.cartesian_prod(*noise.unbind(-1)).reshape(-1, self.size)
+        weights = torch.cartesian_prod(*weight.unbind(-1)).reshape(-1, self.size).prod(-1)
+        return loc + grid @ tril.mT, weights * tril.diagonal().prod()
+
+
+def spread(parameters: Tensors) -> Float[Tensor, "*leading size"]:
+    """Each coordinate's standard deviation."""
+    return parameters["scale_tril"].tril().square().sum(-1).sqrt()

@@ -1,0 +1,112 @@
+"""Test functions that are not sums of one-coordinate terms, so that separable short cuts cannot hide an error."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bench.distributions.base import Family, Tensors
+from bench.objectives.base import Target, objectives
+from bench.objectives.gaussian import projected
+from bench.objectives.smooth import mean_variance, needs_moments
+from estimators.core import Function, Objective
+
+
+@objectives.register("squared_sum")
+@dataclass(frozen=True)
+class SquaredSum(Target):
+    """(Σ_d w_d v_d − target)² / size: every coordinate meets every other.
+
+    v_d is the coordinate itself, or the number of a one-hot row's category; w_d falls evenly from 1 to ½.
+    """
+
+    used_by = "sums that must hit a target: subset sums, budgets, pooled labels"
+
+    target: float = 1.3
+
+    def build(self, family: Family, point: str, like: Tensor) -> Objective:
+        weight = torch.linspace(1.0, 0.5, family.size).to(like)
+        number = torch.arange(getattr(family, "categories", 1)).to(like)
+
+        def value(z: Tensor) -> Tensor:
+            v = (z * number).sum(-1) if family.values == "one_hot" else z
+            return ((weight * v).sum(-1) - self.target).square() / family.size
+
+        return Function(value)
+
+    def fits(self, family: Family) -> str | None:
+        if family.values not in ("real", "counts", "bits", "one_hot"):
+            return "is a function of a vector of numbers or one-hot rows"
+        return needs_moments(family, 2)
+
+    def expectation(
+        self, family: Family, point: str, parameters: Tensors, level: int = 0
+    ) -> Float[Tensor, "*leading"] | None:
+        """Var S + (E S − target)², S = Σ w v, where the mean and variance of S are known."""
+        weight = torch.linspace(1.0, 0.5, family.size, dtype=torch.float64)
+        moments = sum_moments(family, parameters, weight)
+        return moments and (moments[1] + (moments[0] - self.target).square()) / family.size
+
+
+def sum_moments(family: Family, parameters: Tensors, weight: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Mean and variance of Σ w_d z_d: of Normals, and of independent coordinates with known moments."""
+    if family.name in ("normal", "multivariate_normal"):
+        mean, variance = projected(parameters, weight[None])
+        return mean[..., 0], variance[..., 0]
+    if not family.factorised or family.values == "one_hot":
+        return None
+    moments = mean_variance(family, parameters)
+    return moments and ((weight * moments[0]).sum(-1), (weight.square() * moments[1]).sum(-1))
+
+
+@objectives.register("parity")
+@dataclass(frozen=True)
+class Parity(Target):
+    """Π_d (1 − 2 b_d), 1 for an even number of ones and −1 for an odd one: no proper part of the bits tells it.
+
+    Between the bits it is this product, its multilinear extension.
+    """
+
+    used_by = "hardness results on gradient learning (Shalev-Shwartz, Shamir, Shammah 2017)"
+
+    def value(self, z: Tensor) -> Tensor:
+        return (1 - 2 * z).prod(-1)
+
+    def fits(self, family: Family) -> str | None:
+        return None if family.values == "bits" else "is a function of bits"
+
+    def expectation(
+        self, family: Family, point: str, parameters: Tensors, level: int = 0
+    ) -> Float[Tensor, "*leading"] | None:
+        return (-parameters["logits"] / 2).tanh().prod(-1) if family.factorised else None
+
+
+@objectives.register("ising")
+@dataclass(frozen=True)
+class Ising(Target):
+    """A ring of spins s_d = 2 b_d − 1: coupling · Σ s_d s_{d+1} + Σ h_d s_d, h_d from −½ to 1; over the size."""
+
+    used_by = "combinatorial optimisation, statistical physics, structured variational inference"
+
+    coupling: float = 0.8
+
+    def value(self, z: Tensor) -> Tensor:
+        return self.energy(2 * z - 1)
+
+    def energy(self, spin: Float[Tensor, "*batch size"]) -> Float[Tensor, "*batch"]:
+        """The energy of spins, or, as it is multilinear, of their independent means."""
+        size = spin.shape[-1]
+        field = torch.linspace(-0.5, 1.0, size, dtype=spin.dtype, device=spin.device)
+        pairs = spin * spin.roll(-1, -1)
+        return (self.coupling * pairs.sum(-1) + (field * spin).sum(-1)) / size
+
+    def fits(self, family: Family) -> str | None:
+        if family.values != "bits":
+            return "is a function of bits"
+        return None if family.size > 1 else "needs at least 2 bits: one has no neighbour"
+
+    def expectation(
+        self, family: Family, point: str, parameters: Tensors, level: int = 0
+    ) -> Float[Tensor, "*leading"] | None:
+        return self.energy((parameters["logits"] / 2).tanh()) if family.factorised else None

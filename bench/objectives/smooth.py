@@ -1,0 +1,114 @@
+"""Smooth test functions of real coordinates, one term per coordinate."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from bench.distributions.base import Family, Tensors
+from bench.objectives.base import Target, objectives
+from estimators.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Smooth(Target):
+    """Σ_d of a smooth term of each coordinate: real numbers, counts, or bits between which it is defined."""
+
+    separable = True
+
+    def fits(self, family: Family) -> str | None:
+        return None if family.values in ("real", "counts", "bits", "simplex") else "is a function of real coordinates"
+
+
+@objectives.register("linear")
+@dataclass(frozen=True)
+class Linear(Smooth):
+    """Σ slope · z_d. Its expectation is that of the mean, where the family's is known."""
+
+    used_by = "unit tests of every estimator; the variance of the score alone (Mohamed 2020, section 4)"
+
+    slope: float = 1.0
+
+    def terms(self, z: Tensor) -> Tensor:
+        return self.slope * z
+
+    def fits(self, family: Family) -> str | None:
+        return super().fits(family) or needs_moments(family, 1)
+
+    def expectation(
+        self, family: Family, point: str, parameters: Tensors, level: int = 0
+    ) -> Float[Tensor, "*leading"] | None:
+        moments = mean_variance(family, parameters)
+        return moments and (self.slope * moments[0]).sum(-1)
+
+
+@objectives.register("quadratic")
+@dataclass(frozen=True)
+class Quadratic(Smooth):
+    """Σ (z_d − centre)².
+
+    Mohamed et al. 2020, section 3: where score, pathwise and measure-valued gradients are compared.
+    """
+
+    used_by = "the comparison of estimators in Mohamed et al. 2020, section 3; squared losses"
+
+    centre: float = 0.3
+
+    def terms(self, z: Tensor) -> Tensor:
+        return (z - self.centre).square()
+
+    def fits(self, family: Family) -> str | None:
+        return super().fits(family) or needs_moments(family, 2)
+
+    def expectation(
+        self, family: Family, point: str, parameters: Tensors, level: int = 0
+    ) -> Float[Tensor, "*leading"] | None:
+        moments = mean_variance(family, parameters)
+        return moments and (moments[1] + (moments[0] - self.centre).square()).sum(-1)
+
+
+@objectives.register("exponential")
+@dataclass(frozen=True)
+class Exponential(Smooth):
+    """Σ exp(−rate · z_d)."""
+
+    used_by = "exponential utilities and survival; curvature that grows on one side"
+
+    rate: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate <= 0.5:
+            raise BadInput(f"exponential: the rate must be above 0 and at most 0.5, found {self.rate}")
+
+    def terms(self, z: Tensor) -> Tensor:
+        return (-self.rate * z).exp()
+
+    def fits(self, family: Family) -> str | None:
+        return super().fits(family) or (None if family.light_tailed else "has no mean under heavy tails")
+
+
+@objectives.register("cosine")
+@dataclass(frozen=True)
+class Cosine(Smooth):
+    """Σ cos(frequency · z_d): pathwise variance grows as frequency², the score's stays (Mohamed 2020, section 3)."""
+
+    used_by = "oscillating costs, where pathwise gradients lose to the score function (Metz 2021; Suh 2022)"
+
+    frequency: float = 2.0
+
+    def terms(self, z: Tensor) -> Tensor:
+        return (self.frequency * z).cos()
+
+
+def mean_variance(family: Family, parameters: Tensors) -> tuple[Tensor, Tensor] | None:
+    """Each coordinate's mean and variance, `[*leading, size]`, or None where they are not known."""
+    try:
+        marginal = family.marginals(parameters)
+        return marginal.mean, marginal.variance
+    except NotImplementedError:
+        return None
+
+
+def needs_moments(family: Family, order: int) -> str | None:
+    """Why E|z|^order is not finite, in a clause; None when it is."""
+    return None if family.moments > order else f"needs {order} finite moment{'s' * (order > 1)}"
