@@ -19,9 +19,11 @@ from estimators import (  # noqa: F401  (they register their estimators)
     measure_valued,
     pathwise,
     rebar,
+    relax,
     relaxed,
     score_function,
     sparsemax,
+    stein,
     sticking_the_landing,
     straight_through,
 )
