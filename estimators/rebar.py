@@ -1,5 +1,6 @@
 """REBAR: the score function with a relaxed copy of f as its control variate."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -8,12 +9,12 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn.functional import logsigmoid, softplus
 
+from estimators.control_variates import flat
 from estimators.core import Need, Objective, Traits, gradient_at
 from estimators.noise import gumbel, logistic
-from estimators.parameters import along, logits, valued
+from estimators.parameters import logits, valued
 from estimators.registry import register
 from estimators.relaxed import Relaxed, hardened, is_bits, perturbed, softened
-from estimators.score_function import scored
 
 
 def conditioned(q: Distribution, b: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
@@ -35,6 +36,20 @@ def conditioned(q: Distribution, b: Float[Tensor, "n ..."]) -> Float[Tensor, "n 
     g = gumbel(len(b), phi)
     largest = (b * g).sum(-1, keepdim=True)
     return (1 - b) * logsigmoid(phi - phi.logsumexp(-1, keepdim=True) + g - largest)
+
+
+def controlled(
+    q: Distribution, f: Objective, n: int, control: Callable[[Tensor], tuple[Tensor, Tensor]]
+) -> Float[Tensor, "*batch"]:
+    """(f(b) − c(z̃)) s + ∇θ c(z) − ∇θ c(z̃) over n draws; `control` gives c and ∂c/∂z at perturbed logits."""
+    z = perturbed(q, n)
+    b = hardened(z, q).detach()
+    both = torch.cat([z, conditioned(q, b)])
+    c, slope = control(both.detach())
+    path, path_given_b = flat(slope * both, q).sum(-1).chunk(2)
+    value, log_q = f.held(b, q), q.log_prob(b)
+    score = (value.detach() - c[n:]) * (log_q - log_q.detach())
+    return valued((value + score).mean(0), (path - path_given_b).mean(0))
 
 
 @register("rebar")
@@ -62,11 +77,7 @@ class Rebar(Relaxed):
     eta: float = 1.0
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        z = perturbed(q, n)
-        b = hardened(z, q).detach()
-        both = torch.cat([z, conditioned(q, b)])
-        c, slope = gradient_at(lambda x: f(softened(x, q, self.temperature), q), both)
-        path, path_given_b = along(slope, both, q).chunk(2)
-        value = f.held(b, q)
-        score = scored(value, value - self.eta * c[n:], q.log_prob(b))
-        return valued(score, self.eta * (path - path_given_b).mean(0))
+        def c(z: Tensor) -> Tensor:
+            return self.eta * f(softened(z, q, self.temperature), q)
+
+        return controlled(q, f, n, lambda z: gradient_at(c, z))

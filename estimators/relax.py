@@ -1,0 +1,121 @@
+"""RELAX, and REBAR with its settings learned: relaxed control variates fitted to the least variance."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Distribution
+
+from estimators.control_variates import flat
+from estimators.core import Fitted, Need, Objective, Traits, gradient_at
+from estimators.learned import Weights, apply, least_variance, network
+from estimators.parameters import logits, parameters, rebuild
+from estimators.rebar import controlled
+from estimators.registry import register
+from estimators.relaxed import softened
+
+
+class LearnedControl(Fitted):
+    """(f(b) − c(z̃)) s + ∇θ c(z) − ∇θ c(z̃): subclasses say what c is and what of it is learned."""
+
+    def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
+        weights = self.initial(q) if self.state is None else self.state
+        return controlled(q, f, n, lambda z: gradient_at(lambda x: self.control(x, q, f, weights), z))
+
+    def fit(self, q: Distribution, f: Objective, n: int, steps: int) -> "LearnedControl":
+        here = rebuild(q, {name: value.detach() for name, value in parameters(q).items()})
+
+        def surrogate(moving: Distribution, weights: Weights) -> Tensor:
+            return controlled(moving, f, n, lambda z: with_slope(lambda x: self.control(x, here, f, weights), z))
+
+        return self.frozen(least_variance(surrogate, here, self.initial(here), steps))
+
+    @abstractmethod
+    def initial(self, q: Distribution) -> Weights:
+        """The weights before they are fitted."""
+
+    @abstractmethod
+    def control(self, z: Float[Tensor, "n ..."], q: Distribution, f: Objective, weights: Weights) -> Tensor:
+        """c of perturbed logits z, `[n, *batch]`."""
+
+
+def with_slope(c: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
+    """c(z) and ∂c/∂z, both still differentiable in what c was made from."""
+    value, pullback, *_ = torch.func.vjp(c, z)
+    (slope,) = pullback(torch.ones_like(value))
+    return value, slope
+
+
+def relaxed_f(z: Tensor, q: Distribution, f: Objective, weights: Weights) -> Tensor:
+    """η f(σ(z/τ))."""
+    eta, log_temperature = weights["eta"].to(z), weights["log_temperature"].to(z)
+    return eta * f(softened(z, q, log_temperature.exp()), q)
+
+
+def untuned(q: Distribution) -> Weights:
+    """η = 1 and τ = ½."""
+    one = logits(q).new_ones(())
+    return {"eta": one, "log_temperature": (one / 2).log()}
+
+
+@register("rebar_fitted")
+@dataclass(frozen=True)
+class FittedRebar(LearnedControl):
+    """REBAR whose η and τ are learned: c(z) = η f(σ(z/τ)). Unfitted, η = 1 and τ = ½.
+
+    Paper: Tucker, Mnih, Maddison, Lawson, Sohl-Dickstein 2017, section 3.2.
+
+    >>> from torch.distributions import Bernoulli
+    >>> from estimators import Function
+    >>> q, f = Bernoulli(logits=torch.zeros(50)), Function(lambda b: (b - 0.45) ** 2)
+    >>> _ = torch.manual_seed(0)
+    >>> fitted = FittedRebar().fit(q, f, n=1, steps=100)  # here η = 1 is worse than none
+    >>> bool(fitted.state["eta"] < 0.5)
+    True
+    """
+
+    traits = Traits(
+        unbiased=True,
+        needs=frozenset({Need.FINITE, Need.DENSITY, Need.RELAXABLE}),
+        fitted=True,
+        paper="Tucker et al. 2017",
+    )
+
+    def initial(self, q: Distribution) -> Weights:
+        return untuned(q)
+
+    def control(self, z: Float[Tensor, "n ..."], q: Distribution, f: Objective, weights: Weights) -> Tensor:
+        return relaxed_f(z, q, f, weights)
+
+
+@register("relax")
+@dataclass(frozen=True)
+class Relax(LearnedControl):
+    """REBAR plus a learned function: c(z) = η f(σ(z/τ)) + r(σ(z)), with η, τ and the small network r learned.
+
+    `relaxes_f = False` leaves c = r: f is then a black box, which need not be defined between the discrete values.
+    r sees σ(z), or softmax(z), because perturbed logits are known up to a common shift.
+    Paper: Grathwohl, Choi, Wu, Roeder, Duvenaud 2018, section 3.2, eq. 7.
+
+    >>> Relax(relaxes_f=False)
+    Relax(steps=100, relaxes_f=False)
+    """
+
+    relaxes_f: bool = True
+
+    @property
+    def traits(self) -> Traits:
+        asks_of_f = {Need.RELAXABLE} if self.relaxes_f else set()
+        needs = frozenset({Need.FINITE, Need.DENSITY} | asks_of_f)
+        return Traits(unbiased=True, needs=needs, fitted=True, paper="Grathwohl et al. 2018")
+
+    def initial(self, q: Distribution) -> Weights:
+        learned = network(q.event_shape.numel(), logits(q))
+        return learned | untuned(q) if self.relaxes_f else learned
+
+    def control(self, z: Float[Tensor, "n ..."], q: Distribution, f: Objective, weights: Weights) -> Tensor:
+        r = apply(weights, flat(softened(z, q, 1.0), q))
+        return relaxed_f(z, q, f, weights) + r if self.relaxes_f else r
