@@ -161,6 +161,29 @@ def status(folder: Folder) -> None:
 
 
 @app.command()
+def compare(  # noqa: PLR0917 (typer reads them)
+    folder: Folder,
+    other: Annotated[
+        Path | None, typer.Argument(metavar="DIR2", help="A second run, judged against the first.")
+    ] = None,
+    baseline: Annotated[str | None, typer.Option(help="The estimator that the others are compared with.")] = None,
+    metric: Annotated[str, typer.Option(help="What is compared.")] = "variance",
+    where: Where = None,
+    fail_on: Annotated[str | None, typer.Option(help="Exit with 1 when this got worse: 'variance>10%'.")] = None,
+) -> None:
+    """Rank the estimators of a run against a baseline, or a second run against a first."""
+    from bench.compare import compare as compared
+    from bench.store import load
+    from bench.where import select
+
+    tables = [select(load(path), where) for path in (folder, other) if path is not None]
+    found = compared(*tables, baseline=baseline, metric=metric, fail_on=fail_on)
+    out.print(found)
+    if getattr(found, "failures", ()):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
 def export(folder: Folder, format_: Annotated[str, typer.Option("--format", help="csv or parquet")] = "csv") -> None:
     """Write the table of a run as CSV or Parquet."""
     from bench import verbs

@@ -115,7 +115,10 @@ def parse_suite(found: dict[str, Any], source: str) -> Suite:
     try:
         suite = Suite.model_validate(found)
     except ValidationError as error:
-        raise BadInput(f"{source}: {_sentence(error.errors()[0], found)}") from None
+        first = min(
+            error.errors(), key=lambda each: each["type"] != "extra_forbidden"
+        )  # a slip explains what is missing
+        raise BadInput(f"{source}: {_sentence(first)}") from None
     resolved = {group: _group(group, getattr(suite, group), source) for group in GROUPS}
     return suite.model_copy(update=resolved)
 
@@ -141,7 +144,7 @@ def _group(group: Group, found: dict[str, Any], source: str) -> dict[str, Any]:
     return plain(checked(SETTINGS[group], found, f"{source}: {group}"))
 
 
-def _sentence(error: ErrorDetails, found: dict[str, Any]) -> str:
+def _sentence(error: ErrorDetails) -> str:
     """The place of an error, what is wrong there, and what would be right."""
     place = _place(error["loc"])
     if error["type"] == "extra_forbidden":

@@ -1,11 +1,16 @@
-"""What the tests of sweeps share: a small suite, a record, the command in a process of its own."""
+"""What the tests of sweeps share: a small suite, a record, the command."""
 
+import io
 import os
-import subprocess
 import sys
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import NamedTuple
+from unittest.mock import patch
 
 from bench.cell import Cell, record
+from bench.cli import main
 from bench.config import parse_suite
 from bench.grid import cells
 
@@ -43,9 +48,30 @@ def finished(cell: Cell, task="accuracy", **metrics):
     return record(cell, task, outcome | {"measurements": found}, 0.5)
 
 
-def gradest(*arguments, folder: Path, **environment) -> subprocess.CompletedProcess[str]:
-    """The command, run in `folder`."""
-    command = [sys.executable, "-c", "from bench.cli import main; main()", *map(str, arguments)]
-    root = str(Path(__file__).parent.parent)
-    own = os.environ | {"PYTHONPATH": root, "COLUMNS": "200", "OMP_NUM_THREADS": "1"} | environment
-    return subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, timeout=120, check=False)
+class Finished(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def gradest(*arguments, folder: Path) -> Finished:
+    """The command in `folder`, in this process: torch is imported once for all tests."""
+    out, err, before = io.StringIO(), io.StringIO(), Path.cwd()
+    with (
+        patch.object(sys, "argv", ["gradest", *map(str, arguments)]),
+        patch.dict(os.environ, {"COLUMNS": "200"}),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        warnings.catch_warnings(),
+    ):
+        os.chdir(folder)
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        finally:
+            os.chdir(before)
+    return Finished(int(code or 0), out.getvalue(), err.getvalue())

@@ -1,0 +1,108 @@
+"""The command, as a user runs it."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import bench
+from tests.sweeps import TOML, gradest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a suite that has been run."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "small.toml").write_text(TOML)
+    found = gradest("run", "small.toml", "--jobs", "1", folder=folder)
+    assert found.returncode == 0, found.stderr
+    assert "4 ok" in found.stdout
+    return folder
+
+
+def test_help_does_not_import_torch():
+    code = "import sys, bench.cli; sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("kind", ["estimators", "distributions", "objectives", "metrics", "suites"])
+def test_list_and_show(kind, tmp_path, capsys):
+    table = bench.listing(kind)
+    assert len(table) and table["name"].is_unique
+    if kind != "suites":
+        for name in table["name"]:
+            assert name in bench.describe(name)
+
+
+def test_plan_says_what_is_done_and_what_does_not_fit(folder):
+    found = gradest("plan", "small.toml", "--out", "results/small", folder=folder)
+    assert "4 done" in found.stdout and "expected time: 0 s" in found.stdout
+    (folder / "one.toml").write_text(TOML.replace("[2, 4]", "[1, 2]"))
+    found = gradest("plan", "one.toml", folder=folder)
+    assert "1 not applicable: rloo needs at least 2 samples, not 1" in found.stdout
+    assert "3 to run" in found.stdout and not (folder / "results/one").exists()
+
+
+def test_the_results_are_where_they_are_said_to_be(folder):
+    table = bench.load(folder / "results/small")
+    assert set(table["estimator"]) == {"rloo", "reinforce"}
+    names = {path.name for path in (folder / "results/small").iterdir()}
+    assert names >= {"config.toml", "environments.jsonl", "records-0.jsonl", "results.parquet", "results.csv"}
+
+
+def test_status_compare_export_env(folder):
+    assert "4 ok, 0 left" in gradest("status", "results/small", folder=folder).stdout
+    found = gradest("compare", "results/small", "--baseline", "reinforce", folder=folder)
+    assert found.returncode == 0 and "rloo" in found.stdout
+    assert gradest("export", "results/small", "--format", "csv", folder=folder).stdout.startswith(
+        "wrote results/small/"
+    )
+    assert json.loads(gradest("env", folder=folder).stdout)["torch"]
+
+
+def test_samples_below_the_minimum_are_a_row_and_no_error(folder):
+    (folder / "one.toml").write_text(TOML.replace("[2, 4]", "1"))
+    found = gradest("run", "one.toml", "--jobs", "1", folder=folder)
+    assert found.returncode == 0 and "1 not_applicable, 1 ok" in found.stdout
+    table = bench.load(folder / "results/one")
+    assert list(table[table["status"] == "not_applicable"]["reason"]) == ["rloo needs at least 2 samples, not 1"]
+
+
+def test_a_failed_cell_is_named_and_the_exit_code_is_1(folder):
+    (folder / "plugin.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from estimators import register\n"
+        "from estimators.score_function import Reinforce\n"
+        "@register('mine')\n"
+        "@dataclass(frozen=True)\n"
+        "class Mine(Reinforce):\n"
+        "    '''Mine.'''\n"
+        "    def coefficient(self, value):\n"
+        "        raise RuntimeError('not today')\n"
+    )
+    (folder / "mine.toml").write_text(TOML.replace('"reinforce"', '"mine"').replace("[2, 4]", "2"))
+    found = gradest("run", "mine.toml", "--jobs", "1", "--plugin", "plugin.py", folder=folder)
+    assert found.returncode == 1 and "1 failed, 1 ok" in found.stdout
+    assert "mine on quadratic_bits/bernoulli" in found.stderr and "not today" in found.stderr
+
+
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_continue(folder):
+    (folder / "long.toml").write_text(TOML.replace("[2, 4]", f"{list(range(2, 400))}"))
+    command = [sys.executable, "-c", "from bench.cli import main; main()", "run", "long.toml", "--jobs", "1"]
+    run = subprocess.Popen(command, cwd=folder, env={"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True)
+    records = folder / "results/long/records-0.jsonl"
+    while not (records.exists() and records.read_bytes().count(b"\n") > 3):
+        assert run.poll() is None
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)
+    start = time.monotonic()
+    _, said = run.communicate(timeout=20)
+    assert time.monotonic() - start < 5 and run.returncode == 130
+    assert "gradest run long.toml --jobs 1" in said
+    assert bench.load(folder / "results/long")["cell"].nunique() > 3
