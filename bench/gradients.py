@@ -1,6 +1,7 @@
 """Independent gradient estimates, many at a time: replicates are a leading batch axis."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 import torch._inductor.config
@@ -69,7 +70,8 @@ def compiled(step: Callable[[Tensors], Tensor]) -> Callable[[Tensors], Tensor]:
     Those are quicker on a CPU than Inductor's own and draw the same numbers as eager. Compiling flips torch's
     default of validating distributions: it is put back.
     """
-    fast = torch.compile(step, fullgraph=True, dynamic=False)
+    with validation_kept():
+        fast = torch.compile(step, fullgraph=True, dynamic=False)
     known: set[int] = set()
 
     def run(expanded: Tensors) -> Tensor:
@@ -77,14 +79,20 @@ def compiled(step: Callable[[Tensors], Tensor]) -> Callable[[Tensors], Tensor]:
         if replicates in known:
             return fast(expanded)
         known.add(replicates)
-        validate = Distribution._validate_args
-        try:
-            with torch._inductor.config.patch(fallback_random=True):
-                return fast(expanded)
-        finally:
-            Distribution.set_default_validate_args(validate)
+        with validation_kept(), torch._inductor.config.patch(fallback_random=True):
+            return fast(expanded)
 
     return run
+
+
+@contextmanager
+def validation_kept() -> Iterator[None]:
+    """Put torch's default of validating distributions back at the end."""
+    validate = Distribution._validate_args
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(validate)
 
 
 def blocks(theta: Tensors) -> dict[str, slice]:

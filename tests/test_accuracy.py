@@ -116,7 +116,7 @@ class Broken(Estimator):
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> torch.Tensor:
         value = estimators.get("rloo").surrogate(q, f, n)
-        return torch.where(torch.rand_like(value) < self.share, torch.nan * value, value)
+        return value * torch.where(torch.rand_like(value) < self.share, torch.nan, 1.0)
 
 
 def test_estimates_that_are_not_finite_are_counted():
