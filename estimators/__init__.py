@@ -8,15 +8,19 @@ LeaveOneOut()
 from estimators import (  # noqa: F401  (they register their estimators)
     antithetic,
     arms,
+    ars,
     baselines,
+    categorical_disarm,
     control_variates,
     coupled,
     dice,
     double_control_variate,
+    downstream,
     exact,
     learned_baselines,
     local_expectation,
     measure_valued,
+    off_policy,
     pathwise,
     rebar,
     relax,
@@ -27,7 +31,7 @@ from estimators import (  # noqa: F401  (they register their estimators)
     sticking_the_landing,
     straight_through,
 )
-from estimators.core import Estimator, Evidence, Fitted, Function, Need, Objective, Traits
+from estimators.core import Estimator, Evidence, Fitted, Function, Need, Objective, Terms, Traits
 from estimators.errors import BadInput
 from estimators.needs import offers, unmet
 from estimators.registry import available, get, register
@@ -40,6 +44,7 @@ __all__ = [
     "Function",
     "Need",
     "Objective",
+    "Terms",
     "Traits",
     "available",
     "get",

@@ -41,8 +41,8 @@ class Need(Enum):
     EVIDENCE = "an evidence objective, log p(x, z) − log q(z)"
     IMPORTANCE_BOUND = "an importance-weighted bound"
     CONTEXT = "the context that q was computed from"
-    TERMS = "the separate terms of the objective"
-    PROPOSAL = "a proposal distribution to draw from"
+    TERMS = "an objective given as terms, with the variables that each depends on"
+    PROPOSAL = "a flattened q to draw from: bits, categoricals, or a location-scale family"
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,26 @@ class Evidence(Objective):
 
     def held(self, z: Tensor, q: Distribution) -> Tensor:
         return self.log_joint(z) - q.log_prob(z).detach()
+
+
+class Terms(Objective):
+    """f = Σ_t f_t(z), where term t sees only the variables i with `depends[t, i]`.
+
+    >>> chain = Terms(lambda z: z[..., 1:] * z[..., :-1], torch.tensor([[1, 1, 0], [0, 1, 1]]))
+    >>> chain(torch.tensor([1.0, 2.0, 3.0]), None)
+    tensor(8.)
+    """
+
+    def __init__(
+        self, terms: Callable[[Tensor], Tensor], depends: Tensor, *, differentiable: bool = True, relaxable: bool = True
+    ) -> None:
+        self.terms = terms
+        self.depends = depends
+        self.differentiable = self.twice_differentiable = differentiable
+        self.relaxable = relaxable
+
+    def __call__(self, z: Tensor, q: Distribution | None = None) -> Tensor:
+        return self.terms(z).sum(-1)
 
 
 class Estimator(ABC):

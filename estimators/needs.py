@@ -13,7 +13,7 @@ from torch.distributions import (
     Uniform,
 )
 
-from estimators.core import Estimator, Evidence, Need, Objective, Traits
+from estimators.core import Estimator, Evidence, Need, Objective, Terms, Traits
 from estimators.parameters import base, states
 
 MAX_STATES = 2**16
@@ -39,6 +39,9 @@ def _of_distribution(q: Distribution) -> set[Need]:
         Need.GAUSSIAN: isinstance(inner, Normal | MultivariateNormal),
         Need.FACTORISED: not isinstance(inner, MultivariateNormal),
         Need.SYMMETRIC: isinstance(inner, Normal | MultivariateNormal | Laplace | StudentT | Bernoulli),
+        Need.PROPOSAL: isinstance(
+            inner, Bernoulli | OneHotCategorical | Normal | MultivariateNormal | Laplace | StudentT
+        ),
         Need.ENUMERABLE: count is not None and count <= MAX_STATES,
         Need.MEAN: not isinstance(inner, Categorical),
         Need.MODE: True,
@@ -53,6 +56,7 @@ def _of_objective(f: Objective) -> set[Need]:
         Need.TWICE_DIFFERENTIABLE: f.twice_differentiable,
         Need.RELAXABLE: f.relaxable,
         Need.EVIDENCE: isinstance(f, Evidence),
+        Need.TERMS: isinstance(f, Terms),
     }
     return {need for need, offered in found.items() if offered}
 

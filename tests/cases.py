@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, OneHotCategorical
 
 from bench.distributions.bernoulli import Bernoulli
-from estimators import Estimator, Evidence, Function, Objective, unmet
+from estimators import Estimator, Evidence, Function, Objective, Terms, unmet
 from estimators.needs import unmet_samples
 from tests.exactness import Build, Tensors, enumerated
 
@@ -65,11 +65,14 @@ TWO_HOT = {"logits": double(0.5, -0.7, 0.2, -0.4, 0.9, 0.1).reshape(2, 3)}
 GAUSSIAN = {"loc": double(0.6, -0.8), "scale": double(0.7, 1.1)}
 FULL = {"loc": double(0.6, -0.8), "scale_tril": torch.stack([double(0.7, 0.0), double(-0.4, 0.9)])}
 
+CHAIN = Terms(lambda z: (z[..., 1:] - 0.6 * z[..., :-1]).square(), torch.tensor([[1, 1, 0], [0, 1, 1]]))
+
 DISCRETE: dict[str, Case] = {
     "bits": (bits, LOGITS, Function(of_bits)),
     "extreme_bits": (bits, EXTREME, Function(of_bits)),
     "evidence_of_bits": (bits, LOGITS, Evidence(log_joint_of_bits)),
     "one_hot": (one_hot, TWO_HOT, Function(of_one_hot)),
+    "chain_of_bits": (bits, LOGITS, CHAIN),
 }
 CONTINUOUS: dict[str, Case] = {
     "normal": (normal, GAUSSIAN, Function(of_line)),
