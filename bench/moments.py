@@ -17,6 +17,7 @@ Vector = Float[np.ndarray, " P"]
 class Moments:
     """Count, mean and the sums of the centred 2nd, 3rd and 4th powers, per coordinate.
 
+    >>> import torch
     >>> left, right = Moments.of(torch.tensor([[1.0], [2.0]])), Moments.of(torch.tensor([[6.0]]))
     >>> (left + right).variance
     array([7.])
@@ -31,12 +32,7 @@ class Moments:
     @classmethod
     def of(cls, chunk: Float[Tensor, "R P"]) -> "Moments":
         """The moments of one chunk of R vectors."""
-        x = chunk.double()
-        mean = x.mean(0)
-        centred = x - mean
-        square = centred.square()
-        powers = (square.sum(0), (square * centred).sum(0), square.square().sum(0))
-        return Moments(len(x), *(value.cpu().numpy() for value in (mean, *powers)))
+        return Moments(len(chunk), *(value.cpu().numpy() for value in centred_powers(chunk.double())))
 
     @classmethod
     def none(cls, dim: int) -> "Moments":
@@ -82,3 +78,11 @@ class Moments:
 
 def _ratio(above: Vector, below: Vector) -> Vector:
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+
+
+def centred_powers(x: Float[Tensor, "R P"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The mean and the sums of the centred 2nd, 3rd and 4th powers over the first axis, in two passes."""
+    mean = x.mean(0)
+    centred = x - mean
+    square = centred.square()
+    return mean, square.sum(0), (square * centred).sum(0), square.square().sum(0)
