@@ -14,12 +14,12 @@ JACKKNIFE = "jackknife on the logarithm"
 LENGTH = "inverted distribution of the noisy length"
 
 
-def cell_measurements(kept: Replicates, referenced: bool) -> Iterator[Measurement]:
+def cell_measurements(kept: Replicates) -> Iterator[Measurement]:
     """The rows that a cell has once."""
     rate, drawn = kept.nonfinite / kept.drawn, kept.drawn
     interval = rate_interval(kept.nonfinite, drawn)
     yield Measurement("nonfinite_rate", rate, interval.low, interval.high, drawn, "Wilson")
-    if referenced and kept.target is not None and kept.error is not None:
+    if kept.target is not None and kept.error is not None:
         length = float(np.linalg.norm(kept.target))
         error = float(np.linalg.norm(kept.error))
         yield Measurement("reference_error", error / length if length else None, n=drawn, method="norms")

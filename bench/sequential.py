@@ -1,0 +1,114 @@
+"""The stopping rule: draw, look a few times fixed beforehand, stop when what was asked for is known.
+
+Each look has four times the estimates of the one before, and what is said at any of them is held to its share of
+the level (Bonferroni, see `bench.statistics.verdict`), so looking early does not inflate false alarms. Knows
+nothing of problems and estimators: the coverage study runs it on synthetic gradients.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool
+from torch import Tensor
+
+from bench.chunks import looks
+from bench.replicates import Replicates
+from bench.statistics.verdict import Rules, Verdict, judge
+from estimators.errors import BadInput
+
+UNREACHABLE = 2.0
+"""A verdict that would take more than this times the budget is given up once the variance is known."""
+
+
+@dataclass(frozen=True)
+class AccuracySettings:
+    """When to stop. `precision`: half-width of the variance's 95 % interval, relative. `bias_resolution`: *unbiased*
+    is only said when the relative bias is shown to be below it. `level`: the chance that one unbiased cell is called
+    biased, before its confirmation; a sweep of 1,000 cells has a family-wise level of 1,000 times that.
+    """
+
+    precision: float = 0.05
+    bias_resolution: float = 0.02
+    max_replicates: int = 1_000_000
+    min_replicates: int = 1024
+    level: float = 1e-5
+
+    def __post_init__(self) -> None:
+        for name in ("precision", "bias_resolution", "level"):
+            if not 0 < getattr(self, name) < 1:
+                raise BadInput(f"{name} must be between 0 and 1, found {getattr(self, name)}")
+        if not 64 <= self.min_replicates <= self.max_replicates:
+            raise BadInput(
+                f"min_replicates must be at least 64 and at most max_replicates = {self.max_replicates}, "
+                f"found {self.min_replicates}"
+            )
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the sampling of one cell ended."""
+
+    verdict: Verdict
+    stop_reason: str
+
+
+class Sampling:
+    """Estimates drawn until the rule says stop: `draw(i)` gives chunk i, always of the same size.
+
+    `rare(R)` marks the parameters that rest on too few discrete outcomes after R replicates. An `exact` estimator
+    draws nothing: one chunk tells all.
+    """
+
+    def __init__(
+        self,
+        draw: Callable[[int], Tensor],
+        chunk: int,
+        kept: Replicates,
+        settings: AccuracySettings,
+        *,
+        tolerance: float = 1e-12,
+        exact: bool = False,
+        rare: Callable[[int], Bool[np.ndarray, " P"] | None] = lambda replicates: None,
+    ) -> None:
+        self.draw, self.chunk, self.kept, self.settings, self.rare = draw, chunk, kept, settings, rare
+        self.looks = [max(chunk, 2)] if exact else looks(chunk, settings.min_replicates, settings.max_replicates)
+        self.rules = Rules(settings.bias_resolution, settings.level, len(self.looks), tolerance)
+
+    def run(self) -> Ended:
+        """Draw until it is time to stop."""
+        verdict, rejected = Verdict("", ""), False
+        for number, look in enumerate(self.looks):
+            self.kept.look()
+            while self.kept.drawn < look:
+                self.kept.add(self.draw(self.kept.drawn // self.chunk))
+            if self.kept.total.count < 2:
+                return Ended(Verdict("", "no estimate is finite"), "nonfinite")
+            verdict = self.verdict(rejected)
+            reason = self.reason(verdict, number)
+            if reason:
+                return Ended(verdict, reason)
+            rejected = verdict.p is not None and verdict.p <= self.rules.level
+        return Ended(verdict, "budget")
+
+    def verdict(self, rejected_before: bool) -> Verdict:
+        """What may be said of the bias now."""
+        if self.kept.target is None:
+            return Verdict("", "there is no exact gradient to compare with")
+        verdict = judge(self.kept.block("all"), self.rules, rejected_before, self.rare(self.kept.drawn))
+        if self.kept.nonfinite:
+            return replace(verdict, word="unclear", reason=f"{self.kept.nonfinite} estimates are not finite")
+        return verdict
+
+    def reason(self, verdict: Verdict, look: int) -> str:
+        """Why to stop now, or nothing; estimates that do not vary in two looks are taken to be constant."""
+        block, last = self.kept.block("all"), look == len(self.looks) - 1
+        if self.kept.nonfinite:
+            return "nonfinite"
+        if not block.varies(self.rules.tolerance):
+            return "exact" if last or look else ""
+        precise = block.variance().high <= (1 + self.settings.precision) * block.trace
+        if precise and (verdict.settled or self.kept.target is None):
+            return "precision"
+        hopeless = verdict.needed is not None and verdict.needed > UNREACHABLE * self.settings.max_replicates
+        return "verdict_out_of_reach" if precise and hopeless and not last else ""
