@@ -87,7 +87,7 @@ def test_measures_for_real_and_keeps_the_generator():
 
 
 def test_settings_out_of_range():
-    with pytest.raises(BadInput, match="precision must be between 0 and 1, found 2.0"):
+    with pytest.raises(BadInput, match=r"precision must be between 0 and 1, found 2.0"):
         ThroughputSettings(precision=2.0)
-    with pytest.raises(BadInput, match="max_seconds must be above 0, found 0.0"):
+    with pytest.raises(BadInput, match=r"max_seconds must be above 0, found 0.0"):
         ThroughputSettings(max_seconds=0.0)
