@@ -22,6 +22,7 @@ from estimators import (  # noqa: F401  (they register their estimators)
     measure_valued,
     off_policy,
     pathwise,
+    quasi_monte_carlo,
     rebar,
     relax,
     relaxed,

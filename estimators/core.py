@@ -34,6 +34,7 @@ class Need(Enum):
     GAUSSIAN = "a Normal distribution"
     FACTORISED = "independent coordinates"
     SYMMETRIC = "draws that can be mirrored: a symmetric location family, or bits"
+    QUANTILE = "draws by an inverse CDF: Gaussians, Laplace, Uniform, Exponential, bits or categoricals"
     ENUMERABLE = "a support small enough to enumerate"
     MEAN = "a known mean"
     MODE = "a known mode"

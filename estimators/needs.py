@@ -4,6 +4,7 @@ from torch.distributions import (
     Bernoulli,
     Categorical,
     Distribution,
+    Exponential,
     Laplace,
     MultivariateNormal,
     Normal,
@@ -18,6 +19,9 @@ from estimators.parameters import base, states
 
 MAX_STATES = 2**16
 """Exact enumeration is refused above this many states."""
+
+FLATTENED = (Bernoulli, OneHotCategorical, Normal, MultivariateNormal, Laplace, StudentT)
+INVERTIBLE = (Bernoulli, OneHotCategorical, Normal, MultivariateNormal, Laplace, Uniform, Exponential)
 
 
 def offers(q: Distribution, f: Objective) -> frozenset[Need]:
@@ -42,6 +46,7 @@ def _of_distribution(q: Distribution) -> set[Need]:
         Need.PROPOSAL: isinstance(
             inner, Bernoulli | OneHotCategorical | Normal | MultivariateNormal | Laplace | StudentT
         ),
+        Need.QUANTILE: isinstance(inner, INVERTIBLE),
         Need.ENUMERABLE: count is not None and count <= MAX_STATES,
         Need.MEAN: not isinstance(inner, Categorical),
         Need.MODE: True,
