@@ -7,9 +7,9 @@ The rungs, best first:
 - enumeration: Σ_z q(z) f(z) over up to 2²⁰ states;
 - quadrature: ∫ q(z) f(z) dz over one or two coordinates.
 
-Each is computed twice: at `level` 0 (the coarser rule) from θ moved by a few units in the last place, and at
-`level` 1 (twice the nodes; enumeration: f less its mean, which has the same gradient) at θ. The second is the answer,
-their largest difference over a block the error: it shows truncation and roundoff alike.
+Each is computed twice: at `level` 0 (the coarser rule) from θ moved by some units in the last place, and at
+`level` 1 (twice the nodes; enumeration: f less its mean, which has the same gradient) at θ. The second is the answer;
+four times their largest difference over a block is its error: it shows truncation and roundoff alike.
 """
 
 from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ def reference(problem: Problem) -> Reference | None:
 def climb(problem: Problem, rung: "Rung", method: str) -> Reference | None:
     """The gradient by one rung, or None where it does not reach."""
     theta = problem.theta()
-    nudged = {name: value * (1 + 4 * EPS) for name, value in theta.items()}
+    nudged = {name: value * (1 + 32 * EPS) for name, value in theta.items()}
     try:
         coarse, fine = rung(problem, nudged, 0), rung(problem, theta, 1)
     except NotImplementedError:
@@ -68,8 +68,8 @@ def climb(problem: Problem, rung: "Rung", method: str) -> Reference | None:
 
 
 def _error(coarse: Tensor, fine: Tensor) -> Tensor:
-    """The largest difference over a block, plus the rounding of the result itself."""
-    return (fine - coarse).abs().max().expand(fine.shape) + 8 * EPS * fine.abs()
+    """Four times the largest difference over a block, plus some rounding of its largest coordinate."""
+    return (4 * (fine - coarse).abs().max() + 32 * EPS * fine.abs().max()).expand(fine.shape)
 
 
 Rung = Callable[[Problem, Tensors, int], Tensors]

@@ -79,11 +79,11 @@ class Family(ABC):
     def joint(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         """A weighted support of z itself, for one or two coordinates: points `[S, *event]`, weights `[S]`.
 
-        Of parameters without leading axes; by default the product of the coordinates' supports, one level coarser.
+        Of parameters without leading axes; by default the product of the coordinates' supports, two levels coarser.
         """
         if not self.factorised or self.size > 2:
             raise NotImplementedError(f"{self.name} of size {self.size} has no weighted support of all coordinates")
-        z, weight = self.line(parameters, breaks, level - 1)
+        z, weight = self.line(parameters, breaks, level - 2)
         if self.size == 1:
             return z, weight[:, 0]
         i, j = torch.cartesian_prod(torch.arange(len(z)), torch.arange(len(z))).unbind(-1)

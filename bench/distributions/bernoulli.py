@@ -31,7 +31,7 @@ class Bernoulli(torch.distributions.Bernoulli):
 class BernoulliFamily(Family):
     """`size` independent bits; θ is their logits, or their probabilities in natural coordinates.
 
-    `extreme`: logits from −6 to 6.
+    `extreme`: logits from −6.2 to 5.8.
     """
 
     used_by = "discrete VAEs, sigmoid belief networks, feature and architecture selection"
@@ -41,7 +41,7 @@ class BernoulliFamily(Family):
     values = "bits"
 
     def theta(self, point: str, coordinates: str) -> Tensors:
-        low, high = {"default": (-1.1, 1.0), "extreme": (-6.0, 6.0)}[point]
+        low, high = {"default": (-1.1, 1.0), "extreme": (-6.2, 5.8)}[point]
         logits = torch.linspace(low, high, self.size, dtype=torch.float64)
         return {"logits": logits} if coordinates == "unconstrained" else {"probs": logits.sigmoid()}
 

@@ -64,7 +64,7 @@ class MultivariateNormalFamily(Family):
         if self.size > 2 or breaks:
             raise NotImplementedError(f"{self.name} has a joint support for smooth f of up to two coordinates")
         loc, tril = parameters["loc"].detach(), parameters["scale_tril"].detach().tril()
-        noise, weight = location_scale(torch.zeros_like(loc), torch.ones_like(loc), (), level - 1)
+        noise, weight = location_scale(torch.zeros_like(loc), torch.ones_like(loc), (), level - 2)
         grid = torch.cartesian_prod(*noise.unbind(-1)).reshape(-1, self.size)
         weights = torch.cartesian_prod(*weight.unbind(-1)).reshape(-1, self.size).prod(-1)
         return loc + grid @ tril.mT, weights * tril.diagonal().prod()

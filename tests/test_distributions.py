@@ -1,0 +1,154 @@
+"""Every family: its θ, its coordinates, its weighted support, its draws, and gradients through them."""
+
+import pytest
+import scipy.stats
+import torch
+
+import estimators
+from bench.distributions.categorical import FastOneHot
+from bench.gradients import Gradients, flat
+from bench.objectives import objectives
+from bench.problem import Problem
+from bench.reference import reference
+from tests.exactness import assert_unbiased
+from tests.problems import SYNTHETIC, problems, small
+
+POINTS = [(name, point) for name in SYNTHETIC for point in small(name).points]
+REPARAMETERISED = [name for name in SYNTHETIC if small(name).reparameterised]
+
+
+def parameters(name, point="default"):
+    family = small(name)
+    return family.encode(family.theta(point, family.coordinates[0]), family.coordinates[0])
+
+
+def line(name, point="default"):
+    """Points and probabilities `[S, size]`, as the density gives them."""
+    family, values = small(name), parameters(name, point)
+    z, weight = family.line(values, (0.4,), 0)
+    return z, weight * family.marginals(values).log_prob(z).exp()
+
+
+@pytest.mark.parametrize(("name", "point"), POINTS)
+def test_theta_is_neither_zero_nor_symmetric(name, point):
+    theta = small(name).theta(point, "unconstrained")
+    for value in theta.values():
+        assert value.dtype == torch.float64
+        assert value.abs().sum() > 0
+        assert len(set(value.flatten().tolist())) == value.numel()
+    values = flat(theta)
+    assert abs(float(values.mean())) > 1e-3 or name in ("bernoulli", "categorical")
+
+
+@pytest.mark.parametrize(("name", "point"), POINTS)
+def test_both_coordinates_are_one_distribution(name, point):
+    family = small(name)
+    free, natural = (family.encode(family.theta(point, kind), kind) for kind in ("unconstrained", "natural"))
+    q = [family.build(values) for values in (free, natural)]
+    torch.manual_seed(0)
+    z = q[0].sample((7,))
+    assert torch.allclose(q[0].log_prob(z), q[1].log_prob(z), rtol=1e-10)
+
+
+@pytest.mark.parametrize(("name", "point"), POINTS)
+def test_the_density_integrates_to_one(name, point):
+    z, mass = line(name, point)
+    assert torch.allclose(mass.sum(0), torch.ones_like(mass[0]), rtol=0, atol=1e-12)
+    assert not z.requires_grad
+
+
+@pytest.mark.parametrize("name", REPARAMETERISED)
+def test_the_support_is_constant(name):
+    """A support that moved with θ would be differentiated through, and count the gradient twice."""
+    family = small(name)
+    values = {key: value.requires_grad_() for key, value in parameters(name).items()}
+    z, weight = family.line(values, (0.4,), 0)
+    assert not z.requires_grad
+    assert not weight.requires_grad
+
+
+@pytest.mark.parametrize(("name", "point"), POINTS)
+def test_draws_have_the_moments_of_the_density(name, point):
+    """Of a bounded function of z, as heavy tails have none: tanh z and its square."""
+    z, mass = line(name, point)
+    torch.manual_seed(0)
+    draws = small(name).build(parameters(name, point)).sample((100_000,))
+    for moment in (torch.tanh, lambda x: torch.tanh(x).square()):
+        extra = z.dim() - mass.dim()
+        exact = (mass.reshape(*mass.shape, *(1 for _ in range(extra))) * moment(z)).sum(0)
+        sample = moment(draws)
+        error = sample.std(0) / len(sample) ** 0.5 + 1e-12
+        assert float(((sample.mean(0) - exact) / error).abs().max()) < 6
+
+
+SCIPY = {
+    "bernoulli": lambda logits: scipy.stats.bernoulli(logits.sigmoid()),
+    "beta": scipy.stats.beta,
+    "gamma": lambda concentration, rate: scipy.stats.gamma(concentration, scale=1 / rate),
+    "normal": scipy.stats.norm,
+    "poisson": scipy.stats.poisson,
+}
+
+
+@pytest.mark.parametrize("name", SCIPY)
+def test_density_and_draws_are_scipys(name):
+    """The density against another implementation, and draws against its distribution function."""
+    family, values = small(name), parameters(name)
+    theirs = SCIPY[name](*values.values())
+    torch.manual_seed(0)
+    z = family.build(values).sample((4_000,))
+    density = theirs.logpmf(z) if family.discrete else theirs.logpdf(z)
+    assert torch.allclose(family.marginals(values).log_prob(z), torch.as_tensor(density), atol=1e-10)
+    below = torch.as_tensor(theirs.cdf(z - 1 if family.discrete else z))
+    mass = torch.as_tensor(density).exp() if family.discrete else torch.zeros_like(z)
+    uniform = below + torch.rand_like(z) * mass  # the distribution function of a draw is uniform
+    for d in range(family.size):
+        assert scipy.stats.kstest(uniform[:, d], "uniform").pvalue > 1e-7
+
+
+@pytest.mark.parametrize("name", SYNTHETIC)
+def test_replicates_are_independent(name):
+    """Expanded parameters share memory; draws must not be shared."""
+    family = small(name)
+    expanded = {key: value.expand(50, *value.shape) for key, value in parameters(name).items()}
+    torch.manual_seed(0)
+    z = family.build(expanded).sample((20,)).transpose(0, 1).flatten(1)
+    assert len(torch.unique(z, dim=0)) > 45
+
+
+@pytest.mark.parametrize("name", REPARAMETERISED)
+def test_pathwise_gradients_are_unbiased(name):
+    problem = Problem(small(name), objectives.get("cosine"))
+    exact = reference(problem)
+    assert exact is not None
+    torch.manual_seed(0)
+    sample = Gradients(problem, estimators.get("reparameterisation"), 1)(200_000)
+    assert_unbiased(sample, flat(exact.gradient))
+
+
+@pytest.mark.parametrize("name", SYNTHETIC)
+def test_score_gradients_are_unbiased(name):
+    """At the first non-separable objective that fits."""
+    problem = next(each for each in problems(name) if not each.objective.separable)
+    exact = reference(problem)
+    assert exact is not None
+    torch.manual_seed(0)
+    sample = Gradients(problem, estimators.get("rloo"), 4)(100_000)
+    assert_unbiased(sample, flat(exact.gradient), resolution=0.06)
+
+
+def test_one_hot_is_torchs():
+    logits = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    ours, theirs = FastOneHot(logits), torch.distributions.OneHotCategorical(logits=logits)
+    z = theirs.sample((9,))
+    assert torch.allclose(ours.log_prob(z), theirs.log_prob(z))
+    assert torch.equal(ours.mean, theirs.mean)
+    assert ours.sample((2,)).shape == (2, 5, 4)
+
+
+def test_no_coordinate_of_a_full_normal_is_zero_by_construction():
+    """The lower triangle alone is θ; each of its entries moves the bound of a non-separable objective."""
+    exact = reference(Problem(small("multivariate_normal"), objectives.get("squared_sum")))
+    assert exact is not None
+    assert exact.gradient["scale_tril"].shape == (3,)
+    assert bool((flat(exact.gradient).abs() > 1e-3).all())
