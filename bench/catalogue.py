@@ -11,6 +11,7 @@ from bench.distributions import distributions
 from bench.metrics import METRICS
 from bench.objectives import objectives
 from bench.settings import public
+from estimators.core import Traits
 from estimators.errors import BadInput, nearest
 from estimators.registry import Registry, estimators, owner
 
@@ -65,7 +66,7 @@ def _facts(kind: str, name: str, cls: Any) -> dict[str, Any]:
 
 def _estimator(name: str, cls: Any) -> dict[str, Any]:
     traits = getattr(cls, "traits", None)
-    if not hasattr(traits, "needs"):  # traits that depend on the settings, or on an inner estimator
+    if not isinstance(traits, Traits):  # traits that depend on the settings, or on an inner estimator
         return _row(name, cls, unbiased="depends on its settings")
     return _row(
         name,

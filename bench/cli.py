@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 import warnings
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,15 +100,13 @@ def plan(  # noqa: PLR0917 (typer reads them)
     found = verbs.plan(
         suite, out_, where=where, jobs=jobs, device=device, seed=seed, rerun=rerun, plugins=plugin or (), force=force
     )
-    _table(
-        found.cells[["estimator", "estimator_params", "objective", "distribution", "point", "samples", "state"]],
-        "cells",
-    )
+    columns = ["estimator", "estimator_params", "objective", "distribution", "point", "samples", "state"]
+    _table(found.cells.filter(columns), "cells")
     skipped = found.cells[found.cells["reason"] != ""].groupby("reason", sort=False).size()
     for reason, count in skipped.items():
         out.print(f"{count} not applicable: {reason}", markup=False, highlight=False)
     counts = found.cells["state"].value_counts().to_dict()
-    stale = int(found.cells["stale"].sum())
+    stale = sum(found.cells["stale"])
     out.print(", ".join(f"{count} {state}" for state, count in counts.items()) + (f", {stale} stale" if stale else ""))
     out.print(f"expected time: {_duration(found.seconds)}")
 
@@ -181,6 +180,24 @@ def compare(  # noqa: PLR0917 (typer reads them)
     out.print(found)
     if getattr(found, "failures", ()):
         raise typer.Exit(FAILED)
+
+
+@app.command()
+def report(
+    folder: Folder,
+    out_: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.html", help="DIR/report.html if not said.")
+    ] = None,
+    baseline: Annotated[str | None, typer.Option(help="The estimator that the others are compared with.")] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
+) -> None:
+    """Write one self-contained page about a run, and its figures as PNG and SVG files."""
+    from bench.report import report as written
+
+    page = written(folder, out_, baseline=baseline)
+    out.print(f"wrote {page}", markup=False, highlight=False, soft_wrap=True)
+    if open_:
+        webbrowser.open(page.resolve().as_uri())
 
 
 @app.command()

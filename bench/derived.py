@@ -1,5 +1,8 @@
 """Metrics that follow from measured ones: one pure function of the table."""
 
+# pandas' own annotations are too wide for a type checker:
+# pyright: reportArgumentType=false, reportCallIssue=false, reportReturnType=false, reportAssignmentType=false
+
 import numpy as np
 import pandas as pd
 

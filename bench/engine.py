@@ -8,13 +8,13 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures import TimeoutError as OutOfTime
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
+from pebble import ProcessExpired, ProcessPool
 
 from bench import where as filters
 from bench import worker
@@ -96,8 +96,8 @@ def pick(every: list[Cell], where: str | None) -> list[Cell]:
 def plan(suite: Suite, every: list[Cell], picked: list[Cell], done: Records, rerun: str = "missing") -> Planned:
     """Which tasks of the picked cells are to be run, given what is done."""
     latest = done.latest()
-    tasks = [(cell, task) for cell in picked for task in tasks_of(cell, suite)]
-    work = [(cell, task) for cell, task in tasks if _wanted(latest.get((cell.id, task)), cell, rerun)]
+    tasks: list[Work] = [(cell, task) for cell in picked for task in tasks_of(cell, suite)]
+    work: list[Work] = [(cell, task) for cell, task in tasks if _wanted(latest.get((cell.id, task)), cell, rerun)]
     stale = [cell for cell, task in tasks if _stale(latest.get((cell.id, task)), cell)]
     return Planned(suite, every, work, stale, Cost.of(every, latest))
 
@@ -164,7 +164,8 @@ def _side_by_side(
     pool = ProcessPool(
         workers, initializer=worker.start, initargs=(plugins,), context=multiprocessing.get_context("spawn")
     )
-    waiting, running = iter(chosen), {}
+    waiting = iter(chosen)
+    running: dict[Future[Record], Cell] = {}
     try:
         while True:
             for cell in waiting:
@@ -181,7 +182,7 @@ def _side_by_side(
         pool.join()
 
 
-def _result(future: ProcessFuture, cell: Cell, task: Task, limit: float) -> Record:
+def _result(future: Future[Record], cell: Cell, task: Task, limit: float) -> Record:
     """A cell's record, also where its worker was stopped or died."""
     try:
         return future.result()

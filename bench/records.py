@@ -35,10 +35,11 @@ class Measured(TypedDict):
     block: str
 
 
-_LINE = TypedDict(
+_FROM_COLUMNS = {name: KINDS[column.kind] for name, column in COLUMNS.items() if name not in FROM_ELSEWHERE}
+_LINE: Any = TypedDict(
     "_LINE",
     {
-        **{name: KINDS[column.kind] for name, column in COLUMNS.items() if name not in FROM_ELSEWHERE},
+        **_FROM_COLUMNS,  # pyright: ignore[reportGeneralTypeIssues]
         "task": Task,
         "accuracy": str,
         "throughput": str,
@@ -100,14 +101,14 @@ def split(path: Path) -> tuple[bytes, bytes]:
 def parsed(line: bytes, schema: int, place: str) -> dict[str, Any] | None:
     """A line as a record; None when it has another schema, an error that says its place when it is no record."""
     try:
-        found = _READER.validate_json(line)
+        found: dict[str, Any] = _READER.validate_json(line)
     except ValidationError as error:
         if _schema(line) not in (None, schema):
             return None
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the line"
         raise BadInput(f"{place} is no record of gradest: {key}: {first['msg']}") from None
-    return dict(found) if found["schema"] == schema else None
+    return found if found["schema"] == schema else None
 
 
 def _schema(line: bytes) -> int | None:

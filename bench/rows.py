@@ -1,5 +1,8 @@
 """Records → the long table: a row per cell and metric, with the declared columns and plain dtypes."""
 
+# pandas' own annotations are too wide for a type checker:
+# pyright: reportArgumentType=false, reportCallIssue=false, reportReturnType=false, reportAssignmentType=false
+
 from collections.abc import Iterable
 from typing import Any
 

@@ -78,7 +78,7 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 @cache
-def _adapter(hint: Any) -> TypeAdapter[Any] | None:
+def _adapter(hint: Any) -> TypeAdapter | None:
     try:
         return TypeAdapter(hint)
     except PydanticUserError:

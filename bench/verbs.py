@@ -120,8 +120,8 @@ def status(folder: str | Path) -> Status:
     if latest.empty:
         return Status({}, total, latest, found.notes)
     columns = ["wall_s", "status", "task", "estimator", "objective", "distribution", "samples", "cell"]
-    slowest = latest[columns].nlargest(5, "wall_s")
-    return Status(latest["status"].value_counts().to_dict(), total - len(latest), slowest, found.notes)
+    slowest = latest.sort_values("wall_s", ascending=False)[columns].head(5)
+    return Status(latest["status"].value_counts().to_dict(), total - len(latest), pd.DataFrame(slowest), found.notes)
 
 
 def export(folder: str | Path, format: str) -> Path:

@@ -84,8 +84,8 @@ def select(frame: pd.DataFrame, text: str | None) -> pd.DataFrame:
     chosen = parse(text)
     names = [name for name in (*NAMES, *(f"{kind}_params" for kind in _SETTINGS)) if name in frame]
     distinct = frame[names].drop_duplicates()
-    kept = [chosen(facts(row)) for row in distinct.to_dict("records")]
-    return frame.merge(distinct[kept], on=names, how="inner")
+    kept = [chosen(facts(dict(zip(names, row, strict=True)))) for row in distinct.itertuples(index=False, name=None)]
+    return frame.merge(pd.DataFrame(distinct[kept]), on=names, how="inner")
 
 
 _SETTINGS = ("estimator", "distribution", "objective")

@@ -13,6 +13,7 @@ from bench.cell import Cell, record
 from bench.cli import main
 from bench.config import parse_suite
 from bench.grid import cells
+from bench.records import Task
 
 SMALL = {
     "samples": [2, 4],
@@ -41,7 +42,7 @@ def small_cells(**changes) -> list[Cell]:
     return cells(suite(**changes))
 
 
-def finished(cell: Cell, task="accuracy", **metrics):
+def finished(cell: Cell, task: Task = "accuracy", **metrics):
     """A made-up record of a cell."""
     found = [VALUE | {"metric": name, "value": value} for name, value in metrics.items()]
     outcome = {"status": "ok", "reason": "", "verdict": "unclear", "stop_reason": "precision", "replicates": 10}

@@ -42,8 +42,9 @@ def refused(*arguments, folder, said, written=()):
         (("[2, 4]", "[2, 4"), "bad.toml is not TOML"),
     ],
 )
-def test_suites(folder, change, said):
-    (folder / "bad.toml").write_text(TOML.replace(*change, 1))
+def test_suites(folder, change: tuple[str, str], said):
+    right, wrong = change
+    (folder / "bad.toml").write_text(TOML.replace(right, wrong, 1))
     refused("run", "bad.toml", folder=folder, said=said)
 
 

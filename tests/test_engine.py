@@ -65,7 +65,8 @@ def good(tmp_path_factory):
 def accuracy(folder, estimators=("rloo", "reinforce")):
     table = load(folder)
     timed = table["unit"].isin(["s", "1/s", "bytes", "gradient²·s"])
-    return table[table["estimator"].isin(estimators) & ~timed].drop(columns=ASIDE).reset_index(drop=True)
+    kept = table[table["estimator"].isin(estimators) & ~timed]
+    return pd.DataFrame(kept).drop(columns=ASIDE).reset_index(drop=True)
 
 
 def test_a_second_run_has_nothing_to_do(good):
@@ -78,7 +79,7 @@ def test_bad_cells_are_rows_and_the_good_ones_stay_the_same(good, tmp_path):
     (tmp_path / "bad.py").write_text(BAD)
     mixed = ["raises", "rloo", "dies", "hangs", "reinforce", "nan"]
     found = verbs.run(
-        _toml(tmp_path, mixed), tmp_path / "mixed", jobs=2, timeout=8, plugins=[tmp_path / "bad.py"],
+        _toml(tmp_path, mixed), tmp_path / "mixed", jobs=2, timeout=8.0, plugins=[tmp_path / "bad.py"],
         where="samples == 2 or estimator in ['rloo', 'reinforce']",
     )  # fmt: skip
     assert found.counts == {"ok": 4, "failed": 1, "crashed": 1, "timeout": 1, "nonfinite": 1}
