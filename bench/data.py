@@ -31,3 +31,17 @@ def digits() -> Float[Tensor, "1797 64"]:
 
     pixels, _ = load_digits(return_X_y=True)
     return (torch.tensor(pixels) >= 8).double()
+
+
+@lru_cache
+def diabetes() -> tuple[Float[Tensor, "442 10"], Float[Tensor, "442"]]:
+    """Diabetes progression after a year: 10 standardised features; the target standardised too, so no intercept.
+
+    Efron, Hastie, Johnstone, Tibshirani 2004; ships inside scikit-learn.
+    """
+    from sklearn.datasets import load_diabetes
+
+    features, target = (torch.tensor(array) for array in load_diabetes(return_X_y=True, scaled=False))
+    return (features - features.mean(0)) / features.std(0, correction=0), (target - target.mean()) / target.std(
+        correction=0
+    )

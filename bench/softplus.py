@@ -1,15 +1,17 @@
-"""E softplus(b + Σ_j W_j z_j) for independent bits z, exactly, at any number of bits.
+"""E softplus(b + Σ_j W_j[z_j]) for independent discrete z_j, exactly, at any number of variables.
 
 softplus(a) = a/2 + log 2 + log cosh(a/2), and log cosh(a/2) has the second derivative sech²(a/2)/4, the logistic
 density, whose Fourier transform is πω / sinh πω. Integrated twice from 0,
 
     log cosh(a/2) = ∫₀^∞ (1 − cos ωa) / (ω sinh πω) dω,
 
-so the expectation needs only the characteristic function of the sum, a product over the bits. With m = 2p − 1,
+so the expectation needs only the characteristic function of the sum, a product over the variables:
 
-    E e^{iωa} = e^{iω(b + ΣW/2)} Π_j [cos(ωW_j/2) + i m_j sin(ωW_j/2)].
+    E e^{iωa} = e^{iωb} Π_j [1 + Σ_c P(z_j = c) (e^{iωW_j[c]} − 1)].
 
-2^bits terms become one smooth one-dimensional integral, which Gauss–Legendre panels take to rounding:
+Each variable's first weight is moved into b, so that its first term vanishes and no gradient cancels near ω = 0.
+
+C^J terms become one smooth one-dimensional integral, which Gauss–Legendre panels take to rounding:
 1e-11 in the value (1 − cos ωa cancels near ω = 0), 1e-14 in the gradient.
 """
 
@@ -24,17 +26,29 @@ from bench.quadrature import legendre
 
 CUTOFF = 12.0
 """sinh(12π) = 1e16: what lies beyond is below rounding."""
-CHUNK = 2**20
-"""Numbers in one temporary array: 8 MiB."""
+CHUNK = 2**19
+"""Complex numbers in one temporary array: 8 MiB."""
 
 
 class _Sum(torch.autograd.Function):
-    """Σ_pixels E softplus and its gradient in m, both computed in the forward pass, one row and chunk at a time."""
+    """Σ_pixels E softplus and its gradient in the probabilities, both computed in the forward pass."""
 
     @staticmethod
-    def forward(m: Tensor, weight: Tensor, bias: Tensor, level: int) -> tuple[Tensor, Tensor]:
-        rows = [_row(row, weight, bias, level) for row in m]
-        return torch.stack([value for value, _ in rows]), torch.stack([slope for _, slope in rows])
+    def forward(probs: Tensor, weight: Tensor, bias: Tensor, level: int) -> tuple[Tensor, Tensor]:
+        omega, measure = legendre(0.0, CUTOFF, panels(weight, bias, level))
+        measure = measure / (omega * torch.sinh(torch.pi * omega))
+        bias, weight = bias + weight[..., 0].sum(-1), weight[..., 1:] - weight[..., :1]
+        mean = bias.sum() + (probs * weight.sum(0)).sum((-1, -2))
+        value = mean / 2 + len(bias) * math.log(2)
+        slope = (weight.sum(0) / 2).expand_as(probs).clone()
+        for some in torch.arange(len(bias)).split(max(1, CHUNK // (len(omega) * weight[0].numel()))):
+            wave = minus_one(omega[:, None, None] * weight[some, None])
+            phase = torch.polar(torch.ones(()).to(omega), omega * bias[some, None])
+            for row in range(len(probs)):
+                log_cosh, gradient = _log_cosh(probs[row], wave, phase, measure)
+                value[row] += log_cosh
+                slope[row] += gradient
+        return value, slope
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -43,52 +57,45 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        return gradients[0][:, None] * ctx.saved_tensors[0], None, None, None
+        return gradients[0][:, None, None] * ctx.saved_tensors[0], None, None, None
 
 
 def mean_softplus(
-    logits: Float[Tensor, "*batch bits"],
-    weight: Float[Tensor, "pixels bits"],
+    probs: Float[Tensor, "*batch variables values"],
+    weight: Float[Tensor, "pixels variables values"],
     bias: Float[Tensor, " pixels"],
     level: int = 0,
 ) -> Float[Tensor, "*batch"]:
-    """Σ_pixels E softplus(W z + b), z ~ Bernoulli(logits), differentiable once in the logits.
+    """Σ_pixels E softplus(b + Σ_j W_j[z_j]), z_j ~ Categorical(probs_j); differentiable once in the probabilities,
+    along the simplex: the first of each variable is read as 1 − the others.
 
     `level` + 1 doubles the panels: two levels show the error.
 
-    >>> logits, weight, bias = torch.zeros(1).double(), torch.ones(1, 1).double(), torch.zeros(1).double()
+    >>> probs, weight = torch.tensor([[0.5, 0.5]]).double(), torch.tensor([[[0.0, 1.0]]]).double()
     >>> both = torch.nn.functional.softplus(torch.tensor([0.0, 1.0]).double()).mean()
-    >>> bool((mean_softplus(logits, weight, bias) - both).abs() < 1e-13)
+    >>> bool((mean_softplus(probs, weight, torch.zeros(1).double()) - both).abs() < 1e-13)
     True
     """
-    m = torch.tanh(logits / 2)
-    value, _ = _Sum.apply(m.reshape(-1, m.shape[-1]), weight, bias, level)  # type: ignore[misc]
-    return value.reshape(m.shape[:-1])
+    rows = probs[..., 1:].reshape(-1, probs.shape[-2], probs.shape[-1] - 1)
+    value, _ = _Sum.apply(rows, weight, bias, level)  # type: ignore[misc]
+    return value.reshape(probs.shape[:-2])
 
 
 def panels(weight: Tensor, bias: Tensor, level: int) -> int:
     """Enough that no panel of 20 nodes sees a phase beyond ±10, nor is wider than 1 (poles lie at ω = ±i)."""
-    fastest = float((weight.abs().sum(-1) / 2 + (bias + weight.sum(-1) / 2).abs()).max())
+    low, high = weight.amin(-1), weight.amax(-1)
+    fastest = float(((bias + (low + high).sum(-1) / 2).abs() + (high - low).sum(-1) / 2).max())
     return math.ceil(CUTOFF * max(1.0, fastest / 20)) * 2**level
 
 
-def _row(m: Tensor, weight: Tensor, bias: Tensor, level: int) -> tuple[Tensor, Tensor]:
-    omega, measure = legendre(0.0, CUTOFF, panels(weight, bias, level))
-    measure = measure / (omega * torch.sinh(torch.pi * omega))
-    value = (bias + weight @ (1 + m) / 2).sum() / 2 + len(bias) * math.log(2)
-    slope = weight.sum(0) / 4
-    for some in torch.arange(len(bias)).split(max(1, CHUNK // (len(omega) * len(m)))):
-        piece, gradient = _integral(m, weight[some], bias[some], omega, measure)
-        value, slope = value + piece, slope + gradient
-    return value, slope
+def minus_one(angle: Tensor) -> Tensor:
+    """e^{i angle} − 1, to full relative precision."""
+    return torch.complex(-2 * torch.sin(angle / 2).square(), torch.sin(angle))
 
 
-def _integral(m: Tensor, weight: Tensor, bias: Tensor, omega: Tensor, measure: Tensor) -> tuple[Tensor, Tensor]:
-    """Σ_pixels E log cosh(a/2) and its gradient in m."""
-    half = weight[:, None, :] * omega[:, None] / 2
-    real, sine = half.cos(), half.sin()
-    imaginary = m * sine
-    phase = torch.polar(torch.ones_like(half[..., 0]), omega * (bias + weight.sum(-1) / 2)[:, None])
-    phi = (phase * torch.complex(real, imaginary).prod(-1))[..., None]
-    by_m = sine * (phi.imag * real - phi.real * imaginary) / (real.square() + imaginary.square())
-    return (measure * (1 - phi.real[..., 0])).sum(), (measure[:, None] * by_m).sum((0, 1))
+def _log_cosh(probs: Tensor, wave: Tensor, phase: Tensor, measure: Tensor) -> tuple[Tensor, Tensor]:
+    """Σ_pixels E log cosh(a/2) and its gradient; `wave` is e^{iωW} − 1, `phase` e^{iωb}."""
+    each = 1 + (probs * wave).sum(-1)
+    phi = phase * each.prod(-1)
+    others = (measure * phi)[..., None] / each
+    return (measure * (1 - phi.real)).sum(), -(others[..., None] * wave).real.sum((0, 1))

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from bench.distributions import distributions
+from bench.objectives import objectives
 from bench.points import FOLDER, load
 from estimators.errors import BadInput
 
@@ -19,6 +21,12 @@ def test_all_points_are_small_and_plain():
 def test_a_missing_size_says_which_there_are():
     with pytest.raises(BadInput, match=r"digits_vae has no 'trained' point for bernoulli_encoder of size 7; .*32"):
         load("digits_vae", "bernoulli_encoder", 7, "trained")
+
+
+def test_other_settings_than_the_trained_ones():
+    family = distributions.get("categorical_encoder", categories=7)
+    with pytest.raises(BadInput, match="trained with 32 outputs, not 56"):
+        objectives.get("digits_vae").theta(family, "trained")
 
 
 def test_an_unknown_recipe_names_the_known():

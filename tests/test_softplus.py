@@ -1,4 +1,4 @@
-"""E softplus of a sum of bits, against enumeration and against itself with half the panels."""
+"""E softplus of a sum of discrete variables, against enumeration and against itself with half the panels."""
 
 import itertools
 
@@ -8,9 +8,9 @@ import torch
 from bench.softplus import mean_softplus
 
 
-def layer(bits, pixels, scale, seed=0):
-    torch.manual_seed(seed)
-    return scale * torch.randn(pixels, bits).double(), torch.randn(pixels).double()
+def layer(variables, values, scale, pixels=7):
+    torch.manual_seed(0)
+    return scale * torch.randn(pixels, variables, values).double(), torch.randn(pixels).double()
 
 
 def softplus(a):
@@ -18,38 +18,42 @@ def softplus(a):
     return torch.logaddexp(a, torch.zeros_like(a))
 
 
-def by_enumeration(logits, weight, bias):
-    z = torch.tensor(list(itertools.product([0.0, 1.0], repeat=weight.shape[1]))).double()
-    q = (z[:, None] * logits - softplus(logits)).sum(-1).exp()
-    return (q * softplus(z @ weight.T + bias).sum(-1)[:, None]).sum(0)
+def by_enumeration(probs, weight, bias):
+    variables, values = weight.shape[1:]
+    index = torch.tensor(list(itertools.product(range(values), repeat=variables)))
+    every = range(variables)
+    q = probs[:, every, index].prod(-1)
+    return q @ softplus(weight[:, every, index].sum(-1).T + bias).sum(-1)
 
 
-@pytest.mark.parametrize(("bits", "scale"), [(1, 1.0), (4, 3.0), (10, 0.5), (10, 4.0)])
-def test_value_and_gradient_are_the_enumeration(bits, scale):
-    weight, bias = layer(bits, 7, scale)
-    logits = 2 * torch.randn(3, bits).double()
+@pytest.mark.parametrize(
+    ("variables", "values", "scale"), [(1, 2, 1.0), (4, 2, 3.0), (10, 2, 0.5), (10, 2, 4.0), (5, 4, 1.0)]
+)
+def test_value_and_gradient_are_the_enumeration(variables, values, scale):
+    weight, bias = layer(variables, values, scale)
+    logits = 2 * torch.randn(3, variables, values).double()
     logits[0, 0] = 0.0
-    slope, exact_slope = (
-        torch.func.grad(lambda values, rule=rule: rule(values, weight, bias).sum())(logits)
-        for rule in (mean_softplus, by_enumeration)
-    )
-    assert torch.allclose(mean_softplus(logits, weight, bias), by_enumeration(logits, weight, bias), rtol=0, atol=1e-11)
-    assert torch.allclose(slope, exact_slope, rtol=0, atol=1e-12)
+
+    def through(rule):
+        return torch.func.grad(lambda values: rule(values.softmax(-1), weight, bias).sum())(logits)
+
+    value, exact = (rule(logits.softmax(-1), weight, bias) for rule in (mean_softplus, by_enumeration))
+    assert torch.allclose(value, exact, rtol=0, atol=1e-11)
+    assert torch.allclose(through(mean_softplus), through(by_enumeration), rtol=0, atol=1e-12)
 
 
 def test_halving_the_panels_changes_nothing_at_200_bits():
-    weight, bias = layer(200, 4, 0.5)
-    logits = torch.randn(1, 200).double()
-    once, twice = (mean_softplus(logits, weight, bias, level) for level in (0, 1))
+    weight, bias = layer(200, 2, 0.35, pixels=3)
+    probs = torch.randn(1, 200, 2).double().softmax(-1)
+    once, twice = (mean_softplus(probs, weight, bias, level) for level in (0, 1))
     assert torch.allclose(once, twice, rtol=1e-12)
 
 
 def test_backward_and_leading_axes():
-    weight, bias = layer(3, 5, 1.0)
-    logits = torch.randn(2, 4, 3).double().requires_grad_()
-    value = mean_softplus(logits, weight, bias)
+    weight, bias = layer(3, 2, 1.0)
+    probs = torch.rand(2, 4, 3, 2).double().softmax(-1).requires_grad_()
+    value = mean_softplus(probs, weight, bias)
     assert value.shape == (2, 4)
     value.sum().backward()
-    by_func = torch.func.grad(lambda values: mean_softplus(values, weight, bias).sum())(logits.detach())
-    assert logits.grad is not None
-    assert torch.equal(logits.grad, by_func)
+    assert probs.grad is not None
+    assert torch.equal(probs.grad, torch.func.grad(lambda p: mean_softplus(p, weight, bias).sum())(probs.detach()))

@@ -1,4 +1,4 @@
-"""Amortised posteriors: θ is an encoder's weights, the data are a fixed minibatch of digits."""
+"""Amortised posteriors: θ is a linear encoder's weights, the data are a fixed minibatch of digits."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,39 +12,109 @@ from torch.distributions import Distribution, Independent
 from bench.data import digits
 from bench.distributions.base import Family, Tensors, distributions
 from bench.distributions.bernoulli import Bernoulli
+from bench.distributions.categorical import FastOneHot
+from bench.distributions.normal import FastNormal
 
 PIXELS = 64
 
 
-@distributions.register("bernoulli_encoder")
 @dataclass(frozen=True)
-class BernoulliEncoder(Family):
-    """`size` bits per image, whose logits are a linear function of its 64 binary pixels (0 or 1, not centred).
+class Encoder(Family):
+    """`size` latents per image, whose parameters are a linear function of its 64 binary pixels (0 or 1, not centred).
 
     The data are the first `batch` digits of scikit-learn's, binarised; the target is the mean over them.
     """
 
-    used_by = "discrete VAEs (Mnih, Gregor 2014; Tucker 2017; Dong 2020)"
-    discrete = True
-    reparameterised = False
     coordinates: ClassVar[tuple[str, ...]] = ("unconstrained",)
     data_axes: ClassVar[int] = 1
 
     size: int = 32
     batch: int = 20
 
+    @property
+    def outputs(self) -> int:
+        """Numbers that the encoder puts out per image."""
+        return self.size
+
+    @property
+    def inputs(self) -> int:
+        """Numbers that a decoder takes in."""
+        return self.size
+
     def theta(self, point: str, coordinates: str) -> Tensors:
-        return linear_layer(PIXELS, self.size, seed=1)
+        return linear_layer(PIXELS, self.outputs, seed=1)
 
     def encode(self, theta: Tensors, coordinates: str) -> Tensors:
-        return {"logits": self.images().to(theta["weight"]) @ theta["weight"].T + theta["bias"]}
+        return self.split(self.images().to(theta["weight"]) @ theta["weight"].T + theta["bias"])
 
-    def build(self, parameters: Tensors) -> Distribution:
-        return Independent(Bernoulli(logits=parameters["logits"], validate_args=False), 1, validate_args=False)
+    def split(self, output: Float[Tensor, "*batch outputs"]) -> Tensors:
+        """The encoder's outputs as q's parameters."""
+        return {"logits": output}
 
     def images(self) -> Float[Tensor, "batch 64"]:
         """The minibatch."""
         return digits()[: self.batch]
+
+
+@distributions.register("bernoulli_encoder")
+@dataclass(frozen=True)
+class BernoulliEncoder(Encoder):
+    """`size` bits per image."""
+
+    used_by = "discrete VAEs (Mnih, Gregor 2014; Tucker 2017; Dong 2020)"
+    discrete = True
+    reparameterised = False
+
+    def build(self, parameters: Tensors) -> Distribution:
+        return Independent(Bernoulli(logits=parameters["logits"], validate_args=False), 1, validate_args=False)
+
+
+@distributions.register("categorical_encoder")
+@dataclass(frozen=True)
+class CategoricalEncoder(Encoder):
+    """`size` one-hot variables of `categories` values per image."""
+
+    used_by = "categorical VAEs (Jang 2017; Paulus 2021; Fan 2022; Liu 2023)"
+    discrete = True
+    reparameterised = False
+
+    size: int = 8
+    categories: int = 4
+
+    @property
+    def outputs(self) -> int:
+        return self.size * self.categories
+
+    inputs = outputs
+
+    def split(self, output: Float[Tensor, "*batch outputs"]) -> Tensors:
+        return {"logits": output.unflatten(-1, (self.size, self.categories))}
+
+    def build(self, parameters: Tensors) -> Distribution:
+        return Independent(FastOneHot(logits=parameters["logits"], validate_args=False), 1, validate_args=False)
+
+
+@distributions.register("normal_encoder")
+@dataclass(frozen=True)
+class NormalEncoder(Encoder):
+    """`size` independent Normals per image; the encoder gives loc and log scale."""
+
+    used_by = "VAEs (Kingma, Welling 2014; Rezende 2014; Roeder 2017)"
+    discrete = False
+    reparameterised = True
+
+    size: int = 8
+
+    @property
+    def outputs(self) -> int:
+        return 2 * self.size
+
+    def split(self, output: Float[Tensor, "*batch outputs"]) -> Tensors:
+        loc, log_scale = output.chunk(2, -1)
+        return {"loc": loc, "scale": log_scale.exp()}
+
+    def build(self, parameters: Tensors) -> Distribution:
+        return Independent(FastNormal(**parameters, validate_args=False), 1, validate_args=False)
 
 
 def linear_layer(inputs: int, outputs: int, seed: int) -> Tensors:

@@ -112,6 +112,7 @@ class TokenPolicyFamily(Family):
     prompts: int = 2
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.vocabulary < 2:
             raise BadInput(f"token_policy needs a vocabulary of at least 2 tokens, not {self.vocabulary}")
 

@@ -1,6 +1,5 @@
-"""The evidence lower bound of a VAE with Bernoulli latents on real digits."""
+"""The evidence lower bound of a VAE on real digits, whose latents may be bits, one-hot variables or Normals."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -8,68 +7,109 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from bench.distributions.amortised import PIXELS, BernoulliEncoder, linear_layer
+from bench.distributions.amortised import PIXELS, Encoder, linear_layer
 from bench.distributions.base import Family, Tensors
 from bench.objectives.base import Target, objectives
+from bench.objectives.latents import Bits, Latents, Normals, OneHots
 from bench.points import load
-from bench.softplus import mean_softplus
 from estimators.core import Evidence, Objective
+from estimators.errors import BadInput
+
+LATENTS: dict[str, Latents] = {
+    "bernoulli_encoder": Bits(),
+    "categorical_encoder": OneHots(),
+    "normal_encoder": Normals(),
+}
 
 
 @objectives.register("digits_vae")
 @dataclass(frozen=True)
 class DigitsVae(Target):
-    """log p(x | z) + log p(z) − log q(z | x): binarised 8 × 8 digits, uniform bits z, linear decoder, per image.
+    """log p(x | z) + log p(z) − log q(z | x): binarised 8 × 8 digits, uniform or standard Normal z, per image.
 
-    Points: `start` is a fresh encoder and decoder; `trained` is the same model after training. The decoder's
-    weights are constants here. Exact: see `bench.softplus`; the divergence of q from the uniform prior is closed.
+    The decoder is linear, or has one layer of `hidden` tanh units; its weights are constants here. Points: `start`
+    is a fresh encoder and decoder; `trained` is the same model after training. A linear decoder's expectation is
+    exact at any number of latents (see `bench.softplus`; a pixel of Normal latents is one Normal); with a hidden
+    layer, up to 12 bits are enumerated.
     """
 
-    used_by = "discrete VAEs (Mnih, Gregor 2014; Tucker 2017; Dong 2020)"
+    used_by = "VAEs (Kingma, Welling 2014; Mnih, Gregor 2014; Jang 2017; Tucker 2017; Dong 2020)"
     points = ("start", "trained")
 
+    hidden: int = 0
+
     def fits(self, family: Family) -> str | None:
-        return None if isinstance(family, BernoulliEncoder) else "decodes an encoder's bits"
+        return None if family.name in LATENTS else "decodes an encoder's latents"
 
     def theta(self, family: Family, point: str) -> Tensors | None:
         if point == "trained":
-            saved = load(self.name, family.name, family.size, point)
-            return {name: saved[name] for name in ("weight", "bias")}
+            return {name: value for name, value in self.trained(family).items() if not name.startswith("decoder_")}
         return family.theta("default", family.coordinates[0])
 
+    def trained(self, family: Family) -> Tensors:
+        """All weights after training; the decoder's names start with `decoder_`."""
+        saved = load(self.label, family.name, family.size, "trained")
+        if len(saved["bias"]) != encoder(family).outputs:
+            raise BadInput(f"{self.label} was trained with {len(saved['bias'])} outputs, not {encoder(family).outputs}")
+        return saved
+
+    @property
+    def label(self) -> str:
+        """The model's name among the committed points."""
+        return f"{self.name}_hidden_{self.hidden}" if self.hidden else self.name
+
     def decoder(self, family: Family, point: str) -> Tensors:
-        """`weight` [64, bits] and `bias` [64] at a point, float64 on the CPU."""
+        """`weight` and `bias`, and `hidden_weight` and `hidden_bias` where there is a layer between."""
         if point == "trained":
-            saved = load(self.name, family.name, family.size, point)
-            return {name: saved[f"decoder_{name}"] for name in ("weight", "bias")}
-        return linear_layer(family.size, PIXELS, seed=2)
+            saved = self.trained(family)
+            return {name.removeprefix("decoder_"): saved[name] for name in saved if name.startswith("decoder_")}
+        return fresh_decoder(encoder(family).inputs, self.hidden)
 
     def build(self, family: Family, point: str, like: Tensor) -> Objective:
-        x = images(family).to(like)
-        decoder = {name: value.to(like) for name, value in self.decoder(family, point).items()}
-        return Evidence(lambda z: log_joint(z, x, decoder))
+        x, latents = encoder(family).images().to(like), LATENTS[family.name]
+        weights = {name: value.to(like) for name, value in self.decoder(family, point).items()}
+        return Evidence(lambda z: log_joint(z, x, weights, latents))
 
-    def expectation(self, family: Family, point: str, parameters: Tensors) -> Float[Tensor, "*leading batch"]:
-        return bound(parameters["logits"], images(family), self.decoder(family, point))
-
-
-def images(family: Family) -> Float[Tensor, "batch 64"]:
-    """The family's minibatch."""
-    assert isinstance(family, BernoulliEncoder)
-    return family.images()
+    def expectation(
+        self, family: Family, point: str, parameters: Tensors, level: int = 0
+    ) -> Float[Tensor, "*leading batch"] | None:
+        if self.hidden:
+            return None
+        return bound(parameters, encoder(family).images(), self.decoder(family, point), LATENTS[family.name], level)
 
 
-def log_joint(z: Float[Tensor, "*sample batch bits"], x: Float[Tensor, "batch 64"], decoder: Tensors) -> Tensor:
-    """log p(x | z) + log p(z), `[*sample, batch]`; differentiable in z between the bits."""
-    pixel_logits = z @ decoder["weight"].T + decoder["bias"]
-    return (x * pixel_logits - softplus(pixel_logits)).sum(-1) - z.shape[-1] * math.log(2)
+def encoder(family: Family) -> Encoder:
+    """The family, which `fits` has shown to be an encoder."""
+    assert isinstance(family, Encoder)
+    return family
+
+
+def fresh_decoder(inputs: int, hidden: int) -> Tensors:
+    """A decoder before training."""
+    if not hidden:
+        return linear_layer(inputs, PIXELS, seed=2)
+    between = {f"hidden_{name}": value for name, value in linear_layer(inputs, hidden, seed=3).items()}
+    return linear_layer(hidden, PIXELS, seed=2) | between
+
+
+def pixel_logits(z: Float[Tensor, "*sample inputs"], decoder: Tensors) -> Float[Tensor, "*sample 64"]:
+    """The decoder."""
+    if "hidden_weight" in decoder:
+        z = torch.tanh(z @ decoder["hidden_weight"].T + decoder["hidden_bias"])
+    return z @ decoder["weight"].T + decoder["bias"]
+
+
+def log_joint(z: Tensor, x: Float[Tensor, "batch 64"], decoder: Tensors, latents: Latents) -> Tensor:
+    """log p(x | z) + log p(z), `[*sample, batch]`; differentiable in z, between discrete values too."""
+    logits = pixel_logits(latents.flat(z), decoder)
+    return (x * logits - softplus(logits)).sum(-1) + latents.log_prior(z)
 
 
 def bound(
-    logits: Float[Tensor, "*leading batch bits"], x: Float[Tensor, "batch 64"], decoder: Tensors, level: int = 0
+    parameters: Tensors, x: Float[Tensor, "batch 64"], decoder: Tensors, latents: Latents, level: int = 0
 ) -> Float[Tensor, "*leading batch"]:
-    """The evidence lower bound of each image, exactly, differentiable in the encoder's logits."""
-    mean_pixel_logits = torch.sigmoid(logits) @ decoder["weight"].T + decoder["bias"]
-    entropy = softplus(logits) - logits * torch.sigmoid(logits)
-    likelihood = (x * mean_pixel_logits).sum(-1) - mean_softplus(logits, decoder["weight"], decoder["bias"], level)
-    return likelihood + entropy.sum(-1) - logits.shape[-1] * math.log(2)
+    """The evidence lower bound of each image under a linear decoder, differentiable in q's parameters."""
+    weight, bias = decoder["weight"], decoder["bias"]
+    mean_logits = latents.mean(parameters) @ weight.T + bias
+    likelihood = (x * mean_logits).sum(-1) - latents.mean_softplus(parameters, weight, bias, level)
+    return likelihood - latents.divergence(parameters)
