@@ -31,6 +31,8 @@ from estimators import (  # noqa: F401  (they register their estimators)
     stein,
     sticking_the_landing,
     straight_through,
+    stratified,
+    without_replacement,
 )
 from estimators.core import Estimator, Evidence, Fitted, Function, Need, Objective, Terms, Traits
 from estimators.errors import BadInput

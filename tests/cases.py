@@ -28,6 +28,11 @@ def one_hot(logits: Tensor) -> Distribution:
     return Independent(OneHotCategorical(logits=logits, validate_args=False), 1, validate_args=False)
 
 
+def single_hot(logits: Tensor) -> Distribution:
+    """One one-hot variable: event `[categories]`."""
+    return OneHotCategorical(logits=logits, validate_args=False)
+
+
 def normal(loc: Tensor, scale: Tensor) -> Distribution:
     return Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
 
@@ -47,6 +52,11 @@ def of_one_hot(z: Tensor) -> Tensor:
     return (rank[..., 0] - 1.4 * rank[..., 1] + 0.3).square() + rank.sum(-1)
 
 
+def of_single_hot(z: Tensor) -> Tensor:
+    rank = (z * torch.arange(z.shape[-1], dtype=z.dtype, device=z.device)).sum(-1)
+    return (rank - 1.2).square() + (0.5 * rank).sin()
+
+
 def of_line(z: Tensor) -> Tensor:
     return (z.sum(-1) - 0.4).square() + (0.5 * z[..., 0] * z[..., 1]).sin() + z[..., 1]
 
@@ -62,6 +72,7 @@ def log_joint_of_line(z: Tensor) -> Tensor:
 LOGITS = {"logits": double(-1.0, 0.3, 1.2)}
 EXTREME = {"logits": double(-6.0, 0.4, 6.0)}
 TWO_HOT = {"logits": double(0.5, -0.7, 0.2, -0.4, 0.9, 0.1).reshape(2, 3)}
+FOUR = {"logits": double(0.5, -0.7, 0.2, -0.4)}
 GAUSSIAN = {"loc": double(0.6, -0.8), "scale": double(0.7, 1.1)}
 FULL = {"loc": double(0.6, -0.8), "scale_tril": torch.stack([double(0.7, 0.0), double(-0.4, 0.9)])}
 
@@ -72,6 +83,7 @@ DISCRETE: dict[str, Case] = {
     "extreme_bits": (bits, EXTREME, Function(of_bits)),
     "evidence_of_bits": (bits, LOGITS, Evidence(log_joint_of_bits)),
     "one_hot": (one_hot, TWO_HOT, Function(of_one_hot)),
+    "single_hot": (single_hot, FOUR, Function(of_single_hot)),
     "chain_of_bits": (bits, LOGITS, CHAIN),
 }
 CONTINUOUS: dict[str, Case] = {

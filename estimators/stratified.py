@@ -1,0 +1,80 @@
+"""Stratified and systematic draws of one-hot variables."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Distribution
+
+from estimators.core import Estimator, Need, Objective, Traits
+from estimators.parameters import logits
+from estimators.registry import register
+from estimators.score_function import scored
+
+
+class OnStrata(Estimator):
+    """f(z) ∇θ log q(z), averaged over draws by inverse CDF, one in each of n equal strata of (0, 1).
+
+    Each variable goes through the strata in an order of its own. The draws of one estimate are not independent.
+    """
+
+    traits = Traits(unbiased=True, needs=frozenset({Need.CATEGORICAL, Need.DENSITY}), paper="Owen 2013, chapter 8")
+
+    def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
+        p = logits(q).detach().softmax(-1)
+        stratum = torch.rand((n, *p.shape[:-1]), dtype=p.dtype, device=p.device).argsort(0)
+        z = inverse_cdf((stratum + self.within(stratum, p)) / n, p)
+        value = f.held(z, q)
+        return scored(value, value, q.log_prob(z))
+
+    @abstractmethod
+    def within(self, stratum: Tensor, p: Tensor) -> Tensor:
+        """Where in its stratum each draw lies, in [0, 1)."""
+
+
+def inverse_cdf(u: Float[Tensor, "n *batch"], p: Float[Tensor, "..."]) -> Float[Tensor, "n ..."]:
+    """The one-hot category at each u: the first whose cumulated p exceeds it.
+
+    >>> inverse_cdf(torch.tensor([0.1, 0.6, 0.99]), torch.tensor([0.5, 0.3, 0.2])).argmax(-1)
+    tensor([0, 1, 2])
+    """
+    index = (u.unsqueeze(-1) >= p.cumsum(-1)[..., :-1]).sum(-1, keepdim=True)
+    return torch.zeros((*u.shape, p.shape[-1]), dtype=p.dtype, device=p.device).scatter(-1, index, 1.0)
+
+
+@register("stratified")
+@dataclass(frozen=True)
+class Stratified(OnStrata):
+    """f(z) ∇θ log q(z) with u_k = (k + U_k)/n: one uniform in each stratum of the inverse CDF.
+
+    Source: Owen 2013, section 8.4; with several variables, Latin hypercube sampling (McKay, Beckman, Conover 1979).
+
+    >>> from torch.distributions import OneHotCategorical
+    >>> from estimators import Function
+    >>> q = OneHotCategorical(logits=torch.zeros(2))
+    >>> Stratified().surrogate(q, Function(lambda z: z[..., 0]), 2)  # two strata, two categories
+    tensor(0.5000)
+    """
+
+    def within(self, stratum: Tensor, p: Tensor) -> Tensor:
+        return torch.rand(stratum.shape, dtype=p.dtype, device=p.device)
+
+
+@register("systematic")
+@dataclass(frozen=True)
+class Systematic(OnStrata):
+    """f(z) ∇θ log q(z) with u_k = (k + U)/n: the same place in every stratum of the inverse CDF.
+
+    Source: Owen 2013, section 8.4; Madow 1949.
+
+    >>> from torch.distributions import OneHotCategorical
+    >>> from estimators import Function
+    >>> q = OneHotCategorical(logits=torch.zeros(2))
+    >>> Systematic().surrogate(q, Function(lambda z: z[..., 0]), 2)
+    tensor(0.5000)
+    """
+
+    def within(self, stratum: Tensor, p: Tensor) -> Tensor:
+        return torch.rand(stratum.shape[1:], dtype=p.dtype, device=p.device).expand(stratum.shape)

@@ -1,0 +1,228 @@
+"""Sums over some categories of one variable, and draws without replacement (Gumbel top-k)."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Distribution
+
+from estimators.core import Estimator, Need, Objective, Traits
+from estimators.errors import BadInput
+from estimators.noise import gumbel
+from estimators.parameters import logits
+from estimators.registry import register
+
+NEEDS = frozenset({Need.SINGLE_CATEGORICAL, Need.DENSITY})
+
+
+def weighted(
+    value: Float[Tensor, "K *batch"],
+    weight: Float[Tensor, "K *batch"],
+    coefficient: Float[Tensor, "K *batch"],
+    log_q: Float[Tensor, "K *batch"],
+) -> Float[Tensor, "*batch"]:
+    """Σ_k w_k f_k, with the gradient Σ_k w_k (∇f_k + coefficient_k ∇ log q_k)."""
+    return (weight * value + (weight * coefficient).detach() * (log_q - log_q.detach())).sum(0)
+
+
+def ranked(score: Float[Tensor, "*batch"], K: int) -> Float[Tensor, "K *batch"]:
+    """One-hot vectors of the K categories of the highest score, best first: `[*batch, C]` → `[K, *batch, C]`."""
+    index = score.topk(K, -1).indices
+    one_hot = torch.zeros((*index.shape, score.shape[-1]), dtype=score.dtype, device=score.device)
+    return one_hot.scatter(-1, index.unsqueeze(-1), 1.0).movedim(-2, 0)
+
+
+def log_probabilities(q: Distribution) -> Float[Tensor, "*batch"]:
+    """log p of each category, constant."""
+    return logits(q).detach().log_softmax(-1)
+
+
+def without_replacement(log_p: Float[Tensor, "*batch"], K: int) -> tuple[Tensor, Tensor]:
+    """K draws without replacement, in order, `[K, *batch, C]`, and κ, the perturbed log-probability that is next.
+
+    With K all categories nothing is next: κ = −∞.
+    Source: Vieira 2014; Kool, van Hoof, Welling 2019 (Gumbel top-k).
+    """
+    perturbed = log_p + gumbel(1, log_p)[0]
+    z = ranked(perturbed, K)
+    rest = torch.where(z.sum(0) > 0, -torch.inf, perturbed)
+    return z, rest.max(-1).values
+
+
+def kept_and_left(p: Float[Tensor, "*batch"], z: Float[Tensor, "K *batch"]) -> tuple[Tensor, Tensor]:
+    """p of the categories in z, `[K, *batch']`, and of all that are not, `[*batch']`, summed without cancellation."""
+    return (p * z).sum(-1), (p * (1 - z.sum(0))).sum(-1)
+
+
+def sum_and_sample(q: Distribution, f: Objective, z: Float[Tensor, "K *batch"]) -> Float[Tensor, "..."]:
+    """Σ over all of z but the last, with weight p, plus the last, with the weight of all that was not summed."""
+    summed, left = kept_and_left(log_probabilities(q).exp(), z[:-1])
+    value = f.held(z, q)
+    return weighted(value, torch.cat([summed, left.unsqueeze(0)]), value, q.log_prob(z))
+
+
+@register("top_and_sample")
+@dataclass(frozen=True)
+class TopAndSample(Estimator):
+    """Σ_{x ∈ top} p f s + (1 − p(top)) f(v) s(v): the n − 1 likeliest categories summed, v drawn from the others.
+
+    s is the score of the whole q. Exact once n reaches the number of categories.
+    Paper: Liu, Regier, Tripuraneni, Jordan, McAuliffe 2019, eq. 7.
+
+    >>> from torch.distributions import OneHotCategorical
+    >>> from estimators import Function
+    >>> q = OneHotCategorical(logits=torch.zeros(3))
+    >>> round(TopAndSample().surrogate(q, Function(lambda z: 6 * z[..., 0]), 3).item(), 4)
+    2.0
+    """
+
+    traits = Traits(unbiased=True, needs=NEEDS, paper="Liu et al. 2019")
+
+    def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
+        log_p = log_probabilities(q)
+        K = min(n, log_p.shape[-1])
+        top = ranked(log_p, K - 1)
+        others = torch.where(top.sum(0) > 0, -torch.inf, log_p + gumbel(1, log_p)[0])
+        return sum_and_sample(q, f, torch.cat([top, ranked(others, 1)]))
+
+
+@register("sum_and_sample")
+@dataclass(frozen=True)
+class SumAndSample(Estimator):
+    """Σ_{x ∈ S} p f s + (1 − p(S)) f(v) s(v): S is n − 1 draws without replacement, v the next one.
+
+    Exact once n reaches the number of categories.
+    Paper: Liang, Norouzi, Berant, Le, Lao 2018; Kool, van Hoof, Welling 2020, eq. 12.
+
+    >>> from torch.distributions import OneHotCategorical
+    >>> from estimators import Function
+    >>> q = OneHotCategorical(logits=torch.zeros(3))
+    >>> round(SumAndSample().surrogate(q, Function(lambda z: 6 * z[..., 0]), 3).item(), 4)
+    2.0
+    """
+
+    traits = Traits(unbiased=True, needs=NEEDS, paper="Liang et al. 2018; Kool et al. 2020")
+
+    def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
+        log_p = log_probabilities(q)
+        return sum_and_sample(q, f, without_replacement(log_p, min(n, log_p.shape[-1]))[0])
+
+
+def priority_weights(q: Distribution, K: int) -> tuple[Tensor, Tensor, Tensor]:
+    """K draws without replacement z, their p, and w = p/q_κ, the inverse chance of being above the threshold κ.
+
+    q_κ = P(log p + Gumbel > κ) = 1 − exp(−e^{log p − κ}).
+    """
+    log_p = log_probabilities(q)
+    z, kappa = without_replacement(log_p, min(K, log_p.shape[-1]))
+    log_p = (log_p * z).sum(-1)
+    return z, log_p.exp(), log_p.exp() / -torch.expm1(-(log_p - kappa).exp())
+
+
+@register("priority_sampling")
+@dataclass(frozen=True)
+class PrioritySampling(Estimator):
+    """Σ_k (p/q_κ) f s over n draws without replacement, κ the perturbed log-probability of the next one.
+
+    κ's own category is not evaluated. Exact once n reaches the number of categories.
+    Paper: Kool, van Hoof, Welling 2019 (Buy 4 REINFORCE samples), eq. 4; Duffield, Lund, Thorup 2007.
+
+    >>> from torch.distributions import OneHotCategorical
+    >>> from estimators import Function
+    >>> q = OneHotCategorical(logits=torch.zeros(3))
+    >>> round(PrioritySampling().surrogate(q, Function(lambda z: 6 * z[..., 0]), 3).item(), 4)
+    2.0
+    """
+
+    traits = Traits(unbiased=True, needs=NEEDS, paper="Kool et al. 2019")
+
+    def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
+        z, _, w = priority_weights(q, n)
+        value = f.held(z, q)
+        return weighted(value, w, value, q.log_prob(z))
+
+
+@register("normalised_priority_sampling")
+@dataclass(frozen=True)
+class NormalisedPrioritySampling(Estimator):
+    """Σ_k w/(W − w + p) (f − B/W) s with w = p/q_κ, W = Σ w, B = Σ w f: a built-in baseline, weights that sum to 1.
+
+    Biased, and less noisy. The value is B/W.
+    Paper: Kool, van Hoof, Welling 2019 (Buy 4 REINFORCE samples), eq. 7.
+
+    >>> from torch.distributions import OneHotCategorical
+    >>> from estimators import Function
+    >>> q = OneHotCategorical(logits=torch.zeros(3))
+    >>> round(NormalisedPrioritySampling().surrogate(q, Function(lambda z: 0 * z[..., 0] + 2), 2).item(), 4)
+    2.0
+    """
+
+    traits = Traits(unbiased=False, needs=NEEDS, min_samples=2, valued=False, paper="Kool et al. 2019")
+
+    def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
+        z, p, w = priority_weights(q, n)
+        value, log_q, W = f.held(z, q), q.log_prob(z), w.sum(0)
+        mean = (w * value).sum(0) / W
+        score = (w / (W - w + p) * (value - mean)).detach() * (log_q - log_q.detach())
+        return mean + score.sum(0)
+
+
+MAX_SET = 10
+"""The unordered set estimator sums over all of its 2^K subsets."""
+
+
+@register("unordered_set")
+@dataclass(frozen=True)
+class UnorderedSet(Estimator):
+    """Σ_{s∈S} p(s) R(S,s) [f(s) − Σ_{s′∈S} p(s′) R₂(S,s,s′) f(s′)] ∇ log p(s), S a set of n draws without replacement.
+
+    R(S,s) = P(S | s first)/P(S), R₂(S,s,s′) = P(S | s, s′ first)/P(S | s first), R₂(S,s,s) = 1: sum-and-sample averaged
+    over the orders in which S may have been drawn. Exact once n reaches the number of categories.
+    Paper: Kool, van Hoof, Welling 2020 (Estimating gradients for discrete random variables…), eq. 10 and 17.
+
+    >>> from torch.distributions import OneHotCategorical
+    >>> from estimators import Function
+    >>> q = OneHotCategorical(logits=torch.zeros(3))
+    >>> round(UnorderedSet().surrogate(q, Function(lambda z: 6 * z[..., 0]), 3).item(), 4)
+    2.0
+    """
+
+    traits = Traits(unbiased=True, needs=NEEDS, min_samples=2, paper="Kool, van Hoof, Welling 2020")
+
+    def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
+        log_p = log_probabilities(q)
+        z, _ = without_replacement(log_p, min(n, log_p.shape[-1]))
+        p, left = kept_and_left(log_p.exp(), z)
+        given = completions(p, left)
+        K = len(p)
+        one = 2 ** torch.arange(K, device=p.device)
+        first, both = given[one], given[one.unsqueeze(-1) | one]  # [K, …], [K, K, …]; one | one is one
+        value = f.held(z, q)
+        baseline = (p * both / first.unsqueeze(1) * value).sum(1)
+        return weighted(value, p * first / given[0], value - baseline, q.log_prob(z))
+
+
+def completions(p: Float[Tensor, "K *batch"], left: Float[Tensor, "*batch"]) -> Float[Tensor, "subsets *batch"]:
+    """P(the next draws complete the set | the subset A of it was drawn), for all 2^K subsets as binary numbers.
+
+    `p` are the probabilities of the set's members, `left` that of all other categories.
+    P(A) = Σ_{s∉A} p_s / (left + p(S∖A)) · P(A ∪ s), P(S) = 1: K sweeps, one more subset size right after each.
+
+    >>> completions(torch.tensor([0.5, 0.3]), torch.tensor(0.2))  # ½·⅗ + 0.3·5/7, 3/5, 5/7, 1
+    tensor([0.5143, 0.6000, 0.7143, 1.0000])
+    """
+    K = len(p)
+    if K > MAX_SET:
+        raise BadInput(f"unordered_set: at most {MAX_SET} samples (it sums over 2^n subsets), found {K}")
+    subset = torch.arange(2**K, device=p.device).unsqueeze(-1)
+    member = torch.arange(K, device=p.device)
+    missing = 1 - (subset >> member & 1).to(p.dtype)  # [2^K, K]
+    chance = missing.reshape(2**K, K, *(1 for _ in left.shape)) * p
+    below = left + chance.sum(1)
+    chance = chance / torch.where(below > 0, below, 1).unsqueeze(1)
+    full = (missing.sum(-1) == 0).to(p.dtype).reshape(-1, *(1 for _ in left.shape)).expand(2**K, *left.shape)
+    given = full
+    for _ in range(K):
+        given = full + (chance * given[subset | 1 << member]).sum(1)
+    return given
