@@ -186,7 +186,7 @@ def _overall(pairs: pd.DataFrame, lower_is_better: bool) -> pd.DataFrame:
     rows = [_over_problems(group) | {"equal": equal, "estimator": estimator}
             for (equal, estimator), group in pairs.groupby(["equal", "estimator"], sort=False)]  # fmt: skip
     columns = ["equal", "estimator", "ratio", "ratio_low", "ratio_high", "best", "worst", "problems", "biased_on"]
-    frame = pd.DataFrame(rows, columns=columns)
+    frame = pd.DataFrame(rows, columns=columns).astype({"ratio": float, "ratio_low": float, "ratio_high": float})
     order = pd.Categorical(frame["equal"], categories=[*EQUAL], ordered=True)
     ranked = frame.assign(_order=order).sort_values(["_order", "ratio"], ascending=[True, lower_is_better])
     return ranked.drop(columns="_order").reset_index(drop=True)

@@ -23,7 +23,7 @@ from bench import plots
 from bench.compare import EQUAL, Comparison, compare_estimators
 from bench.findings import findings, statuses, what_was_run
 from bench.metrics import METRICS
-from bench.plots.style import plain_number
+from bench.plots.style import as_svg, plain_number
 from bench.report_tables import cell_data, failures, outcomes, pivot, rank_rows
 from bench.svg import inline
 from bench.table import cells
@@ -169,10 +169,11 @@ def _drawn(drawing: Drawing, rows: pd.DataFrame, order: list[str], folder: Path 
         name = drawing.name if len(parts) == 1 else f"{drawing.name}-{i + 1}"
         figure = drawing.draw(rows[rows["problem"].isin(part)], order)
         caption = drawing.caption + (f" Part {i + 1} of {len(parts)}." if len(parts) > 1 else "")
+        svg = as_svg(figure)
         if folder is not None:
-            plots.save(figure, folder / f"{name}.svg")
+            (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
             plots.save(figure, folder / f"{name}.png")
-        shown.append(Shown(name, caption, inline(figure, name, caption)))
+        shown.append(Shown(name, caption, inline(svg, name, caption)))
     return shown
 
 

@@ -3,9 +3,8 @@
 import re
 
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
-from bench.plots.style import BASELINE, GRID, INK, PALETTE, as_svg
+from bench.plots.style import BASELINE, GRID, INK, PALETTE
 
 COLOURS = {INK: "ink", GRID: "grid", BASELINE: "baseline", "#ececec": "missing"} | {
     colour: f"c{i}" for i, colour in enumerate(PALETTE)
@@ -13,9 +12,8 @@ COLOURS = {INK: "ink", GRID: "grid", BASELINE: "baseline", "#ececec": "missing"}
 """Colours of figures, and the page's names for them; the page has other values for a dark screen."""
 
 
-def inline(figure: Figure, name: str, label: str) -> Markup:
-    """The figure as an SVG element: ids prefixed with `name`, `label` read aloud in place of the picture."""
-    text = as_svg(figure)
+def inline(text: str, name: str, label: str) -> Markup:
+    """An SVG file as an element: ids prefixed with `name`, `label` read aloud in place of the picture."""
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], count=1, flags=re.DOTALL)
     text = _coloured(_prefixed(text, name))
     return Markup(_opened(text, label))

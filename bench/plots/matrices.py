@@ -50,6 +50,7 @@ def _matrix(rows: pd.DataFrame, colours: Mapping[str, str], order: Sequence[str]
         marks = worst.map(lambda rank: MARKS[words[int(rank)]] if pd.notna(rank) else "")
         sns.heatmap(
             worst, ax=axes, cmap=ListedColormap(list(colours.values())), vmin=-0.5, vmax=len(words) - 0.5, cbar=False,
+            xticklabels=False, yticklabels=False,
             linewidths=1, linecolor="white", annot=marks, fmt="", annot_kws={"fontsize": 7},
         )  # fmt: skip
         label_matrix(axes, worst)
@@ -79,7 +80,7 @@ def matrix_size(matrix: pd.DataFrame, cell: float, row: float = 0.2) -> tuple[fl
 
 
 def label_matrix(axes: Axes, matrix: pd.DataFrame) -> None:
-    """Estimators at the side, problems on two lines below."""
+    """Estimators at the side, problems on two lines below. Seaborn's own labels would draw through pyplot."""
     axes.set(xlabel="", ylabel="")
     axes.grid(False)
     axes.set_yticks(np.arange(len(matrix.index)) + 0.5, [shorten(str(name)) for name in matrix.index], rotation=0)

@@ -13,7 +13,8 @@ import seaborn as sns
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 COLUMN, PAGE = 3.35, 6.75
 """Widths of one and of two columns of a paper, inches."""
@@ -82,24 +83,27 @@ def empty(message: str) -> Figure:
 def save(figure: Figure, path: str | Path) -> Path:
     """Writes the figure as PNG or SVG, by the path's suffix; the same figure gives the same file."""
     path = Path(path)
+    if path.suffix == ".svg":
+        path.write_text(as_svg(figure), encoding="utf-8")
+        return path
     with styled():
         _settle(figure)
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else {}, facecolor="white")
+        figure.savefig(path, facecolor="white")
     return path
 
 
 def as_svg(figure: Figure) -> str:
-    """The figure as the text of an SVG file without a background."""
+    """The figure as the text of an SVG file."""
     buffer = io.StringIO()
     with styled():
         _settle(figure)
-        figure.savefig(buffer, format="svg", facecolor="none", metadata={"Date": None})
+        figure.savefig(buffer, format="svg", facecolor="white", metadata={"Date": None})
     return buffer.getvalue()
 
 
 def _settle(figure: Figure) -> None:
     """Lays the figure out once, which takes longer than to draw it."""
-    if figure.get_layout_engine() is not None:
+    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
 
@@ -142,8 +146,8 @@ def log_axis(axis: Axis) -> None:
     low, high = sorted(axis.get_view_interval())
     if low > 0 and high / low < 100:
         axis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0), numticks=8))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(float(value))))
+    axis.set_minor_locator(NullLocator())
 
 
 def grid_shape(panels: int, across: int = 3) -> tuple[int, int]:
