@@ -17,11 +17,13 @@ from estimators import (  # noqa: F401  (they register their estimators)
     double_control_variate,
     downstream,
     exact,
+    importance_bounds,
     learned_baselines,
     local_expectation,
     measure_valued,
     off_policy,
     pathwise,
+    pathwise_control,
     quasi_monte_carlo,
     rebar,
     relax,
@@ -34,7 +36,7 @@ from estimators import (  # noqa: F401  (they register their estimators)
     stratified,
     without_replacement,
 )
-from estimators.core import Estimator, Evidence, Fitted, Function, Need, Objective, Terms, Traits
+from estimators.core import Estimator, Evidence, Fitted, Function, ImportanceBound, Need, Objective, Terms, Traits
 from estimators.errors import BadInput
 from estimators.needs import offers, unmet
 from estimators.registry import available, get, register
@@ -45,6 +47,7 @@ __all__ = [
     "Evidence",
     "Fitted",
     "Function",
+    "ImportanceBound",
     "Need",
     "Objective",
     "Terms",

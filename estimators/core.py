@@ -5,6 +5,7 @@ A *surrogate* is a scalar per batch element whose gradient in q's parameters is 
 """
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
+
+from estimators.errors import BadInput
 
 F = TypeVar("F", bound="Fitted")
 
@@ -122,6 +125,42 @@ class Evidence(Objective):
 
     def held(self, z: Tensor, q: Distribution) -> Tensor:
         return self.log_joint(z) - q.log_prob(z).detach()
+
+
+class ImportanceBound(Objective):
+    """The importance-weighted bound L = log 1/K Σ_k w_k with w_k = p(x, z_k)/q(z_k); E_q L is at most log p(x).
+
+    It takes K draws at once: z is `[n, K, *batch, *event]`, the value `[n, *batch]` (Burda, Grosse, Salakhutdinov
+    2016, eq. 8). Only estimators that need it are made for it.
+
+    >>> from torch.distributions import Normal
+    >>> q = Normal(0.0, 1.0)
+    >>> bound = ImportanceBound(q.log_prob, draws=3)
+    >>> bound(q.sample((2, 3)), q)
+    tensor([0., 0.])
+    """
+
+    def __init__(
+        self,
+        log_joint: Callable[[Tensor], Tensor],
+        draws: int,
+        *,
+        differentiable: bool = True,
+        relaxable: bool = True,
+    ) -> None:
+        if draws < 2:
+            raise BadInput(f"an importance-weighted bound takes at least 2 draws, found {draws}; Evidence is for 1")
+        self.log_joint = log_joint
+        self.draws = draws
+        self.differentiable = self.twice_differentiable = differentiable
+        self.relaxable = relaxable
+
+    def log_weight(self, z: Tensor, q: Distribution) -> Tensor:
+        """log w of every draw, `[n, K, *batch]`."""
+        return self.log_joint(z) - q.log_prob(z)
+
+    def __call__(self, z: Tensor, q: Distribution) -> Tensor:
+        return self.log_weight(z, q).logsumexp(1) - math.log(self.draws)
 
 
 class Terms(Objective):

@@ -14,7 +14,7 @@ from torch.distributions import (
     Uniform,
 )
 
-from estimators.core import Estimator, Evidence, Need, Objective, Terms, Traits
+from estimators.core import Estimator, Evidence, ImportanceBound, Need, Objective, Terms, Traits
 from estimators.parameters import base, states
 
 MAX_STATES = 2**16
@@ -61,6 +61,7 @@ def _of_objective(f: Objective) -> set[Need]:
         Need.TWICE_DIFFERENTIABLE: f.twice_differentiable,
         Need.RELAXABLE: f.relaxable,
         Need.EVIDENCE: isinstance(f, Evidence),
+        Need.IMPORTANCE_BOUND: isinstance(f, ImportanceBound),
         Need.TERMS: isinstance(f, Terms),
     }
     return {need for need, offered in found.items() if offered}
@@ -72,6 +73,8 @@ def unmet(estimator: Estimator, q: Distribution, f: Objective, n: int) -> str | 
     missing = sorted(traits.needs - offers(q, f), key=lambda need: need.name)
     if missing:
         return f"needs {' and '.join(need.value for need in missing)}"
+    if isinstance(f, ImportanceBound) and Need.IMPORTANCE_BOUND not in traits.needs:
+        return "is not made for an importance-weighted bound, which takes several draws at once"
     return unmet_samples(traits, n)
 
 

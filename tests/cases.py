@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, OneHotCategorical
 
 from bench.distributions.bernoulli import Bernoulli
-from estimators import Estimator, Evidence, Function, Objective, Terms, unmet
+from estimators import Estimator, Evidence, Function, ImportanceBound, Objective, Terms, unmet
 from estimators.needs import unmet_samples
 from tests.exactness import Build, Tensors, enumerated
 
@@ -72,7 +72,7 @@ def log_joint_of_line(z: Tensor) -> Tensor:
 LOGITS = {"logits": double(-1.0, 0.3, 1.2)}
 EXTREME = {"logits": double(-6.0, 0.4, 6.0)}
 TWO_HOT = {"logits": double(0.5, -0.7, 0.2, -0.4, 0.9, 0.1).reshape(2, 3)}
-FOUR = {"logits": double(0.5, -0.7, 0.2, -0.4)}
+SIX = {"logits": double(0.5, -0.7, 0.2, -0.4, 0.9, -1.3)}
 GAUSSIAN = {"loc": double(0.6, -0.8), "scale": double(0.7, 1.1)}
 FULL = {"loc": double(0.6, -0.8), "scale_tril": torch.stack([double(0.7, 0.0), double(-0.4, 0.9)])}
 
@@ -83,7 +83,7 @@ DISCRETE: dict[str, Case] = {
     "extreme_bits": (bits, EXTREME, Function(of_bits)),
     "evidence_of_bits": (bits, LOGITS, Evidence(log_joint_of_bits)),
     "one_hot": (one_hot, TWO_HOT, Function(of_one_hot)),
-    "single_hot": (single_hot, FOUR, Function(of_single_hot)),
+    "single_hot": (single_hot, SIX, Function(of_single_hot)),
     "chain_of_bits": (bits, LOGITS, CHAIN),
 }
 CONTINUOUS: dict[str, Case] = {
@@ -92,6 +92,9 @@ CONTINUOUS: dict[str, Case] = {
     "full_normal": (full_normal, FULL, Function(of_line)),
 }
 CASES = DISCRETE | CONTINUOUS
+BOUNDS: dict[str, Case] = {"bound_of_bits": (bits, LOGITS, ImportanceBound(log_joint_of_bits, draws=3))}
+"""Only for what is made for them; tests/test_importance_bounds.py has their exact gradients."""
+EVERY = CASES | BOUNDS
 
 
 def integrated(build: Build, parameters: Tensors, f: Objective, nodes: int = 60) -> Tensor:
@@ -125,4 +128,4 @@ def single(case: Case, dtype: torch.dtype) -> Case:
 def fitting(estimator: Estimator) -> tuple[list[str], int]:
     """The cases that offer all that an estimator needs, and a number of draws that suits it."""
     n = next(n for n in (4, 6, 1) if unmet_samples(estimator.traits, n) is None)
-    return [name for name, (build, values, f) in CASES.items() if unmet(estimator, build(**values), f, n) is None], n
+    return [name for name, (build, values, f) in EVERY.items() if unmet(estimator, build(**values), f, n) is None], n

@@ -7,7 +7,7 @@ import torch
 import torch._inductor.config
 
 import estimators
-from tests.cases import CASES, fitting
+from tests.cases import EVERY, fitting
 
 pytestmark = [
     pytest.mark.compile,
@@ -31,7 +31,7 @@ def eager_draws(monkeypatch):
 def test_compiles_whole_and_agrees_with_eager(name):
     estimator = estimators.get(name)
     cases, n = fitting(estimator)
-    build, parameters, f = CASES[cases[0]]
+    build, parameters, f = EVERY[cases[0]]
     values = {key: value.expand(16, *value.shape) for key, value in parameters.items()}
 
     def gradient(values):

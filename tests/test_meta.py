@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import estimators
-from tests.cases import CASES, fitting
+from tests.cases import EVERY, fitting
 
 UNABLE: dict[str, str] = {}
 """Estimators that cannot, by name, with the reason in words."""
@@ -23,7 +23,7 @@ def test_forward_and_backward_on_meta(name):
     estimator = estimators.get(name)
     cases, n = fitting(estimator)
     for case in cases:
-        build, parameters, f = CASES[case]
+        build, parameters, f = EVERY[case]
         values = {key: value.to("meta").expand(7, *value.shape) for key, value in parameters.items()}
         found = torch.func.grad(lambda values: estimator.surrogate(build(**values), f, n).sum())(values)  # noqa: B023
         for key, gradient in found.items():
