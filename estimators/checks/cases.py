@@ -1,0 +1,246 @@
+"""Small problems with exact gradients, for the checks: bits, categoricals and Gaussians, none of them symmetric."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.distributions import Bernoulli, Distribution, Independent, MultivariateNormal, Normal, OneHotCategorical
+
+from estimators.core import Estimator, Evidence, Function, ImportanceBound, Objective, Terms
+from estimators.needs import unmet
+from estimators.parameters import states, support
+
+Tensors = dict[str, Tensor]
+NODES = 48
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A distribution at a parameter point, with an objective; `build` takes parameters with any leading axes."""
+
+    name: str
+    build: Callable[..., Distribution]
+    parameters: Tensors
+    f: Objective
+
+    def at(self, *batch: int, dtype: torch.dtype = torch.float64, device: str = "cpu") -> Tensors:
+        """The parameters, the same for every element of a batch."""
+        return {name: value.to(device, dtype).expand(*batch, *value.shape) for name, value in self.parameters.items()}
+
+    def q(self, *batch: int, dtype: torch.dtype = torch.float64) -> Distribution:
+        return self.build(**self.at(*batch, dtype=dtype))
+
+    @property
+    def dim(self) -> int:
+        return sum(value.numel() for value in self.parameters.values())
+
+
+class Taxed(Objective):
+    """An objective with q in it whose direct gradient is not zero in the mean, as in a bound of several draws."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor], tax: Callable[[Distribution], Tensor]) -> None:
+        self.function, self.tax = function, tax
+
+    def __call__(self, z: Tensor, q: Distribution) -> Tensor:
+        return self.function(z) + self.tax(q)
+
+
+@cache
+def truth(case: Case) -> tuple[Tensor, Tensor]:
+    """E f and its exact gradient `[P]`; −log q inside f is held, as its direct term is zero in the mean.
+
+    >>> value, gradient = truth(CASES[0])
+    >>> value.shape, gradient.shape
+    (torch.Size([]), torch.Size([3]))
+    """
+    expectation = enumerated(case) if states(case.q()) else integrated(case)
+    gradient, value = torch.func.grad_and_value(expectation)(case.parameters)
+    return value, flat(gradient)
+
+
+def flat(gradient: Tensors, batch: int = 0) -> Tensor:
+    """A gradient by name as vectors: `[*batch, P]`."""
+    return torch.cat([value.flatten(batch) for value in gradient.values()], -1)
+
+
+def enumerated(case: Case) -> Callable[[Tensors], Tensor]:
+    """E f as a function of the parameters, by every value of z, or of every set of draws that f takes."""
+
+    def expectation(values: Tensors) -> Tensor:
+        q = case.build(**values)
+        z = support(q)
+        if isinstance(case.f, ImportanceBound):
+            sets = torch.cartesian_prod(*[torch.arange(len(z))] * case.f.draws)
+            return (q.log_prob(z)[sets].sum(1).exp() * case.f(z[sets], q)).sum()
+        return (q.log_prob(z).exp() * case.f.held(z, q)).sum()
+
+    return expectation
+
+
+def integrated(case: Case) -> Callable[[Tensors], Tensor]:
+    """E f of a two-dimensional Gaussian, or of two draws of a one-dimensional one, as a function of the parameters:
+    a Gauss–Hermite grid at θ, weighted by the ratio of the densities. A `Step` has a closed form instead."""
+    x, w = gauss_hermite(NODES)
+    grid, weight = torch.cartesian_prod(x, x), torch.cartesian_prod(w, w).prod(-1)
+    here, pairs = case.q(), isinstance(case.f, ImportanceBound)
+    if pairs:
+        z = case.parameters["loc"] + case.parameters["scale"] * grid.unsqueeze(-1)
+    else:
+        tril = case.parameters["scale_tril"] if "scale_tril" in case.parameters else case.parameters["scale"].diag()
+        z = case.parameters["loc"] + grid @ tril.mT
+
+    def expectation(values: Tensors) -> Tensor:
+        q = case.build(**values)
+        if isinstance(case.f, Step):
+            return case.f.expectation(values)
+        log_ratio = q.log_prob(z) - here.log_prob(z)
+        value = case.f(z, q) if pairs else case.f.held(z, q)
+        return (weight * (log_ratio.sum(1) if pairs else log_ratio).exp() * value).sum()
+
+    return expectation
+
+
+def gauss_hermite(nodes: int) -> tuple[Tensor, Tensor]:
+    """Nodes and weights of the standard normal, by the eigenvectors of the Jacobi matrix (Golub, Welsch 1969).
+
+    >>> x, w = gauss_hermite(5)
+    >>> round(float((w * x**4).sum()), 9)
+    3.0
+    """
+    off = torch.arange(1, nodes, dtype=torch.float64).sqrt()
+    x, vectors = torch.linalg.eigh(off.diag(1) + off.diag(-1))
+    return x, vectors[0].square()
+
+
+class Step(Objective):
+    """2·1[z₀ > 0.3] + z₁²: jumps, so that its gradient in z is wrong."""
+
+    differentiable = twice_differentiable = relaxable = False
+
+    def __call__(self, z: Tensor, q: Distribution) -> Tensor:
+        return 2 * (z[..., 0] > 0.3).to(z.dtype) + z[..., 1].square()
+
+    def expectation(self, values: Tensors) -> Tensor:
+        """By the error function."""
+        loc, scale = values["loc"], values["scale"]
+        above = torch.special.ndtr((loc[..., 0] - 0.3) / scale[..., 0])
+        return (2 * above + loc[..., 1].square() + scale[..., 1].square()).sum()
+
+
+class Scaled(Objective):
+    """w·f, for an f of z alone."""
+
+    def __init__(self, f: Objective, w: Tensor) -> None:
+        self.f, self.w = f, w
+        self.differentiable, self.twice_differentiable, self.relaxable = (
+            f.differentiable,
+            f.twice_differentiable,
+            f.relaxable,
+        )
+
+    def __call__(self, z: Tensor, q: Distribution) -> Tensor:
+        return self.w * self.f(z, q)
+
+    @staticmethod
+    def fits(f: Objective) -> bool:
+        """Whether it is worth asking: an evidence and terms are what they are by their class."""
+        return isinstance(f, Function | Step)
+
+
+def bits(logits: Tensor) -> Distribution:
+    return Independent(Bernoulli(logits=logits, validate_args=False), 1, validate_args=False)
+
+
+def one_hot(logits: Tensor) -> Distribution:
+    """Several one-hot variables: event `[variables, categories]`."""
+    return Independent(OneHotCategorical(logits=logits, validate_args=False), 1, validate_args=False)
+
+
+def single(logits: Tensor) -> Distribution:
+    return OneHotCategorical(logits=logits, validate_args=False)
+
+
+def normal(loc: Tensor, scale: Tensor) -> Distribution:
+    return Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
+
+
+def full_normal(loc: Tensor, scale_tril: Tensor) -> Distribution:
+    """Takes the lower triangle: torch differentiates what lies above it too."""
+    return MultivariateNormal(loc, scale_tril=scale_tril.tril(), validate_args=False)
+
+
+def of_bits(z: Tensor) -> Tensor:
+    return 2 * z[..., 0] - 2.5 * z[..., 1] * (1 - 0.6 * z[..., 0]) + (z[..., 2] - 0.5 * z[..., 0]).exp()
+
+
+def of_ranks(z: Tensor) -> Tensor:
+    rank = (z * torch.arange(z.shape[-1], dtype=z.dtype, device=z.device)).sum(-1)
+    return (rank[..., 0] - 1.4 * rank[..., 1] + 0.3).square() + rank.sum(-1)
+
+
+def of_rank(z: Tensor) -> Tensor:
+    return ((z * torch.arange(z.shape[-1], dtype=z.dtype, device=z.device)).sum(-1) - 0.8).square() + 0.5
+
+
+def of_line(z: Tensor) -> Tensor:
+    return (z.sum(-1) - 0.4).square() + (0.5 * z[..., 0] * z[..., 1]).sin() + z[..., 1] + 1.5
+
+
+def log_joint(z: Tensor) -> Tensor:
+    return -0.5 * z.square().sum(-1) + torch.nn.functional.logsigmoid(2 * z[..., 0] * z[..., 1] + z[..., 0])
+
+
+def joint_of_bits(z: Tensor) -> Tensor:
+    return 1.5 * z[..., 0] - 2 * z[..., 1] * z[..., 0] + (z.sum(-1) - 0.7).square() - 1.0
+
+
+def joint(z: Tensor) -> Tensor:
+    return -0.5 * (z[..., 0] + 0.4).square() + (2 * z[..., 0]).cos() - 1.0
+
+
+def tax(q: Distribution) -> Tensor:
+    """Of the mean of q."""
+    return 0.8 * q.mean.square().sum(-1)
+
+
+def double(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+LOGITS = {"logits": double(-1.0, 0.3, 1.2)}
+GAUSSIAN = {"loc": double(0.6, -0.8), "scale": double(0.7, 1.1)}
+CHAIN = Terms(lambda z: (z[..., 1:] - 1.6 * z[..., :-1]).square(), torch.tensor([[1, 1, 0], [0, 1, 1]]))
+
+CASES: tuple[Case, ...] = (
+    Case("bits", bits, LOGITS, Function(of_bits)),
+    Case("bits with q in f", bits, LOGITS, Taxed(of_bits, tax)),
+    Case("evidence of bits", bits, LOGITS, Evidence(lambda z: -0.7 * of_bits(z))),
+    Case("chain of bits", bits, LOGITS, CHAIN),
+    Case("one-hot", one_hot, {"logits": double(0.5, -0.7, 0.2, -0.4, 0.9, 0.1).reshape(2, 3)}, Function(of_ranks)),
+    Case("single one-hot", single, {"logits": double(0.5, -0.7, 0.2, -0.4)}, Function(of_rank)),
+    Case("normal", normal, GAUSSIAN, Function(of_line)),
+    Case("evidence of a normal", normal, GAUSSIAN, Evidence(log_joint)),
+    Case(
+        "full normal",
+        full_normal,
+        {"loc": double(0.6, -0.8), "scale_tril": torch.stack([double(0.7, 0.0), double(-0.4, 0.9)])},
+        Function(of_line),
+    ),
+    Case("bound of bits", bits, {"logits": double(-0.8, 0.9)}, ImportanceBound(joint_of_bits, draws=3)),
+    Case("bound of a normal", normal, {"loc": double(0.6), "scale": double(0.7)}, ImportanceBound(joint, draws=2)),
+    Case("step of a normal", normal, GAUSSIAN, Step()),
+)
+
+
+def fitting(estimator: Estimator) -> list[Case]:
+    """The cases that offer all that an estimator needs."""
+    return [case for case in CASES if unmet(estimator, case.q(), case.f, draws(estimator)) is None]
+
+
+def draws(estimator: Estimator, at_least: int = 3) -> int:
+    """A number of draws that suits the estimator: above its smallest where it can be."""
+    traits = estimator.traits
+    step = traits.samples_step
+    return -(-max(traits.min_samples, at_least) // step) * step
