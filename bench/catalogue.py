@@ -37,6 +37,16 @@ def listing(kind: str) -> pd.DataFrame:
     return pd.DataFrame(rows[kind]())
 
 
+def broken() -> pd.DataFrame:
+    """The plug-ins of installed packages that cannot be used, with the reason."""
+    rows = [
+        {"kind": kind.removesuffix("s"), "name": each.name, "package": each.package, "reason": each.reason}
+        for kind, registry in REGISTRIES.items()
+        for each in registry.broken()
+    ]
+    return pd.DataFrame(rows, columns=["kind", "name", "package", "reason"])
+
+
 def describe(name: str) -> str:
     """One of them in full: docstring, settings with their defaults, facts."""
     for kind, registry in REGISTRIES.items():

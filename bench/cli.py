@@ -62,12 +62,14 @@ def list_(
     plugin: Plugin = None,
 ) -> None:
     """What there is: estimators, distributions, objectives, metrics, suites."""
-    from bench.catalogue import KINDS, listing
+    from bench.catalogue import KINDS, broken, listing
     from bench.plugins import load_files
 
     load_files(plugin or [])
     for each in [kind] if kind else KINDS:
         _table(listing(each), each)
+    for row in broken().itertuples():
+        err.print(f"cannot be used: {row.kind} {row.name} of {row.package}: {row.reason}", markup=False, soft_wrap=True)
 
 
 @app.command()

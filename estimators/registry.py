@@ -1,10 +1,11 @@
 """Names for plug-ins: one registry class serves estimators, distributions and objectives."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass
-from typing import Any, Generic, TypeVar
+from dataclasses import fields
+from typing import Any, Generic, NoReturn, TypeVar
 
 from estimators.core import Estimator
+from estimators.discovery import Broken, installed, unfinished
 from estimators.errors import BadInput, nearest
 
 T = TypeVar("T")
@@ -12,16 +13,26 @@ S = TypeVar("S")
 
 
 class Registry(Generic[T]):
-    """Classes by name; `get` builds one from its name and settings."""
+    """Classes by name; `get` builds one from its name and settings.
+
+    Those of installed packages join when a name is not known yet or when all are asked for; `broken` lists the
+    ones that cannot be used, with the reason.
+    """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._classes: dict[str, type[T]] = {}
+        self._broken: list[Broken] = []
+        self._discovered = False
 
     def register(self, name: str) -> Callable[[type[S]], type[S]]:
-        """A class decorator. A name that another class holds already is an error that names both owners."""
+        """A class decorator. A name that another class holds already is an error that names both owners, and
+        a class that is not finished is an error that says what it lacks."""
 
         def add(cls: type[S]) -> type[S]:
+            reason = unfinished(cls)
+            if reason:
+                raise BadInput(f"{self.kind} {name!r} cannot be registered: {reason}")
             holder = self._classes.get(name)
             if holder is not None and owner(holder) != owner(cls):
                 raise BadInput(
@@ -37,13 +48,44 @@ class Registry(Generic[T]):
     def lookup(self, name: str) -> type[T]:
         """The class called `name`; raises `BadInput` with the nearest name."""
         if name not in self._classes:
-            raise BadInput(f"there is no {self.kind} {name!r}; {nearest(name, self._classes)}")
+            self.discover()
+        if name not in self._classes:
+            self._refuse(name)
         return self._classes[name]
+
+    def _refuse(self, name: str) -> NoReturn:
+        for broken in self._broken:
+            if broken.name == name:
+                raise BadInput(f"{self.kind} {name!r} of {broken.package} cannot be used: {broken.reason}")
+        raise BadInput(f"there is no {self.kind} {name!r}; {nearest(name, self._classes)}")
+
+    def discover(self) -> None:
+        """Registers what installed packages offer, once; a package that fails takes nothing else with it."""
+        if self._discovered:
+            return
+        self._discovered = True
+        for point, package in installed(self.kind):
+            try:
+                self._join(point.name, point.load())
+            except Exception as error:
+                reason = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
+                self._broken.append(Broken(point.name, package, reason))
+
+    def _join(self, name: str, cls: type) -> None:
+        """Registers a package's class, unless it did so itself under this name."""
+        own = next((known for known, holder in self._classes.items() if holder is cls), name)
+        if own != name:
+            raise BadInput(f"its entry point is called {name!r}, but it registers itself as {own!r}")
+        self.register(name)(cls)
+
+    def broken(self) -> list[Broken]:
+        """The plug-ins of installed packages that cannot be used."""
+        self.discover()
+        return list(self._broken)
 
     def get(self, name: str, **settings: Any) -> T:
         """An instance with these settings; a setting that is itself a `{"name": …}` table is built first."""
         cls = self.lookup(name)
-        assert is_dataclass(cls), f"{owner(cls)} must be a dataclass"
         known = [field.name for field in fields(cls) if field.init and not field.metadata.get("private")]
         for key in settings:
             if key not in known:
@@ -56,9 +98,11 @@ class Registry(Generic[T]):
 
     def available(self) -> list[str]:
         """All names, sorted."""
+        self.discover()
         return sorted(self._classes)
 
     def __iter__(self) -> Iterator[tuple[str, type[T]]]:
+        self.discover()
         return iter(sorted(self._classes.items()))
 
 
