@@ -5,7 +5,8 @@ The rungs, best first:
 - closed form: the objective's own `expectation`;
 - separable: Σ_d E f_d(z_d), each by the family's one-dimensional weighted support, at any size;
 - enumeration: Σ_z q(z) f(z) over up to 2²⁰ states;
-- quadrature: ∫ q(z) f(z) dz over one or two coordinates.
+- quadrature: ∫ q(z) f(z) dz over one or two coordinates;
+- pathwise quadrature: ∫ f(g(ε, θ)) p(ε) dε, for smooth f where no density is known.
 
 Each is computed twice: at `level` 0 (the coarser rule) from θ moved by some units in the last place, and at
 `level` 1 (twice the nodes; enumeration: f less its mean, which has the same gradient) at θ. The second is the answer;
@@ -91,7 +92,7 @@ def closed_form(problem: Problem, theta: Tensors, level: int) -> Tensors:
 def separable(problem: Problem, theta: Tensors, level: int) -> Tensors:
     """By each coordinate's own weighted support."""
     family, objective = problem.family, problem.objective
-    if not objective.separable:
+    if not objective.separable or not family.tractable_density:
         raise NotImplementedError
     z, weight = family.line(problem.encode(theta), objective.breaks, level)
 
@@ -120,6 +121,20 @@ def quadrature(problem: Problem, theta: Tensors, level: int) -> Tensors:
     """By a weighted support of all coordinates at once."""
     z, weight = problem.family.joint(problem.encode(theta), problem.objective.breaks, level)
     return summed(problem, theta, z, weight, level)
+
+
+def pushed(problem: Problem, theta: Tensors, level: int) -> Tensors:
+    """Through the points of a rule over the noise."""
+    family, objective = problem.family, problem.objective
+    if not objective.twice_differentiable or (family.factorised and family.size > 1 and not objective.separable):
+        raise NotImplementedError
+    f = problem.function(next(iter(theta.values())))
+
+    def mean(parameters: Tensors, shift: Tensor) -> Tensor:
+        z, weight = family.push(parameters, level)
+        return torch.tensordot(weight, f(z, problem.build(parameters)), 1)
+
+    return gradient(problem, theta, lambda: iter([mean]), level=0)
 
 
 def summed(problem: Problem, theta: Tensors, z: Tensor, weight: Tensor, level: int) -> Tensors:
@@ -177,4 +192,5 @@ RUNGS: dict[str, Rung] = {
     "separable": separable,
     "enumeration": enumeration,
     "quadrature": quadrature,
+    "pathwise quadrature": pushed,
 }

@@ -11,6 +11,7 @@ from bench.objectives import objectives
 from bench.objectives.base import Target
 from bench.problem import Problem
 from bench.reference import RUNGS, climb, reference
+from estimators.parameters import support
 from tests.problems import SYNTHETIC, problems, small
 
 
@@ -109,15 +110,16 @@ def expectation(problem, block, value, step):
     moved = value.clone()
     moved.view(-1)[0] += step
     parameters = problem.encode(problem.theta() | {block: moved})
-    if objective.separable:
-        z, weight = family.line(parameters, objective.breaks, 0)
-        return (weight * family.marginals(parameters).log_prob(z).exp() * objective.terms(z)).sum()
     closed = objective.expectation(family, problem.point, parameters)
     if closed is not None:
         return closed
-    from estimators.parameters import support
-
+    if objective.separable and family.tractable_density:
+        z, weight = family.line(parameters, objective.breaks, 0)
+        return (weight * family.marginals(parameters).log_prob(z).exp() * objective.terms(z)).sum()
     q = problem.build(parameters)
+    if not family.tractable_density:
+        z, weight = family.push(parameters, 0)
+        return weight @ problem.function(value)(z, q)
     z = support(q)
     return (q.log_prob(z).exp() * problem.function(value)(z, q)).sum()
 

@@ -76,6 +76,17 @@ class Family(ABC):
         """
         raise NotImplementedError(f"{self.name} has no weighted support")
 
+    def push(self, parameters: Tensors, level: int) -> tuple[Tensor, Tensor]:
+        """Points z = g(ε, θ) `[S, *leading, *event]`, differentiable, and constant weights `[S]`: Σ w f(z) is E f.
+
+        For smooth f where there is no density to differentiate. Of a factorised family the rule is one per coordinate.
+        """
+        raise NotImplementedError(f"{self.name} has no rule over its noise")
+
+    def mean_cosine(self, parameters: Tensors, frequency: float, level: int) -> Tensor | None:
+        """E cos(frequency · z_d), `[*leading, size]`, where tails are too heavy for a line to follow; else None."""
+        return None
+
     def joint(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         """A weighted support of z itself, for one or two coordinates: points `[S, *event]`, weights `[S]`.
 

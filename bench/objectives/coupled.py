@@ -45,18 +45,18 @@ class SquaredSum(Target):
     ) -> Float[Tensor, "*leading"] | None:
         """Var S + (E S − target)², S = Σ w v, where the mean and variance of S are known."""
         weight = torch.linspace(1.0, 0.5, family.size, dtype=torch.float64)
-        moments = sum_moments(family, parameters, weight)
+        moments = sum_moments(family, parameters, weight, level)
         return moments and (moments[1] + (moments[0] - self.target).square()) / family.size
 
 
-def sum_moments(family: Family, parameters: Tensors, weight: Tensor) -> tuple[Tensor, Tensor] | None:
+def sum_moments(family: Family, parameters: Tensors, weight: Tensor, level: int) -> tuple[Tensor, Tensor] | None:
     """Mean and variance of Σ w_d z_d: of Normals, and of independent coordinates with known moments."""
     if family.name in ("normal", "multivariate_normal"):
         mean, variance = projected(parameters, weight[None])
         return mean[..., 0], variance[..., 0]
     if not family.factorised or family.values == "one_hot":
         return None
-    moments = mean_variance(family, parameters)
+    moments = mean_variance(family, parameters, level)
     return moments and ((weight * moments[0]).sum(-1), (weight.square() * moments[1]).sum(-1))
 
 

@@ -38,7 +38,7 @@ class Linear(Smooth):
     def expectation(
         self, family: Family, point: str, parameters: Tensors, level: int = 0
     ) -> Float[Tensor, "*leading"] | None:
-        moments = mean_variance(family, parameters)
+        moments = mean_variance(family, parameters, level)
         return moments and (self.slope * moments[0]).sum(-1)
 
 
@@ -63,7 +63,7 @@ class Quadratic(Smooth):
     def expectation(
         self, family: Family, point: str, parameters: Tensors, level: int = 0
     ) -> Float[Tensor, "*leading"] | None:
-        moments = mean_variance(family, parameters)
+        moments = mean_variance(family, parameters, level)
         return moments and (moments[1] + (moments[0] - self.centre).square()).sum(-1)
 
 
@@ -99,14 +99,26 @@ class Cosine(Smooth):
     def terms(self, z: Tensor) -> Tensor:
         return (self.frequency * z).cos()
 
+    def expectation(
+        self, family: Family, point: str, parameters: Tensors, level: int = 0
+    ) -> Float[Tensor, "*leading"] | None:
+        mean = family.mean_cosine(parameters, self.frequency, level)
+        return None if mean is None else mean.sum(-1)
 
-def mean_variance(family: Family, parameters: Tensors) -> tuple[Tensor, Tensor] | None:
-    """Each coordinate's mean and variance, `[*leading, size]`, or None where they are not known."""
+
+def mean_variance(family: Family, parameters: Tensors, level: int) -> tuple[Tensor, Tensor] | None:
+    """Each coordinate's mean and variance, `[*leading, size]`, from torch or by the family's rule; None without both."""
     try:
         marginal = family.marginals(parameters)
-        return marginal.mean, marginal.variance
     except NotImplementedError:
         return None
+    try:
+        return marginal.mean, marginal.variance
+    except NotImplementedError:
+        z, weight = family.line(parameters, (), level)
+        mass = weight * marginal.log_prob(z).exp()
+        mean = (mass * z).sum(0)
+        return mean, (mass * z.square()).sum(0) - mean.square()
 
 
 def needs_moments(family: Family, order: int) -> str | None:

@@ -1,0 +1,197 @@
+"""Independent variables on an interval or a circle: Kumaraswamy, truncated Normal, von Mises, Uniform(0, θ)."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Distribution, Kumaraswamy, Uniform, constraints
+from torch.special import log_ndtr, ndtr, ndtri
+
+from bench.distributions.base import Tensors, distributions
+from bench.distributions.supports import panelled, unit_interval
+from bench.distributions.univariate import Domain, Ranges, Univariate
+from bench.quadrature import legendre
+from estimators.core import Need
+from estimators.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Bounded(Univariate):
+    """A number in a bounded set per coordinate."""
+
+    discrete = False
+    reparameterised = True
+    values = "real"
+
+
+@distributions.register("kumaraswamy")
+@dataclass(frozen=True)
+class KumaraswamyFamily(Bounded):
+    """Like Beta, with a distribution function in closed form; θ is the logs of its concentrations, or themselves.
+
+    `extreme`: mass at 0, from a first concentration of .1 to .4.
+    """
+
+    used_by = "stick breaking with explicit pathwise gradients (Nalisnick, Smyth 2017)"
+    kind = Kumaraswamy
+    domains: ClassVar[dict[str, Domain]] = {"concentration1": "positive", "concentration0": "positive"}
+    ranges: ClassVar[dict[str, Ranges]] = {
+        "default": {"concentration1": (0.2, 1.0), "concentration0": (0.9, 0.3)},
+        "extreme": {"concentration1": (-2.3, -0.9), "concentration0": (0.9, 0.3)},
+    }
+
+    def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
+        one, zero = (parameters[name].detach() for name in ("concentration1", "concentration0"))
+        return unit_interval(-45 / one - 1, 36 / zero.clamp_min(1.0), breaks, level)
+
+
+class TruncatedNormal(Distribution):
+    """N(loc, scale²) given that it lies in [low, high]: drawn by its quantile function, on a support fixed in θ."""
+
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {  # type: ignore[misc]
+        "loc": constraints.real,
+        "scale": constraints.positive,
+    }
+    has_rsample = True
+    offers_not = frozenset({Need.MODE})
+
+    def __init__(
+        self, loc: Tensor, scale: Tensor, low: float = -1.0, high: float = 2.0, validate_args: bool | None = None
+    ) -> None:
+        self.loc, self.scale, self.low, self.high = loc, scale, low, high
+        super().__init__(loc.shape, validate_args=validate_args)
+
+    @property
+    def support(self) -> constraints.Constraint:  # type: ignore[override]
+        return constraints.interval(self.low, self.high)
+
+    def rsample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:
+        noise = torch.rand(self._extended_shape(torch.Size(sample_shape)), dtype=self.loc.dtype, device=self.loc.device)
+        below, above = ndtr((self.low - self.loc) / self.scale), ndtr((self.high - self.loc) / self.scale)
+        return self.loc + self.scale * ndtri(below + noise * (above - below))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        u = (value - self.loc) / self.scale
+        low, high = (self.low - self.loc) / self.scale, (self.high - self.loc) / self.scale
+        mass = log_ndtr(high) + (-(log_ndtr(low) - log_ndtr(high)).exp()).log1p()
+        return -u.square() / 2 - self.scale.log() - math.log(2 * math.pi) / 2 - mass
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc + self.scale * self._edges()[0]
+
+    @property
+    def variance(self) -> Tensor:
+        first, second = self._edges()
+        return self.scale.square() * (1 + second - first.square())
+
+    def _edges(self) -> tuple[Tensor, Tensor]:
+        """(φ(a) − φ(b)) / Z and (a φ(a) − b φ(b)) / Z, at the standardised ends a and b."""
+        a, b = (self.low - self.loc) / self.scale, (self.high - self.loc) / self.scale
+        at_a, at_b = ((-end.square() / 2).exp() / math.sqrt(2 * math.pi) for end in (a, b))
+        mass = ndtr(b) - ndtr(a)
+        return (at_a - at_b) / mass, (a * at_a - b * at_b) / mass
+
+
+@distributions.register("truncated_normal")
+@dataclass(frozen=True)
+class TruncatedNormalFamily(Bounded):
+    """A Normal cut to [`low`, `high`]; θ is the loc and scale before the cut. `extreme`: scales from .01 to .05."""
+
+    used_by = "bounded actions, constrained latents"
+    kind = TruncatedNormal
+    domains: ClassVar[dict[str, Domain]] = {"loc": "real", "scale": "positive"}
+    ranges: ClassVar[dict[str, Ranges]] = {
+        "default": {"loc": (-0.4, 1.2), "scale": (-0.3, 0.4)},
+        "extreme": {"loc": (0.39, 0.46), "scale": (-4.6, -3.0)},
+    }
+
+    low: float = -1.0
+    high: float = 2.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.low < 0.3 < 0.5 < self.high:
+            raise BadInput(f"truncated_normal: [low, high] must hold [0.3, 0.5], found [{self.low}, {self.high}]")
+
+    def marginals(self, parameters: Tensors) -> Distribution:
+        return TruncatedNormal(**parameters, low=self.low, high=self.high, validate_args=False)
+
+    def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
+        loc, scale = (parameters[name].detach() for name in ("loc", "scale"))
+        low, high = torch.full_like(loc, self.low), torch.full_like(loc, self.high)
+        near = [loc - 12 * scale, loc + 12 * scale]
+        return panelled(
+            lambda z: z, low, high, [*near, *(torch.full_like(loc, at) for at in breaks)], level, panels=150
+        )
+
+
+class VonMises(torch.distributions.VonMises):
+    """torch's von Mises with the exact Bessel function.
+
+    torch's polynomial for log I₀ is good to 1e-7 only, and so is its density. Its `mean` and `variance` are those
+    of a direction, not of z.
+    """
+
+    offers_not = frozenset({Need.MEAN})
+
+    @property
+    def mean(self) -> Tensor:
+        raise NotImplementedError
+
+    @property
+    def variance(self) -> Tensor:
+        raise NotImplementedError
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        log_bessel = torch.special.i0e(self.concentration).log() + self.concentration
+        return self.concentration * (value - self.loc).cos() - math.log(2 * math.pi) - log_bessel
+
+
+@distributions.register("von_mises")
+@dataclass(frozen=True)
+class VonMisesFamily(Bounded):
+    """Angles in (−π, π]; θ is loc and concentration. Draws by rejection. `extreme`: concentrations from 150 to 400."""
+
+    used_by = "directions, rotations, circular latents (Davidson 2018)"
+    reparameterised = False
+    kind = VonMises
+    domains: ClassVar[dict[str, Domain]] = {"loc": "real", "concentration": "positive"}
+    ranges: ClassVar[dict[str, Ranges]] = {
+        "default": {"loc": (-0.6, 1.1), "concentration": (-0.2, 1.3)},
+        "extreme": {"loc": (0.37, 0.48), "concentration": (5.0, 6.0)},
+    }
+
+    def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
+        loc = parameters["loc"].detach()
+        end = torch.full_like(loc, math.pi)
+        return panelled(lambda z: z, -end, end, [torch.full_like(loc, at) for at in breaks], level)
+
+    def marginals(self, parameters: Tensors) -> Distribution:
+        return VonMises(**parameters, validate_args=False)
+
+
+@distributions.register("uniform")
+@dataclass(frozen=True)
+class UniformFamily(Bounded):
+    """Uniform on [0, θ]: the support moves with θ, and the log-derivative trick is wrong (E z: −½ in place of +½).
+
+    `extreme`: from .01 to .6.
+    """
+
+    used_by = "the counterexample to the score function; random search"
+    tractable_density = False
+    kind = Uniform
+    domains: ClassVar[dict[str, Domain]] = {"high": "positive"}
+    ranges: ClassVar[dict[str, Ranges]] = {"default": {"high": (-0.3, 0.8)}, "extreme": {"high": (-4.6, -0.5)}}
+
+    def marginals(self, parameters: Tensors) -> Distribution:
+        return Uniform(torch.zeros_like(parameters["high"]), parameters["high"], validate_args=False)
+
+    def push(self, parameters: Tensors, level: int) -> tuple[Tensor, Float[Tensor, " S"]]:
+        unit, weight = legendre(0.0, 1.0, 4 * 2**level)
+        high = parameters["high"]
+        return high * unit.reshape(-1, *(1 for _ in high.shape)), weight

@@ -1,0 +1,83 @@
+"""Independent counts other than Poisson's: Geometric, Binomial, negative Binomial."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+from torch.distributions import Binomial, Distribution, Geometric, NegativeBinomial
+
+from bench.distributions.base import Tensors, distributions
+from bench.distributions.supports import counted
+from bench.distributions.univariate import Domain, Ranges, Univariate
+from estimators.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Counts(Univariate):
+    """A count per coordinate."""
+
+    discrete = True
+    reparameterised = False
+    values = "counts"
+
+
+@distributions.register("geometric")
+@dataclass(frozen=True)
+class GeometricFamily(Counts):
+    """Failures before the first success; θ is the logits or probs of success. `extreme`: probs from .02 to .98."""
+
+    used_by = "adaptive computation time, stopping problems, run lengths"
+    kind = Geometric
+    domains: ClassVar[dict[str, Domain]] = {"logits": "logits"}
+    ranges: ClassVar[dict[str, Ranges]] = {"default": {"logits": (-1.1, 0.7)}, "extreme": {"logits": (-3.9, 4.2)}}
+
+    def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
+        logits = parameters["logits"].detach()
+        slowest = float((-logits).sigmoid().log().max())
+        return counted(-50 / slowest * 2.0**level, logits)
+
+
+@distributions.register("binomial")
+@dataclass(frozen=True)
+class BinomialFamily(Counts):
+    """Successes in `trials` trials; θ is the logits or probs of one. `extreme`: logits from −5 to 4.4."""
+
+    used_by = "pooled bits, population models, ordinal latents"
+    kind = Binomial
+    domains: ClassVar[dict[str, Domain]] = {"logits": "logits"}
+    ranges: ClassVar[dict[str, Ranges]] = {"default": {"logits": (-0.9, 0.8)}, "extreme": {"logits": (-5.0, 4.4)}}
+
+    trials: int = 6
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.trials < 1:
+            raise BadInput(f"binomial needs at least 1 trial, not {self.trials}")
+
+    def marginals(self, parameters: Tensors) -> Distribution:
+        return Binomial(self.trials, logits=parameters["logits"], validate_args=False)
+
+    def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
+        return counted(float(self.trials), parameters["logits"])
+
+
+@distributions.register("negative_binomial")
+@dataclass(frozen=True)
+class NegativeBinomialFamily(Counts):
+    """A Poisson count whose rate is Gamma; θ is total_count and the logits or probs.
+
+    `extreme`: total_count from .1 to .3, most draws 0.
+    """
+
+    used_by = "overdispersed counts: gene expression (scVI), demand"
+    kind = NegativeBinomial
+    domains: ClassVar[dict[str, Domain]] = {"total_count": "positive", "logits": "logits"}
+    ranges: ClassVar[dict[str, Ranges]] = {
+        "default": {"total_count": (0.4, 1.4), "logits": (-0.8, 0.3)},
+        "extreme": {"total_count": (-2.3, -1.2), "logits": (-0.8, 2.1)},
+    }
+
+    def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
+        count, logits = (parameters[name].detach() for name in ("total_count", "logits"))
+        slowest = float(logits.sigmoid().log().max())
+        return counted((float(count.max()) + 12) * -6 / slowest * 2.0**level, logits)

@@ -1,0 +1,162 @@
+"""Independent location-scale variables besides the Normal: Laplace, Logistic, Gumbel, Student's t, Cauchy."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.distributions import Cauchy, Distribution, Gamma, Gumbel, Laplace, StudentT, constraints
+from torch.nn.functional import softplus
+
+from bench.distributions.base import Tensors, distributions
+from bench.distributions.supports import location_scale, panelled, positive
+from bench.distributions.univariate import Domain, Ranges, Univariate
+
+
+@dataclass(frozen=True)
+class LocationScale(Univariate):
+    """loc + scale · noise; θ is loc and log_scale, or loc and scale. `extreme`: scales from .01 to .05."""
+
+    discrete = False
+    reparameterised = True
+    values = "real"
+    domains: ClassVar[dict[str, Domain]] = {"loc": "real", "scale": "positive"}
+    ranges: ClassVar[dict[str, Ranges]] = {
+        "default": {"loc": (-0.5, 0.9), "scale": (-0.9, -0.1)},
+        "extreme": {"loc": (0.39, 0.46), "scale": (-4.6, -3.0)},
+    }
+    reach: ClassVar[float] = 80.0
+    """Scales covered on either side: exp(−80) of the mass, with room for exp(−z/2)."""
+
+    def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
+        return location_scale(parameters["loc"], parameters["scale"], breaks, level, self.reach)
+
+
+@distributions.register("laplace")
+@dataclass(frozen=True)
+class LaplaceFamily(LocationScale):
+    """Double exponential: a density with a kink at loc."""
+
+    used_by = "differential privacy, sparse models, robust policies"
+    kind = Laplace
+
+    def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
+        loc, scale = (parameters[name].detach() for name in ("loc", "scale"))
+        end = torch.full_like(loc, self.reach)
+        at = [torch.zeros_like(loc), *((point - loc) / scale for point in breaks)]
+        return panelled(lambda u: loc + scale * u, -end, end, at, level, panels=120)
+
+
+class Logistic(Distribution):
+    """A logistic variable, loc + scale · logit u: torch has it only as a chain of transforms."""
+
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {  # type: ignore[misc]
+        "loc": constraints.real,
+        "scale": constraints.positive,
+    }
+    support = constraints.real  # type: ignore[assignment]
+    has_rsample = True
+
+    def __init__(self, loc: Tensor, scale: Tensor, validate_args: bool | None = None) -> None:
+        self.loc, self.scale = loc, scale
+        super().__init__(loc.shape, validate_args=validate_args)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc
+
+    @property
+    def mode(self) -> Tensor:
+        return self.loc
+
+    @property
+    def variance(self) -> Tensor:
+        return self.scale.square() * torch.pi**2 / 3
+
+    def rsample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:
+        shape = self._extended_shape(torch.Size(sample_shape))
+        noise = torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device)
+        tiny = torch.finfo(noise.dtype).eps
+        return self.loc + self.scale * noise.clamp(tiny, 1 - tiny).logit()
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        u = (value - self.loc) / self.scale
+        return -u - 2 * softplus(-u) - self.scale.log()
+
+
+@distributions.register("logistic")
+@dataclass(frozen=True)
+class LogisticFamily(LocationScale):
+    """The noise under a relaxed bit."""
+
+    used_by = "discretised image likelihoods (PixelCNN++), relaxed bits"
+    kind = Logistic
+
+
+@distributions.register("gumbel")
+@dataclass(frozen=True)
+class GumbelFamily(LocationScale):
+    """The law of maxima: skewed to the right."""
+
+    used_by = "perturb-and-MAP, extreme values, discrete choice"
+    kind = Gumbel
+
+    def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
+        loc, scale = (parameters[name].detach() for name in ("loc", "scale"))
+        zero = torch.zeros_like(loc)
+        at = [zero + 8, *((point - loc) / scale for point in breaks)]
+        return panelled(lambda u: loc + scale * u, zero - 5, zero + 50, at, level, panels=120)
+
+
+@dataclass(frozen=True)
+class HeavyTailed(LocationScale):
+    """Tails as powers: the points are loc + scale · sinh u."""
+
+    light_tailed = False
+
+    def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
+        loc, scale = (parameters[name].detach() for name in ("loc", "scale"))
+        end = torch.full_like(loc, 150 * 1.2**level)
+        at = [((point - loc) / scale).asinh() for point in breaks]
+        return panelled(lambda u: loc + scale * u.sinh(), -end, end, at, level, panels=120)
+
+
+@distributions.register("student_t")
+@dataclass(frozen=True)
+class StudentTFamily(HeavyTailed):
+    """Student's t with df degrees of freedom, df in θ. `extreme`: df from 2.2 to 3, where the fourth moment is infinite.
+
+    Its pathwise gradient in df goes through torch's approximate Gamma.
+    """
+
+    used_by = "robust regression, heavy-tailed policies and returns"
+    kind = StudentT
+    moments = 2.1
+    domains: ClassVar[dict[str, Domain]] = {"df": "positive", "loc": "real", "scale": "positive"}
+    ranges: ClassVar[dict[str, Ranges]] = {
+        "default": {"df": (1.6, 2.3), "loc": (-0.5, 0.9), "scale": (-0.9, -0.1)},
+        "extreme": {"df": (0.8, 1.1), "loc": (-0.5, 0.9), "scale": (-0.9, -0.1)},
+    }
+
+    def mean_cosine(self, parameters: Tensors, frequency: float, level: int) -> Tensor:
+        """As a Normal whose precision is Gamma: cos(ω loc) · E exp(−ω² scale² / 2g), g ~ Gamma(df/2, df/2)."""
+        half = parameters["df"] / 2
+        fixed = half.detach()
+        end = (fixed + 12 * fixed.sqrt() + 60).log() - fixed.log()
+        g, weight = positive(-fixed.log() - 45 / fixed - 1, end, (), level)
+        density = Gamma(half, half, validate_args=False).log_prob(g).exp()
+        spread = (frequency * parameters["scale"]).square() / 2
+        return (weight * density * (-spread / g).exp()).sum(0) * (frequency * parameters["loc"]).cos()
+
+
+@distributions.register("cauchy")
+@dataclass(frozen=True)
+class CauchyFamily(HeavyTailed):
+    """No mean: a bounded objective has a gradient, a linear one none."""
+
+    used_by = "heavy-tailed exploration, robustness checks of estimators"
+    kind = Cauchy
+    moments = 1.0
+
+    def mean_cosine(self, parameters: Tensors, frequency: float, level: int) -> Tensor:
+        return (-frequency * parameters["scale"]).exp() * (frequency * parameters["loc"]).cos()
