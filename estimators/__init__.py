@@ -16,6 +16,7 @@ from estimators import (  # noqa: F401  (they register their estimators)
     dice,
     double_control_variate,
     downstream,
+    evolution,
     exact,
     importance_bounds,
     learned_baselines,
@@ -32,9 +33,12 @@ from estimators import (  # noqa: F401  (they register their estimators)
     sparsemax,
     stein,
     sticking_the_landing,
+    stochastic_triples,
     straight_through,
     stratified,
+    weak_derivative,
     without_replacement,
+    zeroth_order,
 )
 from estimators.core import Estimator, Evidence, Fitted, Function, ImportanceBound, Need, Objective, Terms, Traits
 from estimators.errors import BadInput

@@ -2,14 +2,18 @@
 
 from torch.distributions import (
     Bernoulli,
+    Binomial,
     Categorical,
     Distribution,
     Exponential,
+    Gamma,
+    Geometric,
     Laplace,
     MultivariateNormal,
     Normal,
     OneHotCategorical,
     OneHotCategoricalStraightThrough,
+    Poisson,
     StudentT,
     Uniform,
 )
@@ -25,7 +29,8 @@ INVERTIBLE = (Bernoulli, OneHotCategorical, Normal, MultivariateNormal, Laplace,
 
 
 def offers(q: Distribution, f: Objective) -> frozenset[Need]:
-    """All that the pair (q, f) offers. A distribution may say `offers_not = {Need…}` of itself."""
+    """All that the pair (q, f) offers. A distribution may say `offers_not = {Need…}` of
+    itself, and `learns = ("loc",)` where its other parameters are fixed."""
     return frozenset(_of_distribution(q) | _of_objective(f)) - frozenset(getattr(base(q), "offers_not", ()))
 
 
@@ -41,7 +46,11 @@ def _of_distribution(q: Distribution) -> set[Need]:
         Need.SINGLE_CATEGORICAL: isinstance(inner, OneHotCategorical) and len(q.event_shape) == 1,
         Need.FINITE: isinstance(inner, Bernoulli | OneHotCategorical),
         Need.GAUSSIAN: isinstance(inner, Normal | MultivariateNormal),
+        Need.GAMMA: isinstance(inner, Gamma),
+        Need.WEAK_DERIVATIVE: isinstance(inner, Bernoulli | Binomial | Poisson | Exponential),
+        Need.TRIPLE: isinstance(inner, Bernoulli | Binomial | Poisson | Geometric),
         Need.FACTORISED: not isinstance(inner, MultivariateNormal),
+        Need.LOCATION: getattr(inner, "learns", None) == ("loc",),
         Need.SYMMETRIC: isinstance(inner, Normal | MultivariateNormal | Laplace | StudentT | Bernoulli),
         Need.PROPOSAL: isinstance(
             inner, Bernoulli | OneHotCategorical | Normal | MultivariateNormal | Laplace | StudentT

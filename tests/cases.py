@@ -37,6 +37,17 @@ def normal(loc: Tensor, scale: Tensor) -> Distribution:
     return Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
 
 
+class LocationNormal(Normal):
+    """Its location alone is learned: the scale is a constant of the problem."""
+
+    learns = ("loc",)
+
+
+def location_normal(loc: Tensor) -> Distribution:
+    scale = torch.linspace(0.7, 1.1, loc.shape[-1], dtype=loc.dtype, device=loc.device)
+    return Independent(LocationNormal(loc, scale, validate_args=False), 1, validate_args=False)
+
+
 def full_normal(loc: Tensor, scale_tril: Tensor) -> Distribution:
     """Takes the lower triangle: torch differentiates what lies above it too, in draws and in the covariance."""
     return MultivariateNormal(loc, scale_tril=scale_tril.tril(), validate_args=False)
@@ -90,6 +101,7 @@ CONTINUOUS: dict[str, Case] = {
     "normal": (normal, GAUSSIAN, Function(of_line)),
     "evidence_of_normal": (normal, GAUSSIAN, Evidence(log_joint_of_line)),
     "full_normal": (full_normal, FULL, Function(of_line)),
+    "location_normal": (location_normal, {"loc": GAUSSIAN["loc"]}, Function(of_line)),
 }
 CASES = DISCRETE | CONTINUOUS
 BOUNDS: dict[str, Case] = {"bound_of_bits": (bits, LOGITS, ImportanceBound(log_joint_of_bits, draws=3))}
@@ -102,9 +114,10 @@ def integrated(build: Build, parameters: Tensors, f: Objective, nodes: int = 60)
     x, w = np.polynomial.hermite_e.hermegauss(nodes)
     grid = torch.cartesian_prod(torch.tensor(x), torch.tensor(x))
     weight = torch.cartesian_prod(torch.tensor(w), torch.tensor(w)).prod(-1) / (2 * np.pi)
-    tril = parameters["scale_tril"] if "scale_tril" in parameters else parameters["scale"].diag()
+    here_q = build(**parameters)
+    tril = parameters["scale_tril"] if "scale_tril" in parameters else here_q.stddev.diag()
     z = parameters["loc"] + grid @ tril.mT
-    here = build(**parameters).log_prob(z)
+    here = here_q.log_prob(z)
 
     def expectation(values: Tensors) -> Tensor:
         q = build(**values)

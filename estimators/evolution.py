@@ -1,0 +1,142 @@
+"""Evolution strategies: the location of a noise of fixed shape, learned from values of f alone.
+
+With z = μ + σε the score of μ is −∂z log q(z), for a Gaussian ε/σ. The target is E f, the smoothed objective.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Distribution
+
+from estimators.antithetic import Mirrored
+from estimators.baselines import spread
+from estimators.core import Estimator, Need, Objective, Traits, gradient_at
+from estimators.double_control_variate import leave_out
+from estimators.parameters import linear, parameters, valued
+from estimators.registry import register
+
+
+class EvolutionStrategy(Estimator):
+    """1/n Σ coefficient_k × (−∂z log q(z_k)), into the location; subclasses say the coefficient."""
+
+    def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
+        z = self.draws(q, n)
+        value = f.held(z, q)
+        _, slope = gradient_at(q.log_prob, z)
+        estimate = -(spread(self.coefficient(value.detach(), q, f), slope) * slope).mean(0)
+        return valued(value.mean(0), linear(estimate, parameters(q)["loc"], q))
+
+    def draws(self, q: Distribution, n: int) -> Tensor:
+        return q.sample((n,))
+
+    @abstractmethod
+    def coefficient(self, value: Float[Tensor, "n *batch"], q: Distribution, f: Objective) -> Float[Tensor, "n *batch"]:
+        """What multiplies each draw's score."""
+
+
+@register("evolution_strategy")
+@dataclass(frozen=True)
+class CentredEvolutionStrategy(EvolutionStrategy):
+    """(f(μ + σε) − f(μ)) ε/σ: n draws and one evaluation at μ.
+
+    Paper: Rechenberg 1973; Nesterov, Spokoiny 2017, eq. 22 (Gaussian smoothing).
+
+    >>> import torch
+    >>> from torch.distributions import Normal
+    >>> from estimators import Function
+    >>> loc = torch.tensor(1.0, requires_grad=True)
+    >>> _ = torch.manual_seed(0)
+    >>> CentredEvolutionStrategy().surrogate(Normal(loc, 0.5), Function(torch.square), 100_000).backward()
+    >>> abs(loc.grad.item() - 2) < 0.1
+    True
+    """
+
+    traits = Traits(unbiased=True, needs=frozenset({Need.LOCATION}), paper="Nesterov, Spokoiny 2017")
+
+    def coefficient(self, value: Float[Tensor, "n *batch"], q: Distribution, f: Objective) -> Float[Tensor, "n *batch"]:
+        return value - f(parameters(q)["loc"], q).detach()
+
+
+@register("antithetic_evolution_strategy")
+@dataclass(frozen=True)
+class AntitheticEvolutionStrategy(EvolutionStrategy):
+    """(f(μ + σε) − f(μ − σε)) ε/(2σ), the mean over n/2 pairs.
+
+    Paper: Salimans, Ho, Chen, Sidor, Sutskever 2017, section 2.1; Brockhoff et al. 2010 (mirrored sampling).
+
+    >>> import torch
+    >>> from torch.distributions import Normal
+    >>> from estimators import Function
+    >>> loc = torch.tensor(1.0, requires_grad=True)
+    >>> _ = torch.manual_seed(0)
+    >>> AntitheticEvolutionStrategy().surrogate(Normal(loc, 0.5), Function(torch.square), 100_000).backward()
+    >>> abs(loc.grad.item() - 2) < 0.1
+    True
+    """
+
+    traits = Traits(
+        unbiased=True,
+        needs=frozenset({Need.LOCATION, Need.SYMMETRIC}),
+        min_samples=2,
+        samples_step=2,
+        paper="Salimans et al. 2017",
+    )
+
+    def draws(self, q: Distribution, n: int) -> Tensor:
+        return Mirrored(q).sample((n,))
+
+    def coefficient(self, value: Float[Tensor, "n *batch"], q: Distribution, f: Objective) -> Float[Tensor, "n *batch"]:
+        return value  # the mirrored score has the other sign, so the mean over a pair is the difference
+
+
+@register("rank_evolution_strategy")
+@dataclass(frozen=True)
+class RankedEvolutionStrategy(EvolutionStrategy):
+    """u_k ε_k/σ with u_k = rank(f_k)/(n − 1) − ½: centred ranks in place of values.
+
+    Not the gradient of E f: any increasing transformation of f gives the same, so its scale is lost. Biased.
+    Paper: Salimans et al. 2017, section 2.1 (fitness shaping); Wierstra et al. 2014, section 3.1.
+
+    >>> import torch
+    >>> from torch.distributions import Normal
+    >>> from estimators import Function
+    >>> f = Function(torch.square)
+    >>> RankedEvolutionStrategy().coefficient(torch.tensor([10.0, -5.0, 7.0]), Normal(0.0, 1.0), f)
+    tensor([ 0.5000, -0.5000,  0.0000])
+    """
+
+    traits = Traits(unbiased=False, needs=frozenset({Need.LOCATION}), min_samples=2, paper="Wierstra et al. 2014")
+
+    def coefficient(self, value: Float[Tensor, "n *batch"], q: Distribution, f: Objective) -> Float[Tensor, "n *batch"]:
+        return value.argsort(0).argsort(0).to(value) / (len(value) - 1) - 0.5
+
+
+@register("smoothing")
+@dataclass(frozen=True)
+class Smoothing(EvolutionStrategy):
+    """−(f_k − mean_{j≠k} f_j) ∂ε log p(ε_k)/σ: smoothing by any noise with a density, leave-one-out as the baseline.
+
+    Paper: Petersen, Sutter, Borgelt, Huh, Kuehne, Sun, Deussen 2024, section 3; Berthet et al. 2020 (perturbed
+    optimisers); Abernethy, Lee, Tewari 2016.
+
+    >>> import torch
+    >>> from torch.distributions import Normal
+    >>> from estimators import Function
+    >>> loc = torch.tensor(1.0, requires_grad=True)
+    >>> _ = torch.manual_seed(0)
+    >>> Smoothing().surrogate(Normal(loc, 0.5), Function(torch.square), 100_000).backward()
+    >>> abs(loc.grad.item() - 2) < 0.1
+    True
+    """
+
+    traits = Traits(
+        unbiased=True,
+        needs=frozenset({Need.LOCATION, Need.INDEPENDENT_DRAWS}),
+        min_samples=2,
+        paper="Petersen et al. 2024",
+    )
+
+    def coefficient(self, value: Float[Tensor, "n *batch"], q: Distribution, f: Objective) -> Float[Tensor, "n *batch"]:
+        return value - leave_out(value)
