@@ -63,7 +63,7 @@ class MeasureValued(Estimator):
 def replaced(x: Float[Tensor, "n *batch"], v: Float[Tensor, "sides n *batch"]) -> Float[Tensor, "sides D n ..."]:
     """Draws x `[n, *batch, D]` with coordinate d from v, for every side and every d: `[sides, D, n, *batch, D]`.
 
-    As x + I·(v − x): a mask in the place of I would keep compiled loops from vectorising.
+    As x·(1 − I) + v·I, which is exact: a mask in the place of I would keep compiled loops from vectorising.
 
     >>> replaced(torch.zeros(1, 2), torch.ones(1, 1, 2)).squeeze()
     tensor([[1., 0.],
@@ -71,4 +71,4 @@ def replaced(x: Float[Tensor, "n *batch"], v: Float[Tensor, "sides n *batch"]) -
     """
     D = x.shape[-1]
     one = torch.eye(D, dtype=x.dtype, device=x.device).reshape(D, *(1 for _ in x.shape[:-1]), D)
-    return x + one * (v.unsqueeze(1) - x)
+    return x * (1 - one) + v.unsqueeze(1) * one
