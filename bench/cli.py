@@ -68,8 +68,8 @@ def list_(
     load_files(plugin or [])
     for each in [kind] if kind else KINDS:
         _table(listing(each), each)
-    for row in broken().itertuples():
-        err.print(f"cannot be used: {row.kind} {row.name} of {row.package}: {row.reason}", markup=False, soft_wrap=True)
+    for each, name, package, reason in broken().itertuples(index=False, name=None):
+        err.print(f"cannot be used: {each} {name} of {package}: {reason}", markup=False, soft_wrap=True)
 
 
 @app.command()

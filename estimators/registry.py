@@ -86,7 +86,8 @@ class Registry(Generic[T]):
     def get(self, name: str, **settings: Any) -> T:
         """An instance with these settings; a setting that is itself a `{"name": …}` table is built first."""
         cls = self.lookup(name)
-        known = [field.name for field in fields(cls) if field.init and not field.metadata.get("private")]
+        settings_of = fields(cls)  # pyright: ignore[reportArgumentType]  (a dataclass, as registering has checked)
+        known = [field.name for field in settings_of if field.init and not field.metadata.get("private")]
         for key in settings:
             if key not in known:
                 raise BadInput(f"{self.kind} {name!r} has no setting {key!r}; {nearest(key, known)}")
