@@ -31,8 +31,9 @@ def unfinished(cls: object) -> str | None:
         return f"{cls!r} is no class"
     if not is_dataclass(cls):
         return f"{cls.__name__} is no dataclass; put @dataclass(frozen=True) on it"
-    if inspect.isabstract(cls):
-        return f"{cls.__name__} does not define {' and '.join(sorted(cls.__abstractmethods__))}"
+    undefined = sorted(getattr(cls, "__abstractmethods__", ()))
+    if undefined:
+        return f"{cls.__name__} does not define {' and '.join(undefined)}"
     missing = [name for name in _facts(cls) if not hasattr(cls, name)]
     return f"{cls.__name__} does not say its {' and '.join(missing)}" if missing else None
 

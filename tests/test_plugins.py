@@ -163,7 +163,8 @@ def test_a_changed_source_is_stale_and_measured_again_when_asked(tmp_path):
         ("from estimators import register\n@register('rloo')\nclass A: pass", "A is no dataclass"),
         (
             "from dataclasses import dataclass\nfrom estimators import register\n"
-            "from estimators.score_function import Reinforce\n@register('rloo')\n@dataclass(frozen=True)\nclass A(Reinforce): pass",
+            "from estimators.score_function import Reinforce\n@register('rloo')\n@dataclass(frozen=True)"
+            "\nclass A(Reinforce): pass",
             "name 'rloo' is registered twice: by estimators.score_function.LeaveOneOut and by gradest_plugin_bad.A",
         ),
         (
