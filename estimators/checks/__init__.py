@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import torch
+
 from estimators.checks import claims, contract
 from estimators.checks.failure import CheckFailed
 from estimators.core import Estimator
@@ -92,7 +94,14 @@ def parametrize_with_checks(
 
 
 def _run(check: Callable[[Estimator, int], None], seed: int, estimator: Estimator) -> None:
-    check(estimator, seed)
+    """The check, with torch's generator kept and whatever else an estimator raises made a finding."""
+    with torch.random.fork_rng(devices=[]):
+        try:
+            check(estimator, seed)
+        except CheckFailed:
+            raise
+        except Exception as error:
+            raise CheckFailed(f"it raises {type(error).__name__}: {error}") from error
 
 
 def _must_fail(check: Check, name: str, reason: str, estimator: Estimator) -> None:
