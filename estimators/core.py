@@ -28,6 +28,7 @@ class Need(Enum):
     DENSITY = "a tractable log-density, differentiable in θ, on a support that does not move with θ"
     REPARAMETERISED = "draws z = g(ε, θ) that are differentiable in θ"
     DIFFERENTIABLE = "an objective that is differentiable in z where q puts its mass"
+    PIECEWISE = "an objective that is differentiable but for declared breaks"
     TWICE_DIFFERENTIABLE = "an objective with a second derivative in z"
     RELAXABLE = "an objective that is defined and differentiable between the discrete values"
     BINARY = "Bernoulli variables"
@@ -75,12 +76,14 @@ class Objective(ABC):
     """f(z, q), deterministic: z is `[*sample, *batch, *event]`, the value `[*sample, *batch]`.
 
     `differentiable`: in z, wherever q puts its mass. `relaxable`: defined and differentiable between
-    the values of a discrete z. `twice_differentiable`: has a second derivative in z.
+    the values of a discrete z. `twice_differentiable`: has a second derivative in z. `breaks`: the values
+    of a coordinate of z at which f may jump or kink, if between them it is differentiable.
     """
 
     differentiable: bool = True
     twice_differentiable: bool = True
     relaxable: bool = True
+    breaks: tuple[float, ...] = ()
 
     @abstractmethod
     def __call__(self, z: Tensor, q: Distribution) -> Tensor: ...
@@ -104,8 +107,10 @@ class Function(Objective):
         differentiable: bool = True,
         twice_differentiable: bool | None = None,
         relaxable: bool | None = None,
+        breaks: tuple[float, ...] = (),
     ) -> None:
         self.function = function
+        self.breaks = breaks
         self.differentiable = differentiable
         self.twice_differentiable = differentiable if twice_differentiable is None else twice_differentiable
         self.relaxable = differentiable if relaxable is None else relaxable
