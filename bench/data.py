@@ -45,3 +45,17 @@ def diabetes() -> tuple[Float[Tensor, "442 10"], Float[Tensor, "442"]]:
     return (features - features.mean(0)) / features.std(0, correction=0), (target - target.mean()) / target.std(
         correction=0
     )
+
+
+@lru_cache
+def iris(flowers: int) -> Float[Tensor, "flowers 2"]:
+    """Petal length and width of `flowers` irises, evenly spaced over the three species' 150, standardised.
+
+    Fisher 1936; ships inside scikit-learn.
+    """
+    from sklearn.datasets import load_iris
+
+    features, _ = load_iris(return_X_y=True)
+    petals = torch.tensor(features[:, 2:])
+    petals = (petals - petals.mean(0)) / petals.std(0, correction=0)
+    return petals[torch.linspace(0, len(petals) - 1, flowers).long()]
