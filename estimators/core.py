@@ -140,7 +140,8 @@ class ImportanceBound(Objective):
     """The importance-weighted bound L = log 1/K Σ_k w_k with w_k = p(x, z_k)/q(z_k); E_q L is at most log p(x).
 
     It takes K draws at once: z is `[n, K, *batch, *event]`, the value `[n, *batch]` (Burda, Grosse, Salakhutdinov
-    2016, eq. 8). Only estimators that need it are made for it.
+    2016, eq. 8). Only estimators that need it are made for it. With `alpha` it is Rényi's bound,
+    L_α = 1/(1−α) log 1/K Σ_k w_k^{1−α} (Li, Turner 2016, eq. 10); α → 1 would be the evidence bound.
 
     >>> from torch.distributions import Normal
     >>> q = Normal(0.0, 1.0)
@@ -154,22 +155,26 @@ class ImportanceBound(Objective):
         log_joint: Callable[[Tensor], Tensor],
         draws: int,
         *,
+        alpha: float = 0.0,
         differentiable: bool = True,
         relaxable: bool = True,
     ) -> None:
         if draws < 2:
             raise BadInput(f"an importance-weighted bound takes at least 2 draws, found {draws}; Evidence is for 1")
+        if alpha == 1:
+            raise BadInput("an importance-weighted bound with alpha = 1 is the evidence bound; take Evidence")
         self.log_joint = log_joint
         self.draws = draws
+        self.alpha = alpha
         self.differentiable = self.twice_differentiable = differentiable
         self.relaxable = relaxable
 
     def log_weight(self, z: Tensor, q: Distribution) -> Tensor:
-        """log w of every draw, `[n, K, *batch]`."""
-        return self.log_joint(z) - q.log_prob(z)
+        """(1−α) log w of every draw, `[n, K, *batch]`."""
+        return (1 - self.alpha) * (self.log_joint(z) - q.log_prob(z))
 
     def __call__(self, z: Tensor, q: Distribution) -> Tensor:
-        return self.log_weight(z, q).logsumexp(1) - math.log(self.draws)
+        return (self.log_weight(z, q).logsumexp(1) - math.log(self.draws)) / (1 - self.alpha)
 
 
 class Terms(Objective):

@@ -2,6 +2,7 @@
 
 z is `[n, K, *batch, *event]`, n sets of K draws; w_k = p/q, L = log 1/K Σ w_k, v = softmax(log w), s_k = ∇θ log q(z_k).
 ∇θ E L = E[Σ_k L s_k + ∇θ L at fixed z], and that direct term is −Σ_k v_k s_k: autograd takes it from L itself.
+On Rényi's bound, w^{1−α} stands for w everywhere and the estimate is divided by 1 − α: unbiased just the same.
 """
 
 import math
@@ -52,7 +53,7 @@ class BoundScore(Estimator):
         z = q.sample((n, bound.draws))
         log_w, log_q = bound.log_weight(z, q), q.log_prob(z)
         signal = self.signal(log_w.detach(), q, bound)
-        return (log_mean(log_w) + (signal * (log_q - log_q.detach())).sum(1)).mean(0)
+        return (log_mean(log_w) + (signal * (log_q - log_q.detach())).sum(1)).mean(0) / (1 - bound.alpha)
 
     @abstractmethod
     def signal(self, log_w: Float[Tensor, "n K ..."], q: Distribution, f: ImportanceBound) -> Float[Tensor, "n K ..."]:
@@ -182,7 +183,7 @@ class Wake(Estimator):
         z = q.sample((n, bound.draws))
         log_q = q.log_prob(z)
         log_w = bound.log_joint(z) - log_q.detach()
-        v = log_w.detach().softmax(1)
+        v = log_w.detach().softmax(1)  # of w itself, whatever α
         return (log_mean(log_w) + (v * (log_q - log_q.detach())).sum(1)).mean(0)
 
 
@@ -212,4 +213,4 @@ class MultiSampleDisArm(Estimator):
         rise = log_w.detach().logsumexp(1).unsqueeze(1) - swapped
         rise = rise.reshape(*rise.shape, *(1 for _ in q.event_shape))
         gradient = (rise / 2 * (b - b_tilde) * phi.detach().abs().sigmoid()).sum(1)
-        return valued(log_mean(log_w).mean(0), linear(gradient.mean(0), phi, q))
+        return valued(log_mean(log_w).mean(0), linear(gradient.mean(0), phi, q)) / (1 - bound.alpha)

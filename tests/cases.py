@@ -53,6 +53,10 @@ def full_normal(loc: Tensor, scale_tril: Tensor) -> Distribution:
     return MultivariateNormal(loc, scale_tril=scale_tril.tril(), validate_args=False)
 
 
+def gamma(concentration: Tensor, rate: Tensor) -> Distribution:
+    return Independent(Gamma(concentration, rate, validate_args=False), 1, validate_args=False)
+
+
 def of_bits(z: Tensor) -> Tensor:
     return (z.sum(-1) - 1.3).square() + z[..., 0] * z[..., 1] + (z[..., 2] - 0.3 * z[..., 0]).exp()
 
@@ -70,6 +74,10 @@ def of_single_hot(z: Tensor) -> Tensor:
 
 def of_line(z: Tensor) -> Tensor:
     return (z.sum(-1) - 0.4).square() + (0.5 * z[..., 0] * z[..., 1]).sin() + z[..., 1]
+
+
+def of_gamma(z: Tensor) -> Tensor:
+    return (z.sum(-1) - 0.8).square() + z[..., 0] * z[..., 1]
 
 
 def log_joint_of_bits(z: Tensor) -> Tensor:
@@ -104,8 +112,11 @@ CONTINUOUS: dict[str, Case] = {
     "location_normal": (location_normal, {"loc": GAUSSIAN["loc"]}, Function(of_line)),
 }
 CASES = DISCRETE | CONTINUOUS
-BOUNDS: dict[str, Case] = {"bound_of_bits": (bits, LOGITS, ImportanceBound(log_joint_of_bits, draws=3))}
-"""Only for what is made for them; tests/test_importance_bounds.py has their exact gradients."""
+BOUNDS: dict[str, Case] = {
+    "bound_of_bits": (bits, LOGITS, ImportanceBound(log_joint_of_bits, draws=3)),
+    "bound_of_normal": (normal, GAUSSIAN, ImportanceBound(log_joint_of_line, draws=3)),
+}
+"""Only for what is made for them; tests/test_importance_*.py have their exact gradients."""
 EVERY = CASES | BOUNDS
 
 
