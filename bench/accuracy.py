@@ -5,7 +5,6 @@ has four times the estimates of the one before). The measurement stops when the 
 asked for and the verdict on the bias is settled, or when neither can be had within the budget.
 """
 
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,6 +22,7 @@ from bench.replicates import Replicates
 from bench.seeds import chunk_seed
 from bench.sequential import AccuracySettings, Sampling
 from estimators.core import Estimator
+from estimators.errors import BadInput
 
 ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-6}
 """Agreement asked for where an estimator has no variance, relative to the gradient."""
@@ -51,8 +51,12 @@ def measure(
             gradients = Gradients(problem, estimator, samples, device=device, dtype=dtype, mode=mode)
 
         def draw(index: int) -> Tensor:
-            torch.manual_seed(chunk_seed(seed, cell_id, index))
-            return gradients(chunk)
+            own = chunk_seed(seed, cell_id, index)
+            torch.manual_seed(own)
+            estimates = gradients(chunk)
+            if torch.initial_seed() != own:
+                raise BadInput("torch's seed was set while estimates were drawn: they would not be independent")
+            return estimates
 
         kept = keeper(gradients, reference)
         sampling = Sampling(

@@ -15,6 +15,7 @@ from bench.columns import SCHEMA
 from bench.config import Group
 from bench.distributions import distributions
 from bench.evaluations import count
+from bench.global_state import Kept
 from bench.identity import digest
 from bench.metrics import Measurement, Outcome
 from bench.objectives import objectives
@@ -102,14 +103,18 @@ def _reference(problem: Problem) -> Reference | None:
 def measure(cell: Cell, task: Group) -> Record:
     """The record of one cell and group; whatever goes wrong in Python is in the record, not raised."""
     start = time.perf_counter()
-    try:
-        outcome = MEASURES[task](cell)
-        found = _finished(outcome)
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        found = ended("out_of_memory", _sentence(error))
-    except Exception as error:
-        found = ended("out_of_memory" if _about_memory(error) else "failed", _sentence(error))
+    with Kept() as kept:
+        found = _attempt(cell, task)
+    if kept.changed:
+        found["reason"] = "; ".join(filter(None, (found["reason"], f"changed {' and '.join(kept.changed)}: restored")))
     return record(cell, task, found, time.perf_counter() - start)
+
+
+def _attempt(cell: Cell, task: Group) -> Record:
+    try:
+        return _finished(MEASURES[task](cell))
+    except Exception as error:
+        return ended("out_of_memory" if _about_memory(error) else "failed", _sentence(error))
 
 
 def ended(status: Status, reason: str) -> Record:
@@ -193,8 +198,8 @@ def _plain(each: Measurement) -> dict[str, Any]:
 
 
 def _about_memory(error: Exception) -> bool:
-    """torch's CPU allocator raises a RuntimeError when there is no memory left."""
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    """torch's CPU allocator raises a plain RuntimeError when there is no memory left."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _sentence(error: BaseException) -> str:

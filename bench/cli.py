@@ -124,6 +124,7 @@ def run(  # noqa: PLR0917 (typer reads them)
     device: Device = None,
     seed: Seed = None,
     timeout: Annotated[float | None, typer.Option(min=0, help="Seconds that one cell may take.")] = None,
+    memory: Annotated[float | None, typer.Option(min=0.1, help="GiB that one worker may allocate.")] = None,
     rerun: Rerun = "missing",
     plugin: Plugin = None,
     force: Force = False,
@@ -143,6 +144,7 @@ def run(  # noqa: PLR0917 (typer reads them)
             rerun=rerun,
             plugins=plugin or (),
             force=force,
+            memory=memory,
             show=show_,
         )
     _said(summary)

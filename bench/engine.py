@@ -111,6 +111,7 @@ def run(
     rerun: str = "missing",
     plugins: Iterable[str] = (),
     force: bool = False,
+    memory: float | None = None,
     show: Show = lambda progress: None,
 ) -> Summary:
     """Measures what is missing of a suite into `folder`; Ctrl-C keeps what is done."""
@@ -126,7 +127,7 @@ def run(
         summary = Summary(folder, notes=[*done.notes, *_stale_note(planned, rerun)])
         writer = _Writer(store, summary, planned, jobs or cores(), show)
         try:
-            _measure_all(planned, plugins, jobs or cores(), writer)
+            _measure_all(planned, plugins, jobs or cores(), memory, writer)
             store.finish()
         except KeyboardInterrupt:
             summary.interrupted = True
@@ -145,25 +146,36 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _measure_all(planned: Planned, plugins: tuple[str, ...], jobs: int, write: "_Writer") -> None:
+def _measure_all(planned: Planned, plugins: tuple[str, ...], jobs: int, memory: float | None, write: "_Writer") -> None:
     unfit = [cell for cell, task in planned.work if task == "plan"]
     write([(cell, record(cell, "plan", ended("not_applicable", cell.reason), 0.0)) for cell in unfit])
     limit = planned.suite.timeout
-    for task, workers in (("accuracy", jobs), ("throughput", 1)):
+    for task, most in (("accuracy", jobs), ("throughput", 1)):
         chosen = [cell for cell, own in planned.work if own == task]
-        for cell, found in _side_by_side(chosen, task, plugins, min(workers, len(chosen)), limit):
+        workers = min(most, len(chosen))
+        ready = (plugins, _bytes(memory, workers, planned.suite))
+        for cell, found in _side_by_side(chosen, task, ready, workers, limit):
             write([(cell, found)])
 
 
+def _bytes(gib: float | None, workers: int, suite: Suite) -> int | None:
+    """What one worker may allocate: as told, else its share of four fifths of the machine's memory.
+
+    None on an accelerator, whose driver maps more than there is.
+    """
+    if any(device != "cpu" for device in suite.device):
+        return None
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return int(gib * 2**30 if gib is not None else 0.8 * machine / max(workers, 1))
+
+
 def _side_by_side(
-    chosen: list[Cell], task: Any, plugins: tuple[str, ...], workers: int, limit: float
+    chosen: list[Cell], task: Any, ready: tuple[Any, ...], workers: int, limit: float
 ) -> Iterator[tuple[Cell, Record]]:
     """Each cell with its record, as they come; no more than two cells per worker are handed out at a time."""
     if not chosen:
         return
-    pool = ProcessPool(
-        workers, initializer=worker.start, initargs=(plugins,), context=multiprocessing.get_context("spawn")
-    )
+    pool = ProcessPool(workers, initializer=worker.start, initargs=ready, context=multiprocessing.get_context("spawn"))
     waiting = iter(chosen)
     running: dict[Future[Record], Cell] = {}
     try:

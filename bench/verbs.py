@@ -40,10 +40,12 @@ def run(
     rerun: str = "missing",
     plugins: Iterable[str | Path] = (),
     force: bool = False,
+    memory: float | None = None,
     show: Callable[[Progress], None] = lambda progress: None,
 ) -> Summary:
     """Measures what is missing of a suite in the folder `out` (results/<suite> unless it is said otherwise).
 
+    A cell may take `timeout` seconds and a worker allocate `memory` GiB.
     Workers are fresh processes: in a script, call this under `if __name__ == "__main__":`, and hand over your own
     plug-ins as files.
     """
@@ -51,7 +53,9 @@ def run(
     load_files(plugins)
     resolved = engine.resolve(suite, device=device, seed=seed, timeout=timeout)
     folder = folder_of(suite, out)
-    return engine.run(resolved, folder, where=where, jobs=jobs, rerun=rerun, plugins=plugins, force=force, show=show)
+    return engine.run(
+        resolved, folder, where=where, jobs=jobs, rerun=rerun, plugins=plugins, force=force, memory=memory, show=show
+    )
 
 
 def plan(

@@ -38,6 +38,38 @@ BAD = textwrap.dedent(
         def harm(self):
             os._exit(7)
 
+    @register("segfaults")
+    @dataclass(frozen=True)
+    class Segfaults(Bad):
+        def harm(self):
+            import ctypes
+            ctypes.string_at(0)
+
+    @register("is_killed")
+    @dataclass(frozen=True)
+    class IsKilled(Bad):
+        def harm(self):
+            os.kill(os.getpid(), 9)
+
+    @register("greedy")
+    @dataclass(frozen=True)
+    class Greedy(Bad):
+        def harm(self):
+            torch.zeros(6 * 2**30, dtype=torch.uint8)
+
+    @register("seeds")
+    @dataclass(frozen=True)
+    class Seeds(Bad):
+        def harm(self):
+            torch.manual_seed(0)
+
+    @register("meddles")
+    @dataclass(frozen=True)
+    class Meddles(Bad):
+        def harm(self):
+            torch.set_default_dtype(torch.float16)
+            torch.set_num_threads(2)
+
     @register("hangs")
     @dataclass(frozen=True)
     class Hangs(Bad):
@@ -74,23 +106,41 @@ def test_a_second_run_has_nothing_to_do(good):
     assert summary.counts == {} and summary.left == 0
 
 
+BAD_ONES = {
+    "raises": ("failed", "no such thing"),
+    "dies": ("crashed", "exit code 7"),
+    "segfaults": ("crashed", "exit code -11"),
+    "is_killed": ("crashed", "exit code -9"),
+    "greedy": ("out_of_memory", "allocate"),
+    "seeds": ("failed", "torch's seed was set"),
+    "hangs": ("timeout", "longer than 15 s"),
+    "nan": ("nonfinite", "NaN or infinite"),
+    "meddles": ("ok", "changed torch's default dtype and torch's number of threads: restored"),
+}
+
+
 def test_bad_cells_are_rows_and_the_good_ones_stay_the_same(good, tmp_path):
-    """One sweep on two workers with cells that raise, die, hang and give NaN."""
+    """One sweep on two workers, good cells among cells that go wrong in every way."""
     (tmp_path / "bad.py").write_text(BAD)
-    mixed = ["raises", "rloo", "dies", "hangs", "reinforce", "nan"]
+    mixed = [*list(BAD_ONES)[:4], "rloo", *list(BAD_ONES)[4:], "reinforce"]
     found = verbs.run(
-        _toml(tmp_path, mixed), tmp_path / "mixed", jobs=2, timeout=15.0, plugins=[tmp_path / "bad.py"],
+        _toml(tmp_path, mixed),
+        tmp_path / "mixed",
+        jobs=2,
+        timeout=15.0,
+        memory=5.0,
+        plugins=[tmp_path / "bad.py"],
         where="samples == 2 or estimator in ['rloo', 'reinforce']",
-    )  # fmt: skip
-    assert found.counts == {"ok": 4, "failed": 1, "crashed": 1, "timeout": 1, "nonfinite": 1}
+    )
+    assert found.left == 0 and sum(found.counts.values()) == len(BAD_ONES) + 4
     table = load(tmp_path / "mixed")
-    reasons = table[table["status"] != "ok"].set_index("estimator")["reason"]
-    assert "no such thing" in reasons["raises"] and "bad.py" in reasons["raises"]
-    assert "exit code 7" in reasons["dies"] and "longer than 15 s" in reasons["hangs"]
-    assert table.loc[table["estimator"] == "nan", "metric"].isna().all()
-    assert set(table["plugin"]) == {"", *(f"gradest_plugin_bad.{n}" for n in ("Raises", "Dies", "Hangs", "Nan"))}
-    whole = accuracy(tmp_path / "mixed")
-    pd.testing.assert_frame_equal(whole, accuracy(good), check_like=True)
+    for name, (status, reason) in BAD_ONES.items():
+        rows = pd.DataFrame(table[table["estimator"] == name])
+        assert set(rows["status"]) == {status} and reason in rows["reason"].iloc[0], rows["reason"].iloc[0]
+        assert status == "ok" or rows["metric"].isna().all()
+        assert set(rows["plugin"]) == {f"gradest_plugin_bad.{''.join(map(str.title, name.split('_')))}"}
+    assert table["reason"].str.contains("no such thing (bad.py", regex=False).any()
+    pd.testing.assert_frame_equal(accuracy(tmp_path / "mixed"), accuracy(good), check_like=True)
 
 
 def _toml(folder, estimators):

@@ -1,0 +1,40 @@
+"""Settings of the whole process that a cell must leave as it found them: kept before, restored and named after."""
+
+import os
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import torch
+
+SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
+    "torch's default dtype": (torch.get_default_dtype, torch.set_default_dtype),
+    "torch's number of threads": (torch.get_num_threads, torch.set_num_threads),
+    "torch's gradient mode": (torch.is_grad_enabled, torch.set_grad_enabled),
+    "torch's deterministic mode": (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
+    "the working directory": (os.getcwd, os.chdir),
+}
+
+
+class Kept:
+    """`with Kept() as kept:` restores what changed inside; `kept.changed` names it.
+
+    >>> with Kept() as kept:
+    ...     torch.set_default_dtype(torch.float16)
+    >>> kept.changed, torch.get_default_dtype()
+    (["torch's default dtype"], torch.float32)
+    """
+
+    def __init__(self) -> None:
+        self.changed: list[str] = []
+        self._before: dict[str, Any] = {}
+
+    def __enter__(self) -> "Kept":
+        self._before = {name: read() for name, (read, _) in SETTINGS.items()}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for name, (read, write) in SETTINGS.items():
+            if read() != self._before[name]:
+                write(self._before[name])
+                self.changed.append(name)
