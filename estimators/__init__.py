@@ -16,7 +16,6 @@ from estimators import (  # noqa: F401  (they register their estimators)
     coupled,
     dice,
     double_control_variate,
-    doubly,
     downstream,
     evolution,
     exact,

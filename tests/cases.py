@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, OneHotCategorical
+from torch.distributions import Distribution, Gamma, Independent, MultivariateNormal, Normal, OneHotCategorical
 
 from bench.distributions.bernoulli import Bernoulli
 from estimators import Estimator, Evidence, Function, ImportanceBound, Objective, Terms, unmet
@@ -117,7 +117,11 @@ BOUNDS: dict[str, Case] = {
     "bound_of_normal": (normal, GAUSSIAN, ImportanceBound(log_joint_of_line, draws=3)),
 }
 """Only for what is made for them; tests/test_importance_*.py have their exact gradients."""
-EVERY = CASES | BOUNDS
+GAMMAS: dict[str, Case] = {
+    "gamma": (gamma, {"concentration": double(2.5, 0.7), "rate": double(1.3, 2.0)}, Function(of_gamma))
+}
+"""tests/test_generalised.py has its exact gradient."""
+EVERY = CASES | BOUNDS | GAMMAS
 
 
 def integrated(build: Build, parameters: Tensors, f: Objective, nodes: int = 60) -> Tensor:

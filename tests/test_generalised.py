@@ -2,21 +2,16 @@
 
 import pytest
 import torch
-from torch.distributions import Gamma, Independent
+from torch.distributions import Gamma
 
 import estimators
 from estimators import BadInput, Function
 from estimators.generalised import GeneralisedReparameterisation, RejectionReparameterisation, log_density
-from tests.cases import double, single
+from tests.cases import GAMMAS, double, single
 from tests.exactness import assert_unbiased, estimates
 
 ALL = [GeneralisedReparameterisation(), RejectionReparameterisation(), RejectionReparameterisation(boosts=4)]
-PARAMETERS = {"concentration": double(2.5, 0.7), "rate": double(1.3, 2.0)}
-F = Function(lambda z: (z.sum(-1) - 0.8).square() + z[..., 0] * z[..., 1])
-
-
-def gammas(concentration, rate):
-    return Independent(Gamma(concentration, rate, validate_args=False), 1)
+BUILD, PARAMETERS, F = GAMMAS["gamma"]
 
 
 def moments(values):
@@ -31,27 +26,27 @@ TRUTH = torch.cat(list(torch.func.grad(moments)(PARAMETERS).values()))
 
 @pytest.mark.parametrize("estimator", ALL, ids=str)
 def test_unbiased(estimator):
-    assert_unbiased(estimates(estimator, gammas, PARAMETERS, F, 4, 100_000), TRUTH, resolution=0.03)
+    assert_unbiased(estimates(estimator, BUILD, PARAMETERS, F, 4, 100_000), TRUTH, resolution=0.03)
 
 
 @pytest.mark.parametrize("estimator", ALL, ids=str)
 def test_small_concentration(estimator):
     """α = 0.1, where the sampler needs its boost."""
     parameters = {"concentration": double(0.1), "rate": double(1.0)}
-    sample = estimates(estimator, gammas, parameters, Function(lambda z: z.sum(-1)), 4, 200_000)
+    sample = estimates(estimator, BUILD, parameters, Function(lambda z: z.sum(-1)), 4, 200_000)
     assert_unbiased(sample, double(1.0, -0.1), resolution=0.05)
 
 
 @pytest.mark.parametrize("estimator", ALL[:2], ids=str)
 def test_float32(estimator):
-    sample = estimates(estimator, *single((gammas, PARAMETERS, F), torch.float32), 4, 100_000)
+    sample = estimates(estimator, *single((BUILD, PARAMETERS, F), torch.float32), 4, 100_000)
     assert sample.dtype == torch.float32
     assert_unbiased(sample.double(), TRUTH, resolution=0.03)
 
 
 def test_less_variance_than_the_score_function():
     variances = [
-        estimates(e, gammas, PARAMETERS, F, 2, 100_000).var(0).sum() for e in (*ALL, estimators.get("reinforce"))
+        estimates(e, BUILD, PARAMETERS, F, 2, 100_000).var(0).sum() for e in (*ALL, estimators.get("reinforce"))
     ]
     assert max(variances[:3]) < variances[3]
     assert variances[2] < variances[1]  # more boosts, less left to the score
