@@ -2,12 +2,73 @@
 
 import pytest
 
+from bench.checks import check_family, family_checks, objective_checks
+from bench.checks.measuring import check_bias_test, check_variance
+from bench.checks.problems import check_reference
+from bench.distributions import distributions
+from bench.problem import Problem
 from estimators.checks import CheckFailed, estimator_checks
+from tests.bench_mutants import (
+    FAMILIES,
+    PROBLEM,
+    REFERENCES,
+    STATISTICS,
+    TARGETS,
+    Smooth,
+    exact,
+    right_test,
+    right_variance,
+)
 from tests.mutants import MUTANTS
+
+BY_ITS_ERROR = ("HoldsAFunction", "NeedsUndeclared")
+"""Mutants whose own exception is the finding; the others must be found by a check's own sentence."""
 
 
 @pytest.mark.parametrize(("mutant", "name"), MUTANTS, ids=[cls.__name__ for cls, _ in MUTANTS])
 def test_a_wrong_estimator_is_rejected(mutant, name):
     estimator = mutant()
-    with pytest.raises(CheckFailed):
+    with pytest.raises(CheckFailed) as found:
         dict(estimator_checks(estimator))[name](estimator)
+    assert ("it raises" in str(found.value)) == (mutant.__name__ in BY_ITS_ERROR), found.value
+
+
+@pytest.mark.parametrize(("mutant", "name"), FAMILIES, ids=[cls.__name__ for cls, _ in FAMILIES])
+def test_a_wrong_distribution_is_rejected(mutant, name):
+    with pytest.raises(CheckFailed) as found:
+        dict(family_checks())[name](mutant(size=3))
+    assert "it raises" not in str(found.value)
+
+
+@pytest.mark.parametrize(("mutant", "name"), TARGETS, ids=[cls.__name__ for cls, _ in TARGETS])
+def test_a_wrong_objective_is_rejected(mutant, name):
+    with pytest.raises(CheckFailed) as found:
+        dict(objective_checks())[name](Problem(distributions.get("normal", size=3), mutant()))
+    assert "it raises" not in str(found.value)
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_a_wrong_reference_is_rejected(name):
+    check_reference(PROBLEM, 0, exact())
+    with pytest.raises(CheckFailed, match="standard errors from leave-one-out"):
+        check_reference(PROBLEM, 0, REFERENCES[name]())
+
+
+@pytest.mark.parametrize("statistic", STATISTICS, ids=lambda each: each.__name__)
+def test_a_wrong_statistic_is_rejected(statistic):
+    with pytest.raises(CheckFailed):
+        STATISTICS[statistic](statistic, 0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_right_statistics_pass(seed):
+    check_variance(right_variance, seed)
+    check_bias_test(right_test, seed)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_right_ones_pass(seed):
+    check_family(distributions.get("normal", size=3), seed)
+    check_family(distributions.get("bernoulli", size=3), seed)
+    for _, check in objective_checks(seed):
+        check(Problem(distributions.get("normal", size=3), Smooth()))

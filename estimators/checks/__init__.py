@@ -61,8 +61,8 @@ def estimator_checks(
     expected = dict(expected_failures or {})
     for check in CHECKS:
         name = check.__name__.removeprefix("check_")
-        run: Check = partial(_run, check, seed)
-        yield name, partial(_must_fail, run, name, expected.pop(name)) if name in expected else run
+        checked: Check = partial(run, check, seed)
+        yield name, partial(_must_fail, checked, name, expected.pop(name)) if name in expected else checked
     if expected:
         raise ValueError(f"no such check: {', '.join(expected)}")
 
@@ -93,11 +93,11 @@ def parametrize_with_checks(
     return pytest.mark.parametrize(("estimator", "check"), pairs)
 
 
-def _run(check: Callable[[Estimator, int], None], seed: int, estimator: Estimator) -> None:
-    """The check, with torch's generator kept and whatever else an estimator raises made a finding."""
+def run(check: Callable[[Any, int], None], seed: int, subject: Any) -> None:
+    """The check, with torch's generator kept and whatever else its subject raises made a finding."""
     with torch.random.fork_rng(devices=[]):
         try:
-            check(estimator, seed)
+            check(subject, seed)
         except CheckFailed:
             raise
         except Exception as error:

@@ -56,11 +56,11 @@ def values_and_estimates(
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean estimate − exact, with standard errors: per coordinate, and last along the exact gradient."""
+    """Mean estimate − exact, with standard errors: per coordinate, and last along the exact gradient (Q = P + 1)."""
 
     count: int
-    mean: Float[Tensor, " P+1"]
-    error: Float[Tensor, " P+1"]
+    mean: Float[Tensor, " Q"]
+    error: Float[Tensor, " Q"]
     length: float
     """‖exact‖."""
 

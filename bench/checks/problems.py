@@ -1,0 +1,121 @@
+"""Checks of an objective, on a problem that it makes with a family: f itself, its facts, its exact gradient."""
+
+import pickle
+
+import torch
+from torch import Tensor
+
+from bench.checks.families import LIMIT, expanded
+from bench.gradients import Gradients, flat
+from bench.problem import Problem
+from bench.reference import RUNGS, Reference, climb, reference
+from estimators.checks.failure import require
+from estimators.registry import get
+
+REPLICATES = 100_000
+POINTS = 400
+
+
+def check_objective_pickles(problem: Problem, seed: int) -> None:
+    """Equal settings survive pickling."""
+    require(pickle.loads(pickle.dumps(problem)) == problem, f"{problem.objective!r} came back changed from pickling")
+
+
+def check_function(problem: Problem, seed: int) -> None:
+    """f is deterministic, leaves z alone, keeps its dtype, and gives one value per draw and batch element."""
+    for dtype in (torch.float32, torch.float64):
+        q = expanded(problem.family, 3, dtype=dtype)
+        torch.manual_seed(seed)
+        z = q.sample((5,))
+        before, f = z.clone(), problem.function(torch.zeros((), dtype=dtype))
+        first, second = f(z, q), f(z, q)
+        require(torch.equal(z, before), "f changed z in place")
+        require(torch.equal(first, second), "f gave two values for one z: it is to be deterministic")
+        require(first.dtype == dtype, f"f gives {first.dtype} for {dtype}")
+        require(first.shape == (5, *q.batch_shape), f"f gives shape {tuple(first.shape)} for draws {tuple(z.shape)}")
+
+
+def check_terms(problem: Problem, seed: int) -> None:
+    """A separable objective is the sum of its terms, and each sees its own coordinate."""
+    target = problem.objective
+    if not target.separable:
+        return
+    q = expanded(problem.family, 3)
+    torch.manual_seed(seed)
+    z = q.sample((50,))
+    apart = float((problem.function(torch.zeros((), dtype=torch.float64))(z, q) - target.terms(z).sum(-1)).abs().max())
+    require(apart < 1e-9, f"f differs from the sum of its terms by {apart:.2g}")
+
+
+def check_differentiability(problem: Problem, seed: int) -> None:
+    """Where f is said to be differentiable (or relaxable), its differences are the integrals of its gradient.
+
+    Along the segments between draws: a jump is in the difference and not in the integral.
+    """
+    f = problem.function(torch.zeros((), dtype=torch.float64))
+    declared = f.relaxable if problem.family.discrete else f.differentiable
+    if not declared:
+        return
+    q = expanded(problem.family, 40)
+    torch.manual_seed(seed)
+    start, end = q.sample((2,))
+    t = (torch.arange(POINTS, dtype=torch.float64) + 0.5) / POINTS
+    t = t.reshape(-1, *(1 for _ in start.shape))
+    between = start + t * (end - start)
+    total, pull, *_ = torch.func.vjp(lambda z: f(z, q), between)
+    (slope,) = pull(torch.ones_like(total))
+    event = tuple(range(slope.dim() - len(q.event_shape), slope.dim()))
+    integral = ((slope * (end - start)).sum(event) if event else slope * (end - start)).mean(0)
+    rise = f(end.unsqueeze(0), q)[0] - f(start.unsqueeze(0), q)[0]
+    size = float((total.max(0).values - total.min(0).values).max()) + 1e-12
+    apart = float((rise - integral).abs().max()) / size
+    require(apart < 0.02, f"f rises by {apart:.0%} of its range more than its gradient says: it jumps")
+
+
+def check_rungs_agree(problem: Problem, seed: int) -> None:
+    """All ways to the exact gradient that reach this problem agree within their errors."""
+    found = [each for method, rung in RUNGS.items() if (each := climb(problem, rung, method))]
+    for other in found[1:]:
+        first = found[0]
+        for name, value in first.gradient.items():
+            slack = 10 * (first.error[name] + other.error[name]) + 1e-9 * (1 + value.abs())
+            apart = (value - other.gradient[name]).abs()
+            require(
+                bool((apart <= slack).all()),
+                f"{first.method} and {other.method} differ by {float(apart.max()):.2g} in {name}",
+            )
+
+
+def check_reference(problem: Problem, seed: int, exact: Reference | None = None) -> None:
+    """The exact gradient agrees with leave-one-out estimates, which need only draws and densities."""
+    exact = exact or reference(problem)
+    if exact is None or not problem.family.tractable_density:
+        return
+    gradient, slack = flat(exact.gradient), flat(exact.error)
+    torch.manual_seed(seed)
+    draw = Gradients(problem, get("rloo"), samples=8)
+    chunk = max(64, min(REPLICATES, 1_000_000 // problem.dim) // 8)
+    x = torch.cat([draw(chunk) for _ in range(8)])
+    worst = standard_errors(x, gradient, slack)
+    if worst > LIMIT + 1:
+        worst = standard_errors(torch.cat([draw(chunk) for _ in range(16)]), gradient, slack)
+    require(worst <= LIMIT + 1, f"{exact.method}: {worst:.1f} standard errors from leave-one-out estimates")
+
+
+def standard_errors(x: Tensor, exact: Tensor, slack: Tensor) -> float:
+    """The largest difference of the mean from `exact`, over coordinates and along `exact`."""
+    step, error = x.mean(0) - exact, x.std(0) / len(x) ** 0.5
+    z = ((step.abs() - slack).clamp_min(0) / error.clamp_min(1e-12)).max()
+    along = (x - exact) @ (exact / exact.norm().clamp_min(1e-300))
+    z_along = (along.mean().abs() - slack.norm()).clamp_min(0) / (along.std() / len(x) ** 0.5).clamp_min(1e-12)
+    return float(torch.maximum(z, z_along))
+
+
+PROBLEM_CHECKS = (
+    check_objective_pickles,
+    check_function,
+    check_terms,
+    check_differentiability,
+    check_rungs_agree,
+    check_reference,
+)
