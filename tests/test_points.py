@@ -25,7 +25,7 @@ def test_a_missing_size_says_which_there_are():
 
 def test_other_settings_than_the_trained_ones():
     family = distributions.get("categorical_encoder", categories=7)
-    with pytest.raises(BadInput, match="trained with 32 outputs, not 56"):
+    with pytest.raises(BadInput, match=r"shape \(32, 64\), not \(56, 64\)"):
         objectives.get("digits_vae").theta(family, "trained")
 
 

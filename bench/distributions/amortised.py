@@ -1,4 +1,4 @@
-"""Amortised posteriors: θ is a linear encoder's weights, the data are a fixed minibatch of digits."""
+"""Amortised posteriors: θ is a linear encoder's weights, the data are a fixed minibatch of images."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,20 +9,19 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
-from bench.data import digits
 from bench.distributions.base import Family, Tensors, distributions
 from bench.distributions.bernoulli import Bernoulli
 from bench.distributions.categorical import FastOneHot
 from bench.distributions.normal import FastNormal
-
-PIXELS = 64
+from bench.images import images
 
 
 @dataclass(frozen=True)
 class Encoder(Family):
-    """`size` latents per image, whose parameters are a linear function of its 64 binary pixels (0 or 1, not centred).
+    """`size` latents per image, whose parameters are a linear function of its binary pixels (0 or 1, not centred).
 
-    The data are the first `batch` digits of scikit-learn's, binarised; the target is the mean over them.
+    The images are the first `batch` of `data`: `digits` (scikit-learn's, 8 × 8), `mnist` (28 × 28) or the path of
+    an IDX file. The target is the mean over them.
     """
 
     coordinates: ClassVar[tuple[str, ...]] = ("unconstrained",)
@@ -30,6 +29,7 @@ class Encoder(Family):
 
     size: int = 32
     batch: int = 20
+    data: str = "digits"
 
     @property
     def outputs(self) -> int:
@@ -42,7 +42,7 @@ class Encoder(Family):
         return self.size
 
     def theta(self, point: str, coordinates: str) -> Tensors:
-        return linear_layer(PIXELS, self.outputs, seed=1)
+        return linear_layer(self.pixels, self.outputs, seed=1)
 
     def encode(self, theta: Tensors, coordinates: str) -> Tensors:
         return self.split(self.images().to(theta["weight"]) @ theta["weight"].T + theta["bias"])
@@ -51,9 +51,14 @@ class Encoder(Family):
         """The encoder's outputs as q's parameters."""
         return {"logits": output}
 
-    def images(self) -> Float[Tensor, "batch 64"]:
+    def images(self) -> Float[Tensor, "batch pixels"]:
         """The minibatch."""
-        return digits()[: self.batch]
+        return images(self.data)[: self.batch]
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of an image."""
+        return images(self.data).shape[1]
 
 
 @distributions.register("bernoulli_encoder")

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn.functional import softplus
 
-from bench.distributions.amortised import PIXELS, Encoder, linear_layer
+from bench.distributions.amortised import Encoder, linear_layer
 from bench.distributions.base import Tensors, distributions
 from bench.distributions.token_policy import vector_matrix
 from estimators.core import Need
@@ -81,7 +81,7 @@ class LayeredEncoder(Encoder):
 
     def theta(self, point: str, coordinates: str) -> Tensors:
         second = {f"second_{name}": value for name, value in linear_layer(self.size, self.size, seed=4).items()}
-        return linear_layer(PIXELS, self.size, seed=1) | second
+        return linear_layer(self.pixels, self.size, seed=1) | second
 
     def encode(self, theta: Tensors, coordinates: str) -> Tensors:
         first = super().encode(theta, coordinates)["logits"]

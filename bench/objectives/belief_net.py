@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from bench.distributions.amortised import PIXELS, linear_layer
+from bench.distributions.amortised import linear_layer
 from bench.distributions.base import Family, Tensors
 from bench.distributions.layered import LayeredEncoder
 from bench.objectives.base import Target, objectives
@@ -31,12 +31,12 @@ class BeliefNet(Target):
         assert isinstance(family, LayeredEncoder)
         x = family.images().to(like)
         upper = {name: value.to(like) for name, value in linear_layer(family.size, family.size, seed=5).items()}
-        lower = {name: value.to(like) for name, value in linear_layer(family.size, PIXELS, seed=2).items()}
+        lower = {name: value.to(like) for name, value in linear_layer(family.size, family.pixels, seed=2).items()}
         return Evidence(lambda z: log_joint(z, x, upper, lower))
 
 
 def log_joint(
-    z: Float[Tensor, "*sample batch bits"], x: Float[Tensor, "batch 64"], upper: Tensors, lower: Tensors
+    z: Float[Tensor, "*sample batch bits"], x: Float[Tensor, "batch pixels"], upper: Tensors, lower: Tensors
 ) -> Tensor:
     """log p(x, z₁, z₂), `[*sample, batch]`; differentiable in z between the bits."""
     first, second = z.chunk(2, -1)

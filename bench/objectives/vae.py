@@ -1,4 +1,4 @@
-"""The evidence lower bound of a VAE on real digits, whose latents may be bits, one-hot variables or Normals."""
+"""The evidence lower bound of a VAE on real images, whose latents may be bits, one-hot variables or Normals."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from bench.distributions.amortised import PIXELS, Encoder, linear_layer
+from bench.distributions.amortised import Encoder, linear_layer
 from bench.distributions.base import Family, Tensors
 from bench.objectives.base import Target, objectives
 from bench.objectives.latents import Bits, Latents, Normals, OneHots
@@ -25,7 +25,7 @@ LATENTS: dict[str, Latents] = {
 @objectives.register("digits_vae")
 @dataclass(frozen=True)
 class DigitsVae(Target):
-    """log p(x | z) + log p(z) − log q(z | x): binarised 8 × 8 digits, uniform or standard Normal z, per image.
+    """log p(x | z) + log p(z) − log q(z | x): binarised images, uniform or standard Normal z, per image.
 
     The decoder is linear, or has one layer of `hidden` tanh units; its weights are constants here. Points: `start`
     is a fresh encoder and decoder; `trained` is the same model after training. A linear decoder's expectation is
@@ -49,8 +49,9 @@ class DigitsVae(Target):
     def trained(self, family: Family) -> Tensors:
         """All weights after training; the decoder's names start with `decoder_`."""
         saved = load(self.label, family.name, family.size, "trained")
-        if len(saved["bias"]) != encoder(family).outputs:
-            raise BadInput(f"{self.label} was trained with {len(saved['bias'])} outputs, not {encoder(family).outputs}")
+        found, expected = tuple(saved["weight"].shape), (encoder(family).outputs, encoder(family).pixels)
+        if found != expected:
+            raise BadInput(f"{self.label} was trained with an encoder of shape {found}, not {expected}")
         return saved
 
     @property
@@ -63,7 +64,7 @@ class DigitsVae(Target):
         if point == "trained":
             saved = self.trained(family)
             return {name.removeprefix("decoder_"): saved[name] for name in saved if name.startswith("decoder_")}
-        return fresh_decoder(encoder(family).inputs, self.hidden)
+        return fresh_decoder(encoder(family), self.hidden)
 
     def build(self, family: Family, point: str, like: Tensor) -> Objective:
         x, latents = encoder(family).images().to(like), LATENTS[family.name]
@@ -84,29 +85,29 @@ def encoder(family: Family) -> Encoder:
     return family
 
 
-def fresh_decoder(inputs: int, hidden: int) -> Tensors:
+def fresh_decoder(family: Encoder, hidden: int) -> Tensors:
     """A decoder before training."""
     if not hidden:
-        return linear_layer(inputs, PIXELS, seed=2)
-    between = {f"hidden_{name}": value for name, value in linear_layer(inputs, hidden, seed=3).items()}
-    return linear_layer(hidden, PIXELS, seed=2) | between
+        return linear_layer(family.inputs, family.pixels, seed=2)
+    between = {f"hidden_{name}": value for name, value in linear_layer(family.inputs, hidden, seed=3).items()}
+    return linear_layer(hidden, family.pixels, seed=2) | between
 
 
-def pixel_logits(z: Float[Tensor, "*sample inputs"], decoder: Tensors) -> Float[Tensor, "*sample 64"]:
+def pixel_logits(z: Float[Tensor, "*sample inputs"], decoder: Tensors) -> Float[Tensor, "*sample pixels"]:
     """The decoder."""
     if "hidden_weight" in decoder:
         z = torch.tanh(z @ decoder["hidden_weight"].T + decoder["hidden_bias"])
     return z @ decoder["weight"].T + decoder["bias"]
 
 
-def log_joint(z: Tensor, x: Float[Tensor, "batch 64"], decoder: Tensors, latents: Latents) -> Tensor:
+def log_joint(z: Tensor, x: Float[Tensor, "batch pixels"], decoder: Tensors, latents: Latents) -> Tensor:
     """log p(x | z) + log p(z), `[*sample, batch]`; differentiable in z, between discrete values too."""
     logits = pixel_logits(latents.flat(z), decoder)
     return (x * logits - softplus(logits)).sum(-1) + latents.log_prior(z)
 
 
 def bound(
-    parameters: Tensors, x: Float[Tensor, "batch 64"], decoder: Tensors, latents: Latents, level: int = 0
+    parameters: Tensors, x: Float[Tensor, "batch pixels"], decoder: Tensors, latents: Latents, level: int = 0
 ) -> Float[Tensor, "*leading batch"]:
     """The evidence lower bound of each image under a linear decoder, differentiable in q's parameters."""
     weight, bias = decoder["weight"], decoder["bias"]
