@@ -1,10 +1,12 @@
 """Objectives by name."""
 
 from bench.objectives import (  # noqa: F401  (register their objectives)
+    belief_net,
     bits,
     coupled,
     linear_regression,
     logistic_regression,
+    mixture,
     returns,
     sequences,
     smooth,
