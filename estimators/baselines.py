@@ -22,7 +22,7 @@ class MovingAverage(Fitted, ScoreFunction):
     b = (1 − decay) Σ_i decay^i f̄_{−i} / (1 − decay^steps): the sum starts at zero, and the division removes
     that once. A published variant folds the current draw in first, which shrinks the gradient; here b is
     frozen before the draw, one number for the whole batch. Unfitted, b = 0.
-    Paper: Williams 1992, section 4; Mnih, Gregor 2014, section 2.3.
+    Paper: Williams 1992 (reinforcement baselines); Mnih, Gregor 2014, section 2.3.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -96,7 +96,7 @@ class GroupRelative(ScoreFunction):
 class IndependentBaseline(ScoreFunction):
     """(f(z) − f(z′)) ∇θ log q(z): each draw's baseline is f at a draw of its own; n draws make n/2 pairs.
 
-    Paper: Liu, Regier, Tripuraneni, Jordan, McAuliffe 2019, section 5 (its REINFORCE+).
+    Paper: Liu, Regier, Tripuraneni, Jordan, McAuliffe 2019 (its REINFORCE with an independent baseline).
 
     >>> IndependentBaseline().coefficient(torch.tensor([5.0, 3.0]))
     tensor([4., 0.])
@@ -120,7 +120,7 @@ class IndependentBaseline(ScoreFunction):
 class SelfCritical(Estimator):
     """(f(z) − f(mode of q)) ∇θ log q(z): the greedy choice as the baseline.
 
-    Paper: Rennie et al. 2017, eq. 8; Li et al. 2023 (ReMax), eq. 6.
+    Paper: Rennie et al. 2017, eq. 8; Li et al. 2023 (ReMax).
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function
@@ -144,7 +144,7 @@ class OptimalCoefficient(Estimator):
 
     One c per coordinate of q's parameters, or with `per_coordinate = False` one for all, with ‖s_j‖² for s_j².
     c_k leaves draw k out: an in-sample coefficient is O(1/K) biased.
-    Paper: Greensmith, Bartlett, Baxter 2004, section 4; Ranganath, Gerrish, Blei 2014, section 3.2.
+    Paper: Greensmith, Bartlett, Baxter 2004 (optimal constant baseline); Ranganath, Gerrish, Blei 2014, section 3.2.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function

@@ -140,8 +140,8 @@ class ImportanceBound(Objective):
     """The importance-weighted bound L = log 1/K Σ_k w_k with w_k = p(x, z_k)/q(z_k); E_q L is at most log p(x).
 
     It takes K draws at once: z is `[n, K, *batch, *event]`, the value `[n, *batch]` (Burda, Grosse, Salakhutdinov
-    2016, eq. 8). Only estimators that need it are made for it. With `alpha` it is Rényi's bound,
-    L_α = 1/(1−α) log 1/K Σ_k w_k^{1−α} (Li, Turner 2016, eq. 10); α → 1 would be the evidence bound.
+    2016). Only estimators that need it are made for it. With `alpha` it is Rényi's bound,
+    L_α = 1/(1−α) log 1/K Σ_k w_k^{1−α} (Li, Turner 2016); α → 1 would be the evidence bound.
 
     >>> from torch.distributions import Normal
     >>> q = Normal(0.0, 1.0)

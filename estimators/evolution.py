@@ -41,7 +41,7 @@ class EvolutionStrategy(Estimator):
 class CentredEvolutionStrategy(EvolutionStrategy):
     """(f(μ + σε) − f(μ)) ε/σ: n draws and one evaluation at μ.
 
-    Paper: Rechenberg 1973; Nesterov, Spokoiny 2017, eq. 22 (Gaussian smoothing).
+    Paper: Rechenberg 1973; Nesterov, Spokoiny 2017 (Gaussian smoothing).
 
     >>> import torch
     >>> from torch.distributions import Normal
@@ -64,7 +64,7 @@ class CentredEvolutionStrategy(EvolutionStrategy):
 class AntitheticEvolutionStrategy(EvolutionStrategy):
     """(f(μ + σε) − f(μ − σε)) ε/(2σ), the mean over n/2 pairs.
 
-    Paper: Salimans, Ho, Chen, Sidor, Sutskever 2017, section 2.1; Brockhoff et al. 2010 (mirrored sampling).
+    Paper: Salimans, Ho, Chen, Sidor, Sutskever 2017; Brockhoff et al. 2010 (mirrored sampling).
 
     >>> import torch
     >>> from torch.distributions import Normal
@@ -97,7 +97,7 @@ class RankedEvolutionStrategy(EvolutionStrategy):
     """u_k ε_k/σ with u_k = rank(f_k)/(n − 1) − ½: centred ranks in place of values.
 
     Not the gradient of E f: any increasing transformation of f gives the same, so its scale is lost. Biased.
-    Paper: Salimans et al. 2017, section 2.1 (fitness shaping); Wierstra et al. 2014, section 3.1.
+    Paper: Salimans et al. 2017 (fitness shaping); Wierstra et al. 2014.
 
     >>> import torch
     >>> from torch.distributions import Normal
@@ -118,7 +118,7 @@ class RankedEvolutionStrategy(EvolutionStrategy):
 class Smoothing(EvolutionStrategy):
     """−(f_k − mean_{j≠k} f_j) ∂ε log p(ε_k)/σ: smoothing by any noise with a density, leave-one-out as the baseline.
 
-    Paper: Petersen, Sutter, Borgelt, Huh, Kuehne, Sun, Deussen 2024, section 3; Berthet et al. 2020 (perturbed
+    Paper: Petersen, Sutter, Borgelt, Huh, Kuehne, Sun, Deussen 2024; Berthet et al. 2020 (perturbed
     optimisers); Abernethy, Lee, Tewari 2016.
 
     >>> import torch

@@ -70,7 +70,7 @@ class Lax(Fitted):
 
     f is only evaluated: it may jump. z is held fixed in log q and in f, and moves with θ in the last term alone.
     Unfitted, c = 0, which is REINFORCE.
-    Paper: Grathwohl, Choi, Wu, Roeder, Duvenaud 2018, eq. 6.
+    Paper: Grathwohl, Choi, Wu, Roeder, Duvenaud 2018 (LAX).
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function

@@ -28,7 +28,7 @@ class LocalExpectation(Estimator):
     """Σ_i (f(1, b_−i) − f(0, b_−i)) ∇θ t_i, the mean over n draws b; D + 1 evaluations of f per draw.
 
     Exact in each bit given the others, which all come from one draw, so one bit's value is never wasted.
-    Paper: Titsias, Lázaro-Gredilla 2015, eq. 6.
+    Paper: Titsias, Lázaro-Gredilla 2015.
 
     >>> from torch.distributions import Bernoulli, Independent
     >>> from estimators import Function
@@ -63,7 +63,7 @@ class IndeCateR(Estimator):
 
     Each variable d has draws of its own, or with `shared = True` all use the same n draws, as local
     expectation does.
-    Paper: De Smet, Sansone, Zuidberg Dos Martires 2023, eq. 9.
+    Paper: De Smet, Sansone, Zuidberg Dos Martires 2023.
 
     >>> from torch.distributions import OneHotCategorical
     >>> from estimators import Function

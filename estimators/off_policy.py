@@ -56,7 +56,7 @@ class OffPolicy(Reweighted):
     """(q(z)/μ(z)) f(z) ∇θ log q(z) with z ~ μ: the score function off-policy.
 
     μ is q flattened by `width`: logits divided, scale multiplied. The ratio has heavy tails where width < 1.
-    Paper: Precup, Sutton, Singh 2000, section 3; Jie, Abbeel 2010.
+    Paper: Precup, Sutton, Singh 2000; Jie, Abbeel 2010.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function

@@ -20,7 +20,7 @@ class Thermodynamic(Estimator):
 
     ∇θ E_β[log w] = −E_β[s] + (1−β) Cov_β(log w, s), each from the K draws with weights ∝ w^β: self-normalised, so
     O(1/K) biased. B = 1 is the evidence bound's gradient times 1 − 1/K.
-    Paper: Masrani, Le, Wood 2019, eq. 11 and section 4.
+    Paper: Masrani, Le, Wood 2019.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import ImportanceBound
@@ -29,7 +29,7 @@ class Thermodynamic(Estimator):
     tensor(0.)
     """
 
-    traits = Traits(unbiased=False, needs=NEEDS, paper="Masrani, Le, Wood 2019")
+    traits = Traits(unbiased=False, needs=NEEDS, valued=False, paper="Masrani, Le, Wood 2019")
 
     partitions: int = 5
 

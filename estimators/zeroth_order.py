@@ -44,7 +44,7 @@ class Spsa(Differences):
     """(f(z + cΔ) − f(z − cΔ))/(2c) · 1/Δ in place of f′(z), Δ of random signs: two evaluations for any dimension.
 
     Biased by O(c²), exact on a quadratic.
-    Paper: Spall 1992, eq. 2.2; with common random numbers: Kleinman, Spall, Naiman 1999.
+    Paper: Spall 1992; with common random numbers: Kleinman, Spall, Naiman 1999.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
