@@ -11,6 +11,7 @@ from estimators import (  # noqa: F401  (they register their estimators)
     ars,
     baselines,
     boundary,
+    carms,
     categorical_disarm,
     control_variates,
     coupled,
