@@ -126,7 +126,7 @@ def quadrature(problem: Problem, theta: Tensors, level: int) -> Tensors:
 def pushed(problem: Problem, theta: Tensors, level: int) -> Tensors:
     """Through the points of a rule over the noise."""
     family, objective = problem.family, problem.objective
-    if not objective.twice_differentiable or (family.factorised and family.size > 1 and not objective.separable):
+    if not objective.twice_differentiable or (family.size > family.pushed_size and not objective.separable):
         raise NotImplementedError
     f = problem.function(next(iter(theta.values())))
 

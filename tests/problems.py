@@ -7,13 +7,25 @@ from bench.distributions.univariate import Univariate
 from bench.objectives import objectives
 from bench.problem import Problem
 
-SIZES = {"multivariate_normal": {"size": 2}, "categorical": {"size": 2, "categories": 3}}
+SIZES = {
+    "multivariate_normal": {"size": 2},
+    "categorical": {"size": 2, "categories": 3},
+    "affine_flow": {"size": 2},
+    "quadratic_map": {"size": 2},
+    "plackett_luce": {"size": 4},
+}
 """Settings at which every rung of the ladder is quick; any other family has three coordinates."""
+
+COUPLED = ("affine_flow", "bernoulli_chain", "plackett_luce", "quadratic_map")
+"""Families without one-dimensional supports."""
 
 SYNTHETIC = [
     name
     for name, cls in distributions
-    if issubclass(cls, Univariate) or name in ("bernoulli", "categorical", "multivariate_normal")
+    if issubclass(cls, Univariate)
+    or name
+    in (*COUPLED, "bernoulli", "black_scholes", "categorical", "dirichlet", "low_rank_normal", "multivariate_normal")
+    or name == "normal_mixture"
 ]
 """Families without data."""
 
@@ -23,9 +35,10 @@ def small(name: str) -> Family:
     return distributions.get(name, **SIZES.get(name, {"size": 3}))
 
 
-def problems(name: str, coordinates: str = "unconstrained", point: str = "default") -> Iterator[Problem]:
+def problems(name: str, coordinates: str | None = None, point: str = "default") -> Iterator[Problem]:
     """A family's problems with every objective that fits."""
+    family = small(name)
     for objective in objectives.available():
-        problem = Problem(small(name), objectives.get(objective), coordinates, point)
+        problem = Problem(family, objectives.get(objective), coordinates or family.coordinates[0], point)
         if problem.misfit() is None:
             yield problem

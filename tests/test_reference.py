@@ -92,36 +92,38 @@ def test_categorical():
 
 @pytest.mark.parametrize("name", SYNTHETIC)
 def test_central_differences(name):
-    """Of each rung's expectation, which does not pass through the derivative of a density."""
+    """Of E f by the rule that the gradient came from, which does not pass through the derivative of a density."""
     for problem in problems(name):
         found = reference(problem)
-        assert found is not None
+        if found is None:
+            continue
         for block, value in problem.theta().items():
-            h = 1e-4
-            up, down = (expectation(problem, block, value, step) for step in (h, -h))
-            assert float((up - down) / (2 * h)) == pytest.approx(
-                float(found.gradient[block].flatten()[0]), rel=1e-5, abs=1e-7
-            )
+            h = 1e-4 * max(1.0, float(value.flatten()[0].abs()))
+            up, down = (expectation(problem, found.method, block, value, step) for step in (h, -h))
+            exact = float(found.gradient[block].flatten()[0])
+            assert float((up - down) / (2 * h)) == pytest.approx(exact, rel=1e-5, abs=1e-6), problem.objective.name
 
 
-def expectation(problem, block, value, step):
-    """E f with the first coordinate of a block moved by a step, by the support at the moved θ."""
+def expectation(problem, method, block, value, step):
+    """E f with the first coordinate of a block moved by a step."""
     family, objective = problem.family, problem.objective
     moved = value.clone()
     moved.view(-1)[0] += step
     parameters = problem.encode(problem.theta() | {block: moved})
-    closed = objective.expectation(family, problem.point, parameters)
-    if closed is not None:
+    q = problem.build(parameters)
+    f = problem.function(value)
+    if method == "closed form":
+        closed = objective.expectation(family, problem.point, parameters)
+        assert closed is not None
         return closed
-    if objective.separable and family.tractable_density:
+    if method == "separable":
         z, weight = family.line(parameters, objective.breaks, 0)
         return (weight * family.marginals(parameters).log_prob(z).exp() * objective.terms(z)).sum()
-    q = problem.build(parameters)
-    if not family.tractable_density:
+    if method == "pathwise quadrature":
         z, weight = family.push(parameters, 0)
-        return weight @ problem.function(value)(z, q)
-    z = support(q)
-    return (q.log_prob(z).exp() * problem.function(value)(z, q)).sum()
+        return weight @ f(z, q)
+    z, weight = (support(q), 1.0) if method == "enumeration" else family.joint(parameters, objective.breaks, 1)
+    return (weight * q.log_prob(z).exp() * f.held(z, q)).sum()
 
 
 def test_the_ladder_prefers_the_best_rung():

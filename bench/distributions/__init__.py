@@ -1,20 +1,28 @@
 """Distribution families by name."""
 
 from bench.distributions import (  # noqa: F401  (register their families)
+    affine_flow,
     amortised,
     bernoulli,
+    bernoulli_chain,
     beta,
+    black_scholes,
     bounded,
     categorical,
     counts,
+    dirichlet,
     gamma,
     layered,
     location_scale,
+    low_rank_normal,
     multivariate_normal,
     normal,
     normal_location,
+    normal_mixture,
+    plackett_luce,
     poisson,
     positive,
+    quadratic_map,
     tabular_policy,
     token_policy,
 )

@@ -44,6 +44,8 @@ class Family(ABC):
     light_tailed: ClassVar[bool] = True
     version: ClassVar[int] = 1
     data_axes: ClassVar[int] = 0
+    pushed_size: ClassVar[int] = 1
+    """Up to this size the points of `push` are of all coordinates at once."""
 
     size: int = 5
 
@@ -79,9 +81,13 @@ class Family(ABC):
     def push(self, parameters: Tensors, level: int) -> tuple[Tensor, Tensor]:
         """Points z = g(ε, θ) `[S, *leading, *event]`, differentiable, and constant weights `[S]`: Σ w f(z) is E f.
 
-        For smooth f where there is no density to differentiate. Of a factorised family the rule is one per coordinate.
+        For smooth f where there is no density to differentiate. Above `pushed_size` the rule is one per coordinate.
         """
         raise NotImplementedError(f"{self.name} has no rule over its noise")
+
+    def covariance(self, parameters: Tensors) -> Tensor | None:
+        """The covariance matrix of dependent coordinates, `[*leading, size, size]`; None where it is not known."""
+        return None
 
     def mean_cosine(self, parameters: Tensors, frequency: float, level: int) -> Tensor | None:
         """E cos(frequency · z_d), `[*leading, size]`, where tails are too heavy for a line to follow; else None."""

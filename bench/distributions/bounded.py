@@ -114,7 +114,7 @@ class TruncatedNormalFamily(Bounded):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.low < 0.3 < 0.5 < self.high:
+        if not (self.low < 0.3 and self.high > 0.5):
             raise BadInput(f"truncated_normal: [low, high] must hold [0.3, 0.5], found [{self.low}, {self.high}]")
 
     def marginals(self, parameters: Tensors) -> Distribution:

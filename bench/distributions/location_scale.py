@@ -124,7 +124,7 @@ class HeavyTailed(LocationScale):
 @distributions.register("student_t")
 @dataclass(frozen=True)
 class StudentTFamily(HeavyTailed):
-    """Student's t with df degrees of freedom, df in θ. `extreme`: df from 2.2 to 3, where the fourth moment is infinite.
+    """Student's t with df degrees of freedom, df in θ. `extreme`: df from 2.2 to 3: no fourth moment.
 
     Its pathwise gradient in df goes through torch's approximate Gamma.
     """

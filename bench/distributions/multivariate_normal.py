@@ -59,6 +59,10 @@ class MultivariateNormalFamily(Family):
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         return location_scale(parameters["loc"], spread(parameters), breaks, level)
 
+    def covariance(self, parameters: Tensors) -> Tensor:
+        tril = parameters["scale_tril"].tril()
+        return tril @ tril.mT
+
     def joint(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         """For smooth f: the product rule over ε of z = loc + Lε, two coordinates at the most."""
         if self.size > 2 or breaks:

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from bench.distributions.base import Family, Tensors
 from bench.objectives.base import Target, objectives
-from bench.objectives.gaussian import projected
 from bench.objectives.smooth import mean_variance, needs_moments
 from estimators.core import Function, Objective
 
@@ -36,7 +35,7 @@ class SquaredSum(Target):
         return Function(value)
 
     def fits(self, family: Family) -> str | None:
-        if family.values not in ("real", "counts", "bits", "one_hot"):
+        if family.values not in ("real", "counts", "bits", "simplex", "one_hot"):
             return "is a function of a vector of numbers or one-hot rows"
         return needs_moments(family, 2)
 
@@ -50,14 +49,15 @@ class SquaredSum(Target):
 
 
 def sum_moments(family: Family, parameters: Tensors, weight: Tensor, level: int) -> tuple[Tensor, Tensor] | None:
-    """Mean and variance of Σ w_d z_d: of Normals, and of independent coordinates with known moments."""
-    if family.name in ("normal", "multivariate_normal"):
-        mean, variance = projected(parameters, weight[None])
-        return mean[..., 0], variance[..., 0]
-    if not family.factorised or family.values == "one_hot":
+    """Mean and variance of Σ w_d z_d, where those of the coordinates and their covariances are known."""
+    moments = None if family.values == "one_hot" else mean_variance(family, parameters, level)
+    if moments is None:
         return None
-    moments = mean_variance(family, parameters, level)
-    return moments and ((weight * moments[0]).sum(-1), (weight.square() * moments[1]).sum(-1))
+    mean, variance = moments
+    covariance = family.covariance(parameters)
+    if covariance is not None:
+        return (weight * mean).sum(-1), ((covariance @ weight) * weight).sum(-1)
+    return ((weight * mean).sum(-1), (weight.square() * variance).sum(-1)) if family.factorised else None
 
 
 @objectives.register("parity")

@@ -33,7 +33,8 @@ class Linear(Smooth):
         return self.slope * z
 
     def fits(self, family: Family) -> str | None:
-        return super().fits(family) or needs_moments(family, 1)
+        constant = "is constant on the simplex" if family.values == "simplex" else None
+        return super().fits(family) or constant or needs_moments(family, 1)
 
     def expectation(
         self, family: Family, point: str, parameters: Tensors, level: int = 0
@@ -52,7 +53,7 @@ class Quadratic(Smooth):
 
     used_by = "the comparison of estimators in Mohamed et al. 2020, section 3; squared losses"
 
-    centre: float = 0.3
+    centre: float = 0.4
 
     def terms(self, z: Tensor) -> Tensor:
         return (z - self.centre).square()
@@ -107,7 +108,7 @@ class Cosine(Smooth):
 
 
 def mean_variance(family: Family, parameters: Tensors, level: int) -> tuple[Tensor, Tensor] | None:
-    """Each coordinate's mean and variance, `[*leading, size]`, from torch or by the family's rule; None without both."""
+    """Each coordinate's mean and variance, `[*leading, size]`, from torch or by a rule; None without both."""
     try:
         marginal = family.marginals(parameters)
     except NotImplementedError:

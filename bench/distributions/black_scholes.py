@@ -1,0 +1,54 @@
+"""Log prices of independent assets under Black and Scholes."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent
+
+from bench.distributions.base import Family, Tensors, distributions
+from bench.distributions.normal import FastNormal
+from bench.distributions.supports import location_scale
+
+RATE, MATURITY = 0.05, 1.0
+"""Interest per year, and years."""
+
+
+@distributions.register("black_scholes")
+@dataclass(frozen=True)
+class BlackScholesFamily(Family):
+    """z = log S_T ~ N(log spot + (r − volatility²/2) T, volatility² T), r = .05, T = 1; θ is spot and volatility.
+
+    With `size` 1: spot 100, volatility 0.2, the textbook case. `extreme`: volatilities from .02 to .05.
+    """
+
+    used_by = "option pricing and its sensitivities (Black, Scholes 1973; Broadie, Glasserman 1996)"
+    discrete = False
+    reparameterised = True
+    coordinates: ClassVar[tuple[str, ...]] = ("natural",)
+    points = ("default", "extreme")
+    values = "other"
+
+    size: int = 1
+
+    def theta(self, point: str, coordinates: str) -> Tensors:
+        spot, low, high = {"default": (100.0, 0.2, 0.35), "extreme": (97.0, 0.02, 0.05)}[point]
+        return {
+            "spot": torch.linspace(spot, spot + 4, self.size, dtype=torch.float64),
+            "volatility": torch.linspace(low, high, self.size, dtype=torch.float64),
+        }
+
+    def encode(self, theta: Tensors, coordinates: str) -> Tensors:
+        volatility = theta["volatility"]
+        drift = (RATE - volatility.square() / 2) * MATURITY
+        return {"loc": theta["spot"].log() + drift, "scale": volatility * MATURITY**0.5}
+
+    def build(self, parameters: Tensors) -> Distribution:
+        return Independent(self.marginals(parameters), 1, validate_args=False)
+
+    def marginals(self, parameters: Tensors) -> Distribution:
+        return FastNormal(**parameters, validate_args=False)
+
+    def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
+        return location_scale(parameters["loc"], parameters["scale"], breaks, level)

@@ -1,0 +1,90 @@
+"""A smooth map of Normal noise that cannot be inverted: draws, but no density."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+
+from bench.distributions.affine_flow import grid
+from bench.distributions.base import Family, Tensors, distributions
+from estimators.core import Need
+from estimators.errors import BadInput
+
+
+class QuadraticMap(Distribution):
+    """z_d = loc_d + scale_d · (ε_d + curve_d · ε_{d+1}²), around the ring of D coordinates; parameters `[*batch, D]`.
+
+    Many ε give one z, so log q has no usable form: the log-derivative trick does not apply to z, pathwise does.
+    """
+
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {  # type: ignore[misc]
+        "loc": constraints.real_vector,
+        "scale": constraints.independent(constraints.positive, 1),
+        "curve": constraints.real_vector,
+    }
+    support = constraints.real_vector  # type: ignore[assignment]
+    has_rsample = True
+    offers_not = frozenset({Need.DENSITY, Need.FACTORISED, Need.MODE})
+
+    def __init__(self, loc: Tensor, scale: Tensor, curve: Tensor, validate_args: bool | None = None) -> None:
+        self.loc, self.scale, self.curve = loc, scale, curve
+        super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=validate_args)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc + self.scale * self.curve
+
+    def rsample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:
+        noise = torch.randn(*sample_shape, *self.loc.shape, dtype=self.loc.dtype, device=self.loc.device)
+        return self.push(noise, noise.roll(-1, -1))
+
+    def push(self, own: Tensor, next_one: Tensor) -> Tensor:
+        """z from each coordinate's noise and its neighbour's."""
+        return self.loc + self.scale * (own + self.curve * next_one.square())
+
+
+@distributions.register("quadratic_map")
+@dataclass(frozen=True)
+class QuadraticMapFamily(Family):
+    """`size` coordinates, each bent by its neighbour's noise; θ is loc, log_scale and curve. `extreme`: bent more."""
+
+    used_by = "generators and simulators without a density (GANs, implicit variational inference: Titsias, Ruiz 2019)"
+    discrete = False
+    factorised = False
+    reparameterised = True
+    tractable_density = False
+    coordinates: ClassVar[tuple[str, ...]] = ("unconstrained",)
+    points = ("default", "extreme")
+    values = "real"
+    light_tailed = False
+    pushed_size = 2
+
+    size: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.size < 2:
+            raise BadInput(f"quadratic_map needs at least 2 coordinates, not {self.size}")
+
+    def theta(self, point: str, coordinates: str) -> Tensors:
+        low, high = {"default": (0.2, 0.6), "extreme": (0.9, 1.4)}[point]
+        return {
+            "loc": torch.linspace(-0.6, 1.2, self.size, dtype=torch.float64),
+            "log_scale": torch.linspace(-0.9, -0.1, self.size, dtype=torch.float64),
+            "curve": torch.linspace(low, high, self.size, dtype=torch.float64),
+        }
+
+    def encode(self, theta: Tensors, coordinates: str) -> Tensors:
+        return {"loc": theta["loc"], "scale": theta["log_scale"].exp(), "curve": theta["curve"]}
+
+    def build(self, parameters: Tensors) -> Distribution:
+        return QuadraticMap(**parameters, validate_args=False)
+
+    def push(self, parameters: Tensors, level: int) -> tuple[Tensor, Tensor]:
+        """Two noises, a and b: even coordinates are bent by b, odd ones by a; with two, that is z itself."""
+        noise, weight = grid(2, level)
+        even = torch.arange(self.size) % 2 == 0
+        own, other = (torch.where(even, noise[:, i, None], noise[:, 1 - i, None]) for i in (0, 1))
+        return QuadraticMap(**parameters, validate_args=False).push(own, other), weight
