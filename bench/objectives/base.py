@@ -56,6 +56,7 @@ class Target(ABC):
             differentiable=self.differentiable,
             twice_differentiable=self.twice_differentiable,
             relaxable=self.relaxable,
+            breaks=self.breaks,
         )
 
     def expectation(self, family: Family, point: str, parameters: Tensors, level: int = 0) -> Tensor | None:
