@@ -1,6 +1,5 @@
 """How many replicates go into one chunk: by rule, from the sizes of the tensors, never by timing."""
 
-from math import ceil
 from typing import Any
 
 from torch import Tensor
@@ -42,17 +41,3 @@ def replicates_per_chunk(gradients: Gradients) -> int:
         gradients(2)
     fits = min(2 * CACHE // max(two.largest, 1), 2 * MEMORY // max(two.sum, 1), LARGEST_CHUNK)
     return 1 << max(fits.bit_length() - 1, 0)
-
-
-def looks(chunk: int, first: int, most: int, ratio: int = 4) -> list[int]:
-    """Replicates in all at each look, multiples of the chunk (and of 64): `first`, × ratio, …, `most`.
-
-    >>> looks(64, 1000, 20_000)
-    [1024, 4096, 20032]
-    """
-    step = max(chunk, 64)
-    last = ceil(most / step) * step
-    planned = [ceil(first / step) * step]
-    while planned[-1] * ratio * 2 <= last:
-        planned.append(planned[-1] * ratio)
-    return [*(look for look in planned if look < last), last]

@@ -8,7 +8,7 @@ from bench.metrics import Measurement
 from bench.replicates import Replicates
 from bench.statistics.block import Block
 from bench.statistics.means import Interval
-from bench.statistics.tails import enough_for_variance, hill, unstable
+from bench.statistics.tails import approximate, hill, unstable
 
 JACKKNIFE = "jackknife on the logarithm"
 LENGTH = "inverted distribution of the noisy length"
@@ -37,9 +37,8 @@ def block_measurements(block: Block, name: str, p: float | None, tolerance: floa
 
     still = not block.varies(tolerance)
     gate = None if still else unstable(block.distances)
-    spread = JACKKNIFE
-    if not still and not enough_for_variance(block.variance_error() ** 2 * block.count + 1, block.count):
-        spread += "; approximate: fewer than 200 κ replicates"
+    caution = None if still else approximate(block.distances, block.variance_error())
+    spread = f"{JACKKNIFE}; {caution}" if caution else JACKKNIFE
     if gate:
         yield from (row(metric, None, gate) for metric in ("variance", "variance_max", "mse", "snr"))
     else:

@@ -7,12 +7,12 @@ nothing of problems and estimators: the coverage study runs it on synthetic grad
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 from jaxtyping import Bool
 from torch import Tensor
 
-from bench.chunks import looks
 from bench.replicates import Replicates
 from bench.statistics.verdict import Rules, Verdict, judge
 from estimators.errors import BadInput
@@ -112,3 +112,17 @@ class Sampling:
             return "precision"
         hopeless = verdict.needed is not None and verdict.needed > UNREACHABLE * self.settings.max_replicates
         return "verdict_out_of_reach" if precise and hopeless and not last else ""
+
+
+def looks(chunk: int, first: int, most: int, ratio: int = 4) -> list[int]:
+    """Replicates in all at each look, multiples of the chunk (and of 64): `first`, × ratio, …, `most`.
+
+    >>> looks(64, 1000, 20_000)
+    [1024, 4096, 20032]
+    """
+    step = max(chunk, 64)
+    last = ceil(most / step) * step
+    planned = [ceil(first / step) * step]
+    while planned[-1] * ratio * 2 <= last:
+        planned.append(planned[-1] * ratio)
+    return [*(look for look in planned if look < last), last]

@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 
 import estimators
 from bench.accuracy import AccuracySettings, measure
-from bench.chunks import looks, replicates_per_chunk
+from bench.chunks import replicates_per_chunk
 from bench.distributions import distributions
 from bench.gradients import Gradients
 from bench.metrics import Outcome
@@ -18,6 +18,7 @@ from bench.objectives import objectives
 from bench.objectives.base import Target
 from bench.problem import Problem
 from bench.reference import Reference, reference
+from bench.sequential import looks
 from estimators import Estimator, Objective, Traits
 from estimators.errors import BadInput
 

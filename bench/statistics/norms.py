@@ -68,10 +68,7 @@ class NoisyLength:
         def solve(square: float, chance: float) -> float:
             if below(square, 0.0) <= chance:
                 return 0.0
-            far = square**0.5 + 40 * sigma
-            while below(square, far) > chance:
-                far *= 2
-            return root(lambda length: below(square, length) - chance, far)
+            return root(lambda length: below(square, length) - chance, square**0.5 + 40 * sigma)
 
         tail = (1 - level) / 2
         top = self.trace + 20 * (2 * self.trace_of_square) ** 0.5 + self.trace
@@ -80,7 +77,10 @@ class NoisyLength:
 
 
 def root(function: Callable[[float], float], high: float) -> float:
-    """Where a monotone function changes sign between 0 and `high`."""
+    """Where a monotone function changes sign, looked for between 0 and `high`, and beyond."""
+    start = function(0.0)
+    while function(high) * start > 0:
+        high *= 2
     found = brentq(function, 0.0, high, xtol=1e-6 * high)
     return float(found)  # pyright: ignore[reportArgumentType]
 

@@ -10,6 +10,10 @@ MIN_HILL = 2.3
 MAX_TOP_SHARE = 0.3
 MIN_OUTCOMES = 25
 KURTOSES = 200
+"""The variance's interval holds once there are about 200 times the kurtosis of replicates."""
+
+MAX_SINGLE_SHARE = 0.15
+MIN_FOR_SHARE = 256
 
 
 def hill(lengths: Float[np.ndarray, " R"]) -> float | None:
@@ -48,6 +52,16 @@ def unstable(squares: Float[np.ndarray, " R"]) -> str | None:
     return None
 
 
-def enough_for_variance(kurtosis: float, count: int) -> bool:
-    """Whether the variance's interval can be trusted: about 200 κ replicates."""
-    return count >= KURTOSES * kurtosis
+def approximate(squares: Float[np.ndarray, " R"], relative_error: float) -> str | None:
+    """Why the variance's interval may hold the truth less often than it says, in a clause; None where it does not.
+
+    The interval rests on the variance of the squares: on the kurtosis, and so on the fourth moment. Where that is
+    infinite a single estimate keeps a fixed share of it, however many there are.
+    """
+    deviation = (squares - squares.mean()) ** 2
+    share = float(deviation.max() / max(deviation.sum(), 1e-300))
+    if share > MAX_SINGLE_SHARE and len(squares) >= MIN_FOR_SHARE:
+        return f"approximate: one estimate makes {share:.0%} of its error"
+    if relative_error**2 > 1 / KURTOSES:
+        return f"approximate: fewer than {KURTOSES} κ replicates"
+    return None

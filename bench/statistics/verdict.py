@@ -7,10 +7,11 @@ Looking early does not inflate false alarms: the looks are fixed beforehand, and
 number (Bonferroni).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool
+from scipy.special import ndtri
 
 from bench.statistics.bias import ZeroBias, zero_bias
 from bench.statistics.block import Block
@@ -19,6 +20,8 @@ from bench.statistics.tails import unstable
 
 CONFIRM = 1e-3
 """The level of the second rejection; it is independent of the first, so their levels multiply."""
+
+HOPELESS = 1e18
 
 EQUIVALENCE = 0.05
 """The chance of saying *unbiased* of a bias of exactly the resolution."""
@@ -100,45 +103,29 @@ def zero_gradient(p: float, rules: Rules) -> Verdict:
 
 def open_verdict(block: Block, rules: Rules, p: float, low: float) -> Verdict:
     """Unclear, with what would settle it."""
-    if 2 * block.exact.slack > rules.resolution * block.exact.length:
+    bound = rules.resolution * block.exact.length
+    if 2 * block.exact.slack > bound:
         return Verdict("unclear", "the exact gradient is not known well enough for this resolution", p)
-    needed = min(
-        replicates_needed(block.deviation(), block.count, block, rules, value)
-        for value in (0.0, block.deviation().value)
-    )
-    more = max(needed - block.count, 0.0)
-    if more == 0:
-        return Verdict("unclear", "the next look may settle it", p, needed)
+    if p <= rules.level and low > bound:
+        return Verdict("unclear", "a test of zero bias rejects, and more replicates have to confirm it", p)
+    noise = block.deviation()
+    needed = block.count * min(growth(noise, rules, bound, length) for length in (0.0, noise.value))
+    if needed > HOPELESS:
+        return Verdict("unclear", "the bias is too near to the resolution to tell on which side it lies", p, needed)
+    more = max(needed - block.count, block.count)
     return Verdict("unclear", f"about {more:.2g} more replicates would settle it", p, needed)
 
 
-def replicates_needed(noise: NoisyLength, count: int, block: Block, rules: Rules, length: float) -> float:
-    """The replicates at which a bias of this length would be settled, by bisection on their number."""
-    bound = rules.resolution * block.exact.length
-    margin = block.exact.slack
-    level = 1 - 2 * EQUIVALENCE / rules.looks
+def growth(noise: NoisyLength, rules: Rules, bound: float, length: float) -> float:
+    """How many times the replicates would show, about four times in five, on which side of the bound a bias lies.
 
-    def settled(factor: float) -> bool:
-        shrunk = scaled(noise, length, factor)
-        interval = shrunk.interval(level)
-        return interval.low - margin > bound or interval.high + margin <= bound
-
-    low, high = 0.0, 40.0  # log of the factor
-    if not settled(float(np.exp(high))):
-        return float("inf")
-    for _ in range(20):
-        middle = (low + high) / 2
-        low, high = (low, middle) if settled(float(np.exp(middle))) else (middle, high)
-    return count * float(np.exp(high))
-
-
-def scaled(noise: NoisyLength, length: float, factor: float) -> NoisyLength:
-    """The same noise with `factor` times the replicates, around a bias of this length."""
-    trace = noise.trace / factor
-    return replace(
-        noise,
-        square=length**2 + trace,
-        trace=trace,
-        trace_of_square=noise.trace_of_square / factor**2,
-        along=noise.along / factor,
-    )
+    With u times the noise, ‖m‖² − tr has the variance 2 tr Σ² u² + 4 ‖b‖² σ² u, and the length itself the standard
+    deviation σ √u near the bound; both have to fit between ‖b‖ and the bound.
+    """
+    z = float(ndtri(1 - EQUIVALENCE / rules.looks))
+    gap, power = abs(bound**2 - length**2), z + float(ndtri(0.9))
+    flat, steep = 2 * noise.trace_of_square, 4 * length**2 * noise.along
+    spread = 2 * gap**2 / power**2 / (steep + (steep**2 + 4 * flat * gap**2 / power**2) ** 0.5)
+    either = z + float(ndtri(0.95 if length < bound else 0.9))  # two sides can fail at length 0
+    nearest = (bound - length) ** 2 / (either**2 * max(noise.along, 1e-300))
+    return 1 / max(min(spread, nearest), 1e-300)

@@ -1,0 +1,42 @@
+"""The coverage study, small: the intervals hold the truth about as often as they say."""
+
+import numpy as np
+import pytest
+import torch
+
+from bench.coverage import NOISES, Case, coverage, outside
+from bench.sequential import AccuracySettings
+
+SETTINGS = AccuracySettings(precision=0.2, bias_resolution=0.1, max_replicates=8192)
+
+
+@pytest.mark.parametrize("noise", sorted(set(NOISES) - {"student_3"}))
+def test_noises_have_the_moments_they_say(noise):
+    torch.manual_seed(0)
+    x = NOISES[noise].draw(400_000, 2).double().numpy()
+    assert np.abs(x.mean(0)).max() < 0.01
+    assert x.var(0).mean() == pytest.approx(1, rel=0.1)
+    kurtosis = (x**4).mean() / x.var() ** 2
+    assert NOISES[noise].kurtosis == pytest.approx(kurtosis, rel=0.1 if noise != "lognormal" else 0.6)
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.2])
+def test_cases_are_what_they_say(bias):
+    for dim in (1, 10):
+        truth = Case("normal", dim, bias).truths()
+        assert truth["snr"] == pytest.approx(2)
+        assert (truth["bias"] > 0) == (bias > 0)
+
+
+@pytest.mark.parametrize(("noise", "dim"), [("exponential", 1), ("normal", 10)])
+def test_small_study(noise, dim):
+    table = coverage([Case(noise, dim, 0.0), Case(noise, dim, 0.3)], 40, SETTINGS)
+    assert table.coverage.min() > 0.8  # P(Binomial(40, .95) ≤ 32) is 0.0003, and the seeds are fixed
+    assert outside(table.loc[~table.boundary]).empty
+    assert (table[table.relative_bias == 0].biased == 0).all()
+    assert (table[table.relative_bias > 0].unbiased == 0).all()
+
+
+def test_infinite_variance_of_the_variance_is_flagged():
+    table = coverage([Case("student_3", 1, 0.0)], 10, SETTINGS)
+    assert table.set_index("metric").flagged["variance"] > 0.5
