@@ -134,8 +134,9 @@ def _stand_ins(rows: pd.DataFrame, chosen: str, metric: str) -> tuple[dict[str, 
         other = _most_measured(rows[rows["estimator"].isin(measured["estimator"])], metric)
         if other is not None:
             found[str(problem)] = other
-        instead = f"{other} stands in, left out of the overall ranking" if other else "nothing was"
-        notes.append(f"{problem}: {chosen} was not measured there; {instead}")
+            notes.append(
+                f"{problem}: {chosen} was not measured there; {other} stands in, left out of the overall ranking"
+            )
     return found, notes
 
 

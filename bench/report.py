@@ -29,7 +29,7 @@ from bench.svg import inline
 from bench.table import cells
 from estimators.errors import BadInput
 
-PANELS, COLUMNS = 12, 16
+PANELS, COLUMNS = 12, 7
 """Problems in one figure of small multiples, and in one matrix; more make more figures."""
 
 
@@ -130,10 +130,10 @@ def drawings(baseline: str) -> tuple[Drawing, ...]:
         Drawing("ranking", "Interquartile mean over problems of the log ratio, with its 95 % interval.",
                 lambda rows, order: plots.ranking(rows, baseline), "variance", 10**6),
         Drawing("outcome_matrix", "How the cells ended; the worst over the numbers of samples.",
-                plots.outcome_matrix, "status", 2 * COLUMNS),
+                plots.outcome_matrix, "status", 3 * COLUMNS),
         Drawing("bias_matrix", "Bias verdicts; biased where it is at any number of samples. "
                 "Unbiased is only said where the bias is shown to be below the resolution asked for.",
-                plots.bias_matrix, "relative_bias", 2 * COLUMNS),
+                plots.bias_matrix, "relative_bias", 3 * COLUMNS),
         Drawing("scale_and_cosine", "How the biased ones are wrong, with 95 % intervals: left of the line the estimate "
                 "is too short, below the top it points elsewhere.", plots.scale_and_cosine, "scale", 10**6),
         *(Drawing(f"relative_variance_{equal}", f"Variance ÷ the baseline's at equal {_way(equal)}; below it the 95 % "

@@ -58,12 +58,18 @@ def failures(rows: pd.DataFrame) -> list[dict[str, Any]]:
             "status": status,
             "reason": reason or "no reason given",
             "cells": len(group),
-            "estimators": sorted(set(group["estimator"])),
-            "problems": sorted(set(group["problem"])),
+            "estimators": _several(group["estimator"], "estimators"),
+            "problems": _several(group["problem"], "problems"),
         }
         for (status, reason), group in lost.groupby(["status", "reason"], sort=False)
     ]
     return sorted(groups, key=lambda group: (group["status"] == "not_applicable", -group["cells"]))
+
+
+def _several(names: pd.Series, noun: str) -> str:
+    """The names where there are at most three of them, else their number."""
+    found = sorted(set(names))
+    return "; ".join(found) if len(found) <= 3 else f"{len(found)} {noun}"
 
 
 def pivot(pairs: pd.DataFrame, equal: str) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from estimators.errors import BadInput
 
 PROBLEM = ("distribution", "distribution_params", "objective", "objective_params", "coordinates", "point")
 """The columns that say which problem a cell is about; `problem_version` says whether it stayed the same."""
+VARIANCES = ("variance", "variance_max", "variance_per_evaluation", "work_normalised_variance")
+ROUNDING = {"float64": 1e-24, "float32": 1e-11}
 EXECUTION = ("device", "dtype", "mode", "seed")
 NEEDED = ("cell", "estimator", "estimator_params", *PROBLEM, "samples", "status", "metric", "value")
 
@@ -26,7 +28,8 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
 
     A problem's label ends in what else it was run with (device, mode, …) where that varies, so that cells of one
     `problem` and `samples` differ in nothing but the estimator. A cell whose timing failed keeps its accuracy; its
-    status is the failure. What is cells already, a part of them for example, is given back as it is.
+    status is the failure. A variance that is only rounding is 0. What is cells already, a part of them for example,
+    is given back as it is.
     """
     if "problem" in table:
         return table
@@ -40,7 +43,8 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
     found["problem"] = problem_labels(first)
     outcome = _outcomes(table).reindex(first.index)
     found = found.assign(status=outcome["status"], reason=outcome["reason"], verdict=_verdicts(table, first.index))
-    return pd.concat([found, _metrics(table, first.index)], axis=1).reset_index(drop=True)
+    metrics = _without_rounding(_metrics(table, first.index), found)
+    return pd.concat([found, metrics], axis=1).reset_index(drop=True)
 
 
 MEASURED = ("metric", "value", "ci_low", "ci_high", "n", "unit", "method", "block")
@@ -135,6 +139,16 @@ def _metrics(table: pd.DataFrame, index: pd.Index) -> pd.DataFrame:
     }
     every: list[Hashable] = [f"{metric}{suffix}" for metric in METRICS for suffix in ends.values()]
     return pd.DataFrame(wide, index=index).reindex(columns=every).astype(float)
+
+
+def _without_rounding(metrics: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """Variances of estimators without noise made 0: below `ROUNDING` of the largest on their problem."""
+    largest = metrics["variance"].groupby([found["problem"], found["samples"]]).transform("max")
+    single = found["dtype"].eq("float32").fillna(False) if "dtype" in found else pd.Series(False, found.index)
+    noiseless = metrics["variance"] < largest * single.map({True: ROUNDING["float32"], False: ROUNDING["float64"]})
+    columns = [f"{name}{end}" for name in VARIANCES for end in ("", "_low", "_high")]
+    zero = metrics[columns].mask(noiseless, metrics[columns] * 0)
+    return metrics.assign(**{column: zero[column] for column in columns})
 
 
 def _whole(rows: pd.DataFrame) -> pd.DataFrame:

@@ -204,3 +204,9 @@ def test_empty_and_one_cell_tables_compare_to_nothing():
     one = typed(pd.DataFrame(cell(("reinforce", "{}"), PROBLEMS[0], 2)))
     assert compare_estimators(one).pairs.empty
     assert len(ESTIMATORS) > 1
+
+
+def test_a_variance_that_is_only_rounding_is_zero():
+    found = cells(scaled(table(), "rloo", "variance", 1e-30)).set_index(["estimator", "problem", "samples"])
+    assert found.loc[("rloo", "linear / normal", 2), ["variance", "variance_low"]].tolist() == [0, 0]
+    assert found.loc[("reinforce", "linear / normal", 2), "variance"] == 6

@@ -53,7 +53,7 @@ def _matrix(rows: pd.DataFrame, colours: Mapping[str, str], order: Sequence[str]
             xticklabels=False, yticklabels=False,
             linewidths=1, linecolor="white", annot=marks, fmt="", annot_kws={"fontsize": 7},
         )  # fmt: skip
-        label_matrix(axes, worst)
+        label_matrix(axes, worst, narrow=worst.shape[1] > 8)
         present = [word for word in words if (worst == ranks[word]).any().any()]
         handles = [Patch(color=colours[word], label=_legend(word)) for word in present]
         figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), handlelength=1)
@@ -76,14 +76,19 @@ def matrix_size(matrix: pd.DataFrame, cell: float, row: float = 0.2) -> tuple[fl
     """Width and height in inches: the text stays legible, so large matrices make large figures."""
     rows, columns = matrix.shape
     longest = max(len(shorten(str(name))) for name in matrix.index)
-    return max(PAGE, 0.075 * longest + cell * columns + 0.4), row * rows + 1.9
+    return max(PAGE, 0.075 * longest + cell * columns + 0.4), row * rows + 2.1
 
 
-def label_matrix(axes: Axes, matrix: pd.DataFrame) -> None:
-    """Estimators at the side, problems on two lines below. Seaborn's own labels would draw through pyplot."""
+def label_matrix(axes: Axes, matrix: pd.DataFrame, *, narrow: bool = False) -> None:
+    """Estimators at the side; below the problems, on two lines or, below narrow columns, on one.
+
+    Seaborn's own labels would draw through pyplot.
+    """
     axes.set(xlabel="", ylabel="")
     axes.grid(False)
     axes.set_yticks(np.arange(len(matrix.index)) + 0.5, [shorten(str(name)) for name in matrix.index], rotation=0)
-    names = [wrapped(str(name)) for name in matrix.columns]
-    axes.set_xticks(np.arange(len(names)) + 0.5, names, rotation=40, ha="right", rotation_mode="anchor")
+    names = [shorten(str(name), 48) if narrow else wrapped(str(name)) for name in matrix.columns]
+    axes.set_xticks(
+        np.arange(len(names)) + 0.5, names, rotation=50 if narrow else 40, ha="right", rotation_mode="anchor"
+    )
     axes.tick_params(length=0)

@@ -106,9 +106,20 @@ def _panel(
         _slope(axes, rows)
     for axis in (axes.xaxis, axes.yaxis):
         log_axis(axis)
-    if x == "samples":
-        ticks = sorted(set(rows["samples"].astype(int)))
-        axes.set_xticks(ticks if len(ticks) <= 5 else ticks[:: len(ticks) // 4])
+    if x in ("samples", "evaluations"):
+        _counted(axes, rows[x].to_numpy(float))
+
+
+def _counted(axes: Axes, values: np.ndarray) -> None:
+    """Ticks at the counts that there are, those that stand apart by a fifth of the axis; room around a single one."""
+    counts = np.unique(values)
+    if len(counts) == 1:
+        axes.set_xlim(counts[0] / 2, counts[0] * 2)
+    apart, ticks = np.log(counts[-1] / counts[0]) / 5, [counts[0]]
+    for count in counts[1:]:
+        if np.log(count / ticks[-1]) >= apart:
+            ticks.append(count)
+    axes.set_xticks(ticks)
 
 
 def _ends(rows: pd.DataFrame, metric: str) -> np.ndarray | None:
@@ -150,11 +161,14 @@ def _slope(axes: Axes, rows: pd.DataFrame) -> None:
     axes.plot([smallest, largest], [top, top * smallest / largest], linestyle=(0, (1, 1.5)), color=BASELINE, zorder=0)
 
 
+BEHIND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+
+
 def _zeros(axes: Axes, rows: pd.DataFrame) -> None:
     """Names the estimators at 0, which a log axis cannot show."""
     names = ", ".join(shorten(name, 16) for name in dict.fromkeys(rows["estimator"]))
     if names:
-        axes.text(0.03, 0.03, shorten(f"at 0: {names}", 44), transform=axes.transAxes, fontsize=6)
+        axes.text(0.03, 0.03, shorten(f"at 0: {names}", 44), transform=axes.transAxes, fontsize=6, bbox=BEHIND)
 
 
 def _legend(figure: Figure, style: dict[str, tuple[str, str]], columns: int) -> None:

@@ -37,7 +37,7 @@ def relative_variance(
         return empty(f"no variance at {WORDS[equal]} to compare with {found.baseline}")
     ratios, notes = _ratios(pairs, order)
     with styled():
-        figure = blank(*matrix_size(ratios, cell=0.62, row=0.3))
+        figure = blank(*matrix_size(ratios, cell=0.64, row=0.3))
         axes = figure.subplots()
         axes.set_facecolor("#ececec")
         limit = _limit(ratios)
@@ -72,7 +72,10 @@ def _ratios(pairs: pd.DataFrame, order: Sequence[str] | None) -> tuple[pd.DataFr
 def _text(found: Ratio) -> str:
     value, low, high = (plain_number(float(each)) for each in found)
     unclear = found.low <= 1 <= found.high and found.low < found.high
-    return f"{value}{' ?' if unclear else ''}" + (f"\n{low}–{high}" if low != high else "")
+    interval = f"\n{low}–{high}" if found.low < found.high else ""
+    if "×" in low + high and found.low > 0 and found.high < 2 * found.low:  # too long for a cell
+        interval = f"\n±{max(1 - found.low / found.value, found.high / found.value - 1):.1%}"
+    return f"{value}{' ?' if unclear else ''}{interval}"
 
 
 def ratio_of(pairs: pd.DataFrame) -> Ratio:
