@@ -26,7 +26,10 @@ def rejected_by(check: str) -> Callable[[type], Any]:
     """Files a family or an objective under the check that must reject it."""
 
     def add(cls: type) -> type:
-        (FAMILIES if issubclass(cls, Family) else TARGETS).append((cls, check))
+        if issubclass(cls, Family):
+            FAMILIES.append((cls, check))
+        else:
+            TARGETS.append((cls, check))
         return cls
 
     return add

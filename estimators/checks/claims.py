@@ -19,8 +19,8 @@ from estimators.checks.statistics import (
 from estimators.core import Estimator, Function
 from estimators.score_function import Reinforce
 
-REPLICATES = 8192
-CALLS, EACH = 64, 32
+REPLICATES = 4096
+CALLS, EACH = 48, 32
 OFFSET = torch.tensor(5.0, dtype=torch.float64)
 
 
