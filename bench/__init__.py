@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 _HOME = {
+    "collect": "bench.shards",
     "compare": "bench.compare",
     "describe": "bench.catalogue",
     "environment": "bench.environment",

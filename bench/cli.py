@@ -128,15 +128,19 @@ def run(  # noqa: PLR0917 (typer reads them)
     rerun: Rerun = "missing",
     plugin: Plugin = None,
     force: Force = False,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the I-th of N parts of the cells.")] = None,
+    quiet: Annotated[bool, typer.Option(help="Say nothing but what failed.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Say what was done as one JSON object.")] = False,
 ) -> None:
     """Measure a suite. What is done already is kept; run it again to continue after an interruption."""
     from bench import verbs
 
-    with _bar() as show_:
+    with _bar(quiet or json_) as show_:
         summary = verbs.run(
             suite,
             out_,
             where=where,
+            shard=shard,
             jobs=jobs,
             device=device,
             seed=seed,
@@ -147,7 +151,20 @@ def run(  # noqa: PLR0917 (typer reads them)
             memory=memory,
             show=show_,
         )
-    _said(summary)
+    if json_:
+        out.print_json(json.dumps(vars(summary), default=str))
+    _said(summary, quiet or json_)
+
+
+@app.command()
+def collect(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR DIR…", help="Folders of a sweep's shards.")],
+    out_: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the whole sweep.")],
+) -> None:
+    """Merge the folders of a sweep's shards."""
+    from bench.shards import collect as collected
+
+    out.print(f"wrote {collected(folders, out_)}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -220,14 +237,15 @@ def env() -> None:
     out.print_json(json.dumps(environment()))
 
 
-def _said(summary: "engine.Summary") -> None:
+def _said(summary: "engine.Summary", quiet: bool) -> None:
     """The end of a run in words, and the exit code."""
     for note in summary.notes:
         err.print(f"note: {note}", markup=False, highlight=False)
     for line in summary.failed:
         err.print(line, markup=False, highlight=False)
     counts = ", ".join(f"{count} {name}" for name, count in sorted(summary.counts.items())) or "nothing was left to do"
-    out.print(f"{summary.folder}: {counts}", markup=False, highlight=False, soft_wrap=True)
+    if not quiet:
+        out.print(f"{summary.folder}: {counts}", markup=False, highlight=False, soft_wrap=True)
     if summary.interrupted:
         err.print(f"interrupted, {summary.left} left; what is done is saved. To continue:", highlight=False)
         err.print(f"  gradest {shlex.join(sys.argv[1:])}", markup=False, highlight=False, soft_wrap=True)
@@ -237,10 +255,10 @@ def _said(summary: "engine.Summary") -> None:
 
 
 @contextmanager
-def _bar() -> Iterator[Any]:
+def _bar(quiet: bool) -> Iterator[Any]:
     """A progress bar on a terminal; nothing elsewhere."""
     columns = (TextColumn("measuring"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]} left"))
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+    with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as bar:
         task = bar.add_task("", total=None, left="")
 
         def update(progress: "engine.Progress") -> None:

@@ -24,6 +24,7 @@ from bench.grid import cells
 from bench.plugins import load_files
 from bench.progress import Cost
 from bench.records import Key, Records, Task
+from bench.shards import sharded
 from bench.store import Plan, Store
 from estimators.errors import BadInput, nearest
 
@@ -107,6 +108,7 @@ def run(
     folder: Path,
     *,
     where: str | None = None,
+    shard: str | None = None,
     jobs: int | None = None,
     rerun: str = "missing",
     plugins: Iterable[str] = (),
@@ -119,18 +121,21 @@ def run(
     load_files(plugins)
     known_rerun(rerun)
     every = cells(suite, force=force)
-    picked = pick(every, where)  # all bad input is found before anything is written
+    picked = sharded(pick(every, where), shard)  # all bad input is found before anything is written
     with Store(folder) as store:
         done = store.read()
         planned = plan(suite, every, picked, done, rerun)
         store.begin(suite.model_dump(), planned.tasks())
         summary = Summary(folder, notes=[*done.notes, *_stale_note(planned, rerun)])
+        store.log(f"run: {len(planned.work)} of {len(picked)} cells' tasks to do, {jobs or cores()} workers")
         writer = _Writer(store, summary, planned, jobs or cores(), show)
         try:
             _measure_all(planned, plugins, jobs or cores(), memory, writer)
             store.finish()
+            store.log(f"run: ended, {summary.counts}")
         except KeyboardInterrupt:
             summary.interrupted = True
+            store.log("run: interrupted")
         summary.left = len(writer.left)
     return summary
 
@@ -225,6 +230,7 @@ class _Writer:
     def _count(self, cell: Cell, found: Record) -> None:
         del self.left[cell.id, found["task"]]
         self.cost.add(cell, found["task"], found["wall_s"])
+        self.store.log(f"{found['status']} {found['task']} {found['wall_s']:.2f} s {cell.label} {found['reason']}")
         counts, status = self.summary.counts, found["status"]
         counts[status] = counts.get(status, 0) + 1
         if status not in ("ok", "not_applicable"):

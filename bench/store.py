@@ -6,6 +6,7 @@ import json
 import os
 import warnings
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -49,7 +50,7 @@ class Store:
         except OSError:
             self._lock.close()
             raise BadInput(f"another run is writing to {self.folder}; wait for it, or choose another --out") from None
-        self._environments = set(_environments(self.folder))
+        self._environments = {found["env"] for found in _environments(self.folder)}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -60,7 +61,7 @@ class Store:
     def read(self) -> Records:
         """What the folder holds already; torn last lines are cut off, and the notes say so."""
         found = record_files.read(self.folder, SCHEMA)
-        for path in record_files.files(self.folder):
+        for path in [*record_files.files(self.folder), *self.folder.glob("environments.jsonl")]:
             whole, torn = record_files.split(path)
             if torn:
                 os.truncate(path, len(whole))
@@ -73,21 +74,37 @@ class Store:
 
     def append(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Records that are on the disk when this returns; lines that could not be written whole leave no trace."""
-        text = "".join(f"{canonical({**record, 'env': environment_key()})}\n" for record in records)
-        if not text:
-            return
-        self.note_environment()
+        lines = [canonical({**record, "env": environment_key()}) for record in records]
+        if lines:
+            self.note_environment(environment())
+            self._write(lines)
+
+    def take(self, records: Iterable[Mapping[str, Any]], folder: Path) -> None:
+        """Records of another folder of the same sweep, with the environments that they were measured in."""
+        for found in _environments(folder):
+            self.note_environment({key: value for key, value in found.items() if key != "env"})
+        lines = [canonical(record) for record in records]
+        if lines:
+            self._write(lines)
+
+    def log(self, text: str) -> None:
+        """A line in `run.log`, with the time; the log is for people, and no one reads it back."""
+        with (self.folder / "run.log").open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}\n")
+
+    def _write(self, lines: list[str]) -> None:
         if self._records is None:
             self._records = (self.folder / "records-0.jsonl").open("ab", buffering=0)
-        _append(self._records, text)
+        _append(self._records, "".join(f"{line}\n" for line in lines))
 
-    def note_environment(self) -> None:
-        """This machine's line in `environments.jsonl`, once."""
-        if environment_key() in self._environments:
+    def note_environment(self, found: Mapping[str, Any]) -> None:
+        """A machine's line in `environments.jsonl`, once."""
+        key = digest(found)
+        if key in self._environments:
             return
         with (self.folder / "environments.jsonl").open("ab", buffering=0) as file:
-            _append(file, canonical({"env": environment_key()} | environment()) + "\n")
-        self._environments.add(environment_key())
+            _append(file, canonical({"env": key, **found}) + "\n")
+        self._environments.add(key)
 
     def finish(self) -> pd.DataFrame:
         """Writes `results.parquet` and `results.csv`, and returns the table."""
@@ -148,18 +165,17 @@ def _state(folder: Path) -> str:
     return digest([[path.name, path.stat().st_size if path.exists() else 0] for path in files] + [SCHEMA])
 
 
-def _environments(folder: Path) -> Iterable[str]:
+def _environments(folder: Path) -> list[dict[str, Any]]:
+    """What `environments.jsonl` holds; a torn last line is left out."""
     path = folder / "environments.jsonl"
-    if not path.exists():
-        return
-    whole, torn = record_files.split(path)
-    if torn:
-        os.truncate(path, len(whole))
+    whole, _ = record_files.split(path) if path.exists() else (b"", b"")
+    found = []
     for line in whole.splitlines():
         try:
-            yield str(json.loads(line)["env"])
+            found.append({"env": str(json.loads(line)["env"]), **json.loads(line)})
         except (ValueError, KeyError, TypeError, RecursionError):
             raise BadInput(f"{path} is no file of gradest") from None
+    return found
 
 
 def _append(file: IO[bytes], text: str) -> None:

@@ -33,6 +33,7 @@ def run(
     out: str | Path | None = None,
     *,
     where: str | None = None,
+    shard: str | None = None,
     jobs: int | None = None,
     device: str | None = None,
     seed: int | None = None,
@@ -54,7 +55,16 @@ def run(
     resolved = engine.resolve(suite, device=device, seed=seed, timeout=timeout)
     folder = folder_of(suite, out)
     return engine.run(
-        resolved, folder, where=where, jobs=jobs, rerun=rerun, plugins=plugins, force=force, memory=memory, show=show
+        resolved,
+        folder,
+        where=where,
+        shard=shard,
+        jobs=jobs,
+        rerun=rerun,
+        plugins=plugins,
+        force=force,
+        memory=memory,
+        show=show,
     )
 
 

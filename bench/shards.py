@@ -1,0 +1,51 @@
+"""One sweep in many places: shards by the cell's id, and folders merged into one."""
+
+import json
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import records as record_files
+from bench.cell import Cell
+from bench.columns import SCHEMA
+from bench.store import Store, planned
+from estimators.errors import BadInput
+
+
+def sharded(every: list[Cell], shard: str | None) -> list[Cell]:
+    """The cells of shard `i/n`, i from 1: the same ones wherever and in whatever order shards are run."""
+    if shard is None:
+        return every
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", shard)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise BadInput(f"--shard {shard!r} is not understood; write 1/4 for the first of four")
+    index, count = int(found[1]) - 1, int(found[2])
+    return [cell for cell in every if int(cell.id, 16) % count == index]
+
+
+def collect(folders: Sequence[str | Path], out: str | Path) -> Path:
+    """Merges the folders of one sweep's shards into `out`; a cell's latest record wins, and no record comes twice."""
+    sources = [Path(folder) for folder in folders]
+    plans = {json.dumps(planned(folder)) for folder in sources}
+    if "null" in plans:
+        raise BadInput("not every folder holds a run of gradest: one has no plan.json")
+    if len(plans) > 1:
+        raise BadInput("the folders hold different suites, seeds or versions: their plans differ")
+    with Store(Path(out)) as store:
+        have = {(line["cell"], line["task"], line["created"]) for line in store.read().lines}
+        store.begin(_config(sources[0]), json.loads(plans.pop()))
+        for folder in sources:
+            lines = record_files.read(folder, SCHEMA).lines
+            new = [line for line in lines if (line["cell"], line["task"], line["created"]) not in have]
+            have |= {(line["cell"], line["task"], line["created"]) for line in new}
+            store.take(new, folder)
+        store.finish()
+    return Path(out)
+
+
+def _config(folder: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise BadInput(f"{folder / 'config.toml'} is not TOML") from None
