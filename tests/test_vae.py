@@ -126,6 +126,20 @@ def test_a_hidden_layer_is_enumerated():
     assert_unbiased(sample, flat(exact.gradient), resolution=0.08)
 
 
+@pytest.mark.parametrize(
+    ("family", "hidden"), [(CategoricalEncoder(), 0), (NormalEncoder(), 0), (BernoulliEncoder(size=10), 32)]
+)
+def test_every_committed_point_is_better_than_the_start(family, hidden):
+    torch.manual_seed(0)
+    mean = {}
+    for point in ("start", "trained"):
+        which = Problem(family, DigitsVae(hidden=hidden), point=point)
+        q = which.build(which.encode(which.theta()))
+        z = q.sample((200,))
+        mean[point] = float(which.function(z)(z, q).mean())
+    assert mean["trained"] > -25 > -40 > mean["start"]
+
+
 def test_f_is_differentiable_between_the_bits():
     which = problem("trained", batch=2)
     q = which.build(which.encode(which.theta()))
