@@ -1,4 +1,4 @@
-"""Makes the trained points again: `python -m bench.points [OBJECTIVE…]`; under a minute in all."""
+"""Makes the trained points again: `python -m bench.points [OBJECTIVE…]`; some minutes in all."""
 
 import sys
 from collections.abc import Callable
