@@ -107,11 +107,11 @@ class AffineFlowFamily(Family):
         if self.size > 2:
             raise NotImplementedError(f"{self.name} has a joint support of up to two coordinates")
         loc, scale, shift, gate = (parameters[name].detach() for name in ("loc", "scale", "shift", "gate"))
-        z, weight = location_scale(loc[0], scale[0], breaks, level - 3)
+        z, weight = location_scale(loc[0], scale[0], breaks, level - 2)
         if self.size == 1:
             return z[:, None], weight
         t = z.tanh()
-        second, inner = location_scale(loc[1] + shift[1] * t, scale[1] * (gate[1] * t).exp(), breaks, level - 3)
+        second, inner = location_scale(loc[1] + shift[1] * t, scale[1] * (gate[1] * t).exp(), breaks, level - 2)
         return torch.stack([z.expand_as(second), second], -1).flatten(0, 1), (weight * inner).flatten()
 
 

@@ -4,6 +4,7 @@ from bench.objectives import (  # noqa: F401  (register their objectives)
     belief_net,
     bits,
     coupled,
+    curved,
     kinked,
     landscapes,
     linear_regression,

@@ -26,7 +26,7 @@ class Landscape(Target):
 @objectives.register("max_cut")
 @dataclass(frozen=True)
 class MaxCut(Landscape):
-    """Weight of the edges between the two sides of a random graph, Σ_{i<j} w_ij [b_i + b_j − 2 b_i b_j], over the size."""
+    """Weight of the edges between the two sides of a random graph, Σ_{i<j} w_ij [b_i + b_j − 2 b_i b_j] / size."""
 
     used_by = "neural combinatorial optimisation (Karalias, Loukas 2020; Bengio 2021)"
 
