@@ -3,7 +3,7 @@
 Cells draw independently of each other, so the interval of a ratio comes from the two cells' own intervals.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -15,11 +15,11 @@ DRAWS = 4000
 
 
 class Ratio(NamedTuple):
-    """Ratios and the ends of their 95 % intervals, arrays of one shape; NaN where there is none."""
+    """Ratios and the ends of their 95 % intervals, float arrays (or scalars) of one shape; NaN where there is none."""
 
-    value: Float[ndarray, "..."]
-    low: Float[ndarray, "..."]
-    high: Float[ndarray, "..."]
+    value: Any
+    low: Any
+    high: Any
 
 
 def ratio(above: Ratio, below: Ratio) -> Ratio:
