@@ -26,12 +26,16 @@ class LearnedControl(Fitted):
         return controlled(q, f, n, lambda z: gradient_at(lambda x: self.control(x, q, f, weights), z))
 
     def fit(self, q: Distribution, f: Objective, n: int, steps: int) -> "LearnedControl":
-        here = rebuild(q, {name: value.detach() for name, value in parameters(q).items()})
+        at = {name: value.detach() for name, value in parameters(q).items()}
 
         def surrogate(moving: Distribution, weights: Weights) -> Tensor:
-            return controlled(moving, f, n, lambda z: with_slope(lambda x: self.control(x, here, f, weights), z))
+            def control(x: Tensor) -> Tensor:
+                here = rebuild(q, at)  # made anew: torch's distributions keep what they compute, past its transform
+                return self.control(x, here, f, weights)
 
-        return self.frozen(least_variance(surrogate, here, self.initial(here), steps))
+            return controlled(moving, f, n, lambda z: with_slope(control, z))
+
+        return self.frozen(least_variance(surrogate, rebuild(q, at), self.initial(rebuild(q, at)), steps))
 
     @abstractmethod
     def initial(self, q: Distribution) -> Weights:

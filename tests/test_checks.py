@@ -13,8 +13,11 @@ from bench.problem import Problem
 from estimators.checks import CheckFailed, check_estimator, estimator_checks, parametrize_with_checks
 from estimators.core import Estimator
 
+SMALL = {"declared_bias": "its bias is of the order c², which a test of this size cannot see"}
 NOISY = "no_noisier_than_reinforce"
 EXPECTED = {
+    "finite_differences": SMALL,
+    "spsa": SMALL,
     "ar": {NOISY: "the score of a uniform is larger than that of the bit"},
 }
 """By estimator: the checks that it must fail, and why."""

@@ -6,11 +6,19 @@ from functools import cache
 
 import torch
 from torch import Tensor
-from torch.distributions import Bernoulli, Distribution, Independent, MultivariateNormal, Normal, OneHotCategorical
+from torch.distributions import (
+    Bernoulli,
+    Distribution,
+    Gamma,
+    Independent,
+    MultivariateNormal,
+    Normal,
+    OneHotCategorical,
+)
 
 from estimators.core import Estimator, Evidence, Function, ImportanceBound, Objective, Terms
 from estimators.needs import unmet
-from estimators.parameters import states, support
+from estimators.parameters import base, states, support
 
 Tensors = dict[str, Tensor]
 NODES = 48
@@ -81,14 +89,19 @@ def enumerated(case: Case) -> Callable[[Tensors], Tensor]:
 
 def integrated(case: Case) -> Callable[[Tensors], Tensor]:
     """E f of a two-dimensional Gaussian, or of two draws of a one-dimensional one, as a function of the parameters:
-    a Gauss–Hermite grid at θ, weighted by the ratio of the densities. A `Step` has a closed form instead."""
+    a Gauss–Hermite grid at θ, weighted by the ratio of the densities. A `Step` has a closed form instead; a Gamma
+    takes the trapezoidal rule in log z, whose error falls exponentially."""
     x, w = gauss_hermite(NODES)
     grid, weight = torch.cartesian_prod(x, x), torch.cartesian_prod(w, w).prod(-1)
     here, pairs = case.q(), isinstance(case.f, ImportanceBound)
-    if pairs:
+    if isinstance(base(here), Gamma):
+        t = torch.linspace(-14.0, 4.0, 2000, dtype=torch.float64)
+        z, weight = t.exp().unsqueeze(-1), t.exp() * here.log_prob(t.exp().unsqueeze(-1)).exp() * (t[1] - t[0])
+    elif pairs:
         z = case.parameters["loc"] + case.parameters["scale"] * grid.unsqueeze(-1)
     else:
-        tril = case.parameters["scale_tril"] if "scale_tril" in case.parameters else case.parameters["scale"].diag()
+        inner = base(here)
+        tril = inner.scale_tril if isinstance(inner, MultivariateNormal) else inner.stddev.diag()
         z = case.parameters["loc"] + grid @ tril.mT
 
     def expectation(values: Tensors) -> Tensor:
@@ -166,6 +179,20 @@ def normal(loc: Tensor, scale: Tensor) -> Distribution:
     return Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
 
 
+class LocationNormal(Normal):
+    """A Normal that says of itself that only its location is learned."""
+
+    learns = ("loc",)
+
+
+def location(loc: Tensor) -> Distribution:
+    return Independent(LocationNormal(loc, torch.full_like(loc, 0.5), validate_args=False), 1, validate_args=False)
+
+
+def gamma(concentration: Tensor, rate: Tensor) -> Distribution:
+    return Independent(Gamma(concentration, rate, validate_args=False), 1, validate_args=False)
+
+
 def full_normal(loc: Tensor, scale_tril: Tensor) -> Distribution:
     """Takes the lower triangle: torch differentiates what lies above it too."""
     return MultivariateNormal(loc, scale_tril=scale_tril.tril(), validate_args=False)
@@ -186,6 +213,10 @@ def of_rank(z: Tensor) -> Tensor:
 
 def of_line(z: Tensor) -> Tensor:
     return (z.sum(-1) - 0.4).square() + (0.5 * z[..., 0] * z[..., 1]).sin() + z[..., 1] + 1.5
+
+
+def of_positive(z: Tensor) -> Tensor:
+    return (1.0 - z[..., 0]).square() / (1 + 0.3 * z[..., 0]) + 0.5
 
 
 def log_joint(z: Tensor) -> Tensor:
@@ -230,6 +261,8 @@ CASES: tuple[Case, ...] = (
     ),
     Case("bound of bits", bits, {"logits": double(-0.8, 0.9)}, ImportanceBound(joint_of_bits, draws=3)),
     Case("bound of a normal", normal, {"loc": double(0.6), "scale": double(0.7)}, ImportanceBound(joint, draws=2)),
+    Case("location of a normal", location, {"loc": double(0.6, -0.8)}, Function(of_line)),
+    Case("gamma", gamma, {"concentration": double(1.7), "rate": double(0.9)}, Function(of_positive)),
     Case("step of a normal", normal, GAUSSIAN, Step()),
 )
 

@@ -24,7 +24,7 @@ LIMIT = 5.0
 RESOLUTION = 0.025
 """Standard error of the mean that is drawn for, relative to ‖exact‖: a bias of a sixth cannot hide."""
 
-FIT_STEPS = 15
+FIT_STEPS = 10
 
 
 def fitted(estimator: Estimator, case: Case, n: int, seed: int) -> Estimator:
