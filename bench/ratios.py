@@ -104,11 +104,11 @@ def verdicts(found: Ratio, margin: float, *, lower_is_better: bool = True, level
     return words
 
 
-def interquartile_mean(values: Float[ndarray, "k *draws"]) -> Float[ndarray, "*draws"]:
+def interquartile_mean(values: Float[ndarray, "k draws"]) -> Float[ndarray, " draws"]:
     """The mean of the middle half along the first axis; of all where there are fewer than four.
 
-    >>> interquartile_mean(np.array([0.0, 1.0, 2.0, 100.0])).item()
-    1.5
+    >>> interquartile_mean(np.array([[0.0], [1.0], [2.0], [100.0]])).tolist()
+    [1.5]
     """
     ordered = np.sort(values, axis=0)
     cut = len(ordered) // 4

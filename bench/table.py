@@ -8,6 +8,7 @@ import json
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bench.metrics import METRICS
@@ -144,8 +145,8 @@ def _metrics(table: pd.DataFrame, index: pd.Index) -> pd.DataFrame:
 def _without_rounding(metrics: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     """Variances of estimators without noise made 0: below `ROUNDING` of the largest on their problem."""
     largest = metrics["variance"].groupby([found["problem"], found["samples"]]).transform("max")
-    single = found["dtype"].eq("float32").fillna(False) if "dtype" in found else pd.Series(False, found.index)
-    noiseless = metrics["variance"] < largest * single.map({True: ROUNDING["float32"], False: ROUNDING["float64"]})
+    single = found["dtype"].eq("float32").fillna(False).to_numpy(bool) if "dtype" in found else False
+    noiseless = metrics["variance"] < largest * np.where(single, ROUNDING["float32"], ROUNDING["float64"])
     columns = [f"{name}{end}" for name in VARIANCES for end in ("", "_low", "_high")]
     zero = metrics[columns].mask(noiseless, metrics[columns] * 0)
     return metrics.assign(**{column: zero[column] for column in columns})

@@ -127,7 +127,7 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 def plain_number(value: float) -> str:
     """A number in at most three significant digits; powers of ten where it is very large or small.
 
-    >>> plain_number(1e-5), plain_number(0.25), plain_number(2e6), plain_number(0)
+    >>> plain_number(1e-5), plain_number(0.25), plain_number(2e6), plain_number(0.0)
     ('10⁻⁵', '0.25', '2×10⁶', '0')
     """
     if value == 0 or 1e-3 <= abs(value) < 1e4:
