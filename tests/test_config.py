@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.config import Suite, load_suite, parse_suite, suites
@@ -86,7 +86,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from([*Suite.model_fields, "other"]), VALUES))
 def test_any_table_is_a_suite_or_bad_input(found):
     with contextlib.suppress(BadInput):

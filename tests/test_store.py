@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import bench.store
@@ -126,7 +126,7 @@ def test_what_is_no_table_is_refused(tmp_path, folder):
         planned(folder)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.binary(max_size=80)
     | st.sampled_from([b"null", b"[" * 5000, b'{"schema": 1e400}', b'{"schema": NaN}', b'"\\ud800"'])

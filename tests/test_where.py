@@ -4,7 +4,7 @@ import contextlib
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench import where
@@ -90,6 +90,7 @@ WORDS = [
 ]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(st.text(max_size=60), st.lists(st.sampled_from(WORDS), max_size=20).map(" ".join)))
 def test_any_text_is_a_filter_or_bad_input(text):
     with contextlib.suppress(BadInput):
