@@ -64,6 +64,8 @@ FITS = {
 """Objectives that need a family of a certain kind or size."""
 HEAVY = {"layered_encoder", "bernoulli_encoder", "categorical_encoder", "normal_encoder"}
 """Families on real data: checked as they come in `make test-all`."""
+LONG = {"belief_net", "digits_vae", "discounted_return", "linear_regression", "logistic_regression"}
+"""Objectives whose exact gradient takes seconds: checked in `make test-all`."""
 
 
 def small(name: str) -> Family:
@@ -77,7 +79,9 @@ def test_registered_distribution(name):
     check_family(small(name))
 
 
-@pytest.mark.parametrize("name", objectives.available())
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in objectives.available()]
+)
 def test_registered_objective(name):
     family, settings = FITS.get(name, (None, {}))
     check_objective(objectives.get(name), distributions.get(family, **settings) if family else None)
