@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.control_variates import flat
+from estimators.coordinates import swept
 from estimators.core import Estimator, Need, Objective, Traits
-from estimators.measure_valued import replaced
 from estimators.parameters import base, valued
 from estimators.registry import register
 
@@ -52,6 +52,5 @@ def jumps(f: Objective, q: Distribution, z: Float[Tensor, "n *batch"], a: float)
     """f just above a minus f just below it, in each coordinate of draws `[n, *batch, D]`, constant."""
     step = 8 * torch.finfo(z.dtype).eps * max(abs(a), 1.0)
     sides = torch.stack([torch.full_like(z, a + step), torch.full_like(z, a - step)])
-    points = replaced(z, sides)
-    above, below = f.held(points.reshape(*points.shape[:-1], *q.event_shape), q).detach()
+    above, below = torch.cat([part.detach() for part in swept(f, q, z, sides)], 1)
     return above - below

@@ -9,17 +9,10 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Distribution
 
 from estimators.control_variates import flat
+from estimators.coordinates import chunk
 from estimators.core import Estimator, Need, Objective, Traits
 from estimators.parameters import base, linear, valued
 from estimators.registry import register
-
-MAX_ELEMENTS = 2**24
-"""Variables are taken in chunks, so that one call of f sees at most this many numbers."""
-
-
-def chunk(elements: int) -> int:
-    """How many copies of a tensor with `elements` numbers go into one call of f."""
-    return max(1, MAX_ELEMENTS // max(1, elements))
 
 
 @register("local_expectation")
@@ -80,10 +73,8 @@ class IndeCateR(Estimator):
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         p = probabilities(q)
-        V = p.shape[-2]
-        x = q.sample((n, 1 if self.shared else V))
-        x = x.expand(n, V, *x.shape[2:])
-        value = torch.cat([f.held(part, q).mean(1) for part in placed(x, q)], 1)  # [C, V, *batch]
+        x = q.sample((1, n)) if self.shared else None
+        value = torch.cat([f.held(part, q).mean(2) for part in placed(q, n, x)], 1)  # [C, V, *batch]
         table = value.movedim((1, 0), (-2, -1))
         return valued((table * p.detach()).sum(-1).mean(-1), linear(table, p, q))
 
@@ -97,13 +88,17 @@ def probabilities(q: Distribution) -> Float[Tensor, "*batch V C"]:
     return inner.mean.reshape(*q.batch_shape, -1, inner.event_shape[-1])
 
 
-def placed(x: Float[Tensor, "n V ..."], q: Distribution) -> Iterator[Float[Tensor, "C n part ..."]]:
-    """x[:, d] with variable d set to every choice, `[C, n, V, *batch, *event]`, in chunks of variables.
+def placed(
+    q: Distribution, n: int, x: Float[Tensor, "1 n ..."] | None = None
+) -> Iterator[Float[Tensor, "C part n ..."]]:
+    """n draws for each variable d, with d set to every choice, `[C, V, n, *batch, *event]`, in chunks of variables.
+
+    The draws are x, the same for all variables, or drawn as they are asked for.
 
     >>> from torch.distributions import Independent
     >>> q = Independent(Bernoulli(logits=torch.zeros(2)), 1)
-    >>> next(placed(torch.zeros(1, 2, 2), q)).tolist()
-    [[[[0.0, 0.0], [0.0, 0.0]]], [[[1.0, 0.0], [0.0, 1.0]]]]
+    >>> next(placed(q, 1, torch.zeros(1, 1, 2))).tolist()
+    [[[[0.0, 0.0]], [[0.0, 0.0]]], [[[1.0, 0.0]], [[0.0, 1.0]]]]
     """
     inner, batch = base(q), [1] * len(q.batch_shape)
     own = inner.event_shape
@@ -111,8 +106,7 @@ def placed(x: Float[Tensor, "n V ..."], q: Distribution) -> Iterator[Float[Tenso
     choice = inner.enumerate_support(expand=False).detach()
     choice = choice.reshape(len(choice), 1, 1, *batch, *(1 for _ in free), *own)
     V = free.numel()
-    mask = torch.eye(V, dtype=x.dtype, device=x.device).reshape(V, *batch, *free, *(1 for _ in own))
-    size = chunk(x[:, 0].numel() * len(choice))
-    for start in range(0, V, size):
-        part, rows = x[:, start : start + size], mask[start : start + size]
+    mask = torch.eye(V, dtype=choice.dtype, device=choice.device).reshape(V, 1, *batch, *free, *(1 for _ in own))
+    for rows in mask.split(chunk(len(choice) * n * q.batch_shape.numel() * q.event_shape.numel())):
+        part = q.sample((len(rows), n)) if x is None else x
         yield part + rows * (choice - part)

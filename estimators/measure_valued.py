@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.control_variates import flat
+from estimators.coordinates import swept
 from estimators.core import Estimator, Need, Objective, Traits
 from estimators.noise import maxwell, rayleigh
 from estimators.parameters import linear, loc_scale, valued
@@ -22,8 +23,8 @@ class MeasureValued(Estimator):
 
     μ_d: [f(μ + σW) − f(μ − σW)]/(σ√2π), W ~ Weibull(√2, 2).
     σ_d: [f(μ + σM) − f(μ + σN)]/σ, M double-sided Maxwell, N = U·M Gaussian. In both the other coordinates are
-    a draw of q. `coupled = False` draws the two sides apart. 4·D evaluations per draw, in one call
-    of f on `[4, D, n, …]`; the N side is a draw of q, so its mean is the surrogate's value.
+    a draw of q. `coupled = False` draws the two sides apart. 4·D evaluations per draw, in chunks of coordinates
+    (`coordinates.MAX_ELEMENTS`); the N side is a draw of q, so its mean over the first chunk is the value.
     Paper: Mohamed, Rosca, Figurnov, Mnih 2020, section 6; Heidergott, Vázquez-Abad, Volk-Makarewicz 2008.
 
     >>> from torch.distributions import Normal
@@ -45,12 +46,13 @@ class MeasureValued(Estimator):
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         loc, scale = loc_scale(q)
         mu, sigma = loc.detach(), scale.detach()
-        points = replaced(flat(q.sample((n,)), q), flat(mu + sigma * self.sides(n, mu), q))
-        value = f.held(points.reshape(*points.shape[:-1], *q.event_shape), q)
-        up, down, wide, narrow = value.detach().mean(2).movedim(1, -1)  # each [*batch, D]
+        parts = swept(f, q, flat(q.sample((n,)), q), flat(mu + sigma * self.sides(n, mu), q))
+        first = next(parts)  # the others keep no graph
+        means = [first.detach().mean(2), *(part.detach().mean(2) for part in parts)]
+        up, down, wide, narrow = torch.cat(means, 1).movedim(1, -1)  # each [*batch, D]
         in_loc = (up - down).reshape(mu.shape) / (sigma * math.sqrt(2 * math.pi))
         in_scale = (wide - narrow).reshape(mu.shape) / sigma
-        return valued(value[3].mean((0, 1)), linear(in_loc, loc, q) + linear(in_scale, scale, q))
+        return valued(first[3].mean((0, 1)), linear(in_loc, loc, q) + linear(in_scale, scale, q))
 
     def sides(self, n: int, like: Float[Tensor, "*batch"]) -> Float[Tensor, "4 n *batch"]:
         """Standardised values for the four sides W, −W, M, N."""
@@ -58,17 +60,3 @@ class MeasureValued(Estimator):
         if self.coupled:
             return torch.stack([w, -w, m, torch.rand_like(m) * m])
         return torch.stack([w, -rayleigh(n, like), m, torch.randn_like(m)])
-
-
-def replaced(x: Float[Tensor, "n *batch"], v: Float[Tensor, "sides n *batch"]) -> Float[Tensor, "sides D n ..."]:
-    """Draws x `[n, *batch, D]` with coordinate d from v, for every side and every d: `[sides, D, n, *batch, D]`.
-
-    As x·(1 − I) + v·I, which is exact: a mask in the place of I would keep compiled loops from vectorising.
-
-    >>> replaced(torch.zeros(1, 2), torch.ones(1, 1, 2)).squeeze()
-    tensor([[1., 0.],
-            [0., 1.]])
-    """
-    D = x.shape[-1]
-    one = torch.eye(D, dtype=x.dtype, device=x.device).reshape(D, *(1 for _ in x.shape[:-1]), D)
-    return x * (1 - one) + v.unsqueeze(1) * one

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Binomial, Distribution, Exponential, Poisson
 
 from estimators.control_variates import flat
+from estimators.coordinates import swept
 from estimators.core import Estimator, Need, Objective, Traits
-from estimators.measure_valued import replaced
 from estimators.parameters import base, linear, valued
 from estimators.registry import register
 
@@ -71,7 +71,7 @@ class WeakDerivative(Estimator):
         x, inner = q.sample((n,)), base(q)
         derivative = next(rule for kind, rule in DERIVATIVES.items() if isinstance(inner, kind))
         parameter, c, up, down = derivative(inner, x)
-        points = replaced(flat(x, q), flat(torch.stack([up, down]), q))
-        at_up, at_down = f.held(points.reshape(*points.shape[:-1], *q.event_shape), q).detach().mean(2)  # [D, *batch]
+        parts = swept(f, q, flat(x, q), flat(torch.stack([up, down]), q))
+        at_up, at_down = torch.cat([part.detach().mean(2) for part in parts], 1)  # each [D, *batch]
         gradient = c * (at_up - at_down).movedim(0, -1).reshape(parameter.shape)
         return valued(f.held(x, q).mean(0), linear(gradient, parameter, q))

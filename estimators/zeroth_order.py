@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
+from estimators.coordinates import chunk
 from estimators.core import Estimator, Need, Objective, Traits
 from estimators.errors import BadInput
-from estimators.local_expectation import chunk
 from estimators.parameters import along
 from estimators.registry import register
 
@@ -68,7 +68,7 @@ class Spsa(Differences):
 class FiniteDifferences(Differences):
     """(f(z + c e_d) − f(z − c e_d))/(2c) for every coordinate d in place of f′(z): 2·D evaluations per draw.
 
-    Biased by O(c²), exact on a quadratic. Coordinates are taken in chunks, see `local_expectation.chunk`.
+    Biased by O(c²), exact on a quadratic. Coordinates are taken in chunks, see `coordinates.chunk`.
     Paper: Kiefer, Wolfowitz 1952; with common random numbers: Glasserman 2003, section 7.1.
 
     >>> from torch.distributions import Normal

@@ -6,7 +6,7 @@ from torch.distributions import Independent, Laplace
 
 import estimators
 from estimators import BadInput, Function, unmet
-from estimators import local_expectation as chunks
+from estimators import coordinates
 from tests.cases import CASES, GAUSSIAN, double, exact, integrated, location_normal, normal, single
 from tests.exactness import assert_biased, assert_unbiased, estimates
 
@@ -108,7 +108,7 @@ def test_finite_differences_are_the_path_on_a_quadratic():
 
 def test_chunks_change_nothing(monkeypatch):
     whole = estimates(estimators.get("finite_differences"), *CASES["full_normal"], 2, 10)
-    monkeypatch.setattr(chunks, "MAX_ELEMENTS", 1)
+    monkeypatch.setattr(coordinates, "MAX_ELEMENTS", 1)
     torch.testing.assert_close(estimates(estimators.get("finite_differences"), *CASES["full_normal"], 2, 10), whole)
 
 

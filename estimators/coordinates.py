@@ -1,0 +1,43 @@
+"""One coordinate replaced at a time: D-fold evaluations, in chunks within a bound on memory."""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Distribution
+
+from estimators.core import Objective
+
+MAX_ELEMENTS = 2**24
+"""Coordinates are taken in chunks, so that one call of f sees at most this many numbers: 128 MiB in float64.
+
+One coordinate is the least: a single replaced copy of all draws may be more.
+"""
+
+
+def chunk(elements: int) -> int:
+    """How many copies of a tensor with `elements` numbers go into one call of f."""
+    return max(1, MAX_ELEMENTS // max(1, elements))
+
+
+def swept(
+    f: Objective, q: Distribution, x: Float[Tensor, "n *batch"], v: Float[Tensor, "sides n *batch"]
+) -> Iterator[Float[Tensor, "sides part ..."]]:
+    """f.held at draws x `[n, *batch, D]` with coordinate d from v, for every side and every d, in chunks of d.
+
+    Each is `[sides, part, n, *batch]`; together they are D along the second axis. x·(1 − I) + v·I is exact: a mask
+    in the place of I would keep compiled loops from vectorising.
+
+    >>> from torch.distributions import Independent, Normal
+    >>> from estimators import Function
+    >>> q, f = Independent(Normal(torch.zeros(2), 1.0), 1), Function(lambda z: z @ torch.tensor([1.0, 10.0]))
+    >>> torch.cat(list(swept(f, q, torch.zeros(1, 2), torch.ones(1, 1, 2))), 1)
+    tensor([[[ 1.],
+             [10.]]])
+    """
+    D = x.shape[-1]
+    one = torch.eye(D, dtype=x.dtype, device=x.device).reshape(D, *(1 for _ in x.shape[:-1]), D)
+    for rows in one.split(chunk(v.numel())):
+        points = x * (1 - rows) + v.unsqueeze(1) * rows
+        yield f.held(points.reshape(*points.shape[:-1], *q.event_shape), q)
