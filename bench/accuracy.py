@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bench.chunks import replicates_per_chunk
 from bench.distributions.base import Tensors
+from bench.evaluations import count
 from bench.fitting import fitted
 from bench.gradients import Gradients, flat
 from bench.measured import block_measurements, cell_measurements
@@ -63,7 +64,7 @@ def measure(
             draw,
             chunk,
             kept,
-            settings,
+            settings.within(sum(count(problem, estimator, samples))),
             tolerance=ROUNDING[dtype],
             exact=estimator.traits.exact,
             rare=lambda replicates: rare_outcomes(gradients, replicates),

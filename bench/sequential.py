@@ -26,11 +26,14 @@ class AccuracySettings:
     """When to stop. `precision`: half-width of the variance's 95 % interval, relative. `bias_resolution`: *unbiased*
     is only said when the relative bias is shown to be below it. `level`: the chance that one unbiased cell is called
     biased, before its confirmation; a sweep of 1,000 cells has a family-wise level of 1,000 times that.
+    `max_evaluations`: no more calls of f and its gradient than this in all, though at least `min_replicates`
+    estimates, so that an estimator that costs a thousand calls does not take a thousand times as long.
     """
 
     precision: float = 0.05
     bias_resolution: float = 0.02
     max_replicates: int = 1_000_000
+    max_evaluations: int = 100_000_000
     min_replicates: int = 1024
     level: float = 1e-5
 
@@ -43,6 +46,17 @@ class AccuracySettings:
                 f"min_replicates must be at least 64 and at most max_replicates = {self.max_replicates}, "
                 f"found {self.min_replicates}"
             )
+        if self.max_evaluations < 1:
+            raise BadInput(f"max_evaluations must be at least 1, found {self.max_evaluations}")
+
+    def within(self, calls: float) -> "AccuracySettings":
+        """The same, with no more replicates than the evaluations allow at `calls` of them per estimate.
+
+        >>> AccuracySettings(max_evaluations=200_000).within(calls=100.0).max_replicates
+        2000
+        """
+        affordable = int(self.max_evaluations / max(calls, 1))
+        return replace(self, max_replicates=min(self.max_replicates, max(self.min_replicates, affordable)))
 
 
 @dataclass(frozen=True)
