@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Normal
 
+from estimators.baselines import spread
 from estimators.control_variates import flat
 from estimators.coordinates import swept
 from estimators.core import Estimator, Need, Objective, Traits
-from estimators.parameters import base, valued
+from estimators.parameters import along, base, loc_scale, valued
 from estimators.registry import register
 
 
@@ -21,7 +22,9 @@ class BoundaryPathwise(Estimator):
 
     f(a±) is f at the draw with that coordinate moved to either side of a; −∇θF(a) = q(a)·∇θ(draw at a) is the rate
     at which mass crosses a upwards, for a Normal q(a) in μ and q(a)(a − μ)/σ in σ. 2·D·breaks more evaluations.
-    Paper: Lee, Yu, Yang 2018, theorem 1, for boundaries along the axes.
+    A declared half-space w·z > c adds N(c; w·μ, Σw²σ²) · J(z_b) · w·∇θ z_b, where z_b is the draw given w·z = c and J
+    the jump of f across the plane there: 2 more evaluations.
+    Paper: Lee, Yu, Yang 2018, theorem 1; the half-space is its hyperplane boundary for a diagonal Normal.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -45,7 +48,7 @@ class BoundaryPathwise(Estimator):
             jump = jumps(f, q, flat(z.detach(), q), a).mean(1).movedim(0, -1)  # [*batch, D]
             below = base(q).cdf(torch.full_like(q.mean, a))
             surrogate = valued(surrogate, -(jump * flat(below, q)).sum(-1))
-        return surrogate
+        return surrogate if f.half_space is None else valued(surrogate, crossing(f, q, z.detach(), *f.half_space))
 
 
 def jumps(f: Objective, q: Distribution, z: Float[Tensor, "n *batch"], a: float) -> Float[Tensor, "D n ..."]:
@@ -54,3 +57,22 @@ def jumps(f: Objective, q: Distribution, z: Float[Tensor, "n *batch"], a: float)
     sides = torch.stack([torch.full_like(z, a + step), torch.full_like(z, a - step)])
     above, below = torch.cat([part.detach() for part in swept(f, q, z, sides)], 1)
     return above - below
+
+
+def crossing(f: Objective, q: Distribution, z: Tensor, w: Tensor, c: float) -> Float[Tensor, "*batch"]:
+    """A surrogate of the mass that crosses the plane w·z = c times the jump there; z are draws `[n, *batch, *event]`.
+
+    z_b = z + (c − w·z) w∘σ²/Σw²σ² is a draw of q given w·z_b = c. At fixed noise (z_b − μ)/σ it moves with μ and σ.
+    """
+    mu, sigma = (parameter.detach() for parameter in loc_scale(q))
+    w = w.to(z)
+    variance = along(w, w * sigma.square(), q)
+    normal = w * sigma.square() / spread(variance, mu)
+    on_plane = z + spread(c - along(w, z, q), z) * normal
+    step = 32 * torch.finfo(z.dtype).eps * (along(w.abs(), on_plane.abs(), q) + abs(c))
+    aside = spread(step, z) * normal
+    above, below = f.held(torch.stack([on_plane + aside, on_plane - aside]), q).detach()
+    density = Normal(along(w, mu, q), variance.sqrt(), validate_args=False).log_prob(torch.full_like(variance, c)).exp()
+    loc, scale = loc_scale(q)
+    moving = loc + scale * (on_plane - mu) / sigma
+    return ((above - below) * density * along(w, moving, q)).mean(0)

@@ -77,13 +77,15 @@ class Objective(ABC):
 
     `differentiable`: in z, wherever q puts its mass. `relaxable`: defined and differentiable between
     the values of a discrete z. `twice_differentiable`: has a second derivative in z. `breaks`: the values
-    of a coordinate of z at which f may jump or kink, if between them it is differentiable.
+    of a coordinate of z at which f may jump or kink, if between them it is differentiable. `half_space`: (w, c)
+    if f may also jump where w·z crosses c, w of z's event shape.
     """
 
     differentiable: bool = True
     twice_differentiable: bool = True
     relaxable: bool = True
     breaks: tuple[float, ...] = ()
+    half_space: tuple[Tensor, float] | None = None
 
     @abstractmethod
     def __call__(self, z: Tensor, q: Distribution) -> Tensor: ...
@@ -108,9 +110,11 @@ class Function(Objective):
         twice_differentiable: bool | None = None,
         relaxable: bool | None = None,
         breaks: tuple[float, ...] = (),
+        half_space: tuple[Tensor, float] | None = None,
     ) -> None:
         self.function = function
         self.breaks = breaks
+        self.half_space = half_space
         self.differentiable = differentiable
         self.twice_differentiable = differentiable if twice_differentiable is None else twice_differentiable
         self.relaxable = differentiable if relaxable is None else relaxable

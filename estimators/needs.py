@@ -67,7 +67,7 @@ def _of_distribution(q: Distribution) -> set[Need]:
 def _of_objective(f: Objective) -> set[Need]:
     found = {
         Need.DIFFERENTIABLE: f.differentiable,
-        Need.PIECEWISE: f.differentiable or bool(f.breaks),
+        Need.PIECEWISE: f.differentiable or bool(f.breaks) or f.half_space is not None,
         Need.TWICE_DIFFERENTIABLE: f.twice_differentiable,
         Need.RELAXABLE: f.relaxable,
         Need.EVIDENCE: isinstance(f, Evidence),

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.distributions import Normal
@@ -68,3 +69,65 @@ def test_digital_option():
 def test_refused_without_declared_breaks():
     step = Function(lambda z: (z > 0).to(z), differentiable=False)
     assert "declared breaks" in str(estimators.unmet(ESTIMATOR, Normal(0.0, 1.0), step, 1))
+
+
+HYPERPLANE = (double(1.0, -0.7), 0.4)
+
+
+def half_space(z):
+    w, c = HYPERPLANE
+    w = w.to(z)
+    return (z @ w > c).to(z) * (1 + z[..., 0] + 0.5 * z[..., 1].square()) + z.square().sum(-1)
+
+
+def half_space_truth(smooth=half_space) -> torch.Tensor:
+    """∇ E f by autograd through the density, on a grid in the plane's own coordinates: S = w·z, then z given S."""
+    w, c = HYPERPLANE
+    x, weight = (torch.tensor(each) for each in np.polynomial.legendre.leggauss(400))
+    parameters = {name: value.clone() for name, value in PARAMETERS.items()}
+    normal_of = w * PARAMETERS["scale"].square()
+    wide = (w * normal_of).sum().sqrt()
+    middle = (w * PARAMETERS["loc"]).sum()
+    pieces = [(c, middle + 12 * wide), (middle - 12 * wide, c)]
+    s = torch.cat([(b - a) / 2 * x + (a + b) / 2 for a, b in pieces])
+    ws = torch.cat([(b - a) / 2 * weight for a, b in pieces])
+    t, wt = 12 * x, 12 * weight
+    across = torch.stack([-w[1], w[0]]) / w.norm()  # z = s w/‖w‖² + t across: a rotation, Jacobian 1/‖w‖
+    z = s[:, None, None] * w / w.square().sum() + t[None, :, None] * across
+    measure = ws[:, None] * wt[None, :] / w.norm()
+
+    def expectation(values):
+        return (measure * normal(**values).log_prob(z).exp() * smooth(z)).sum()
+
+    return torch.cat(list(torch.func.grad(expectation)(parameters).values()))
+
+
+def test_half_space():
+    f = Function(half_space, differentiable=False, half_space=HYPERPLANE)
+    assert_unbiased(estimates(ESTIMATOR, normal, PARAMETERS, f, 2, 100_000), half_space_truth(), resolution=0.01)
+    plain = estimates(estimators.get("reparameterisation"), normal, PARAMETERS, f, 2, 100_000)
+    assert_biased(plain, half_space_truth())
+
+
+def test_half_space_in_float32():
+    case = single(
+        (normal, PARAMETERS, Function(half_space, differentiable=False, half_space=HYPERPLANE)), torch.float32
+    )
+    assert_unbiased(estimates(ESTIMATOR, *case, 2, 100_000).double(), half_space_truth(), resolution=0.01)
+
+
+def test_half_space_far_away_and_narrow():
+    """σ = 0.01: P(w·z > c) by its closed form, the plane two standard deviations off, without variance in μ."""
+    w, c = HYPERPLANE
+    scale = double(0.01, 0.01)
+    loc = double(0.4, 0.0) - 2 * 0.01 * w / w.norm()
+    f = Function(lambda z: (z @ w > c).to(z), differentiable=False, half_space=HYPERPLANE)
+
+    def probability(values):
+        distance = (w * values["loc"]).sum() - c
+        return STANDARD.cdf(distance / (w * values["scale"]).norm())
+
+    truth = torch.cat(list(torch.func.grad(probability)({"loc": loc, "scale": scale}).values()))
+    sample = estimates(ESTIMATOR, normal, {"loc": loc, "scale": scale}, f, 2, 50_000)
+    assert_unbiased(sample, truth, resolution=0.02)
+    assert sample[:, :2].std(0).max() < 1e-9 * truth.norm()

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 import estimators
-from estimators import Function
-from estimators import coordinates
+from estimators import Function, coordinates
 from tests.cases import CASES, DISCRETE, EXTREME, bits, double, exact, single
 from tests.exactness import assert_unbiased, enumerated, estimates
 

@@ -5,8 +5,7 @@ import torch
 from torch.distributions import Independent, Laplace
 
 import estimators
-from estimators import BadInput, Function, unmet
-from estimators import coordinates
+from estimators import BadInput, Function, coordinates, unmet
 from tests.cases import CASES, GAUSSIAN, double, exact, integrated, location_normal, normal, single
 from tests.exactness import assert_biased, assert_unbiased, estimates
 
