@@ -37,7 +37,7 @@ class Need(Enum):
     FINITE = "Bernoulli or one-hot categorical variables"
     GAUSSIAN = "a Normal distribution"
     GAMMA = "a Gamma distribution"
-    WEAK_DERIVATIVE = "Bernoulli, Binomial, Poisson or Exponential variables"
+    WEAK_DERIVATIVE = "Bernoulli, Binomial, Poisson or Exponential variables, or Gammas whose rate alone is learned"
     TRIPLE = "Bernoulli, Binomial, Poisson or Geometric variables"
     FACTORISED = "independent coordinates"
     LOCATION = "a location family whose location alone is learned"

@@ -47,7 +47,8 @@ def _of_distribution(q: Distribution) -> set[Need]:
         Need.FINITE: isinstance(inner, Bernoulli | OneHotCategorical),
         Need.GAUSSIAN: isinstance(inner, Normal | MultivariateNormal),
         Need.GAMMA: isinstance(inner, Gamma),
-        Need.WEAK_DERIVATIVE: isinstance(inner, Bernoulli | Binomial | Poisson | Exponential),
+        Need.WEAK_DERIVATIVE: isinstance(inner, Bernoulli | Binomial | Poisson | Exponential)
+        or (isinstance(inner, Gamma) and getattr(inner, "learns", None) == ("rate",)),
         Need.TRIPLE: isinstance(inner, Bernoulli | Binomial | Poisson | Geometric),
         Need.FACTORISED: not isinstance(inner, MultivariateNormal),
         Need.LOCATION: getattr(inner, "learns", None) == ("loc",),

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import Bernoulli, Binomial, Distribution, Exponential, Poisson
+from torch.distributions import Bernoulli, Binomial, Distribution, Exponential, Gamma, Poisson
 
 from estimators.control_variates import flat
 from estimators.coordinates import swept
 from estimators.core import Estimator, Need, Objective, Traits
+from estimators.noise import exponential
 from estimators.parameters import base, linear, valued
 from estimators.registry import register
 
@@ -39,11 +40,18 @@ def of_exponential(q: Exponential, x: Tensor) -> Sides:
     return q.rate, 1 / q.rate, x, x + q.sample((len(x),))
 
 
+def of_gamma(q: Gamma, x: Tensor) -> Sides:
+    """(α/β) [f(x) − f(x + y)], y ~ Exponential(β), in the rate β: x + y is Gamma(α + 1, β)."""
+    y = exponential(len(x), q.rate) / q.rate.detach()
+    return q.rate, q.concentration / q.rate, x, x + y
+
+
 DERIVATIVES: dict[type[Distribution], Callable[..., Sides]] = {
     Bernoulli: of_bernoulli,
     Binomial: of_binomial,
     Poisson: of_poisson,
     Exponential: of_exponential,
+    Gamma: of_gamma,
 }
 
 
@@ -53,7 +61,8 @@ class WeakDerivative(Estimator):
     """c (f(up) − f(down)), one coordinate replaced at a time: 2·D evaluations per draw, and one for the value.
 
     Bernoulli(p): f(1) − f(0). Binomial(m, p): m [f(x′+1) − f(x′)], x′ ~ Binomial(m−1, p). Poisson: f(x+1) − f(x).
-    Exponential rate r: [f(x) − f(x+y)]/r, y a second draw. The two sides are coupled as written.
+    Exponential rate r: [f(x) − f(x+y)]/r, y a second draw. Gamma rate β, where it
+    alone is learned: (α/β)[f(x) − f(x+y)], y ~ Exponential(β). The two sides are coupled as written.
     Paper: Pflug 1989; Heidergott, Vázquez-Abad 2000; Mohamed, Rosca, Figurnov, Mnih 2020, table 1.
 
     >>> rate = torch.tensor(2.0, requires_grad=True)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch.distributions import Exponential, Poisson
+from torch.distributions import Exponential, Gamma, Independent, Poisson
 
 import estimators
 from estimators import Function
@@ -37,6 +37,39 @@ def test_unbiased_on_exponentials():
     step = Function(lambda z: (z > 1).to(z), differentiable=False)
     sample = estimates(ESTIMATOR, Exponential, {"rate": double(1.3)}, step, 2, 100_000)
     assert_unbiased(sample, -double(-1.3).exp(), resolution=0.02)
+
+
+class RateGamma(Gamma):
+    """Its rate alone is learned."""
+
+    learns = ("rate",)
+
+
+def rate_gamma(rate):
+    concentration = torch.linspace(0.3, 2.5, rate.shape[-1], dtype=rate.dtype).expand_as(rate)
+    return Independent(RateGamma(concentration, rate, validate_args=False), 1)
+
+
+def test_unbiased_on_the_rate_of_gammas():
+    """α = 0.3 and 2.5: (x₁ + x₂ − a)² + x₁x₂ by moments; P(x > 1), by the score's own integral of the density."""
+    rate, a, alpha = double(1.3, 0.6), 2.3, double(0.3, 2.5)
+    f = Function(lambda z: (z.sum(-1) - a).square() + z[..., 0] * z[..., 1])
+
+    def expectation(r):
+        mean, second = alpha / r, alpha * (alpha + 1) / r**2
+        return second.sum() + 3 * mean.prod() - 2 * a * mean.sum() + a * a
+
+    sample = estimates(ESTIMATOR, rate_gamma, {"rate": rate}, f, 2, 100_000)
+    assert_unbiased(sample, torch.func.grad(expectation)(rate), resolution=0.03)
+    step = Function(lambda z: (z > 1).to(z).sum(-1), differentiable=False)
+    truth = -torch.exp(torch.special.xlogy(alpha - 1, rate) - rate - alpha.lgamma())  # −(density of βx at β)
+    sample = estimates(ESTIMATOR, rate_gamma, {"rate": rate}, step, 2, 100_000)
+    assert_unbiased(sample, truth, resolution=0.02)
+
+
+def test_a_gamma_that_learns_both_is_refused():
+    q = Gamma(double(2.0), double(1.0))
+    assert "Gammas whose rate alone is learned" in str(estimators.unmet(ESTIMATOR, q, F, 1))
 
 
 def test_float32():

@@ -12,6 +12,7 @@ from bench.distributions import (  # noqa: F401  (register their families)
     counts,
     dirichlet,
     gamma,
+    gamma_rate,
     layered,
     location_scale,
     low_rank_normal,
