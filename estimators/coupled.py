@@ -74,6 +74,7 @@ class DisArm(AntitheticBits):
     """ARM with its uniform integrated out: ½ (f(b) − f(b̃)) (−1)^{b̃} 1[b≠b̃] σ(|φ|), the mean over n/2 pairs.
 
     (−1)^{b̃} 1[b≠b̃] is b − b̃. σ(|φ|) is exact where 1/(1−t) would overflow. Also called U2G.
+    A baseline from other pairs would do nothing: it cancels in f(b) − f(b̃).
     Paper: Dong, Mnih, Tucker 2020, eq. 7; Yin, Ho, Yan, Qian, Zhou 2020.
 
     >>> from torch.distributions import Bernoulli

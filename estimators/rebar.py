@@ -17,12 +17,16 @@ from estimators.registry import register
 from estimators.relaxed import Relaxed, hardened, is_bits, perturbed, softened
 
 
-def conditioned(q: Distribution, b: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
+def conditioned(
+    q: Distribution, b: Float[Tensor, "n ..."], like: Float[Tensor, "n ..."] | None = None
+) -> Float[Tensor, "n ..."]:
     """Perturbed logits given their hard value b, `[n, *batch, *event]`, differentiable in θ at fixed noise.
 
     Bits: ±softplus(logit v + softplus(±φ)), the sign that of b. One-hot variables with normalised l: the largest
     is a Gumbel G_k, the others are −log(e^{−(l_j + G_j)} + e^{−G_k}); all are given up to a common shift, as
     differences to the largest, so that no rounding can make another one win. softmax does not see the shift.
+    With `like`, perturbed logits whose hard value is b, the noise is not drawn but found from them: the result equals
+    them (up to the shift), and moves with θ as given b.
     Paper: Tucker et al. 2017, appendix (reparameterisation of p(z | b)); Maddison, Tarlow, Minka 2014.
 
     >>> from torch.distributions import Bernoulli
@@ -32,24 +36,46 @@ def conditioned(q: Distribution, b: Float[Tensor, "n ..."]) -> Float[Tensor, "n 
     phi = logits(q)
     if is_bits(q):
         sign = 2 * b - 1
-        return sign * softplus(logistic(len(b), phi) + softplus(sign * phi))
-    g = gumbel(len(b), phi)
-    largest = (b * g).sum(-1, keepdim=True)
-    return (1 - b) * logsigmoid(phi - phi.logsumexp(-1, keepdim=True) + g - largest)
+        rest = softplus(sign * phi)
+        noise = logistic(len(b), phi) if like is None else -from_logsigmoid(-sign * like) - rest
+        return sign * softplus(noise.detach() + rest)
+    rest = phi - phi.logsumexp(-1, keepdim=True)
+    if like is None:
+        g = gumbel(len(b), phi)
+        noise = g - (b * g).sum(-1, keepdim=True)
+    else:
+        noise = from_logsigmoid(like - like.amax(-1, keepdim=True)) - rest
+    return (1 - b) * logsigmoid(rest + noise.detach())
+
+
+def from_logsigmoid(y: Tensor) -> Tensor:
+    """The x with logsigmoid(x) = y ≤ 0.
+
+    >>> from_logsigmoid(logsigmoid(torch.tensor(2.0)))
+    tensor(2.0000)
+    """
+    return y - (-torch.expm1(y)).log()
 
 
 def controlled(
-    q: Distribution, f: Objective, n: int, control: Callable[[Tensor], tuple[Tensor, Tensor]]
+    q: Distribution,
+    f: Objective,
+    n: int,
+    control: Callable[[Tensor], tuple[Tensor, Tensor]],
+    coupled: bool = False,
 ) -> Float[Tensor, "*batch"]:
-    """(f(b) − c(z̃)) s + ∇θ c(z) − ∇θ c(z̃) over n draws; `control` gives c and ∂c/∂z at perturbed logits."""
+    """(f(b) − c(z̃)) s + ∇θ c(z) − ∇θ c(z̃) over n draws; `control` gives c and ∂c/∂z at perturbed logits.
+
+    Coupled, z̃ is z in value, and c is asked once.
+    """
     z = perturbed(q, n)
     b = hardened(z, q).detach()
-    both = torch.cat([z, conditioned(q, b)])
-    c, slope = control(both.detach())
-    path, path_given_b = flat(slope * both, q).sum(-1).chunk(2)
+    z_given_b = conditioned(q, b, z.detach() if coupled else None)
+    c, slope = control((z if coupled else torch.cat([z, z_given_b])).detach())
+    path = flat(slope[:n] * z - slope[-n:] * z_given_b, q).sum(-1)
     value, log_q = f.held(b, q), q.log_prob(b)
-    score = (value.detach() - c[n:]) * (log_q - log_q.detach())
-    return valued((value + score).mean(0), (path - path_given_b).mean(0))
+    score = (value.detach() - c[-n:]) * (log_q - log_q.detach())
+    return valued((value + score).mean(0), path.mean(0))
 
 
 @register("rebar")
@@ -58,7 +84,8 @@ class Rebar(Relaxed):
     """(f(b) − η c(z̃)) s + η (∇θ c(z) − ∇θ c(z̃)) with c(z) = f(σ(z/τ)), z the perturbed logits of b, z̃ ~ q(z | b).
 
     θ acts through z and through z̃ (its conditional noise included). Unbiased for any η and τ, here fixed:
-    E[c(z̃) s + ∇θ c(z̃)] = ∇θ E c(z). η = 0 is REINFORCE.
+    E[c(z̃) s + ∇θ c(z̃)] = ∇θ E c(z). η = 0 is REINFORCE. `coupled` takes z̃'s noise from z instead of drawing it: one
+    evaluation of c less, and neither always better nor always worse.
     Paper: Tucker, Mnih, Maddison, Lawson, Sohl-Dickstein 2017, eq. 5.
 
     >>> from torch.distributions import Bernoulli
@@ -75,9 +102,10 @@ class Rebar(Relaxed):
     )
 
     eta: float = 1.0
+    coupled: bool = False
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         def c(z: Tensor) -> Tensor:
             return self.eta * f(softened(z, q, self.temperature), q)
 
-        return controlled(q, f, n, lambda z: gradient_at(c, z))
+        return controlled(q, f, n, lambda z: gradient_at(c, z), self.coupled)
