@@ -106,6 +106,7 @@ SCIPY = {
     "uniform": lambda high: scipy.stats.uniform(0, high),
     "von_mises": lambda loc, concentration: scipy.stats.vonmises(concentration, loc),
     "weibull": lambda scale, k: scipy.stats.weibull_min(k, scale=scale),
+    "gamma_rate": lambda rate: scipy.stats.gamma(1.5, scale=1 / rate),
     "gamma": lambda concentration, rate: scipy.stats.gamma(concentration, scale=1 / rate),
     "normal": scipy.stats.norm,
     "poisson": scipy.stats.poisson,

@@ -31,9 +31,9 @@ class GammaRateFamily(Univariate):
     values = "real"
     kind = RateGamma
     domains: ClassVar[dict[str, Domain]] = {"rate": "positive"}
-    ranges: ClassVar[dict[str, Ranges]] = {"default": {"rate": (0.5, -0.4)}, "extreme": {"rate": (-3.9, 4.5)}}
+    ranges: ClassVar[dict[str, Ranges]] = {"default": {"rate": (0.9, 1.8)}, "extreme": {"rate": (-3.9, 4.5)}}
 
-    concentration: float = 2.5
+    concentration: float = 1.5
 
     def marginals(self, parameters: Tensors) -> RateGamma:
         rate = parameters["rate"]
