@@ -20,8 +20,9 @@ class Nvil(Fitted):
     """(f(z) − c_ψ(x)) ∇θ log q(z | x): a baseline that is a learned function of the input x.
 
     What c sees is q's own parameters, held fixed: they are what the encoder made of x. Unfitted, c = 0. The paper
-    regresses c on f and divides by a running deviation; here c is fitted to the least variance, as all learned parts
-    are, and the division, which biases the scale, is left out.
+    regresses c on f; here it is fitted to the least variance, as all learned parts are.
+    `normalise` adds the paper's variance normalisation: the signal f − c over max(1, its deviation), which is measured
+    after c is fitted, on as many draws again. The direction stays right, the scale becomes 1/max(1, deviation).
     Paper: Mnih, Gregor 2014, section 2.3.
 
     >>> from torch.distributions import Bernoulli
@@ -33,10 +34,16 @@ class Nvil(Fitted):
     True
     """
 
-    traits = Traits(unbiased=True, needs=frozenset({Need.DENSITY}), fitted=True, paper="Mnih, Gregor 2014")
+    normalise: bool = False
+
+    @property
+    def traits(self) -> Traits:
+        return Traits(
+            unbiased=not self.normalise, needs=frozenset({Need.DENSITY}), fitted=True, paper="Mnih, Gregor 2014"
+        )
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        return with_baseline(q, f, n, self.baseline(q))
+        return with_baseline(q, f, n, self.baseline(q), (self.state or {}).get("deviation"))
 
     def baseline(self, q: Distribution) -> Tensor:
         """c_ψ, `[*batch]`; 0 before it is fitted."""
@@ -45,9 +52,13 @@ class Nvil(Fitted):
     def fit(self, q: Distribution, f: Objective, n: int, steps: int) -> "Nvil":
         x = features(q)
         weights = network(x.shape[-1], x)
-        return self.frozen(
-            least_variance(lambda q, w: with_baseline(q, f, n, apply(w, features(q))), q, weights, steps)
-        )
+        weights = least_variance(lambda q, w: with_baseline(q, f, n, apply(w, features(q))), q, weights, steps)
+        if self.normalise:
+            signals = (f.held(q.sample((n,)), q).detach() - apply(weights, x) for _ in range(steps))
+            weights["deviation"] = (
+                torch.stack([signal.square().mean() for signal in signals]).mean().sqrt().clamp_min(1)
+            )
+        return self.frozen(weights)
 
 
 def features(q: Distribution) -> Float[Tensor, "*batch features"]:
@@ -56,11 +67,16 @@ def features(q: Distribution) -> Float[Tensor, "*batch features"]:
     return torch.cat(rows, -1)
 
 
-def with_baseline(q: Distribution, f: Objective, n: int, baseline: Tensor) -> Float[Tensor, "*batch"]:
-    """(f − baseline) × score, differentiable in what the baseline was made from."""
+def with_baseline(
+    q: Distribution, f: Objective, n: int, baseline: Tensor, deviation: Tensor | None = None
+) -> Float[Tensor, "*batch"]:
+    """(f − baseline) [÷ deviation] × score, differentiable in what the baseline was made from."""
     z = q.sample((n,))
     value, log_q = f.held(z, q), q.log_prob(z)
-    return (value + (value.detach() - baseline.to(value)) * (log_q - log_q.detach())).mean(0)
+    signal = value.detach() - baseline.to(value)
+    if deviation is not None:
+        signal = signal / deviation.to(value)
+    return (value + signal * (log_q - log_q.detach())).mean(0)
 
 
 @register("lax")

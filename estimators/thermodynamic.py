@@ -16,8 +16,9 @@ from estimators.registry import register
 @register("thermodynamic")
 @dataclass(frozen=True)
 class Thermodynamic(Estimator):
-    """Σ_β Δβ ∇θ E_{π_β}[log w], π_β ∝ q w^β at β = 0, 1/B, …, (B−1)/B: the left sum, another objective than L.
+    """Σ_i (β_{i+1} − β_i) ∇θ E_{π_β}[log w] at β = β_i, π_β ∝ q w^β: the left sum, another objective than L.
 
+    β_0 = 0, and up to β_B = 1 they lie evenly (i/B), or with `spacing = "log"` even in log β from β_1 = `first`.
     ∇θ E_β[log w] = −E_β[s] + (1−β) Cov_β(log w, s), each from the K draws with weights ∝ w^β: self-normalised, so
     O(1/K) biased. B = 1 is the evidence bound's gradient times 1 − 1/K.
     Paper: Masrani, Le, Wood 2019.
@@ -32,19 +33,34 @@ class Thermodynamic(Estimator):
     traits = Traits(unbiased=False, needs=NEEDS, valued=False, paper="Masrani, Le, Wood 2019")
 
     partitions: int = 5
+    spacing: str = "uniform"
+    first: float = 0.01
 
     def __post_init__(self) -> None:
         if self.partitions < 1:
             raise BadInput(f"thermodynamic: partitions must be at least 1, found {self.partitions}")
+        if self.spacing not in ("uniform", "log"):
+            raise BadInput(f"thermodynamic: spacing must be uniform or log, found {self.spacing!r}")
+        if not 0 < self.first < 1:
+            raise BadInput(f"thermodynamic: first must lie between 0 and 1, found {self.first}")
+
+    def edges(self, like: Tensor) -> Float[Tensor, " edges"]:
+        """β_0 = 0 to β_B = 1."""
+        place = torch.arange(self.partitions + 1, dtype=like.dtype, device=like.device)
+        if self.spacing == "uniform":
+            return place / self.partitions
+        log_spaced = self.first ** ((self.partitions - place) / max(self.partitions - 1, 1))
+        return log_spaced * (place > 0)
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         bound = bound_of(f)
         z = q.sample((n, bound.draws))
         log_q = q.log_prob(z)
         log_w = (bound.log_joint(z) - log_q.detach()).unsqueeze(0)  # [1, n, K, *batch]
-        beta = torch.arange(self.partitions, dtype=log_w.dtype, device=log_w.device) / self.partitions
-        beta = beta.reshape(-1, *(1 for _ in log_w.shape[1:]))
+        edges = self.edges(log_w).reshape(-1, *(1 for _ in log_w.shape[1:]))
+        beta, width = edges[:-1], edges.diff(dim=0)
         v = (beta * log_w).softmax(2)
         mean = (v * log_w).sum(2, keepdim=True)
-        coefficient = (v * ((1 - beta) * (log_w - mean) - 1)).detach().mean(0)
-        return (mean.mean(0).squeeze(1) + (coefficient * (log_q - log_q.detach())).sum(1)).mean(0)
+        coefficient = (v * ((1 - beta) * (log_w - mean) - 1)).detach()
+        coefficient = (width * coefficient).sum(0)
+        return ((width * mean).sum(0).squeeze(1) + (coefficient * (log_q - log_q.detach())).sum(1)).mean(0)

@@ -11,6 +11,7 @@ from torch.nn.functional import logsigmoid
 import estimators
 from estimators import BadInput, Evidence, ImportanceBound
 from estimators.parameters import support
+from estimators.thermodynamic import Thermodynamic
 from tests.cases import LOGITS, bits, double, log_joint_of_bits, normal
 from tests.exactness import assert_biased, assert_unbiased, enumerated, estimates
 
@@ -84,21 +85,28 @@ def test_one_partition_is_the_evidence_bound_shrunk_by_its_own_mean():
     assert_unbiased(sample, 0.75 * evidence)
 
 
-def test_thermodynamic_tends_to_its_own_objective():
+def test_log_spaced_edges():
+    log = Thermodynamic(partitions=3, spacing="log", first=0.01).edges(double(0.0))
+    torch.testing.assert_close(log, double(0.0, 0.01, 0.1, 1.0))
+    torch.testing.assert_close(Thermodynamic(partitions=1, spacing="log").edges(double(0.0)), double(0.0, 1.0))
+
+
+@pytest.mark.parametrize("spacing", ["uniform", "log"])
+def test_thermodynamic_tends_to_its_own_objective(spacing):
     """The left sum of E_β log w over states; missed by O(1/K)."""
+    estimator = Thermodynamic(spacing=spacing)
+    edges = estimator.edges(double(0.0))
     z = support(bits(**LOGITS))
 
     def objective(values):
         log_q = bits(**values).log_prob(z)
         log_w = log_joint_of_bits(z) - log_q
-        return sum(((log_q + k / 5 * log_w).softmax(0) * log_w).sum() for k in range(5)) / 5
+        at = [((log_q + beta * log_w).softmax(0) * log_w).sum() for beta in edges[:-1]]
+        return (torch.stack(at) * edges.diff()).sum()
 
     truth = torch.func.grad(objective)(LOGITS)["logits"]
     few, many = (
-        estimates(estimators.get("thermodynamic"), bits, LOGITS, ImportanceBound(log_joint_of_bits, K), 1, 40_000).mean(
-            0
-        )
-        for K in (3, 60)
+        estimates(estimator, bits, LOGITS, ImportanceBound(log_joint_of_bits, K), 1, 40_000).mean(0) for K in (3, 60)
     )
     assert (few - truth).norm() > 0.1 * truth.norm()
     assert (many - truth).norm() < (few - truth).norm() / 8
@@ -109,3 +117,7 @@ def test_bad_settings():
         ImportanceBound(joint, 2, alpha=1.0)
     with pytest.raises(BadInput, match="partitions"):
         estimators.get("thermodynamic", partitions=0)
+    with pytest.raises(BadInput, match="spacing"):
+        estimators.get("thermodynamic", spacing="geometric")
+    with pytest.raises(BadInput, match="first"):
+        estimators.get("thermodynamic", first=0.0)

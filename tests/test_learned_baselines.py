@@ -6,9 +6,9 @@ import torch
 import estimators
 from estimators import Function
 from estimators.learned import apply, least_variance, network
-from estimators.learned_baselines import Lax, Nvil, by_score_and_path
-from tests.cases import CASES, CONTINUOUS, GAUSSIAN, LOGITS, bits, double, exact, normal, of_line, single
-from tests.exactness import assert_unbiased, estimates
+from estimators.learned_baselines import Lax, Nvil, by_score_and_path, features
+from tests.cases import CASES, CONTINUOUS, GAUSSIAN, LOGITS, bits, double, exact, normal, of_bits, of_line, single
+from tests.exactness import assert_biased, assert_unbiased, estimates
 
 
 def arbitrary(inputs):
@@ -27,7 +27,7 @@ def fitted(estimator, case, steps=150, n=2):
 
 @pytest.mark.parametrize("case", CASES)
 def test_nvil_is_unbiased_with_any_baseline(case):
-    inputs = sum(value.numel() for value in CASES[case][1].values())
+    inputs = features(CASES[case][0](**CASES[case][1])).shape[-1]
     sample = estimates(
         Nvil().frozen(arbitrary(inputs)), *CASES[case], 2, 400_000 if case == "extreme_bits" else 150_000
     )
@@ -64,6 +64,25 @@ def test_fitting_halves_the_variance_at_least_and_keeps_the_mean(estimator, case
     assert_unbiased(after, exact(case))
     assert after.var(0).sum() < 0.5 * before.var(0).sum()
     assert fitted(estimator, case) == ready  # from the seed
+
+
+def test_nvil_normalised_is_off_by_the_deviation_alone():
+    """The same draws, the same direction, 1/deviation of the size; and a deviation below 1 is left at 1."""
+    plain, scaled = fitted(Nvil(), "bits", steps=50), fitted(Nvil(normalise=True), "bits", steps=50)
+    assert scaled.state
+    deviation = scaled.state["deviation"]
+    build, parameters, f = CASES["bits"]
+    q = build(**parameters)
+    seen = (f(q.sample((100_000,)), q) - plain.baseline(q)).square().mean().sqrt()
+    assert deviation > 1 and abs(float(deviation / seen) - 1) < 0.03
+    one, other = (estimates(ready, build, parameters, f, 2, 100_000) for ready in (plain, scaled))
+    torch.testing.assert_close(other, one / deviation)
+    assert_biased(other, exact("bits"))
+    assert not scaled.traits.unbiased
+    small = estimators.Function(lambda z: 0.1 * of_bits(z))
+    torch.manual_seed(0)
+    ready = Nvil(normalise=True).fit(build(**parameters), small, 4, 20)
+    assert ready.state and ready.state["deviation"] == 1
 
 
 def test_unfitted_is_reinforce():
