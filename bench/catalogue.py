@@ -22,6 +22,15 @@ REGISTRIES: dict[str, Registry[Any]] = {
 }
 KINDS = (*REGISTRIES, "metrics", "suites")
 
+BRIEF = {
+    "estimators": ["family", "name", "unbiased", "samples", "asks", "paper"],
+    "distributions": ["name", "support", "reparameterised", "settings", "used_by"],
+    "objectives": ["name", "settings", "used_by"],
+    "metrics": ["name", "unit", "direction", "sentence"],
+    "suites": ["name", "what"],
+}
+"""The columns that fit a terminal; `gradest show NAME` tells the rest."""
+
 
 def listing(kind: str) -> pd.DataFrame:
     """All of one kind, a row each: the name, facts, the first sentence of its docstring, where it is defined."""
@@ -34,7 +43,8 @@ def listing(kind: str) -> pd.DataFrame:
         "metrics": lambda: [vars(metric) for metric in METRICS.values()],
         "suites": lambda: [_suite(name) for name in suites()],
     }
-    return pd.DataFrame(rows[kind]())
+    frame = pd.DataFrame(rows[kind]())
+    return frame.sort_values(["family", "name"], ignore_index=True) if kind == "estimators" else frame
 
 
 def broken() -> pd.DataFrame:
@@ -71,19 +81,19 @@ def _text(kind: str, name: str, cls: type) -> str:
 
 def _facts(kind: str, name: str, cls: Any) -> dict[str, Any]:
     row = {"estimator": _estimator, "distribution": _distribution, "objective": _objective}[kind](name, cls)
-    return {key: value for key, value in row.items() if key not in ("name", "what", "settings", "from")}
+    return {key: value for key, value in row.items() if key not in ("name", "what", "settings", "from", "asks")}
 
 
 def _estimator(name: str, cls: Any) -> dict[str, Any]:
-    traits = getattr(cls, "traits", None)
-    if not isinstance(traits, Traits):  # traits that depend on the settings, or on an inner estimator
-        return _row(name, cls, unbiased="depends on its settings")
+    traits: Traits = cls().traits  # a wrapper's traits, and some others', depend on its settings: those of the defaults
+    step = f", multiples of {traits.samples_step}" if traits.samples_step > 1 else ""
     return _row(
         name,
         cls,
+        family=cls.__module__.rsplit(".", 1)[-1].replace("_", " "),
         unbiased="yes" if traits.unbiased else "no",
-        samples=f"≥ {traits.min_samples}"
-        + (f", multiples of {traits.samples_step}" if traits.samples_step > 1 else ""),
+        samples=f"≥ {traits.min_samples}{step}",
+        asks=", ".join(sorted(need.name.lower().replace("_", " ") for need in traits.needs)),
         needs="; ".join(sorted(need.value for need in traits.needs)),
         paper=traits.paper,
     )
@@ -112,8 +122,9 @@ def _objective(name: str, cls: Any) -> dict[str, Any]:
 
 
 def _suite(name: str) -> dict[str, Any]:
-    suite = load_suite(name)
-    return {"name": name, "estimators": len(suite.estimators), "problems": len(suite.problems)}
+    suite, first = load_suite(name), suites()[name].read_text(encoding="utf-8").split("\n\n")[0]
+    what = " ".join(line.removeprefix("#").strip() for line in first.splitlines() if line.startswith("#"))
+    return {"name": name, "estimators": len(suite.estimators), "problems": len(suite.problems), "what": what}
 
 
 def _row(name: str, cls: type, **facts: str) -> dict[str, Any]:

@@ -28,7 +28,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Which stochastic gradient estimator to use here, how biased and how noisy it is, and what it costs.",
 )
-out, err = Console(), Console(stderr=True)
+WIDE = None if sys.stdout.isatty() else 200
+"""A pipe or a file has no width of its own: lines are not folded there."""
+
+out, err = Console(width=WIDE), Console(stderr=True)
 
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE|FILE.toml", help="A built-in suite, or a TOML file.")]
 Where = Annotated[str | None, typer.Option(help="Only these cells, e.g. 'estimator == \"rloo\" and samples >= 4'.")]
@@ -62,12 +65,13 @@ def list_(
     plugin: Plugin = None,
 ) -> None:
     """What there is: estimators, distributions, objectives, metrics, suites."""
-    from bench.catalogue import KINDS, broken, listing
+    from bench.catalogue import BRIEF, KINDS, broken, listing
     from bench.plugins import load_files
 
     load_files(plugin or [])
     for each in [kind] if kind else KINDS:
-        _table(listing(each), each)
+        found = listing(each)  # raises for an unknown kind
+        _table(found[BRIEF[each]], f"{len(found)} {each}; gradest show NAME tells more")
     for each, name, package, reason in broken().itertuples(index=False, name=None):
         err.print(f"cannot be used: {each} {name} of {package}: {reason}", markup=False, soft_wrap=True)
 
@@ -268,7 +272,9 @@ def _bar(quiet: bool) -> Iterator[Any]:
 
 
 def _table(frame: "pd.DataFrame", title: str) -> None:
-    shown = Table(*map(str, frame.columns), title=title)
+    shown = Table(title=title)
+    for column in frame.columns:
+        shown.add_column(str(column).replace("_", " "), no_wrap=column in ("name", "unbiased"))
     for row in frame.itertuples(index=False):
         shown.add_row(*(f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row))
     out.print(shown)
