@@ -283,8 +283,8 @@ def _table(frame: "pd.DataFrame", title: str) -> None:
 def _duration(seconds: float) -> str:
     """Seconds as people say them.
 
-    >>> _duration(4000), _duration(75), _duration(3.2)
-    ('1 h 7 min', '1 min 15 s', '3 s')
+    >>> _duration(4000.0), _duration(75.0), _duration(3.2)
+    ('1 h 6 min', '1 min 15 s', '3 s')
     """
     whole = round(seconds)
     if whole >= 3600:
