@@ -193,36 +193,37 @@ class UnorderedSet(Estimator):
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         log_p = log_probabilities(q)
         z, _ = without_replacement(log_p, min(n, log_p.shape[-1]))
-        p, left = kept_and_left(log_p.exp(), z)
-        given = completions(p, left)
-        K = len(p)
-        one = 2 ** torch.arange(K, device=p.device)
+        kept = torch.where(z > 0, log_p, 0).sum(-1)
+        left = torch.where(z.sum(0) > 0, -torch.inf, log_p).logsumexp(-1)
+        given = completions(kept, left)
+        one = 2 ** torch.arange(len(kept), device=kept.device)
         first, both = given[one], given[one.unsqueeze(-1) | one]  # [K, …], [K, K, …]; one | one is one
         value = f.held(z, q)
-        baseline = (p * both / first.unsqueeze(1) * value).sum(1)
-        return weighted(value, p * first / given[0], value - baseline, q.log_prob(z))
+        baseline = ((kept + both - first.unsqueeze(1)).exp() * value).sum(1)
+        return weighted(value, (kept + first - given[0]).exp(), value - baseline, q.log_prob(z))
 
 
-def completions(p: Float[Tensor, "K *batch"], left: Float[Tensor, "*batch"]) -> Float[Tensor, "subsets *batch"]:
-    """P(the next draws complete the set | the subset A of it was drawn), for all 2^K subsets as binary numbers.
+def completions(log_p: Float[Tensor, "K *batch"], left: Float[Tensor, "*batch"]) -> Float[Tensor, "subsets *batch"]:
+    """log P(the next draws complete the set | the subset A of it was drawn), for all 2^K subsets as binary numbers.
 
-    `p` are the probabilities of the set's members, `left` that of all other categories.
-    P(A) = Σ_{s∉A} p_s / (left + p(S∖A)) · P(A ∪ s), P(S) = 1: K sweeps, one more subset size right after each.
+    `log_p` are the log-probabilities of the set's members, `left` that of all other categories together.
+    P(A) = Σ_{s∉A} p_s / (left + p(S∖A)) · P(A ∪ s), P(S) = 1: K sweeps, one more subset size right after each. In
+    logarithms, because p_s may be below the smallest number while P(S | s first)/P(S) is not.
 
-    >>> completions(torch.tensor([0.5, 0.3]), torch.tensor(0.2))  # ½·⅗ + 0.3·5/7, 3/5, 5/7, 1
+    >>> completions(torch.tensor([0.5, 0.3]).log(), torch.tensor(0.2).log()).exp()  # ½·⅗ + 0.3·5/7, 3/5, 5/7, 1
     tensor([0.5143, 0.6000, 0.7143, 1.0000])
     """
-    K = len(p)
+    K = len(log_p)
     if K > MAX_SET:
         raise BadInput(f"unordered_set: at most {MAX_SET} samples (it sums over 2^n subsets), found {K}")
-    subset = torch.arange(2**K, device=p.device).unsqueeze(-1)
-    member = torch.arange(K, device=p.device)
-    missing = 1 - (subset >> member & 1).to(p.dtype)  # [2^K, K]
-    chance = missing.reshape(2**K, K, *(1 for _ in left.shape)) * p
-    below = left + chance.sum(1)
-    chance = chance / torch.where(below > 0, below, 1).unsqueeze(1)
-    full = (missing.sum(-1) == 0).to(p.dtype).reshape(-1, *(1 for _ in left.shape)).expand(2**K, *left.shape)
-    given = full
+    subset = torch.arange(2**K, device=log_p.device).unsqueeze(-1)
+    member = torch.arange(K, device=log_p.device)
+    drawn = (subset >> member & 1).bool().reshape(2**K, K, *(1 for _ in left.shape))
+    chance = torch.where(drawn, -torch.inf, log_p)
+    below = torch.cat([chance, left.expand(2**K, 1, *left.shape)], 1).logsumexp(1, keepdim=True)
+    chance = chance - torch.where(below > -torch.inf, below, 0)
+    given = torch.where(drawn.all(1), 0.0, -torch.inf).to(left).expand(2**K, *left.shape)
+    full = given == 0
     for _ in range(K):
-        given = full + (chance * given[subset | 1 << member]).sum(1)
+        given = torch.where(full, 0, (chance + given[subset | 1 << member]).logsumexp(1))
     return given

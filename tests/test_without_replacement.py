@@ -60,7 +60,7 @@ def test_normalised_weights_are_biased():
 def test_completions_by_listing_orders():
     p = double(0.1, 0.35, 0.2)
     left = double(0.35).squeeze()
-    found = completions(p, left)
+    found = completions(p.log(), left.log()).exp()
 
     def chance(order: tuple[int, ...], first: tuple[int, ...]) -> float:
         rest, result = float(left + p.sum() - sum(p[i] for i in first)), 1.0
@@ -77,7 +77,9 @@ def test_completions_by_listing_orders():
 
 
 def test_completions_of_all_categories_are_certain():
-    assert torch.allclose(completions(double(0.5, 0.3, 0.2), double(0.0).squeeze()), torch.ones(8, dtype=torch.float64))
+    assert torch.allclose(
+        completions(double(0.5, 0.3, 0.2).log(), double(0.0).squeeze().log()), torch.zeros(8, dtype=torch.float64)
+    )
 
 
 def test_unordered_set_is_sum_and_sample_given_the_set():
