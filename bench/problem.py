@@ -58,6 +58,11 @@ class Problem:
             return (
                 f"{self.family.name} has no {self.coordinates} coordinates; it has {', '.join(self.family.coordinates)}"
             )
+        if self.point in self.objective.points and self.coordinates != self.family.coordinates[0]:
+            return (
+                f"{self.objective.name} has the point {self.point!r} in {self.family.coordinates[0]} coordinates only, "
+                f"not {self.coordinates}"
+            )
         points = (*self.family.points, *self.objective.points)
         if self.point not in points:
             return (

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from bench.distributions.base import Tensors
 from bench.problem import Problem
+from estimators.core import ImportanceBound
 from estimators.parameters import states, support
 
 EPS = torch.finfo(torch.float64).eps
@@ -140,6 +141,8 @@ def pushed(problem: Problem, theta: Tensors, level: int) -> Tensors:
 def summed(problem: Problem, theta: Tensors, z: Tensor, weight: Tensor, level: int) -> Tensors:
     """∇θ Σ w q(z) f(z) over a weighted support; −log q inside f is held, as its direct term is zero."""
     f = problem.function(next(iter(theta.values())))
+    if isinstance(f, ImportanceBound):
+        raise NotImplementedError  # a function of several draws
 
     def pieces() -> Iterator[Piece]:
         for some in chunks(z):

@@ -24,7 +24,16 @@ SYNTHETIC = [
     for name, cls in distributions
     if issubclass(cls, Univariate)
     or name
-    in (*COUPLED, "bernoulli", "black_scholes", "categorical", "dirichlet", "low_rank_normal", "multivariate_normal")
+    in (
+        *COUPLED,
+        "bernoulli",
+        "black_scholes",
+        "black_scholes_path",
+        "categorical",
+        "dirichlet",
+        "low_rank_normal",
+        "multivariate_normal",
+    )
     or name == "normal_mixture"
 ]
 """Families without data."""

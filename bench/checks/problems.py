@@ -10,6 +10,7 @@ from bench.gradients import Gradients, flat
 from bench.problem import Problem
 from bench.reference import RUNGS, Reference, climb, reference
 from estimators.checks.failure import require
+from estimators.core import ImportanceBound, Objective
 from estimators.registry import get
 
 REPLICATES = 100_000
@@ -21,13 +22,19 @@ def check_objective_pickles(problem: Problem, seed: int) -> None:
     require(pickle.loads(pickle.dumps(problem)) == problem, f"{problem.objective!r} came back changed from pickling")
 
 
+def together(f: Objective) -> tuple[int, ...]:
+    """The axis of the draws that f takes at once, if it takes several."""
+    return (f.draws,) if isinstance(f, ImportanceBound) else ()
+
+
 def check_function(problem: Problem, seed: int) -> None:
     """f is deterministic, leaves z alone, keeps its dtype, and gives one value per draw and batch element."""
     for dtype in (torch.float32, torch.float64):
         q = expanded(problem.family, 3, dtype=dtype)
         torch.manual_seed(seed)
-        z = q.sample((5,))
-        before, f = z.clone(), problem.function(torch.zeros((), dtype=dtype))
+        f = problem.function(torch.zeros((), dtype=dtype))
+        z = q.sample((5, *together(f)))
+        before = z.clone()
         first, second = f(z, q), f(z, q)
         require(torch.equal(z, before), "f changed z in place")
         require(torch.equal(first, second), "f gave two values for one z: it is to be deterministic")
@@ -58,14 +65,15 @@ def check_differentiability(problem: Problem, seed: int) -> None:
         return
     q = expanded(problem.family, 40)
     torch.manual_seed(seed)
-    start, end = q.sample((2,))
+    start, end = q.sample((2, *together(f)))
     t = (torch.arange(POINTS, dtype=torch.float64) + 0.5) / POINTS
     t = t.reshape(-1, *(1 for _ in start.shape))
     between = start + t * (end - start)
     total, pull, *_ = torch.func.vjp(lambda z: f(z, q), between)
     (slope,) = pull(torch.ones_like(total))
     event = tuple(range(slope.dim() - len(q.event_shape), slope.dim()))
-    integral = ((slope * (end - start)).sum(event) if event else slope * (end - start)).mean(0)
+    summed = (*range(1, 1 + len(together(f))), *event)
+    integral = ((slope * (end - start)).sum(summed) if summed else slope * (end - start)).mean(0)
     rise = f(end.unsqueeze(0), q)[0] - f(start.unsqueeze(0), q)[0]
     size = float((total.max(0).values - total.min(0).values).max()) + 1e-12
     apart = float((rise - integral).abs().max()) / size
@@ -87,19 +95,20 @@ def check_rungs_agree(problem: Problem, seed: int) -> None:
 
 
 def check_reference(problem: Problem, seed: int, exact: Reference | None = None) -> None:
-    """The exact gradient agrees with leave-one-out estimates, which need only draws and densities."""
+    """The exact gradient agrees with score-function estimates, which need only draws and densities."""
     exact = exact or reference(problem)
     if exact is None or not problem.family.tractable_density:
         return
     gradient, slack = flat(exact.gradient), flat(exact.error)
     torch.manual_seed(seed)
-    draw = Gradients(problem, get("rloo"), samples=8)
+    bound = bool(together(problem.function(gradient)))
+    draw = Gradients(problem, get("importance_reinforce" if bound else "rloo"), samples=8)
     chunk = max(64, min(REPLICATES, 1_000_000 // problem.dim) // 8)
     x = torch.cat([draw(chunk) for _ in range(8)])
     worst = standard_errors(x, gradient, slack)
     if worst > LIMIT + 1:
         worst = standard_errors(torch.cat([draw(chunk) for _ in range(16)]), gradient, slack)
-    require(worst <= LIMIT + 1, f"{exact.method}: {worst:.1f} standard errors from leave-one-out estimates")
+    require(worst <= LIMIT + 1, f"{exact.method}: {worst:.1f} standard errors from score-function estimates")
 
 
 def standard_errors(x: Tensor, exact: Tensor, slack: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""Log prices of independent assets under Black and Scholes."""
+"""Log prices under Black and Scholes: of independent assets at one date, of one asset at several."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -43,6 +43,46 @@ class BlackScholesFamily(Family):
         volatility = theta["volatility"]
         drift = (RATE - volatility.square() / 2) * MATURITY
         return {"loc": theta["spot"].log() + drift, "scale": volatility * MATURITY**0.5}
+
+    def build(self, parameters: Tensors) -> Distribution:
+        return Independent(self.marginals(parameters), 1, validate_args=False)
+
+    def marginals(self, parameters: Tensors) -> Distribution:
+        return FastNormal(**parameters, validate_args=False)
+
+    def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
+        return location_scale(parameters["loc"], parameters["scale"], breaks, level)
+
+
+@distributions.register("black_scholes_path")
+@dataclass(frozen=True)
+class BlackScholesPathFamily(Family):
+    """One asset at `size` equally spaced dates up to T: log S at date d is z_0 + … + z_d, of independent steps.
+
+    z_d ~ N((r − volatility²/2) T/size, volatility² T/size), and z_0 has log spot on top. θ is one spot and one
+    volatility, 100 and .2; `extreme`: a volatility of .03.
+    """
+
+    used_by = "path-dependent options and their sensitivities (Glasserman 2004, chapter 7)"
+    discrete = False
+    reparameterised = True
+    coordinates: ClassVar[tuple[str, ...]] = ("natural",)
+    points = ("default", "extreme")
+    values = "other"
+
+    size: int = 3
+
+    def theta(self, point: str, coordinates: str) -> Tensors:
+        spot, volatility = {"default": (100.0, 0.2), "extreme": (97.0, 0.03)}[point]
+        theta = {"spot": spot, "volatility": volatility}
+        return {name: torch.tensor([value], dtype=torch.float64) for name, value in theta.items()}
+
+    def encode(self, theta: Tensors, coordinates: str) -> Tensors:
+        volatility = theta["volatility"].expand(self.size)
+        step = MATURITY / self.size
+        first = torch.eye(self.size, device=volatility.device, dtype=volatility.dtype)[0]
+        drift = (RATE - volatility.square() / 2) * step
+        return {"loc": drift + first * theta["spot"].log(), "scale": volatility * step**0.5}
 
     def build(self, parameters: Tensors) -> Distribution:
         return Independent(self.marginals(parameters), 1, validate_args=False)
