@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.applicability import in_words, runs_with
 from bench.config import load_suite, suites
 from bench.distributions import distributions
 from bench.metrics import METRICS
@@ -74,9 +75,8 @@ def _text(kind: str, name: str, cls: type) -> str:
     settings = _settings(cls)
     if settings:
         lines += ["", f"Settings: {settings}"]
-    return "\n".join(
-        [*lines, "", *(f"{key}: {value}" for key, value in _facts(kind, name, cls).items() if value != "")]
-    )
+    lines += ["", *(f"{key}: {value}" for key, value in _facts(kind, name, cls).items() if value != "")]
+    return "\n".join([*lines, "", in_words(runs_with(cls()))] if kind == "estimator" else lines)
 
 
 def _facts(kind: str, name: str, cls: Any) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def _of_distribution(q: Distribution) -> set[Need]:
         Need.REPARAMETERISED: inner.has_rsample and not straight_through,
         Need.BINARY: isinstance(inner, Bernoulli),
         Need.CATEGORICAL: isinstance(inner, OneHotCategorical),
-        Need.SINGLE_CATEGORICAL: isinstance(inner, OneHotCategorical) and len(q.event_shape) == 1,
+        Need.SINGLE_CATEGORICAL: isinstance(inner, OneHotCategorical) and q.event_shape[:-1].numel() == 1,
         Need.FINITE: isinstance(inner, Bernoulli | OneHotCategorical),
         Need.GAUSSIAN: isinstance(inner, Normal | MultivariateNormal),
         Need.GAMMA: isinstance(inner, Gamma),

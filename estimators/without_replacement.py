@@ -34,8 +34,14 @@ def ranked(score: Float[Tensor, "*batch"], K: int) -> Float[Tensor, "K *batch"]:
 
 
 def log_probabilities(q: Distribution) -> Float[Tensor, "*batch"]:
-    """log p of each category, constant."""
-    return logits(q).detach().log_softmax(-1)
+    """log p of each category, constant, `[*batch, C]`, for an event `[C]` or `[1, C]`."""
+    return logits(q).detach().reshape(*q.batch_shape, -1).log_softmax(-1)
+
+
+def evaluated(q: Distribution, f: Objective, z: Float[Tensor, "K ..."]) -> tuple[Tensor, Tensor]:
+    """f and log q at draws `[K, *batch, C]`, both `[K, *batch]`."""
+    z = z.reshape(len(z), *q.batch_shape, *q.event_shape)
+    return f.held(z, q), q.log_prob(z)
 
 
 def without_replacement(log_p: Float[Tensor, "*batch"], K: int) -> tuple[Tensor, Tensor]:
@@ -58,8 +64,8 @@ def kept_and_left(p: Float[Tensor, "*batch"], z: Float[Tensor, "K *batch"]) -> t
 def sum_and_sample(q: Distribution, f: Objective, z: Float[Tensor, "K *batch"]) -> Float[Tensor, "..."]:
     """Σ over all of z but the last, with weight p, plus the last, with the weight of all that was not summed."""
     summed, left = kept_and_left(log_probabilities(q).exp(), z[:-1])
-    value = f.held(z, q)
-    return weighted(value, torch.cat([summed, left.unsqueeze(0)]), value, q.log_prob(z))
+    value, log_q = evaluated(q, f, z)
+    return weighted(value, torch.cat([summed, left.unsqueeze(0)]), value, log_q)
 
 
 @register("top_and_sample")
@@ -139,8 +145,8 @@ class PrioritySampling(Estimator):
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         z, _, w = priority_weights(q, n)
-        value = f.held(z, q)
-        return weighted(value, w, value, q.log_prob(z))
+        value, log_q = evaluated(q, f, z)
+        return weighted(value, w, value, log_q)
 
 
 @register("normalised_priority_sampling")
@@ -162,7 +168,7 @@ class NormalisedPrioritySampling(Estimator):
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         z, p, w = priority_weights(q, n)
-        value, log_q, W = f.held(z, q), q.log_prob(z), w.sum(0)
+        (value, log_q), W = evaluated(q, f, z), w.sum(0)
         mean = (w * value).sum(0) / W
         score = (w / (W - w + p) * (value - mean)).detach() * (log_q - log_q.detach())
         return mean + score.sum(0)
@@ -198,9 +204,9 @@ class UnorderedSet(Estimator):
         given = completions(kept, left)
         one = 2 ** torch.arange(len(kept), device=kept.device)
         first, both = given[one], given[one.unsqueeze(-1) | one]  # [K, …], [K, K, …]; one | one is one
-        value = f.held(z, q)
+        value, log_q = evaluated(q, f, z)
         baseline = ((kept + both - first.unsqueeze(1)).exp() * value).sum(1)
-        return weighted(value, (kept + first - given[0]).exp(), value - baseline, q.log_prob(z))
+        return weighted(value, (kept + first - given[0]).exp(), value - baseline, log_q)
 
 
 def completions(log_p: Float[Tensor, "K *batch"], left: Float[Tensor, "*batch"]) -> Float[Tensor, "subsets *batch"]:

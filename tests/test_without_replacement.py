@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import estimators
-from estimators import BadInput
+from estimators import BadInput, Function
 from estimators.without_replacement import completions, without_replacement
-from tests.cases import CASES, double, exact, single
+from tests.cases import CASES, double, exact, of_single_hot, one_hot, single
 from tests.exactness import assert_biased, assert_unbiased, enumerated, estimates
 
 UNBIASED = ["top_and_sample", "sum_and_sample", "priority_sampling", "unordered_set"]
@@ -107,3 +107,15 @@ def test_draws_without_replacement_have_their_probabilities():
 def test_too_large_a_set():
     with pytest.raises(BadInput, match="at most 10"):
         estimators.get("unordered_set").surrogate(BUILD(torch.zeros(20)), F, 12)
+
+
+@pytest.mark.parametrize("name", [*UNBIASED, "normalised_priority_sampling"])
+def test_a_row_of_one_variable_is_one_variable(name):
+    """An event `[1, C]`, as a family of independent one-hot variables has it at size 1."""
+    build, parameters, f = CASES["single_hot"]
+    row = {"logits": parameters["logits"].unsqueeze(0)}
+    alone = estimates(estimators.get(name), build, parameters, f, 3, 20)
+    of_row = Function(lambda z: of_single_hot(z.squeeze(-2)))
+    q = one_hot(row["logits"])
+    assert estimators.unmet(estimators.get(name), q, of_row, 3) is None
+    torch.testing.assert_close(estimates(estimators.get(name), one_hot, row, of_row, 3, 20), alone)
