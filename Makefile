@@ -36,7 +36,7 @@ test: install lint  ## all checks, under 10 minutes on 2 cores
 test-all: test  ## what takes longer: every seed, the full coverage study
 	$(BIN)/python -m pytest -q -n 2 -m slow
 
-reference: install  ## measure results/reference/ anew (the committed quick sweep)
+reference: install  ## measure the committed quick sweep anew: its configuration, its machine, its table
 	$(BIN)/gradest run quick --out results/reference --rerun all
 
 clean:  ## remove the environment and the caches

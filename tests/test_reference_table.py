@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import norm
 
 import bench
-from bench.cell import measure
+from bench.cell import estimator_of, measure
 from bench.grid import cells
 from bench.identity import canonical
 
@@ -42,7 +42,8 @@ def pairs(table):
         fresh = measure(replace(cell, seed=OTHER_SEED, accuracy=budget), "accuracy")
         assert fresh["status"] == "ok", f"{cell.label}: {fresh['reason']}"
         for row in fresh["measurements"]:
-            if row["block"] == "all" and row["metric"] in by_cell[cell.id].index:
+            tuned = row["metric"] == "variance" and estimator_of(cell).traits.fitted  # another seed tunes it otherwise
+            if row["block"] == "all" and row["metric"] in by_cell[cell.id].index and not tuned:
                 found.append((f"{row['metric']} of {cell.label}", by_cell[cell.id].loc[row["metric"]], row))
     return found
 
