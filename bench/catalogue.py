@@ -106,6 +106,7 @@ def _distribution(name: str, cls: Any) -> dict[str, Any]:
         support="discrete" if cls.discrete else "continuous",
         reparameterised="yes" if cls.reparameterised else "no",
         coordinates=", ".join(cls.coordinates),
+        pathwise_tolerance=f"{cls.pathwise_tolerance:g}, relative" if cls.pathwise_tolerance else "",
         points=", ".join(cls.points),
         used_by=cls.used_by,
     )

@@ -62,6 +62,9 @@ def main() -> None:
 @app.command("list")
 def list_(
     kind: Annotated[str | None, typer.Argument(help="estimators, distributions, objectives, metrics, suites")] = None,
+    references: Annotated[
+        bool, typer.Option("--reference", help="The exact gradients: method, relative error, norm (takes minutes).")
+    ] = False,
     plugin: Plugin = None,
 ) -> None:
     """What there is: estimators, distributions, objectives, metrics, suites."""
@@ -69,6 +72,11 @@ def list_(
     from bench.plugins import load_files
 
     load_files(plugin or [])
+    if references:
+        from bench.reference_table import reference_table
+
+        _table(reference_table(), "exact gradients")
+        return
     for each in [kind] if kind else KINDS:
         found = listing(each)  # raises for an unknown kind
         _table(found[BRIEF[each]], f"{len(found)} {each}; gradest show NAME tells more")

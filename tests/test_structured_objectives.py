@@ -17,6 +17,8 @@ from estimators.needs import offers
 PROBLEMS = [
     ("argmax", "normal", 3),
     ("argmax", "gumbel", 5),
+    ("argmax", "laplace", 3),
+    ("argmax", "logistic", 3),
     ("argmax", "weibull", 2),
     ("black_box", "normal", 3),
     ("black_box", "bernoulli", 3),
@@ -35,7 +37,7 @@ PROBLEMS = [
 ]
 
 
-def problem(objective, family, size, point="default", **settings):
+def problem(objective: str, family: str, size: int, point: str = "default", **settings) -> Problem:
     made = distributions.get(family, size=size)
     return Problem(made, objectives.get(objective, **settings), made.coordinates[0], point)
 

@@ -44,6 +44,8 @@ class Family(ABC):
     light_tailed: ClassVar[bool] = True
     version: ClassVar[int] = 1
     data_axes: ClassVar[int] = 0
+    pathwise_tolerance: ClassVar[float] = 0.0
+    """The known relative bias of torch's own pathwise gradient of this family, in either precision."""
     pushed_size: ClassVar[int] = 1
     """Up to this size the points of `push` are of all coordinates at once."""
 

@@ -56,6 +56,7 @@ class BetaFamily(Univariate):
     used_by = "proportions, stick breaking, bounded continuous policies (Chou 2017)"
     discrete = False
     reparameterised = True
+    pathwise_tolerance = 5e-4
     values = "real"
     kind = Beta
     domains: ClassVar[dict[str, Domain]] = {"concentration1": "positive", "concentration0": "positive"}

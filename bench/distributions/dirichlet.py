@@ -37,6 +37,7 @@ class DirichletFamily(Family):
     discrete = False
     factorised = False
     reparameterised = True
+    pathwise_tolerance = 5e-4
     points = ("default", "extreme")
     values = "simplex"
 

@@ -23,6 +23,7 @@ class GammaFamily(Univariate):
     used_by = "deep exponential families, topic models (Ruiz 2016; Naesseth 2017; Figurnov 2018)"
     discrete = False
     reparameterised = True
+    pathwise_tolerance = 5e-4
     values = "real"
     kind = Gamma
     domains: ClassVar[dict[str, Domain]] = {"concentration": "positive", "rate": "positive"}

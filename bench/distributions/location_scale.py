@@ -79,6 +79,9 @@ class Logistic(Distribution):
         tiny = torch.finfo(noise.dtype).eps
         return self.loc + self.scale * noise.clamp(tiny, 1 - tiny).logit()
 
+    def cdf(self, value: Tensor) -> Tensor:
+        return torch.sigmoid((value - self.loc) / self.scale)
+
     def log_prob(self, value: Tensor) -> Tensor:
         u = (value - self.loc) / self.scale
         return -u - 2 * softplus(-u) - self.scale.log()
@@ -132,6 +135,7 @@ class StudentTFamily(HeavyTailed):
     used_by = "robust regression, heavy-tailed policies and returns"
     kind = StudentT
     moments = 2.1
+    pathwise_tolerance = 5e-4
     domains: ClassVar[dict[str, Domain]] = {"df": "positive", "loc": "real", "scale": "positive"}
     ranges: ClassVar[dict[str, Ranges]] = {
         "default": {"df": (1.6, 2.3), "loc": (-0.5, 0.9), "scale": (-0.9, -0.1)},

@@ -49,7 +49,8 @@ class Argmax(Target):
         self, family: Family, point: str, parameters: Tensors, level: int = 0
     ) -> Float[Tensor, "*leading"] | None:
         """By each coordinate's own rule, at whose points every coordinate's CDF is taken."""
-        z, weight = family.line(parameters, (), level)
+        kinks = parameters["loc"].detach().flatten().tolist() if "loc" in parameters else ()  # of Laplace's CDFs
+        z, weight = family.line(parameters, tuple(kinks), level)
         marginals = family.marginals(parameters)
         mass = weight * marginals.log_prob(z).exp()
         below = marginals.cdf(z.movedim(-1, 0).unsqueeze(-1))  # [d, S, *leading, j]: F_j at the points of coordinate d
