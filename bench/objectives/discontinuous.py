@@ -50,7 +50,7 @@ class Argmax(Target):
     ) -> Float[Tensor, "*leading"] | None:
         """By each coordinate's own rule, at whose points every coordinate's CDF is taken."""
         kinks = parameters["loc"].detach().flatten().tolist() if "loc" in parameters else ()  # of Laplace's CDFs
-        z, weight = family.line(parameters, tuple(kinks), level)
+        z, weight = family.line(parameters, tuple(kinks), level + 1)  # a narrow CDF inside a wide density
         marginals = family.marginals(parameters)
         mass = weight * marginals.log_prob(z).exp()
         below = marginals.cdf(z.movedim(-1, 0).unsqueeze(-1))  # [d, S, *leading, j]: F_j at the points of coordinate d
