@@ -64,7 +64,7 @@ def _has_point(problem: Problem) -> bool:
 
 def _row(problem: Problem) -> dict[str, object]:
     exact = reference(problem)
-    what = {
+    what: dict[str, object] = {
         "problem": f"{problem.objective.name} / {problem.family.name}({problem.family.size})",
         "point": problem.point,
     }
