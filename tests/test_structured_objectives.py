@@ -45,7 +45,7 @@ def problem(objective: str, family: str, size: int, point: str = "default", **se
 @pytest.mark.parametrize("name", PROBLEMS)
 @pytest.mark.parametrize("point", ["default", "extreme"])
 def test_exact_to_ten_digits(name, point):
-    exact = reference(problem(*name, point))
+    exact = reference(problem(*name, point=point))
     assert exact is not None
     assert float(flat(exact.error).norm() / flat(exact.gradient).norm()) < 1e-10
 
