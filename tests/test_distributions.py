@@ -154,7 +154,7 @@ def test_pathwise_gradients_are_unbiased(name):
 @pytest.mark.parametrize("name", [name for name in SYNTHETIC if small(name).tractable_density])
 def test_score_gradients_are_unbiased(name):
     """At a non-separable objective, where one fits."""
-    problem = sorted(problems(name), key=lambda each: (each.objective.name != "squared_sum", each.objective.separable))[0]
+    problem = min(problems(name), key=lambda each: (each.objective.name != "squared_sum", each.objective.separable))
     exact = reference(problem)
     assert exact is not None
     torch.manual_seed(0)
