@@ -79,7 +79,7 @@ def list_(
         return
     for each in [kind] if kind else KINDS:
         found = listing(each)  # raises for an unknown kind
-        _table(found[BRIEF[each]], f"{len(found)} {each}; gradest show NAME tells more")
+        _table(found.loc[:, BRIEF[each]], f"{len(found)} {each}; gradest show NAME tells more")
     for each, name, package, reason in broken().itertuples(index=False, name=None):
         err.print(f"cannot be used: {each} {name} of {package}: {reason}", markup=False, soft_wrap=True)
 
