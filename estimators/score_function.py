@@ -60,6 +60,10 @@ class LeaveOneOut(ScoreFunction):
     """Each draw's baseline is the mean of the others: 1/K Σ (f_k − mean_{j≠k} f_j) s_k.
 
     Paper: Mnih, Rezende 2016, section 2.4; Kool et al. 2019 (Buy 4 REINFORCE samples).
+
+    >>> import torch
+    >>> LeaveOneOut().coefficient(torch.tensor([1.0, 3.0, 8.0]))
+    tensor([-4.5000, -1.5000,  6.0000])
     """
 
     traits = Traits(

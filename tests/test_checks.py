@@ -55,7 +55,9 @@ def test_no_false_alarm_in_200_seeds(name):
 
 
 FITS = {
+    "asian_call": ("black_scholes_path", {"size": 2}),
     "balanced_brackets": ("token_policy", {"size": 4, "vocabulary": 2}),
+    "basket_call": ("black_scholes", {"size": 2}),
     "digital_call": ("black_scholes", {}),
     "european_call": ("black_scholes", {}),
     "linear_regression": ("normal", {"size": linear_regression.SIZE}),

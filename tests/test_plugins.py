@@ -165,7 +165,7 @@ def test_a_changed_source_is_stale_and_measured_again_when_asked(tmp_path):
             "from dataclasses import dataclass\nfrom estimators import register\n"
             "from estimators.score_function import Reinforce\n@register('rloo')\n@dataclass(frozen=True)"
             "\nclass A(Reinforce): pass",
-            "name 'rloo' is registered twice: by estimators.score_function.LeaveOneOut and by gradest_plugin_bad.A",
+            "name 'rloo' is registered twice: by estimators.score_function.LeaveOneOut and by gradest_plugin_faulty.A",
         ),
         (
             "from dataclasses import dataclass\nfrom estimators import register, Estimator\n"
@@ -175,9 +175,9 @@ def test_a_changed_source_is_stale_and_measured_again_when_asked(tmp_path):
     ],
 )
 def test_a_bad_file_is_refused_with_its_reason(tmp_path, text, said):
-    (tmp_path / "bad.py").write_text(text)
+    (tmp_path / "faulty.py").write_text(text)
     (tmp_path / "good.toml").write_text(TOML)
-    found = gradest("run", "good.toml", "--plugin", "bad.py", folder=tmp_path)
+    found = gradest("run", "good.toml", "--plugin", "faulty.py", folder=tmp_path)
     assert found.returncode == 2 and said in " ".join(found.stderr.split()), found.stderr
 
 
