@@ -30,7 +30,7 @@ lint: install
 	$(BIN)/pyright
 
 test: install lint  ## all checks, under 10 minutes on 2 cores
-	GRADEST_NO_SHAPES=1 $(BIN)/python -m pytest -q -m 'compile and not slow' tests
+	GRADEST_NO_SHAPES=1 $(BIN)/python -m pytest -q -n 2 -m 'compile and not slow' tests
 	$(BIN)/python -m pytest -q -n 2 -m 'not compile and not slow'
 
 test-all: test  ## what takes longer: every seed, the full coverage study
