@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor
-from torch.distributions import Bernoulli, Distribution, Independent, MultivariateNormal, Normal
+from torch.distributions import Bernoulli, Binomial, Distribution, Independent, MultivariateNormal, Normal
 from torch.distributions import OneHotCategorical as Categorical
 
 
@@ -34,24 +34,31 @@ def loc_scale(q: Distribution) -> tuple[Tensor, Tensor]:
 
 
 def parameters(q: Distribution) -> dict[str, Tensor]:
-    """q's parameters by name, logits for bits and categoricals: what `rebuild` takes.
+    """q's parameters by name, logits where torch has probs too, no discrete ones: what `rebuild` takes.
 
     >>> sorted(parameters(Independent(Normal(torch.zeros(2), torch.ones(2)), 1)))
     ['loc', 'scale']
+    >>> sorted(parameters(Binomial(6, logits=torch.zeros(2))))
+    ['logits']
     """
     inner = base(q)
-    if isinstance(inner, Bernoulli | Categorical):
-        return {"logits": inner.logits}
     if isinstance(inner, MultivariateNormal):
         return {"loc": inner.loc, "scale_tril": inner.scale_tril}
-    return {name: getattr(inner, name) for name in inner.arg_constraints}
+    names = inner.arg_constraints.keys() - _fixed(inner).keys()
+    twice = {"probs"} if "logits" in names else set()
+    return {name: getattr(inner, name) for name in inner.arg_constraints if name in names - twice}
+
+
+def _fixed(inner: Distribution) -> dict[str, Tensor]:
+    """The parameters that take whole values, such as a Binomial's number of trials."""
+    return {name: getattr(inner, name) for name, kind in inner.arg_constraints.items() if kind.is_discrete}
 
 
 def rebuild(q: Distribution, values: dict[str, Tensor]) -> Distribution:
     """A distribution of q's kind at other parameters, which may have more leading axes."""
     kind = type(base(q))
     inner: Distribution = object.__new__(kind)  # as torch's own `expand` does: calling `kind` would not compile
-    inner.__init__(**values, validate_args=False)  # type: ignore[call-arg]
+    inner.__init__(**values, **_fixed(base(q)), validate_args=False)  # type: ignore[call-arg]
     extra = len(inner.event_shape)
     return Independent(inner, len(q.event_shape) - extra, validate_args=False) if len(q.event_shape) > extra else inner
 
