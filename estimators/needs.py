@@ -4,6 +4,7 @@ from torch.distributions import (
     Bernoulli,
     Binomial,
     Categorical,
+    Cauchy,
     Distribution,
     Exponential,
     Gamma,
@@ -58,7 +59,7 @@ def _of_distribution(q: Distribution) -> set[Need]:
         ),
         Need.QUANTILE: isinstance(inner, INVERTIBLE),
         Need.ENUMERABLE: count is not None and count <= MAX_STATES,
-        Need.MEAN: not isinstance(inner, Categorical),
+        Need.MEAN: not isinstance(inner, Categorical | Cauchy),
         Need.MODE: True,
         Need.INDEPENDENT_DRAWS: True,
     }
