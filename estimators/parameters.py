@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor
-from torch.distributions import Bernoulli, Binomial, Distribution, Independent, MultivariateNormal, Normal
+from torch.distributions import Bernoulli, Distribution, Independent, MultivariateNormal, Normal
 from torch.distributions import OneHotCategorical as Categorical
 
 
@@ -38,7 +38,7 @@ def parameters(q: Distribution) -> dict[str, Tensor]:
 
     >>> sorted(parameters(Independent(Normal(torch.zeros(2), torch.ones(2)), 1)))
     ['loc', 'scale']
-    >>> sorted(parameters(Binomial(6, logits=torch.zeros(2))))
+    >>> sorted(parameters(torch.distributions.Binomial(6, logits=torch.zeros(2))))
     ['logits']
     """
     inner = base(q)
