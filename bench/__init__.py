@@ -21,6 +21,7 @@ _HOME = {
     "report": "bench.report",
     "run": "bench.verbs",
     "status": "bench.verbs",
+    "verify": "bench.facts.runner",
 }
 __all__ = list(_HOME)
 

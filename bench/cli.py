@@ -234,6 +234,33 @@ def report(
 
 
 @app.command()
+def verify(  # noqa: PLR0917 (typer reads them)
+    quick: Annotated[bool, typer.Option(help="Only what takes seconds, with fewer draws.")] = False,
+    where: Annotated[str | None, typer.Option(help="Only these facts, e.g. 'group == \"course\"'.")] = None,
+    out_: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder; results/verify[-quick] if not said.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Facts measured side by side.")] = 1,
+    rerun: Annotated[str, typer.Option(help="What is measured again: missing, all.")] = "missing",
+    seed: Annotated[int, typer.Option(min=0, help="Of all draws.")] = 0,
+) -> None:
+    """Reproduce the facts that gradest stands on: what a course says, closed forms, published results, training."""
+    from bench.facts.runner import verify as verified
+
+    def show_(record: Any, left: int) -> None:
+        line = f"{record.fact}: {record.verdict} ({len(record.checks)} numbers, {record.seconds:.1f} s), {left} left"
+        err.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    found = verified(out_, quick=quick, where=where, jobs=jobs, rerun=rerun, seed=seed, show=show_)
+    for line in found.failed:
+        err.print(line, markup=False, highlight=False, soft_wrap=True)
+    counts = ", ".join(f"{count} {word}" for word, count in found.counts.items())
+    out.print(f"{found.folder}: {counts}", markup=False, highlight=False, soft_wrap=True)
+    if found.failed:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
 def export(folder: Folder, format_: Annotated[str, typer.Option("--format", help="csv or parquet")] = "csv") -> None:
     """Write the table of a run as CSV or Parquet."""
     from bench import verbs

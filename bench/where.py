@@ -62,8 +62,8 @@ class Token:
     position: int
 
 
-def parse(text: str) -> Predicate:
-    """The predicate that `text` describes, on a mapping of names to values.
+def parse(text: str, names: tuple[str, ...] = NAMES) -> Predicate:
+    """The predicate that `text` describes, on a mapping of `names` to values.
 
     >>> chosen = parse("samples >= 4 and estimator != 'arm'")
     >>> chosen({"samples": 10, "estimator": "rloo"}), chosen({"samples": 1, "estimator": "rloo"})
@@ -74,7 +74,7 @@ def parse(text: str) -> Predicate:
     """
     if len(text) > MAX_LENGTH:
         raise BadInput(f"--where: longer than {MAX_LENGTH} characters")
-    return _Parser(_tokens(text)).whole()
+    return _Parser(_tokens(text), names).whole()
 
 
 def select(frame: pd.DataFrame, text: str | None) -> pd.DataFrame:
@@ -120,8 +120,8 @@ def _error(position: int, what: str) -> BadInput:
 class _Parser:
     """Recursive descent: whole = either; either = both {or both}; both = one {and one}; one = not one | ( … ) | …"""
 
-    def __init__(self, tokens: list[Token]) -> None:
-        self.tokens, self.next, self.depth = tokens, 0, 0
+    def __init__(self, tokens: list[Token], names: tuple[str, ...]) -> None:
+        self.tokens, self.names, self.next, self.depth = tokens, names, 0, 0
 
     def whole(self) -> Predicate:
         found = self.either()
@@ -177,8 +177,8 @@ class _Parser:
         if token.kind != "word":
             raise _error(token.position, f"expected a column, found {token.text}")
         head, _, setting = token.text.partition(".")
-        if head not in NAMES or (setting and head not in _SETTINGS):
-            raise _error(token.position, f"there is no column {token.text!r}; {nearest(head, NAMES)}")
+        if head not in self.names or (setting and head not in _SETTINGS):
+            raise _error(token.position, f"there is no column {token.text!r}; {nearest(head, self.names)}")
         return token.text
 
     def several(self) -> list[Any]:

@@ -1,0 +1,60 @@
+"""Checks that recur: an estimator's mean and variance, by a rule over its noise and by draws, against a formula."""
+
+import numpy as np
+
+from bench.facts.fact import Check, Evidence, exact, near
+from bench.facts.rules import Line, population
+from bench.facts.sampler import SIGMAS, Sampler
+from bench.moments import Moments
+from bench.problem import Problem
+from bench.statistics.spread import relative_error
+from estimators.core import Estimator
+
+
+def agrees(
+    sampler: Sampler,
+    what: str,
+    problem: Problem,
+    estimator: Estimator,
+    lines: list[Line],
+    *,
+    samples: int = 1,
+    mean: float | None = None,
+    variance: float | None = None,
+    at: int = 0,
+    full: int = 2**20,
+    rounding: float = 1e-8,
+) -> Evidence:
+    """Coordinate `at` has this mean and variance: by a rule to `rounding`, by draws to 4 standard errors.
+
+    A number that is expected to be 0 is compared with the estimate's root mean square.
+    """
+    whole = population(problem, estimator, samples, *lines)
+    size = float(whole.mean[at] ** 2 + whole.variance[at]) ** 0.5 or 1.0
+    if mean is not None:
+        yield exact(f"{what}: mean, by a rule", mean, float(whole.mean[at]), rounding, scale=abs(mean) or size)
+    if variance is not None:
+        scale = variance or size**2
+        yield exact(f"{what}: variance, by a rule", variance, float(whole.variance[at]), rounding, scale=scale)
+        drawn = sampler.moments(problem, estimator, samples, full)
+        if variance:
+            yield variance_near(f"{what}: variance, by draws", variance, drawn, at, kurtosis=float(whole.kurtosis[at]))
+        else:
+            yield near(f"{what}: variance, by draws", 0.0, float(drawn.variance[at]), 1e-20 * scale, scale=scale)
+
+
+def variance_near(
+    what: str, variance: float, drawn: Moments, at: int, *, kurtosis: float | None = None, within: float = 0.1
+) -> Check:
+    """The draws have this variance; its standard error takes the population's kurtosis where it is known."""
+    kurtosis = float(drawn.kurtosis[at]) if kurtosis is None else kurtosis
+    error = SIGMAS * variance * float(relative_error(np.array([kurtosis]), drawn.count)[0])
+    return near(what, variance, float(drawn.variance[at]), error, within)
+
+
+def mean_near(
+    what: str, mean: float, drawn: Moments, at: int, *, within: float = 0.1, scale: float | None = None
+) -> Check:
+    """The draws have this mean, to 4 standard errors."""
+    error = SIGMAS * float(drawn.variance[at] / drawn.count) ** 0.5
+    return near(what, mean, float(drawn.mean[at]), error, within, **({} if scale is None else {"scale": scale}))
