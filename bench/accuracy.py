@@ -9,18 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.chunks import replicates_per_chunk
 from bench.distributions.base import Tensors
 from bench.evaluations import count
-from bench.fitting import fitted
 from bench.gradients import Gradients, flat
 from bench.measured import block_measurements, cell_measurements
 from bench.metrics import Measurement, Outcome
+from bench.opening import Execution, opened
 from bench.problem import Problem
 from bench.rare import rare_outcomes
 from bench.reference import Reference
 from bench.replicates import Replicates
-from bench.seeds import chunk_seed
 from bench.sequential import AccuracySettings, Sampling
 from estimators.core import Estimator
 from estimators.errors import BadInput
@@ -36,40 +34,29 @@ def measure(
     settings: AccuracySettings,
     reference: Reference | None,
     *,
-    cell_id: str,
-    seed: int,
-    device: str = "cpu",
-    dtype: torch.dtype = torch.float64,
-    mode: str = "eager",
+    execution: Execution,
 ) -> Outcome:
     """All accuracy metrics of `estimator` at `samples` draws; the same numbers for the same cell and seed."""
-    with torch.random.fork_rng(devices=[device] if device.startswith("cuda") else []):
-        torch.manual_seed(chunk_seed(seed, cell_id, "fit"))
-        estimator, fitting = fitted(problem, estimator, samples, device=device, dtype=dtype)
-        gradients = Gradients(problem, estimator, samples, device=device, dtype=dtype)
-        chunk = replicates_per_chunk(gradients)
-        if mode != "eager":
-            gradients = Gradients(problem, estimator, samples, device=device, dtype=dtype, mode=mode)
+    with opened(problem, estimator, samples, execution) as cell:
 
         def draw(index: int) -> Tensor:
-            own = chunk_seed(seed, cell_id, index)
+            own = execution.seed_of(index)
             torch.manual_seed(own)
-            estimates = gradients(chunk)
+            estimates = cell.gradients(cell.replicates)
             if torch.initial_seed() != own:
                 raise BadInput("torch's seed was set while estimates were drawn: they would not be independent")
             return estimates
 
-        kept = keeper(gradients, reference)
         sampling = Sampling(
             draw,
-            chunk,
-            kept,
-            settings.within(sum(count(problem, estimator, samples))),
-            tolerance=ROUNDING[dtype],
-            exact=estimator.traits.exact,
-            rare=lambda replicates: rare_outcomes(gradients, replicates),
+            cell.replicates,
+            keeper(cell.eager, reference),
+            settings.within(sum(count(problem, cell.eager.estimator, samples))),
+            tolerance=ROUNDING[execution.dtype],
+            exact=cell.eager.estimator.traits.exact,
+            rare=lambda replicates: rare_outcomes(cell.eager, replicates),
         )
-        return outcome(sampling, fitting)
+        return outcome(sampling, cell.fitting)
 
 
 def keeper(gradients: Gradients, reference: Reference | None) -> Replicates:

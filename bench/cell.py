@@ -19,10 +19,13 @@ from bench.global_state import Kept
 from bench.identity import digest
 from bench.metrics import Measurement, Outcome
 from bench.objectives import objectives
+from bench.opening import Execution
 from bench.problem import Problem
 from bench.records import Task
 from bench.reference import Reference, reference
+from bench.sequential import AccuracySettings
 from bench.settings import build, checked
+from bench.timing import ThroughputSettings
 from estimators.core import Estimator
 from estimators.registry import estimators
 
@@ -146,9 +149,9 @@ def record(cell: Cell, task: Task, outcome: Record, wall_s: float) -> Record:
 
 def _accuracy(cell: Cell) -> Outcome:
     problem, estimator = problem_of(cell), estimator_of(cell)
-    settings = checked(accuracy.AccuracySettings, json.loads(cell.accuracy), "accuracy")
+    settings = checked(AccuracySettings, json.loads(cell.accuracy), "accuracy")
     exact = _reference(problem)
-    outcome = accuracy.measure(problem, estimator, cell.samples, settings, exact, **_execution(cell))
+    outcome = accuracy.measure(problem, estimator, cell.samples, settings, exact, execution=execution(cell))
     calls, gradient_calls = count(problem, estimator, cell.samples)
     counted = (
         Measurement("evaluations", calls, method="counted"),
@@ -160,16 +163,16 @@ def _accuracy(cell: Cell) -> Outcome:
 
 
 def _throughput(cell: Cell) -> Outcome:
-    settings = checked(throughput.ThroughputSettings, json.loads(cell.throughput), "throughput")
-    return throughput.measure(problem_of(cell), estimator_of(cell), cell.samples, settings, **_execution(cell))
+    settings = checked(ThroughputSettings, json.loads(cell.throughput), "throughput")
+    return throughput.measure(problem_of(cell), estimator_of(cell), cell.samples, settings, execution(cell))
 
 
 MEASURES = {"accuracy": _accuracy, "throughput": _throughput}
 
 
-def _execution(cell: Cell) -> dict[str, Any]:
-    dtype = getattr(torch, cell.dtype)
-    return {"cell_id": cell.id, "seed": cell.seed, "device": cell.device, "dtype": dtype, "mode": cell.mode}
+def execution(cell: Cell) -> Execution:
+    """Where and how the cell runs."""
+    return Execution(cell.id, cell.seed, cell.device, getattr(torch, cell.dtype), cell.mode)
 
 
 def _finished(outcome: Outcome) -> Record:

@@ -10,12 +10,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails
 
 from bench import where
-from bench.accuracy import AccuracySettings
-from bench.throughput import ThroughputSettings
+from bench.sequential import AccuracySettings
+from bench.timing import ThroughputSettings
 from estimators.errors import BadInput, nearest
 
 Group = Literal["accuracy", "throughput"]
-Mode = Literal["eager", "compile", "graph"]
+Mode = Literal["eager", "compile", "graph", "auto"]
 GROUPS: tuple[Group, ...] = get_args(Group)
 
 
@@ -80,6 +80,7 @@ class Suite(_Model):
     dtype: Annotated[list[Literal["float32", "float64"]], BeforeValidator(_axis)] | None = None
     """Where nothing is said: float64 on a CPU, float32 on an accelerator."""
     mode: Annotated[list[Mode], BeforeValidator(_axis)] = ["eager"]
+    """`auto` compiles where the planned work repays it."""
     coordinates: Names | None = None
     point: Names | None = None
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 600.0
@@ -138,10 +139,12 @@ def builtin(name: str) -> Path:
 
 
 def _group(group: Group, found: dict[str, Any], source: str) -> dict[str, Any]:
-    """The settings of a group of metrics, checked, with the defaults filled in."""
-    from bench.settings import checked, plain
+    """The settings of a group of metrics, every combination checked, with the defaults filled in."""
+    from bench.settings import checked, combinations, plain
 
-    return plain(checked(SETTINGS[group], found, f"{source}: {group}"))
+    path = f"{source}: {group}"
+    every = [checked(SETTINGS[group], settings, path) for settings in combinations(found, path)]
+    return plain(every[0]) | {key: value for key, value in found.items() if isinstance(value, list)}
 
 
 def _sentence(error: ErrorDetails) -> str:

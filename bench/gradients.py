@@ -1,15 +1,13 @@
 """Independent gradient estimates, many at a time: replicates are a leading batch axis."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
-import torch._inductor.config
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import Distribution
 
 from bench.distributions.base import Tensors
+from bench.modes import executed
 from bench.problem import Problem
 from estimators.core import Estimator
 
@@ -19,8 +17,7 @@ class Gradients:
 
     θ is encoded once; the parameters are expanded to `[R, …]`, one backward pass of the summed surrogate
     gives every replicate's gradient in the parameters, and one batched pullback takes them to θ.
-    Draws come from torch's global generator: seed it first. `mode="compile"` compiles the step whole; it draws
-    the same numbers as eager.
+    Draws come from torch's global generator: seed it first. Every mode (see `bench.modes`) draws the same numbers.
 
     >>> from bench.distributions import distributions
     >>> from bench.objectives import objectives
@@ -45,7 +42,7 @@ class Gradients:
         self.blocks = blocks(theta)
         self.parameters, self._pullback = encoded(problem, theta)
         self.function = problem.function(next(iter(theta.values())))
-        self._step = compiled(self._estimates) if mode == "compile" else self._estimates
+        self._step = executed(self.estimates, mode)
 
     def surrogate(self, parameters: Tensors) -> Tensor:
         """The summed surrogate at parameters `[R, …]`."""
@@ -53,46 +50,20 @@ class Gradients:
         return self.problem.reduce(self.estimator.surrogate(q, self.function, self.samples)).sum()
 
     def __call__(self, replicates: int) -> Float[Tensor, "R P"]:
-        return self._step({name: value.expand(replicates, *value.shape) for name, value in self.parameters.items()})
+        return self._step(self.expanded(replicates))
+
+    def expanded(self, replicates: int) -> Tensors:
+        """The parameters once per replicate, `[R, …]`, without copies."""
+        return {name: value.expand(replicates, *value.shape) for name, value in self.parameters.items()}
+
+    def estimates(self, expanded: Tensors) -> Float[Tensor, "R P"]:
+        """One estimate per replicate: a pure function of the expanded parameters and torch's generator."""
+        return self._pullback(torch.func.grad(self.surrogate)(expanded))
 
     def reached(self, marked: Tensor) -> Float[Tensor, " P"]:
         """The pullback to θ of ones at the marked entries of q's only parameter: nonzero where θ moves one of them."""
         (name,) = self.parameters
         return self._pullback({name: marked.to(self.parameters[name]).unsqueeze(0)})[0]
-
-    def _estimates(self, expanded: Tensors) -> Float[Tensor, "R P"]:
-        return self._pullback(torch.func.grad(self.surrogate)(expanded))
-
-
-def compiled(step: Callable[[Tensors], Tensor]) -> Callable[[Tensors], Tensor]:
-    """The step compiled whole, once per number of replicates, with eager's random kernels.
-
-    Those are quicker on a CPU than Inductor's own and draw the same numbers as eager. Compiling flips torch's
-    default of validating distributions: it is put back.
-    """
-    with validation_kept():
-        fast = torch.compile(step, fullgraph=True, dynamic=False)
-    known: set[int] = set()
-
-    def run(expanded: Tensors) -> Tensor:
-        replicates = len(next(iter(expanded.values())))
-        if replicates in known:
-            return fast(expanded)
-        known.add(replicates)
-        with validation_kept(), torch._inductor.config.patch(fallback_random=True):
-            return fast(expanded)
-
-    return run
-
-
-@contextmanager
-def validation_kept() -> Iterator[None]:
-    """Put torch's default of validating distributions back at the end."""
-    validate = Distribution._validate_args
-    try:
-        yield
-    finally:
-        Distribution.set_default_validate_args(validate)
 
 
 def blocks(theta: Tensors) -> dict[str, slice]:

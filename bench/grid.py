@@ -9,12 +9,14 @@ import torch
 
 from bench import where
 from bench.cell import Cell
-from bench.config import Choice, Problems, Suite
+from bench.config import GROUPS, Choice, Group, Problems, Suite
 from bench.distributions import distributions
 from bench.identity import canonical, class_digest, digest
+from bench.modes import chosen, unavailable
 from bench.objectives import objectives
 from bench.problem import Problem
-from bench.settings import build, plain
+from bench.sequential import AccuracySettings
+from bench.settings import build, combinations, plain
 from estimators.core import Estimator, Objective
 from estimators.errors import BadInput, nearest
 from estimators.needs import unmet, unmet_samples
@@ -74,12 +76,8 @@ def parts(registry: Registry[Any], choices: list[Choice], path: str) -> Iterator
     """Each choice once per combination of its settings' axes."""
     for index, choice in enumerate(choices):
         place = f"{path}[{index}]"
-        axes = {key: value if isinstance(value, list) else [value] for key, value in choice.settings.items()}
-        for key, values in axes.items():
-            if not values:
-                raise BadInput(f"{place}.{key}: an axis needs at least one value")
-        for values in product(*axes.values()):
-            yield _part(registry, choice.name, dict(zip(axes, values, strict=True)), place)
+        for settings in combinations(choice.settings, place):
+            yield _part(registry, choice.name, settings, place)
 
 
 def check_device(device: str) -> None:
@@ -165,15 +163,33 @@ def _of_pair(part: Part, pair: Pair, suite: Suite, force: bool) -> Iterator[Cell
         "plugin": " ".join(each.plugin for each in (part, *pair.parts) if each.plugin),
         "source_digest": digest([each.source for each in (part, *pair.parts)]),
         "seed": suite.seed,
-        "accuracy": canonical(suite.accuracy),
-        "throughput": canonical(suite.throughput),
     }
-    for samples, device, mode in product(suite.samples, suite.device, suite.mode):
+    for samples, device, asked, budget in product(suite.samples, suite.device, suite.mode, budgets(suite)):
+        mode = chosen(planned_numbers(pair, samples, budget, suite)) if asked == "auto" else asked
         unfit = misfit or unmet_samples(traits, samples) or ""
         forced = bool(force and unfit and not pair.reason)
-        reason = pair.reason or ("" if forced or not unfit else f"{part.name} {unfit}")
+        reason = pair.reason or unavailable(mode, device) or ("" if forced or not unfit else f"{part.name} {unfit}")
         for dtype in suite.dtype or ["float64" if device == "cpu" else "float32"]:
-            yield Cell(**shared, samples=samples, device=device, dtype=dtype, mode=mode, forced=forced, reason=reason)
+            own = {"samples": samples, "device": device, "dtype": dtype, "mode": mode, "forced": forced}
+            given: dict[str, Any] = {group: canonical(budget[group]) for group in GROUPS}
+            yield Cell(**shared, **own, **given, reason=reason)
+
+
+def budgets(suite: Suite) -> list[dict[Group, dict[str, Any]]]:
+    """The settings of accuracy and throughput, once per combination of their axes."""
+    return [
+        {"accuracy": accuracy, "throughput": throughput}
+        for accuracy in combinations(suite.accuracy, "accuracy")
+        for throughput in combinations(suite.throughput, "throughput")
+    ]
+
+
+def planned_numbers(pair: Pair, samples: int, budget: dict[Group, dict[str, Any]], suite: Suite) -> float:
+    """Replicates × draws × parameters that a cell may take: what `auto` judges by. Timing alone plans nothing."""
+    if "accuracy" not in suite.metrics:
+        return 0.0
+    replicates = AccuracySettings(**budget["accuracy"]).within(float(samples)).max_replicates
+    return float(replicates * samples * pair.columns.get("dim", 0))
 
 
 def _excluded(found: list[Cell], suite: Suite) -> list[Cell]:

@@ -63,7 +63,18 @@ METRICS = {
             "estimates_per_second", "1/s", "higher", "Estimates per second of wall time.", "throughput", derived=True
         ),
         Metric(
-            "device_seconds_per_estimate", "s", "lower", "Device time of one estimate; null on a CPU.", "throughput"
+            "device_seconds_per_estimate",
+            "s",
+            "lower",
+            "Time of one estimate on the accelerator's own clock: the median. A CPU has no such row.",
+            "throughput",
+        ),
+        Metric(
+            "random_seconds_per_estimate",
+            "s",
+            "lower",
+            "Wall time of one estimate's random numbers alone: the least that its seconds can be.",
+            "throughput",
         ),
         Metric(
             "peak_memory",
@@ -73,6 +84,9 @@ METRICS = {
             "throughput",
         ),
         Metric("first_call_seconds", "s", "lower", "Wall time of the first call, compilation included.", "throughput"),
+        Metric(
+            "compile_seconds", "s", "lower", "What of the first call went into compiling or capturing.", "throughput"
+        ),
         Metric(
             "variance_per_evaluation",
             "gradient²·calls",

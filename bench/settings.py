@@ -2,8 +2,10 @@
 
 import json
 import typing
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from functools import cache
+from itertools import product
 from math import isfinite
 from typing import Any, TypeVar
 
@@ -46,6 +48,20 @@ def checked(cls: type[T], settings: dict[str, Any], path: str, inner: dict[str, 
         return cls(**typed)
     except (TypeError, ValueError) as error:
         raise BadInput(f"{path}: {error}") from error
+
+
+def combinations(settings: Mapping[str, Any], path: str) -> Iterator[dict[str, Any]]:
+    """Settings once per combination of their axes: a list is an axis.
+
+    >>> [*combinations({"t": [1, 2], "k": 3}, "here")]
+    [{'t': 1, 'k': 3}, {'t': 2, 'k': 3}]
+    """
+    axes = {key: value if isinstance(value, list) else [value] for key, value in settings.items()}
+    for key, values in axes.items():
+        if not values:
+            raise BadInput(f"{path}.{key}: an axis needs at least one value")
+    for values in product(*axes.values()):
+        yield dict(zip(axes, values, strict=True))
 
 
 def plain(instance: Any) -> dict[str, Any]:

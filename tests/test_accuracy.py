@@ -9,16 +9,17 @@ import torch
 from torch.distributions import Distribution
 
 import estimators
-from bench.accuracy import AccuracySettings, measure
+from bench.accuracy import measure
 from bench.chunks import replicates_per_chunk
 from bench.distributions import distributions
 from bench.gradients import Gradients
 from bench.metrics import Outcome
 from bench.objectives import objectives
 from bench.objectives.base import Target
+from bench.opening import Execution
 from bench.problem import Problem
 from bench.reference import Reference, reference
-from bench.sequential import looks
+from bench.sequential import AccuracySettings, looks
 from estimators import Estimator, Objective, Traits
 from estimators.errors import BadInput
 
@@ -29,7 +30,8 @@ QUICK = AccuracySettings(max_replicates=65_536)
 def outcome(problem=BITS, estimator: Any = "rloo", samples=2, settings=QUICK, **changes: Any) -> Outcome:
     made = estimators.get(estimator) if isinstance(estimator, str) else estimator
     exact = changes.pop("reference") if "reference" in changes else reference(problem)
-    return measure(problem, made, samples, settings, exact, **({"cell_id": "cell", "seed": 0} | changes))
+    execution = Execution(**({"cell_id": "cell", "seed": 0} | changes))
+    return measure(problem, made, samples, settings, exact, execution=execution)
 
 
 @dataclass(frozen=True)
