@@ -5,7 +5,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install quick test test-all lint reference clean
+.PHONY: help install quick test test-all lint coverage reference clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ test: install lint  ## all checks, under 10 minutes on 2 cores
 
 test-all: test  ## what takes longer: every seed, the full coverage study
 	$(BIN)/python -m pytest -q -n 2 -m slow
+
+coverage: install  ## how often the intervals hold the truth: the full study (an hour on 2 cores)
+	$(BIN)/python -m bench.coverage
 
 reference: install  ## measure the committed quick sweep anew: its configuration, its machine, its table
 	$(BIN)/gradest run quick --out results/reference --rerun all

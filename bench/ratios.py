@@ -10,6 +10,8 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy.stats import norm
 
+from bench.statistics.means import holm
+
 Z = float(norm.ppf(0.975))
 DRAWS = 4000
 
@@ -64,21 +66,6 @@ def _p(value: Float[ndarray, "..."], end: Float[ndarray, "..."], bound: float, s
     certain = np.where(distance > 0, 0.0, 1.0)
     exact = (error == 0) | np.isinf(distance) | ((value == end) & np.isfinite(distance))
     return np.where(np.isnan(value) | np.isnan(end), np.nan, np.where(exact, certain, tested))
-
-
-def holm(p: Float[ndarray, " m"]) -> Float[ndarray, " m"]:
-    """p-values adjusted by Holm's step-down method (1979): rejecting those below α errs at all with
-    probability at most α. A NaN is no test and stays NaN.
-
-    >>> holm(np.array([0.01, np.nan, 0.04, 0.03])).tolist()
-    [0.03, nan, 0.06, 0.06]
-    """
-    adjusted = np.full(p.shape, np.nan)
-    tested = np.flatnonzero(~np.isnan(p))
-    order = tested[np.argsort(p[tested], kind="stable")]
-    steps = p[order] * np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return adjusted
 
 
 def verdicts(found: Ratio, margin: float, *, lower_is_better: bool = True, level: float = 0.05) -> list[str]:

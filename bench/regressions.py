@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from bench.metrics import METRICS
-from bench.ratios import Ratio, holm, p_above, p_below, ratio
+from bench.ratios import Ratio, p_above, p_below, ratio
+from bench.statistics.means import holm
 from bench.table import EXECUTION, PROBLEM, cells
 from estimators.errors import BadInput, nearest
 

@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from bench.coverage import NOISES, Case, coverage, outside
+from bench.coverage.clock import CLOCKS, clock_lines
 from bench.sequential import AccuracySettings
+from bench.throughput import ThroughputSettings
 
 SETTINGS = AccuracySettings(precision=0.2, bias_resolution=0.1, max_replicates=8192)
 
@@ -40,3 +42,10 @@ def test_small_study(noise, dim):
 def test_infinite_variance_of_the_variance_is_flagged():
     table = coverage([Case("student_3", 1, 0.0)], 10, SETTINGS)
     assert table.set_index("metric").flagged["variance"] > 0.5
+
+
+@pytest.mark.parametrize("clock", sorted(CLOCKS))
+def test_times_and_what_follows_from_them(clock):
+    lines = {line["metric"]: line for line in clock_lines(clock, range(40), ThroughputSettings(max_seconds=0.5))}
+    assert set(lines) == {"seconds_per_estimate", "estimates_per_second", "work_normalised_variance"}
+    assert min(float(str(line["coverage"])) for line in lines.values()) > 0.8

@@ -142,6 +142,21 @@ def test_coordinates_without_variance_must_agree_exactly():
     assert zero_bias(wrong.moments, replace(wrong.exact, error=known_to), 1e-12).p > 1e-4
 
 
+def test_directions_without_variance_must_agree_exactly():
+    rng = np.random.default_rng(11)
+    target = np.array([1.0, 2.0, -1.0])
+    shared = rng.exponential(size=(1024, 1)) - 1
+    x = target + shared * np.array([1.0, -1.0, 0.5])
+    right = block_of(x, target)
+    assert zero_bias(right.moments, right.exact, 1e-12, batches=right.batches).p > 1e-4
+    wrong = block_of(x, target + 1e-3 * np.array([1.0, 1.0, 0.0]))  # a twentieth of a coordinate's standard error
+    assert zero_bias(wrong.moments, wrong.exact, 1e-12).p > 1e-4
+    found = zero_bias(wrong.moments, wrong.exact, 1e-12, batches=wrong.batches)
+    assert (found.p, found.where) == (0, "in a direction without variance")
+    known_to = np.full(3, 1e-3)
+    assert zero_bias(wrong.moments, replace(wrong.exact, error=known_to), 1e-12, batches=wrong.batches).p > 1e-4
+
+
 def test_rare_outcomes_are_not_tested():
     rng = np.random.default_rng(9)
     x = (rng.random((4096, 2)) < [0.5, 1e-4]).astype(float)

@@ -21,13 +21,18 @@ class ZeroBias:
 
 
 def zero_bias(
-    moments: Moments, against: Against, tolerance: float, rare: Bool[np.ndarray, " P"] | None = None
+    moments: Moments,
+    against: Against,
+    tolerance: float,
+    rare: Bool[np.ndarray, " P"] | None = None,
+    batches: Float[np.ndarray, "B P"] | None = None,
 ) -> ZeroBias:
     """Half of the level goes to the coordinates (Bonferroni), half to the test along g, which finds (1 − 1/K) g.
 
-    Twice the reference's error is taken off each deviation first. Coordinates without variance must agree to
-    `tolerance` of the largest one. Coordinates whose variance rests on fewer than 25 outcomes (count/κ), and those
-    in `rare`, are not tested: their t is not normal.
+    No covariance is inverted, so a singular one does no harm; where the estimates do not vary, in a coordinate or
+    (with `batches`, their B batch means) in a direction across coordinates, the mean must agree to `tolerance` of
+    the gradient's largest entry. Twice the reference's error is taken off each deviation first. Coordinates whose
+    variance rests on fewer than 25 outcomes (count/κ), and those in `rare`, are not tested: their t is not normal.
     """
     target, error = against.target, against.error
     deviation = np.maximum(np.abs(moments.mean - target) - 2 * error, 0) * np.sign(moments.mean - target)
@@ -40,6 +45,8 @@ def zero_bias(
         untested |= rare
     p = np.ones(len(target))
     p[still & (np.abs(deviation) > tolerance * scale)] = 0.0
+    if batches is not None and _off_where_constant(moments, against, ~untested, tolerance * scale, batches):
+        return ZeroBias(0.0, untested, "in a direction without variance")
     tested = ~still & ~untested
     sd, skewness = np.sqrt(moments.variance[tested]), moments.skewness[tested]
     p[tested] = two_sided(hall(deviation[tested], sd, skewness, moments.count))
@@ -51,6 +58,29 @@ def zero_bias(
     kinds = {"in a coordinate": smallest, "along the gradient": directional}
     where = min(kinds, key=lambda kind: kinds[kind])
     return ZeroBias(min(1.0, 2 * kinds[where]), untested, where)
+
+
+def _off_where_constant(
+    moments: Moments,
+    against: Against,
+    kept: Bool[np.ndarray, " P"],
+    limit: float,
+    batches: Float[np.ndarray, "B P"],
+) -> bool:
+    """Whether the mean differs from g in a null direction of the covariance, among the coordinates `kept`.
+
+    B batch means show the null directions of fewer than B coordinates; of more, only single coordinates are seen.
+    """
+    rows = len(batches)
+    if not 2 <= kept.sum() < rows:
+        return False
+    centred = batches[:, kept] - batches[:, kept].mean(0)
+    _, spread, directions = np.linalg.svd(centred, full_matrices=False)
+    sd = spread * (moments.count / rows / (rows - 1)) ** 0.5
+    limit = max(limit, 1e-12 * float(sd.max()))  # below it the decomposition itself rounds
+    null = directions[sd <= limit]
+    off = np.abs(null @ (moments.mean - against.target)[kept]) - 2 * np.abs(null) @ against.error[kept]
+    return bool((off > limit).any())
 
 
 def _along_p(along: Float[np.ndarray, " R"], error: float, tolerance: float) -> float:

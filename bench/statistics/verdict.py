@@ -73,12 +73,13 @@ def judge(block: Block, rules: Rules, rejected_before: bool, rare: Bool[np.ndarr
 
 def tested(block: Block, rules: Rules, rare: Bool[np.ndarray, " P"] | None) -> ZeroBias:
     """The test of zero bias on all replicates so far."""
-    return zero_bias(block.moments, block.exact, rules.tolerance, rare)
+    return zero_bias(block.moments, block.exact, rules.tolerance, rare, block.batches)
 
 
 def confirmed(block: Block, rules: Rules, rare: Bool[np.ndarray, " P"] | None) -> bool:
     """Whether the last stage rejects by itself."""
-    return zero_bias(block.fresh, block.exact.last(block.fresh.count), rules.tolerance, rare).p <= CONFIRM
+    fresh = block.exact.last(block.fresh.count)
+    return zero_bias(block.fresh, fresh, rules.tolerance, rare, block.batches).p <= CONFIRM
 
 
 def limits(block: Block, rules: Rules) -> tuple[float, float]:

@@ -1,0 +1,35 @@
+"""How often the nominal 95 % intervals hold the truth: synthetic estimates under the sweep's own stopping rules.
+
+Each study draws estimates ĝ = E ĝ + scale × noise with known moments, measures them as a sweep would, and asks of
+every interval whether it holds the true value. `make coverage` writes the table into `results/coverage/`.
+"""
+
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+
+import pandas as pd
+import torch
+
+from bench.coverage.case import Case
+from bench.coverage.noise import NOISES
+from bench.coverage.study import SETTINGS, outside, study, summarised
+from bench.sequential import AccuracySettings
+
+__all__ = ["NOISES", "Case", "coverage", "outside"]
+
+
+def coverage(cases: list[Case], studies: int, settings: AccuracySettings = SETTINGS, jobs: int = 1) -> pd.DataFrame:
+    """The table: one line per case and metric."""
+    if jobs == 1:
+        tables = [_measured(case, studies, settings, map) for case in cases]
+    else:
+        with ProcessPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            tables = [_measured(case, studies, settings, pool.map) for case in cases]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _measured(case: Case, studies: int, settings: AccuracySettings, each: type[map]) -> pd.DataFrame:
+    """All studies of one case, made by `map` or by a pool's map."""
+    return pd.DataFrame(
+        summarised(case, list(each(study, repeat(case), range(case.studies(studies)), repeat(settings))))
+    )

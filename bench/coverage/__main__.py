@@ -1,0 +1,47 @@
+"""The command `python -m bench.coverage`: run the study and write its table."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from bench.coverage import NOISES, Case, coverage, outside
+from bench.coverage.clock import CLOCKS, clock_lines
+from bench.throughput import ThroughputSettings
+
+BIASES = (0.0, 0.2)
+
+
+def main() -> None:
+    """Run the study and write its table; lines of distributions that are not asked for are kept."""
+    parser = argparse.ArgumentParser(prog="python -m bench.coverage", description=main.__doc__)
+    parser.add_argument("--out", type=Path, default=Path("results/coverage"), help="the folder of the table")
+    parser.add_argument("--studies", type=int, default=1000, help="measurements per case")
+    parser.add_argument("--dims", type=int, nargs="+", default=[1, 10, 100, 1000], help="numbers of coordinates")
+    known = [*NOISES, *CLOCKS]
+    parser.add_argument("--noises", nargs="+", default=known, choices=known, help="distributions and clocks")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    file = given.out / "coverage.csv"
+    table = pd.read_csv(file) if file.is_file() else pd.DataFrame(columns=["noise", "dim"])
+    for noise in given.noises:
+        for dim in given.dims if noise in NOISES else [10]:
+            lines = measured(noise, dim, given.studies, given.jobs)
+            others = table[(table["noise"] != noise) | (table["dim"] != dim)]
+            table = pd.concat([others, lines] if len(others) else [lines], ignore_index=True)
+            table.to_csv(file, index=False, float_format="%.6g")
+            print(f"{noise}, {dim}: coverage {lines.coverage.min():.3f} to {lines.coverage.max():.3f}", flush=True)
+    wrong = outside(table)
+    print(wrong.to_string() if len(wrong) else "no interval is outside 93–97 %")
+
+
+def measured(noise: str, dim: int, studies: int, jobs: int) -> pd.DataFrame:
+    """The lines of one distribution in one number of coordinates, or of one clock."""
+    if noise in CLOCKS:
+        return pd.DataFrame(clock_lines(noise, range(studies), ThroughputSettings()))
+    return coverage([Case(noise, dim, bias) for bias in BIASES], studies, jobs=jobs)
+
+
+if __name__ == "__main__":
+    main()
