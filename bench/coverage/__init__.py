@@ -4,6 +4,7 @@ Each study draws estimates ĝ = E ĝ + scale × noise with known moments, measur
 every interval whether it holds the true value. `make coverage` writes the table into `results/coverage/`.
 """
 
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
 
@@ -12,7 +13,7 @@ import torch
 
 from bench.coverage.case import Case
 from bench.coverage.noise import NOISES
-from bench.coverage.study import SETTINGS, outside, study, summarised
+from bench.coverage.study import SETTINGS, Study, outside, study, summarised
 from bench.sequential import AccuracySettings
 
 __all__ = ["NOISES", "Case", "coverage", "outside"]
@@ -28,7 +29,9 @@ def coverage(cases: list[Case], studies: int, settings: AccuracySettings = SETTI
     return pd.concat(tables, ignore_index=True)
 
 
-def _measured(case: Case, studies: int, settings: AccuracySettings, each: type[map]) -> pd.DataFrame:
+def _measured(
+    case: Case, studies: int, settings: AccuracySettings, each: Callable[..., Iterable[Study]]
+) -> pd.DataFrame:
     """All studies of one case, made by `map` or by a pool's map."""
     return pd.DataFrame(
         summarised(case, list(each(study, repeat(case), range(case.studies(studies)), repeat(settings))))
