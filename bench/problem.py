@@ -7,7 +7,7 @@ from torch.distributions import Distribution
 
 from bench.distributions.base import Family, Tensors
 from bench.objectives.base import Target
-from estimators.core import Objective
+from estimators.core import Function, Objective
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Problem:
 
     def function(self, like: Tensor) -> Objective:
         """f, with its constants on `like`'s device and dtype."""
-        return self.objective.build(self.family, self.point, like)
+        f = self.objective.build(self.family, self.point, like)
+        return seeing_all_but(self.family.hidden, f) if self.family.hidden else f
 
     def reduce(self, values: Tensor) -> Tensor:
         """The mean over the trailing data axes: `[*leading, *data]` → `[*leading]`."""
@@ -69,3 +70,13 @@ class Problem:
                 f"{self.family.name} with {self.objective.name} has no point {self.point!r}; it has {', '.join(points)}"
             )
         return None
+
+
+def seeing_all_but(hidden: int, f: Objective) -> Objective:
+    """f of all but the last `hidden` coordinates of a draw; only for an f of z alone."""
+    return Function(
+        lambda z: f(z[..., :-hidden], None),  # type: ignore[arg-type]
+        differentiable=f.differentiable,
+        twice_differentiable=f.twice_differentiable,
+        relaxable=f.relaxable,
+    )

@@ -93,7 +93,7 @@ def closed_form(problem: Problem, theta: Tensors, level: int) -> Tensors:
 def separable(problem: Problem, theta: Tensors, level: int) -> Tensors:
     """By each coordinate's own weighted support."""
     family, objective = problem.family, problem.objective
-    if not objective.separable or not family.tractable_density:
+    if not objective.separable:
         raise NotImplementedError
     z, weight = family.line(problem.encode(theta), objective.breaks, level)
 
@@ -101,8 +101,7 @@ def separable(problem: Problem, theta: Tensors, level: int) -> Tensors:
         for some in chunks(z):
 
             def piece(parameters: Tensors, shift: Tensor, some: slice = some) -> Tensor:
-                log_q = family.marginals(parameters).log_prob(z[some])
-                return (weight[some] * log_q.exp() * (objective.terms(z[some]) - shift)).sum(0)
+                return (family.mass(parameters, z[some], weight[some]) * (objective.terms(z[some]) - shift)).sum(0)
 
             yield piece
 

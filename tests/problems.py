@@ -11,13 +11,15 @@ SIZES = {
     "multivariate_normal": {"size": 2},
     "categorical": {"size": 2, "categories": 3},
     "affine_flow": {"size": 2},
+    "latent_joint": {"size": 2},
+    "latent_marginal": {"size": 2},
     "quadratic_map": {"size": 2},
     "plackett_luce": {"size": 4},
 }
 """Settings at which every rung of the ladder is quick; any other family has three coordinates."""
 
-COUPLED = ("affine_flow", "bernoulli_chain", "plackett_luce", "quadratic_map")
-"""Families without one-dimensional supports."""
+COUPLED = ("affine_flow", "bernoulli_chain", "latent_joint", "latent_marginal", "plackett_luce", "quadratic_map")
+"""Families whose density is not that of their coordinates."""
 
 SYNTHETIC = [
     name

@@ -32,8 +32,6 @@ def test_rungs_agree(family, coordinates, point):
     """Every rung that reaches gives one gradient, within the errors claimed; the best is good to 1e-8."""
     for problem in problems(family, coordinates, point):
         name = problem.objective.name
-        if not reaches(family, problem.objective):
-            continue
         if not exactly(problem):
             continue
         first, *others = [each for method, rung in RUNGS.items() if (each := climb(problem, rung, method))]
@@ -43,16 +41,6 @@ def test_rungs_agree(family, coordinates, point):
         for other in others:
             apart = (flat(first.gradient) - flat(other.gradient)).abs()
             assert bool((apart <= flat(first.error) + flat(other.error)).all()), (name, other.method)
-
-
-def reaches(family, objective):
-    """A kink under a support that moves, or without a density, has no exact gradient here; a jump of a Uniform has."""
-    if not objective.separable and objective.breaks:
-        return family not in ("quadratic_map", "uniform", "multivariate_normal", "low_rank_normal")
-    if family == "low_rank_normal" and objective.name == "rosenbrock":
-        return False
-    smooth = objective.twice_differentiable or (family, objective.name) == ("uniform", "step")
-    return smooth or family not in ("quadratic_map", "uniform")
 
 
 def exactly(problem):

@@ -118,7 +118,7 @@ def expectation(problem, method, block, value, step):
         return closed
     if method == "separable":
         z, weight = family.line(parameters, objective.breaks, 0)
-        return (weight * family.marginals(parameters).log_prob(z).exp() * objective.terms(z)).sum()
+        return (family.mass(parameters, z, weight) * objective.terms(z)).sum()
     if method == "pathwise quadrature":
         z, weight = family.push(parameters, 0)
         return weight @ f(z, q)

@@ -13,6 +13,7 @@ from bench.distributions import (  # noqa: F401  (register their families)
     dirichlet,
     gamma,
     gamma_rate,
+    latent_marginal,
     layered,
     location_scale,
     low_rank_normal,
@@ -24,6 +25,7 @@ from bench.distributions import (  # noqa: F401  (register their families)
     poisson,
     positive,
     quadratic_map,
+    spike_and_slab,
     tabular_policy,
     token_policy,
 )

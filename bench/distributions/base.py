@@ -46,6 +46,8 @@ class Family(ABC):
     data_axes: ClassVar[int] = 0
     pathwise_tolerance: ClassVar[float] = 0.0
     """The known relative bias of torch's own pathwise gradient of this family, in either precision."""
+    hidden: ClassVar[int] = 0
+    """How many of a draw's last coordinates f does not see."""
     pushed_size: ClassVar[int] = 1
     """Up to this size the points of `push` are of all coordinates at once."""
 
@@ -74,11 +76,15 @@ class Family(ABC):
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         """A weighted support of each coordinate: points and weights, both `[S, *leading, size]`, constant.
 
-        Σ_s w_s q_d(z_s) h(z_s) is E h(z_d), for any h that is smooth between `breaks`; `level` + 1
+        Σ_s `mass`_s h(z_s) is E h(z_d), for any h that is smooth between `breaks`; `level` + 1
         doubles the nodes, so that two levels show the error. A coordinate that is itself a vector (a one-hot
         row) adds its own axes to the points.
         """
         raise NotImplementedError(f"{self.name} has no weighted support")
+
+    def mass(self, parameters: Tensors, z: Tensor, weight: Tensor) -> Tensor:
+        """The probability that each point of `line` stands for, `[S, *leading, size]`, differentiable: w q_d(z)."""
+        return weight * self.marginals(parameters).log_prob(z).exp()
 
     def push(self, parameters: Tensors, level: int) -> tuple[Tensor, Tensor]:
         """Points z = g(ε, θ) `[S, *leading, *event]`, differentiable, and constant weights `[S]`: Σ w f(z) is E f.
@@ -100,7 +106,7 @@ class Family(ABC):
 
         Of parameters without leading axes; by default the product of the coordinates' supports, two levels coarser.
         """
-        if not self.factorised or self.size > 2:
+        if not self.factorised or not self.tractable_density or self.size > 2:
             raise NotImplementedError(f"{self.name} of size {self.size} has no weighted support of all coordinates")
         z, weight = self.line(parameters, breaks, level - 2)
         if self.size == 1:

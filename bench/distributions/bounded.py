@@ -191,6 +191,18 @@ class UniformFamily(Bounded):
     def marginals(self, parameters: Tensors) -> Distribution:
         return Uniform(torch.zeros_like(parameters["high"]), parameters["high"], validate_args=False)
 
+    def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
+        """Points inside [0, θ], and θ itself, marked by the weight −1."""
+        high = parameters["high"].detach()
+        at = [torch.full_like(high, point) for point in breaks]
+        z, weight = panelled(lambda z: z, torch.zeros_like(high), high, at, level)
+        return torch.cat([z, high[None]]), torch.cat([weight, -torch.ones_like(high)[None]])
+
+    def mass(self, parameters: Tensors, z: Tensor, weight: Tensor) -> Tensor:
+        """weight / θ; the edge stands for what lies beyond it when θ grows, (θ′ − θ)/θ′: right in first order."""
+        high = parameters["high"]
+        return torch.where(weight < 0, high - high.detach(), weight) / high
+
     def push(self, parameters: Tensors, level: int) -> tuple[Tensor, Float[Tensor, " S"]]:
         unit, weight = legendre(0.0, 1.0, 4 * 2**level)
         high = parameters["high"]

@@ -8,6 +8,7 @@ from torch.distributions import Distribution, LowRankMultivariateNormal
 
 from bench.distributions.base import Family, Tensors, distributions
 from bench.distributions.normal import FastNormal
+from bench.distributions.pairs import normal_support
 from bench.distributions.supports import location_scale
 from estimators.core import Need
 
@@ -65,3 +66,6 @@ class LowRankNormalFamily(Family):
     def covariance(self, parameters: Tensors) -> Tensor:
         factor = parameters["cov_factor"]
         return factor @ factor.mT + torch.diag_embed(parameters["cov_diag"])
+
+    def joint(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
+        return normal_support(parameters["loc"], self.covariance(parameters), breaks, level)

@@ -9,6 +9,7 @@ from torch.distributions import Distribution, MultivariateNormal
 
 from bench.distributions.base import Family, Tensors, distributions
 from bench.distributions.normal import FastNormal
+from bench.distributions.pairs import normal_support
 from bench.distributions.supports import location_scale
 
 
@@ -64,14 +65,7 @@ class MultivariateNormalFamily(Family):
         return tril @ tril.mT
 
     def joint(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
-        """For smooth f: the product rule over ε of z = loc + Lε, two coordinates at the most."""
-        if self.size > 2 or breaks:
-            raise NotImplementedError(f"{self.name} has a joint support for smooth f of up to two coordinates")
-        loc, tril = parameters["loc"].detach(), parameters["scale_tril"].detach().tril()
-        noise, weight = location_scale(torch.zeros_like(loc), torch.ones_like(loc), (), level - 2)
-        grid = torch.cartesian_prod(*noise.unbind(-1)).reshape(-1, self.size)
-        weights = torch.cartesian_prod(*weight.unbind(-1)).reshape(-1, self.size).prod(-1)
-        return loc + grid @ tril.mT, weights * tril.diagonal().prod()
+        return normal_support(parameters["loc"], self.covariance(parameters), breaks, level)
 
 
 def spread(parameters: Tensors) -> Float[Tensor, "*leading size"]:

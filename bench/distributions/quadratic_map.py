@@ -9,6 +9,9 @@ from torch.distributions import Distribution, constraints
 
 from bench.distributions.affine_flow import grid
 from bench.distributions.base import Family, Tensors, distributions
+from bench.distributions.normal_mixture import NormalMixture
+from bench.distributions.supports import panelled
+from bench.quadrature import REACH, legendre
 from estimators.core import Need
 from estimators.errors import BadInput
 
@@ -81,6 +84,24 @@ class QuadraticMapFamily(Family):
 
     def build(self, parameters: Tensors) -> Distribution:
         return QuadraticMap(**parameters, validate_args=False)
+
+    def marginals(self, parameters: Tensors) -> Distribution:
+        """Of each coordinate: given its neighbour's noise it is Normal, so it is a mixture of Normals over that noise.
+
+        By 600 nodes: the Normal's place moves fast with the noise where that is large.
+        """
+        noise, weight = legendre(-REACH, REACH, 30)
+        log_weight = weight.log() - noise.square() / 2
+        loc, scale, curve = (parameters[name][..., None] for name in ("loc", "scale", "curve"))
+        place = loc + scale * curve * noise.square()
+        return NormalMixture(log_weight.expand_as(place), place, scale.expand_as(place), validate_args=False)
+
+    def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
+        """In u = (z − loc)/scale = ε + curve · ε′², from −10 to where ε′ is beyond `REACH`."""
+        loc, scale, curve = (parameters[name].detach() for name in ("loc", "scale", "curve"))
+        low, high = torch.full_like(loc, -REACH), REACH + curve * REACH**2
+        at = [torch.full_like(loc, REACH), *((point - loc) / scale for point in breaks)]
+        return panelled(lambda u: loc + scale * u, low, high, at, level)
 
     def push(self, parameters: Tensors, level: int) -> tuple[Tensor, Tensor]:
         """Two noises, a and b: even coordinates are bent by b, odd ones by a; with two, that is z itself.

@@ -6,12 +6,17 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.distributions import LowRankMultivariateNormal, MultivariateNormal
 
 from bench.distributions.base import Family, Tensors
 from bench.objectives.base import Target, objectives
 from bench.objectives.smooth import mean_variance, needs_moments
 from estimators.core import Function, Objective
 from estimators.errors import BadInput
+
+NORMALS = ("low_rank_normal", "multivariate_normal")
+FEW = 2
+"""Dependent coordinates over which a product of rules is affordable."""
 
 
 @objectives.register("dense_quadratic")
@@ -63,17 +68,33 @@ class Rosenbrock(Target):
 
     def fits(self, family: Family) -> str | None:
         alone = "needs at least 2 coordinates" if family.size < 2 else None
-        return only_real(family) or needs_moments(family, 4) or alone
+        known = family.factorised or family.name in NORMALS or family.size <= family.pushed_size
+        moments = None if known else "is over independent or Normal coordinates, or two that are mapped from noise"
+        return only_real(family) or needs_moments(family, 4) or alone or moments
 
     def expectation(
         self, family: Family, point: str, parameters: Tensors, level: int = 0
     ) -> Float[Tensor, "*leading"] | None:
         """By the first four moments of independent coordinates: E z'² − 2 E z' E z² + E z⁴ for the steep part."""
+        q = family.build(parameters)
+        if isinstance(q, MultivariateNormal | LowRankMultivariateNormal):
+            return self.normal_expectation(q.mean, q.covariance_matrix)
         first, second, fourth = (mean_of(family, parameters, power, level) for power in (1, 2, 4))
         if first is None or second is None or fourth is None:
             return None
         valley = second[..., 1:] - 2 * first[..., 1:] * second[..., :-1] + fourth[..., :-1]
         return (1 - 2 * first[..., :-1] + second[..., :-1] + self.steepness * valley).sum(-1)
+
+    def normal_expectation(
+        self, mean: Float[Tensor, "*leading n"], covariance: Float[Tensor, "*leading n n"]
+    ) -> Float[Tensor, "*leading"]:
+        """With E z'z² = m'(m² + v) + 2mc and E z⁴ = m⁴ + 6m²v + 3v² (Isserlis 1918), c = Cov(z, z')."""
+        variance, shared = covariance.diagonal(0, -2, -1), covariance.diagonal(1, -2, -1)
+        m, v, after = mean[..., :-1], variance[..., :-1], mean[..., 1:]
+        mixed = after * (m.square() + v) + 2 * m * shared
+        fourth = m**4 + 6 * m.square() * v + 3 * v.square()
+        valley = variance[..., 1:] + after.square() - 2 * mixed + fourth
+        return ((1 - m).square() + v + self.steepness * valley).sum(-1)
 
 
 @objectives.register("box")
@@ -105,7 +126,8 @@ class Box(Target):
         return self.inside(z).prod(-1)
 
     def fits(self, family: Family) -> str | None:
-        return only_real(family)
+        few = family.factorised or (family.size <= FEW and family.tractable_density and not family.hidden)
+        return only_real(family) or (None if few else "is over independent coordinates, or two that have a density")
 
     def expectation(
         self, family: Family, point: str, parameters: Tensors, level: int = 0
@@ -128,10 +150,8 @@ def mean_of(
     breaks: tuple[float, ...] = (),
 ) -> Tensor | None:
     """E h(z_d) of independent coordinates, `[*leading, size]`, by a rule; an integer h is a power."""
-    if not family.factorised or (breaks and not family.tractable_density):
+    if not family.factorised:
         return None
-    z, weight = family.line(parameters, breaks, level) if family.tractable_density else family.push(parameters, level)
+    z, weight = family.line(parameters, breaks, level)
     h = z**function if isinstance(function, int) else function(z)
-    if not family.tractable_density:
-        return torch.tensordot(weight, h, 1)
-    return (weight * family.marginals(parameters).log_prob(z).exp() * h).sum(0)
+    return (family.mass(parameters, z, weight) * h).sum(0)

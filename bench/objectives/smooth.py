@@ -117,7 +117,7 @@ def mean_variance(family: Family, parameters: Tensors, level: int) -> tuple[Tens
         return marginal.mean, marginal.variance
     except NotImplementedError:
         z, weight = family.line(parameters, (), level)
-        mass = weight * marginal.log_prob(z).exp()
+        mass = family.mass(parameters, z, weight)
         mean = (mass * z).sum(0)
         return mean, (mass * z.square()).sum(0) - mean.square()
 

@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 
-import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from bench.distributions.base import Family, Tensors
+from bench.distributions.base import Family
 from bench.objectives.base import Target, objectives
 
 
@@ -29,14 +27,6 @@ class Step(Target):
 
     def terms(self, z: Tensor) -> Tensor:
         return (z > self.at).to(z.dtype)
-
-    def expectation(
-        self, family: Family, point: str, parameters: Tensors, level: int = 0
-    ) -> Float[Tensor, "*leading"] | None:
-        """Σ P(z_d > at), where the density's support moves and cannot be differentiated under the integral."""
-        if family.tractable_density:
-            return None
-        return (1 - family.marginals(parameters).cdf(torch.tensor(self.at, dtype=torch.float64))).sum(-1)
 
     def fits(self, family: Family) -> str | None:
         return None if family.values in ("real", "counts", "bits", "simplex") else "is a function of real coordinates"
