@@ -15,6 +15,7 @@ from estimators.registry import register
 from estimators.score_function import Reinforce
 
 WORD = 2**32 - 1
+SEEDS = 2**62
 DIRECTIONS = SobolEngine(2048).sobolstate
 """Joe and Kuo's direction numbers, `[dimensions, bits]`, 30 bits each; read at import, as torch.func allows no
 such in-place work inside it."""
@@ -27,7 +28,7 @@ class QuasiMonteCarlo(Estimator):
 
     Each draw alone has q's distribution, so what is unbiased draw by draw stays so; an inner that relies on
     independent draws (leave-one-out) is refused. n = 2^m fills space best.
-    Paper: Buchholz, Wenzel, Mandt 2018; scrambling: Owen 1995, by the hash of Burley 2020.
+    Paper: Buchholz, Wenzel, Mandt 2018; scrambling: Owen 1995, by a hash (Burley 2020; Vegdahl 2021).
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -89,7 +90,7 @@ class Even(Independent):
         """`[n, *shape]`; the axes of `shape` after the batch are the dimensions of the Sobol set."""
         dimensions = shape[len(self.batch_shape) :].numel()
         points = sobol(n, dimensions, like.device)
-        seed = torch.randint(0, WORD + 1, (*self.batch_shape, dimensions), device=like.device)
+        seed = torch.randint(0, SEEDS, (*self.batch_shape, dimensions), device=like.device)
         points = points.reshape(n, *(1 for _ in self.batch_shape), dimensions)
         return unit(scrambled(points, seed), like.dtype).reshape(n, *shape)
 
@@ -126,11 +127,16 @@ def sobol(n: int, dimensions: int, device: torch.device | None = None) -> Int[Te
 def scrambled(points: Int[Tensor, "n ..."], seed: Int[Tensor, "..."]) -> Int[Tensor, "n ..."]:
     """Owen's nested scramble of 32-bit fractions: each bit is flipped by a hash of the bits above it and the seed.
 
-    Reversed, 'above' is 'below', and there multiplication by even numbers moves information upwards only. A point
-    plus a uniform seed is uniform, and the rest is a bijection: every point is exactly uniform.
+    Reversed, 'above' is 'below', and there multiplication moves information upwards only. The low 32 bits of the seed
+    are added, the others make an odd factor: a point plus a uniform number is uniform, and the rest is a bijection,
+    so every point is exactly uniform. With the four factors of Burley alone the variance of a mean of 2^m draws
+    is off by a third either way; with the hash of Vegdahl 2021 it is that of a true nested scramble.
     """
-    x = reversed_bits(points) + seed
-    for factor in (0x6C50B47C, 0xB82F1E52, 0xC7AFE638, 0x8D22F6E6):
+    x = reversed_bits(points)
+    x = (x ^ (x * 0x3D20ADEA)) & WORD
+    x = (x + (seed & WORD)) & WORD
+    x = (x * ((seed >> 32) | 1)) & WORD
+    for factor in (0x05526C56, 0x53A22864):
         x = (x ^ (x * factor)) & WORD
     return reversed_bits(x)
 

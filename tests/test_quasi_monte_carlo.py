@@ -7,7 +7,7 @@ from torch.distributions import Gamma
 
 import estimators
 from estimators import BadInput, Function, unmet
-from estimators.quasi_monte_carlo import QuasiMonteCarlo, scrambled, sobol, unit
+from estimators.quasi_monte_carlo import SEEDS, QuasiMonteCarlo, scrambled, sobol, unit
 from tests.cases import CASES, FULL, exact, full_normal, normal, single
 from tests.exactness import assert_unbiased, estimates
 
@@ -16,7 +16,7 @@ PATHWISE = QuasiMonteCarlo(estimators.get("reparameterisation"))
 
 def set_of(n, dimensions, replicates, seed=0):
     torch.manual_seed(seed)
-    words = torch.randint(0, 2**32, (replicates, dimensions))
+    words = torch.randint(0, SEEDS, (replicates, dimensions))
     return unit(scrambled(sobol(n, dimensions).unsqueeze(1), words), torch.float64)
 
 
@@ -39,6 +39,16 @@ def test_a_set_has_one_point_in_every_cell():
     cells = (u * 4).long()
     squares = (cells[..., 0] * 4 + cells[..., 1]).sort(0).values
     assert torch.equal(squares, torch.arange(16).unsqueeze(-1).expand(16, 50))
+
+
+@pytest.mark.parametrize("n", [32, 256, 1024])
+def test_variance_is_that_of_a_nested_scramble(n):
+    """In one dimension a nested scramble puts one uniform point into each n-th of the interval."""
+    torch.manual_seed(0)
+    strata = (torch.arange(n).unsqueeze(-1) + torch.rand(n, 4000, dtype=torch.float64)) / n
+    means = [torch.special.ndtri(u).exp().mean(0) for u in (set_of(n, 1, 4000).squeeze(-1), strata)]
+    error = sum(((m - m.mean()).pow(4).mean() / m.var() ** 2 - 1) / len(m) for m in means) ** 0.5
+    assert abs(float((means[0].var() / means[1].var()).log())) < 5 * float(error)
 
 
 def test_replicates_are_independent():

@@ -1,6 +1,7 @@
 """Checks that recur: an estimator's mean and variance, by a rule over its noise and by draws, against a formula."""
 
 import numpy as np
+from torch import Tensor
 
 from bench.facts.fact import Check, Evidence, exact, near
 from bench.facts.rules import Line, population
@@ -27,12 +28,13 @@ def agrees(
 ) -> Evidence:
     """Coordinate `at` has this mean and variance: by a rule to `rounding`, by draws to 4 standard errors.
 
-    A number that is expected to be 0 is compared with the estimate's root mean square.
+    What is exact is so relative to the estimate's root mean square, or to 1 where that is nothing.
     """
     whole = population(problem, estimator, samples, *lines)
-    size = float(whole.mean[at] ** 2 + whole.variance[at]) ** 0.5 or 1.0
+    size = float(whole.mean[at] ** 2 + whole.variance[at]) ** 0.5
+    size = size if size > 1e-9 else 1.0
     if mean is not None:
-        yield exact(f"{what}: mean, by a rule", mean, float(whole.mean[at]), rounding, scale=abs(mean) or size)
+        yield exact(f"{what}: mean, by a rule", mean, float(whole.mean[at]), rounding, scale=size)
     if variance is not None:
         scale = variance or size**2
         yield exact(f"{what}: variance, by a rule", variance, float(whole.variance[at]), rounding, scale=scale)
@@ -58,3 +60,10 @@ def mean_near(
     """The draws have this mean, to 4 standard errors."""
     error = SIGMAS * float(drawn.variance[at] / drawn.count) ** 0.5
     return near(what, mean, float(drawn.mean[at]), error, within, **({} if scale is None else {"scale": scale}))
+
+
+def trace_near(what: str, variance: float, sample: Tensor, within: float = 0.1) -> Check:
+    """The mean over coordinates of the variances of estimates `[R, P]`, to 4 standard errors over the replicates."""
+    distance = (sample - sample.mean(0)).square().mean(1) * len(sample) / (len(sample) - 1)
+    error = SIGMAS * float(distance.std()) / len(sample) ** 0.5
+    return near(what, variance, float(distance.mean()), error, within)

@@ -118,3 +118,15 @@ def of_polynomial(nodes: int = 12) -> Line:
     """A standard Normal in which the estimate is a polynomial: Gauss–Hermite."""
     node, weight = np.polynomial.hermite_e.hermegauss(nodes)
     return torch.tensor(node), torch.tensor(weight) / (2 * torch.pi) ** 0.5
+
+
+def of_rayleigh(panels: int = 3) -> Line:
+    """A uniform u that becomes √(−2 log u)."""
+    w, weight = legendre(0.0, REACH, panels)
+    u = (-w.square() / 2).exp()
+    return u, weight * w * u
+
+
+def of_point() -> Line:
+    """A random number that what is looked at does not depend on."""
+    return torch.tensor([0.5], dtype=torch.float64), torch.tensor([1.0], dtype=torch.float64)

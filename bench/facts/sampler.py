@@ -1,8 +1,9 @@
 """How facts are measured: many independent estimates of gradest's own, or all of an estimator's noise by a rule."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -62,3 +63,12 @@ class Sampler:
         """`draw(number)` of that many."""
         self.start()
         return draw(self.replicates(full))
+
+
+def slope(x: Sequence[float], y: Sequence[float]) -> float:
+    """The slope of log y in log x, by least squares.
+
+    >>> round(slope([1.0, 2.0, 4.0], [3.0, 6.0, 12.0]), 12)
+    1.0
+    """
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
