@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -168,6 +169,18 @@ def waves(x: Tensor, k: float) -> Tensor:
     return (k * x).cos().sum(-1)
 
 
+def bump(x: Tensor, k: float) -> Tensor:
+    return (-k * x.square()).exp().sum(-1)
+
+
+def centred(x: Tensor, baseline: float) -> Tensor:
+    return (x - K).square().sum(-1) - baseline
+
+
+def bent(z: Tensor) -> Tensor:
+    return (2 * z).exp().log1p().sum(-1) + z.sum(-1).square() / (2 * z.shape[-1])
+
+
 @fact("closed_form", "Gaussian", "Mohamed et al. 2020, section 3; by the integral over ε")
 def cosine_costs(sampler: Sampler) -> Evidence:
     """f = cos(kx): in μ the pathwise variance is k²(1 − e^{−2k²s²} cos 2kμ)/2 − g², growing as k²/2, while the score
@@ -175,7 +188,7 @@ def cosine_costs(sampler: Sampler) -> Evidence:
     mu, s = 0.7, 1.2
     ks, score = [0.25, 0.5, 1.0, 2.0, 4.0, 8.0], []
     for k in ks:
-        problem = posed(normal, {"loc": double(mu), "scale": double(s)}, lambda x, k=k: waves(x, k))
+        problem = posed(normal, {"loc": double(mu), "scale": double(s)}, partial(waves, k=k))
         g = -k * math.exp(-(k**2) * s**2 / 2) * math.sin(k * mu)
         variance = k**2 * (1 - math.exp(-2 * k**2 * s**2) * math.cos(2 * k * mu)) / 2 - g**2
         line = of_normal(panels=60)
@@ -201,9 +214,7 @@ def exponential_costs(sampler: Sampler) -> Evidence:
     (.563532 and .016290) and k = 10 (.076940 and .941629)."""
     known = {0.1: ("0.563532", "0.016290"), 10.0: ("0.076940", "0.941629")}
     for k, numbers in known.items():
-        problem = posed(
-            normal, {"loc": double(1.0), "scale": double(1.0)}, lambda x, k=k: (-k * x.square()).exp().sum(-1)
-        )
+        problem = posed(normal, {"loc": double(1.0), "scale": double(1.0)}, partial(bump, k=k))
         for name, number in zip(("reinforce", "reparameterisation"), numbers, strict=True):
             whole = population(problem, estimators.get(name), 1, of_normal(panels=60))
             yield printed(f"{name}, k = {k:g}", number, float(whole.variance[LOC]))
@@ -217,14 +228,14 @@ def exponential_costs(sampler: Sampler) -> Evidence:
 def sums_over_dimensions(sampler: Sampler) -> Evidence:
     """f = Σ_{i≤D} (x_i − k)², one coordinate of μ: the pathwise variance stays 4s²; the score function's grows as D²
     (30, 552, 41412 at D = 1, 10, 100 for a = s = 1), and with the mean of f as baseline as D (18, 72, 612)."""
-    for D, plain, centred in ((1, 30.0, 18.0), (10, 552.0, 72.0), (100, 41412.0, 612.0)):
+    for D, plain, less in ((1, 30.0, 18.0), (10, 552.0, 72.0), (100, 41412.0, 612.0)):
         theta = {"loc": torch.full((D,), 1 + K, dtype=torch.float64), "scale": torch.ones(D, dtype=torch.float64)}
         for name, expected, baseline in (
             ("reinforce", plain, 0.0),
-            ("reinforce less E f", centred, 2.0 * D),
+            ("reinforce less E f", less, 2.0 * D),
             ("reparameterisation", 4.0, 0.0),
         ):
-            problem = posed(normal, theta, lambda x, b=baseline: (x - K).square().sum(-1) - b)
+            problem = posed(normal, theta, partial(centred, baseline=baseline))
             drawn = sampler.moments(problem, estimators.get(name.split()[0]), 1, 2**19 if D == 1 else 2**17)
             variance = drawn.variance[:D].mean()
             kurtosis = float(drawn.kurtosis[:D].mean())
@@ -244,9 +255,10 @@ def quadratics_without_variance(sampler: Sampler) -> Evidence:
         )  # fmt: skip
         for at in (LOC, SCALE):
             taylor = estimators.get("taylor_pathwise")
-            expected = {"mean": cell.gradient[at], "variance": 0.0}
-            what = f"control variate, {'μs'[at]}, {cell}"
-            yield from agrees(sampler, what, cell.problem, taylor, [of_polynomial()], at=at, **expected)
+            yield from agrees(
+                sampler, f"control variate, {'μs'[at]}, {cell}", cell.problem, taylor, [of_polynomial()],
+                mean=cell.gradient[at], variance=0.0, at=at,
+            )  # fmt: skip
 
 
 @fact("closed_form", "Gaussian", "Domke 2019, theorems 3 and 4; moments of ε")
@@ -284,7 +296,7 @@ def quasi_monte_carlo_slopes(sampler: Sampler) -> Evidence:
     curves = []
     for d in (1, 4) if sampler.quick else (1, 4, 10):
         theta = {"loc": torch.linspace(-0.5, 0.5, d, dtype=torch.float64), "scale": torch.ones(d, dtype=torch.float64)}
-        problem = posed(normal, theta, lambda z, d=d: (2 * z).exp().log1p().sum(-1) + z.sum(-1).square() / (2 * d))
+        problem = posed(normal, theta, bent)
         for label, estimator, expected, tolerance in (("Sobol", spread, -2.2, 0.15), ("independent", path, -1.0, 0.09)):
             drawn = [sampler.moments(problem, estimator, N, 2**13) for N in sizes]
             variance = [float(each.variance[:d].sum()) for each in drawn]

@@ -76,6 +76,12 @@ def population(problem: Problem, estimator: Estimator, samples: int, *lines: Lin
         estimates = gradients(len(points)).double()
     if noise.used != len(lines):
         raise BadInput(f"the estimate draws {noise.used} random numbers, not {len(lines)}")
+    return moments_of(estimates, weight)
+
+
+def moments_of(estimates: Float[Tensor, "R *P"], weight: Float[Tensor, " R"]) -> Population:
+    """Of values with these probabilities."""
+    estimates = estimates.reshape(len(weight), -1)
     mean = weight @ estimates
     apart = estimates - mean
     variance = weight @ apart.square()
