@@ -58,10 +58,10 @@ class Check:
     @property
     def holds(self) -> bool:
         if self.relation == "<":
-            return self.high < self.expected
+            return bool(self.high < self.expected)
         if self.relation == ">":
-            return self.low > self.expected
-        return self.low <= self.expected <= self.high and self.resolution <= self.within
+            return bool(self.low > self.expected)
+        return bool(self.low <= self.expected <= self.high and self.resolution <= self.within)
 
 
 def near(what: str, expected: float, measured: float, error: float, within: float = 0.1, **more: float) -> Check:

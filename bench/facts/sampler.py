@@ -65,7 +65,7 @@ class Sampler:
         return draw(self.replicates(full))
 
 
-def slope(x: Sequence[float], y: Sequence[float]) -> float:
+def slope(x: Sequence[float | int], y: Sequence[float]) -> float:
     """The slope of log y in log x, by least squares.
 
     >>> round(slope([1.0, 2.0, 4.0], [3.0, 6.0, 12.0]), 12)
