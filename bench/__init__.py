@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 _HOME = {
+    "check": "bench.checks.conformance",
     "collect": "bench.shards",
     "compare": "bench.compare",
     "describe": "bench.catalogue",

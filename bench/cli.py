@@ -261,6 +261,23 @@ def verify(  # noqa: PLR0917 (typer reads them)
 
 
 @app.command()
+def check(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE.py:CLASS", help="A registered name, or a class in a file.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws that the checks make.")] = 0,
+    plugin: Plugin = None,
+) -> None:
+    """Conformance of an estimator, distribution or objective: does it keep the contract, are its claims true?"""
+    from bench.checks.conformance import check as checked
+    from bench.plugins import load_files
+
+    load_files(plugin or [])
+    found = checked(name, seed=seed)
+    _table(found.checks, found.subject)
+    if found.failed:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
 def export(folder: Folder, format_: Annotated[str, typer.Option("--format", help="csv or parquet")] = "csv") -> None:
     """Write the table of a run as CSV or Parquet."""
     from bench import verbs

@@ -4,6 +4,7 @@ import importlib.util
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 
 from estimators.errors import BadInput
 
@@ -11,14 +12,16 @@ from estimators.errors import BadInput
 def load_files(paths: Iterable[str]) -> None:
     """Imports each file once, as the module `gradest_plugin_<name of the file>`."""
     for path in paths:
-        _load(Path(path).resolve())
+        load_file(Path(path))
 
 
-def _load(path: Path) -> None:
+def load_file(path: Path) -> ModuleType:
+    """The file as a module, imported when it was not yet; raises `BadInput` with what is wrong with it."""
+    path = path.resolve()
     name = f"gradest_plugin_{path.stem}"
     loaded = sys.modules.get(name)
     if loaded is not None and loaded.__file__ == str(path):
-        return
+        return loaded
     if loaded is not None:
         raise BadInput(f"two plug-in files have one name: {loaded.__file__} and {path}; rename one of them")
     if not path.is_file():
@@ -35,3 +38,4 @@ def _load(path: Path) -> None:
         if isinstance(error, KeyboardInterrupt | BadInput):
             raise
         raise BadInput(f"the plug-in file {path} does not import: {type(error).__name__}: {error}") from error
+    return module

@@ -49,6 +49,7 @@ from estimators import (  # noqa: F401  (they register their estimators)
     without_replacement,
     zeroth_order,
 )
+from estimators.checks import check_estimator
 from estimators.core import Estimator, Evidence, Fitted, Function, ImportanceBound, Need, Objective, Terms, Traits
 from estimators.errors import BadInput
 from estimators.needs import offers, unmet
@@ -66,6 +67,7 @@ __all__ = [
     "Terms",
     "Traits",
     "available",
+    "check_estimator",
     "get",
     "offers",
     "register",

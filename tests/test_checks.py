@@ -11,23 +11,10 @@ from bench.evaluations import count
 from bench.objectives import linear_regression, logistic_regression, objectives
 from bench.problem import Problem
 from estimators.checks import CheckFailed, check_estimator, estimator_checks, parametrize_with_checks
-from estimators.core import Estimator
-
-SMALL = {"declared_bias": "its bias is of the order c², which a test of this size cannot see"}
-NOISY = "no_noisier_than_reinforce"
-EXPECTED = {
-    "finite_differences": SMALL,
-    "spsa": SMALL,
-    "ar": {NOISY: "the score of a uniform is larger than that of the bit"},
-}
-"""By estimator: the checks that it must fail, and why."""
+from estimators.checks.expected import expected_failures
 
 
-def expected(estimator: Estimator) -> dict[str, str]:
-    return EXPECTED.get(estimator.name, {})  # type: ignore[attr-defined]
-
-
-@parametrize_with_checks([estimators.get(name) for name in estimators.available()], expected_failures=expected)
+@parametrize_with_checks([estimators.get(name) for name in estimators.available()], expected_failures=expected_failures)
 def test_registered(estimator, check):
     check(estimator)
 
@@ -51,7 +38,7 @@ def test_an_expected_failure_must_name_a_check():
 @pytest.mark.parametrize("name", estimators.available())
 def test_no_false_alarm_in_200_seeds(name):
     for seed in range(1, 201):
-        check_estimator(estimators.get(name), seed=seed, expected_failures=expected(estimators.get(name)))
+        check_estimator(estimators.get(name), seed=seed, expected_failures=expected_failures(estimators.get(name)))
 
 
 FITS = {
@@ -93,7 +80,7 @@ def test_registered_objective(name):
 @pytest.mark.parametrize("name", distributions.available())
 def test_no_false_alarm_of_a_distribution_in_200_seeds(name):
     for seed in range(1, 201):
-        check_family(small(name), seed)
+        check_family(small(name), seed=seed)
 
 
 K, D, C = 4, 3, 4

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.checks import check_family, family_checks, objective_checks
+from bench.checks import check_family, check_objective, family_checks, objective_checks
 from bench.checks.measuring import check_bias_test, check_variance
 from bench.checks.problems import check_reference
 from bench.distributions import distributions
@@ -36,14 +36,16 @@ def test_a_wrong_estimator_is_rejected(mutant, name):
 @pytest.mark.parametrize(("mutant", "name"), FAMILIES, ids=[cls.__name__ for cls, _ in FAMILIES])
 def test_a_wrong_distribution_is_rejected(mutant, name):
     with pytest.raises(CheckFailed) as found:
-        dict(family_checks())[name](mutant(size=3))
+        family = mutant(size=3)
+        dict(family_checks(family))[name](family)
     assert "it raises" not in str(found.value)
 
 
 @pytest.mark.parametrize(("mutant", "name"), TARGETS, ids=[cls.__name__ for cls, _ in TARGETS])
 def test_a_wrong_objective_is_rejected(mutant, name):
     with pytest.raises(CheckFailed) as found:
-        dict(objective_checks())[name](Problem(distributions.get("normal", size=3), mutant()))
+        problem = Problem(distributions.get("normal", size=3), mutant())
+        dict(objective_checks(problem))[name](problem)
     assert "it raises" not in str(found.value)
 
 
@@ -68,7 +70,6 @@ def test_the_right_statistics_pass(seed):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_right_ones_pass(seed):
-    check_family(distributions.get("normal", size=3), seed)
-    check_family(distributions.get("bernoulli", size=3), seed)
-    for _, check in objective_checks(seed):
-        check(Problem(distributions.get("normal", size=3), Smooth()))
+    check_family(distributions.get("normal", size=3), seed=seed)
+    check_family(distributions.get("bernoulli", size=3), seed=seed)
+    check_objective(Smooth(), distributions.get("normal", size=3), seed=seed)

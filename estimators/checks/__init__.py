@@ -10,21 +10,17 @@ A check that an estimator must fail, and why, is named in `expected_failures`; w
 is a failure too.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
-
-import torch
 
 from estimators.checks import claims, contract
 from estimators.checks.failure import CheckFailed
+from estimators.checks.named import Check, Expected, Seeded, named, parametrized
 from estimators.core import Estimator
 
 __all__ = ["CheckFailed", "check_estimator", "estimator_checks", "parametrize_with_checks"]
 
-Check = Callable[[Estimator], None]
-
-CHECKS: tuple[Callable[[Estimator, int], None], ...] = (
+CHECKS: tuple[Seeded, ...] = (
     contract.check_frozen_and_hashable,
     contract.check_traits,
     contract.check_pickle,
@@ -49,7 +45,7 @@ CHECKS: tuple[Callable[[Estimator, int], None], ...] = (
 
 
 def estimator_checks(
-    estimator: Estimator, *, seed: int = 0, expected_failures: Mapping[str, str] | None = None
+    estimator: Estimator, *, seed: int = 0, expected_failures: Expected | None = None
 ) -> Iterator[tuple[str, Check]]:
     """Every check by name; each is called with the estimator and raises `CheckFailed` with the numbers.
 
@@ -58,16 +54,10 @@ def estimator_checks(
     >>> names[:2]
     ['frozen_and_hashable', 'traits']
     """
-    expected = dict(expected_failures or {})
-    for check in CHECKS:
-        name = check.__name__.removeprefix("check_")
-        checked: Check = partial(run, check, seed)
-        yield name, partial(_must_fail, checked, name, expected.pop(name)) if name in expected else checked
-    if expected:
-        raise ValueError(f"no such check: {', '.join(expected)}")
+    return named(CHECKS, seed, expected_failures)
 
 
-def check_estimator(estimator: Estimator, *, seed: int = 0, expected_failures: Mapping[str, str] | None = None) -> None:
+def check_estimator(estimator: Estimator, *, seed: int = 0, expected_failures: Expected | None = None) -> None:
     """Run every check; the first that fails raises `CheckFailed`.
 
     >>> import estimators
@@ -78,35 +68,7 @@ def check_estimator(estimator: Estimator, *, seed: int = 0, expected_failures: M
 
 
 def parametrize_with_checks(
-    instances: Sequence[Estimator], *, expected_failures: Callable[[Estimator], Mapping[str, str]] | None = None
+    instances: Sequence[Estimator], *, expected_failures: Callable[[Estimator], Expected] | None = None
 ) -> Any:
     """A pytest decorator: the test is called with `(estimator, check)` for every estimator and check."""
-    import pytest
-
-    pairs = [
-        pytest.param(estimator, check, id=f"{estimator!r}-{name}")
-        for estimator in instances
-        for name, check in estimator_checks(
-            estimator, expected_failures=expected_failures(estimator) if expected_failures else None
-        )
-    ]
-    return pytest.mark.parametrize(("estimator", "check"), pairs)
-
-
-def run(check: Callable[[Any, int], None], seed: int, subject: Any) -> None:
-    """The check, with torch's generator kept and whatever else its subject raises made a finding."""
-    with torch.random.fork_rng(devices=[]):
-        try:
-            check(subject, seed)
-        except CheckFailed:
-            raise
-        except Exception as error:
-            raise CheckFailed(f"it raises {type(error).__name__}: {error}") from error
-
-
-def _must_fail(check: Check, name: str, reason: str, estimator: Estimator) -> None:
-    try:
-        check(estimator)
-    except CheckFailed:
-        return
-    raise CheckFailed(f"{name} was expected to fail, because {reason}; it passes: remove the expectation")
+    return parametrized("estimator", instances, estimator_checks, expected_failures)

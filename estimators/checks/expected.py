@@ -1,0 +1,23 @@
+"""The checks that an estimator of this package must fail, each with the reason."""
+
+from estimators.checks.named import Expected
+from estimators.core import Estimator
+
+SMALL = {"declared_bias": "its bias is of the order c², which a test of this size cannot see"}
+
+EXPECTED: dict[str, Expected] = {
+    "finite_differences": SMALL,
+    "spsa": SMALL,
+    "ar": {"no_noisier_than_reinforce": "the score of a uniform is larger than that of the bit"},
+}
+"""By registered name."""
+
+
+def expected_failures(estimator: Estimator) -> Expected:
+    """By check, why this estimator must fail it.
+
+    >>> import estimators
+    >>> list(expected_failures(estimators.get("spsa")))
+    ['declared_bias']
+    """
+    return EXPECTED.get(getattr(estimator, "name", ""), {})

@@ -1,0 +1,65 @@
+"""Checks by name, for any kind of subject: strict expected failures, and one pytest test per subject and check."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+
+from estimators.checks.failure import CheckFailed
+
+Check = Callable[[Any], None]
+"""Called with its subject; raises `CheckFailed` with the numbers."""
+
+Seeded = Callable[[Any, int], None]
+"""A check before its seed is given."""
+
+Expected = Mapping[str, str]
+"""The names of checks that a subject must fail, each with the reason."""
+
+
+def named(checks: Sequence[Seeded], seed: int, expected_failures: Expected | None) -> Iterator[tuple[str, Check]]:
+    """Every check by name. One that is expected to fail, and passes, fails."""
+    expected = dict(expected_failures or {})
+    for check in checks:
+        name = check.__name__.removeprefix("check_")
+        checked: Check = partial(run, check, seed)
+        yield name, partial(_must_fail, checked, name, expected.pop(name)) if name in expected else checked
+    if expected:
+        raise ValueError(f"no such check: {', '.join(expected)}")
+
+
+def parametrized(
+    argument: str,
+    subjects: Sequence[Any],
+    checks: Callable[..., Iterator[tuple[str, Check]]],
+    expected_failures: Callable[[Any], Expected] | None,
+) -> Any:
+    """A pytest decorator: the test is called with `(argument, check)` for every subject and check."""
+    import pytest
+
+    pairs = [
+        pytest.param(subject, check, id=f"{subject!r}-{name}")
+        for subject in subjects
+        for name, check in checks(subject, expected_failures=expected_failures(subject) if expected_failures else None)
+    ]
+    return pytest.mark.parametrize((argument, "check"), pairs)
+
+
+def run(check: Seeded, seed: int, subject: Any) -> None:
+    """The check, with torch's generator kept and whatever else its subject raises made a finding."""
+    with torch.random.fork_rng(devices=[]):
+        try:
+            check(subject, seed)
+        except CheckFailed:
+            raise
+        except Exception as error:
+            raise CheckFailed(f"it raises {type(error).__name__}: {error}") from error
+
+
+def _must_fail(check: Check, name: str, reason: str, subject: Any) -> None:
+    try:
+        check(subject)
+    except CheckFailed:
+        return
+    raise CheckFailed(f"{name} was expected to fail, because {reason}; it passes: remove the expectation")
