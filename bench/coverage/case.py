@@ -60,11 +60,15 @@ class Case:
         }
 
     def studies(self, most: int) -> int:
-        """How many to make: fewer where heavy tails in many coordinates make one take seconds."""
+        """How many to make: fewer where many coordinates or heavy tails make one take seconds."""
         kurtosis = NOISES[self.noise].kurtosis
-        if self.dim < 100 or kurtosis < 100:
+        if self.dim < 100:
             return most
-        return max(most // (5 if kurtosis < math.inf else 50), 2) if self.dim >= 1000 or kurtosis == math.inf else most
+        if kurtosis == math.inf:
+            return max(most // 50, 2)
+        if self.dim < 1000:
+            return most
+        return max(most // 10 if kurtosis > 100 else most * 2 // 5, 2)
 
     def boundary(self, metric: str) -> bool:
         """Whether the true value is at the end of its range, where an interval holds it more often."""
