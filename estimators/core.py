@@ -94,6 +94,10 @@ class Objective(ABC):
         """f with its own −log q held fixed: E[∇θ log q] = 0, so score functions drop that direct term."""
         return self(z, q)
 
+    def hold(self, value: Tensor, z: Tensor, q: Distribution) -> Tensor:
+        """`held(z, q)`, made from value = f(z, q) without another call of f."""
+        return value
+
 
 class Function(Objective):
     """An objective of z alone, from any function of z.
@@ -138,6 +142,10 @@ class Evidence(Objective):
 
     def held(self, z: Tensor, q: Distribution) -> Tensor:
         return self.log_joint(z) - q.log_prob(z).detach()
+
+    def hold(self, value: Tensor, z: Tensor, q: Distribution) -> Tensor:
+        log_q = q.log_prob(z)
+        return value + (log_q - log_q.detach())
 
 
 class ImportanceBound(Objective):
@@ -250,12 +258,28 @@ def digest(state: dict[str, Tensor]) -> str:
     return content.hexdigest()[:16]
 
 
+def with_slope(f: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
+    """f(z) and ∂f/∂z, per draw, from one call of f; both still differentiable in what f was made from."""
+    value, pullback, *_ = torch.func.vjp(f, z.detach())
+    (slope,) = pullback(torch.ones_like(value))
+    return value, slope
+
+
 def gradient_at(f: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
     """f(z) and ∂f/∂z, per draw, both constants in whatever is being differentiated outside.
 
     >>> gradient_at(lambda z: z.square().sum(-1), torch.tensor([[1.0, 2.0]]))
     (tensor([5.]), tensor([[2., 4.]]))
     """
-    value, pullback, *_ = torch.func.vjp(f, z.detach())
-    (gradient,) = pullback(torch.ones_like(value))
-    return value.detach(), gradient.detach()
+    value, slope = with_slope(f, z)
+    return value.detach(), slope.detach()
+
+
+def held_gradient_at(f: Objective, z: Tensor, q: Distribution) -> tuple[Tensor, Tensor]:
+    """f.held(z, q), differentiable in q and in f's own parameters, and the constant ∂f/∂z, from one call of f.
+
+    >>> held_gradient_at(Function(lambda z: z.square().sum(-1)), torch.tensor([[1.0, 2.0]]), None)
+    (tensor([5.]), tensor([[2., 4.]]))
+    """
+    value, slope = with_slope(lambda x: f(x, q), z)
+    return f.hold(value, z.detach(), q), slope.detach()

@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 
 from estimators.baselines import spread
 from estimators.control_variates import flat
-from estimators.core import Fitted, Need, Objective, Traits, gradient_at
+from estimators.core import Fitted, Need, Objective, Traits, held_gradient_at
 from estimators.parameters import linear, logits, valued
 from estimators.registry import register
 
@@ -56,8 +56,8 @@ class DoubleControlVariate(Fitted):
 def parts(q: Distribution, f: Objective, n: int) -> tuple[Tensor, Tensor, Tensor]:
     """f's mean `[*batch]`; leave-one-out's gradient in the logits and what multiplies α, `[*batch, *event]`."""
     b = q.sample((n,))
-    value = f.held(b, q)
-    f_k, slope = gradient_at(lambda z: f(z, q), b)
+    value, slope = held_gradient_at(f, b, q)
+    f_k = value.detach()
     t = logits(q).detach().sigmoid()
     score = b - t
     others = (slope.sum(0) - slope) / (n - 1)

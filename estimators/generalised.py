@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Gamma
 
 from estimators.control_variates import flat
-from estimators.core import Estimator, Need, Objective, Traits, gradient_at
+from estimators.core import Estimator, Need, Objective, Traits, held_gradient_at
 from estimators.errors import BadInput
 from estimators.noise import uniform
 from estimators.parameters import along, base, valued
@@ -24,8 +24,7 @@ class Transformed(Estimator):
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         z, log_q = self.moved(q, cast(Gamma, base(q)), n)
-        _, slope = gradient_at(lambda x: f(x, q), z)
-        value, log_q = f.held(z.detach(), q), flat(log_q, q).sum(-1)
+        (value, slope), log_q = held_gradient_at(f, z, q), flat(log_q, q).sum(-1)
         score = value.detach() * (log_q - log_q.detach())
         return valued(value.mean(0), (along(slope, z, q) + score).mean(0))
 

@@ -1,7 +1,6 @@
 """RELAX, and REBAR with its settings learned: relaxed control variates fitted to the least variance."""
 
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.control_variates import flat
-from estimators.core import Fitted, Need, Objective, Traits, gradient_at
+from estimators.core import Fitted, Need, Objective, Traits, gradient_at, with_slope
 from estimators.learned import Weights, apply, least_variance, network
 from estimators.parameters import logits, parameters, rebuild
 from estimators.rebar import controlled
@@ -44,13 +43,6 @@ class LearnedControl(Fitted):
     @abstractmethod
     def control(self, z: Float[Tensor, "n ..."], q: Distribution, f: Objective, weights: Weights) -> Tensor:
         """c of perturbed logits z, `[n, *batch]`."""
-
-
-def with_slope(c: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
-    """c(z) and ∂c/∂z, both still differentiable in what c was made from."""
-    value, pullback, *_ = torch.func.vjp(c, z)
-    (slope,) = pullback(torch.ones_like(value))
-    return value, slope
 
 
 def relaxed_f(z: Tensor, q: Distribution, f: Objective, weights: Weights) -> Tensor:

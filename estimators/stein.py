@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.control_variates import flat
-from estimators.core import Fitted, Need, Objective, Traits, gradient_at
+from estimators.core import Fitted, Need, Objective, Traits, held_gradient_at
 from estimators.double_control_variate import leave_out
 from estimators.errors import BadInput
 from estimators.learned import Weights, apply, least_variance, network
@@ -62,8 +62,8 @@ class Rodeo(Fitted):
     def gradient(self, q: Distribution, f: Objective, n: int, weights: Weights) -> tuple[Tensor, Tensor]:
         """f's mean `[*batch]` and the estimate in the logits `[*batch, *event]`, constant in θ."""
         b = q.sample((n,))
-        value = f.held(b, q)
-        f_k, slope = gradient_at(lambda z: f(z, q), b)
+        value, slope = held_gradient_at(f, b, q)
+        f_k = value.detach()
         x, phi = flat(b, q), flat(logits(q).detach(), q)
         score, flip = x - phi.sigmoid(), 1 - 2 * x
         here, there = guesses(weights, x, f_k, flat(slope, q))

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from estimators.core import Estimator, Need, Objective, Traits, gradient_at
+from estimators.core import Estimator, Need, Objective, Traits, held_gradient_at
 from estimators.parameters import along, valued
 from estimators.registry import register
 
@@ -17,7 +17,7 @@ class StickingTheLanding(Estimator):
     """∂/∂z [log p(x, z) − log q(z)] at fixed q · ∂z/∂θ: the zero-mean score term of log q is dropped.
 
     Zero variance where q is the posterior; far from it, it can be worse than the total derivative
-    (for q = N(m, s²) against N(0, 1) iff s < 1/√2). f is evaluated twice: for its value, and for its slope in z.
+    (for q = N(m, s²) against N(0, 1) iff s < 1/√2).
     Paper: Roeder, Wu, Duvenaud 2017, eq. 8.
 
     >>> import torch
@@ -38,5 +38,5 @@ class StickingTheLanding(Estimator):
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         z = q.rsample((n,))
-        _, slope = gradient_at(lambda x: f(x, q), z)
-        return valued(f.held(z.detach(), q), along(slope, z, q)).mean(0)
+        value, slope = held_gradient_at(f, z, q)
+        return valued(value, along(slope, z, q)).mean(0)

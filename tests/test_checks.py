@@ -115,13 +115,7 @@ CATALOGUE = {
 }
 """The catalogue's evaluations of f and of its gradient, with K draws."""
 
-OVER = {"double_cv", "rodeo"}
-"""They evaluate f twice at each draw, once for its value and once with its gradient."""
-
-
 @pytest.mark.parametrize(("problem", "name"), [(p, n) for p, (_, names) in CATALOGUE.items() for n in names])
-def test_evaluations_are_the_catalogues(problem, name, request):
-    if name in OVER:
-        request.applymarker(pytest.mark.xfail(strict=True, reason="f is evaluated twice at each draw"))
+def test_evaluations_are_the_catalogues(problem, name):
     which, names = CATALOGUE[problem]
     assert count(which, estimators.get(name), K) == names[name]
