@@ -1,8 +1,10 @@
 """Names that stay the same: canonical JSON, hashes of it, seeds from them, digests of source code."""
 
+import ast
 import hashlib
 import inspect
 import json
+import textwrap
 from functools import cache
 from typing import Any
 
@@ -26,13 +28,30 @@ def digest(value: Any) -> str:
 
 @cache
 def class_digest(cls: type) -> str:
-    """A digest of the source of a class and of the classes it is made from, those of torch and Python apart."""
+    """A digest of the code of a class and of the classes it is made from, those of torch and Python apart.
+
+    Docstrings and comments do not count: no number depends on them.
+    """
     own = [base for base in cls.__mro__ if base.__module__.split(".")[0] not in OUTSIDE]
     return digest([_source(base) for base in own])
 
 
 def _source(cls: type) -> str:
     try:
-        return inspect.getsource(cls)
-    except (OSError, TypeError):  # a notebook's or a shell's class
+        return code(inspect.getsource(cls))
+    except (OSError, TypeError, SyntaxError):  # a notebook's or a shell's class
         return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def code(source: str) -> str:
+    """The statements of a source text, without docstrings and comments.
+
+    >>> print(code("def f(x):  # why\\n    'What.'\\n    return x"))
+    def f(x):
+        return x
+    """
+    tree = ast.parse(textwrap.dedent(source))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)

@@ -115,6 +115,7 @@ CATALOGUE = {
 }
 """The catalogue's evaluations of f and of its gradient, with K draws."""
 
+
 @pytest.mark.parametrize(("problem", "name"), [(p, n) for p, (_, names) in CATALOGUE.items() for n in names])
 def test_evaluations_are_the_catalogues(problem, name):
     which, names = CATALOGUE[problem]
