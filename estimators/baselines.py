@@ -22,7 +22,7 @@ class MovingAverage(Fitted, ScoreFunction):
     b = (1 − decay) Σ_i decay^i f̄_{−i} / (1 − decay^steps): the sum starts at zero, and the division removes
     that once. A published variant folds the current draw in first, which shrinks the gradient; here b is
     frozen before the draw, one number for the whole batch. Unfitted, b = 0.
-    Paper: Williams 1992 (reinforcement baselines); Mnih, Gregor 2014, section 2.3.
+    Paper: Williams 1992 (reinforcement baselines); Mnih, Gregor 2014 (variance reduction).
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -56,7 +56,7 @@ class GroupMean(ScoreFunction):
     """1/K Σ (f_k − f̄) s_k: the mean of all draws as the baseline, the current one among them.
 
     Biased: its mean is exactly (1 − 1/K) of the gradient; leave-one-out is K/(K − 1) times it, draw by draw.
-    Paper: Shao et al. 2024 (GRPO), section 4.1, without the division by the standard deviation (Liu et al. 2025,
+    Paper: Shao et al. 2024 (GRPO), without the division by the standard deviation (Liu et al. 2025,
     Dr. GRPO).
 
     >>> GroupMean().coefficient(torch.tensor([1.0, 3.0]))
@@ -76,7 +76,7 @@ class GroupRelative(ScoreFunction):
 
     Biased, in scale and, as the scale is random, in direction too; between states of a batch it reweights.
     Where all values agree the coefficient is 0, as the limit of published code with its ε in the denominator.
-    Paper: Shao et al. 2024 (GRPO), section 4.1.
+    Paper: Shao et al. 2024 (GRPO).
 
     >>> GroupRelative().coefficient(torch.tensor([[1.0, 2.0], [3.0, 2.0]]))
     tensor([[-0.7071,  0.0000],
@@ -120,7 +120,7 @@ class IndependentBaseline(ScoreFunction):
 class SelfCritical(Estimator):
     """(f(z) − f(mode of q)) ∇θ log q(z): the greedy choice as the baseline.
 
-    Paper: Rennie et al. 2017, eq. 8; Li et al. 2023 (ReMax).
+    Paper: Rennie et al. 2017 (self-critical sequence training); Li et al. 2023 (ReMax).
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function
@@ -144,7 +144,7 @@ class OptimalCoefficient(Estimator):
 
     One c per coordinate of q's parameters, or with `per_coordinate = False` one for all, with ‖s_j‖² for s_j².
     c_k leaves draw k out: an in-sample coefficient is O(1/K) biased.
-    Paper: Greensmith, Bartlett, Baxter 2004 (optimal constant baseline); Ranganath, Gerrish, Blei 2014, section 3.2.
+    Paper: Greensmith, Bartlett, Baxter 2004 (optimal constant baseline); Ranganath, Gerrish, Blei 2014 (control variates).
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function

@@ -16,7 +16,7 @@ from estimators.registry import register
 class Downstream(Estimator):
     """Σ_i ∇θ log q_i(z_i) Σ_{t downstream of i} f_t(z): costs that z_i cannot change are left out, as noise.
 
-    Paper: Schulman, Heess, Weber, Abbeel 2015, theorem 1; Ranganath, Gerrish, Blei 2014, section 3.1.
+    Paper: Schulman, Heess, Weber, Abbeel 2015 (stochastic computation graphs); Ranganath, Gerrish, Blei 2014.
 
     >>> import torch
     >>> from torch.distributions import Independent, Normal

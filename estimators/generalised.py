@@ -39,7 +39,7 @@ class GeneralisedReparameterisation(Transformed):
     """T(ε; α, β) = exp(ε √ψ₁(α) + ψ(α))/β for a Gamma: log z standardised, so that ε hardly depends on α.
 
     f′(z) h + f(z) [∂_z log q · h + ∂θ log q + u], h = ∂T/∂θ, u = ∂θ log |∂T/∂ε|.
-    Paper: Ruiz, Titsias, Blei 2016, eq. 8–10.
+    Paper: Ruiz, Titsias, Blei 2016.
 
     >>> from estimators import Function
     >>> rate = torch.tensor(2.0, requires_grad=True)
@@ -71,7 +71,7 @@ class RejectionReparameterisation(Transformed):
 
     z = h(ε; α + B) ∏_{i<B} u_i^{1/(α+i)}/β with h(ε; a) = (a − ⅓)(1 + ε/√(9a − 3))³: B = `boosts` uniforms raise the
     shape, which makes ε nearly Gaussian and the score term small, and serves α < 1 (B ≥ 1 there).
-    Paper: Naesseth, Ruiz, Linderman, Blei 2017, eq. 7–9 and section 5 (shape augmentation).
+    Paper: Naesseth, Ruiz, Linderman, Blei 2017 (shape augmentation included).
 
     >>> from estimators import Function
     >>> rate = torch.tensor(2.0, requires_grad=True)

@@ -79,7 +79,7 @@ class OffPolicyClipped(Reweighted):
     """∇θ min(r f, clip(r, 1−ε, 1+ε) f) with r = q(z)/μ(z), z ~ μ: PPO's clipped objective, f as the advantage.
 
     A draw whose ratio is already past the edge that f pushes it to gives no gradient: biased.
-    Paper: Schulman, Wolski, Dhariwal, Radford, Klimov 2017, eq. 7.
+    Paper: Schulman, Wolski, Dhariwal, Radford, Klimov 2017 (PPO).
 
     >>> r = torch.tensor([1.5, 1.5, 0.5, 0.5], requires_grad=True)
     >>> OffPolicyClipped().gain(r, torch.tensor([1.0, -1.0, 1.0, -1.0])).sum().backward()

@@ -18,7 +18,7 @@ class Reparameterisation(Estimator):
     Where z has no explicit g (Gamma, Beta, Dirichlet, StudentT), torch's `rsample` takes the implicit
     dz/dθ = −(∂F/∂θ)/q(z), with an approximate ∂F/∂θ: a relative bias of up to about 5e-4 that float64 does not
     remove. A step function gives 0, whatever the truth.
-    Paper: Kingma, Welling 2014, eq. 6; Rezende, Mohamed, Wierstra 2014; implicit: Figurnov, Mohamed, Mnih 2018, eq. 5.
+    Paper: Kingma, Welling 2014; Rezende, Mohamed, Wierstra 2014; implicit: Figurnov, Mohamed, Mnih 2018.
 
     >>> import torch
     >>> from torch.distributions import Normal

@@ -63,7 +63,7 @@ class GumbelSoftmax(Relaxed):
 
     Biased: it is the gradient of the relaxed objective. On a bit and (b − t)² the bias is τ p(1−p)(2p−1) + O(τ²),
     and the variance grows as 1/τ.
-    Paper: Maddison, Mnih, Teh 2017, eq. 8; Jang, Gu, Poole 2017, eq. 2.
+    Paper: Maddison, Mnih, Teh 2017; Jang, Gu, Poole 2017.
 
     >>> from torch.distributions import OneHotCategorical
     >>> from estimators import Function
