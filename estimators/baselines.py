@@ -144,7 +144,7 @@ class OptimalCoefficient(Estimator):
 
     One c per coordinate of q's parameters, or with `per_coordinate = False` one for all, with ‖s_j‖² for s_j².
     c_k leaves draw k out: an in-sample coefficient is O(1/K) biased.
-    Paper: Greensmith, Bartlett, Baxter 2004 (optimal constant baseline); Ranganath, Gerrish, Blei 2014 (control variates).
+    Paper: Greensmith, Bartlett, Baxter 2004 (constant baselines); Ranganath, Gerrish, Blei 2014 (control variates).
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
