@@ -37,9 +37,7 @@ class MeasureValued(Estimator):
     tensor(0.3989)
     """
 
-    traits = Traits(
-        unbiased=True, needs=frozenset({Need.GAUSSIAN, Need.FACTORISED}), paper="Mohamed et al. 2020"
-    )
+    traits = Traits(unbiased=True, needs=frozenset({Need.GAUSSIAN, Need.FACTORISED}), paper="Mohamed et al. 2020")
 
     coupled: bool = True
 
