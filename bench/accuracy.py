@@ -5,6 +5,8 @@ has four times the estimates of the one before). The measurement stops when the 
 asked for and the verdict on the bias is settled, or when neither can be had within the budget.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,7 +22,7 @@ from bench.rare import rare_outcomes
 from bench.reference import Reference
 from bench.replicates import Replicates
 from bench.sequential import AccuracySettings, Sampling
-from estimators.core import Estimator
+from estimators.core import Estimator, Need
 from estimators.errors import BadInput
 
 ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-6}
@@ -37,6 +39,7 @@ def measure(
     execution: Execution,
 ) -> Outcome:
     """All accuracy metrics of `estimator` at `samples` draws; the same numbers for the same cell and seed."""
+    off = known_bias(problem, estimator)
     with opened(problem, estimator, samples, execution) as cell:
 
         def draw(index: int) -> Tensor:
@@ -51,12 +54,34 @@ def measure(
             draw,
             cell.replicates,
             keeper(cell.eager, reference),
-            settings.within(sum(count(problem, cell.eager.estimator, samples))),
+            allowing(off, settings.within(sum(count(problem, cell.eager.estimator, samples)))),
             tolerance=ROUNDING[execution.dtype],
             exact=cell.eager.estimator.traits.exact,
             rare=lambda replicates: rare_outcomes(cell.eager, replicates),
         )
-        return outcome(sampling, cell.fitting)
+        return said(off, problem, outcome(sampling, cell.fitting))
+
+
+def known_bias(problem: Problem, estimator: Estimator) -> float:
+    """The relative bias that torch's own pathwise gradient of the family may bring into this estimator."""
+    return problem.family.pathwise_tolerance if Need.REPARAMETERISED in estimator.traits.needs else 0.0
+
+
+def allowing(off: float, settings: AccuracySettings) -> AccuracySettings:
+    """The same with a resolution that is no finer than a known bias.
+
+    >>> allowing(5e-4, AccuracySettings(bias_resolution=1e-4)).bias_resolution
+    0.0005
+    """
+    return replace(settings, bias_resolution=max(settings.bias_resolution, off))
+
+
+def said(off: float, problem: Problem, outcome: Outcome) -> Outcome:
+    """The outcome, whose reason says what bias is tolerated."""
+    if not off:
+        return outcome
+    known = f"torch's own pathwise gradient of {problem.family.name} may be off by {off:g}, which is tolerated"
+    return replace(outcome, reason="; ".join(filter(None, (outcome.reason, known))))
 
 
 def keeper(gradients: Gradients, reference: Reference | None) -> Replicates:

@@ -63,7 +63,7 @@ def main() -> None:
 def list_(
     kind: Annotated[str | None, typer.Argument(help="estimators, distributions, objectives, metrics, suites")] = None,
     references: Annotated[
-        bool, typer.Option("--reference", help="The exact gradients: method, relative error, norm (takes minutes).")
+        bool, typer.Option("--reference", help="The exact gradients: method, error, norm (takes a minute).")
     ] = False,
     plugin: Plugin = None,
 ) -> None:
@@ -324,11 +324,13 @@ def _bar(quiet: bool) -> Iterator[Any]:
 
 
 def _table(frame: "pd.DataFrame", title: str) -> None:
+    from bench.rich_tables import number
+
     shown = Table(title=title)
     for column in frame.columns:
         shown.add_column(str(column).replace("_", " "), no_wrap=column in ("name", "unbiased"))
     for row in frame.itertuples(index=False):
-        shown.add_row(*(f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row))
+        shown.add_row(*(number(cell) if isinstance(cell, float) else str(cell) for cell in row))
     out.print(shown)
 
 

@@ -47,7 +47,8 @@ class Gradients:
     def surrogate(self, parameters: Tensors) -> Tensor:
         """The summed surrogate at parameters `[R, …]`."""
         q = self.problem.build(parameters)
-        return self.problem.reduce(self.estimator.surrogate(q, self.function, self.samples)).sum()
+        f = self.problem.at(self.function, parameters)
+        return self.problem.reduce(self.estimator.surrogate(q, f, self.samples)).sum()
 
     def __call__(self, replicates: int) -> Float[Tensor, "R P"]:
         return self._step(self.expanded(replicates))
@@ -62,8 +63,9 @@ class Gradients:
 
     def reached(self, marked: Tensor) -> Float[Tensor, " P"]:
         """The pullback to θ of ones at the marked entries of q's only parameter: nonzero where θ moves one of them."""
-        (name,) = self.parameters
-        return self._pullback({name: marked.to(self.parameters[name]).unsqueeze(0)})[0]
+        (name,) = set(self.parameters) - set(self.problem.weights)
+        none = {name: torch.zeros_like(value).unsqueeze(0) for name, value in self.parameters.items()}
+        return self._pullback(none | {name: marked.to(none[name]).unsqueeze(0)})[0]
 
 
 def blocks(theta: Tensors) -> dict[str, slice]:

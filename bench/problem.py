@@ -1,6 +1,7 @@
 """A problem: a distribution family at a point θ with an objective; the gradient of E f in θ is sought."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 from torch.distributions import Distribution
@@ -22,18 +23,30 @@ class Problem:
     def theta(self) -> Tensors:
         """θ, float64 on the CPU; each entry is a block of the gradient."""
         own = self.objective.theta(self.family, self.point)
-        return self.family.theta(self.point, self.coordinates) if own is None else own
+        theta = self.family.theta(self.point, self.coordinates) if own is None else own
+        return theta | self.objective.weights(self.family, self.point)
+
+    @cached_property
+    def weights(self) -> tuple[str, ...]:
+        """The blocks of θ that are f's own: they are among the parameters as they are."""
+        return tuple(self.objective.weights(self.family, self.point))
 
     def encode(self, theta: Tensors) -> Tensors:
-        return self.family.encode(theta, self.coordinates)
+        own = {name: theta[name] for name in self.weights}
+        return self.family.encode(theta, self.coordinates) | own
 
     def build(self, parameters: Tensors) -> Distribution:
-        return self.family.build(parameters)
+        return self.family.build({name: each for name, each in parameters.items() if name not in self.weights})
 
     def function(self, like: Tensor) -> Objective:
         """f, with its constants on `like`'s device and dtype."""
         f = self.objective.build(self.family, self.point, like)
         return seeing_all_but(self.family.hidden, f) if self.family.hidden else f
+
+    def at(self, f: Objective, parameters: Tensors) -> Objective:
+        """f at these parameters of its own, which may have leading axes."""
+        own = {name: parameters[name] for name in self.weights}
+        return f.at(own) if own else f  # type: ignore[attr-defined]
 
     def reduce(self, values: Tensor) -> Tensor:
         """The mean over the trailing data axes: `[*leading, *data]` → `[*leading]`."""

@@ -132,7 +132,7 @@ def pushed(problem: Problem, theta: Tensors, level: int) -> Tensors:
 
     def mean(parameters: Tensors, shift: Tensor) -> Tensor:
         z, weight = family.push(parameters, level)
-        return torch.tensordot(weight, f(z, problem.build(parameters)), 1)
+        return torch.tensordot(weight, problem.at(f, parameters)(z, problem.build(parameters)), 1)
 
     return gradient(problem, theta, lambda: iter([mean]), level=0)
 
@@ -150,7 +150,8 @@ def summed(problem: Problem, theta: Tensors, z: Tensor, weight: Tensor, level: i
                 q = problem.build(parameters)
                 measure = q.log_prob(z[some]).exp()
                 part = weight[some] if weight.dim() else weight
-                return (part.reshape(-1, *(1 for _ in q.batch_shape)) * measure * (f.held(z[some], q) - shift)).sum(0)
+                value = problem.at(f, parameters).held(z[some], q) - shift
+                return (part.reshape(-1, *(1 for _ in q.batch_shape)) * measure * value).sum(0)
 
             yield piece
 

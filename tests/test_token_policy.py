@@ -54,7 +54,7 @@ def test_probabilities_add_up_and_draws_follow_them():
 
 
 def test_the_greedy_sequence():
-    q = distribution(problem("token_sum", "peaked", size=4))
+    q = distribution(problem("token_sum", "extreme", size=4))
     z = q.mode
     assert z.shape == (2, 4, 3)
     assert torch.equal(rebuild(q, {name: getattr(q, name) for name in q.arg_constraints}).mode, z)
@@ -75,7 +75,7 @@ def test_sum_counts_the_states_that_add_up():
     assert which.function(z)(z, q).sum(0).tolist() == [3, 2]
 
 
-@pytest.mark.parametrize("point", ["default", "peaked"])
+@pytest.mark.parametrize("point", ["default", "extreme"])
 def test_dynamic_programming_is_the_enumeration(point):
     which = problem("balanced_brackets", point, size=8, vocabulary=2)
 

@@ -21,9 +21,10 @@ class Encoder(Family):
     """`size` latents per image, whose parameters are a linear function of its binary pixels (0 or 1, not centred).
 
     The images are the first `batch` of `data`: `digits` (scikit-learn's, 8 × 8), `mnist` (28 × 28) or the path of
-    an IDX file. The target is the mean over them.
+    an IDX file. The target is the mean over them. `extreme`: eight times a fresh encoder's weights, which saturates it.
     """
 
+    points: ClassVar[tuple[str, ...]] = ("default", "extreme")
     coordinates: ClassVar[tuple[str, ...]] = ("unconstrained",)
     data_axes: ClassVar[int] = 1
 
@@ -42,7 +43,11 @@ class Encoder(Family):
         return self.size
 
     def theta(self, point: str, coordinates: str) -> Tensors:
-        return linear_layer(self.pixels, self.outputs, seed=1)
+        return self.scaled(linear_layer(self.pixels, self.outputs, seed=1), point)
+
+    def scaled(self, weights: Tensors, point: str) -> Tensors:
+        """Fresh weights at a point."""
+        return {name: (8.0 if point == "extreme" else 1.0) * value for name, value in weights.items()}
 
     def encode(self, theta: Tensors, coordinates: str) -> Tensors:
         return self.split(self.images().to(theta["weight"]) @ theta["weight"].T + theta["bias"])

@@ -27,6 +27,12 @@ class Bounded(Univariate):
     values = "real"
 
 
+class ModelessKumaraswamy(Kumaraswamy):
+    """torch's, whose `mode` is NaN: it takes the logarithm of 1 − concentration0."""
+
+    offers_not = frozenset({Need.MODE})
+
+
 @distributions.register("kumaraswamy")
 @dataclass(frozen=True)
 class KumaraswamyFamily(Bounded):
@@ -36,7 +42,7 @@ class KumaraswamyFamily(Bounded):
     """
 
     used_by = "stick breaking with explicit pathwise gradients (Nalisnick, Smyth 2017)"
-    kind = Kumaraswamy
+    kind = ModelessKumaraswamy
     domains: ClassVar[dict[str, Domain]] = {"concentration1": "positive", "concentration0": "positive"}
     ranges: ClassVar[dict[str, Ranges]] = {
         "default": {"concentration1": (0.2, 1.0), "concentration0": (0.9, 0.3)},

@@ -81,7 +81,7 @@ class LayeredEncoder(Encoder):
 
     def theta(self, point: str, coordinates: str) -> Tensors:
         second = {f"second_{name}": value for name, value in linear_layer(self.size, self.size, seed=4).items()}
-        return linear_layer(self.pixels, self.size, seed=1) | second
+        return self.scaled(linear_layer(self.pixels, self.size, seed=1) | second, point)
 
     def encode(self, theta: Tensors, coordinates: str) -> Tensors:
         first = super().encode(theta, coordinates)["logits"]

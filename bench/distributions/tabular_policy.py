@@ -79,20 +79,25 @@ def garnet(states: int, actions: int) -> tuple[Float[Tensor, "S A S"], Float[Ten
 @distributions.register("tabular_policy")
 @dataclass(frozen=True)
 class TabularPolicyFamily(Family):
-    """Trajectories of `horizon` steps among `size` states and `actions` actions; θ is the policy's logits [S, A]."""
+    """Trajectories of `horizon` steps among `size` states and `actions` actions; θ is the policy's logits [S, A].
+
+    `extreme`: eight times the logits, a policy that hardly explores.
+    """
 
     used_by = "policy-gradient reinforcement learning (REINFORCE, actor-critic, PPO)"
     discrete = True
     factorised = False
     reparameterised = False
     coordinates: ClassVar[tuple[str, ...]] = ("unconstrained",)
+    points: ClassVar[tuple[str, ...]] = ("default", "extreme")
 
     size: int = 5
     actions: int = 3
     horizon: int = 6
 
     def theta(self, point: str, coordinates: str) -> Tensors:
-        return {"logits": torch.tensor(np.random.default_rng(6).normal(0, 0.5, (self.size, self.actions)))}
+        scale = {"default": 0.5, "extreme": 4.0}[point]
+        return {"logits": torch.tensor(np.random.default_rng(6).normal(0, scale, (self.size, self.actions)))}
 
     def encode(self, theta: Tensors, coordinates: str) -> Tensors:
         transition, initial, _ = garnet(self.size, self.actions)

@@ -95,7 +95,7 @@ def vector_matrix(
 class TokenPolicyFamily(Family):
     """Sequences of `size` tokens out of `vocabulary`, for each of `prompts` prompts; the target is their mean.
 
-    θ: `prompt` [prompts, V], `position` [T, V], `bigram` [V, V], `history` [V, V]. The point `peaked` has five
+    θ: `prompt` [prompts, V], `position` [T, V], `bigram` [V, V], `history` [V, V]. The point `extreme` has five
     times the logits: a policy late in training, whose group rewards are often all equal.
     """
 
@@ -104,7 +104,7 @@ class TokenPolicyFamily(Family):
     factorised = False
     reparameterised = False
     coordinates: ClassVar[tuple[str, ...]] = ("unconstrained",)
-    points: ClassVar[tuple[str, ...]] = ("default", "peaked")
+    points: ClassVar[tuple[str, ...]] = ("default", "extreme")
     data_axes: ClassVar[int] = 1
 
     size: int = 6
@@ -119,7 +119,7 @@ class TokenPolicyFamily(Family):
     def theta(self, point: str, coordinates: str) -> Tensors:
         draw = np.random.default_rng(4)
         shapes = {"prompt": self.prompts, "position": self.size, "bigram": self.vocabulary, "history": self.vocabulary}
-        scale = 5.0 if point == "peaked" else 1.0
+        scale = 5.0 if point == "extreme" else 1.0
         theta = {name: torch.tensor(draw.normal(0, 0.4, (rows, self.vocabulary))) for name, rows in shapes.items()}
         theta["history"] = theta["history"] / self.size**0.5
         return {name: scale * value for name, value in theta.items()}

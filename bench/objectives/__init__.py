@@ -21,6 +21,7 @@ from bench.objectives import (  # noqa: F401  (register their objectives)
     step,
     structured,
     vae,
+    vae_weights,
 )
 from bench.objectives.base import Target, objectives
 

@@ -49,6 +49,13 @@ class Target(ABC):
         """θ at a point that this objective adds (in the family's default coordinates), or None."""
         return None
 
+    def weights(self, family: Family, point: str) -> Tensors:
+        """f's own parameters (a decoder's), blocks of θ beside the family's; then what `build` gives has `at(weights)`.
+
+        They reach `expectation` among the parameters.
+        """
+        return {}
+
     def build(self, family: Family, point: str, like: Tensor) -> Objective:
         """The callable that estimators are given, with its constants on `like`'s device and dtype."""
         return Function(

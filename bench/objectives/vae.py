@@ -44,7 +44,7 @@ class DigitsVae(Target):
     def theta(self, family: Family, point: str) -> Tensors | None:
         if point == "trained":
             return {name: value for name, value in self.trained(family).items() if not name.startswith("decoder_")}
-        return family.theta("default", family.coordinates[0])
+        return family.theta("default", family.coordinates[0]) if point == "start" else None
 
     def trained(self, family: Family) -> Tensors:
         """All weights after training; the decoder's names start with `decoder_`."""
@@ -94,10 +94,10 @@ def fresh_decoder(family: Encoder, hidden: int) -> Tensors:
 
 
 def pixel_logits(z: Float[Tensor, "*sample inputs"], decoder: Tensors) -> Float[Tensor, "*sample pixels"]:
-    """The decoder."""
+    """The decoder; its weights may have leading axes, which stand before the data's."""
     if "hidden_weight" in decoder:
-        z = torch.tanh(z @ decoder["hidden_weight"].T + decoder["hidden_bias"])
-    return z @ decoder["weight"].T + decoder["bias"]
+        z = torch.tanh(z @ decoder["hidden_weight"].mT + decoder["hidden_bias"].unsqueeze(-2))
+    return z @ decoder["weight"].mT + decoder["bias"].unsqueeze(-2)
 
 
 def log_joint(z: Tensor, x: Float[Tensor, "batch pixels"], decoder: Tensors, latents: Latents) -> Tensor:

@@ -1,0 +1,85 @@
+"""A VAE's bound whose decoder is learned too: θ is the encoder's weights and the decoder's."""
+
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from bench.distributions.base import Family, Tensors
+from bench.objectives.base import Target, objectives
+from bench.objectives.vae import LATENTS, DigitsVae, bound, encoder, log_joint
+from estimators.core import Evidence, Objective
+from estimators.parameters import states
+
+PREFIX = "decoder_"
+MAX_STATES = 2**12
+
+
+class Decoded(Evidence):
+    """log p(x, z) − log q(z) at weights of the decoder, which may have more leading axes; `at` moves them."""
+
+    def __init__(self, joint: Callable[[Tensor, Tensors], Tensor], weights: Tensors) -> None:
+        self.joint = joint
+        super().__init__(lambda z: joint(z, weights))
+
+    def at(self, weights: Tensors) -> "Decoded":
+        """The same at other weights."""
+        moved = copy(self)
+        moved.log_joint = lambda z: self.joint(z, weights)
+        return moved
+
+
+@objectives.register("digits_vae_weights")
+@dataclass(frozen=True)
+class DigitsVaeWeights(Target):
+    """The bound of `digits_vae`, with the decoder's weights in θ beside the encoder's.
+
+    A surrogate's gradient in them is the plain Monte Carlo one, whatever it does in the encoder's; a baseline or a
+    coupling shows there too. Up to 4,096 values of the latents are enumerated; Normals with a linear decoder are exact.
+    """
+
+    used_by = "training any VAE: one backward pass gives both gradients (Kingma, Welling 2014; Mnih, Gregor 2014)"
+    points = ("start", "trained")
+
+    hidden: int = 0
+
+    @property
+    def fixed(self) -> DigitsVae:
+        """The same model with a constant decoder."""
+        return DigitsVae(self.hidden)
+
+    def fits(self, family: Family) -> str | None:
+        reason = self.fixed.fits(family)
+        if reason or (family.name == "normal_encoder" and not self.hidden):
+            return reason
+        if family.name == "normal_encoder":
+            return "has an exact gradient for Normal latents with a linear decoder only"
+        count = states(family.build(family.encode(family.theta("default", "unconstrained"), "unconstrained")))
+        too_many = f"enumerates at most {MAX_STATES:,} values of the latents, not {count:,}"
+        return too_many if count is None or count > MAX_STATES else None
+
+    def theta(self, family: Family, point: str) -> Tensors | None:
+        return self.fixed.theta(family, point)
+
+    def weights(self, family: Family, point: str) -> Tensors:
+        return {f"{PREFIX}{name}": value for name, value in self.fixed.decoder(family, point).items()}
+
+    def build(self, family: Family, point: str, like: Tensor) -> Objective:
+        x, latents = encoder(family).images().to(like), LATENTS[family.name]
+        weights = {name: value.to(like) for name, value in self.weights(family, point).items()}
+        return Decoded(lambda z, weights: log_joint(z, x, bare(weights), latents), weights)
+
+    def expectation(
+        self, family: Family, point: str, parameters: Tensors, level: int = 0
+    ) -> Float[Tensor, "*leading batch"] | None:
+        if family.name != "normal_encoder" or self.hidden:
+            return None
+        own = {name: value for name, value in parameters.items() if name.startswith(PREFIX)}
+        return bound(parameters, encoder(family).images(), bare(own), LATENTS[family.name], level)
+
+
+def bare(weights: Tensors) -> Tensors:
+    """The decoder's weights by their own names."""
+    return {name.removeprefix(PREFIX): value for name, value in weights.items()}
