@@ -34,11 +34,20 @@ def test_an_expected_failure_must_name_a_check():
         list(estimator_checks(estimators.get("rloo"), expected_failures={"pickles": "typing"}))
 
 
+ORIGINALS = {
+    "disarm", "group_mean", "measure_valued", "moving_average", "off_policy", "off_policy_clipped", "optimal_coefficient",
+    "rebar", "reinforce", "reparameterisation", "rloo", "straight_through", "vimco",
+}  # fmt: skip
+"""The right estimators that `tests/mutants.py` breaks."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", estimators.available())
-def test_no_false_alarm_in_200_seeds(name):
-    for seed in range(1, 201):
-        check_estimator(estimators.get(name), seed=seed, expected_failures=expected_failures(estimators.get(name)))
+def test_no_false_alarm(name):
+    """200 seeds of those that the mutants break, twenty of the others."""
+    for seed in range(1, 201 if name in ORIGINALS else 21):
+        estimator = estimators.get(name)
+        check_estimator(estimator, seed=seed, expected_failures=expected_failures(estimator))
 
 
 FITS = {
