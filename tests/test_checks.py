@@ -35,8 +35,8 @@ def test_an_expected_failure_must_name_a_check():
 
 
 ORIGINALS = {
-    "disarm", "group_mean", "measure_valued", "moving_average", "off_policy", "off_policy_clipped", "optimal_coefficient",
-    "rebar", "reinforce", "reparameterisation", "rloo", "straight_through", "vimco",
+    "disarm", "group_mean", "measure_valued", "moving_average", "off_policy", "off_policy_clipped",
+    "optimal_coefficient", "rebar", "reinforce", "reparameterisation", "rloo", "straight_through", "vimco",
 }  # fmt: skip
 """The right estimators that `tests/mutants.py` breaks."""
 
