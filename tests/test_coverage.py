@@ -6,6 +6,7 @@ import torch
 
 from bench.coverage import NOISES, Case, coverage, outside
 from bench.coverage.clock import CLOCKS, clock_lines
+from bench.coverage.page import page
 from bench.sequential import AccuracySettings
 from bench.throughput import ThroughputSettings
 
@@ -49,3 +50,11 @@ def test_times_and_what_follows_from_them(clock):
     lines = {line["metric"]: line for line in clock_lines(clock, range(40), ThroughputSettings(max_seconds=0.5))}
     assert set(lines) == {"seconds_per_estimate", "estimates_per_second", "work_normalised_variance"}
     assert min(float(str(line["coverage"])) for line in lines.values()) > 0.8
+
+
+def test_the_page_tells_what_is_outside():
+    table = coverage([Case("normal", 1, 0.0), Case("student_3", 1, 0.0)], 4, SETTINGS)
+    table.loc[(table.noise == "normal") & (table.metric == "snr"), ["coverage", "standard_error"]] = 0.5, 0.01
+    written = page(table)
+    assert "`snr` of normal, P = 1, relative bias 0: 50.0 ± 1.0 %" in written
+    assert "| `variance` | " in written and "flagged" in written
