@@ -36,6 +36,7 @@ class MovingAverage(Fitted, ScoreFunction):
     decay: float = 0.9
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.decay < 1:
             raise BadInput(f"moving_average: decay must be in [0, 1), found {self.decay}")
 
@@ -44,7 +45,7 @@ class MovingAverage(Fitted, ScoreFunction):
         with torch.no_grad():
             for _ in range(steps):
                 total = self.decay * total + (1 - self.decay) * f(q.sample((n,)), q).mean()
-        return self.frozen({"baseline": total / (1 - self.decay**steps)})
+        return self.frozen({"baseline": total / (1 - self.decay**steps) if steps else total})
 
     def coefficient(self, value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
         return value if self.state is None else value - self.state["baseline"].to(value)

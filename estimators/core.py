@@ -235,9 +235,13 @@ class Fitted(Estimator):
     state: dict[str, Tensor] | None = field(default=None, compare=False, repr=False, metadata={"private": True})
     digest: str = field(default="", repr=False, metadata={"private": True})
 
+    def __post_init__(self) -> None:
+        if self.steps < 0:
+            raise BadInput(f"{type(self).__name__}: steps must be 0 or more, found {self.steps}")
+
     @abstractmethod
     def fit(self, q: Distribution, f: Objective, n: int, steps: int) -> "Fitted":
-        """A tuned, frozen copy, after `steps` steps of n draws each; uses torch's generator."""
+        """A tuned, frozen copy, after `steps` steps of n draws each; uses torch's generator. 0 steps change nothing."""
 
     def frozen(self: F, state: dict[str, Tensor]) -> F:
         """A copy that holds `state`, as constants."""

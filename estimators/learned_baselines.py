@@ -53,7 +53,7 @@ class Nvil(Fitted):
         x = features(q)
         weights = network(x.shape[-1], x)
         weights = least_variance(lambda q, w: with_baseline(q, f, n, apply(w, features(q))), q, weights, steps)
-        if self.normalise:
+        if self.normalise and steps:
             signals = (f.held(q.sample((n,)), q).detach() - apply(weights, x) for _ in range(steps))
             weights["deviation"] = (
                 torch.stack([signal.square().mean() for signal in signals]).mean().sqrt().clamp_min(1)

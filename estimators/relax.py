@@ -20,7 +20,7 @@ class LearnedControl(Fitted):
     """(f(b) − c(z̃)) s + ∇θ c(z) − ∇θ c(z̃): subclasses say what c is and what of it is learned."""
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        weights = self.initial(q) if self.state is None else self.state
+        weights = self.initial(q, hidden=0) if self.state is None else self.state
         return controlled(q, f, n, lambda z: gradient_at(lambda x: self.control(x, q, f, weights), z))
 
     def fit(self, q: Distribution, f: Objective, n: int, steps: int) -> "LearnedControl":
@@ -33,11 +33,11 @@ class LearnedControl(Fitted):
 
             return controlled(moving, f, n, lambda z: with_slope(control, z))
 
-        return self.frozen(least_variance(surrogate, rebuild(q, at), self.initial(rebuild(q, at)), steps))
+        return self.frozen(least_variance(surrogate, rebuild(q, at), self.initial(q, hidden=10), steps))
 
     @abstractmethod
-    def initial(self, q: Distribution) -> Weights:
-        """The weights before they are fitted."""
+    def initial(self, q: Distribution, hidden: int) -> Weights:
+        """The weights before they are fitted; a network that is learned starts with `hidden` units."""
 
     @abstractmethod
     def control(self, z: Float[Tensor, "n ..."], q: Distribution, f: Objective, weights: Weights) -> Tensor:
@@ -79,7 +79,7 @@ class FittedRebar(LearnedControl):
         paper="Tucker et al. 2017",
     )
 
-    def initial(self, q: Distribution) -> Weights:
+    def initial(self, q: Distribution, hidden: int) -> Weights:
         return untuned(q)
 
     def control(self, z: Float[Tensor, "n ..."], q: Distribution, f: Objective, weights: Weights) -> Tensor:
@@ -107,8 +107,8 @@ class Relax(LearnedControl):
         needs = frozenset({Need.FINITE, Need.DENSITY} | asks_of_f)
         return Traits(unbiased=True, needs=needs, fitted=True, paper="Grathwohl et al. 2018")
 
-    def initial(self, q: Distribution) -> Weights:
-        learned = network(q.event_shape.numel(), logits(q))
+    def initial(self, q: Distribution, hidden: int) -> Weights:
+        learned = network(q.event_shape.numel(), logits(q), hidden)
         return learned | untuned(q) if self.relaxes_f else learned
 
     def control(self, z: Float[Tensor, "n ..."], q: Distribution, f: Objective, weights: Weights) -> Tensor:

@@ -44,6 +44,7 @@ class Rodeo(Fitted):
     operator: str = "barker"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.operator not in WEIGHTS:
             raise BadInput(f"rodeo: operator must be one of {', '.join(WEIGHTS)}, found {self.operator!r}")
 

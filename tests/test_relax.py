@@ -36,7 +36,10 @@ def test_unbiased_with_any_weights():
     """Weights that nobody fitted, so that a term that is missing somewhere shows."""
     torch.manual_seed(0)
     for estimator in LEARNED:
-        state = {name: w + 0.5 * torch.randn_like(w) for name, w in estimator.initial(bits(**CASES["bits"][1])).items()}
+        state = {
+            name: w + 0.5 * torch.randn_like(w)
+            for name, w in estimator.initial(bits(**CASES["bits"][1]), hidden=10).items()
+        }
         assert_unbiased(estimates(estimator.frozen(state), *CASES["bits"], 2, 100_000), exact("bits"))
 
 

@@ -1,5 +1,6 @@
 """Every suite that comes with gradest can be planned, and `core` holds everything that is registered."""
 
+from collections import defaultdict
 from functools import lru_cache
 
 import pytest
@@ -10,6 +11,7 @@ from bench.config import suites
 from bench.distributions import distributions
 from bench.grid import cells
 from bench.objectives import objectives
+from bench.verdicts import is_extreme
 from estimators.registry import estimators
 
 NAMES = (
@@ -20,6 +22,7 @@ NAMES = (
     "exactness",
     "extreme",
     "finance",
+    "fitting",
     "policy",
     "quick",
     "scaling",
@@ -56,15 +59,23 @@ def test_core_holds_everything(column):
     assert own - ran == {name for name in NOT_IN_CORE if name in own}
 
 
-def test_unbiased_estimators_meet_three_exactness_problems():
-    """Each on ≥ 3 cells that differ in problem or point."""
-    met: dict[str, set[tuple[str, ...]]] = {}
+def test_exactness_is_asked_of_everything():
+    """Each on ≥ 3 problems in float64, one of them extreme, and on one in float32."""
+    met: dict[str, list[Cell]] = defaultdict(list)
     for cell in planned("exactness"):
         if not cell.reason:
-            problem = (cell.distribution, cell.distribution_params, cell.objective, cell.objective_params, cell.point)
-            met.setdefault(cell.estimator, set()).add(problem)
-    unbiased = {name for name, cls in estimators if cls.__module__.startswith("estimators.") and cls().traits.unbiased}
-    assert {name for name in unbiased if len(met.get(name, ())) < 3} == set()
+            met[cell.estimator].append(cell)
+    own = {name for name, cls in estimators if cls.__module__.startswith("estimators.")}
+    assert set(met) == own
+    for name, ran in met.items():
+        problems = {
+            (cell.distribution, cell.distribution_params, cell.objective, cell.objective_params, cell.point)
+            for cell in ran
+            if cell.dtype == "float64"
+        }
+        assert len(problems) >= 3, name
+        assert any(cell.dtype == "float32" for cell in ran), name
+        assert any(is_extreme(cell.point, cell.distribution_params) for cell in ran), name
 
 
 def test_extreme_is_extreme_and_throughput_is_compiled():
