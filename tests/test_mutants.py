@@ -16,8 +16,8 @@ from tests.bench_mutants import (
     TARGETS,
     Smooth,
     exact,
-    right_test,
-    right_variance,
+    own_test,
+    own_variance,
 )
 from tests.mutants import MUTANTS
 
@@ -63,9 +63,9 @@ def test_a_wrong_statistic_is_rejected(statistic):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_right_statistics_pass(seed):
-    check_variance(right_variance, seed)
-    check_bias_test(right_test, seed)
+def test_gradests_own_statistics_pass(seed):
+    check_variance(own_variance, seed)
+    check_bias_test(own_test, seed)
 
 
 @pytest.mark.parametrize("seed", range(3))
