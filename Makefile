@@ -5,7 +5,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install quick test test-all lint coverage reference clean
+.PHONY: help install quick test test-all test-gpu lint coverage reference clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ test-all: test  ## what takes longer: every seed, the full coverage study
 
 coverage: install  ## how often the intervals hold the truth: the full study (an hour on 2 cores)
 	$(BIN)/python -m bench.coverage
+
+test-gpu: install  ## what only a GPU can show, on a machine that has one
+	GRADEST_NO_SHAPES=1 $(BIN)/python -m pytest -q -m gpu tests
 
 reference: install  ## measure the committed quick sweep anew: its configuration, its machine, its table
 	$(BIN)/gradest run quick --out results/reference --rerun all

@@ -19,13 +19,13 @@ def offered() -> list[tuple[str, str, Distribution, Objective]]:
     """All pairs of a distribution and an objective that make a problem: their names, q and f."""
     return [
         (label, problem.objective.name, problem.build(problem.encode(theta)), problem.function(like))
-        for label, problem in _problems()
+        for label, problem in problems()
         for theta in [problem.theta()]
         for like in [next(iter(theta.values()))]
     ]
 
 
-def _problems() -> Iterator[tuple[str, Problem]]:
+def problems() -> Iterator[tuple[str, Problem]]:
     families = {name: distribution() for name, distribution in distributions}
     families["categorical of size 1"] = distributions.get("categorical", size=1)  # some take one variable alone
     for label, family in families.items():

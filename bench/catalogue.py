@@ -6,12 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench.applicability import in_words, runs_with
-from bench.config import load_suite, suites
 from bench.distributions import distributions
 from bench.metrics import METRICS
 from bench.objectives import objectives
 from bench.settings import public
+from bench.suites import suites, summary
 from estimators.core import Traits
 from estimators.errors import BadInput, nearest
 from estimators.registry import Registry, estimators, owner
@@ -42,7 +41,7 @@ def listing(kind: str) -> pd.DataFrame:
         "distributions": lambda: [_distribution(name, cls) for name, cls in distributions],
         "objectives": lambda: [_objective(name, cls) for name, cls in objectives],
         "metrics": lambda: [vars(metric) for metric in METRICS.values()],
-        "suites": lambda: [_suite(name) for name in suites()],
+        "suites": lambda: [summary(path) for path in suites().values()],
     }
     frame = pd.DataFrame(rows[kind]())
     return frame.sort_values(["family", "name"], ignore_index=True) if kind == "estimators" else frame
@@ -71,6 +70,8 @@ def describe(name: str) -> str:
 
 
 def _text(kind: str, name: str, cls: type) -> str:
+    from bench.applicability import in_words, runs_with
+
     lines = [f"{name}: {'an' if kind[0] in 'aeo' else 'a'} {kind} ({owner(cls)})", "", inspect.getdoc(cls) or ""]
     settings = _settings(cls)
     if settings:
@@ -120,12 +121,6 @@ def _objective(name: str, cls: Any) -> dict[str, Any]:
         points=", ".join(cls.points),
         used_by=cls.used_by,
     )
-
-
-def _suite(name: str) -> dict[str, Any]:
-    suite, first = load_suite(name), suites()[name].read_text(encoding="utf-8").split("\n\n")[0]
-    what = " ".join(line.removeprefix("#").strip() for line in first.splitlines() if line.startswith("#"))
-    return {"name": name, "estimators": len(suite.estimators), "problems": len(suite.problems), "what": what}
 
 
 def _row(name: str, cls: type, **facts: str) -> dict[str, Any]:

@@ -286,11 +286,22 @@ def export(folder: Folder, format_: Annotated[str, typer.Option("--format", help
 
 
 @app.command()
-def env() -> None:
+def env(
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Measure its ceilings, too: random numbers, copies, matrix products.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="The device whose ceilings are measured.")] = "cpu",
+    dtype: Annotated[str, typer.Option(help="float32 or float64")] = "float32",
+) -> None:
     """What is recorded about this machine."""
     from bench.environment import environment
 
-    out.print_json(json.dumps(environment()))
+    found = environment()
+    if measure:
+        from bench import verbs
+
+        found = found | {"ceilings": verbs.measured_ceilings(device, dtype)}
+    out.print_json(json.dumps(found))
 
 
 def _said(summary: "engine.Summary", quiet: bool) -> None:

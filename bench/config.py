@@ -2,7 +2,6 @@
 
 import tomllib
 from collections.abc import Iterable
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -11,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from bench import where
 from bench.sequential import AccuracySettings
+from bench.suites import suites
 from bench.timing import ThroughputSettings
 from estimators.errors import BadInput, nearest
 
@@ -122,12 +122,6 @@ def parse_suite(found: dict[str, Any], source: str) -> Suite:
         raise BadInput(f"{source}: {_sentence(first)}") from None
     resolved = {group: _group(group, getattr(suite, group), source) for group in GROUPS}
     return suite.model_copy(update=resolved)
-
-
-def suites() -> dict[str, Path]:
-    """The suites that come with gradest, by name."""
-    folder = Path(str(resources.files("bench"))) / "suites"
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
 def builtin(name: str) -> Path:

@@ -169,10 +169,15 @@ def _of_pair(part: Part, pair: Pair, suite: Suite, force: bool) -> Iterator[Cell
         unfit = misfit or unmet_samples(traits, samples) or ""
         forced = bool(force and unfit and not pair.reason)
         reason = pair.reason or unavailable(mode, device) or ("" if forced or not unfit else f"{part.name} {unfit}")
-        for dtype in suite.dtype or ["float64" if device == "cpu" else "float32"]:
+        for dtype in suite.dtype or [default_dtype(device)]:
             own = {"samples": samples, "device": device, "dtype": dtype, "mode": mode, "forced": forced}
             given: dict[str, Any] = {group: canonical(budget[group]) for group in GROUPS}
             yield Cell(**shared, **own, **given, reason=reason)
+
+
+def default_dtype(device: str) -> str:
+    """An accelerator's float64 is slow or is not there; references are float64 in any case."""
+    return "float64" if device == "cpu" else "float32"
 
 
 def budgets(suite: Suite) -> list[dict[Group, dict[str, Any]]]:

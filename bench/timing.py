@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import ceil
 
-from scipy.stats import binom
-
 from estimators.errors import BadInput
 
 BLOCK_SECONDS = 0.01
@@ -111,6 +109,8 @@ def median_interval(values: list[float]) -> tuple[float, float, float]:
     >>> median_interval([3.0, 1.0, 2.0])
     (2.0, 1.0, 3.0)
     """
+    from scipy.stats import binom  # takes long to import, and settings are read without it
+
     ordered = sorted(values)
     n = len(ordered)
     below = int(binom.ppf(0.025, n, 0.5))  # P(fewer than `below` values lie under the median) ≤ 2.5 %

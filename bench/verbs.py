@@ -3,19 +3,22 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import torch
 
-from bench import engine, formats
+from bench import ceilings, engine, formats
 from bench.columns import SCHEMA
 from bench.config import Suite
 from bench.engine import Progress, Summary
-from bench.grid import cells
+from bench.grid import cells, check_device, default_dtype
 from bench.plugins import load_files
 from bench.records import Records, read
 from bench.store import load, planned, shown
 from estimators.errors import BadInput, nearest
 
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
 FORMATS: dict[str, Callable[[pd.DataFrame, Path], None]] = {"csv": formats.write_csv, "parquet": formats.write_parquet}
 
 
@@ -54,7 +57,7 @@ def run(
     load_files(plugins)
     resolved = engine.resolve(suite, device=device, seed=seed, timeout=timeout)
     folder = folder_of(suite, out)
-    return engine.run(
+    summary = engine.run(
         resolved,
         folder,
         where=where,
@@ -66,6 +69,14 @@ def run(
         memory=memory,
         show=show,
     )
+    if "throughput" in resolved.metrics and not summary.interrupted:
+        ceilings.note(folder, executions(resolved))
+    return summary
+
+
+def executions(suite: Suite) -> list[tuple[str, str]]:
+    """The devices and dtypes that a suite's cells run in."""
+    return [(device, dtype) for device in suite.device for dtype in suite.dtype or [default_dtype(device)]]
 
 
 def plan(
@@ -146,6 +157,14 @@ def export(folder: str | Path, format: str) -> Path:
     target = (path if path.is_dir() else path.parent) / f"results.{format}"
     FORMATS[format](frame, target)
     return target
+
+
+def measured_ceilings(device: str = "cpu", dtype: str = "float32") -> list[dict[str, Any]]:
+    """What a device does at most, measured now; see `bench.ceilings`."""
+    check_device(device)
+    if dtype not in DTYPES:
+        raise BadInput(f"there is no dtype {dtype!r}; {nearest(dtype, DTYPES)}")
+    return ceilings.ceilings(device, DTYPES[dtype])
 
 
 def folder_of(suite: str | Path | Suite, out: str | Path | None) -> Path:

@@ -1,7 +1,6 @@
 """Bits in a chain: each depends on the one before."""
 
 from dataclasses import dataclass
-from itertools import product
 from typing import ClassVar
 
 import torch
@@ -50,8 +49,8 @@ class BernoulliChain(Distribution):
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         length = self.logits.shape[-1]
-        table = torch.tensor(list(product((0, 1), repeat=length))).to(self.logits)
-        table = table.reshape(-1, *(1 for _ in self.batch_shape), length)
+        both = torch.arange(2, dtype=self.logits.dtype, device=self.logits.device)
+        table = torch.cartesian_prod(*[both] * length).reshape(-1, *(1 for _ in self.batch_shape), length)
         return table.expand(-1, *self.batch_shape, -1) if expand else table
 
 

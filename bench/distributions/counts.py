@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 from torch.distributions import Binomial, Distribution, Geometric, NegativeBinomial
 
@@ -55,7 +56,9 @@ class BinomialFamily(Counts):
             raise BadInput(f"binomial needs at least 1 trial, not {self.trials}")
 
     def marginals(self, parameters: Tensors) -> Distribution:
-        return Binomial(self.trials, logits=parameters["logits"], validate_args=False)
+        logits = parameters["logits"]
+        trials = torch.full_like(logits, self.trials)  # a number would be copied from the host at every step
+        return Binomial(trials, logits=logits, validate_args=False)
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         return counted(float(self.trials), parameters["logits"])

@@ -39,16 +39,13 @@ class MultivariateNormalFamily(Family):
         return {"loc": loc, "scale_tril": torch.where(row == column, on[row], below)}
 
     def encode(self, theta: Tensors, coordinates: str) -> Tensors:
-        row, column = torch.tril_indices(self.size, self.size)
         entries = theta["scale_tril"]
+        row, column = torch.tril_indices(self.size, self.size, device=entries.device)
         if coordinates == "unconstrained":
             diagonal = row == column
             entries = torch.where(diagonal, torch.where(diagonal, entries, 0.0).exp(), entries)
         tril = torch.zeros(self.size, self.size, dtype=entries.dtype, device=entries.device)
-        return {
-            "loc": theta["loc"],
-            "scale_tril": tril.index_put((row.to(tril.device), column.to(tril.device)), entries),
-        }
+        return {"loc": theta["loc"], "scale_tril": tril.index_put((row, column), entries)}
 
     def build(self, parameters: Tensors) -> Distribution:
         """Only the lower triangle is read: torch would differentiate what lies above it too."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from bench.distributions.base import Family, Tensors
 from bench.objectives.base import Target, objectives
@@ -43,7 +42,8 @@ class Argmax(Target):
 
     def value(self, z: Tensor) -> Tensor:
         payoff = torch.linspace(0.0, 1.0, z.shape[-1], device=z.device, dtype=z.dtype)
-        return (one_hot(z.argmax(-1), z.shape[-1]).to(z.dtype) * payoff).sum(-1)
+        largest = z.argmax(-1, keepdim=True) == torch.arange(z.shape[-1], device=z.device)
+        return (largest.to(z.dtype) * payoff).sum(-1)
 
     def expectation(
         self, family: Family, point: str, parameters: Tensors, level: int = 0
