@@ -102,7 +102,12 @@ CATALOGUE = {
             **dict.fromkeys(("ar", "arm", "disarm", "arms", "antithetic", "quasi_monte_carlo"), (K, 0)),
             **dict.fromkeys(("self_critical", "simple_muprop"), (K + 1, 0)),
             **dict.fromkeys(("double_cv", "rodeo"), (K, K)),
+            **dict.fromkeys(("gumbel_softmax", "straight_through_gumbel", "straight_through", "reinmax"), (K, K)),
+            **dict.fromkeys(("gapped_straight_through", "gumbel_rao", "gumbel_sparsemax"), (K, K)),
+            **dict.fromkeys(("rebar", "relax"), (3 * K, 2 * K)),
             "muprop": (K + 1, 1),
+            "carms": (K, 0),
+            "stochastic_triples": (2 * K, 0),
             "local_expectation": (K * (D + 1), 0),
             "indecater": (K * D * 2, 0),
             "exact": (2**D, 0),
@@ -115,14 +120,26 @@ CATALOGUE = {
             "ars": (K * C, 0),
             "arsm": (K * (C * (C - 1) // 2 + 1), 0),
             "indecater": (K * C, 0),
+            **dict.fromkeys(("top_and_sample", "sum_and_sample", "unordered_set", "priority_sampling"), (K, 0)),
         },
     ),
     "normal": (
         Problem(distributions.get("normal", size=D), objectives.get("quadratic")),
-        {"lax": (K, 0), "reparameterisation": (K, K), "measure_valued": (K * 4 * D, 0)},
+        {
+            **dict.fromkeys(("lax", "antithetic_evolution_strategy", "rank_evolution_strategy", "smoothing"), (K, 0)),
+            **dict.fromkeys(("reparameterisation", "quadratic_pathwise", "boundary_pathwise"), (K, K)),
+            "evolution_strategy": (K + 1, 0),
+            "spsa": (2 * K, 0),
+            "finite_differences": (K * 2 * D, 0),
+            "measure_valued": (K * 4 * D, 0),
+        },
+    ),
+    "counts": (
+        Problem(distributions.get("poisson", size=D), objectives.get("squared_sum")),
+        {"weak_derivative": (K * (2 * D + 1), 0)},
     ),
 }
-"""The catalogue's evaluations of f and of its gradient, with K draws."""
+"""The catalogue's evaluations of f and of its gradient, with K draws; a weak derivative takes one more for its value."""
 
 
 @pytest.mark.parametrize(("problem", "name"), [(p, n) for p, (_, names) in CATALOGUE.items() for n in names])
