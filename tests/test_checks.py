@@ -139,7 +139,7 @@ CATALOGUE = {
         {"weak_derivative": (K * (2 * D + 1), 0)},
     ),
 }
-"""The catalogue's evaluations of f and of its gradient, with K draws; a weak derivative takes one more for its value."""
+"""The catalogue's evaluations of f and of its gradient, with K draws; a weak derivative takes one for its value."""
 
 
 @pytest.mark.parametrize(("problem", "name"), [(p, n) for p, (_, names) in CATALOGUE.items() for n in names])
