@@ -118,7 +118,7 @@ def test_zero_bias_keeps_its_level_and_finds_shrinkage():
     target = np.full(200, 0.1)
 
     def p(x):
-        block = block_of(x, target)
+        block = block_of(x, target, chunk=1024)
         return zero_bias(block.moments, block.exact, 1e-12).p
 
     unbiased = [p(noisy_gradient(rng, 1024, target)) for _ in range(100)]

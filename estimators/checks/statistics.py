@@ -120,6 +120,15 @@ def require_mean(draw: Draw, exact: Float[Tensor, " P"], where: str, seed: int) 
         )
 
 
+def require_twice(found: Callable[[int], str | None], seed: int, where: str) -> None:
+    """Raises `CheckFailed` with what `found(seed)` says is wrong, if fresh draws say it too.
+
+    The error of a variance is itself a guess where tails are heavy: one look in some thousands is off by chance.
+    """
+    if found(seed) and (again := found(seed + 1_000_003)):
+        raise CheckFailed(f"{where}: {again}")
+
+
 def relative_variance_error(sample: Float[Tensor, "R P"]) -> float:
     """The standard error of the trace of the covariance, relative to it."""
     squared = (sample - sample.mean(0)).square().sum(1)
