@@ -8,7 +8,7 @@ from bench.coverage import NOISES, Case, coverage, outside
 from bench.coverage.clock import CLOCKS, clock_lines
 from bench.coverage.page import page
 from bench.sequential import AccuracySettings
-from bench.throughput import ThroughputSettings
+from bench.timing import ThroughputSettings
 
 SETTINGS = AccuracySettings(precision=0.2, bias_resolution=0.1, max_replicates=8192)
 

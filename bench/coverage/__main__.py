@@ -8,7 +8,7 @@ import pandas as pd
 from bench.coverage import NOISES, Case, coverage, outside
 from bench.coverage.clock import CLOCKS, clock_lines
 from bench.coverage.page import page, told
-from bench.throughput import ThroughputSettings
+from bench.timing import ThroughputSettings
 
 BIASES = (0.0, 0.2)
 

@@ -10,13 +10,13 @@ from bench.coverage.study import line, study
 from bench.derived import derived
 from bench.metrics import Measurement
 from bench.seeds import chunk_seed
-from bench.throughput import ThroughputSettings, timed
+from bench.timing import ThroughputSettings, timed
 
 MEDIAN = 0.01
 CASE = Case("normal", 10, 0.0)
 
 Clock = Callable[[np.random.Generator], float]
-"""The seconds of one block; their median is `MEDIAN`."""
+"""The seconds of one step; their median is `MEDIAN`."""
 
 
 def steady(rng: np.random.Generator) -> float:
@@ -54,7 +54,7 @@ def clock_lines(name: str, index: range, settings: ThroughputSettings) -> Iterat
 def measured(name: str, index: int, settings: ThroughputSettings) -> list[dict[str, object]]:
     """One cell's time and variance, as rows of the table."""
     rng = np.random.default_rng(chunk_seed(index, name, 0))
-    time = timed(lambda number: CLOCKS[name](rng), settings)
+    time = timed(lambda number: number * CLOCKS[name](rng), settings)
     variance = study(CASE, index).rows["variance"]
     cell = {"cell": f"{name} {index}", "block": "all"}
     return [
