@@ -5,7 +5,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install quick test test-all test-gpu lint coverage reference clean
+.PHONY: help install quick test test-all test-gpu peers lint coverage reference clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,9 +42,17 @@ coverage: install  ## how often the intervals hold the truth: the full study (an
 test-gpu: install  ## what only a GPU can show, on a machine that has one
 	GRADEST_NO_SHAPES=1 $(BIN)/python -m pytest -q -m gpu tests
 
+peers: install .peers/jax/installed .peers/storchastic/installed  ## gradest beside other libraries: results/peers/
+	$(BIN)/python -m peers .peers
+
+.peers/%/installed: peers/requirements/%.txt
+	$(PYTHON) -m venv .peers/$*
+	.peers/$*/bin/python -m pip install --quiet --requirement $<
+	@touch $@
+
 reference: install  ## measure the committed quick sweep anew: its configuration, its machine, its table
 	$(BIN)/gradest run quick --out results/reference --rerun all
 
 clean:  ## remove the environment and the caches
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf .venv .peers .pytest_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -prune -exec rm -rf {} +

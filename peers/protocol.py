@@ -1,0 +1,77 @@
+"""What every side speaks: a process of its own environment that times a step, or tells its moments, when asked.
+
+Standard library and numpy alone, as it runs in every environment. A side is a table of cases; a case is a function
+without arguments that builds its step, once; a step makes some estimates and gives (how many, mean, sum of the centred
+squares), as the device holds them.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Step = Callable[[], tuple[int, Any, Any]]
+
+
+def serve(cases: dict[str, Callable[[], Step]], wait: Callable[[Any], object] = lambda values: None) -> None:
+    """Answers requests line by line; `wait` blocks until values are computed."""
+    answers, sys.stdout = os.fdopen(os.dup(1), "w"), sys.stderr  # libraries may print
+    os.dup2(2, 1)
+    built: dict[str, Step] = {}
+
+    def say(answer: dict[str, Any]) -> None:
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+    say({"cases": sorted(cases)})
+    for line in sys.stdin:
+        asked = json.loads(line)
+        try:
+            name = asked["case"]
+            if name not in built:
+                built[name] = cases[name]()
+                wait(built[name]())
+            say({"time": timed, "moments": moments}[asked["do"]](built[name], wait, **asked["how"]))
+        except Exception as error:
+            say({"error": f"{type(error).__name__}: {error}"[:300]})
+
+
+def timed(step: Step, wait: Callable[[Any], object], seconds: float) -> dict[str, Any]:
+    """Replicates per second over at least so long, back to back, with one wait at the end."""
+    replicates, start = 0, time.perf_counter()
+    while True:
+        count, mean, spread = step()
+        replicates += count
+        if time.perf_counter() - start >= seconds:
+            wait((mean, spread))
+            return {"replicates": replicates, "seconds": time.perf_counter() - start}
+
+
+def moments(step: Step, wait: Callable[[Any], object], replicates: int) -> dict[str, Any]:
+    """The mean of at least so many estimates with its standard errors, and the variance's trace with its own."""
+    parts = []
+    while sum(count for count, *_ in parts) < replicates or len(parts) < 20:
+        count, mean, spread = step()
+        parts.append((count, np.array(mean, dtype=np.float64), float(np.array(spread, dtype=np.float64).sum())))
+    means = np.stack([mean for _, mean, _ in parts])
+    traces = np.array([spread / max(count - 1, 1) for count, _, spread in parts])
+    return {
+        "mean": means.mean(0).tolist(),
+        "mean_error": (means.std(0, ddof=1) / len(parts) ** 0.5).tolist(),
+        "trace": float(traces.mean()),
+        "trace_error": float(traces.std(ddof=1) / len(parts) ** 0.5),
+    }
+
+
+def tuned(steps: list[Step], wait: Callable[[Any], object], seconds: float = 0.3) -> Step:
+    """The quickest of several arrangements of one step, each tried once warm."""
+    rates = []
+    for step in steps:
+        wait(step())
+        found = timed(step, wait, seconds)
+        rates.append(found["replicates"] / found["seconds"])
+    return steps[int(np.argmax(rates))]

@@ -1,0 +1,25 @@
+"""gradest: the step of its throughput measurement, in a mode given on the command line."""
+
+import sys
+
+import torch
+
+import estimators
+from bench.chunks import replicates_per_chunk
+from bench.gradients import Gradients
+from bench.throughput import whole_step
+from peers.problems import CASES, PROBLEMS
+from peers.protocol import Step, serve
+
+
+def case(name: str) -> Step:
+    problem, estimator = name.split("/")
+    gradients = Gradients(PROBLEMS[problem], estimators.get(estimator), CASES[name], dtype=torch.float32)
+    replicates = replicates_per_chunk(gradients)
+    step = whole_step(gradients, replicates, sys.argv[2])
+    return lambda: (replicates, *step())
+
+
+torch.set_num_threads(1)
+torch.manual_seed(0)
+serve({name: lambda name=name: case(name) for name in CASES})
