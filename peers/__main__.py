@@ -106,14 +106,17 @@ def parsed() -> argparse.Namespace:
 
 
 def interleaved(sides: dict[str, Side], case: str, rounds: int, seconds: float) -> dict[str, list[float]]:
-    """Replicates per second of each side in each round; NaN where it failed. Building and warming up come before."""
+    """Replicates per CPU second of each side in each round; NaN where it failed. Building and warming up come before.
+
+    A CPU second is the same on a busy machine, and a side that takes two threads pays for both.
+    """
     for side in sides.values():
         side.ask(case, "time", seconds=0.0)
     rates: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, side in sides.items():
             found = side.ask(case, "time", seconds=seconds)
-            rates[name].append(float("nan") if "error" in found else found["replicates"] / found["seconds"])
+            rates[name].append(float("nan") if "error" in found else found["replicates"] / found["cpu"])
     return rates
 
 
@@ -141,7 +144,7 @@ def row(case: str, name: str, rates: dict[str, list[float]], judged: str) -> dic
         "case": case,
         "draws": CASES[case],
         "side": name,
-        "per second": float(np.median(rates[name])),
+        "per CPU second": float(np.median(rates[name])),
         "gradest is faster by": float(np.median(ratios)),
         "least": float(np.min(ratios)),
         "most": float(np.max(ratios)),
@@ -154,12 +157,12 @@ def page(table: pd.DataFrame, arguments: argparse.Namespace, load: tuple[float, 
     lines = [
         "# gradest beside its peers",
         "",
-        f"Replicates of a whole estimate per second, mean and variance included, float32, one thread each; medians of "
+        "Whole estimates per CPU second, mean and variance included, float32; medians of "
         f"{arguments.rounds} interleaved rounds of {arguments.seconds} s. The machine's load average was "
-        f"{load[0]:.1f} at the start and {load[1]:.1f} at the end: above 1, rates are too low and only ratios count.",
+        f"{load[0]:.1f} at the start and {load[1]:.1f} at the end: a busy machine's caches slow all sides.",
         "Written by `make peers`.",
         "",
-        "| case | draws | side | estimates/s | gradest is faster by | range over rounds | mean and variance |",
+        "| case | draws | side | estimates per CPU second | gradest is faster by | range | mean, variance |",
         "|---|---|---|---|---|---|---|",
     ]
     for case, draws, side, rate, ratio, low, high, check in table.itertuples(index=False, name=None):
