@@ -18,7 +18,8 @@ from rich.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench import engine
+    from bench.engine import Progress as Standing
+    from bench.engine import Summary
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -141,6 +142,10 @@ def run(  # noqa: PLR0917 (typer reads them)
     plugin: Plugin = None,
     force: Force = False,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the I-th of N parts of the cells.")] = None,
+    engine: Annotated[str, typer.Option(help="Where cells are measured: local, or dask (a cluster).")] = "local",
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of the Dask cluster; one is started here if not said.")
+    ] = None,
     quiet: Annotated[bool, typer.Option(help="Say nothing but what failed.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Say what was done as one JSON object.")] = False,
 ) -> None:
@@ -161,6 +166,8 @@ def run(  # noqa: PLR0917 (typer reads them)
             plugins=plugin or (),
             force=force,
             memory=memory,
+            engine=engine,
+            scheduler=scheduler,
             show=show_,
         )
     if json_:
@@ -304,7 +311,7 @@ def env(
     out.print_json(json.dumps(found))
 
 
-def _said(summary: "engine.Summary", quiet: bool) -> None:
+def _said(summary: "Summary", quiet: bool) -> None:
     """The end of a run in words, and the exit code."""
     for note in summary.notes:
         err.print(f"note: {note}", markup=False, highlight=False)
@@ -328,7 +335,7 @@ def _bar(quiet: bool) -> Iterator[Any]:
     with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as bar:
         task = bar.add_task("", total=None, left="")
 
-        def update(progress: "engine.Progress") -> None:
+        def update(progress: "Standing") -> None:
             bar.update(task, completed=progress.done, total=progress.total, left=_duration(progress.seconds_left))
 
         yield update

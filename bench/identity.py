@@ -6,6 +6,8 @@ import inspect
 import json
 import textwrap
 from functools import cache
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 OUTSIDE = ("builtins", "abc", "typing", "torch", "collections", "enum")
@@ -34,6 +36,14 @@ def class_digest(cls: type) -> str:
     """
     own = [base for base in cls.__mro__ if base.__module__.split(".")[0] not in OUTSIDE]
     return digest([_source(base) for base in own])
+
+
+@cache
+def installed_digest() -> str:
+    """A digest of all source files of gradest that are installed here."""
+    folders = [Path(__file__).parent, Path(str(resources.files("estimators")))]
+    files = [(folder, path) for folder in folders for path in sorted(folder.rglob("*.py"))]
+    return digest([[str(path.relative_to(folder.parent)), path.read_text(encoding="utf-8")] for folder, path in files])
 
 
 def _source(cls: type) -> str:

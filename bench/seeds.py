@@ -5,7 +5,7 @@ into 32 bits, and a plan is checked for two chunks that would share one.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 from bench.identity import canonical
 from estimators.errors import BadInput
@@ -23,24 +23,25 @@ def chunk_seed(suite_seed: int, cell_id: str, chunk: int | str) -> int:
     return int.from_bytes(hashlib.sha256(content).digest()[: BITS // 8], "big")
 
 
-def first_collision(suite_seed: int, cells: Iterable[str]) -> tuple[str, str] | None:
-    """Two cells whose first chunks share a seed, or None.
+def first_collision(suite_seed: int, cells: Iterable[tuple[str, Hashable]]) -> tuple[str, str] | None:
+    """Two cells (id, problem) of one problem whose first chunks share a seed, or None.
 
-    Later chunks may meet by chance (about N²/2³³ pairs of N chunks); what must never happen is that two
-    whole cells run on the same stream, and that is decided by their first chunks.
+    Only cells of one problem are compared, as independent. Among N cells of whatever problem some N²/2³³ pairs
+    share a first seed by chance, one among 100,000: such a pair has its draws in common and nothing that is
+    made of them. Nor do later chunks matter, each of which is a small part of a cell.
 
-    >>> first_collision(0, ["a", "b", "c"])
+    >>> first_collision(0, [("a", "quadratic"), ("b", "quadratic")])
     """
-    seen: dict[int, str] = {}
-    for cell in cells:
-        other = seen.setdefault(chunk_seed(suite_seed, cell, 0), cell)
+    seen: dict[tuple[int, Hashable], str] = {}
+    for cell, problem in cells:
+        other = seen.setdefault((chunk_seed(suite_seed, cell, 0), problem), cell)
         if other != cell:
             return other, cell
     return None
 
 
-def check_collisions(suite_seed: int, cells: Iterable[str]) -> None:
-    """Refuse a plan in which two cells would draw the same numbers."""
+def check_collisions(suite_seed: int, cells: Iterable[tuple[str, Hashable]]) -> None:
+    """Refuse a plan in which two cells that are compared would draw the same numbers."""
     met = first_collision(suite_seed, cells)
     if met:
         raise BadInput(

@@ -6,6 +6,7 @@ import json
 import os
 import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,7 @@ import pandas as pd
 from bench import formats
 from bench import records as record_files
 from bench.columns import SCHEMA
-from bench.environment import environment, environment_key
+from bench.environment import environment
 from bench.identity import canonical, digest
 from bench.records import Key, Records, Task
 from bench.rows import rows
@@ -73,10 +74,13 @@ class Store:
         _write(self.folder / "plan.json", canonical({"schema": SCHEMA, "cells": [[*each] for each in plan.items()]}))
 
     def append(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Records that are on the disk when this returns; lines that could not be written whole leave no trace."""
-        lines = [canonical({**record, "env": environment_key()}) for record in records]
+        """Records that are on the disk when this returns; lines that could not be written whole leave no trace.
+
+        A record that does not say its machine (`env`) was measured on this one.
+        """
+        here = self.note_environment(environment())
+        lines = [canonical({"env": here, **record}) for record in records]
         if lines:
-            self.note_environment(environment())
             self._write(lines)
 
     def take(self, records: Iterable[Mapping[str, Any]], folder: Path) -> None:
@@ -87,24 +91,25 @@ class Store:
         if lines:
             self._write(lines)
 
-    def log(self, text: str) -> None:
-        """A line in `run.log`, with the time; the log is for people, and no one reads it back."""
-        with (self.folder / "run.log").open("a", encoding="utf-8") as file:
-            file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}\n")
+    def log(self, *lines: str) -> None:
+        """Lines in `run.log`, with the time. It is for people: no one reads it back, and a full disk stops no run."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with suppress(OSError), (self.folder / "run.log").open("a", encoding="utf-8", errors="replace") as file:
+            file.write("".join(f"{now} {line}\n" for line in lines))
 
     def _write(self, lines: list[str]) -> None:
         if self._records is None:
             self._records = (self.folder / "records-0.jsonl").open("ab", buffering=0)
         _append(self._records, "".join(f"{line}\n" for line in lines))
 
-    def note_environment(self, found: Mapping[str, Any]) -> None:
-        """A machine's line in `environments.jsonl`, once."""
+    def note_environment(self, found: Mapping[str, Any]) -> str:
+        """The key of a machine, whose line in `environments.jsonl` is written once."""
         key = digest(found)
-        if key in self._environments:
-            return
-        with (self.folder / "environments.jsonl").open("ab", buffering=0) as file:
-            _append(file, canonical({"env": key, **found}) + "\n")
-        self._environments.add(key)
+        if key not in self._environments:
+            with (self.folder / "environments.jsonl").open("ab", buffering=0) as file:
+                _append(file, canonical({"env": key, **found}) + "\n")
+            self._environments.add(key)
+        return key
 
     def finish(self) -> pd.DataFrame:
         """Writes `results.parquet` and `results.csv`, and returns the table."""

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 import torch
 
-from bench import ceilings, engine, formats
+from bench import ceilings, formats, planning
+from bench import engine as sweep
 from bench.columns import SCHEMA
 from bench.config import Suite
 from bench.engine import Progress, Summary
@@ -45,19 +46,22 @@ def run(
     plugins: Iterable[str | Path] = (),
     force: bool = False,
     memory: float | None = None,
+    engine: str = "local",
+    scheduler: str | None = None,
     show: Callable[[Progress], None] = lambda progress: None,
 ) -> Summary:
     """Measures what is missing of a suite in the folder `out` (results/<suite> unless it is said otherwise).
 
-    A cell may take `timeout` seconds and a worker allocate `memory` GiB.
+    A cell may take `timeout` seconds and a worker allocate `memory` GiB. `engine="dask"` measures on the Dask cluster
+    at the address `scheduler`, or on one started for it on this machine.
     Workers are fresh processes: in a script, call this under `if __name__ == "__main__":`, and hand over your own
     plug-ins as files.
     """
     plugins = tuple(str(path) for path in plugins)
     load_files(plugins)
-    resolved = engine.resolve(suite, device=device, seed=seed, timeout=timeout)
+    resolved = planning.resolve(suite, device=device, seed=seed, timeout=timeout)
     folder = folder_of(suite, out)
-    summary = engine.run(
+    summary = sweep.run(
         resolved,
         folder,
         where=where,
@@ -67,6 +71,8 @@ def run(
         plugins=plugins,
         force=force,
         memory=memory,
+        engine=engine,
+        scheduler=scheduler,
         show=show,
     )
     if "throughput" in resolved.metrics and not summary.interrupted:
@@ -93,11 +99,12 @@ def plan(
 ) -> Outlook:
     """What `run` would do, without doing it."""
     load_files(str(path) for path in plugins)
-    engine.known_rerun(rerun)
-    resolved, folder = engine.resolve(suite, device=device, seed=seed), folder_of(suite, out)
+    planning.known_rerun(rerun)
+    resolved, folder = planning.resolve(suite, device=device, seed=seed), folder_of(suite, out)
     every = cells(resolved, force=force)
-    picked = engine.pick(every, where)
-    found = engine.plan(resolved, every, picked, read(folder, SCHEMA) if folder.is_dir() else Records([], []), rerun)
+    picked = planning.pick(every, where)
+    done = read(folder, SCHEMA) if folder.is_dir() else Records([], [])
+    found = planning.plan(resolved, every, picked, done, rerun)
     open_cells, stale = {cell.id for cell, _ in found.work}, {cell.id for cell in found.stale}
     rows = [
         {
@@ -115,11 +122,11 @@ def plan(
             "state": (cell.reason and "not applicable") or ("to run" if cell.id in open_cells else "done"),
             "stale": cell.id in stale,
             "reason": cell.reason,
-            "seconds": sum(found.cost.expected(cell, task) for task in engine.tasks_of(cell, resolved)),
+            "seconds": sum(found.cost.expected(cell, task) for task in planning.tasks_of(cell, resolved)),
         }
         for cell in picked
     ]
-    return Outlook(pd.DataFrame(rows), found.cost.total(found.work, jobs or engine.cores()), folder)
+    return Outlook(pd.DataFrame(rows), found.cost.total(found.work, jobs or sweep.cores()), folder)
 
 
 @dataclass(frozen=True)

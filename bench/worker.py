@@ -1,26 +1,70 @@
-"""What runs inside a worker process: one thread, the user's plug-ins, one cell at a time."""
+"""What runs inside a worker process: one thread, the user's plug-ins, one cell at a time.
 
+Nothing heavy is imported before the process watches over its parent.
+"""
+
+import multiprocessing
 import os
 import resource
-import signal
+import threading
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
 
-from bench.plugins import load_files
+
+@dataclass(frozen=True)
+class Setup:
+    """What a worker is told before its first cell: plug-in files, bytes it may allocate, its accelerator."""
+
+    plugins: tuple[str, ...] = ()
+    memory: int | None = None
+    accelerator: int | None = None
 
 
-def start(plugins: tuple[str, ...], memory: int | None) -> None:
-    """Readies a fresh worker that may allocate `memory` bytes. Ctrl-C is the parent's to handle, as ending is.
+def serve(connection: Connection, setup: Setup) -> None:
+    """Says "" when it is ready, or why it cannot be; then answers each cell and task with a record."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    from estimators.errors import BadInput
+
+    try:
+        start(setup)
+    except BadInput as error:
+        connection.send(str(error))
+        return
+    connection.send("")
+    from bench.cell import measure
+
+    while True:
+        try:
+            cell, task = connection.recv()
+        except EOFError:
+            return
+        connection.send(measure(cell, task))
+
+
+def start(setup: Setup) -> None:
+    """Readies a fresh worker.
 
     What torch imports at its first derivative is imported here, so that no cell's time limit pays for it.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
     import torch
 
     import bench.cell  # noqa: F401
+    from bench.plugins import load_files
 
     torch.set_num_threads(1)
-    if memory is not None:
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    if setup.accelerator is not None:
+        torch.accelerator.set_device_index(setup.accelerator)
+    if setup.memory is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (setup.memory, setup.memory))
     _, pullback, *_ = torch.func.vjp(torch.square, torch.ones(2))
     torch.func.vmap(pullback)(torch.ones(1, 2))
-    load_files(plugins)
+    load_files(setup.plugins)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed ends at once, also in the middle of a cell that hangs."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

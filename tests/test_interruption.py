@@ -1,14 +1,13 @@
 """Killed, continued, sharded, on more workers: the same table."""
 
+import multiprocessing
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from bench.columns import SCHEMA
@@ -19,7 +18,7 @@ from bench.store import load
 from estimators.errors import BadInput
 from tests.sweeps import TOML, gradest, suite
 
-ROOT = Path(__file__).parent.parent
+FORK = multiprocessing.get_context("fork")
 ASIDE = ["run", "created", "wall_s", "attempt"]
 SAMPLES = list(range(2, 8))
 
@@ -36,30 +35,67 @@ def whole(tmp_path_factory):
     return statistics(folder)
 
 
-def killed(folder, moments, seed):
-    """Runs the sweep as a process and kills it, again and again."""
-    (folder / "small.toml").write_text(TOML.replace("[2, 4]", str(SAMPLES)))
-    chance = random.Random(seed)
-    command = [sys.executable, "-c", "from bench.cli import main; main()", "run", "small.toml", "--jobs", "1"]
-    for _ in range(moments):
-        process = subprocess.Popen(command, cwd=folder, env={"PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
-        records = folder / "results/small/records-0.jsonl"
-        before = records.stat().st_size if records.exists() else 0
-        while process.poll() is None and not (records.exists() and records.stat().st_size > before):
-            time.sleep(0.005)
-        time.sleep(chance.uniform(0, 0.2))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+class Killer:
+    """Runs the sweep as a process and kills it at a random moment, again and again; `moments` counts where it was.
+
+    The process is forked, so that it need not import torch 200 times over; its workers are spawned as always.
+    """
+
+    def __init__(self, folder, samples, seed):
+        (folder / "small.toml").write_text(TOML.replace("[2, 4]", str(samples)))
+        self.folder, self.chance, self.moments = folder, random.Random(seed), Counter()
+        self.records = folder / "results/small/records-0.jsonl"
+
+    def kill(self):
+        """Anywhere between starting and ending; or within milliseconds of a record's end, when lines are written."""
+        before, start = self.written(), time.monotonic()
+        command = ("run", "small.toml", "--jobs", "1")
+        process = FORK.Process(target=gradest, args=command, kwargs={"folder": self.folder})
+        process.start()
+        if self.chance.random() < 0.3:
+            anywhere = start + self.chance.uniform(0, 6)
+            self.watch(process, lambda: time.monotonic() > anywhere)
+        else:
+            more = before + self.chance.randint(1, 3)
+            self.watch(process, lambda: self.written() >= more)
+            time.sleep(self.chance.uniform(0, 0.03))
+        workers = psutil.Process(process.pid).children() if process.is_alive() else []
+        process.kill()
+        process.join()
+        ended = process.exitcode != -signal.SIGKILL
+        after = self.written()
+        self.moments["at the end" if ended else "between records" if after > before else "before a record"] += 1
+        self.moments["in the middle of a line"] += self.torn()
+        _, alive = psutil.wait_procs(workers, timeout=10)
+        assert not alive, "workers outlive the run"
+
+    def watch(self, process, reached):
+        while process.is_alive() and not reached():
+            time.sleep(0.001)
+
+    def written(self):
+        return self.records.read_bytes().count(b"\n") if self.records.exists() else 0
+
+    def torn(self):
+        return self.records.exists() and not self.records.read_bytes().endswith(b"\n")
 
 
-@pytest.mark.parametrize("moments", [5, pytest.param(200, marks=pytest.mark.slow)])
-def test_killed_at_any_moment_nothing_is_lost_and_nothing_twice(tmp_path, whole, moments):
-    killed(tmp_path, moments, seed=moments)
-    gradest("run", "small.toml", "--jobs", "1", folder=tmp_path)
+@pytest.mark.parametrize(
+    ("kills", "samples"), [(5, SAMPLES), pytest.param(200, list(range(2, 202)), marks=pytest.mark.slow)]
+)
+def test_killed_at_any_moment_nothing_is_lost_and_nothing_twice(tmp_path, whole, kills, samples):
+    killer = Killer(tmp_path, samples, seed=kills)
+    for _ in range(kills):
+        killer.kill()
+    found = gradest("run", "small.toml", "--jobs", "1", folder=tmp_path)
+    print(f"{kills} kills: {dict(killer.moments)}; then: {found.stdout}")
     folder = tmp_path / "results/small"
+    if samples != SAMPLES:
+        run(suite(samples=samples), tmp_path / "whole", jobs=1)
+        whole = statistics(tmp_path / "whole")
     pd.testing.assert_frame_equal(statistics(folder), whole)
     times = Counter((line["cell"], line["task"]) for line in read(folder, SCHEMA).lines)
-    assert set(times.values()) == {1} and len(times) == 2 * len(SAMPLES)
+    assert set(times.values()) == {1} and len(times) == 2 * len(samples)
 
 
 def test_more_workers_and_another_order_give_the_same_numbers(tmp_path, whole):

@@ -1,0 +1,58 @@
+"""Where cells are measured: what every engine offers, and the engines by name."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.cell import Cell, Record
+from bench.config import Group
+from bench.worker import Setup
+from estimators.errors import BadInput, nearest
+
+ENGINES = ("local", "dask")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A cell's record, and the machine and versions that it was measured with."""
+
+    cell: Cell
+    record: Record
+    environment: dict[str, Any]
+
+
+class Engine(ABC):
+    """Measures cells in processes of their own: one that hangs, dies or asks for too much ends alone."""
+
+    @abstractmethod
+    def width(self) -> int:
+        """How many accuracy tasks run side by side."""
+
+    @abstractmethod
+    def measure(self, cells: Sequence[Cell], task: Group) -> Iterator[list[Found]]:
+        """Every cell's record, as they come; timed cells run while no other cell does on their machine."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends every process at once, whatever it is doing."""
+
+
+def known(name: str) -> str:
+    """The name of an engine, or the sentence that there is none."""
+    if name not in ENGINES:
+        raise BadInput(f"--engine {name!r} is not known; {nearest(name, ENGINES)}")
+    return name
+
+
+def open_engine(
+    name: str, *, setup: Setup, jobs: int, limit: float, scheduler: str | None, log: Callable[[str], None]
+) -> Engine:
+    """The engine called `name`; a cell may take `limit` seconds."""
+    if known(name) == "dask":
+        from bench.engines.dask import Dask
+
+        return Dask(setup, jobs, limit, scheduler, log)
+    from bench.engines.local import Local
+
+    return Local(setup, jobs, limit)
