@@ -6,7 +6,6 @@
 
 import base64
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -59,7 +58,7 @@ def report(path: str | Path, out: str | Path | None = None, *, baseline: str | N
 
     Figures go beside it, as PNG and SVG, into `<name of the page>-figures/`.
     """
-    from bench.store import load
+    from bench.store import environments, load
 
     path = Path(path)
     table = load(path)
@@ -73,14 +72,6 @@ def report(path: str | Path, out: str | Path | None = None, *, baseline: str | N
     except OSError as error:
         raise BadInput(f"cannot write the report to {target}: {error.strerror}") from None
     return target
-
-
-def environments(folder: Path) -> list[dict[str, Any]]:
-    """The machines and versions that a run's records name."""
-    path = folder / "environments.jsonl"
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def page(

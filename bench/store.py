@@ -51,7 +51,7 @@ class Store:
         except OSError:
             self._lock.close()
             raise BadInput(f"another run is writing to {self.folder}; wait for it, or choose another --out") from None
-        self._environments = {found["env"] for found in _environments(self.folder)}
+        self._environments = {found["env"] for found in environments(self.folder)}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -85,7 +85,7 @@ class Store:
 
     def take(self, records: Iterable[Mapping[str, Any]], folder: Path) -> None:
         """Records of another folder of the same sweep, with the environments that they were measured in."""
-        for found in _environments(folder):
+        for found in environments(folder):
             self.note_environment({key: value for key, value in found.items() if key != "env"})
         lines = [canonical(record) for record in records]
         if lines:
@@ -170,7 +170,7 @@ def _state(folder: Path) -> str:
     return digest([[path.name, path.stat().st_size if path.exists() else 0] for path in files] + [SCHEMA])
 
 
-def _environments(folder: Path) -> list[dict[str, Any]]:
+def environments(folder: Path) -> list[dict[str, Any]]:
     """What `environments.jsonl` holds; a torn last line is left out."""
     path = folder / "environments.jsonl"
     whole, _ = record_files.split(path) if path.exists() else (b"", b"")

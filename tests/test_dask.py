@@ -155,7 +155,7 @@ def test_a_cluster_started_here(tmp_path, plugin, alone):
     assert heard <= {"127.0.0.1"}
     assert found.counts == {"ok": 10, "crashed": 1} and "exit code 0" in found.failed[0]
     table = statistics(tmp_path)
-    good = table[table["status"] == "ok"].reset_index(drop=True)
+    good = pd.DataFrame(table[table["status"] == "ok"]).reset_index(drop=True)
     pd.testing.assert_frame_equal(good, alone)
 
 

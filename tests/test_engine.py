@@ -1,15 +1,23 @@
 """Many cells in worker processes."""
 
 import textwrap
+from contextlib import closing
+from unittest.mock import patch
 
 import pandas as pd
+import psutil
 import pytest
+import torch
 
 from bench import verbs
 from bench.engine import run
+from bench.engines import isolated
+from bench.engines.isolated import Isolated
+from bench.engines.local import Local
 from bench.store import load
+from bench.worker import Setup
 from estimators.errors import BadInput
-from tests.sweeps import suite
+from tests.sweeps import small_cells, suite
 
 ASIDE = ["run", "created", "wall_s", "attempt"]
 BAD = textwrap.dedent(
@@ -36,7 +44,7 @@ BAD = textwrap.dedent(
     @dataclass(frozen=True)
     class Dies(Bad):
         def harm(self):
-            os._exit(7)
+            os._exit(0)
 
     @register("segfaults")
     @dataclass(frozen=True)
@@ -108,7 +116,7 @@ def test_a_second_run_has_nothing_to_do(good):
 
 BAD_ONES = {
     "raises": ("failed", "no such thing"),
-    "dies": ("crashed", "exit code 7"),
+    "dies": ("crashed", "exit code 0"),
     "segfaults": ("crashed", "exit code -11"),
     "is_killed": ("crashed", "exit code -9"),
     "greedy": ("out_of_memory", "allocate"),
@@ -152,6 +160,34 @@ throughput = {{ max_seconds = 0.1 }}
 [[problems]]\ndistribution = {{ name = "bernoulli", size = 3 }}\nobjective = "quadratic_bits"\n"""
     )
     return path
+
+
+def test_a_worker_that_dies_between_cells_is_replaced():
+    """What a pool with one pipe for all does not survive: killed from outside while it has nothing to do."""
+    (cell,) = small_cells(samples=2, estimators=["rloo"])
+    with closing(Isolated(Setup(), limit=600)) as worker:
+        first = worker.measure(cell, "accuracy")
+        psutil.Process().children()[-1].kill()
+        assert worker.measure(cell, "accuracy")["measurements"] == first["measurements"]
+
+
+def test_workers_that_cannot_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(isolated, "FALSE_STARTS", 1)
+    inside = "import multiprocessing, os\nif multiprocessing.parent_process():\n    "
+    for harm, said in (("os._exit(3)", "it died with exit code 3"), ("1 / 0", "does not import: ZeroDivisionError")):
+        (tmp_path / "plugin.py").write_text(inside + harm)
+        with closing(Isolated(Setup((str(tmp_path / "plugin.py"),)), limit=600)) as worker:
+            with pytest.raises(BadInput, match=f"a worker cannot start: .*{said}"):
+                worker.measure(small_cells()[0], "accuracy")
+
+
+def test_timed_cells_are_alone():
+    """Their worker is the only one there is; on accelerators one per device."""
+    engine = Local(Setup(), jobs=3, limit=600)
+    assert len(engine._setups("cpu", 10, "accuracy")) == 3 and len(engine._setups("cpu", 10, "throughput")) == 1
+    with patch.object(torch.accelerator, "device_count", return_value=2):
+        assert [each.accelerator for each in engine._setups("cuda", 10, "throughput")] == [0, 1]
+    assert [each.accelerator for each in engine._setups("cuda:1", 10, "throughput")] == [1]
 
 
 def test_rerun_words(tmp_path):

@@ -85,14 +85,14 @@ class Dask(Engine):
         if time.monotonic() < self._looked + 1:
             return
         try:
-            threads = dict(self._client.nthreads(callback_timeout=WAIT))
+            threads: Any = self._client.nthreads(callback_timeout=WAIT)
         except (OSError, TimeoutError):
             raise self._lost() from None
         for address in threads.keys() - self._threads.keys():
             self.log(f"worker {address} joined with {threads[address]} threads")
         for address in self._threads.keys() - threads.keys():
             self.log(f"worker {address} left; its cells go to others")
-        self._threads, self._looked = threads, time.monotonic()
+        self._threads, self._looked = {**threads}, time.monotonic()
 
     def _lost(self) -> BadInput:
         return BadInput(f"the Dask scheduler at {self.address} went away; what was measured is saved: run this again")

@@ -25,7 +25,8 @@ from estimators.errors import BadInput
 
 def measured(name: str, cell: Cell, task: Group) -> tuple[Record, dict[str, Any]]:
     """A Dask task: a cell's record from the worker's `Measurer` called `name`, and the worker's environment."""
-    return distributed.get_worker().plugins[name].measure(cell, task)
+    measurer: Any = distributed.get_worker().plugins[name]
+    return measurer.measure(cell, task)
 
 
 class Measurer(distributed.WorkerPlugin):

@@ -41,7 +41,8 @@ class Isolated:
 
     def give(self, cell: Cell, task: Group) -> None:
         """Starts measuring; the time limit runs from here."""
-        self.work, self._deadline = (cell, task), time.monotonic() + self.limit
+        self.work = (cell, task)
+        self._deadline = time.monotonic() + self.limit
         with suppress(OSError):  # it has just died: `take` says so
             self._connection.send(self.work)
 
