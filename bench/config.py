@@ -106,7 +106,7 @@ def load_suite(name_or_path: str | Path) -> Suite:
         raise BadInput(f"cannot read the suite {path}: {getattr(error, 'strerror', None) or error}") from None
     try:
         found = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, and a number of thousands of digits
         raise BadInput(f"{path} is not TOML: {error}") from None
     return parse_suite(found, str(path))
 

@@ -35,9 +35,10 @@ def read_table(path: Path) -> pd.DataFrame:
     """A table from a Parquet or CSV file; one that is not gradest's is refused."""
     try:
         content = pyarrow.parquet.read_table(path) if path.suffix == ".parquet" else _read_csv(path)
-    except (OSError, pa.ArrowException) as error:
+        names = content.column_names
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise BadInput(f"{path} is not a table of gradest: {_first_line(error)}") from None
-    missing = [name for name in COLUMNS if name not in content.column_names]
+    missing = [name for name in COLUMNS if name not in names]
     if missing:
         raise BadInput(f"{path} is not a table of gradest: it has no column {missing[0]!r}")
     try:
@@ -50,7 +51,7 @@ def made_from(path: Path) -> str | None:
     """What `write_parquet` noted; None where there is no such file."""
     try:
         metadata = pyarrow.parquet.read_schema(path).metadata or {}
-    except (OSError, pa.ArrowException):
+    except (OSError, ValueError, pa.ArrowException):
         return None
     return metadata.get(MARK, b"").decode(errors="replace")
 

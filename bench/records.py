@@ -3,15 +3,17 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from bench.columns import COLUMNS
 from estimators.errors import BadInput
 
-KINDS = {"text": str, "integer": int | None, "number": float | None, "truth": bool}
+Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""A table's column holds no larger ones."""
+KINDS = {"text": str, "integer": Integer | None, "number": float | None, "truth": bool}
 FROM_ELSEWHERE = {"run", "attempt", "unit", "metric", "value", "ci_low", "ci_high", "n", "method", "block"}
 """Columns that no record holds: known from the folder and the metrics, or one of many in `measurements`."""
 
@@ -30,7 +32,7 @@ class Measured(TypedDict):
     value: float | None
     ci_low: float | None
     ci_high: float | None
-    n: int | None
+    n: Integer | None
     method: str
     block: str
 

@@ -108,7 +108,11 @@ def _typed(hint: Any, value: Any, path: str) -> Any:
     if adapter is None:
         raise BadInput(f'{path}: must be a table such as {{ name = "…" }}, not {value!r}')
     try:
-        return adapter.validate_json(json.dumps(value), strict=True)
+        text = json.dumps(value)
+    except TypeError:  # TOML has dates and times
+        raise BadInput(f"{path}: must be a number, a text or a table, not {value}") from None
+    try:
+        return adapter.validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors()[0]["msg"]
         raise BadInput(f"{path}: {first[:1].lower()}{first[1:]}, not {value!r}") from None

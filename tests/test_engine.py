@@ -165,7 +165,7 @@ throughput = {{ max_seconds = 0.1 }}
 def test_a_worker_that_dies_between_cells_is_replaced():
     """What a pool with one pipe for all does not survive: killed from outside while it has nothing to do."""
     (cell,) = small_cells(samples=2, estimators=["rloo"])
-    with closing(Isolated(Setup(), limit=600)) as worker:
+    with closing(Isolated(Setup(), limit=600.0)) as worker:
         first = worker.measure(cell, "accuracy")
         psutil.Process().children()[-1].kill()
         assert worker.measure(cell, "accuracy")["measurements"] == first["measurements"]
@@ -176,14 +176,14 @@ def test_workers_that_cannot_start(tmp_path, monkeypatch):
     inside = "import multiprocessing, os\nif multiprocessing.parent_process():\n    "
     for harm, said in (("os._exit(3)", "it died with exit code 3"), ("1 / 0", "does not import: ZeroDivisionError")):
         (tmp_path / "plugin.py").write_text(inside + harm)
-        with closing(Isolated(Setup((str(tmp_path / "plugin.py"),)), limit=600)) as worker:
+        with closing(Isolated(Setup((str(tmp_path / "plugin.py"),)), limit=600.0)) as worker:
             with pytest.raises(BadInput, match=f"a worker cannot start: .*{said}"):
                 worker.measure(small_cells()[0], "accuracy")
 
 
 def test_timed_cells_are_alone():
     """Their worker is the only one there is; on accelerators one per device."""
-    engine = Local(Setup(), jobs=3, limit=600)
+    engine = Local(Setup(), jobs=3, limit=600.0)
     assert len(engine._setups("cpu", 10, "accuracy")) == 3 and len(engine._setups("cpu", 10, "throughput")) == 1
     with patch.object(torch.accelerator, "device_count", return_value=2):
         assert [each.accelerator for each in engine._setups("cuda", 10, "throughput")] == [0, 1]

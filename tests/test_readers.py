@@ -1,0 +1,190 @@
+"""Readers of files that anyone may have written: an answer or one sentence, nothing executed, nothing written.
+
+Fuzzed with mutations of good files by hostile tokens. `make test` reads a thousand, `make test-all` 100,000.
+"""
+
+import contextlib
+import encodings.utf_16_be
+import encodings.utf_16_le
+import encodings.utf_32_be
+import encodings.utf_32_le  # noqa: F401  (json looks for them by the first bytes; importing one would be heard)
+import os
+import random
+import re
+import sys
+import warnings
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bench import where
+from bench.config import load_suite
+from bench.formats import read_table
+from bench.identity import canonical
+from bench.records import parsed
+from bench.store import Store, environments, load
+from estimators.errors import BadInput
+from tests.sweeps import TOML, finished, small_cells, suite
+
+HOSTILE = [
+    # bytes that end a line, a text or an encoding
+    *(b"", b"\0", b"\xff\xfe", b"\xed\xa0\x80", b"\xe9", b"\xe2\x80\xa8", b"\xe2\x80\xae", b"\x1b[2J", b"\r\n", b"\n"),
+    *(b'"', b"'", b"\\", b"{", b"}", b"[", b",", b"#", b'"\\ud800"'),
+    # too deep, too long, too large
+    *(b"[" * 3000, b'{"a":' * 3000, b"(" * 200, b"not " * 200, b"a." * 200, b"9" * 5000),
+    *(b"NaN", b"Infinity", b"-1e999", b"1e400", b"1" + b"0" * 30, b"-9223372036854775809", b"0x10", b"1_000"),
+    *(b"true", b"null", b"1979-05-27T07:32:00Z", b"a = 1\na = 2\n"),
+    # paths, code, other formats
+    *(b"../../../etc/passwd", b"/etc/passwd", b"..\\..\\x", b"~root", b"file:///etc/passwd"),
+    *(b"$(touch evil)", b"`touch evil`", b"__import__('os').system('touch evil')", b"{{7*7}}", b"%s%n"),
+    *(b"<script>alert(1)</script>", b"=cmd|' /C calc'!A0", b"!!python/object/apply:os.system ['touch evil']"),
+    *(b"cos\nsystem\n(S'touch evil'\ntR.", b"\x80\x04\x95", b"PAR1", b"PK\x03\x04"),
+]
+"""What gets into files by accident or by design: torn, too deep, too large, another encoding, code."""
+TOKEN = re.compile(rb'"[^"]*"|[-+]?\d[\d.e+-]*|\w+')
+RUNNING = {"pickle.find_class", "exec", "compile", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"}
+CHANGING = {"os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"}
+WHERE = [
+    b'estimator in ["rloo", "reinforce"] and not (samples < 4 or distribution.size == 200)',
+    b"samples >= 1e1 or objective.t < 0.5 and device != 'cpu'",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A finished run; every reader reads one of its files."""
+    folder = tmp_path_factory.mktemp("readers") / "run"
+    cells = small_cells()[:2]
+    with Store(folder) as store:
+        store.begin(suite().model_dump(), {cell.id: ["accuracy"] for cell in cells})
+        store.append([finished(cell, variance=2.0, evaluations=3.0) for cell in cells])
+        store.finish()
+    (folder / "suite.toml").write_text(TOML)
+    (folder / "tables").mkdir()
+    for name in ("results.csv", "results.parquet"):
+        (folder / name).rename(folder / "tables" / name)
+    return folder
+
+
+def table(path):
+    """The table from the records of a folder that has no finished table."""
+    load(path.parent)
+
+
+READERS = {
+    "suite.toml": (load_suite, 0.2),
+    "records-0.jsonl": (table, 0.1),
+    "plan.json": (table, 0.05),
+    "environments.jsonl": (lambda path: environments(path.parent), 0.05),
+    "tables/results.csv": (read_table, 0.1),
+    "tables/results.parquet": (read_table, 0.1),
+}
+"""How each file is read, and its share of all inputs; filters and single records, which are no files, have the rest."""
+SOME = [1_000, pytest.param(100_000, marks=pytest.mark.slow)]
+
+
+def mutated(content, chance):
+    """One to four changes: torn, flipped, a piece twice, a token or a place taken by something hostile."""
+    for _ in range(chance.choice([1, 1, 2, 4])):
+        at, end = sorted(chance.randint(0, len(content)) for _ in range(2))
+        kind = chance.randrange(8)
+        if kind == 0:
+            content = content[:at]
+        elif kind == 1 and content:
+            at = min(at, len(content) - 1)
+            content = content[:at] + bytes([chance.randrange(256)]) + content[at + 1 :]
+        elif kind == 2:
+            content = content[:end] + content[at : min(end, at + 2000)] + content[end:]
+        elif kind > 3 and (tokens := list(TOKEN.finditer(content[:100_000]))):
+            token = chance.choice(tokens)
+            content = content[: token.start()] + chance.choice(HOSTILE) + content[token.end() :]
+        else:
+            content = content[:at] + chance.choice(HOSTILE) + content[at:]
+    return content
+
+
+def fuzzed(read, good, inputs):
+    """Reads mutations of what is good, each named by the number that it was made from; how many there were."""
+    read(good)  # what is imported late is imported now
+    numbers = set()
+
+    @settings(max_examples=inputs, deadline=None, database=None, derandomize=True, suppress_health_check=[*HealthCheck])
+    @given(st.integers(0, 2**64 - 1))
+    def every(number):
+        with warnings.catch_warnings(), contextlib.suppress(BadInput):
+            warnings.simplefilter("ignore")
+            read(mutated(good, random.Random(number)))
+        numbers.add(number)
+
+    every()
+    return len(numbers)
+
+
+@pytest.mark.parametrize("inputs", SOME)
+@pytest.mark.parametrize("name", READERS)
+def test_files(folder, name, inputs):
+    read, share = READERS[name]
+    path = folder / name
+    good, around = path.read_bytes(), sorted(folder.parent.rglob("*"))
+
+    def written(content):
+        path.write_bytes(content)
+        with nothing_but_reading():
+            read(path)
+
+    try:
+        assert fuzzed(written, good, int(share * inputs)) > 0.9 * share * inputs
+    finally:
+        path.write_bytes(good)
+    assert sorted(folder.parent.rglob("*")) == around
+
+
+@pytest.mark.parametrize("inputs", SOME)
+@pytest.mark.parametrize("filter_", WHERE)
+def test_filters(filter_, inputs):
+    row = {"estimator": "rloo", "samples": 3, "distribution_params": '{"size":200}'}
+
+    def read(content):
+        with nothing_but_reading():
+            where.parse(content.decode(errors="replace"))(where.facts(row))
+
+    assert fuzzed(read, filter_, int(0.1 * inputs)) > 0.09 * inputs
+
+
+@pytest.mark.parametrize("inputs", SOME)
+def test_single_records(inputs):
+    line = canonical(finished(small_cells()[0], variance=2.0) | {"env": "here"}).encode()
+
+    def read(content):
+        with nothing_but_reading():
+            parsed(content, 1, "here")
+
+    assert fuzzed(read, line, int(0.2 * inputs)) > 0.18 * inputs
+
+
+_watched: list[list[str]] = []
+
+
+def _heard(event, arguments):
+    """Notes what a reader does besides reading; an audit hook cannot be removed, so it is silent outside."""
+    if not _watched:
+        return
+    opened = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+    if opened or event in RUNNING or event in CHANGING:
+        _watched[-1].append(f"{event} {arguments}"[:300])
+
+
+sys.addaudithook(_heard)
+
+
+@contextmanager
+def nothing_but_reading():
+    """Fails where Python code is made or run, a process started, or a file written, moved or removed."""
+    _watched.append([])
+    try:
+        yield
+    finally:
+        heard = _watched.pop()
+    assert not heard, heard
