@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from bench.engine import Summary
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+SHOWN = 500
+"""Cells of a plan in a table for people; `--json` gives all."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,6 +45,7 @@ Seed = Annotated[int | None, typer.Option(min=0, help="In place of the suite's s
 Rerun = Annotated[str, typer.Option(help="What is measured again: missing, failed, stale (other source), all.")]
 Plugin = Annotated[list[str] | None, typer.Option(metavar="FILE.py", help="A file that registers plug-ins.")]
 Force = Annotated[bool, typer.Option(help="Measure pairs that do not fit, too.")]
+Json = Annotated[bool, typer.Option("--json", help="Say it as one JSON object.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")]
 
 
@@ -108,6 +111,7 @@ def plan(  # noqa: PLR0917 (typer reads them)
     rerun: Rerun = "missing",
     plugin: Plugin = None,
     force: Force = False,
+    json_: Json = False,
 ) -> None:
     """The cells of a suite: what is to run, what is done, what is skipped and why, and the expected time."""
     from bench import verbs
@@ -115,8 +119,12 @@ def plan(  # noqa: PLR0917 (typer reads them)
     found = verbs.plan(
         suite, out_, where=where, jobs=jobs, device=device, seed=seed, rerun=rerun, plugins=plugin or (), force=force
     )
+    if json_:
+        out.print_json(json.dumps(vars(found) | {"cells": found.cells.to_dict("records")}, default=str))
+        return
     columns = ["estimator", "estimator_params", "objective", "distribution", "point", "samples", "state"]
-    _table(found.cells.filter(columns), "cells")
+    shown = found.cells.filter(columns).head(SHOWN)
+    _table(shown, f"{len(found.cells)} cells" + (f", the first {SHOWN}" if len(shown) < len(found.cells) else ""))
     skipped = found.cells[found.cells["reason"] != ""].groupby("reason", sort=False).size()
     for reason, count in skipped.items():
         out.print(f"{count} not applicable: {reason}", markup=False, highlight=False)
@@ -147,7 +155,7 @@ def run(  # noqa: PLR0917 (typer reads them)
         str | None, typer.Option(metavar="ADDRESS", help="Of the Dask cluster; one is started here if not said.")
     ] = None,
     quiet: Annotated[bool, typer.Option(help="Say nothing but what failed.")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="Say what was done as one JSON object.")] = False,
+    json_: Json = False,
 ) -> None:
     """Measure a suite. What is done already is kept; run it again to continue after an interruption."""
     from bench import verbs
@@ -187,11 +195,14 @@ def collect(
 
 
 @app.command()
-def status(folder: Folder) -> None:
+def status(folder: Folder, json_: Json = False) -> None:
     """How a run stands, also while it runs: done, failed, left, and the slowest cells."""
     from bench import verbs
 
     found = verbs.status(folder)
+    if json_:
+        out.print_json(json.dumps(vars(found) | {"slowest": found.slowest.to_dict("records")}, default=int))
+        return
     for note in found.notes:
         err.print(f"note: {note}", markup=False, highlight=False)
     out.print(", ".join([*(f"{count} {name}" for name, count in found.counts.items()), f"{found.left} left"]))

@@ -1,6 +1,7 @@
 """The command, as a user runs it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -95,14 +96,21 @@ def test_a_failed_cell_is_named_and_the_exit_code_is_1(folder):
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_continue(folder):
     (folder / "long.toml").write_text(TOML.replace("[2, 4]", f"{list(range(2, 400))}"))
     command = [sys.executable, "-c", "from bench.cli import main; main()", "run", "long.toml", "--jobs", "1"]
-    run = subprocess.Popen(command, cwd=folder, env={"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True)
+    environment = {"PYTHONPATH": str(ROOT)}
+    run = subprocess.Popen(
+        command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     records = folder / "results/long/records-0.jsonl"
     while not (records.exists() and records.read_bytes().count(b"\n") > 3):
         assert run.poll() is None
         time.sleep(0.05)
-    run.send_signal(signal.SIGINT)
+    standing = json.loads(gradest("status", "results/long", "--json", folder=folder).stdout)
+    assert standing["counts"]["ok"] > 3 and standing["left"] > 0 and standing["slowest"][0]["wall_s"] > 0
+    second = gradest("run", "long.toml", "--jobs", "1", folder=folder)
+    assert second.returncode == 2 and "another run is writing to results/long" in second.stderr
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: the workers hear it too
     start = time.monotonic()
     _, said = run.communicate(timeout=20)
-    assert time.monotonic() - start < 5 and run.returncode == 130
-    assert "gradest run long.toml --jobs 1" in said
+    assert time.monotonic() - start < 2 and run.returncode == 130
+    assert "gradest run long.toml --jobs 1" in said and "Traceback" not in said
     assert bench.load(folder / "results/long")["cell"].nunique() > 3

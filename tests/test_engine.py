@@ -176,9 +176,9 @@ def test_workers_that_cannot_start(tmp_path, monkeypatch):
     inside = "import multiprocessing, os\nif multiprocessing.parent_process():\n    "
     for harm, said in (("os._exit(3)", "it died with exit code 3"), ("1 / 0", "does not import: ZeroDivisionError")):
         (tmp_path / "plugin.py").write_text(inside + harm)
-        with closing(Isolated(Setup((str(tmp_path / "plugin.py"),)), limit=600.0)) as worker:
-            with pytest.raises(BadInput, match=f"a worker cannot start: .*{said}"):
-                worker.measure(small_cells()[0], "accuracy")
+        setup, refused = Setup((str(tmp_path / "plugin.py"),)), pytest.raises(BadInput, match=f"cannot start: .*{said}")
+        with closing(Isolated(setup, limit=600.0)) as worker, refused:
+            worker.measure(small_cells()[0], "accuracy")
 
 
 def test_timed_cells_are_alone():

@@ -2,7 +2,9 @@
 
 import multiprocessing
 import random
+import resource
 import signal
+import sys
 import time
 from collections import Counter
 
@@ -103,6 +105,30 @@ def test_more_workers_and_another_order_give_the_same_numbers(tmp_path, whole):
     order = ["cell", "metric", "block"]
     found = statistics(tmp_path).sort_values(order, ignore_index=True)
     pd.testing.assert_frame_equal(found, whole.sort_values(order, ignore_index=True))
+
+
+def out_of_space(folder):
+    """The command, where no file may grow beyond 10 kB; ends with its exit code."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+    found = gradest("run", "small.toml", "--jobs", "1", folder=folder)
+    assert "File too large; what was measured before is saved" in found.stderr
+    sys.exit(found.returncode)
+
+
+def test_a_full_disk_an_older_version_and_another_suite_leave_what_was_measured(tmp_path, whole):
+    (tmp_path / "small.toml").write_text(TOML)
+    process = FORK.Process(target=out_of_space, args=(tmp_path,))
+    process.start()
+    process.join()
+    assert process.exitcode == 2
+    folder = tmp_path / "results/small"
+    saved = read(folder, SCHEMA).lines
+    assert saved and folder.joinpath("records-0.jsonl").read_bytes().endswith(b"\n")
+    folder.joinpath("records-1.jsonl").write_text('{"schema": 0, "cell": "old"}\n')
+    found = run(suite(samples=SAMPLES), folder, jobs=1)
+    assert found.counts == {"ok": len(whole["cell"].unique()) - len(saved)}
+    assert any("1 records of another version of gradest are not shown" in note for note in found.notes)
+    pd.testing.assert_frame_equal(statistics(folder), whole)
 
 
 def test_shards_together_are_the_whole(tmp_path, whole):
