@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from bench.identity import digest
+
 PACKAGES = ("gradest", "torch", "numpy", "scipy", "pandas", "scikit-learn")
 
 
@@ -25,6 +27,11 @@ def environment() -> dict[str, Any]:
         "capability": torch.backends.cpu.get_cpu_capability(),
         **{name: _version(name) for name in PACKAGES},
     }
+
+
+def environment_key() -> str:
+    """What the column `env` holds."""
+    return digest(environment())
 
 
 def processor() -> str:
