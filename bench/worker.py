@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import resource
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
@@ -33,12 +34,9 @@ def serve(connection: Connection, setup: Setup) -> None:
     connection.send("")
     from bench.cell import measure
 
-    while True:
-        try:
-            cell, task = connection.recv()
-        except EOFError:
-            return
-        connection.send(measure(cell, task))
+    with suppress(EOFError, BrokenPipeError):  # the parent is gone
+        while True:
+            connection.send(measure(*connection.recv()))
 
 
 def start(setup: Setup) -> None:

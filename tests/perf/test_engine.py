@@ -1,5 +1,87 @@
 """What a sweep costs on top of its cells' own work: planning, handing out, writing, loading; and its memory.
 
-The limits are those of a sweep of 100,000 cells. Measured in processor time where one process does the work, since a
-busy machine makes wall time longer and not processor time.
+Processor time, which other work on the machine does not lengthen, of the process that plans, writes and loads.
+`pytest tests/perf/test_engine.py -m slow -s` prints the numbers.
 """
+
+import time
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from bench.columns import SCHEMA
+from bench.engine import run
+from bench.grid import cells
+from bench.identity import canonical
+from bench.planning import plan
+from bench.records import Records, read
+from bench.store import Store, load
+from tests.sweeps import finished, small_cells, suite
+
+pytestmark = pytest.mark.slow
+MANY = 100_000
+METRICS = dict.fromkeys(("bias", "relative_bias", "scale", "cosine", "variance", "variance_max", "mse", "snr"), 1.25)
+
+
+@contextmanager
+def seconds(what, limit):
+    """Prints the processor time, and fails where it is over the limit."""
+    start = time.process_time()
+    yield
+    taken = time.process_time() - start
+    print(f"{what}: {taken:.2f} s")
+    assert taken < limit
+
+
+def test_planning():
+    temperature = [0.1 + 0.05 * index for index in range(18)]
+    many = suite(
+        samples=list(range(2, 252)),
+        estimators=["rloo", "reinforce", {"name": "gumbel_softmax", "temperature": temperature}],
+        problems=[
+            {
+                "distribution": {"name": "bernoulli", "size": [1, 2, 3, 4, 5]},
+                "objective": {"name": "quadratic_bits", "t": [0.1, 0.2, 0.3, 0.45]},
+            }
+        ],
+    )
+    with seconds(f"planning {MANY} cells", 5):
+        every = cells(many)
+        planned = plan(many, every, every, Records([], []))
+    assert len(planned.work) == MANY
+
+
+def test_loading(tmp_path):
+    record = finished(small_cells()[0], **METRICS) | {"env": "here"}
+    names = [f"{index:016x}" for index in range(MANY)]
+    (tmp_path / "records-0.jsonl").write_text("".join(canonical(record | {"cell": name}) + "\n" for name in names))
+    with Store(tmp_path) as store:
+        store.begin({}, {name: ["accuracy"] for name in names})
+        store.finish()
+    with seconds(f"loading {MANY} cells", 5):
+        table = load(tmp_path)
+    assert table["cell"].nunique() == MANY
+
+
+def test_overhead_and_memory(tmp_path):
+    """Cells of some milliseconds on one worker: what the parent spends on each, and what parent and worker hold."""
+    many = suite(
+        samples=list(range(2, 802)), estimators=["rloo"], accuracy={"min_replicates": 64, "max_replicates": 64}
+    )
+    parent, seen = psutil.Process(), []
+
+    def show(progress):
+        held = [process.memory_info().rss / 2**20 for process in (parent, *parent.children())[:2]]
+        seen.append((progress.done, time.process_time(), time.monotonic(), held))
+
+    run(many, tmp_path, jobs=1, show=show)
+    own = [line["wall_s"] for line in read(tmp_path, SCHEMA).lines]
+    first = next(index for index, each in enumerate(seen) if each[0] >= 200)
+    (done, spent, began, held), (total, spent_all, ended, held_all) = seen[first], seen[-2]
+    count = total - done
+    wall = (ended - began - sum(own[done:total])) / count
+    print(f"per cell: {1e3 * (spent_all - spent) / count:.2f} ms of the parent, {1e3 * wall:.2f} ms between cells")
+    print(f"MiB after {done} cells {held}, after {total} {held_all}")
+    assert (spent_all - spent) / count < 0.005
+    assert all(after < before + 8 for before, after in zip(held, held_all, strict=True))
