@@ -5,7 +5,6 @@ from contextlib import closing
 from unittest.mock import patch
 
 import pandas as pd
-import psutil
 import pytest
 import torch
 
@@ -167,7 +166,9 @@ def test_a_worker_that_dies_between_cells_is_replaced():
     (cell,) = small_cells(samples=2, estimators=["rloo"])
     with closing(Isolated(Setup(), limit=600.0)) as worker:
         first = worker.measure(cell, "accuracy")
-        psutil.Process().children()[-1].kill()
+        died = worker._process
+        died.kill()
+        died.join()
         assert worker.measure(cell, "accuracy")["measurements"] == first["measurements"]
 
 

@@ -37,7 +37,7 @@ class Isolated:
     @property
     def idle(self) -> bool:
         """Whether it can be given a cell."""
-        return self._ready and self.work is None
+        return self._ready and self.work is None and self._process.is_alive()
 
     def give(self, cell: Cell, task: Group) -> None:
         """Starts measuring; the time limit runs from here."""
