@@ -34,7 +34,8 @@ test: install lint  ## all checks, under 10 minutes on 2 cores
 	$(BIN)/python -m pytest -q -n 2 -m 'not compile and not slow'
 
 test-all: test  ## what takes longer: every seed, the full coverage study
-	$(BIN)/python -m pytest -q -n 2 -m slow
+	GRADEST_NO_SHAPES=1 $(BIN)/python -m pytest -q -m slow tests/perf/test_engine.py
+	$(BIN)/python -m pytest -q -n 2 -m slow --ignore tests/perf/test_engine.py
 
 coverage: install  ## how often the intervals hold the truth: the full study (an hour on 2 cores)
 	$(BIN)/python -m bench.coverage

@@ -111,6 +111,6 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_continue(folder):
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does: the workers hear it too
     start = time.monotonic()
     _, said = run.communicate(timeout=20)
-    assert time.monotonic() - start < 2 and run.returncode == 130
+    assert time.monotonic() - start < 5 and run.returncode == 130  # under 2 s where nothing else runs
     assert "gradest run long.toml --jobs 1" in said and "Traceback" not in said
     assert bench.load(folder / "results/long")["cell"].nunique() > 3

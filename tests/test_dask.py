@@ -29,22 +29,22 @@ from dataclasses import dataclass
 from estimators import register
 from estimators.score_function import Reinforce
 
-@register("slow")
+@register("sleepy")
 @dataclass(frozen=True)
-class Slow(Reinforce):
+class Sleepy(Reinforce):
     def coefficient(self, value):
         time.sleep(0.02)
         return value
 
-@register("dies")
+@register("leaves")
 @dataclass(frozen=True)
-class Dies(Reinforce):
+class Leaves(Reinforce):
     def coefficient(self, value):
         os._exit(0)
 '''
 
 
-SWEEP = {"samples": [2, 3, 4, 5, 6], "estimators": ["slow", "rloo"], "accuracy": {"max_replicates": 1024}}
+SWEEP = {"samples": [2, 3, 4, 5, 6], "estimators": ["sleepy", "rloo"], "accuracy": {"max_replicates": 1024}}
 
 
 def listening(process):
@@ -141,7 +141,7 @@ def test_one_worker_killed_in_the_middle_and_one_joined_late(tmp_path, cluster, 
 
 def test_a_cluster_started_here(tmp_path, plugin, alone):
     """A cell that takes its process down is a row; the others are as without Dask."""
-    changed = suite(**SWEEP | {"estimators": ["dies", *SWEEP["estimators"]]})
+    changed = suite(**SWEEP | {"estimators": ["leaves", *SWEEP["estimators"]]})
     heard = set()
     found = run(
         changed,
@@ -149,7 +149,7 @@ def test_a_cluster_started_here(tmp_path, plugin, alone):
         jobs=1,
         plugins=[plugin],
         engine="dask",
-        where="estimator != 'dies' or samples == 2",
+        where="estimator != 'leaves' or samples == 2",
         show=lambda progress: heard.update(listening(psutil.Process())),
     )
     assert heard <= {"127.0.0.1"}
