@@ -5,7 +5,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install quick test test-all test-gpu peers lint coverage reference clean
+.PHONY: help install quick test test-all test-gpu peers lint coverage reference gradients clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ peers: install .peers/jax/installed .peers/storchastic/installed  ## gradest bes
 
 reference: install  ## measure the committed quick sweep anew: its configuration, its machine, its table
 	$(BIN)/gradest run quick --out results/reference --rerun all
+
+gradients: install  ## the committed table of exact gradients anew
+	$(BIN)/python -m bench.reference_table > results/gradients.csv
 
 clean:  ## remove the environment and the caches
 	rm -rf .venv .peers .pytest_cache .ruff_cache .hypothesis .benchmarks

@@ -1,0 +1,31 @@
+"""results/gradients.csv: every problem of the grid has an exact gradient, to 1e-8, and the file is today's."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench.reference_table import problems, reference_table
+
+TABLE = pd.read_csv(Path(__file__).parents[1] / "results" / "gradients.csv")
+OPTIMA = ("linear_regression", "logistic_regression")
+"""At the trained point the gradient is zero, and so no error is relative to it."""
+
+
+def test_every_problem_is_there():
+    today = {(f"{each.objective.name} / {each.family.name}({each.family.size})", each.point) for each in problems()}
+    assert set(zip(TABLE.problem, TABLE.point, strict=True)) == today
+
+
+def test_every_gradient_is_known_to_1e_8():
+    optimum = (TABLE.point == "trained") & TABLE.problem.str.startswith(OPTIMA)
+    assert (TABLE.relative_error[~optimum] <= 1e-8).all()
+    assert (TABLE.error[optimum] <= 1e-9).all()
+
+
+@pytest.mark.parametrize("name", ["k_sparse", "rosenbrock", "digits_vae_weights", "tour"])
+def test_the_rows_are_todays(name):
+    fresh = reference_table([name])
+    kept = TABLE[TABLE.problem.str.startswith(f"{name} ")].reset_index(drop=True)
+    assert (fresh.problem + fresh.point + fresh.method).tolist() == (kept.problem + kept.point + kept.method).tolist()
+    assert fresh.norm.tolist() == pytest.approx(kept.norm.tolist(), rel=0.006)
