@@ -5,7 +5,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install quick test test-all test-gpu peers lint coverage reference gradients clean
+.PHONY: help install quick test test-all test-gpu peers lint coverage exactness reference gradients clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,10 @@ peers: install .peers/jax/installed .peers/storchastic/installed  ## gradest bes
 	$(PYTHON) -m venv .peers/$*
 	.peers/$*/bin/python -m pip install --quiet --requirement $<
 	@touch $@
+
+exactness: install  ## measure the table of verdicts anew: is what says that it is unbiased unbiased, to 1 %
+	$(BIN)/gradest run exactness --rerun stale
+	$(BIN)/python -m bench.verdicts
 
 reference: install  ## measure the committed quick sweep anew: its configuration, its machine, its table
 	$(BIN)/gradest run quick --out results/reference --rerun all

@@ -36,7 +36,7 @@ class Need(Enum):
     SINGLE_CATEGORICAL = "one single categorical variable"
     FINITE = "Bernoulli or one-hot categorical variables"
     GAUSSIAN = "a Normal distribution"
-    GAMMA = "a Gamma distribution"
+    GAMMA = "a Gamma, Beta or Dirichlet distribution"
     WEAK_DERIVATIVE = "Bernoulli, Binomial, Poisson or Exponential variables, or Gammas whose rate alone is learned"
     TRIPLE = "Bernoulli, Binomial, Poisson or Geometric variables"
     FACTORISED = "independent coordinates"

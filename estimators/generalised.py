@@ -1,15 +1,17 @@
-"""Score functions under a change of variables: z = T(ε; θ), most of θ's effect by path, the rest by score."""
+"""Score functions under a change of variables: z = T(ε; θ), most of θ's effect by path, the rest by score.
+
+Of a Gamma, and of what is made of Gammas: a Dirichlet is Gammas over their sum, a Beta the first of two.
+"""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import Distribution, Gamma
+from torch.distributions import Beta, Dirichlet, Distribution, Gamma
 
-from estimators.control_variates import flat
 from estimators.core import Estimator, Need, Objective, Traits, held_gradient_at
 from estimators.errors import BadInput
 from estimators.noise import uniform
@@ -20,23 +22,50 @@ NEEDS = frozenset({Need.GAMMA, Need.DIFFERENTIABLE})
 
 
 class Transformed(Estimator):
-    """f′(z)·∂θz + f(z)·d/dθ log q_ε(ε; θ) at fixed ε: `moved` gives z(θ) and log q_ε(ε; θ)."""
+    """f′(z)·∂θz + f(z)·d/dθ log q_ε(ε; θ) at fixed ε: `moved` says how ε makes Gammas, and the density of ε."""
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        z, log_q = self.moved(q, cast(Gamma, base(q)), n)
-        (value, slope), log_q = held_gradient_at(f, z, q), flat(log_q, q).sum(-1)
+        alpha, made = gammas(q)
+        log_x, log_q = self.moved(alpha, n)
+        z = made(log_x)
+        value, slope = held_gradient_at(f, z, q)
+        log_q = log_q.reshape(*value.shape, -1).sum(-1)
         score = value.detach() * (log_q - log_q.detach())
         return valued(value.mean(0), (along(slope, z, q) + score).mean(0))
 
     @abstractmethod
-    def moved(self, q: Distribution, gamma: Gamma, n: int) -> tuple[Tensor, Tensor]:
-        """Draws z = T(ε; θ), and per coordinate log q(T(ε; θ); θ) + log |∂T/∂ε|, differentiable in θ at fixed ε."""
+    def moved(self, alpha: Float[Tensor, "*batch"], n: int) -> tuple[Tensor, Tensor]:
+        """Of n draws x = T(ε; α) ~ Gamma(α, 1): log x, and log q(T(ε; α); α) + log |∂T/∂ε|, both differentiable in α
+        at fixed ε, `[n, *batch]`."""
+
+
+def gammas(q: Distribution) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """The shapes of the Gammas of unit rate that q is made of, and what makes a draw of q from their logarithms.
+
+    >>> alpha, made = gammas(Beta(torch.tensor(2.0), torch.tensor(3.0)))
+    >>> alpha, made(torch.tensor([0.0, 0.0]))
+    (tensor([2., 3.]), tensor(0.5000))
+    """
+    inner = base(q)
+    if isinstance(inner, Dirichlet):
+        return inner.concentration, lambda log_x: log_x.softmax(-1)
+    if isinstance(inner, Beta):
+        both = torch.stack([inner.concentration1, inner.concentration0], -1)
+        return both, lambda log_x: log_x.softmax(-1)[..., 0]
+    if not isinstance(inner, Gamma):
+        raise TypeError(f"expected a Gamma, Beta or Dirichlet, found {type(inner).__name__}")
+    return inner.concentration, lambda log_x: log_x.exp() / inner.rate
+
+
+def log_density(log_x: Tensor, alpha: Tensor) -> Tensor:
+    """log Gamma(x; α, 1)."""
+    return (alpha - 1) * log_x - log_x.exp() - alpha.lgamma()
 
 
 @register("generalised_reparameterisation")
 @dataclass(frozen=True)
 class GeneralisedReparameterisation(Transformed):
-    """T(ε; α, β) = exp(ε √ψ₁(α) + ψ(α))/β for a Gamma: log z standardised, so that ε hardly depends on α.
+    """T(ε; α) = exp(ε √ψ₁(α) + ψ(α)) for a Gamma: log x standardised, so that ε hardly depends on α.
 
     f′(z) h + f(z) [∂_z log q · h + ∂θ log q + u], h = ∂T/∂θ, u = ∂θ log |∂T/∂ε|.
     Paper: Ruiz, Titsias, Blei 2016.
@@ -51,17 +80,12 @@ class GeneralisedReparameterisation(Transformed):
 
     traits = Traits(unbiased=True, needs=NEEDS, paper="Ruiz, Titsias, Blei 2016")
 
-    def moved(self, q: Distribution, gamma: Gamma, n: int) -> tuple[Tensor, Tensor]:
-        alpha, beta = gamma.concentration, gamma.rate
+    def moved(self, alpha: Float[Tensor, "*batch"], n: int) -> tuple[Tensor, Tensor]:
         centre, spread = alpha.digamma(), torch.polygamma(1, alpha).sqrt()
-        epsilon = (((q.sample((n,)) * beta).log() - centre) / spread).detach()
-        log_z = epsilon * spread + centre - beta.log()
-        return log_z.exp(), log_density(log_z, alpha, beta) + log_z + spread.log()
-
-
-def log_density(log_z: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-    """log Gamma(z; α, β)."""
-    return alpha * beta.log() + (alpha - 1) * log_z - beta * log_z.exp() - alpha.lgamma()
+        x = Gamma(alpha.detach(), torch.ones_like(alpha), validate_args=False).sample((n,))
+        epsilon = ((x.log() - centre) / spread).detach()
+        log_x = epsilon * spread + centre
+        return log_x, log_density(log_x, alpha) + log_x + spread.log()
 
 
 @register("rejection_reparameterisation")
@@ -69,7 +93,7 @@ def log_density(log_z: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
 class RejectionReparameterisation(Transformed):
     """T = h is the proposal of Marsaglia and Tsang's sampler of a Gamma, ε the noise that it accepts.
 
-    z = h(ε; α + B) ∏_{i<B} u_i^{1/(α+i)}/β with h(ε; a) = (a − ⅓)(1 + ε/√(9a − 3))³: B = `boosts` uniforms raise the
+    x = h(ε; α + B) ∏_{i<B} u_i^{1/(α+i)} with h(ε; a) = (a − ⅓)(1 + ε/√(9a − 3))³: B = `boosts` uniforms raise the
     shape, which makes ε nearly Gaussian and the score term small, and serves α < 1 (B ≥ 1 there).
     Paper: Naesseth, Ruiz, Linderman, Blei 2017 (shape augmentation included).
 
@@ -89,16 +113,15 @@ class RejectionReparameterisation(Transformed):
         if self.boosts < 1:
             raise BadInput(f"rejection_reparameterisation: boosts must be at least 1, found {self.boosts}")
 
-    def moved(self, q: Distribution, gamma: Gamma, n: int) -> tuple[Tensor, Tensor]:
-        alpha, beta = gamma.concentration, gamma.rate
+    def moved(self, alpha: Float[Tensor, "*batch"], n: int) -> tuple[Tensor, Tensor]:
         raised = alpha + self.boosts
         x = Gamma(raised.detach(), torch.ones_like(raised), validate_args=False).sample((n,))
         third, width = raised - 1 / 3, (9 * raised - 3).sqrt()
         epsilon = (((x / third) ** (1 / 3) - 1) * width).detach()
         root = 1 + epsilon / width
         log_h = third.log() + 3 * root.log()
-        log_q = log_density(log_h, raised, torch.ones_like(raised)) + third.log() + 2 * root.log() - width.log()
+        log_q = log_density(log_h, raised) + third.log() + 2 * root.log() - width.log()
         i = torch.arange(self.boosts, dtype=alpha.dtype, device=alpha.device)
         noise = uniform(n, alpha.unsqueeze(-1).expand(*alpha.shape, self.boosts))
         shrink = (noise.log() / (alpha.unsqueeze(-1) + i)).sum(-1)
-        return (log_h + shrink).exp() / beta, log_q
+        return log_h + shrink, log_q

@@ -2,9 +2,11 @@
 
 from torch.distributions import (
     Bernoulli,
+    Beta,
     Binomial,
     Categorical,
     Cauchy,
+    Dirichlet,
     Distribution,
     Exponential,
     Gamma,
@@ -47,7 +49,7 @@ def _of_distribution(q: Distribution) -> set[Need]:
         Need.SINGLE_CATEGORICAL: isinstance(inner, OneHotCategorical) and q.event_shape[:-1].numel() == 1,
         Need.FINITE: isinstance(inner, Bernoulli | OneHotCategorical),
         Need.GAUSSIAN: isinstance(inner, Normal | MultivariateNormal),
-        Need.GAMMA: isinstance(inner, Gamma),
+        Need.GAMMA: isinstance(inner, Gamma | Beta | Dirichlet),
         Need.WEAK_DERIVATIVE: isinstance(inner, Bernoulli | Binomial | Poisson | Exponential)
         or (isinstance(inner, Gamma) and getattr(inner, "learns", None) == ("rate",)),
         Need.TRIPLE: isinstance(inner, Bernoulli | Binomial | Poisson | Geometric),

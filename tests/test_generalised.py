@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch.distributions import Gamma
+from torch.distributions import Beta, Dirichlet, Gamma, Independent
 
 import estimators
 from estimators import BadInput, Function
@@ -55,7 +55,44 @@ def test_less_variance_than_the_score_function():
 def test_log_density():
     x = double(0.3, 1.7)
     a, b = PARAMETERS["concentration"], PARAMETERS["rate"]
-    torch.testing.assert_close(log_density(x.log(), a, b), Gamma(a, b).log_prob(x))
+    torch.testing.assert_close(log_density(x.log(), a), Gamma(a, torch.ones_like(b)).log_prob(x))
+
+
+SHARES = double(1.5, 0.4, 2.2)
+WEIGHT = double(1.0, 3.0, -2.0)
+
+
+@pytest.mark.parametrize("estimator", ALL[:2], ids=str)
+def test_dirichlet(estimator):
+    """E Σ w_i z_i² = Σ w_i α_i(α_i + 1)/(α₀(α₀ + 1))."""
+
+    def truth(alpha):
+        return (WEIGHT * alpha * (alpha + 1)).sum() / (alpha.sum() * (alpha.sum() + 1))
+
+    def build(concentration):
+        return Dirichlet(concentration, validate_args=False)
+
+    f = Function(lambda z: (WEIGHT * z.square()).sum(-1))
+    sample = estimates(estimator, build, {"concentration": SHARES}, f, 4, 50_000)
+    assert_unbiased(sample, torch.func.grad(truth)(SHARES), resolution=0.03)
+
+
+@pytest.mark.parametrize("estimator", ALL[:2], ids=str)
+def test_beta(estimator):
+    """E z₁²z₂ of two Betas, a product of their moments."""
+    parameters = {"concentration1": double(0.5, 2.0), "concentration0": double(1.3, 0.8)}
+
+    def truth(values):
+        a, b = values["concentration1"], values["concentration0"]
+        m = a / (a + b)
+        return m[0] * (a[0] + 1) / (a[0] + b[0] + 1) * m[1]
+
+    def build(concentration1, concentration0):
+        return Independent(Beta(concentration1, concentration0, validate_args=False), 1)
+
+    f = Function(lambda z: z[..., 0].square() * z[..., 1])
+    exact = torch.cat(list(torch.func.grad(truth)(parameters).values()))
+    assert_unbiased(estimates(estimator, build, parameters, f, 4, 50_000), exact, resolution=0.03)
 
 
 def test_bad_boosts():

@@ -1,12 +1,13 @@
 """Sums and draws without replacement against exact gradients, by enumeration where the draws can be listed."""
 
 import itertools
+import math
 
 import pytest
 import torch
 
 import estimators
-from estimators import BadInput, Function
+from estimators import Function
 from estimators.without_replacement import completions, without_replacement
 from tests.cases import CASES, double, exact, of_single_hot, one_hot, single
 from tests.exactness import assert_biased, assert_unbiased, enumerated, estimates
@@ -60,7 +61,7 @@ def test_normalised_weights_are_biased():
 def test_completions_by_listing_orders():
     p = double(0.1, 0.35, 0.2)
     left = double(0.35).squeeze()
-    found = completions(p.log(), left.log()).exp()
+    whole, first, both = (each.exp() for each in completions(p.log(), left.log()))
 
     def chance(order: tuple[int, ...], first: tuple[int, ...]) -> float:
         rest, result = float(left + p.sum() - sum(p[i] for i in first)), 1.0
@@ -69,17 +70,38 @@ def test_completions_by_listing_orders():
             rest -= float(p[i])
         return result
 
-    for size in range(4):
-        for first in itertools.combinations(range(3), size):
-            others = [i for i in range(3) if i not in first]
-            truth = sum(chance(order, first) for order in itertools.permutations(others))
-            assert float(found[sum(1 << i for i in first)]) == pytest.approx(truth, rel=1e-12)
+    def listed(first: tuple[int, ...]) -> float:
+        others = [i for i in range(3) if i not in first]
+        return sum(chance(order, first) for order in itertools.permutations(others))
+
+    assert float(whole) == pytest.approx(listed(()), rel=1e-12)
+    for i in range(3):
+        assert float(first[i]) == float(both[i, i]) == pytest.approx(listed((i,)), rel=1e-12)
+        for j in {0, 1, 2} - {i}:
+            assert float(both[i, j]) == pytest.approx(listed((i, j)), rel=1e-12)
+
+
+@pytest.mark.parametrize("K", [2, 10, 64])
+def test_completions_of_alike_categories(K):
+    """Of C categories alike every set is as likely: P(S) = 1/binomial(C, K)."""
+    C = K + 5
+    whole, first, both = completions(torch.full((K,), 1 / C, dtype=torch.float64).log(), double(5 / C).squeeze().log())
+    assert float(whole) == pytest.approx(-math.log(math.comb(C, K)), rel=1e-12)
+    assert float(first[0]) == pytest.approx(-math.log(math.comb(C - 1, K - 1)), rel=1e-12)
+    assert float(both[0, 1]) == pytest.approx(-math.log(math.comb(C - 2, K - 2)), rel=1e-12, abs=1e-12)
+
+
+def test_completions_of_unlikely_members():
+    """P(S) → p₀p₁ (1/(1 − p₀) + 1/(1 − p₁)) stays right where p underflows."""
+    whole, first, both = completions(double(-800.0, -900.0), double(0.0).squeeze())
+    torch.testing.assert_close(whole, double(-1700 + math.log(2)).squeeze(), rtol=1e-13, atol=0)
+    torch.testing.assert_close(first, double(-900.0, -800.0), rtol=1e-13, atol=0)
+    assert float(both[0, 1].abs()) < 1e-12
 
 
 def test_completions_of_all_categories_are_certain():
-    assert torch.allclose(
-        completions(double(0.5, 0.3, 0.2).log(), double(0.0).squeeze().log()), torch.zeros(8, dtype=torch.float64)
-    )
+    found = completions(double(0.5, 0.3, 0.2).log(), double(0.0).squeeze().log())
+    assert all(float(each.abs().max()) < 1e-12 for each in found)
 
 
 def test_unordered_set_is_sum_and_sample_given_the_set():
@@ -102,11 +124,6 @@ def test_draws_without_replacement_have_their_probabilities():
         assert abs(float(pairs[4 * i + j]) - truth) < 6 * (truth / 400_000) ** 0.5
     assert kappa.isfinite().all()
     assert torch.all(without_replacement(log_p, 4)[1] == -torch.inf)
-
-
-def test_too_large_a_set():
-    with pytest.raises(BadInput, match="at most 10"):
-        estimators.get("unordered_set").surrogate(BUILD(torch.zeros(20)), F, 12)
 
 
 @pytest.mark.parametrize("name", [*UNBIASED, "normalised_priority_sampling"])
