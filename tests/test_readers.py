@@ -107,7 +107,6 @@ def mutated(content, chance):
 
 def fuzzed(read, good, inputs):
     """Reads mutations of what is good, each named by the number that it was made from; how many there were."""
-    read(good)  # what is imported late is imported now
     numbers = set()
 
     @settings(max_examples=inputs, deadline=None, database=None, derandomize=True, suppress_health_check=[*HealthCheck])
@@ -128,6 +127,8 @@ def test_files(folder, name, inputs):
     read, share = READERS[name]
     path = folder / name
     good, around = path.read_bytes(), sorted(folder.parent.rglob("*"))
+
+    read(path)  # what is imported late is imported now, where nobody listens
 
     def written(content):
         path.write_bytes(content)
