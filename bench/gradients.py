@@ -81,11 +81,15 @@ def flat(theta: Tensors) -> Float[Tensor, " P"]:
 
 
 def encoded(problem: Problem, theta: Tensors) -> tuple[Tensors, Callable[[Tensors], Tensor]]:
-    """The parameters at θ, constant, and the batched pullback of their gradients to θ: `[R, …]` → `[R, P]`."""
-    parameters, pullback, *_ = torch.func.vjp(problem.encode, theta)
+    """The parameters at θ, constant, and the batched pullback of their gradients to θ: `[R, …]` → `[R, P]`.
+
+    A pullback made outside a compiled step cannot be called inside it, so each call encodes anew: little beside R
+    replicates.
+    """
 
     def pull(gradients: Tensors) -> Tensor:
+        _, pullback, *_ = torch.func.vjp(problem.encode, theta)
         (in_theta,) = torch.func.vmap(pullback)(gradients)
         return torch.cat([value.flatten(1) for value in in_theta.values()], 1)
 
-    return {name: value.detach() for name, value in parameters.items()}, pull
+    return {name: value.detach() for name, value in problem.encode(theta).items()}, pull
