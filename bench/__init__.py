@@ -19,6 +19,7 @@ _HOME = {
     "load": "bench.store",
     "load_suite": "bench.config",
     "plan": "bench.verbs",
+    "recommend": "bench.recommend",
     "report": "bench.report",
     "run": "bench.verbs",
     "status": "bench.verbs",

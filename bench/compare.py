@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bench.metrics import METRICS, Metric
+from bench.notebook import Shown
 from bench.ratios import Ratio, middle, ratio, verdicts
 from bench.regressions import Regressions, compare_runs
 from bench.table import cells
@@ -26,7 +27,7 @@ PAIR = ["problem", "samples", "equal", "estimator", "baseline"]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Shown):
     """Ratios to a baseline.
 
     `pairs`: one row per problem × samples × what is held equal × estimator: `ratio`, `ratio_low`, `ratio_high`,

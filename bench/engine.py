@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rich.markup import escape
+
 from bench.cell import Cell, Record, ended, record
 from bench.config import GROUPS, Suite
 from bench.engines import Engine, Found, known, open_engine
 from bench.environment import environment
 from bench.grid import cells
+from bench.notebook import Shown
 from bench.planning import Planned, Work, known_rerun, pick, plan, stale_note
 from bench.plugins import load_files
 from bench.records import Key
@@ -35,7 +38,7 @@ class Progress:
 
 
 @dataclass
-class Summary:
+class Summary(Shown):
     """What a run did: where, how many tasks by status, those that failed, and what was odd."""
 
     folder: Path
@@ -44,6 +47,11 @@ class Summary:
     notes: list[str] = field(default_factory=list)
     left: int = 0
     interrupted: bool = False
+
+    def __rich__(self) -> str:
+        counts = ", ".join(f"{count} {name}" for name, count in sorted(self.counts.items())) or "nothing was left to do"
+        left = [f"{self.left} left"] if self.left else []
+        return escape("\n".join([f"{self.folder}: {counts}", *left, *self.failed, *self.notes]))
 
 
 def run(

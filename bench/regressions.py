@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bench.metrics import METRICS
+from bench.notebook import Shown
 from bench.ratios import Ratio, p_above, p_below, ratio
 from bench.statistics.means import holm
 from bench.table import EXECUTION, PROBLEM, cells
@@ -30,7 +31,7 @@ class Limit(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Regressions:
+class Regressions(Shown):
     """The second run against the first.
 
     `rows`: one row per matched cell × metric: `ratio` (second ÷ first) with its interval, `p` (adjusted) of the test

@@ -6,6 +6,7 @@
 
 import base64
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from bench import plots
@@ -53,7 +54,18 @@ class Shown:
     svg: Markup
 
 
-def report(path: str | Path, out: str | Path | None = None, *, baseline: str | None = None) -> Path:
+class Page(type(Path())):  # pyright: ignore[reportUntypedBaseClass, reportGeneralTypeIssues]
+    """The path of a written page, which a notebook shows."""
+
+    def _repr_html_(self) -> str:
+        address = escape(os.path.relpath(self))
+        return (
+            f'<a href="{address}" target="_blank">{address}</a>'
+            f'<iframe src="{address}" title="The report" style="width:100%;height:40rem;border:0"></iframe>'
+        )
+
+
+def report(path: str | Path, out: str | Path | None = None, *, baseline: str | None = None) -> Page:
     """Writes the page about the run in `path` (a folder or a table file), and returns where it is.
 
     Figures go beside it, as PNG and SVG, into `<name of the page>-figures/`.
@@ -63,7 +75,7 @@ def report(path: str | Path, out: str | Path | None = None, *, baseline: str | N
     path = Path(path)
     table = load(path)
     folder = path if path.is_dir() else path.parent
-    target = Path(out) if out is not None else folder / "report.html"
+    target = Page(out if out is not None else folder / "report.html")
     figures = target.with_name(f"{target.stem}-figures")
     try:
         figures.mkdir(parents=True, exist_ok=True)
@@ -87,7 +99,7 @@ def page(
     rows = cells(table)
     found = compare_estimators(rows, baseline=baseline) if len(rows) else _nothing()
     order = [found.baseline, *(name for name in dict.fromkeys(rows["estimator"]) if name != found.baseline)]
-    drawn = {drawing.name: _drawn(drawing, rows, order, figures) for drawing in drawings(found.baseline)}
+    drawn = {drawing.name: _drawn(drawing, rows, order, figures) for drawing in drawings(found)}
     script = _template_file("report.js")
     return (
         _environment()
@@ -115,11 +127,11 @@ def page(
     )
 
 
-def drawings(baseline: str) -> tuple[Drawing, ...]:
+def drawings(found: Comparison) -> tuple[Drawing, ...]:
     """Every figure of the page, in its order."""
     return (
         Drawing("ranking", "Interquartile mean over problems of the log ratio, with its 95 % interval.",
-                lambda rows, order: plots.ranking(rows, baseline), "variance", 10**6),
+                lambda rows, _: plots.ranking(rows, compared=found), "variance", 10**6),
         Drawing("outcome_matrix", "How the cells ended; the worst over the numbers of samples.",
                 plots.outcome_matrix, "status", 3 * COLUMNS),
         Drawing("bias_matrix", "Bias verdicts; biased where it is at any number of samples. "
@@ -129,7 +141,7 @@ def drawings(baseline: str) -> tuple[Drawing, ...]:
                 "is too short, below the top it points elsewhere.", plots.scale_and_cosine, "scale", 10**6),
         *(Drawing(f"relative_variance_{equal}", f"Variance ÷ the baseline's at equal {_way(equal)}; below it the 95 % "
                   "interval, a question mark where that holds 1; grey: not measured on both.",
-                  partial(_relative, baseline, equal), metric, COLUMNS)
+                  partial(_relative, found, equal), metric, COLUMNS)
           for equal, metric in EQUAL.items()),
         Drawing("variance_by_samples", "Variance against samples, with 95 % intervals; the dotted line falls as 1 ÷ n.",
                 plots.variance_by_samples, "variance"),
@@ -141,8 +153,8 @@ def drawings(baseline: str) -> tuple[Drawing, ...]:
     )  # fmt: skip
 
 
-def _relative(baseline: str, equal: str, rows: pd.DataFrame, order: list[str]) -> Figure:
-    return plots.relative_variance(rows, baseline, equal, order)
+def _relative(found: Comparison, equal: str, rows: pd.DataFrame, order: list[str]) -> Figure:
+    return plots.relative_variance(rows, equal=equal, order=order, compared=found)
 
 
 def _way(equal: str) -> str:

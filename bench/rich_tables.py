@@ -14,6 +14,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from bench.compare import Comparison
+    from bench.recommend import Recommendation
     from bench.regressions import Regressions
 
 STYLES = {"better": "green", "worse": "red", "biased": "red", "unbiased": "green", "unclear": "yellow", "same": ""}
@@ -82,6 +83,33 @@ def _problem(found: "Comparison", problem: str, group: pd.DataFrame) -> Table:
             Text(first["verdict"], style=STYLES.get(first["verdict"], "")),
         )
     return table
+
+
+def recommendation(found: "Recommendation") -> RenderableType:
+    """The measured ones, cheapest first; who stayed out, by reason; the answer and its code."""
+    table = Table(title="Each estimator at its best n; the finalists first, by fresh draws")
+    for name in ("estimator", "n", "variance", "step", "variance × seconds, relative to reinforce", "race"):
+        table.add_column(name, justify="left" if name in ("estimator", "race") else "right")
+    measured = found.table.dropna(subset="cost").drop_duplicates("estimator")
+    for row in measured.to_dict("records"):
+        table.add_row(
+            escape(row["estimator"]), str(row["samples"]), _ends(row, "variance"), _ends(row, "seconds", " s"),
+            _ends(row, "relative"), "final" if row["final"] else escape(row["state"]),
+        )  # fmt: skip
+    odd = found.table[found.table["cost"].isna() & ~found.table["state"].str.startswith("not tried")]
+    notes = [f"{row.estimator} (n = {row.samples}): {row.state}" for row in odd.itertuples()]
+    refused = [name for name, reason in found.left_out.items() if reason.startswith("biased")]
+    notes += [f"refused, for they are biased (--biased lets them race): {', '.join(refused)}"] if refused else []
+    unfit = len(found.left_out) - len(refused)
+    notes += [f"{unfit} estimators do not fit this model; .left_out of the result says why"] if unfit else []
+    return Group(
+        table, *(Text(note, style="dim") for note in notes),
+        Text(f"\n{found.sentence}\n", style="bold"), Text(found.code + "\n"),
+    )  # fmt: skip
+
+
+def _ends(row: dict, name: str, unit: str = "") -> str:
+    return f"{number(row[name])}{unit} ({number(row[f'{name}_low'])} to {number(row[f'{name}_high'])})"
 
 
 def regressions(found: "Regressions") -> RenderableType:

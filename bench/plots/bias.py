@@ -31,7 +31,7 @@ def scale_and_cosine(table: pd.DataFrame, order: Sequence[str] | None = None) ->
             mine = rows[rows["estimator"] == name]
             axes.errorbar(
                 mine["scale"], mine["cosine"], xerr=_ends(mine, "scale"), yerr=_ends(mine, "cosine"), color=colour,
-                marker=marker, linestyle="", capsize=1.5, elinewidth=0.8,
+                marker=marker, linestyle="", elinewidth=0.8,
             )  # fmt: skip
         axes.axvline(1, color=BASELINE, linewidth=1)
         axes.axhline(1, color=BASELINE, linewidth=1)

@@ -61,7 +61,7 @@ def throughput(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figur
 def _panels(
     table: pd.DataFrame, x: str, y: str, order: Sequence[str] | None, *, slope: bool = False, front: bool = False
 ) -> Figure:
-    every = cells(table)
+    every = _narrow(cells(table), x, y)
     rows = every[(every[x].astype(float) > 0) & (every[y] > 0)]
     if rows.empty:
         return empty(f"no positive {LABELS[y]} against {LABELS[x]} in this table")
@@ -77,7 +77,7 @@ def _panels(
             axes.set_axis_off()
         for axes, problem in zip(panels.ravel(), problems, strict=False):
             _panel(axes, rows[rows["problem"] == problem], x, y, style, slope=slope, front=front)
-            axes.set_title(wrapped(problem))
+            axes.set_title(wrapped(problem), y=1.0)
             _zeros(axes, every[(every["problem"] == problem) & (every[y] == 0)])
         for axes in panels.ravel()[max(0, len(problems) - across) : len(problems)]:
             axes.set_xlabel(LABELS[x])
@@ -85,6 +85,12 @@ def _panels(
             axes.set_ylabel(LABELS[y])
         _legend(figure, style, legend_columns)
         return figure
+
+
+def _narrow(rows: pd.DataFrame, *metrics: str) -> pd.DataFrame:
+    """Only the columns that a panel draws: rows are selected many times, at a cost per column."""
+    ends = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
+    return rows[[name for name in dict.fromkeys(["estimator", "problem", "samples", *ends]) if name in rows]]
 
 
 def _panel(
@@ -98,7 +104,7 @@ def _panel(
         colour, marker = style[name]
         axes.errorbar(
             mine[x].to_numpy(float), mine[y].to_numpy(float), xerr=_ends(mine, x), yerr=_ends(mine, y), color=colour,
-            marker=marker, capsize=1.5, elinewidth=0.8, **line,
+            marker=marker, elinewidth=0.8, **line,
         )  # fmt: skip
     if front:
         _pareto(axes, rows, x, y)

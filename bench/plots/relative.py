@@ -14,25 +14,33 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.compare import EQUAL, compare_estimators
+from bench.compare import EQUAL, Comparison, compare_estimators
 from bench.plots.matrices import label_matrix, matrix_size, ordered
 from bench.plots.style import BASELINE, INK, PAGE, VERDICTS, blank, empty, log_axis, plain_number, shorten, styled
 from bench.ratios import Ratio, middle
+from bench.table import cells
 
 WORDS = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
 
 
 def relative_variance(
-    table: pd.DataFrame, baseline: str | None = None, equal: str = "samples", order: Sequence[str] | None = None
+    table: pd.DataFrame,
+    baseline: str | None = None,
+    equal: str = "samples",
+    order: Sequence[str] | None = None,
+    *,
+    compared: Comparison | None = None,
 ) -> Figure:
     """Variance ÷ the baseline's on each problem, below it the interval; the mean over sample sizes on the log scale.
 
-    A question mark: the interval holds 1. Grey: not measured on both.
+    A question mark: the interval holds 1. Grey: not measured on both. `compared`: the comparison where it is made
+    already, of more problems perhaps than this table has.
     """
     if table.empty:
         return empty("no cells in this table")
-    found = compare_estimators(table, baseline=baseline)
-    pairs = found.pairs[found.pairs["equal"] == equal]
+    rows = cells(table)
+    found = compared or compare_estimators(rows, baseline=baseline)
+    pairs = found.pairs[(found.pairs["equal"] == equal) & found.pairs["problem"].isin(rows["problem"])]
     if pairs.empty:
         return empty(f"no variance at {WORDS[equal]} to compare with {found.baseline}")
     ratios, notes = _ratios(pairs, order)
@@ -90,16 +98,25 @@ def _limit(ratios: pd.DataFrame) -> float:
     return float(np.clip(largest, 2.0, 1000.0))
 
 
-def ranking(table: pd.DataFrame, baseline: str | None = None) -> Figure:
-    """Each estimator's variance relative to the baseline over problems, with intervals, best first."""
+def ranking(
+    table: pd.DataFrame,
+    baseline: str | None = None,
+    order: Sequence[str] | None = None,
+    *,
+    compared: Comparison | None = None,
+) -> Figure:
+    """Each estimator's variance relative to the baseline over problems, with intervals; best first, or in `order`.
+
+    `compared`: the comparison where it is made already.
+    """
     if table.empty:
         return empty("no cells in this table")
-    found = compare_estimators(table, baseline=baseline)
+    found = compared or compare_estimators(table, baseline=baseline)
     overall = found.overall[np.isfinite(found.overall["ratio"])]
     if overall.empty:
         return empty(f"no variance to rank against {found.baseline}")
     ways = [way for way in EQUAL if way in set(overall["equal"])]
-    names = ordered(overall["estimator"], None)
+    names = ordered(overall["estimator"], order)
     with styled():
         figure = blank(PAGE, 0.21 * len(names) + 1.1)
         panels = figure.subplots(1, len(ways), sharey=True, squeeze=False)[0]
@@ -128,7 +145,7 @@ def _ranks(axes: Axes, rows: pd.DataFrame, names: list[str]) -> None:
             axes.text(0.02, y, "0", transform=axes.get_yaxis_transform(), va="center", fontsize=7, color=look["color"])
             continue
         ends = np.nan_to_num([[row["ratio"] - row["ratio_low"]], [row["ratio_high"] - row["ratio"]]])
-        axes.errorbar([row["ratio"]], [y], xerr=ends, capsize=2, linestyle="", ecolor=INK, elinewidth=1, **look)
+        axes.errorbar([row["ratio"]], [y], xerr=ends, linestyle="", ecolor=INK, elinewidth=1, **look)
     axes.axvline(1, color=BASELINE, linewidth=1)
     axes.set_xscale("log")
     log_axis(axes.xaxis)

@@ -1,0 +1,278 @@
+"""Best-arm identification: which estimator, at how many samples, has the least variance per second.
+
+An arm is an estimator at a number of samples n; its cost is variance × seconds (the work-normalised variance): the
+variance that is left when a fixed time is spent on averaging. Successive elimination (Even-Dar, Mannor, Mansour 2006,
+"Action elimination and stopping conditions for the multi-armed bandit"): all open arms are measured in turn, four
+times as long in each round; an arm whose interval lies above another's is out. Intervals hold for all arms and rounds
+together (Bonferroni). The race ends when no open arm can beat the leader by more than `TIE`, or the time is up.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from scipy.special import ndtri
+from scipy.stats import quantile_test
+from torch import Tensor
+
+from bench.accuracy import ROUNDING
+from bench.chunks import replicates_per_chunk
+from bench.fitting import fitted
+from bench.gradients import Gradients
+from bench.problem import Problem
+from bench.ratios import Ratio
+from bench.replicates import Replicates
+from bench.seeds import chunk_seed
+from bench.statistics.tails import unstable
+from estimators.core import Estimator
+
+FIRST = 64
+"""Replicates of an arm in the first round."""
+GROWTH = 4
+ENOUGH = 1024
+"""Replicates before an arm may have won: it must have been compared with a witness of its mean."""
+ROUNDS = 8
+BLOCKS, BLOCK_SECONDS = 12, 0.001
+"""Timed blocks of an arm in a round, and how long one lasts at least."""
+LEVEL = 0.05
+"""The chance that the best arm is thrown out, over the whole race."""
+TIE = 0.1
+"""Arms whose costs differ by less than this share need not be told apart."""
+SPREAD = 8.0
+"""κ − 1 is taken to be at least this: the kurtosis of few replicates is too low, and products of Normals have 9."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """An arm's numbers with their 95 % intervals, and the ends of the cost's interval that decide the race.
+
+    `gate`: why the variance has no meaning yet, in a clause; such an arm neither leads nor drops out.
+    """
+
+    variance: Ratio
+    seconds: Ratio
+    cost: Ratio
+    low: float
+    high: float
+    replicates: int
+    gate: str
+
+
+@dataclass(eq=False)
+class Arm:
+    """One estimator at n samples, and what is known of it. `state`: open, out, or in words why it cannot run."""
+
+    estimator: Estimator
+    name: str
+    samples: int
+    problem: Problem
+    seed: int
+    fit_seconds: float = 0.0
+    state: str = "open"
+    seconds: list[float] = field(default_factory=list)
+    found: "Found | None" = None
+
+    def prepare(self, stage: str) -> "Arm":
+        """Fits the estimator where it has something to tune, and sizes the chunks; `stage` names the draws."""
+        theta = self.problem.theta()
+        like = next(iter(theta.values()))
+        torch.manual_seed(self._seed("fit"))
+        place = {"device": like.device, "dtype": like.dtype}
+        self.estimator, spent = fitted(self.problem, self.estimator, self.samples, **place)
+        self.fit_seconds += sum(each.value or 0.0 for each in spent if each.metric == "fit_seconds")
+        self.gradients = Gradients(self.problem, self.estimator, self.samples, **place)
+        self.chunk = replicates_per_chunk(self.gradients)
+        self.tolerance = ROUNDING.get(like.dtype, 1e-6)
+        self._theta = {name: value.clone().requires_grad_() for name, value in theta.items()}
+        return self.fresh(stage)
+
+    def fresh(self, stage: str) -> "Arm":
+        """Forgets what was measured; later draws are others."""
+        self.kept = Replicates({"all": slice(0, self.problem.dim)}, None, None)
+        self.stage, self.seconds = stage, []
+        return self
+
+    def draw(self, replicates: int) -> None:
+        """So many independent estimates, at least."""
+        end = self.kept.drawn + replicates
+        chunk = min(self.chunk, 1 << (replicates - 1).bit_length())
+        while self.kept.drawn < end:
+            torch.manual_seed(self._seed(f"{self.stage} {self.kept.drawn}"))
+            self.kept.add(self.gradients(chunk))
+
+    def time(self, blocks: int) -> None:
+        """So many timed blocks of training steps: q, the surrogate, its gradient in θ."""
+        number = max(1, int(BLOCK_SECONDS / max(self._block(1), 1e-9)))
+        self.seconds += [self._block(number) for _ in range(blocks)]
+
+    def _block(self, number: int) -> float:
+        start = time.perf_counter()
+        for _ in range(number):
+            self.step()
+        if next(iter(self._theta.values())).device.type != "cpu":
+            torch.accelerator.synchronize()
+        return (time.perf_counter() - start) / number
+
+    def step(self) -> tuple[Tensor | None, ...]:
+        """What a training loop pays for one gradient."""
+        q = self.problem.build(self.problem.encode(self._theta))
+        loss = self.problem.reduce(self.estimator.surrogate(q, self.gradients.function, self.samples)).sum()
+        return torch.autograd.grad(loss, list(self._theta.values()), allow_unused=True)
+
+    def _seed(self, what: str) -> int:
+        return chunk_seed(self.seed, f"{self.name} {self.samples}", what)
+
+    def look(self, level: float) -> None:
+        """Sums up what is known; `level` is that of the interval that decides the race."""
+        cost = product(self.variance(level, SPREAD), self.step_seconds(level))
+        variance, seconds = self.variance(), self.step_seconds()
+        low, high = (0.0, np.inf) if self.gate else (cost.low, cost.high)
+        self.found = Found(variance, seconds, product(variance, seconds), low, high, self.kept.drawn, self.gate or "")
+
+    def release(self) -> None:
+        """Lets go of what takes memory."""
+        del self.kept, self.gradients
+
+    def variance(self, level: float = 0.95, least_spread: float = 0.0) -> Ratio:
+        """The trace of the covariance of one estimate; 0 where the estimates do not vary."""
+        block = self.kept.block("all")
+        if not block.varies(self.tolerance):
+            return Ratio(0.0, 0.0, 0.0)
+        error = max(block.variance_error(), (least_spread / block.count) ** 0.5)
+        factor = float(np.exp(ndtri((1 + level) / 2) * error))
+        return Ratio(block.trace, block.trace / factor, block.trace * factor)
+
+    def step_seconds(self, level: float = 0.95) -> Ratio:
+        """The median over blocks; the interval is by order statistics, all of them where they are too few."""
+        found = quantile_test(self.seconds, p=0.5).confidence_interval(level)
+        low, high = (end if np.isfinite(end) else pick(self.seconds)
+                     for end, pick in ((found.low, min), (found.high, max)))  # fmt: skip
+        return Ratio(float(np.median(self.seconds)), float(low), float(high))
+
+    @property
+    def gate(self) -> str | None:
+        """Why the variance has no meaning, in a sentence, or None. Constant at 0: what matters has not come up yet."""
+        block = self.kept.block("all")
+        if not block.varies(self.tolerance):
+            return None if block.moments.mean.any() else "every estimate so far is zero"
+        return unstable(block.distances)
+
+
+def product(a: Ratio, b: Ratio) -> Ratio:
+    """Of two independent positive numbers: distances on the log scale add as squares. Zero times anything is 0."""
+    if not a.value:
+        return Ratio(0.0, 0.0, 0.0)
+    down = np.hypot(np.log(a.value / a.low), np.log(b.value / b.low))
+    up = np.hypot(np.log(a.high / a.value), np.log(b.high / b.value))
+    value = a.value * b.value
+    return Ratio(value, float(value * np.exp(-down)), float(value * np.exp(up)))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a race is, for whoever watches: the share of the time spent, and the arms still open."""
+
+    spent: float
+    open: int
+
+
+def race(
+    arms: Sequence[Arm],
+    deadline: float,
+    *,
+    keep: Sequence[str] = (),
+    check: Callable[[Arm], None] = lambda arm: None,
+    clock: Callable[[], float] = time.monotonic,
+    show: Callable[[Standing], None] = lambda standing: None,
+) -> list[Arm]:
+    """Measures the arms until the leader is known or `clock()` passes `deadline`, and returns those still open.
+
+    Each arm's `state` says what became of it; `check` may put one out after its turn. Of the
+    estimators called `keep` the cheapest arm is measured on, though it be out: others are compared with it.
+    """
+    start, level = clock(), 1 - LEVEL / max(len(arms) * ROUNDS, 1)
+    for number in range(ROUNDS):
+        running = [arm for arm in arms if arm.state == "open"]
+        kept = [each for name in keep for each in cheapest([a for a in arms if a.name == name and a.state == "out"])]
+        for arm in [*running, *kept]:
+            if clock() > deadline:
+                break
+            if arm in running and arm.state != "open":
+                continue  # put out by another's turn
+            _turn(arm, FIRST * GROWTH**number, level)
+            check(arm)
+            if arm.state not in ("open", "out"):
+                reopen(arms)
+            eliminate(arms, keep)
+            show(Standing((clock() - start) / max(deadline - start, 1e-9), len(still_open(arms))))
+        if clock() > deadline or decided(still_open(arms)):
+            break
+    for arm in arms:
+        if arm.state == "open" and arm.found is None:
+            arm.state = "not tried: the time was up"
+    return still_open(arms)
+
+
+def _turn(arm: Arm, replicates: int, level: float) -> None:
+    """One turn of one arm; one that fails is out of the race, with the reason."""
+    try:
+        if "kept" not in vars(arm):
+            arm.prepare("race")
+        arm.draw(replicates - arm.kept.drawn)
+        if arm.kept.nonfinite:
+            arm.state = f"{arm.kept.nonfinite} of {arm.kept.drawn} estimates are NaN or infinite"
+            return
+        arm.time(BLOCKS)
+        arm.look(level)
+    except Exception as error:
+        arm.state = f"fails: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def eliminate(arms: Sequence[Arm], keep: Sequence[str] = ()) -> None:
+    """Marks those that are shown to cost more than another one; they let go of their memory."""
+    best = min((arm.found.high for arm in arms if arm.state == "open" and arm.found), default=0.0)
+    for arm in arms:
+        if arm.state == "open" and arm.found and arm.found.low > best:
+            arm.state = "out"
+            if arm.name not in keep:
+                arm.release()
+
+
+def reopen(arms: Sequence[Arm]) -> None:
+    """Takes back that arms were out: the one that they lost to was put out itself."""
+    for arm in arms:
+        arm.state = "open" if arm.state == "out" else arm.state
+
+
+def still_open(arms: Sequence[Arm]) -> list[Arm]:
+    return [arm for arm in arms if arm.state == "open"]
+
+
+def decided(arms: Sequence[Arm]) -> bool:
+    """Whether no open arm can be better than the leader by more than `TIE`, and the leader has `ENOUGH` replicates."""
+    known = [arm for arm in arms if arm.found]
+    leaders = cheapest(known)
+    if any(leader.found and leader.found.replicates < ENOUGH for leader in leaders):
+        return False
+    others = [arm.found.low for arm in known if arm.found and arm not in leaders]
+    return all(leader.found is None or leader.found.high <= (1 + TIE) * min(others) for leader in leaders if others)
+
+
+def cheapest(arms: Sequence[Arm]) -> list[Arm]:
+    """The arm with the least cost as measured, among those with a resolved variance if there are any; none of none."""
+    known = [arm for arm in arms if arm.found]
+    known = [arm for arm in known if arm.found and not arm.found.gate] or known
+    return [min(known, key=lambda arm: arm.found.cost.value if arm.found else np.inf)] if known else []
+
+
+def rounds(arms: Sequence[Arm], deadline: float, clock: Callable[[], float] = time.monotonic) -> Iterator[int]:
+    """Turns of a few chunks for each arm, interleaved so that what drifts drifts for all, until the time is up."""
+    number = 0
+    while number < 2 or clock() < deadline:
+        for arm in arms:
+            arm.draw(min(arm.chunk, FIRST * 2**number))
+            arm.time(BLOCKS)
+        number += 1
+        yield number
