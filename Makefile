@@ -5,7 +5,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install quick test test-all test-gpu peers lint coverage exactness reference gradients clean
+.PHONY: help install browser picture quick test test-all test-gpu peers lint coverage exactness reference gradients clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +18,18 @@ install: .venv/installed  ## a virtual environment in .venv with gradest and its
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+browser:  ## Debian's Chromium, in which the report is tested: installed where it is missing and that is allowed
+	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
+	  command -v $$name >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then echo "installing Debian's chromium"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	  apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	else echo "there is no Chromium: tests of the report in a browser will be skipped; apt-get install chromium"; fi
+
+picture: install  ## the README's picture of the report, from the committed sweep; needs Chromium
+	$(BIN)/gradest report results/reference --out build/report.html
+	$(BIN)/python -m tests.web.screenshots build/report.html --top docs/report.png
 
 quick: install  ## the quick sweep (under 3 minutes on 2 cores) and its report
 	$(BIN)/gradest run quick

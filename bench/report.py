@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -23,14 +24,16 @@ from bench import plots
 from bench.compare import EQUAL, Comparison, compare_estimators
 from bench.findings import findings, statuses, what_was_run
 from bench.metrics import METRICS
+from bench.plots.matrices import ordered
 from bench.plots.style import as_svg, plain_number
+from bench.plots.training import on_trajectory
 from bench.report_tables import cell_data, failures, outcomes, pivot, rank_rows
 from bench.svg import inline
 from bench.table import cells
 from estimators.errors import BadInput
 
-PANELS, COLUMNS = 12, 7
-"""Problems in one figure of small multiples, and in one matrix; more make more figures."""
+PANELS, COLUMNS, SERIES = 12, 7, 10
+"""Problems in one figure of small multiples, and in one matrix; more make more figures. Estimators in one panel."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Drawing:
     needs: str
     """The column without which there is nothing to draw."""
     problems: int = PANELS
+    series: int | None = None
+    """Estimators in a panel at most: the baseline and those of least variance."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,8 @@ def page(
     rows = cells(table)
     found = compare_estimators(rows, baseline=baseline) if len(rows) else _nothing()
     order = [found.baseline, *(name for name in dict.fromkeys(rows["estimator"]) if name != found.baseline)]
-    drawn = {drawing.name: _drawn(drawing, rows, order, figures) for drawing in drawings(found)}
+    marked = _marked(rows)
+    drawn = {drawing.name: _drawn(drawing, marked, order, figures) for drawing in drawings(found)}
     script = _template_file("report.js")
     return (
         _environment()
@@ -107,7 +113,7 @@ def page(
         .render(
             reproduce=source,
             runs=sorted(set(table["run"].dropna())) if "run" in table else [],
-            created=sorted(table["created"].dropna())[-1:] if "created" in table else [],
+            created=[_when(at) for at in sorted(table["created"].dropna())[-1:]] if "created" in table else [],
             what=what_was_run(rows) if len(rows) else "The table is empty: no cell was planned or run.",
             statuses=statuses(rows),
             findings=findings(rows, found) if len(rows) else [],
@@ -127,12 +133,22 @@ def page(
     )
 
 
+def _when(created: str) -> str:
+    """ISO 8601 as people write it.
+
+    >>> _when("2026-01-31T04:05:54+00:00")
+    '2026-01-31 04:05 UTC'
+    """
+    return f"{created[:10]} {created[11:16]} UTC"
+
+
 def drawings(found: Comparison) -> tuple[Drawing, ...]:
     """Every figure of the page, in its order."""
     return (
         Drawing("ranking", "Interquartile mean over problems of the log ratio, with its 95 % interval.",
                 lambda rows, _: plots.ranking(rows, compared=found), "variance", 10**6),
-        Drawing("outcome_matrix", "How the cells ended; the worst over the numbers of samples.",
+        Drawing("outcome_matrix", "How the cells ended, the worst over the numbers of samples; point at a cell for "
+                "the reason, click to open it.",
                 plots.outcome_matrix, "status", 3 * COLUMNS),
         Drawing("bias_matrix", "Bias verdicts; biased where it is at any number of samples. "
                 "Unbiased is only said where the bias is shown to be below the resolution asked for.",
@@ -144,12 +160,20 @@ def drawings(found: Comparison) -> tuple[Drawing, ...]:
                   partial(_relative, found, equal), metric, COLUMNS)
           for equal, metric in EQUAL.items()),
         Drawing("variance_by_samples", "Variance against samples, with 95 % intervals; the dotted line falls as 1 ÷ n.",
-                plots.variance_by_samples, "variance"),
-        Drawing("variance_by_evaluations", "Variance against evaluations of f; the line is the Pareto front.",
-                plots.variance_by_evaluations, "evaluations"),
-        Drawing("variance_by_time", "Variance against time, with 95 % intervals; the line is the Pareto front: "
-                "nothing beats its points (ringed) in both.", plots.variance_by_time, "seconds_per_estimate"),
-        Drawing("throughput", "Estimates per second, with 95 % intervals.", plots.throughput, "estimates_per_second"),
+                plots.variance_by_samples, "variance", PANELS, SERIES),
+        Drawing("variance_by_evaluations", "Variance against evaluations of f; the line is the Pareto front: nothing "
+                "beats its points (ringed) in both.", plots.variance_by_evaluations, "evaluations", PANELS, SERIES),
+        Drawing("variance_by_time", "Variance against time, with 95 % intervals; the line is the Pareto front.",
+                plots.variance_by_time, "seconds_per_estimate", PANELS, SERIES),
+        Drawing("trajectory", "Variance along the training trajectory, with 95 % intervals.", plots.trajectory, "turn",
+                3 * PANELS, SERIES),
+        Drawing("throughput", "Estimates per second, with 95 % intervals.", plots.throughput, "estimates_per_second",
+                PANELS, SERIES),
+        Drawing("throughput_by_batch", "Estimates per second against the replicates of a step, with 95 % intervals; "
+                "dashed, where it was measured, the limit set by drawing the random numbers alone.",
+                plots.throughput_by_batch, "batches", PANELS, SERIES),
+        Drawing("fitting", "Cost of fitting, once per problem: seconds, and the estimates they would have paid for.",
+                plots.fitting, "fit_seconds", 10**6),
     )  # fmt: skip
 
 
@@ -170,14 +194,65 @@ def _drawn(drawing: Drawing, rows: pd.DataFrame, order: list[str], folder: Path 
     shown = []
     for i, part in enumerate(parts):
         name = drawing.name if len(parts) == 1 else f"{drawing.name}-{i + 1}"
-        figure = drawing.draw(rows[rows["problem"].isin(part)], order)
+        mine = rows[rows["problem"].isin(part)]
+        leading = leaders(mine, order[0], drawing.series) if drawing.series else mine
+        figure = drawing.draw(leading, order)
         caption = drawing.caption + (f" Part {i + 1} of {len(parts)}." if len(parts) > 1 else "")
+        if len(leading) < len(mine):
+            caption += (
+                f" On each problem {order[0]} and the {drawing.series} estimators of least variance; the table has all."
+            )
         svg = as_svg(figure)
         if folder is not None:
             (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
             plots.save(figure, folder / f"{name}.png")
-        shown.append(Shown(name, caption, inline(svg, name, caption)))
+        links = outcome_links(figure, outcomes(mine), order) if drawing.draw is plots.outcome_matrix else Markup()
+        shown.append(Shown(name, caption, inline(svg, name, caption, links)))
     return shown
+
+
+def outcome_links(figure: Figure, found: dict[str, Any], order: list[str]) -> Markup:
+    """A link to its cell over each field of the outcome matrix, with the reason shown on hover. The keyboard goes
+    through the table below instead."""
+    width, height = figure.get_size_inches() * 72
+    box = figure.axes[0].get_position()
+    names = ordered(pd.Series([name for name, _ in found["rows"]]), order)
+    rows = dict(found["rows"])
+    x, y, w, h = box.x0 * width, (1 - box.y1) * height, box.width * width, box.height * height
+    w, h = w / max(len(found["problems"]), 1), h / max(len(names), 1)
+    return Markup().join(
+        Markup(
+            '<a href="#cell={}" tabindex="-1"><rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" '
+            'fill="transparent"/><title>{} on {}: {}</title></a>'
+        ).format(cell["cell"], x + j * w, y + i * h, w, h, name, problem, said(cell))
+        for i, name in enumerate(names)
+        for j, (problem, cell) in enumerate(zip(found["problems"], rows[name], strict=True))
+        if cell
+    )
+
+
+def said(cell: dict[str, Any]) -> str:
+    """A status with its reason."""
+    return cell["status"].replace("_", " ") + (f", {cell['reason']}" if cell["reason"] else "")
+
+
+def _marked(rows: pd.DataFrame) -> pd.DataFrame:
+    """The cells with a column for each figure that needs several of one kind: `turn` and `batches`, null elsewhere."""
+    turns = on_trajectory(rows)["turn"] if len(rows) else None
+    sizes = rows.groupby(["estimator", "problem", "samples"])["batch"].transform("nunique") if len(rows) else None
+    return rows.assign(turn=turns, batches=sizes.where(sizes > 1) if sizes is not None else None)
+
+
+def leaders(rows: pd.DataFrame, baseline: str, most: int) -> pd.DataFrame:
+    """The cells of the baseline and, on each problem, of the `most` estimators with the least variance: at equal time
+    where that was measured, over the numbers of samples on the log scale."""
+    metric = "work_normalised_variance" if rows["work_normalised_variance"].notna().any() else "variance"
+    with np.errstate(divide="ignore"):
+        level = np.log(rows[metric]).groupby([rows["problem"], rows["estimator"]]).mean()
+    best = level.groupby("problem").rank(method="first") <= most
+    chosen = set(best[best].index)
+    pairs = zip(rows["problem"], rows["estimator"], strict=True)
+    return rows[[estimator == baseline or (problem, estimator) in chosen for problem, estimator in pairs]]
 
 
 def _nothing() -> Comparison:

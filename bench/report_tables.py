@@ -40,7 +40,7 @@ def rank_rows(found: Comparison) -> list[dict[str, Any]]:
 
 
 def outcomes(rows: pd.DataFrame) -> dict[str, Any]:
-    """Estimator × problem: the worst status over sample sizes, its reason, and its cell."""
+    """Estimator × problem: the worst status over sample sizes (not applicable where all are), its reason, its cell."""
     ranks = {status: rank for rank, status in enumerate(STATUSES)}
     worst = rows.assign(rank=rows["status"].map(ranks)).sort_values("rank", kind="stable")
     worst = worst.drop_duplicates(["estimator", "problem"], keep="last") if len(rows) else worst

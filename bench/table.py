@@ -25,7 +25,7 @@ NEEDED = ("cell", "estimator", "estimator_params", *PROBLEM, "samples", "status"
 def cells(table: pd.DataFrame) -> pd.DataFrame:
     """One row per cell: its identity, labels `estimator`, `problem` and `name` (the bare estimator), `status`,
     `reason`, `verdict`, and for each metric its value with its interval as `variance`, `variance_low`,
-    `variance_high`; null where it was not measured.
+    `variance_high`; null where it was not measured; `batch`, the replicates of a timed step.
 
     A problem's label ends in what else it was run with (device, mode, …) where that varies, so that cells of one
     `problem` and `samples` differ in nothing but the estimator. A cell whose timing failed keeps its accuracy; its
@@ -44,6 +44,8 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
     found["problem"] = problem_labels(first)
     outcome = _outcomes(table).reindex(first.index)
     found = found.assign(status=outcome["status"], reason=outcome["reason"], verdict=_verdicts(table, first.index))
+    timed = table[table["metric"].eq("seconds_per_estimate").fillna(False)].drop_duplicates("cell").set_index("cell")
+    found["batch"] = timed["replicates"].reindex(first.index).astype(float) if "replicates" in timed else np.nan
     metrics = _without_rounding(_metrics(table, first.index), found)
     return pd.concat([found, metrics], axis=1).reset_index(drop=True)
 

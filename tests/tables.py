@@ -41,6 +41,21 @@ def table(samples: tuple[int, ...] = (2, 10), problems: int = 4, **columns: Any)
     return typed(pd.DataFrame(rows)).assign(**columns)
 
 
+def varied() -> pd.DataFrame:
+    """Three problems at two points of training and with two batches of replicates; RLOO is fitted."""
+    base = table((2,), 3)
+    places = (("start", 64, 1.0), ("trained", 64, 0.1), ("trained", 256, 0.1))
+    parts = []
+    for point, batch, factor in places:
+        shrunk = base["metric"].eq("variance").fillna(False)
+        values = {name: base[name].where(~shrunk, base[name] * factor) for name in ("value", "ci_low", "ci_high")}
+        cell = base["cell"].astype(str) + point + str(batch)
+        parts.append(base.assign(point=point, replicates=batch, cell=cell, **values))
+    whole = pd.concat(parts)
+    fitted = whole[(whole["estimator"] == "rloo") & (whole["metric"] == "mse")]
+    return typed(pd.concat([whole, fitted.assign(metric="fit_seconds", value=0.5, ci_low=None, ci_high=None)]))
+
+
 def typed(frame: pd.DataFrame) -> pd.DataFrame:
     """The declared columns in their order, with the dtypes of the real table."""
     kinds = {"text": "string", "integer": "Int64", "number": "Float64", "truth": "boolean"}

@@ -9,15 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot
+from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from bench import plots
 from bench.plots.panels import pareto
 from bench.plots.style import looks, save
-from tests.tables import PROBLEMS, cell, table, typed
+from bench.table import cells
+from estimators.errors import BadInput
+from tests.tables import PROBLEMS, cell, table, typed, varied
 
 FIGURES = [getattr(plots, name) for name in plots.__all__ if name != "save"]
+VARIED = (plots.trajectory, plots.fitting, plots.throughput_by_batch)
+"""What draws only where there are several points, batches or fits."""
 each = pytest.mark.parametrize("draw", FIGURES, ids=lambda draw: draw.__name__)
 
 
@@ -28,7 +33,7 @@ def texts(figure: Figure) -> str:
 
 @each
 def test_a_full_table_makes_a_figure_and_files(draw: Callable[..., Figure], tmp_path: Path):
-    figure = draw(table(problems=3))
+    figure = draw(varied() if draw in VARIED else table(problems=3))
     assert isinstance(figure, Figure) and figure.axes
     svg = save(figure, tmp_path / "a.svg").read_text()
     assert svg.lstrip().startswith("<?xml")
@@ -58,9 +63,10 @@ def test_a_single_cell_makes_a_figure(draw: Callable[..., Figure]):
 @each
 def test_a_name_with_dollars_and_tags_is_drawn_as_it_is(draw: Callable[..., Figure], tmp_path: Path):
     hostile = "$\\frac{<script>"
-    found = save(
-        draw(table((2,), 1).replace({"estimator": {"rloo": hostile, "gumbel_softmax": hostile}})), tmp_path / "a.svg"
+    named = (varied() if draw in VARIED else table((2,), 1)).replace(
+        {"estimator": {"rloo": hostile, "gumbel_softmax": hostile}}
     )
+    found = save(draw(named), tmp_path / "a.svg")
     assert "<script" not in found.read_text()
     assert "&lt;script&gt;" in found.read_text()
 
@@ -110,10 +116,55 @@ def test_the_heat_map_shows_ratios_intervals_and_what_is_unclear():
     assert "reinforce's" in texts(figure)
 
 
+def bars(axes: Axes) -> list[ErrorbarContainer]:
+    return [each for each in axes.containers if isinstance(each, ErrorbarContainer)]
+
+
+def test_the_trajectory_goes_through_the_points_in_turn():
+    figure = plots.trajectory(varied())
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["start", "trained"]
+    reinforce = bars(axes)[0]
+    assert np.asarray(reinforce.lines[0].get_ydata())[:2] == pytest.approx([5.0, 0.5]) and reinforce.has_yerr
+    assert "extreme" not in texts(plots.trajectory(varied().replace({"point": {"start": "extreme"}})))
+
+
+def test_throughput_is_drawn_against_the_batch_with_the_limit_where_it_was_measured():
+    rows = cells(varied()).assign(random_seconds_per_estimate=1e-5)
+    axes = plots.throughput_by_batch(rows).axes[0]
+    assert np.asarray(bars(axes)[0].lines[0].get_xdata()).tolist() == [64, 256]
+    dashed = [line for line in axes.lines if line.get_linestyle() == "--"]
+    assert dashed and np.asarray(dashed[0].get_ydata()) == pytest.approx([1e5, 1e5])
+    assert not [line for line in plots.throughput_by_batch(varied()).axes[0].lines if line.get_linestyle() == "--"]
+
+
+def test_fitting_shows_who_was_fitted_and_what_that_would_have_paid_for():
+    figure = plots.fitting(varied())
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["rloo"]
+    assert np.asarray(figure.axes[1].lines[0].get_xdata())[0] == pytest.approx(0.5 / (1.2e-4 * 2))
+
+
+def test_hue_colours_by_another_column_and_a_wrong_one_is_said():
+    figure = plots.variance_by_samples(table(problems=2), hue="name")
+    colours = {bar.lines[0].get_color() for bar in bars(figure.axes[0])}
+    assert len(colours) == 4  # two Gumbel-softmaxes share one
+    with pytest.raises(BadInput, match="did you mean 'verdict'"):
+        plots.throughput(table(), hue="verdit")
+
+
 def test_matrices_say_more_than_by_colour():
     assert "failed (F)" in texts(plots.outcome_matrix(table()))
     assert "timeout" not in texts(plots.outcome_matrix(table()))
     assert "biased (B)" in texts(plots.bias_matrix(table()))
+
+
+def test_not_applicable_at_one_number_of_samples_does_not_hide_what_was_measured_at_another():
+    frame = table((2,), 1)
+    other = frame.drop_duplicates("cell").assign(
+        samples=3, status="not_applicable", reason="odd", metric=None, value=None, cell=lambda rows: rows["cell"] + "3"
+    )
+    assert "not applicable" not in texts(plots.outcome_matrix(pd.concat([frame, other])))
+    assert "not applicable" in texts(plots.outcome_matrix(other))
 
 
 def test_an_order_is_kept_and_so_are_the_looks():

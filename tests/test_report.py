@@ -67,7 +67,7 @@ def test_the_page_is_well_formed_and_needs_nothing_from_outside(whole: str):
     assert all(target[1:] in found.ids for target in found.targets if not target.startswith("#cell="))
     assert all(address.startswith("data:") for address in found.addresses)
     outside = set(re.findall(r"https?://[^\"' )]+", whole))
-    assert outside <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert outside <= {"http://www.w3.org/2000/svg"}
     assert "default-src 'none'" in whole
 
 

@@ -25,7 +25,8 @@ MARKS = {
 
 
 def outcome_matrix(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
-    """How the cells of each estimator on each problem ended: the worst over the numbers of samples."""
+    """How the cells of each estimator on each problem ended: the worst over the numbers of samples, not applicable
+    where that holds for all of them."""
     rows = cells(table)
     return _matrix(rows.assign(shown=rows["status"]), STATUSES, order, "no cells in this table")
 

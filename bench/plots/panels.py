@@ -27,51 +27,68 @@ from bench.plots.style import (
     wrapped,
 )  # fmt: skip
 from bench.table import cells
+from estimators.errors import BadInput, nearest
 
 LABELS = {
     "samples": "samples per estimate",
     "evaluations": "evaluations of f per estimate",
-    "seconds_per_estimate": "seconds per estimate",
+    "seconds_per_estimate": "time per estimate",
     "variance": "variance",
     "estimates_per_second": "estimates per second",
+    "batch": "replicates per step",
 }
 
 
-def variance_by_samples(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
+def variance_by_samples(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
     """Variance against samples per problem; the dotted line has the slope −1 of averaging independent draws."""
-    return _panels(table, "samples", "variance", order, slope=True)
+    return _panels(table, "samples", "variance", order, hue, slope=True)
 
 
-def variance_by_evaluations(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
+def variance_by_evaluations(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
     """Variance against evaluations of f per problem; the Pareto front is the line."""
-    return _panels(table, "evaluations", "variance", order, front=True)
+    return _panels(table, "evaluations", "variance", order, hue, front=True)
 
 
-def variance_by_time(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
+def variance_by_time(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
     """Variance against seconds per estimate, each with its interval; the Pareto front is the line: what lies on it
     is beaten by nothing in both."""
-    return _panels(table, "seconds_per_estimate", "variance", order, front=True)
+    return _panels(table, "seconds_per_estimate", "variance", order, hue, front=True)
 
 
-def throughput(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
+def throughput(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
     """Estimates per second against samples per problem, with intervals."""
-    return _panels(table, "samples", "estimates_per_second", order)
+    return _panels(table, "samples", "estimates_per_second", order, hue)
+
+
+def throughput_by_batch(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
+    """Estimates per second against the replicates of a step, with intervals: where the device is saturated. The dashes
+    are the limit, where it was measured: what drawing an estimate's random numbers alone would give."""
+    rows = cells(table)
+    sizes = rows.groupby(["estimator", "problem", "samples"])["batch"].transform("nunique")
+    return _panels(rows[sizes > 1], "batch", "estimates_per_second", order, hue, limit="random_seconds_per_estimate")
 
 
 def _panels(
-    table: pd.DataFrame, x: str, y: str, order: Sequence[str] | None, *, slope: bool = False, front: bool = False
-) -> Figure:
-    every = _narrow(cells(table), x, y)
+    table: pd.DataFrame, x: str, y: str, order: Sequence[str] | None, hue: str = "estimator", *, slope: bool = False,
+    front: bool = False, limit: str = "",
+) -> Figure:  # fmt: skip
+    whole = cells(table)
+    if hue not in whole:
+        raise BadInput(f"there is no column {hue!r} to colour by; {nearest(hue, map(str, whole.columns))}")
+    every = _narrow(whole, x, y, limit)
     rows = every[(every[x].astype(float) > 0) & (every[y] > 0)]
     if rows.empty:
         return empty(f"no positive {LABELS[y]} against {LABELS[x]} in this table")
     problems = list(dict.fromkeys(rows["problem"]))
     names = ordered(rows["estimator"], order)
-    style = looks(names, order)
+    group = whole.drop_duplicates("estimator").set_index("estimator")[hue].astype(str) if hue != "estimator" else None
+    groups = names if group is None else ordered(group.loc[names], None)
+    shown = looks(groups, order if group is None else None)
+    style = {name: shown[name if group is None else group[name]] for name in names}
     with styled():
         down, across = grid_shape(len(problems))
-        legend_columns = max(1, min(4, 100 // max(len(shorten(name)) + 6 for name in names)))
-        figure = blank(PAGE, 1.85 * down + 0.15 * -(-len(names) // legend_columns) + 0.45)
+        legend_columns = max(1, min(4, 120 // max(len(shorten(name)) + 6 for name in groups)))
+        figure = blank(PAGE, 1.85 * down + 0.15 * -(-len(groups) // legend_columns) + 0.45)
         panels = figure.subplots(down, across, squeeze=False)
         for axes in panels.ravel()[len(problems) :]:
             axes.set_axis_off()
@@ -79,11 +96,13 @@ def _panels(
             _panel(axes, rows[rows["problem"] == problem], x, y, style, slope=slope, front=front)
             axes.set_title(wrapped(problem), y=1.0)
             _zeros(axes, every[(every["problem"] == problem) & (every[y] == 0)])
+            if limit in rows:
+                _limits(axes, rows[rows["problem"] == problem], x, limit, style)
         for axes in panels.ravel()[max(0, len(problems) - across) : len(problems)]:
             axes.set_xlabel(LABELS[x])
         for axes in panels[:, 0]:
             axes.set_ylabel(LABELS[y])
-        _legend(figure, style, legend_columns)
+        legend(figure, shown, legend_columns)
         return figure
 
 
@@ -100,19 +119,19 @@ def _panel(
     axes.set(xscale="log", yscale="log")
     line = {"linewidth": 0.6, "linestyle": ":"} if front else {"linewidth": 1.2}
     for name in (name for name in style if name in set(rows["estimator"])):
-        mine = rows[rows["estimator"] == name].sort_values("samples")
+        mine = rows[rows["estimator"] == name].sort_values(x if x == "batch" else "samples")
         colour, marker = style[name]
         axes.errorbar(
-            mine[x].to_numpy(float), mine[y].to_numpy(float), xerr=_ends(mine, x), yerr=_ends(mine, y), color=colour,
+            mine[x].to_numpy(float), mine[y].to_numpy(float), xerr=ends(mine, x), yerr=ends(mine, y), color=colour,
             marker=marker, elinewidth=0.8, **line,
         )  # fmt: skip
     if front:
         _pareto(axes, rows, x, y)
     if slope:
         _slope(axes, rows)
-    for axis in (axes.xaxis, axes.yaxis):
-        log_axis(axis)
-    if x in ("samples", "evaluations"):
+    log_axis(axes.xaxis, seconds=x == "seconds_per_estimate")
+    log_axis(axes.yaxis)
+    if x in ("samples", "evaluations", "batch"):
         _counted(axes, rows[x].to_numpy(float))
 
 
@@ -128,7 +147,7 @@ def _counted(axes: Axes, values: np.ndarray) -> None:
     axes.set_xticks(ticks)
 
 
-def _ends(rows: pd.DataFrame, metric: str) -> np.ndarray | None:
+def ends(rows: pd.DataFrame, metric: str) -> np.ndarray | None:
     """Lengths of the interval below and above, `[2, k]`; zero where there is none."""
     if f"{metric}_low" not in rows:
         return None
@@ -158,6 +177,13 @@ def _pareto(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
     )  # fmt: skip
 
 
+def _limits(axes: Axes, rows: pd.DataFrame, x: str, limit: str, style: dict[str, tuple[str, str]]) -> None:
+    """What the random numbers alone would allow, a dashed line for each estimator."""
+    for name in (name for name in style if name in set(rows["estimator"])):
+        mine = rows[(rows["estimator"] == name) & (rows[limit] > 0)].sort_values(x)
+        axes.plot(mine[x], 1 / mine[limit], linestyle="--", linewidth=0.6, color=style[name][0], zorder=1)
+
+
 def _slope(axes: Axes, rows: pd.DataFrame) -> None:
     """c ÷ n through the largest variance at the smallest n."""
     smallest, largest = float(rows["samples"].min()), float(rows["samples"].max())
@@ -174,10 +200,13 @@ def _zeros(axes: Axes, rows: pd.DataFrame) -> None:
     """Names the estimators at 0, which a log axis cannot show."""
     names = ", ".join(shorten(name, 16) for name in dict.fromkeys(rows["estimator"]))
     if names:
-        axes.text(0.03, 0.03, shorten(f"at 0: {names}", 44), transform=axes.transAxes, fontsize=6, bbox=BEHIND)
+        axes.text(
+            0.97, 0.96, shorten(f"at 0: {names}", 40), transform=axes.transAxes, fontsize=6, ha="right", va="top",
+            bbox=BEHIND,
+        )  # fmt: skip
 
 
-def _legend(figure: Figure, style: dict[str, tuple[str, str]], columns: int) -> None:
+def legend(figure: Figure, style: dict[str, tuple[str, str]], columns: int) -> None:
     handles = [
         Line2D([], [], color=colour, marker=marker, label=shorten(name)) for name, (colour, marker) in style.items()
     ]

@@ -15,7 +15,7 @@ from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 COLUMN, PAGE = 3.35, 6.75
 """Widths of one and of two columns of a paper, inches."""
@@ -27,14 +27,15 @@ PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 VERDICTS = {"unbiased": "#1f77b4", "unclear": "#d9d9d9", "biased": "#c85200"}
 STATUSES = {
-    "ok": "#1f77b4",
     "not_applicable": "#d9d9d9",
+    "ok": "#1f77b4",
     "failed": "#c85200",
     "timeout": "#e7a11b",
     "crashed": "#c97aa9",
     "out_of_memory": "#8a5a4e",
     "nonfinite": "#4d52a3",
 }
+"""From the one that says least to the worst: of several cells, the last is shown."""
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -151,14 +152,28 @@ def plain_number(value: float) -> str:
     return power if mantissa == "1" else f"{mantissa}×{power}"
 
 
-def log_axis(axis: Axis) -> None:
-    """A log scale whose ticks are written out, at least two of them."""
-    axis.set_major_locator(LogLocator(10, numticks=6))
+def log_axis(axis: Axis, *, seconds: bool = False) -> None:
+    """A log scale with two to five ticks, written out; `seconds` with their prefix (`200 ns`)."""
     low, high = sorted(axis.get_view_interval())
-    if low > 0 and high / low < 100:
-        axis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0), numticks=8))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(float(value))))
+    axis.set_major_locator(FixedLocator(log_ticks(low, high)) if low > 0 else LogLocator(10, numticks=6))
+    written = EngFormatter("s") if seconds else FuncFormatter(lambda value, _: plain_number(float(value)))
+    axis.set_major_formatter(written)
     axis.set_minor_locator(NullLocator())
+
+
+def log_ticks(low: float, high: float, most: int = 5) -> list[float]:
+    """Round numbers between the ends: powers of ten, or with twos and fives between, or all of one digit.
+
+    >>> log_ticks(0.9, 1100.0), log_ticks(3.0, 30.0), log_ticks(3.1, 4.9)
+    ([1.0, 10.0, 100.0, 1000.0], [5.0, 10.0, 20.0], [3.1, 4.9])
+    """
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1,), (1, 2, 5), range(1, 10)):
+        found = [float(f"{digit}e{decade}") for decade in decades for digit in digits]
+        found = [tick for tick in found if low <= tick <= high]
+        if len(found) >= (3 if len(digits) == 1 else 2):
+            return found[:: math.ceil(len(found) / most)]
+    return [float(f"{low:.2g}"), float(f"{high:.2g}")]
 
 
 def grid_shape(panels: int, across: int = 3) -> tuple[int, int]:

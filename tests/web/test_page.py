@@ -106,6 +106,15 @@ def test_a_link_selects_a_cell_by_keyboard_and_from_outside(visit: Open):
     assert again.page.locator("dialog").is_visible()
 
 
+def test_the_outcome_matrix_says_why_on_hover_and_opens_the_cell_on_click(visit: Open):
+    found = visit()
+    failed = found.page.locator("#figure-outcome_matrix a", has_text="too many to enumerate")
+    assert failed.count() == 1
+    assert "exact on vae / amortised: failed, BadInput" in (failed.locator("title").text_content() or "")
+    failed.click()
+    assert "too many to enumerate" in found.page.locator("dialog").inner_text()
+
+
 def test_the_table_downloads_as_it_is_filtered(visit: Open, tmp_path: Path):
     found = visit()
     found.page.get_by_label("Verdict", exact=True).select_option("biased")
