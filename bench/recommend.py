@@ -30,6 +30,8 @@ FINAL = 0.3
 """The share of the time that goes to fresh draws of the winner, the runner-up and the baseline."""
 MOST = 6
 """Names in one list of the sentence."""
+DEAF = 0.5
+"""Beyond this share of the gradient's length an agreement says nothing."""
 FEW = 4096
 """Up to so many values of z the exact gradient is the witness."""
 
@@ -266,6 +268,8 @@ def _trust(winner: Arm, judge: Judge) -> str:
     if witness is None or winner.name in WITNESSES:
         return ""
     distance = agreement(winner, witness)
+    if not distance <= DEAF:
+        return f"{witness.name} is too noisy here to vouch for its mean within the time."
     if not winner.estimator.traits.unbiased:
         return f"It is biased: its mean may be off {witness.name}'s by {distance:.2g} of the gradient's length."
     return f"Its mean agrees with {witness.name}'s to within {distance:.2g} of the gradient's length."
