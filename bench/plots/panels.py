@@ -181,6 +181,8 @@ def _limits(axes: Axes, rows: pd.DataFrame, x: str, limit: str, style: dict[str,
     """What the random numbers alone would allow, a dashed line for each estimator."""
     for name in (name for name in style if name in set(rows["estimator"])):
         mine = rows[(rows["estimator"] == name) & (rows[limit] > 0)].sort_values(x)
+        if mine.empty:
+            continue
         axes.plot(mine[x], 1 / mine[limit], linestyle="--", linewidth=0.6, color=style[name][0], zorder=1)
 
 

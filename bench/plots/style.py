@@ -183,8 +183,13 @@ def grid_shape(panels: int, across: int = 3) -> tuple[int, int]:
 
 
 def shorten(text: str, length: int = 34) -> str:
-    """The text in at most this many characters."""
-    return text if len(text) <= length else text[: length - 1] + "…"
+    """The text in at most this many characters; what is left out is in its middle, as labels differ at their ends.
+
+    >>> shorten("logistic_regression / normal(size=31), trained", 24)
+    'logistic_regre…, trained'
+    """
+    end = length * 3 // 8
+    return text if len(text) <= length else f"{text[: length - 1 - end]}…{text[-end:]}"
 
 
 def wrapped(text: str) -> str:
