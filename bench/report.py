@@ -32,7 +32,7 @@ from bench.svg import inline
 from bench.table import cells
 from estimators.errors import BadInput
 
-PANELS, COLUMNS, SERIES = 12, 7, 10
+PANELS, COLUMNS, SERIES = 12, 7, 8
 """Problems in one figure of small multiples, and in one matrix; more make more figures. Estimators in one panel."""
 
 

@@ -16,6 +16,7 @@ from bench.plots.style import STATUSES
 from bench.ratios import middle
 
 IDENTITY = ("estimator", "problem", "samples", "status", "verdict", "stop_reason", "reason", "cell")
+REPEATED = ("estimator", "problem", "status", "verdict", "stop_reason", "reason")
 MEASURED = (
     "relative_bias", "scale", "cosine", "variance", "mse", "snr", "evaluations", "seconds_per_estimate",
     "work_normalised_variance",
@@ -82,7 +83,10 @@ def pivot(pairs: pd.DataFrame, equal: str) -> dict[str, Any]:
 
 
 def cell_data(rows: pd.DataFrame) -> dict[str, Any]:
-    """All cells for the browser: columns once, then a list per cell, numbers at four digits, nulls for what is not."""
+    """All cells for the browser: columns once, then a list per cell, numbers at four digits, nulls for what is not.
+
+    Texts that repeat are places in their column's list in `levels`.
+    """
     metrics = [name for name in METRICS if name in rows and rows[name].notna().any()]
     ends = [f"{name}{end}" for name in metrics for end in ("_low", "_high")]
     columns = [
@@ -90,12 +94,16 @@ def cell_data(rows: pd.DataFrame) -> dict[str, Any]:
         *metrics,
         *(end for end in ends if rows[end].notna().any()),
     ]
+    levels = {name: list(dict.fromkeys(rows[name].map(_plain))) for name in columns if name in REPEATED}
+    places = {name: {value: place for place, value in enumerate(values)} for name, values in levels.items()}
+    coded = rows[columns].assign(**{name: rows[name].map(_plain).map(found) for name, found in places.items()})
     return {
         "columns": columns,
+        "levels": levels,
         "shown": ["estimator", "problem", "samples", "status", "verdict", *(m for m in MEASURED if m in metrics)],
         "units": {name: METRICS[name].unit for name in metrics},
         "sentences": {name: METRICS[name].sentence for name in metrics},
-        "rows": [[_plain(value) for value in row] for row in rows[columns].itertuples(index=False, name=None)],
+        "rows": [[_plain(value) for value in row] for row in coded.itertuples(index=False, name=None)],
     }
 
 

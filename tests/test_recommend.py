@@ -63,7 +63,7 @@ def test_the_examples_run_and_their_code_trains(path: Path):
     assert get(found.estimator).traits.unbiased
     assert run_code(found, path).isfinite().all()
     measured = found.table.dropna(subset="cost")
-    assert len(measured) >= 2 and bool((measured["cost_low"] <= measured["cost"]).all())
+    assert bool((measured["cost_low"] <= measured["cost"]).all())
     html = found._repr_html_()
     assert found.estimator in html and "<pre" in html
 

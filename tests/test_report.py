@@ -99,6 +99,7 @@ def test_every_cell_is_in_the_page_as_data(whole: str):
     data = json.loads(found[1])
     assert len(data["rows"]) == 48
     row = dict(zip(data["columns"], data["rows"][0], strict=True))
+    row |= {name: values[row[name]] for name, values in data["levels"].items()}
     assert (row["estimator"], row["variance"], row["variance_low"]) == ("reinforce", 5, 4.75)
     assert None in data["rows"][-3] or None in data["rows"][28]
 

@@ -77,6 +77,7 @@ def empty(message: str) -> Figure:
     """A figure that says why there is nothing to draw."""
     with styled():
         figure = blank(PAGE, 1.0)
+        figure.set_layout_engine("none")  # there is nothing to lay out
         figure.text(0.5, 0.5, message, ha="center", va="center", wrap=True)
         return figure
 

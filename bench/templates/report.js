@@ -12,6 +12,7 @@ if (source) {
   const data = JSON.parse(source.textContent);
   const PAGE = 100;
   const place = Object.fromEntries(data.columns.map((name, i) => [name, i]));
+  for (const [name, values] of Object.entries(data.levels)) for (const row of data.rows) row[place[name]] = values[row[place[name]]];
   const box = document.getElementById("cells");
   const head = box.querySelector("thead tr"), body = box.querySelector("tbody");
   const search = document.getElementById("search"), more = document.getElementById("more");
