@@ -109,7 +109,7 @@ def test_command(tmp_path):
     assert "1 reproduced, 0 not reproduced" in done.stdout
     page = (tmp_path / "verify.html").read_text()
     assert "q[(1−p)f₁ + p f₀]²" in page
-    assert (tmp_path / "facts.csv").read_text().count("reinforce_on_a_bit") == 30
+    assert (tmp_path / "facts.csv").read_text().count(",reinforce_on_a_bit,") == 30
     assert (tmp_path / "verify-figures" / "agreement-closed_form.png").exists()
 
 

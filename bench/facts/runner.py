@@ -82,7 +82,8 @@ def verify(
         records[found.fact] = found
         show(found, left)
     verified = Verified(facts, {each.name: records[each.name] for each in facts if each.name in records}, folder)
-    write(verified)
+    others = {each.name: known[each.name] for each in FACTS.values() if valid(each, known, quick, seed)}
+    write(Verified(list(FACTS.values()), others | verified.records, folder))
     return verified
 
 
