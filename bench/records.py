@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Optional
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
@@ -13,7 +13,7 @@ from estimators.errors import BadInput
 
 Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 """A table's column holds no larger ones."""
-KINDS = {"text": str, "integer": Integer | None, "number": float | None, "truth": bool}
+KINDS: dict[str, Any] = {"text": str, "integer": Optional[Integer], "number": float | None, "truth": bool}  # noqa: UP045
 FROM_ELSEWHERE = {"run", "attempt", "unit", "metric", "value", "ci_low", "ci_high", "n", "method", "block"}
 """Columns that no record holds: known from the folder and the metrics, or one of many in `measurements`."""
 

@@ -61,7 +61,7 @@ def test_loading(tmp_path):
         store.finish()
     with seconds(f"loading {MANY} cells", 5):
         table = load(tmp_path)
-    assert table["cell"].nunique() == MANY
+    assert table["cell"].nunique() == MANY  # pyright: ignore[reportGeneralTypeIssues]
 
 
 def test_overhead_and_memory(tmp_path):
