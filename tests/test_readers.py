@@ -105,13 +105,14 @@ def mutated(content, chance):
     return content
 
 
+SLOW = [HealthCheck.too_slow]
+
+
 def fuzzed(read, good, inputs):
     """Reads mutations of what is good, each named by the number that it was made from; how many there were."""
     numbers = set()
 
-    @settings(
-        max_examples=inputs, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
-    )  # pyright: ignore[reportArgumentType]
+    @settings(max_examples=inputs, deadline=None, database=None, derandomize=True, suppress_health_check=SLOW)
     @given(st.integers(0, 2**64 - 1))
     def every(number):
         with warnings.catch_warnings(), contextlib.suppress(BadInput):
