@@ -80,6 +80,13 @@ def test_trace_of_square_from_batches():
     assert np.mean(found) == pytest.approx(16 + 1 + 1 + 0.25, rel=0.05)
 
 
+def test_two_estimates_are_enough_for_every_interval():
+    block = block_of(np.array([[1.0, 2.0], [1.5, 1.0]]), np.array([1.0, 1.5]))
+    assert trace_of_square(np.eye(2), 0.5, 2) == 0.25
+    for interval in (block.bias(), block.snr(), block.variance(), block.mse()):
+        assert interval.low <= interval.value <= interval.high
+
+
 def test_the_largest_of_equal_variances_is_not_overrated():
     rng = np.random.default_rng(4)
     hits = 0

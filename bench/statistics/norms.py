@@ -88,12 +88,15 @@ def root(function: Callable[[float], float], high: float) -> float:
 def trace_of_square(gram: Float[np.ndarray, "B B"], trace: float, dim: int) -> float:
     """tr Σ² of the mean's covariance Σ, from the Gram matrix of B centred batch means.
 
-    Unbiased under normality (Srivastava 2005, eq. 2.2), kept between tr²/P (isotropic) and tr² (one direction).
+    Unbiased under normality (Srivastava 2005, eq. 2.2), kept between tr²/P (isotropic) and tr² (one direction);
+    tr² where fewer than three batches say nothing.
 
     >>> trace_of_square(np.eye(3) * 2, 1.0, 1)
     1.0
     """
     freedom = len(gram) - 1
+    if freedom < 2:
+        return trace**2
     scale = 1 / (freedom * len(gram))  # the mean's covariance is that of a batch mean divided by B
     square, first = float((gram**2).sum()) * scale**2, float(np.trace(gram)) * scale
     estimate = freedom**2 / ((freedom - 1) * (freedom + 2)) * (square - first**2 / freedom)
