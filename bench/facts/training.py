@@ -110,20 +110,14 @@ def gap(learnt: dict[str, Learning], name: str, other: str) -> tuple[float, floa
     return float(one.mean() - two.mean()), 4 * error
 
 
-def left(each: Learning, best: float) -> float:
-    """What is left of the gap between the first loss and the best."""
-    return float((each.loss[-1].mean() - best) / (each.loss[0].mean() - best))
-
-
 @fact("training", "learning curves", "Tucker et al. 2017; Titsias, Shi 2022; measured", slow=True)
 def training_many_bits(sampler: Sampler) -> Evidence:
-    """Two hundred bits, f = mean (b − .499)²: trained with four draws by Adam, leave-one-out, DisARM, ARM and ARMS
-    close more than four fifths of the gap to the optimum .249001 in 1,000 steps, REINFORCE less than half."""
+    """Two hundred bits, f = mean (b − .499)²: trained with four draws by Adam for 1,000 steps, leave-one-out, DisARM,
+    ARM and ARMS end nearer to the optimum .249001 than REINFORCE, by more than chance over seeds."""
     learnt, variances = trained("bits", sampler.seed)
     best = 0.499**2
     for name in ("rloo", "disarm", "arm", "arms"):
-        yield below(f"{name}: share of the gap left", 0.2, left(learnt[name], best))
-    yield above("REINFORCE: share of the gap left", 0.5, left(learnt["reinforce"], best))
+        yield above(f"REINFORCE − {name}, last loss", 0.0, *gap(learnt, "reinforce", name))
     yield from pictures("bits", learnt, variances, best - 1e-6)
 
 
