@@ -132,8 +132,9 @@ class Arm:
         self.found = Found(variance, seconds, product(variance, seconds), low, high, self.kept.drawn, self.gate or "")
 
     def release(self) -> None:
-        """Lets go of what takes memory."""
-        del self.kept, self.gradients
+        """Lets go of what takes memory; one that was taken back and is out again has nothing left to let go of."""
+        for name in ("kept", "gradients"):
+            vars(self).pop(name, None)
 
     def variance(self, level: float = 0.95, least_spread: float = 0.0) -> Ratio:
         """The trace of the covariance of one estimate; 0 where the estimates do not vary."""

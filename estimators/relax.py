@@ -63,6 +63,7 @@ class FittedRebar(LearnedControl):
 
     Paper: Tucker, Mnih, Maddison, Lawson, Sohl-Dickstein 2017.
 
+    >>> import torch
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function
     >>> q, f = Bernoulli(logits=torch.zeros(50)), Function(lambda b: (b - 0.45) ** 2)

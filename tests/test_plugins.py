@@ -140,7 +140,7 @@ def test_a_changed_source_is_stale_and_measured_again_when_asked(tmp_path):
     plugin = (
         "from dataclasses import dataclass\nfrom estimators import register\n"
         "from estimators.score_function import Reinforce\n"
-        "@register('changing')\n@dataclass(frozen=True)\nclass Changing(Reinforce):\n    '''One.'''\n"
+        "@register('changing')\n@dataclass(frozen=True)\nclass Changing(Reinforce):\n    '''It changes.'''\n\n    number = 1\n"
     )
     suite = TOML.replace('"reinforce"', '"changing"').replace("[2, 4]", "2")
     (tmp_path / "suite.toml").write_text(suite)
@@ -148,7 +148,7 @@ def test_a_changed_source_is_stale_and_measured_again_when_asked(tmp_path):
     here = {"installed": ROOT, "folder": tmp_path}
     (tmp_path / "plugin.py").write_text(plugin)
     assert "2 ok" in elsewhere(*run, **here).stdout
-    (tmp_path / "plugin.py").write_text(plugin.replace("One", "Two"))
+    (tmp_path / "plugin.py").write_text(plugin.replace("number = 1", "number = 2"))
     plan = elsewhere("plan", *run[1:], "--out", "results/suite", **here).stdout
     assert "2 done, 1 stale" in plan
     assert "results/suite: 1 ok" in elsewhere(*run, "--rerun", "stale", **here).stdout

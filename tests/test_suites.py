@@ -80,6 +80,6 @@ def test_exactness_is_asked_of_everything():
 
 def test_extreme_is_extreme_and_throughput_is_compiled():
     assert {cell.point for cell in planned("extreme")} == {"extreme"}
-    assert {cell.mode for cell in planned("throughput")} == {"eager", "compile"}
+    assert {cell.mode for cell in planned("throughput")} == {"eager", "compile", "graph"}
     assert {cell.dtype for cell in planned("throughput")} == {"float32"}
     assert max(cell.dim for cell in planned("scaling")) >= 10_000

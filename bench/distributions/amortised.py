@@ -1,6 +1,7 @@
 """Amortised posteriors: θ is a linear encoder's weights, the data are a fixed minibatch of images."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +15,12 @@ from bench.distributions.bernoulli import Bernoulli
 from bench.distributions.categorical import FastOneHot
 from bench.distributions.normal import FastNormal
 from bench.images import images
+
+
+@lru_cache
+def minibatch(data: str, batch: int, device: torch.device, dtype: torch.dtype) -> Float[Tensor, "batch pixels"]:
+    """The first images, copied to the device once and not at every step."""
+    return images(data)[:batch].to(device, dtype)
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,9 @@ class Encoder(Family):
         return {name: (8.0 if point == "extreme" else 1.0) * value for name, value in weights.items()}
 
     def encode(self, theta: Tensors, coordinates: str) -> Tensors:
-        return self.split(self.images().to(theta["weight"]) @ theta["weight"].T + theta["bias"])
+        weight = theta["weight"]
+        pixels = minibatch(self.data, self.batch, weight.device, weight.dtype)
+        return self.split(pixels @ weight.T + theta["bias"])
 
     def split(self, output: Float[Tensor, "*batch outputs"]) -> Tensors:
         """The encoder's outputs as q's parameters."""
