@@ -76,6 +76,15 @@ def garnet(states: int, actions: int) -> tuple[Float[Tensor, "S A S"], Float[Ten
     )
 
 
+@lru_cache
+def law(
+    states: int, actions: int, device: torch.device, dtype: torch.dtype
+) -> tuple[Float[Tensor, "S A S"], Float[Tensor, " S"]]:
+    """The environment's transitions and initial law, copied to the device once and not at every step."""
+    transition, initial, _ = garnet(states, actions)
+    return transition.to(device, dtype), initial.to(device, dtype)
+
+
 @distributions.register("tabular_policy")
 @dataclass(frozen=True)
 class TabularPolicyFamily(Family):
@@ -100,12 +109,9 @@ class TabularPolicyFamily(Family):
         return {"logits": torch.tensor(np.random.default_rng(6).normal(0, scale, (self.size, self.actions)))}
 
     def encode(self, theta: Tensors, coordinates: str) -> Tensors:
-        transition, initial, _ = garnet(self.size, self.actions)
-        return {
-            "logits": theta["logits"].expand(self.horizon, -1, -1),
-            "transition": transition.to(theta["logits"]),
-            "initial": initial.to(theta["logits"]),
-        }
+        logits = theta["logits"]
+        transition, initial = law(self.size, self.actions, logits.device, logits.dtype)
+        return {"logits": logits.expand(self.horizon, -1, -1), "transition": transition, "initial": initial}
 
     def build(self, parameters: Tensors) -> Distribution:
         return Trajectory(**parameters, validate_args=False)
