@@ -140,7 +140,8 @@ def test_a_changed_source_is_stale_and_measured_again_when_asked(tmp_path):
     plugin = (
         "from dataclasses import dataclass\nfrom estimators import register\n"
         "from estimators.score_function import Reinforce\n"
-        "@register('changing')\n@dataclass(frozen=True)\nclass Changing(Reinforce):\n    '''It changes.'''\n\n    number = 1\n"
+        "@register('changing')\n@dataclass(frozen=True)\n"
+        "class Changing(Reinforce):\n    '''It changes.'''\n\n    number = 1\n"
     )
     suite = TOML.replace('"reinforce"', '"changing"').replace("[2, 4]", "2")
     (tmp_path / "suite.toml").write_text(suite)
