@@ -46,7 +46,8 @@ def block_measurements(block: Block, name: str, p: float | None, tolerance: floa
         yield row("variance_max", block.variance_max(), spread)
         if block.against:
             yield row("mse", block.mse(), spread)
-        yield row("snr", None if still else block.snr(), "no variance" if still else LENGTH)
+        length = f"{LENGTH}; {caution}" if caution else LENGTH
+        yield row("snr", None if still else block.snr(), "no variance" if still else length)
     index = None if still else hill(np.sqrt(block.distances))
     yield Measurement("tail_index", index, n=block.count, method="Hill, largest 0.5 %", block=name)
     if block.against is None:
