@@ -73,9 +73,10 @@ def recommend(
     samples: Sequence[int] = SAMPLES,
     seed: int = 0,
     plugins: Iterable[str | Path] = (),
+    clock: Callable[[], float] = time.monotonic,
     show: Callable[[Standing], None] = lambda standing: None,
 ) -> Recommendation:
-    """The estimator with the least variance per second on the model in `path`, found within about `seconds`.
+    """The estimator with the least variance per second on the model in `path`, found within about `seconds` of `clock`.
 
     The file defines `parameters` (a tensor or a dict of tensors), `distribution(parameters)` (a torch distribution;
     its batch axes run over data) and `objective` (a function of z, or an `estimators.Objective`). Seconds are those of
@@ -87,12 +88,12 @@ def recommend(
     if not samples or min(samples) < 1:
         raise BadInput(f"samples must be whole numbers of at least 1, found {', '.join(map(str, samples)) or 'none'}")
     load_files(str(each) for each in plugins)
-    model, start = load_model(path), time.monotonic()
+    model, start = load_model(path), clock()
     with Kept(), torch.random.fork_rng(devices=[]):
         entered = entrants(model, samples, seed, biased=biased)
         judge = Judge(entered, biased)
-        race(entered.arms, start + (1 - FINAL) * seconds, keep=WITNESSES, check=judge, show=show)
-        return _answer(model, entered, judge, start + seconds)
+        race(entered.arms, start + (1 - FINAL) * seconds, keep=WITNESSES, check=judge, clock=clock, show=show)
+        return _answer(model, entered, judge, start + seconds, clock)
 
 
 def entrants(model: OwnModel, samples: Sequence[int], seed: int, *, biased: bool) -> Field:
@@ -163,7 +164,9 @@ def _exact(arm: Arm | None) -> Witness | None:
     return None
 
 
-def _answer(model: OwnModel, entered: Field, judge: Judge, deadline: float) -> Recommendation:
+def _answer(
+    model: OwnModel, entered: Field, judge: Judge, deadline: float, clock: Callable[[], float]
+) -> Recommendation:
     """Fresh draws of the winner, the runner-up and the baseline; a winner that proves biased makes place.
 
     Where the fresh draws turn the order round, they are believed.
@@ -179,7 +182,7 @@ def _answer(model: OwnModel, entered: Field, judge: Judge, deadline: float) -> R
         finalists += [each for each in cheapest([a for a in others if a.name == BASELINE]) if each not in finalists]
         for arm in finalists:
             arm.prepare("final")
-        for _ in rounds(finalists, deadline):
+        for _ in rounds(finalists, deadline, clock):
             pass
         for arm in finalists:
             arm.look(0.95)
