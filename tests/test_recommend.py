@@ -83,7 +83,7 @@ def test_an_arm_measures_the_variance_that_enumeration_gives(write: Callable[[st
 
 
 def test_enumeration_is_told_apart(write: Callable[[str], Path]):
-    found = recommend(write(TEN_LINES), seconds=5, samples=(1,), clock=process_time)
+    found = recommend(write(TEN_LINES), seconds=5.0, samples=(1,), clock=process_time)
     assert "exact has no variance at all" in found.sentence
     assert "exact" not in set(found.table["estimator"])
 
