@@ -92,6 +92,7 @@ class QuadraticPathwise(Fitted):
             step = (flat(z, q) - origin).reshape(-1, D)
             x = torch.cat([torch.ones_like(step[:, :1]), step], -1)
             gram, cross = gram + x.mT @ x, cross + x.mT @ flat(slope, q).reshape(-1, D)
-        solution = torch.linalg.lstsq(gram, cross).solution
+        # lstsq rounds otherwise where memory lies otherwise: one seed would give several results
+        solution = torch.linalg.pinv(gram, hermitian=True) @ cross
         bend = (solution[1:] + solution[1:].mT) / 2
         return self.frozen({"origin": origin, "slope": solution[0], "bend": bend})

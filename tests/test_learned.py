@@ -45,8 +45,6 @@ def test_no_steps_change_nothing(name):
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_the_seed_says_what_is_learned_and_nothing_changes_it_afterwards(name):
-    if "quadratic_pathwise" in str(name) or "QuadraticPathwise" in repr(name):
-        pytest.xfail("its digest differed between two fits in one run of the suite: not understood yet")
     first, again, other = fit(name, 5), fit(name, 5), fit(name, 5, seed=1)
     assert first == again and hash(first) == hash(again)
     assert first != other
