@@ -57,7 +57,6 @@ def run_code(found: Recommendation, path: Path) -> torch.Tensor:
     return torch.cat([value.grad.flatten() for value in leaves.values()])  # type: ignore[union-attr]
 
 
-@pytest.mark.slow  # passes alone, but a worker that ran other tests before has died in it: not understood yet
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_examples_run_and_their_code_trains(path: Path):
     found = recommend(path, seconds=2.5, samples=(2,), clock=process_time)
