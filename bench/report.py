@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
@@ -24,6 +24,7 @@ from bench import plots
 from bench.compare import EQUAL, Comparison, compare_estimators
 from bench.findings import findings, statuses, what_was_run
 from bench.metrics import METRICS
+from bench.page_environment import page_environment
 from bench.plots.matrices import ordered
 from bench.plots.style import as_svg, plain_number
 from bench.plots.training import on_trajectory
@@ -261,14 +262,8 @@ def _nothing() -> Comparison:
 
 
 def _environment() -> Environment:
-    """Everything from a table is escaped; a missing value in the template is an error, not an empty place."""
-    made = Environment(
-        loader=PackageLoader("bench", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """With the page's own filters."""
+    made = page_environment()
     made.filters["number"] = lambda value: "—" if value is None or pd.isna(value) else plain_number(float(value))
     return made
 

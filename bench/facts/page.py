@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from bench.facts.fact import GROUPS, Fact
 from bench.facts.record import NOT_RUN, Record, counted, table
+from bench.page_environment import page_environment
 from bench.plots.facts import agreement, curves
 from bench.plots.style import as_svg, plain_number, save
 from bench.svg import inline
@@ -72,14 +73,8 @@ def drawn(figure: Figure, name: str, caption: str, folder: Path) -> Markup:
 
 
 def environment() -> Environment:
-    """Everything is escaped; a missing value is an error."""
-    made = Environment(
-        loader=PackageLoader("bench", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """With the page's own filters."""
+    made = page_environment()
     made.filters["number"] = lambda value: plain_number(float(value)) if value else f"{value:g}"
     made.filters["full"] = lambda value: f"{value:.7g}"
     return made
