@@ -17,6 +17,8 @@ Vector = Float[np.ndarray, " P"]
 class Moments:
     """Count, mean and the sums of the centred 2nd, 3rd and 4th powers, per coordinate.
 
+    `furthest`: the largest squared distance of a vector from its chunk's mean.
+
     >>> import torch
     >>> left, right = Moments.of(torch.tensor([[1.0], [2.0]])), Moments.of(torch.tensor([[6.0]]))
     >>> (left + right).variance
@@ -28,6 +30,7 @@ class Moments:
     m2: Vector
     m3: Vector
     m4: Vector
+    furthest: Vector
 
     @classmethod
     def of(cls, chunk: Float[Tensor, "R P"]) -> "Moments":
@@ -37,7 +40,7 @@ class Moments:
     @classmethod
     def none(cls, dim: int) -> "Moments":
         """The moments of no vectors at all: what a sum starts from."""
-        return Moments(0, *(np.zeros(dim) for _ in range(4)))
+        return Moments(0, *(np.zeros(dim) for _ in range(5)))
 
     def __add__(self, other: "Moments") -> "Moments":
         if not self.count or not other.count:
@@ -53,11 +56,11 @@ class Moments:
             + 6 * step**2 * (a * a * other.m2 + b * b * self.m2) / n**2
             + 4 * step * (a * other.m3 - b * self.m3) / n
         )
-        return Moments(n, self.mean + step * b / n, m2, m3, m4)
+        return Moments(n, self.mean + step * b / n, m2, m3, m4, np.maximum(self.furthest, other.furthest))
 
     def __getitem__(self, coordinates: slice) -> "Moments":
         """The moments of some of the coordinates."""
-        each = (self.mean, self.m2, self.m3, self.m4)
+        each = (self.mean, self.m2, self.m3, self.m4, self.furthest)
         return Moments(self.count, *(value[coordinates] for value in each))
 
     @property
@@ -75,17 +78,23 @@ class Moments:
         """Fourth standardised moment, 3 for a normal; 1, the least possible, where there is no variance."""
         return np.maximum(_ratio(self.m4 / self.count, (self.m2 / self.count) ** 2), 1.0)
 
+    @property
+    def largest_share(self) -> Vector:
+        """The part of the squares' own spread, Σ (x² − σ²)², that the furthest value holds; 1 is the most."""
+        variance = self.m2 / self.count
+        return np.minimum(_ratio((self.furthest - variance) ** 2, self.m4 - self.count * variance**2), 1.0)
+
 
 def _ratio(above: Vector, below: Vector) -> Vector:
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
 
 
-def centred_powers(x: Float[Tensor, "R P"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The mean and the sums of the centred 2nd, 3rd and 4th powers over the first axis, in two passes."""
+def centred_powers(x: Float[Tensor, "R P"]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The mean, the sums of the centred 2nd, 3rd and 4th powers and the largest square, in two passes over axis 0."""
     mean = x.mean(0)
     centred = x - mean
     square = centred.square()
-    return mean, square.sum(0), (square * centred).sum(0), square.square().sum(0)
+    return mean, square.sum(0), (square * centred).sum(0), square.square().sum(0), square.amax(0)
 
 
 def mean_and_spread(x: Float[Tensor, "R P"]) -> tuple[Tensor, Tensor]:

@@ -7,13 +7,14 @@ import pytest
 import torch
 from scipy.stats import ncx2
 
+from bench.moments import Moments
 from bench.replicates import Replicates
 from bench.statistics.bias import zero_bias
 from bench.statistics.block import Block
 from bench.statistics.means import hall, hall_interval, holm, mean_interval, two_sided
 from bench.statistics.norms import NoisyLength, trace_of_square
-from bench.statistics.spread import largest_interval, relative_error
-from bench.statistics.tails import hill, top_share, unstable
+from bench.statistics.spread import largest_interval, relative_error, trace_error
+from bench.statistics.tails import hill, largest_share, top_share, unstable
 from bench.statistics.verdict import Rules, judge
 
 RULES = Rules(resolution=0.1, level=1e-3, looks=1, tolerance=1e-12)
@@ -92,9 +93,26 @@ def test_the_largest_of_equal_variances_is_not_overrated():
     hits = 0
     for _ in range(200):
         variance = rng.chisquare(999, 50) / 999
-        interval = largest_interval(variance, np.full(50, 3.0), 1000)
+        interval = largest_interval(variance, relative_error(np.full(50, 3.0), 1000))
         hits += interval.low <= 1 <= interval.high
     assert hits / 200 > 0.93
+
+
+def test_the_largest_share_from_the_moments_is_that_of_the_data():
+    x = np.random.default_rng(9).exponential(size=(400, 2))
+    moments = Moments.of(torch.tensor(x[:256])) + Moments.of(torch.tensor(x[256:]))
+    direct = [largest_share((column - column.mean()) ** 2) for column in x.T]
+    assert moments.largest_share == pytest.approx(direct, rel=0.05)  # the furthest is taken from its chunk's mean
+
+
+def test_a_heavy_tail_is_seen_too_seldom_and_its_variance_held_often_enough():
+    rng, held, plain = np.random.default_rng(10), 0, 0
+    for _ in range(400):
+        squares = (rng.lognormal(size=20_000) - np.exp(0.5)) ** 2
+        error, off = trace_error(squares, float(squares.mean()), 0.0), np.log(squares.mean() / (np.exp(2) - np.e))
+        held += abs(off) < 1.96 * error
+        plain += abs(off) < 1.96 * error / (1 + largest_share(squares)) ** 0.5
+    assert plain < 365 < held  # of 400, the same draws
 
 
 def test_two_point_data_have_a_variance_interval():

@@ -9,7 +9,8 @@ from jaxtyping import Float
 from bench.moments import Moments
 from bench.statistics.means import Interval, mean_interval
 from bench.statistics.norms import NoisyLength, trace_of_square
-from bench.statistics.spread import largest_interval, log_interval, trace_error
+from bench.statistics.spread import largest_interval, log_interval, relative_error, trace_error
+from bench.statistics.tails import largest_share
 
 
 @dataclass(frozen=True)
@@ -143,12 +144,14 @@ class Block:
 
     def variance_max(self) -> Interval:
         """The largest diagonal entry of Σ."""
-        return largest_interval(self.moments.variance, self.moments.kurtosis, self.count)
+        error = relative_error(self.moments.kurtosis, self.count) * np.sqrt(1 + self.moments.largest_share)
+        return largest_interval(self.moments.variance, error)
 
     def mse(self) -> Interval:
         """E ‖ĝ − g‖²."""
         mean = float(self.exact.squared.mean())
-        spread = float(self.exact.squared.std(ddof=1)) / self.count**0.5
+        squared = self.exact.squared
+        spread = float(squared.std(ddof=1)) * ((1 + largest_share(squared)) / self.count) ** 0.5
         second_order = 2 * self.trace_of_square / self.count**2
         return log_interval(mean, float(np.sqrt(spread**2 + second_order)) / mean) if mean else Interval(0.0, 0.0, 0.0)
 
@@ -158,7 +161,8 @@ class Block:
         length = float(np.linalg.norm(mean))
         spread = self.batch_spread - self.batch_spread.mean()
         influence = self.batches @ unit(mean) / sd - length * spread / (2 * sd**3)
-        return self.noisy(mean, influence, sd).interval()
+        heavier = (1 + largest_share(self.distances)) ** 0.5
+        return self.noisy(mean, heavier * influence, sd).interval()
 
 
 def unit(vector: Float[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:

@@ -1,7 +1,10 @@
 """Intervals of variances: the jackknife on the logarithm, where the fourth moment lets it work.
 
 The jackknife variance of log s² is (κ − 1 + 2/(n − 1))/n, with κ the kurtosis; the last term alone is left when
-the data take two values equally often (κ = 1). A χ² interval, which assumes κ = 3, covers 35 % on a score function.
+the data take two values equally often (κ = 1). The largest of the squared deviations counts twice: of a heavy tail
+too little is seen more often than too much, and where no single estimate matters nothing changes. (Lognormal
+estimates, κ = 114, 20,000 of them: 91.3 % coverage without, 93.2 % with; 95 % of normal ones either way.) A χ²
+interval, which assumes κ = 3, covers 35 % on a score function.
 """
 
 import numpy as np
@@ -9,6 +12,7 @@ from jaxtyping import Float
 from scipy.special import ndtri
 
 from bench.statistics.means import Interval
+from bench.statistics.tails import largest_share
 
 
 def log_interval(value: float, relative_error: float, level: float = 0.95) -> Interval:
@@ -27,15 +31,14 @@ def relative_error(kurtosis: Float[np.ndarray, " P"], count: int) -> Float[np.nd
 
 
 def largest_interval(
-    variance: Float[np.ndarray, " P"], kurtosis: Float[np.ndarray, " P"], count: int, level: float = 0.95
+    variance: Float[np.ndarray, " P"], error: Float[np.ndarray, " P"], level: float = 0.95
 ) -> Interval:
-    """The largest variance of P coordinates.
+    """The largest variance of P coordinates; `error`: the standard error of each one's logarithm.
 
     The high end is the largest of the coordinates' own high ends, which misses no more often than one of them.
     The low end is the largest low end after Bonferroni over the coordinates that may be the largest; it is exact
     when one of them stands out and conservative among near-ties.
     """
-    error = relative_error(kurtosis, count)
     alive = variance > 0
     if not alive.any():
         return Interval(0.0, 0.0, 0.0)
@@ -55,4 +58,5 @@ def trace_error(distances: Float[np.ndarray, " R"], trace: float, trace_of_squar
     `trace_of_square` is tr Σ² of one replicate's covariance: what is left when all distances are equal.
     """
     n = len(distances)
-    return float(np.sqrt(distances.var(ddof=1) / n + 2 * trace_of_square / (n * (n - 1))) / trace)
+    spread = (1 + largest_share(distances)) * distances.var(ddof=1) / n
+    return float(np.sqrt(spread + 2 * trace_of_square / (n * (n - 1))) / trace)

@@ -52,14 +52,23 @@ def unstable(squares: Float[np.ndarray, " R"]) -> str | None:
     return None
 
 
+def largest_share(squares: Float[np.ndarray, " R"]) -> float:
+    """The part of Σ (x − mean)² that its largest term holds.
+
+    >>> largest_share(np.array([0.0, 0.0, 0.0, 4.0]))
+    0.75
+    """
+    deviation = (squares - squares.mean()) ** 2
+    return float(deviation.max() / max(deviation.sum(), 1e-300))
+
+
 def approximate(squares: Float[np.ndarray, " R"], relative_error: float) -> str | None:
     """Why the variance's interval may hold the truth less often than it says, in a clause; None where it does not.
 
     The interval rests on the variance of the squares: on the kurtosis, and so on the fourth moment. Where that is
     infinite a single estimate keeps a fixed share of it, however many there are.
     """
-    deviation = (squares - squares.mean()) ** 2
-    share = float(deviation.max() / max(deviation.sum(), 1e-300))
+    share = largest_share(squares)
     if share > MAX_SINGLE_SHARE and len(squares) >= MIN_FOR_SHARE:
         return f"approximate: one estimate makes {share:.0%} of its error"
     if relative_error**2 > 1 / KURTOSES:
