@@ -20,12 +20,13 @@ BOUND = 0.01
 PAGE = """# Verdicts
 
 {cells} measurements by `gradest run exactness --out results/exactness` (`make exactness`), of {estimators} estimators
-at 8 draws each, on small problems with exact gradients whose error is at most {error:.0e} of their norm. *unbiased*:
+at 8 draws each (64 for importance bounds at an extreme), on small problems with exact gradients whose error is at most
+{error:.0e} of their norm. *unbiased*:
 the relative bias was shown to be below {bound:.0%}. *biased*: it was shown to be above {bound:.0%}, and shown again by
 fresh draws. Written by `python -m bench.verdicts` from the table beside it.
 
 Problems: how many differ in distribution, objective or point; extreme: those with logits of ±6, scales of .01 to .05,
-small concentrations, or a trained posterior; the bias is the largest upper 95 % limit where the verdict is *unbiased*,
+small concentrations; the bias is the largest upper 95 % limit where the verdict is *unbiased*,
 else the range of the values; scale and cosine are the ranges over the problems, 1 is right.
 
 {rows}
@@ -76,8 +77,8 @@ def label(name: str, params: str) -> str:
 
 
 def is_extreme(point: str, distribution_params: str) -> bool:
-    """Whether a problem is at an extreme: a point of that name, a narrow posterior, or a fixed scale of .01."""
-    return point in ("extreme", "trained") or json.loads(distribution_params).get("sigma") == 0.01
+    """Whether a problem is at an extreme: a point of that name, or a fixed scale of .01."""
+    return point == "extreme" or json.loads(distribution_params).get("sigma") == 0.01
 
 
 def problem(row) -> str:  # noqa: ANN001  (a row of a data frame)
