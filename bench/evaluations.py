@@ -12,6 +12,9 @@ from bench.gradients import Gradients
 from bench.problem import Problem
 from estimators.core import Estimator, Objective
 
+ENTRIES = ("__call__", "held", "log_weight", "held_weight", "each")
+"""The methods by which estimators ask objectives for values."""
+
 
 @dataclass
 class Tally:
@@ -66,7 +69,8 @@ def counting(f: Objective) -> tuple[Objective, Tally]:
         return call
 
     wrapped = copy(f)
-    wrapped.__class__ = type(kind.__name__, (kind,), {"__call__": counted(kind.__call__), "held": counted(kind.held)})
+    methods = {name: counted(getattr(kind, name)) for name in ENTRIES if hasattr(kind, name)}
+    wrapped.__class__ = type(kind.__name__, (kind,), methods)
     return wrapped, tally
 
 

@@ -185,6 +185,10 @@ class ImportanceBound(Objective):
         """(1−α) log w of every draw, `[n, K, *batch]`."""
         return (1 - self.alpha) * (self.log_joint(z) - q.log_prob(z))
 
+    def held_weight(self, z: Tensor, q: Distribution) -> Tensor:
+        """log w of every draw with q held fixed: it varies with log p's own parameters alone, `[n, K, *batch]`."""
+        return self.log_joint(z) - q.log_prob(z).detach()
+
     def __call__(self, z: Tensor, q: Distribution) -> Tensor:
         return (self.log_weight(z, q).logsumexp(1) - math.log(self.draws)) / (1 - self.alpha)
 
@@ -205,8 +209,12 @@ class Terms(Objective):
         self.differentiable = self.twice_differentiable = differentiable
         self.relaxable = relaxable
 
+    def each(self, z: Tensor, q: Distribution | None = None) -> Tensor:
+        """Every term at z, along a last axis."""
+        return self.terms(z)
+
     def __call__(self, z: Tensor, q: Distribution | None = None) -> Tensor:
-        return self.terms(z).sum(-1)
+        return self.each(z, q).sum(-1)
 
 
 class Estimator(ABC):

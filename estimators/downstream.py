@@ -38,7 +38,7 @@ class Downstream(Estimator):
         if not isinstance(f, Terms):
             raise TypeError(f"downstream needs Terms, found {type(f).__name__}")
         z = q.sample((n,))
-        value = f.terms(z)
+        value = f.each(z, q)
         log_q = base(q).log_prob(z)
         log_q = log_q.reshape(*value.shape[:-1], -1)  # one per variable
         cost = value.detach() @ f.depends.to(value)

@@ -182,7 +182,7 @@ class Wake(Estimator):
         bound = bound_of(f)
         z = q.sample((n, bound.draws))
         log_q = q.log_prob(z)
-        log_w = bound.log_joint(z) - log_q.detach()
+        log_w = bound.held_weight(z, q)
         v = log_w.detach().softmax(1)  # of w itself, whatever α
         return (log_mean(log_w) + (v * (log_q - log_q.detach())).sum(1)).mean(0)
 

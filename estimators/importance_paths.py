@@ -65,5 +65,5 @@ class DoublyReparameterised(Estimator):
         log_w, slope = gradient_at(lambda x: bound.log_weight(x, q), held)  # (1−α) log w
         v = log_w.softmax(1)
         weight = (alpha * v + (1 - alpha) * v.square()) / (1 - alpha)
-        fixed = (1 - alpha) * (bound.log_joint(held) - q.log_prob(held).detach())
+        fixed = (1 - alpha) * bound.held_weight(held, q)
         return valued(log_mean(fixed).mean(0) / (1 - alpha), (weight * along(slope, z, q)).sum(1).mean(0))

@@ -56,7 +56,7 @@ class Thermodynamic(Estimator):
         bound = bound_of(f)
         z = q.sample((n, bound.draws))
         log_q = q.log_prob(z)
-        log_w = (bound.log_joint(z) - log_q.detach()).unsqueeze(0)  # [1, n, K, *batch]
+        log_w = bound.held_weight(z, q).unsqueeze(0)  # [1, n, K, *batch]
         edges = self.edges(log_w).reshape(-1, *(1 for _ in log_w.shape[1:]))
         beta, width = edges[:-1], edges.diff(dim=0)
         v = (beta * log_w).softmax(2)

@@ -11,15 +11,16 @@ from torch.distributions import Distribution
 from estimators.coordinates import chunk
 from estimators.core import Estimator, Need, Objective, Traits
 from estimators.errors import BadInput
-from estimators.parameters import along
+from estimators.parameters import along, valued
 from estimators.registry import register
 
 
 @dataclass(frozen=True)
 class Differences(Estimator):
-    """slope(z)·∇θ z(ε, θ), the mean over draws; subclasses say how the slope of f at z is got from values.
+    """slope(z)·∇θ z(ε, θ) + ∇θ f̄, the mean over draws; subclasses get the slope of f at z from values around it.
 
-    The two sides of a difference share ε. The value is no estimate of E f: f is never asked at z itself.
+    The two sides of a difference share ε. f̄ is the mean of those values, which carries the gradient in f's own
+    parameters; f is never asked at z itself, so the value is that of a smoothed f.
     """
 
     step: float = 0.1
@@ -30,12 +31,12 @@ class Differences(Estimator):
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         z = q.rsample((n,))
-        path = along(self.slope(z.detach(), q, f), z, q)
-        return (path - path.detach()).mean(0)
+        slope, around = self.slope(z.detach(), q, f)
+        return valued(around, along(slope, z, q)).mean(0)
 
     @abstractmethod
-    def slope(self, z: Tensor, q: Distribution, f: Objective) -> Tensor:
-        """An estimate of ∂f/∂z at draws z, of z's shape."""
+    def slope(self, z: Tensor, q: Distribution, f: Objective) -> tuple[Tensor, Tensor]:
+        """An estimate of ∂f/∂z at draws z, of z's shape, and the mean of the values that it is made of."""
 
 
 @register("spsa")
@@ -56,11 +57,12 @@ class Spsa(Differences):
 
     traits = Traits(unbiased=False, needs=frozenset({Need.REPARAMETERISED}), valued=False, paper="Spall 1992")
 
-    def slope(self, z: Tensor, q: Distribution, f: Objective) -> Tensor:
+    def slope(self, z: Tensor, q: Distribution, f: Objective) -> tuple[Tensor, Tensor]:
         delta = torch.where(torch.rand_like(z) < 0.5, -1.0, 1.0).to(z.dtype)
-        up, down = f(torch.stack([z + self.step * delta, z - self.step * delta]), q).detach()
-        rise = (up - down) / (2 * self.step)
-        return rise.reshape(*rise.shape, *(1 for _ in q.event_shape)) * delta  # 1/Δ = Δ for signs
+        up, down = f.held(torch.stack([z + self.step * delta, z - self.step * delta]), q)
+        rise = (up - down).detach() / (2 * self.step)
+        slope = rise.reshape(*rise.shape, *(1 for _ in q.event_shape)) * delta  # 1/Δ = Δ for signs
+        return slope, (up + down) / 2
 
 
 @register("finite_differences")
@@ -83,10 +85,11 @@ class FiniteDifferences(Differences):
         unbiased=False, needs=frozenset({Need.REPARAMETERISED}), valued=False, paper="Kiefer, Wolfowitz 1952"
     )
 
-    def slope(self, z: Tensor, q: Distribution, f: Objective) -> Tensor:
+    def slope(self, z: Tensor, q: Distribution, f: Objective) -> tuple[Tensor, Tensor]:
         D = q.event_shape.numel()
         one = self.step * torch.eye(D, dtype=z.dtype, device=z.device)
         one = one.reshape(D, 1, *(1 for _ in q.batch_shape), *q.event_shape)
-        parts = [f(torch.stack([z + rows, z - rows]), q).detach() for rows in one.split(chunk(2 * z.numel()))]
+        parts = [f.held(torch.stack([z + rows, z - rows]), q) for rows in one.split(chunk(2 * z.numel()))]
         up, down = torch.cat(parts, 1)
-        return ((up - down) / (2 * self.step)).movedim(0, -1).reshape(z.shape)
+        slope = ((up - down).detach() / (2 * self.step)).movedim(0, -1).reshape(z.shape)
+        return slope, (up + down).mean(0) / 2

@@ -92,21 +92,24 @@ def test_no_false_alarm_of_a_distribution_in_200_seeds(name):
         check_family(small(name), seed=seed)
 
 
-K, D, C = 4, 3, 4
+K, D, C, M = 4, 3, 4, 3
+ovis = estimators.get("ovis")
 CATALOGUE = {
     "bits": (
         Problem(distributions.get("bernoulli", size=D), objectives.get("quadratic_bits")),
         {
             **dict.fromkeys(("reinforce", "moving_average", "nvil", "rloo", "group_mean", "grpo"), (K, 0)),
-            **dict.fromkeys(("independent_baseline", "optimal_coefficient", "dice", "off_policy"), (K, 0)),
+            **dict.fromkeys(("independent_baseline", "optimal_coefficient", "dice"), (K, 0)),
+            **dict.fromkeys(("off_policy", "off_policy_clipped"), (K, 0)),
             **dict.fromkeys(("ar", "arm", "disarm", "arms", "antithetic", "quasi_monte_carlo"), (K, 0)),
             **dict.fromkeys(("self_critical", "simple_muprop"), (K + 1, 0)),
             **dict.fromkeys(("double_cv", "rodeo"), (K, K)),
             **dict.fromkeys(("gumbel_softmax", "straight_through_gumbel", "straight_through", "reinmax"), (K, K)),
             **dict.fromkeys(("gapped_straight_through", "gumbel_rao", "gumbel_sparsemax"), (K, K)),
-            **dict.fromkeys(("rebar", "relax"), (3 * K, 2 * K)),
+            **dict.fromkeys(("rebar", "rebar_fitted", "relax"), (3 * K, 2 * K)),
             "muprop": (K + 1, 1),
             "carms": (K, 0),
+            "foust": (2 * K, K),
             "stochastic_triples": (2 * K, 0),
             "local_expectation": (K * (D + 1), 0),
             "indecater": (K * D * 2, 0),
@@ -120,7 +123,8 @@ CATALOGUE = {
             "ars": (K * C, 0),
             "arsm": (K * (C * (C - 1) // 2 + 1), 0),
             "indecater": (K * C, 0),
-            **dict.fromkeys(("top_and_sample", "sum_and_sample", "unordered_set", "priority_sampling"), (K, 0)),
+            **dict.fromkeys(("top_and_sample", "sum_and_sample", "unordered_set"), (K, 0)),
+            **dict.fromkeys(("priority_sampling", "normalised_priority_sampling"), (K, 0)),
         },
     ),
     "normal": (
@@ -128,6 +132,9 @@ CATALOGUE = {
         {
             **dict.fromkeys(("lax", "antithetic_evolution_strategy", "rank_evolution_strategy", "smoothing"), (K, 0)),
             **dict.fromkeys(("reparameterisation", "quadratic_pathwise", "boundary_pathwise"), (K, K)),
+            "sticking_the_landing": (K, K),
+            "delta_method": (K + 1 + D, 1 + 2 * D),
+            "taylor_pathwise": (K + 1 + D, K + 1 + 2 * D),
             "evolution_strategy": (K + 1, 0),
             "spsa": (2 * K, 0),
             "finite_differences": (K * 2 * D, 0),
@@ -138,8 +145,36 @@ CATALOGUE = {
         Problem(distributions.get("poisson", size=D), objectives.get("squared_sum")),
         {"weak_derivative": (K * (2 * D + 1), 0)},
     ),
+    "gamma": (
+        Problem(distributions.get("gamma", size=D), objectives.get("quadratic")),
+        dict.fromkeys(("generalised_reparameterisation", "rejection_reparameterisation"), (K, K)),
+    ),
+    "chain": (
+        Problem(distributions.get("bernoulli", size=D), objectives.get("chain")),
+        {"downstream": (K, 0)},
+    ),
+    "bound on bits": (
+        Problem(distributions.get("bernoulli", size=2), objectives.get("importance_bound", draws=M)),
+        {
+            **dict.fromkeys(("importance_reinforce", "vimco", "ovis_asymptotic", "wake", "thermodynamic"), (K * M, 0)),
+            "ovis": (K * (M + ovis.fresh), 0),
+            "multi_sample_disarm": (2 * K * M, 0),
+        },
+    ),
+    "bound on a normal": (
+        Problem(distributions.get("normal", size=1), objectives.get("importance_bound", draws=M)),
+        {"importance_pathwise": (K * M, K * M), "doubly_reparameterised": (2 * K * M, K * M)},
+    ),
 }
-"""The catalogue's evaluations of f and of its gradient, with K draws; a weak derivative takes one for its value."""
+"""The catalogue's evaluations of f and of its gradient, with K draws, or K sets of M for a bound.
+
+A weak derivative takes one more for its value, the doubly reparameterised gradient one for log p's own parameters; a
+Hessian counts as its D rows.
+"""
+
+
+def test_every_estimator_is_in_the_catalogue():
+    assert {name for _, names in CATALOGUE.values() for name in names} == set(estimators.available())
 
 
 @pytest.mark.parametrize(("problem", "name"), [(p, n) for p, (_, names) in CATALOGUE.items() for n in names])

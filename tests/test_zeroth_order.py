@@ -116,3 +116,15 @@ def test_refusals():
     assert "location alone" in str(unmet(estimators.get("evolution_strategy"), q, QUADRATIC, 2))
     with pytest.raises(BadInput, match="step"):
         estimators.get("spsa", step=0.0)
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_differences_reach_fs_own_parameters(name):
+    """E (w z² + z) in w: E z², and c² more from the two sides."""
+    w, q = double(2.0).requires_grad_(), normal(**GAUSSIAN)
+    f = Function(lambda z: (w * z.square() + z).sum(-1))
+    torch.manual_seed(0)
+    estimators.get(name, step=0.1).surrogate(q, f, 200_000).backward()
+    truth = (q.mean.square() + q.variance).sum()
+    extra = 0.01 * (2 if name == "spsa" else 1)
+    assert w.grad == pytest.approx(float(truth + extra), rel=0.02)
