@@ -8,6 +8,7 @@ import torch
 
 import estimators
 from bench.distributions.categorical import FastOneHot
+from bench.distributions.plackett_luce import PlackettLuce
 from bench.gradients import Gradients, flat
 from bench.objectives import objectives
 from bench.problem import Problem
@@ -177,3 +178,16 @@ def test_no_coordinate_of_a_full_normal_is_zero_by_construction():
     assert exact is not None
     assert exact.gradient["scale_tril"].shape == (3,)
     assert bool((flat(exact.gradient).abs() > 1e-3).all())
+
+
+def test_orders_of_a_plackett_luce_have_a_second_derivative_where_the_first_is_unweighted():
+    """What a learned baseline needs: a coefficient 0 must not make NaN of it."""
+    logits, matrix = torch.tensor([0.3, -0.2, 1.0], dtype=torch.float64), torch.eye(3, dtype=torch.float64)
+
+    def squared(weight: torch.Tensor) -> torch.Tensor:
+        def weighted(at: torch.Tensor) -> torch.Tensor:
+            return weight * PlackettLuce(at, validate_args=False).log_prob(matrix)
+
+        return torch.func.grad(weighted)(logits).square().sum()
+
+    assert torch.func.grad(squared)(torch.tensor(0.0, dtype=torch.float64)) == 0

@@ -23,6 +23,7 @@ NAMES = (
     "extreme",
     "finance",
     "fitting",
+    "mnist",
     "policy",
     "quick",
     "scaling",

@@ -46,9 +46,16 @@ class PlackettLuce(Distribution):
         return _matrix(noisy.argsort(-1, descending=True), logits)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Σ_i [l_i − log Σ_{j ≥ i} exp(l_j)], l the logits in the order of the places."""
+        """Σ_i [l_i − log Σ_{j ≥ i} exp(l_j)], l the logits in the order of the places.
+
+        By a mask and not by `logcumsumexp`, whose backward pass takes the logarithm of what it is given: where that is
+        0 (f has its baseline's value) a gradient of the gradient, which a learned baseline needs, would be NaN.
+        """
         placed = (value * self.logits[..., None, :]).sum(-1)
-        left = placed.flip(-1).logcumsumexp(-1).flip(-1)
+        before = torch.ones_like(value, dtype=torch.bool).tril(
+            -1
+        )  # place i is filled before place j ≥ i: j < i is gone
+        left = placed[..., None, :].masked_fill(before, -torch.inf).logsumexp(-1)
         return (placed - left).sum(-1)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
