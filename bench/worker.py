@@ -26,15 +26,15 @@ def serve(connection: Connection, setup: Setup) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from estimators.errors import BadInput
 
-    try:
-        start(setup)
-    except BadInput as error:
-        connection.send(str(error))
-        return
-    connection.send("")
-    from bench.cell import measure
+    with suppress(EOFError, ConnectionError):  # the parent is gone
+        try:
+            start(setup)
+        except BadInput as error:
+            connection.send(str(error))
+            return
+        connection.send("")
+        from bench.cell import measure
 
-    with suppress(EOFError, BrokenPipeError):  # the parent is gone
         while True:
             connection.send(measure(*connection.recv()))
 
