@@ -196,7 +196,7 @@ def collect(
 
 @app.command()
 def status(folder: Folder, json_: Json = False) -> None:
-    """How a run stands, also while it runs: done, failed, left, and the slowest cells."""
+    """How a run stands, also while it runs: done, failed, left, the time that takes, and the slowest cells."""
     from bench import verbs
 
     found = verbs.status(folder)
@@ -206,6 +206,8 @@ def status(folder: Folder, json_: Json = False) -> None:
     for note in found.notes:
         err.print(f"note: {note}", markup=False, highlight=False)
     out.print(", ".join([*(f"{count} {name}" for name, count in found.counts.items()), f"{found.left} left"]))
+    if found.left and found.seconds_left is not None:
+        out.print(f"{_duration(found.seconds_left)} to go, as the run saw it at {found.said}", highlight=False)
     if len(found.slowest):
         _table(found.slowest, "slowest")
 

@@ -84,7 +84,7 @@ def run(
         planned = plan(suite, every, picked, done, rerun)
         summary = Summary(folder, notes=[*done.notes, *stale_note(planned, rerun)])
         del done  # what was measured before is on the disk, and not kept in memory over the run
-        store.begin(suite.model_dump(), planned.tasks())
+        store.begin(suite.model_dump(), planned.tasks(), shard)
         store.log(f"run: {len(planned.work)} of {len(picked)} cells' tasks to do, engine {engine}")
         writer = _Writer(store, summary, planned, show)
         try:
@@ -149,7 +149,10 @@ class _Writer:
     def _say(self) -> None:
         """Progress, five times a second, but not for more than a twentieth of the time: many cells take long to add."""
         start = time.monotonic()
-        self.show(Progress(self.total - len(self.left), self.total, self.cost.total(self.left.values(), self.width)))
+        seconds_left = self.cost.total(self.left.values(), self.width)
+        progress = Progress(self.total - len(self.left), self.total, seconds_left)
+        self.show(progress)
+        self.store.say(vars(progress))
         now = time.monotonic()
         self._next = now + max(0.2, 20 * (now - start))
 

@@ -1,6 +1,9 @@
 """Record files: one JSON line per finished cell and task, read as text that may be torn or hostile."""
 
+import gc
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional
@@ -23,7 +26,7 @@ Key = tuple[str, str]
 """A cell and a task: what a record is about."""
 
 
-_STRICT = with_config(ConfigDict(extra="forbid", strict=True))
+_STRICT = with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
 
 
 @_STRICT
@@ -67,11 +70,24 @@ class Records:
         return found
 
 
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """While many plain values come to be: searching them for cycles again and again takes longer than reading them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def files(folder: Path) -> list[Path]:
     """The record files of a folder, in the order of their names."""
     return sorted(folder.glob("records-*.jsonl"))
 
 
+@no_garbage_collection()
 def read(folder: Path, schema: int) -> Records:
     """All records of a folder that have this schema."""
     lines: list[dict[str, Any]] = []

@@ -16,22 +16,22 @@ from bench.records import Measured
 
 DTYPES = {"text": "str", "integer": "Int64", "number": "float64", "truth": "bool"}
 MEASURED = tuple(Measured.__annotations__)
+OF_RECORD = tuple(name for name in COLUMNS if name not in (*MEASURED, "run", "unit"))
 
 
 def rows(run: str, records: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """A row per measurement, and one row with a null metric for a record that has none."""
+    """A row per measurement, and one row with a null metric for a record that has none.
+
+    The records' columns, most of them text, are laid out once, at the end: until then a row knows the number of its
+    record.
+    """
     records = list(records)
-    counts = [max(1, len(record["measurements"])) for record in records]
-    names = [name for name in COLUMNS if name not in (*MEASURED, "run", "unit")]
-    left = pd.DataFrame({name: [record[name] for record in records] for name in names})
-    whole = left.loc[np.repeat(np.arange(len(records)), counts)].reset_index(drop=True)
-    empty: dict[str, Any] = dict.fromkeys(MEASURED) | {"block": "all", "method": ""}
-    measured = [each for record in records for each in (record["measurements"] or [empty])]
-    for name in MEASURED:
-        whole[name] = [each[name] for each in measured]
+    of_record = _columns(OF_RECORD, records)
+    cells, _ = pd.factorize(of_record["cell"])
+    narrow = _ordered(_measurements(records, cells))
+    whole = of_record.take(narrow["record"]).reset_index(drop=True).assign(run=run, **narrow[[*MEASURED, "unit"]])
     whole["verdict"] = whole["verdict"].where(whole["metric"] == "relative_bias", "")
-    units = {metric.name: metric.unit for metric in METRICS.values()}
-    return _ordered(typed(whole.assign(run=run, unit=whole["metric"].map(units))))
+    return typed(whole)
 
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:
@@ -39,10 +39,25 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[list(COLUMNS)].astype({name: DTYPES[column.kind] for name, column in COLUMNS.items()})
 
 
+def _measurements(records: list[dict[str, Any]], cells: np.ndarray) -> pd.DataFrame:
+    """What the records measured, with the number of the record and that of its cell."""
+    empty: dict[str, Any] = dict.fromkeys(MEASURED) | {"block": "all", "method": ""}
+    measured = [each for record in records for each in (record["measurements"] or [empty])]
+    record = np.repeat(np.arange(len(records)), [max(1, len(record["measurements"])) for record in records])
+    units = {metric.name: metric.unit for metric in METRICS.values()}
+    found = _columns(MEASURED, measured).assign(record=record, cell=cells[record])
+    return found.assign(unit=found["metric"].map(units))
+
+
+def _columns(names: Iterable[str], lines: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {name: pd.array([line[name] for line in lines], dtype=DTYPES[COLUMNS[name].kind]) for name in names}
+    )
+
+
 def _ordered(measured: pd.DataFrame) -> pd.DataFrame:
     """With the derived metrics, cells in the order of the records, metrics in the order of their declaration."""
-    whole = pd.concat([measured, typed(derived(measured))], ignore_index=True)
-    cells = {cell: index for index, cell in enumerate(pd.unique(measured["cell"]))}
+    whole = pd.concat([measured, derived(measured)], ignore_index=True)
     metrics = {name: index for index, name in enumerate(METRICS)}
-    position = pd.DataFrame({"cell": whole["cell"].map(cells), "metric": whole["metric"].map(metrics)})
-    return whole.loc[position.sort_values(["cell", "metric"], kind="stable").index].reset_index(drop=True)
+    metric = whole["metric"].map(metrics).fillna(len(metrics))
+    return whole.take(np.lexsort((metric, whole["cell"]))).reset_index(drop=True)

@@ -3,25 +3,37 @@
 import json
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench import records as record_files
 from bench.cell import Cell
 from bench.columns import SCHEMA
-from bench.store import Store, planned
+from bench.store import Plan, Store, last_shard, planned
 from estimators.errors import BadInput
 
 
 def sharded(every: list[Cell], shard: str | None) -> list[Cell]:
     """The cells of shard `i/n`, i from 1: the same ones wherever and in whatever order shards are run."""
+    belongs = _belongs(shard)
+    return [cell for cell in every if belongs(cell.id)]
+
+
+def own_plan(folder: Path) -> Plan | None:
+    """What of the folder's plan is measured in this folder: all of it, or its shard."""
+    whole, belongs = planned(folder), _belongs(last_shard(folder))
+    return whole and {cell: tasks for cell, tasks in whole.items() if belongs(cell)}
+
+
+def _belongs(shard: str | None) -> Callable[[str], bool]:
+    """Whether a cell, by its id, is one of a shard's."""
     if shard is None:
-        return every
+        return lambda cell: True
     found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", shard)
     if not found or not 1 <= int(found[1]) <= int(found[2]):
         raise BadInput(f"--shard {shard!r} is not understood; write 1/4 for the first of four")
     index, count = int(found[1]) - 1, int(found[2])
-    return [cell for cell in every if int(cell.id, 16) % count == index]
+    return lambda cell: int(cell, 16) % count == index
 
 
 def collect(folders: Sequence[str | Path], out: str | Path) -> Path:

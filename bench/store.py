@@ -5,7 +5,7 @@ import fcntl
 import json
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from bench import records as record_files
 from bench.columns import SCHEMA
 from bench.environment import environment
 from bench.identity import canonical, digest
-from bench.records import Key, Records, Task
+from bench.records import Key, Records, Task, no_garbage_collection
 from bench.rows import rows
 from bench.toml import dumps
 from estimators.errors import BadInput
@@ -68,10 +68,11 @@ class Store:
                 os.truncate(path, len(whole))
         return found
 
-    def begin(self, config: Mapping[str, Any], plan: Plan) -> None:
-        """Writes what is about to be run: the suite as resolved, and its cells."""
+    def begin(self, config: Mapping[str, Any], plan: Plan, shard: str | None = None) -> None:
+        """Writes what is about to be run: the suite as resolved, its cells, and which shard of them it is."""
         _write(self.folder / "config.toml", dumps(config))
-        _write(self.folder / "plan.json", canonical({"schema": SCHEMA, "cells": [[*each] for each in plan.items()]}))
+        cells = [[*each] for each in plan.items()]
+        _write(self.folder / "plan.json", canonical({"schema": SCHEMA, "shard": shard, "cells": cells}))
 
     def append(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Records that are on the disk when this returns; lines that could not be written whole leave no trace.
@@ -91,9 +92,14 @@ class Store:
         if lines:
             self._write(lines)
 
+    def say(self, progress: Mapping[str, Any]) -> None:
+        """How far the run is, in `progress.json`, for whoever looks while it runs; a full disk stops no run."""
+        with suppress(BadInput):
+            _write(self.folder / "progress.json", canonical({**progress, "said": _now()}))
+
     def log(self, *lines: str) -> None:
         """Lines in `run.log`, with the time. It is for people: no one reads it back, and a full disk stops no run."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        now = _now()
         with suppress(OSError), (self.folder / "run.log").open("a", encoding="utf-8", errors="replace") as file:
             file.write("".join(f"{now} {line}\n" for line in lines))
 
@@ -140,16 +146,20 @@ def load(path: str | Path) -> pd.DataFrame:
     return frame
 
 
+@no_garbage_collection()
 def planned(folder: Path) -> Plan | None:
     """The cells that the folder's suite has; None where no plan was written."""
-    path = folder / "plan.json"
-    try:
-        found = json.loads(path.read_bytes())
-        return {str(cell): [*tasks] for cell, tasks in found["cells"]}
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        raise BadInput(f"{path} is no plan of gradest; `gradest run` writes it anew") from None
+    return _read(folder / "plan.json", lambda found: {str(cell): [*tasks] for cell, tasks in found["cells"]})
+
+
+def last_shard(folder: Path) -> str | None:
+    """Which shard of the suite the last run in this folder measured; None where it was all of it."""
+    return _read(folder / "plan.json", lambda found: found.get("shard") and str(found["shard"]))
+
+
+def said(folder: Path) -> tuple[float, str] | None:
+    """The seconds that the run of this folder had left by its own word, and when that was."""
+    return _read(folder / "progress.json", lambda found: (float(found["seconds_left"]), str(found["said"])))
 
 
 def shown(plan: Plan | None, latest: dict[Key, dict[str, Any]]) -> Iterable[dict[str, Any]]:
@@ -159,6 +169,7 @@ def shown(plan: Plan | None, latest: dict[Key, dict[str, Any]]) -> Iterable[dict
     return (latest[cell, task] for cell, tasks in plan.items() for task in tasks if (cell, task) in latest)
 
 
+@no_garbage_collection()
 def _from_records(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     found = record_files.read(folder, SCHEMA)
     return rows(folder.resolve().name, shown(planned(folder), found.latest())), found.notes
@@ -181,6 +192,20 @@ def environments(folder: Path) -> list[dict[str, Any]]:
         except (ValueError, KeyError, TypeError, RecursionError):
             raise BadInput(f"{path} is no file of gradest") from None
     return found
+
+
+def _read(path: Path, get: Callable[[dict[str, Any]], Any]) -> Any:
+    """What `get` finds in a JSON file; None where there is no file."""
+    try:
+        return get(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise BadInput(f"{path} is no file of gradest; `gradest run` writes it anew") from None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _append(file: IO[bytes], text: str) -> None:

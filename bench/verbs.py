@@ -16,7 +16,8 @@ from bench.engine import Progress, Summary
 from bench.grid import cells, check_device, default_dtype
 from bench.plugins import load_files
 from bench.records import Records, read
-from bench.store import load, planned, shown
+from bench.shards import own_plan
+from bench.store import load, said, shown
 from estimators.errors import BadInput, nearest
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -131,29 +132,35 @@ def plan(
 
 @dataclass(frozen=True)
 class Status:
-    """How a run stands: tasks by status, tasks left, the slowest records, and what is odd about the files."""
+    """How a run stands: tasks by status, tasks left, the slowest records, and what is odd about the files.
+
+    `seconds_left` is the run's own estimate, `said` when it said so; both None where no run ever did.
+    """
 
     counts: dict[str, int]
     left: int
+    seconds_left: float | None
+    said: str | None
     slowest: pd.DataFrame
     notes: list[str]
 
 
 def status(folder: str | Path) -> Status:
-    """How a run stands, also while it runs: reads, never writes."""
+    """How a run stands, also while it runs: reads, never writes. A shard's folder is about that shard."""
     folder = Path(folder)
     if not folder.is_dir():
         raise BadInput(f"there is no folder {folder}")
-    found, whole = read(folder, SCHEMA), planned(folder)
+    found, whole = read(folder, SCHEMA), own_plan(folder)
     if whole is None:
         raise BadInput(f"{folder} holds no run of gradest; `gradest run SUITE --out {folder}` starts one")
     latest = pd.DataFrame(list(shown(whole, found.latest())))
     total = sum(len(tasks) for tasks in whole.values())
+    estimate = said(folder) or (None, None)
     if latest.empty:
-        return Status({}, total, latest, found.notes)
+        return Status({}, total, *estimate, latest, found.notes)
     columns = ["wall_s", "status", "task", "estimator", "objective", "distribution", "samples", "cell"]
-    slowest = latest.sort_values("wall_s", ascending=False)[columns].head(5)
-    return Status(latest["status"].value_counts().to_dict(), total - len(latest), pd.DataFrame(slowest), found.notes)
+    slowest = pd.DataFrame(latest.sort_values("wall_s", ascending=False)[columns].head(5))
+    return Status(latest["status"].value_counts().to_dict(), total - len(latest), *estimate, slowest, found.notes)
 
 
 def export(folder: str | Path, format: str) -> Path:
@@ -181,4 +188,6 @@ def folder_of(suite: str | Path | Suite, out: str | Path | None) -> Path:
     if isinstance(suite, Suite):
         raise BadInput("say which folder the results go to: out=…")
     path = Path(suite)
+    if path.stem == "..":  # of a file called ...toml
+        raise BadInput(f"{path} is no name for a folder of results; say which: --out DIR")
     return path.parent if path.name == "config.toml" else Path("results") / path.stem

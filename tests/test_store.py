@@ -122,7 +122,7 @@ def test_what_is_no_table_is_refused(tmp_path, folder):
         with pytest.raises(BadInput, match="is not a table of gradest"):
             load(tmp_path / name)
     (folder / "plan.json").write_text("[]")
-    with pytest.raises(BadInput, match="is no plan of gradest"):
+    with pytest.raises(BadInput, match="is no file of gradest"):
         planned(folder)
 
 
