@@ -74,7 +74,7 @@ class Suite(_Model):
     """All that a sweep's numbers depend on, and its time limit."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    samples: Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(_axis)]
+    samples: Annotated[list[Annotated[int, Field(ge=1, lt=2**63)]], BeforeValidator(_axis)]
     metrics: Annotated[list[Group], BeforeValidator(_axis)] = list(GROUPS)
     device: Names = ["cpu"]
     dtype: Annotated[list[Literal["float32", "float64"]], BeforeValidator(_axis)] | None = None

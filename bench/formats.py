@@ -41,6 +41,9 @@ def read_table(path: Path) -> pd.DataFrame:
     missing = [name for name in COLUMNS if name not in names]
     if missing:
         raise BadInput(f"{path} is not a table of gradest: it has no column {missing[0]!r}")
+    twice = [name for name in COLUMNS if names.count(name) > 1]
+    if twice:
+        raise BadInput(f"{path} is not a table of gradest: it has the column {twice[0]!r} twice")
     try:
         return typed(content.select(list(COLUMNS)).cast(SCHEMA).to_pandas())
     except (ValueError, TypeError, pa.ArrowException) as error:

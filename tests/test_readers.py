@@ -11,9 +11,12 @@ import encodings.utf_32_le  # noqa: F401  (json looks for them by the first byte
 import os
 import random
 import re
+import shutil
 import sys
 import warnings
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,9 +27,10 @@ from bench.config import load_suite
 from bench.formats import read_table
 from bench.identity import canonical
 from bench.records import parsed
-from bench.store import Store, environments, load
+from bench.store import Store, environments, load, said
+from bench.verbs import folder_of
 from estimators.errors import BadInput
-from tests.sweeps import TOML, finished, small_cells, suite
+from tests.sweeps import TOML, finished, gradest, small_cells, suite
 
 HOSTILE = [
     # bytes that end a line, a text or an encoding
@@ -60,6 +64,7 @@ def folder(tmp_path_factory):
     with Store(folder) as store:
         store.begin(suite().model_dump(), {cell.id: ["accuracy"] for cell in cells})
         store.append([finished(cell, variance=2.0, evaluations=3.0) for cell in cells])
+        store.say({"done": 2, "total": 4, "seconds_left": 3.5})
         store.finish()
     (folder / "suite.toml").write_text(TOML)
     (folder / "tables").mkdir()
@@ -76,7 +81,8 @@ def table(path):
 READERS = {
     "suite.toml": (load_suite, 0.2),
     "records-0.jsonl": (table, 0.1),
-    "plan.json": (table, 0.05),
+    "plan.json": (table, 0.03),
+    "progress.json": (lambda path: said(path.parent), 0.02),
     "environments.jsonl": (lambda path: environments(path.parent), 0.05),
     "tables/results.csv": (read_table, 0.1),
     "tables/results.parquet": (read_table, 0.1),
@@ -168,7 +174,66 @@ def test_single_records(inputs):
     assert fuzzed(read, line, int(0.2 * inputs)) > 0.18 * inputs
 
 
-_watched: list[list[str]] = []
+CORPUS = sorted(path for path in (Path(__file__).parent / "corpus").rglob("*") if path.is_file())
+
+
+@pytest.fixture(scope="module")
+def imported(folder):
+    """What the commands import late is imported now, where nobody listens."""
+    tables = [("compare", f"tables/results.{kind}") for kind in ("csv", "parquet")]
+    for command in (("plan", "suite.toml"), ("status", "."), *tables):
+        assert gradest(*command, folder=folder).returncode == 0
+
+
+@pytest.mark.usefixtures("imported")
+@pytest.mark.parametrize("path", CORPUS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_torn_and_hostile_files(tmp_path, path):
+    """By the command: one sentence, and nothing but it."""
+    if path.parent.name == "records":
+        shutil.copy(path, tmp_path / "records-0.jsonl")
+    command = {"suites": ("plan", path), "records": ("status", "."), "tables": ("compare", path)}[path.parent.name]
+    if command[0] == "status":
+        (tmp_path / "plan.json").write_text('{"cells": [["d0768defd5dc8032", ["accuracy"]]]}')
+    with nothing_but_reading():
+        found = gradest(*command, folder=tmp_path)
+    said = "the last line was not finished" if path.name == "torn.jsonl" else "gradest: "
+    assert found.returncode == (0 if path.name == "torn.jsonl" else 2)
+    assert said in found.stderr and found.stderr.count("\n") == 1 and "Traceback" not in found.stderr, found.stderr
+
+
+def test_names_from_files_stay_inside_the_folder(tmp_path):
+    """Every name that a record can hold leads outside; what is written of them lands in the folder all the same."""
+    inside, outside = tmp_path / "a" / "run", "../../outside"
+    inside.mkdir(parents=True)
+    lines = []
+    for cell in small_cells():
+        line: Any = finished(cell, variance=2.0, relative_bias=0.1, evaluations=3.0) | {"env": outside, "cell": cell.id}
+        texts = ("estimator", "distribution", "objective", "point", "coordinates", "mode", "plugin", "reason", "device")
+        blocks = [{**value, "block": f"{outside}-block"} for value in line["measurements"]]
+        named = {name: f"{outside}-{name}-{line[name]}" for name in texts}
+        lines.append(canonical(line | named | {"measurements": [*line["measurements"], *blocks]}) + "\n")
+    (inside / "records-0.jsonl").write_text("".join(lines))
+    (inside / "environments.jsonl").write_text(canonical({"env": outside, "processor": outside}) + "\n")
+    with listening() as heard:
+        for command in (("export", "a/run"), ("report", "a/run"), ("compare", "a/run")):
+            found = gradest(*command, folder=tmp_path)
+            assert found.returncode == 0, found.stderr
+    written = {(tmp_path / str(arguments[0])).resolve() for event, arguments in heard if event == "open"}
+    places = {path for path in written if path != Path(os.devnull) and path.parent.name != "__pycache__"}
+    assert inside / "report.html" in places and all(place.is_relative_to(inside) for place in places), places
+    assert [path.name for path in tmp_path.iterdir()] == ["a"] and [*(tmp_path / "a").iterdir()] == [inside]
+
+
+def test_names_of_suites_stay_inside_the_folder(tmp_path):
+    for name in ("...toml", "a/...toml", "../...toml"):
+        with pytest.raises(BadInput, match="no name for a folder of results"):
+            folder_of(name, None)
+    for name in ("../../evil.toml", "/evil.toml", "../../evil", "..\\..\\evil.toml", "....toml"):
+        folder = folder_of(name, None)
+        assert folder.parent.name == "results" and (tmp_path / folder).resolve().is_relative_to(tmp_path / "results")
+
+
+_watched: list[list[tuple[str, Any]]] = []
 
 
 def _heard(event, arguments):
@@ -177,18 +242,25 @@ def _heard(event, arguments):
         return
     opened = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
     if opened or event in RUNNING or event in CHANGING:
-        _watched[-1].append(f"{event} {arguments}"[:300])
+        _watched[-1].append((event, arguments))
 
 
 sys.addaudithook(_heard)
 
 
 @contextmanager
-def nothing_but_reading():
-    """Fails where Python code is made or run, a process started, or a file written, moved or removed."""
-    _watched.append([])
+def listening():
+    """Hears where Python code is made or run, a process started, or a file written, moved or removed."""
+    heard = []
+    _watched.append(heard)
     try:
-        yield
+        yield heard
     finally:
-        heard = _watched.pop()
-    assert not heard, heard
+        _watched.pop()
+
+
+@contextmanager
+def nothing_but_reading():
+    with listening() as heard:
+        yield
+    assert not heard, str(heard)[:1000]
