@@ -87,9 +87,11 @@ def encoded(problem: Problem, theta: Tensors) -> tuple[Tensors, Callable[[Tensor
     replicates.
     """
 
+    encode = problem.encoder(next(iter(theta.values())))
+
     def pull(gradients: Tensors) -> Tensor:
-        _, pullback, *_ = torch.func.vjp(problem.encode, theta)
+        _, pullback, *_ = torch.func.vjp(encode, theta)
         (in_theta,) = torch.func.vmap(pullback)(gradients)
         return torch.cat([value.flatten(1) for value in in_theta.values()], 1)
 
-    return {name: value.detach() for name, value in problem.encode(theta).items()}, pull
+    return {name: value.detach() for name, value in encode(theta).items()}, pull

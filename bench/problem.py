@@ -1,5 +1,6 @@
 """A problem: a distribution family at a point θ with an objective; the gradient of E f in θ is sought."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -32,8 +33,12 @@ class Problem:
         return tuple(self.objective.weights(self.family, self.point))
 
     def encode(self, theta: Tensors) -> Tensors:
-        own = {name: theta[name] for name in self.weights}
-        return self.family.encode(theta, self.coordinates) | own
+        return self.encoder(next(iter(theta.values())))(theta)
+
+    def encoder(self, like: Tensor) -> Callable[[Tensors], Tensors]:
+        """`encode`, with its constants on `like`'s device and dtype."""
+        encode = self.family.encoder(like)
+        return lambda theta: encode(theta, self.coordinates) | {name: theta[name] for name in self.weights}
 
     def build(self, parameters: Tensors) -> Distribution:
         return self.family.build({name: each for name, each in parameters.items() if name not in self.weights})

@@ -9,6 +9,7 @@ import torch
 import estimators
 from bench.distributions.categorical import FastOneHot
 from bench.distributions.plackett_luce import PlackettLuce
+from bench.distributions.tabular_policy import garnet
 from bench.gradients import Gradients, flat
 from bench.objectives import objectives
 from bench.problem import Problem
@@ -191,3 +192,13 @@ def test_orders_of_a_plackett_luce_have_a_second_derivative_where_the_first_is_u
         return torch.func.grad(weighted)(logits).square().sum()
 
     assert torch.func.grad(squared)(torch.tensor(0.0, dtype=torch.float64)) == 0
+
+
+@pytest.mark.parametrize("order", [[reference, Gradients], [Gradients, reference]])
+def test_an_environment_kept_from_one_transform_serves_the_next(order):
+    """A constant made inside a transform of torch.func and kept would be dead in the next."""
+    garnet.cache_clear()
+    problem = Problem(small("tabular_policy"), objectives.get("discounted_return"))
+    for each in order:
+        found = each(problem) if each is reference else each(problem, estimators.get("rloo"), 4)(2)
+        assert found is not None

@@ -25,7 +25,7 @@ def exact(which, theta):
 
 def test_forward_recursion_is_bellmans_backward_one():
     which = problem()
-    transition, initial, _ = garnet(5, 3)
+    transition, initial, _ = map(torch.tensor, garnet(5, 3))
     worth, policy = RETURN.worth(which.family), which.theta()["logits"].softmax(-1)
     value = torch.zeros(5).double()
     for t in range(5, -1, -1):
@@ -37,7 +37,7 @@ def test_forward_recursion_is_the_sum_over_trajectories():
     which = problem(size=2, actions=2, horizon=3)
     parameters = which.encode(which.theta())
     q, total = which.build(parameters), torch.tensor(0.0).double()
-    transition, initial, _ = garnet(2, 2)
+    transition, initial, _ = map(torch.tensor, garnet(2, 2))
     for steps in itertools.product(range(2), repeat=6):
         states, actions = steps[:3], steps[3:]
         z = torch.zeros(3, 2, 2).double()

@@ -1,6 +1,7 @@
 """What a distribution family says of itself: its θ, its distribution, its facts, its weighted support."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from typing import ClassVar, Literal
@@ -14,6 +15,9 @@ from estimators.registry import Registry
 
 Tensors = dict[str, Tensor]
 """Tensors by parameter name. θ is one such dictionary, a distribution's own parameters are another."""
+
+Encode = Callable[[Tensors, str], Tensors]
+"""θ and its coordinates → a distribution's own parameters."""
 
 Values = Literal["bits", "one_hot", "counts", "real", "simplex", "permutation", "other"]
 """What a draw is: bits `[size]`, one-hot rows `[size, categories]`, counts or real numbers `[size]`, …"""
@@ -64,6 +68,10 @@ class Family(ABC):
     @abstractmethod
     def encode(self, theta: Tensors, coordinates: str) -> Tensors:
         """θ → the parameters that `build` takes; differentiable."""
+
+    def encoder(self, like: Tensor) -> Encode:
+        """`encode`, with its constants (a minibatch) on `like`'s device and dtype: read once, not at every step."""
+        return self.encode
 
     @abstractmethod
     def build(self, parameters: Tensors) -> Distribution:

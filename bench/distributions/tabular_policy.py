@@ -1,7 +1,7 @@
 """A tabular policy in a finite Markov decision process: whole trajectories as one draw."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import ClassVar
 
 import numpy as np
@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from bench.distributions.base import Family, Tensors, distributions
+from bench.distributions.base import Encode, Family, Tensors, distributions
 from estimators.core import Need
 
 
@@ -59,9 +59,12 @@ def one_hot_draw(probs: Float[Tensor, "*batch categories"]) -> Float[Tensor, "*b
 
 
 @lru_cache
-def garnet(states: int, actions: int) -> tuple[Float[Tensor, "S A S"], Float[Tensor, " S"], Float[Tensor, "S A"]]:
+def garnet(
+    states: int, actions: int
+) -> tuple[Float[np.ndarray, "S A S"], Float[np.ndarray, " S"], Float[np.ndarray, "S A"]]:
     """A random environment: transitions to up to three states each, an initial law, rewards in [0, 1].
 
+    Arrays and not tensors: a tensor made inside a transform of torch.func and kept would be dead in the next one.
     Archibald, McKinnon, Thomas 1995.
     """
     draw = np.random.default_rng(5)
@@ -69,20 +72,7 @@ def garnet(states: int, actions: int) -> tuple[Float[Tensor, "S A S"], Float[Ten
     for s, a in np.ndindex(states, actions):
         reached = draw.choice(states, min(3, states), replace=False)
         transition[s, a, reached] = draw.dirichlet(np.ones(len(reached)))
-    return (
-        torch.tensor(transition),
-        torch.tensor(draw.dirichlet(np.ones(states))),
-        torch.tensor(draw.uniform(size=(states, actions))),
-    )
-
-
-@lru_cache
-def law(
-    states: int, actions: int, device: torch.device, dtype: torch.dtype
-) -> tuple[Float[Tensor, "S A S"], Float[Tensor, " S"]]:
-    """The environment's transitions and initial law, copied to the device once and not at every step."""
-    transition, initial, _ = garnet(states, actions)
-    return transition.to(device, dtype), initial.to(device, dtype)
+    return transition, draw.dirichlet(np.ones(states)), draw.uniform(size=(states, actions))
 
 
 @distributions.register("tabular_policy")
@@ -109,9 +99,18 @@ class TabularPolicyFamily(Family):
         return {"logits": torch.tensor(np.random.default_rng(6).normal(0, scale, (self.size, self.actions)))}
 
     def encode(self, theta: Tensors, coordinates: str) -> Tensors:
-        logits = theta["logits"]
-        transition, initial = law(self.size, self.actions, logits.device, logits.dtype)
-        return {"logits": logits.expand(self.horizon, -1, -1), "transition": transition, "initial": initial}
+        return self.encoder(theta["logits"])(theta, coordinates)
+
+    def encoder(self, like: Tensor) -> Encode:
+        transition, initial, _ = garnet(self.size, self.actions)
+        return partial(self.encode_policy, torch.tensor(transition).to(like), torch.tensor(initial).to(like))
+
+    def encode_policy(
+        self, transition: Float[Tensor, "S A S"], initial: Float[Tensor, " S"], theta: Tensors, coordinates: str
+    ) -> Tensors:
+        """`encode`, given the environment."""
+        policy = theta["logits"].expand(self.horizon, -1, -1)
+        return {"logits": policy, "transition": transition, "initial": initial}
 
     def build(self, parameters: Tensors) -> Distribution:
         return Trajectory(**parameters, validate_args=False)

@@ -32,7 +32,7 @@ class DiscountedReturn(Target):
         """γ^t r(s, a)."""
         assert isinstance(family, TabularPolicyFamily)
         _, _, reward = garnet(family.size, family.actions)
-        return self.discount ** torch.arange(family.horizon).double()[:, None, None] * reward
+        return self.discount ** torch.arange(family.horizon).double()[:, None, None] * torch.tensor(reward)
 
     def expectation(self, family: Family, point: str, parameters: Tensors, level: int = 0) -> Float[Tensor, "*leading"]:
         return expected_return(**parameters, worth=self.worth(family))
