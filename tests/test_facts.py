@@ -1,11 +1,13 @@
 """Every quick fact is reproduced; the runner keeps, resumes and tells what is not."""
 
 import json
+import math
 
+import pandas as pd
 import pytest
 
 from bench.facts import FACTS, GROUPS
-from bench.facts.fact import Check, Fact, above, below, exact, near
+from bench.facts.fact import Check, Fact, Rows, above, below, exact, near
 from bench.facts.record import NOT_REPRODUCED, REPRODUCED, Record, examined, read
 from bench.facts.runner import verify
 from estimators.errors import BadInput
@@ -125,3 +127,27 @@ def test_bad_input():
 def test_checks_are_compared():
     assert Check("order", 1.0, 0.5, 0.4, 0.6, "<").holds
     assert not Check("order", 1.0, 0.5, 0.4, 0.6, ">").holds
+
+
+def lasting(sampler):
+    """Keeps rows."""
+    yield near("one", 1.0, 1.0, 0.1)
+    yield Rows("kept", {"step": [0, 1], "loss": [2.0, math.nan]})
+
+
+def test_rows_are_kept_as_a_table(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.facts.runner.FACTS", {"lasting": of(lasting)})
+    verify(tmp_path)
+    verify(tmp_path)  # from its record
+    kept = pd.read_csv(tmp_path / "kept.csv")
+    assert kept["step"].tolist() == [0, 1]
+    assert kept["loss"][0] == 2.0
+    assert math.isnan(kept["loss"][1])
+
+
+def test_a_fact_that_lacks_a_package_is_not_run(tmp_path, monkeypatch):
+    lacking = Fact("lacking", "published", "test", "nobody", False, wrong, needs="no_such_package", extra="mnist")
+    monkeypatch.setattr("bench.facts.runner.FACTS", {"lacking": lacking})
+    found = verify(tmp_path)
+    assert found.counts["not run"] == 1
+    assert found.table["reason"].tolist() == ['no_such_package is not installed: pip install "gradest[mnist]"']

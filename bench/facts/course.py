@@ -1,6 +1,7 @@
 """What a course on gradient estimation teaches: means, densities, and what each of the two tricks asks for."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from bench.facts.one_bit import Bit
 from bench.facts.posed import bits, double, normal, posed
 from bench.facts.rules import of_bit, of_normal, of_uniform
 from bench.facts.sampler import SIGMAS, Sampler, slope
+from bench.moments import Moments
+from bench.problem import Problem
 from bench.quadrature import legendre
 from estimators.core import Need
 from estimators.parameters import support
@@ -124,6 +127,43 @@ def marginal(sampler: Sampler) -> Evidence:
     yield Picture("A latent variable's marginal", "draws K", "gap", curves, "x")
 
 
+Made = Callable[[float], Problem]
+
+
+def on_a_step(loc: float) -> Problem:
+    """The gradient of P(x > 0) in the mean and the scale of x ~ N(loc, 1)."""
+    at = {"loc": double(loc), "scale": double(1.0)}
+    return posed(normal, at, estimators.Function(lambda x: (x > 0).to(x.dtype).sum(-1)))
+
+
+def on_a_moving_support(theta: float) -> Problem:
+    """The gradient of E x² in the end of the interval [0, θ] that x is drawn from."""
+    return posed(uniform, {"high": double(theta)}, lambda x: x.square().sum(-1))
+
+
+def means(sampler: Sampler, name: str, made: Made, places: list[float]) -> Curve:
+    """The mean estimate of the first coordinate at each place, with its interval."""
+    y, low, high = [], [], []
+    for place in places:
+        drawn = sampler.moments(made(place), estimators.get(name), full=2**16)
+        mean, error = float(drawn.mean[0]), SIGMAS * float(drawn.variance[0] / drawn.count) ** 0.5
+        y, low, high = [*y, mean], [*low, mean - error], [*high, mean + error]
+    return Curve(f"{name}: mean", places, y, low, high, "points")
+
+
+def two_sweeps(sampler: Sampler, name: str) -> Evidence:
+    """Pictures of an estimator's mean against the exact gradient: of a step, and where the support moves."""
+    places = [-2.0, -1.0, 0.0, 1.0, 2.0]
+    line = np.linspace(-2.5, 2.5, 51)
+    truth = Curve("exact", line.tolist(), norm.pdf(line).tolist(), style="dashed")
+    curves = [means(sampler, name, on_a_step, places), truth]
+    yield Picture("f a step, x ~ N(μ, 1)", "μ", "gradient in μ", curves)
+    ends = [0.5, 1.0, 1.5, 2.0]
+    truth = Curve("exact, 2θ/3", [0.0, 2.2], [0.0, 4.4 / 3], style="dashed")
+    curves = [means(sampler, name, on_a_moving_support, ends), truth]
+    yield Picture("f = x², x uniform on [0, θ]", "θ", "gradient in θ", curves)
+
+
 def jagged(z: Tensor) -> Tensor:
     """A black box: computed outside autograd, and it jumps."""
     return ((3 * z.detach()).floor() % 2).sum(-1)
@@ -133,10 +173,10 @@ def jagged(z: Tensor) -> Tensor:
 def what_the_log_derivative_trick_needs(sampler: Sampler) -> Evidence:
     """The log-derivative trick needs q differentiable in its parameters, and nothing of f or of q in z: it is right on
     a step, on a black box, on a discrete q. It fails where the support moves with θ: on [0, θ] it misses f(θ)/θ."""
-    score, step = estimators.get("reinforce"), estimators.Function(lambda x: (x > 0).to(x.dtype).sum(-1))
+    score = estimators.get("reinforce")
     at = {"loc": double(0.5), "scale": double(1.0)}
     line = of_normal(-0.5, panels=60)
-    problem = posed(normal, at, step)
+    problem = on_a_step(0.5)
     yield from agrees(sampler, "a step", problem, score, [line], mean=float(norm.pdf(0.5)))
     yield mean_near("a step, by draws", float(norm.pdf(0.5)), sampler.moments(problem, score), 0)
     edges = np.arange(-30, 31) / 3  # the truth: jumps of ±1 times the density at each
@@ -148,10 +188,11 @@ def what_the_log_derivative_trick_needs(sampler: Sampler) -> Evidence:
     bit = Bit(-1.0)
     yield from agrees(sampler, "a bit", bit.problem, score, [of_bit(bit.p)], mean=bit.gradient)
     theta = 1.5
-    moving = posed(uniform, {"high": double(theta)}, lambda x: x.square().sum(-1))
+    moving = on_a_moving_support(theta)
     right, wrong = 2 * theta / 3, -theta / 3
     yield from agrees(sampler, "x² on [0, θ], which moves", moving, score, [of_uniform()], mean=wrong)
     yield exact("x² on [0, θ]: the bias −f(θ)/θ", -(theta**2) / theta, wrong - right)
+    yield from two_sweeps(sampler, "reinforce")
 
 
 @fact("course", "reparameterisation", "Kingma, Welling 2014; Glasserman 2004, section 7.2; derivation")
@@ -167,9 +208,10 @@ def what_reparameterisation_needs(sampler: Sampler) -> Evidence:
     q, f = bits({"logits": double(0.3)}), estimators.Function(lambda b: b.sum(-1))
     refused = estimators.unmet(path, q, f, 1) or ""
     yield exact("Bernoulli is refused", 1.0, float("draws z = g(ε, θ)" in refused))
-    moving = posed(uniform, {"high": double(1.5)}, lambda x: x.square().sum(-1))
+    moving = on_a_moving_support(1.5)
     yield from agrees(sampler, "x² on [0, θ]", moving, path, [of_uniform()], mean=1.0)
     yield mean_near("x² on [0, θ], by draws", 1.0, sampler.moments(moving, path), 0)
+    yield from two_sweeps(sampler, "reparameterisation")
 
 
 @fact(
@@ -195,8 +237,23 @@ def families_to_reparameterise(sampler: Sampler) -> Evidence:
         yield mean_near(f"full covariance, {name}", truth, full, at, scale=1.0)
     scale = double(0.5, 1.0, 1.5)
     diagonal = sampler.moments(posed(normal, {"loc": mu, "scale": scale}, f), path)
-    for at, truth in enumerate(torch.cat([A @ mu, A.diagonal() * scale]).tolist()):
+    slopes = torch.cat([A @ mu, A.diagonal() * scale]).tolist()
+    for at, truth in enumerate(slopes):
         yield mean_near(f"diagonal, {'μs'[at // 3]}{at % 3 + 1}", truth, diagonal, at, scale=1.0)
     u = torch.rand(1000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     slope_of_draw = torch.func.grad(lambda p: (u < p).to(p.dtype).sum())(double(0.3).squeeze())
     yield exact("Bernoulli: the slope of a draw in p (truth 1)", 0.0, float(slope_of_draw), scale=1.0)
+    ends = [min(truths + slopes), max(truths + slopes)]
+    curves = [
+        against("full covariance: 12 entries", truths, full),
+        against("diagonal: 6 entries", slopes, diagonal),
+        Curve("exact", ends, ends, style="dashed"),
+    ]
+    yield Picture("Pathwise gradients of a quadratic", "exact gradient", "mean of estimates", curves)
+
+
+def against(label: str, exact_: list[float], drawn: Moments) -> Curve:
+    """Mean estimates against exact gradients, with intervals."""
+    error = SIGMAS * (drawn.variance / drawn.count) ** 0.5
+    low, high = (drawn.mean - error).tolist(), (drawn.mean + error).tolist()
+    return Curve(label, exact_, drawn.mean.tolist(), low, high, "points")

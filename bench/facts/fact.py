@@ -5,12 +5,13 @@ yields checks, and pictures, of what it measures with the sampler that it is giv
 """
 
 import hashlib
+import importlib.util
 import inspect
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from bench.facts.sampler import Sampler
 from estimators.errors import BadInput
@@ -120,12 +121,21 @@ class Picture:
     log: Literal["", "x", "y", "xy"] = ""
 
 
-Evidence = Iterator[Check | Picture]
+@dataclass(frozen=True)
+class Rows:
+    """Measurements that are kept as a tidy table, `<name>.csv`: its columns, of one length. Facts may share a table."""
+
+    name: str
+    columns: dict[str, list[Any]]
+
+
+Evidence = Iterator[Check | Picture | Rows]
 
 
 @dataclass(frozen=True)
 class Fact:
-    """`cite`: where it is from. `slow`: it takes more than a few seconds and is left out by `--quick`."""
+    """`cite`: where it is from. `slow`: it takes more than a few seconds and is left out by `--quick`. `needs`: a
+    package of gradest's optional extra of the name `extra`, without which the fact is not run."""
 
     name: str
     group: Group
@@ -133,6 +143,15 @@ class Fact:
     cite: str
     slow: bool
     measure: Callable[[Sampler], Evidence]
+    needs: str = ""
+    extra: str = ""
+
+    @property
+    def lacking(self) -> str:
+        """Why it cannot be measured here: the package that it needs and how to have it; else empty."""
+        if not self.needs or importlib.util.find_spec(self.needs):
+            return ""
+        return f'{self.needs} is not installed: pip install "gradest[{self.extra}]"'
 
     @property
     def statement(self) -> str:
@@ -150,7 +169,7 @@ FACTS: dict[str, Fact] = {}
 
 
 def fact(
-    group: Group, topic: str, cite: str, *, slow: bool = False
+    group: Group, topic: str, cite: str, *, slow: bool = False, needs: str = "", extra: str = ""
 ) -> Callable[[Callable[[Sampler], Evidence]], Callable[[Sampler], Evidence]]:
     """Registers a generator function as a fact of that group; facts of one topic share a picture."""
 
@@ -158,7 +177,7 @@ def fact(
         name = measure.__name__
         if name in FACTS:
             raise BadInput(f"two facts are called {name!r}")
-        FACTS[name] = Fact(name, group, topic, cite, slow, measure)
+        FACTS[name] = Fact(name, group, topic, cite, slow, measure, needs, extra)
         return measure
 
     return add

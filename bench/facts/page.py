@@ -9,11 +9,14 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from bench.facts.fact import GROUPS, Fact
-from bench.facts.record import NOT_RUN, Record, counted, table
+from bench.facts.record import NOT_RUN, Record, counted, said, table
 from bench.page_environment import page_environment
 from bench.plots.facts import agreement, curves
 from bench.plots.style import as_svg, plain_number, save
 from bench.svg import inline
+
+FEW = 3
+"""So many numbers are spelt out."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,12 @@ class Entry:
     def resolutions(self) -> list[float]:
         checks = self.record.checks if self.record else []
         return sorted(check.resolution for check in checks if check.relation == "=")
+
+    @property
+    def spelt(self) -> str:
+        """The numbers in words, where they are few."""
+        checks = self.record.checks if self.record else []
+        return "; ".join(said(check) for check in checks) if len(checks) <= FEW else ""
 
 
 def page(facts: list[Fact], records: dict[str, Record], folder: Path) -> Path:

@@ -6,7 +6,7 @@ import os
 import time
 import traceback
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from bench.environment import environment_key
-from bench.facts.fact import Check, Curve, Fact, Picture
+from bench.facts.fact import Check, Curve, Fact, Picture, Rows
 from bench.facts.sampler import Sampler
 from bench.identity import canonical
 from bench.records import split
@@ -45,6 +45,7 @@ class Record:
     seconds: float = 0.0
     created: str = ""
     env: str = ""
+    rows: list[Rows] = field(default_factory=list)
     schema: int = SCHEMA
 
     def line(self) -> str:
@@ -58,7 +59,8 @@ class Record:
         pictures = [
             Picture(**{**each, "curves": [Curve(**curve) for curve in each["curves"]]}) for each in found["pictures"]
         ]
-        return cls(**{**found, "checks": checks, "pictures": pictures})
+        rows = [Rows(**each) for each in found.get("rows", [])]
+        return cls(**{**found, "checks": checks, "pictures": pictures, "rows": rows})
 
 
 def examined(fact: Fact, seed: int = 0, quick: bool = False) -> Record:
@@ -88,10 +90,11 @@ def _measured(fact: Fact, seed: int, quick: bool) -> Record:
         reason = f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})"
     checks = [each for each in found if isinstance(each, Check)]
     pictures = [each for each in found if isinstance(each, Picture)]
+    rows = [each for each in found if isinstance(each, Rows)]
     wrong = [check for check in checks if not check.holds]
     reason = reason or "; ".join(said(check) for check in wrong)
     verdict = REPRODUCED if checks and not reason else NOT_REPRODUCED
-    return Record(fact.name, verdict, reason, checks, pictures, fact.digest, seed, quick)
+    return Record(fact.name, verdict, reason, checks, pictures, fact.digest, seed, quick, rows=rows)
 
 
 def said(check: Check) -> str:
@@ -144,7 +147,7 @@ def table(facts: Iterable[Fact], records: dict[str, Record]) -> pd.DataFrame:
         about |= {"statement": fact.statement, "source": fact.cite}
         record = records.get(fact.name)
         if record is None:
-            reason = "takes longer than --quick allows" if fact.slow else "not asked for"
+            reason = fact.lacking or ("takes longer than --quick allows" if fact.slow else "not asked for")
             rows.append({**about, "verdict": NOT_RUN, "reason": reason})
             continue
         about |= {name: getattr(record, name) for name in COLUMNS if hasattr(record, name) and name != "fact"}
@@ -154,6 +157,15 @@ def table(facts: Iterable[Fact], records: dict[str, Record]) -> pd.DataFrame:
         if not record.checks:
             rows.append(about)
     return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
+
+
+def kept(records: Iterable[Record]) -> dict[str, pd.DataFrame]:
+    """The tables that facts keep, by name; the rows of facts that share one are one below the other."""
+    found: dict[str, list[pd.DataFrame]] = {}
+    for each in records:
+        for rows in each.rows:
+            found.setdefault(rows.name, []).append(pd.DataFrame(rows.columns))
+    return {name: pd.concat(parts, ignore_index=True) for name, parts in found.items()}
 
 
 def _finite(value: Any) -> Any:

@@ -36,10 +36,7 @@ class Verified:
     @property
     def counts(self) -> dict[str, int]:
         """Facts by verdict."""
-        words = [
-            self.records[each.name].verdict if each.name in self.records else record.NOT_RUN for each in self.facts
-        ]
-        return {word: words.count(word) for word in (record.REPRODUCED, record.NOT_REPRODUCED, record.NOT_RUN)}
+        return record.counted(self.facts, self.records)
 
     @property
     def failed(self) -> list[str]:
@@ -76,7 +73,7 @@ def verify(
     records = (
         {} if rerun == "all" else {each.name: known[each.name] for each in facts if valid(each, known, quick, seed)}
     )
-    work = [each for each in facts if each.name not in records and not (quick and each.slow)]
+    work = [each for each in facts if each.name not in records and not (quick and each.slow) and not each.lacking]
     for left, found in zip(range(len(work) - 1, -1, -1), measured(work, seed, quick, jobs), strict=True):
         record.append(folder / "records.jsonl", found)
         records[found.fact] = found
@@ -129,8 +126,10 @@ def by_name(name: str, seed: int, quick: bool) -> Record:
 
 
 def write(verified: Verified) -> None:
-    """The table as CSV, and the page with its figures."""
+    """The table as CSV, the tables that facts keep, and the page with its figures."""
     from bench.facts.page import page
 
     verified.table.to_csv(verified.folder / "facts.csv", index=False, float_format="%.10g")
+    for name, rows in record.kept(verified.records.values()).items():
+        rows.to_csv(verified.folder / f"{name}.csv", index=False, float_format="%.7g")
     page(verified.facts, verified.records, verified.folder)
