@@ -12,6 +12,7 @@ from bench.facts import (  # noqa: F401  (they register their facts)
     real_data,
     several_bits,
     training,
+    training_published,
 )
 from bench.facts.fact import FACTS, GROUPS, Check, Fact, Picture
 

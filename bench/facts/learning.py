@@ -206,8 +206,9 @@ def calls(task: Task, estimator: Estimator | None, samples: int) -> float:
 
 def spread(
     task: Task, estimator: Estimator, theta: Tensors, sampler: Sampler, *, samples: int = 4, replicates: int = 2048
-) -> float:
-    """The variance of the estimate of q's own parameters at θ, on one minibatch: the trace of its covariance."""
+) -> tuple[float, float]:
+    """The variance of the estimate of q's own parameters at θ, on one minibatch, which is the trace of its covariance,
+    and its relative standard error."""
     own = {name: value for name, value in theta.items() if not name.startswith("decoder")}
     rest, rows = {name: value for name, value in theta.items() if name not in own}, task.rows(0)
     sampler.start()
@@ -222,4 +223,6 @@ def spread(
         rest = wide if not parts else rest
         gradient = torch.func.grad(summed)(expanded)
         parts.append(torch.cat([value.flatten(1) for value in gradient.values()], 1))
-    return float(torch.cat(parts).var(0).sum())
+    sample = torch.cat(parts)
+    distance = (sample - sample.mean(0)).square().sum(1) * len(sample) / (len(sample) - 1)
+    return float(distance.mean()), float(distance.std() / distance.mean()) / len(sample) ** 0.5
