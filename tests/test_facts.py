@@ -141,8 +141,8 @@ def test_rows_are_kept_as_a_table(tmp_path, monkeypatch):
     verify(tmp_path)  # from its record
     kept = pd.read_csv(tmp_path / "kept.csv")
     assert kept["step"].tolist() == [0, 1]
-    assert kept["loss"][0] == 2.0
-    assert math.isnan(kept["loss"][1])
+    assert kept["loss"][0] == 2.0  # pyright: ignore[reportGeneralTypeIssues]
+    assert math.isnan(kept["loss"][1])  # pyright: ignore[reportArgumentType]
 
 
 def test_a_fact_that_lacks_a_package_is_not_run(tmp_path, monkeypatch):
