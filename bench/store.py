@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, cast, get_args
 
 import pandas as pd
 
@@ -149,7 +149,14 @@ def load(path: str | Path) -> pd.DataFrame:
 @no_garbage_collection()
 def planned(folder: Path) -> Plan | None:
     """The cells that the folder's suite has; None where no plan was written."""
-    return _read(folder / "plan.json", lambda found: {str(cell): [*tasks] for cell, tasks in found["cells"]})
+    return _read(folder / "plan.json", lambda found: {str(cell): [_task(each) for each in tasks] for cell, tasks in found["cells"]})
+
+
+def _task(word: object) -> Task:
+    """A task's name, checked: the file may have been torn or made by others."""
+    if word not in get_args(Task):
+        raise ValueError(f"{word!r} is no task")
+    return cast(Task, word)
 
 
 def last_shard(folder: Path) -> str | None:
