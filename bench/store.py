@@ -149,7 +149,10 @@ def load(path: str | Path) -> pd.DataFrame:
 @no_garbage_collection()
 def planned(folder: Path) -> Plan | None:
     """The cells that the folder's suite has; None where no plan was written."""
-    return _read(folder / "plan.json", lambda found: {str(cell): [_task(each) for each in tasks] for cell, tasks in found["cells"]})
+    return _read(
+        folder / "plan.json",
+        lambda found: {str(cell): [_task(each) for each in tasks] for cell, tasks in found["cells"]},
+    )
 
 
 def _task(word: object) -> Task:
