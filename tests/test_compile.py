@@ -1,4 +1,4 @@
-"""Every surrogate compiles whole, and with eager's random kernels gives eager's numbers."""
+"""Every surrogate compiles whole, and with eager's random kernels gives eager's numbers; so do whole steps."""
 
 import os
 
@@ -7,6 +7,10 @@ import torch
 import torch._inductor.config
 
 import estimators
+from bench.distributions import distributions
+from bench.gradients import Gradients, encoded
+from bench.objectives import objectives
+from bench.problem import Problem
 from tests.cases import EVERY, fitting
 
 pytestmark = [
@@ -64,3 +68,25 @@ def assert_compiles(name, backend):
     found = torch.compile(gradient, fullgraph=True, backend=backend)(values)
     for key, value in expected.items():
         torch.testing.assert_close(found[key], value, msg=lambda m: f"{cases[0]}: {m}")
+
+
+VAE = Problem(distributions.get("bernoulli_encoder", size=64), objectives.get("digits_vae"), point="start")
+
+
+@pytest.mark.parametrize(("name", "samples"), [("reinforce", 1), ("rloo", 2), ("disarm", 2)])
+def test_a_vae_compiles_down_to_its_encoders_weights(name, samples):
+    eager, compiled = (Gradients(VAE, estimators.get(name), samples, mode=mode) for mode in ("eager", "compile"))
+    torch.manual_seed(0)
+    expected = eager(4)
+    torch.manual_seed(0)
+    torch.testing.assert_close(compiled(4), expected)
+
+
+@pytest.mark.parametrize("name", distributions.available())
+def test_every_family_is_pulled_back_to_its_parameters_inside_a_compiled_step(name):
+    """Only traced: what cannot be is a host's work or a closure from outside, which no backend mends."""
+    family = distributions.get(name)
+    problem = Problem(family, objectives.get("quadratic"), coordinates=family.coordinates[0])
+    parameters, pull = encoded(problem, problem.theta())
+    gradients = {key: torch.ones(3, *value.shape, dtype=value.dtype) for key, value in parameters.items()}
+    torch.testing.assert_close(torch.compile(pull, fullgraph=True, backend="eager")(gradients), pull(gradients))

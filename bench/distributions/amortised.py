@@ -1,7 +1,7 @@
 """Amortised posteriors: θ is a linear encoder's weights, the data are a fixed minibatch of images."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -10,17 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
-from bench.distributions.base import Family, Tensors, distributions
+from bench.distributions.base import Encode, Family, Tensors, distributions
 from bench.distributions.bernoulli import Bernoulli
 from bench.distributions.categorical import FastOneHot
 from bench.distributions.normal import FastNormal
 from bench.images import images
-
-
-@lru_cache
-def minibatch(data: str, batch: int, device: torch.device, dtype: torch.dtype) -> Float[Tensor, "batch pixels"]:
-    """The first images, copied to the device once and not at every step."""
-    return images(data)[:batch].to(device, dtype)
 
 
 @dataclass(frozen=True)
@@ -57,9 +51,14 @@ class Encoder(Family):
         return {name: (8.0 if point == "extreme" else 1.0) * value for name, value in weights.items()}
 
     def encode(self, theta: Tensors, coordinates: str) -> Tensors:
-        weight = theta["weight"]
-        pixels = minibatch(self.data, self.batch, weight.device, weight.dtype)
-        return self.split(pixels @ weight.T + theta["bias"])
+        return self.encoder(theta["weight"])(theta, coordinates)
+
+    def encoder(self, like: Tensor) -> Encode:
+        return partial(self.encode_images, self.images().to(like))
+
+    def encode_images(self, pixels: Float[Tensor, "batch pixels"], theta: Tensors, coordinates: str) -> Tensors:
+        """`encode`, given the minibatch."""
+        return self.split(pixels @ theta["weight"].T + theta["bias"])
 
     def split(self, output: Float[Tensor, "*batch outputs"]) -> Tensors:
         """The encoder's outputs as q's parameters."""

@@ -83,8 +83,8 @@ class LayeredEncoder(Encoder):
         second = {f"second_{name}": value for name, value in linear_layer(self.size, self.size, seed=4).items()}
         return self.scaled(linear_layer(self.pixels, self.size, seed=1) | second, point)
 
-    def encode(self, theta: Tensors, coordinates: str) -> Tensors:
-        first = super().encode(theta, coordinates)["logits"]
+    def encode_images(self, pixels: Tensor, theta: Tensors, coordinates: str) -> Tensors:
+        first = super().encode_images(pixels, theta, coordinates)["logits"]
         weight, bias = theta["second_weight"], theta["second_bias"]
         return {"logits": first, "weight": weight.expand(self.batch, -1, -1), "bias": bias.expand(self.batch, -1)}
 

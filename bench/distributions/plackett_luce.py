@@ -52,10 +52,8 @@ class PlackettLuce(Distribution):
         0 (f has its baseline's value) a gradient of the gradient, which a learned baseline needs, would be NaN.
         """
         placed = (value * self.logits[..., None, :]).sum(-1)
-        before = torch.ones_like(value, dtype=torch.bool).tril(
-            -1
-        )  # place i is filled before place j ≥ i: j < i is gone
-        left = placed[..., None, :].masked_fill(before, -torch.inf).logsumexp(-1)
+        gone = torch.ones_like(value, dtype=torch.bool).tril(-1)  # at place i those of the places j < i are
+        left = placed[..., None, :].masked_fill(gone, -torch.inf).logsumexp(-1)
         return (placed - left).sum(-1)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
