@@ -108,12 +108,17 @@ class DigitsVae(Task):
     batch = 50
     data: int = 1797
 
+    def pictures(self) -> Float[Tensor, "data pixels"]:
+        """All of them."""
+        return digits()
+
     def start(self) -> Tensors:
-        encoder, decoder = linear_layer(64, self.size, seed=1), linear_layer(self.size, 64, seed=2)
+        pixels = self.pictures().shape[1]
+        encoder, decoder = linear_layer(pixels, self.size, seed=1), linear_layer(self.size, pixels, seed=2)
         return encoder | {f"decoder_{name}": value for name, value in decoder.items()}
 
     def images(self, rows: Tensor | None) -> Tensor:
-        return digits() if rows is None else digits()[rows]
+        return self.pictures() if rows is None else self.pictures()[rows]
 
     def logits(self, theta: Tensors, x: Tensor) -> Float[Tensor, "S batch size"]:
         return x @ theta["weight"].mT + theta["bias"].unsqueeze(-2)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
 import estimators
-from bench.distributions.amortised import linear_layer
 from bench.distributions.base import Tensors
 from bench.facts.fact import Curve, Evidence, Picture, above, below, fact, near
 from bench.facts.learning import DigitsVae, Learning, Task, learn, loss
@@ -137,12 +137,8 @@ class MnistVae(DigitsVae):
     size: int = 200
     data: int = 5000
 
-    def start(self) -> Tensors:
-        encoder, decoder = linear_layer(784, self.size, seed=1), linear_layer(self.size, 784, seed=2)
-        return encoder | {f"decoder_{name}": value for name, value in decoder.items()}
-
-    def images(self, rows: Tensor | None) -> Tensor:
-        return mnist() if rows is None else mnist()[rows]
+    def pictures(self) -> Float[Tensor, "data pixels"]:
+        return mnist()
 
 
 def per_logit(

@@ -149,8 +149,8 @@ class Block:
 
     def mse(self) -> Interval:
         """E ‖ĝ − g‖²."""
-        mean = float(self.exact.squared.mean())
         squared = self.exact.squared
+        mean = float(squared.mean())
         spread = float(squared.std(ddof=1)) * ((1 + largest_share(squared)) / self.count) ** 0.5
         second_order = 2 * self.trace_of_square / self.count**2
         return log_interval(mean, float(np.sqrt(spread**2 + second_order)) / mean) if mean else Interval(0.0, 0.0, 0.0)
