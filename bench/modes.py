@@ -26,6 +26,9 @@ Step = Callable[[Tensors], T]
 WARM_UP = 3
 """Eager steps before a capture, on a stream of their own, as torch asks for."""
 
+COMPILATIONS = 1000
+"""How often one step's code may be compiled in a process: all cells share it, and torch gives up after 8."""
+
 REPAYS = 2_000_000_000
 """Drawn numbers (replicates × draws × parameters) from which compiling repays its seconds.
 
@@ -63,7 +66,8 @@ def compiled(step: Step[T]) -> Step[T]:
     Those are quicker on a CPU than Inductor's own and draw the same numbers as eager. Compiling flips torch's
     default of validating distributions: it is put back.
     """
-    import torch._inductor.config  # takes a second, which only those who compile should pay
+    import torch._dynamo.config  # these take a second, which only those who compile should pay
+    import torch._inductor.config
 
     with validation_kept():
         fast = torch.compile(step, fullgraph=True, dynamic=False)
@@ -74,7 +78,8 @@ def compiled(step: Step[T]) -> Step[T]:
         if replicates in known:
             return fast(expanded)
         known.add(replicates)
-        with validation_kept(), torch._inductor.config.patch(fallback_random=True):
+        often = torch._dynamo.config.patch(recompile_limit=COMPILATIONS, accumulated_recompile_limit=COMPILATIONS)
+        with validation_kept(), often, torch._inductor.config.patch(fallback_random=True):
             return fast(expanded)
 
     return run

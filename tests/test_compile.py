@@ -9,6 +9,7 @@ import torch._inductor.config
 import estimators
 from bench.distributions import distributions
 from bench.gradients import Gradients, encoded
+from bench.modes import executed
 from bench.objectives import objectives
 from bench.problem import Problem
 from tests.cases import EVERY, fitting
@@ -90,3 +91,13 @@ def test_every_family_is_pulled_back_to_its_parameters_inside_a_compiled_step(na
     parameters, pull = encoded(problem, problem.theta())
     gradients = {key: torch.ones(3, *value.shape, dtype=value.dtype) for key, value in parameters.items()}
     torch.testing.assert_close(torch.compile(pull, fullgraph=True, backend="eager")(gradients), pull(gradients))
+
+
+def test_more_cells_are_compiled_in_a_process_than_torchs_limit_of_eight():
+    def cell(size):
+        scale = torch.arange(1.0, 1.0 + size)
+        return executed(lambda parameters: {"x": parameters["x"] * scale}, "compile")
+
+    for size in range(1, 12):
+        x = torch.ones(4, size)
+        assert torch.equal(cell(size)({"x": x})["x"], x * torch.arange(1.0, 1.0 + size))
