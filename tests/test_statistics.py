@@ -167,19 +167,30 @@ def test_coordinates_without_variance_must_agree_exactly():
     assert zero_bias(wrong.moments, replace(wrong.exact, error=known_to), 1e-12).p > 1e-4
 
 
-def test_directions_without_variance_must_agree_exactly():
+@pytest.mark.parametrize("length", [1, 100])
+def test_directions_without_variance_must_agree_exactly(length):
+    """In 3 coordinates and in 300, more than there are batches: the batches span a range of low rank."""
     rng = np.random.default_rng(11)
-    target = np.array([1.0, 2.0, -1.0])
+    target = np.repeat([1.0, 2.0, -1.0], length)
     shared = rng.exponential(size=(1024, 1)) - 1
-    x = target + shared * np.array([1.0, -1.0, 0.5])
+    x = target + shared * np.repeat([1.0, -1.0, 0.5], length)
     right = block_of(x, target)
     assert zero_bias(right.moments, right.exact, 1e-12, batches=right.batches).p > 1e-4
-    wrong = block_of(x, target + 1e-3 * np.array([1.0, 1.0, 0.0]))  # a twentieth of a coordinate's standard error
+    off = 1e-3 * np.repeat([1.0, 1.0, 0.0], length)  # a twentieth of a coordinate's standard error
+    wrong = block_of(x, target + off)
     assert zero_bias(wrong.moments, wrong.exact, 1e-12).p > 1e-4
     found = zero_bias(wrong.moments, wrong.exact, 1e-12, batches=wrong.batches)
     assert (found.p, found.where) == (0, "in a direction without variance")
-    known_to = np.full(3, 1e-3)
+    known_to = np.full(len(target), 1e-3)
     assert zero_bias(wrong.moments, replace(wrong.exact, error=known_to), 1e-12, batches=wrong.batches).p > 1e-4
+
+
+def test_a_covariance_of_full_rank_has_no_null_directions():
+    rng = np.random.default_rng(12)
+    target = np.full(300, 0.1)
+    block = block_of(noisy_gradient(rng, 1024, target), target)
+    assert len(block.batches) < 300
+    assert zero_bias(block.moments, block.exact, 1e-12, batches=block.batches).p > 1e-4
 
 
 def test_rare_outcomes_are_not_tested():

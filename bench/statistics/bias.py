@@ -67,20 +67,25 @@ def _off_where_constant(
     limit: float,
     batches: Float[np.ndarray, "B P"],
 ) -> bool:
-    """Whether the mean differs from g in a null direction of the covariance, among the coordinates `kept`.
+    """Whether the mean differs from g outside the range of the covariance, in the coordinates `kept`.
 
-    B batch means show the null directions of fewer than B coordinates; of more, only single coordinates are seen.
+    B batch means span the range of a covariance of a rank below B − 1; of a higher one they do not tell it, and only
+    single coordinates are seen.
     """
     rows = len(batches)
-    if not 2 <= kept.sum() < rows:
+    if kept.sum() < 2 or rows < 2:
         return False
     centred = batches[:, kept] - batches[:, kept].mean(0)
     _, spread, directions = np.linalg.svd(centred, full_matrices=False)
     sd = spread * (moments.count / rows / (rows - 1)) ** 0.5
     limit = max(limit, 1e-12 * float(sd.max()))  # below it the decomposition itself rounds
-    null = directions[sd <= limit]
-    off = np.abs(null @ (moments.mean - against.target)[kept]) - 2 * np.abs(null) @ against.error[kept]
-    return bool((off > limit).any())
+    seen = directions[sd > limit]
+    if len(seen) >= min(rows - 1, int(kept.sum())):
+        return False
+    off = (moments.mean - against.target)[kept]
+    error = 2 * against.error[kept]
+    outside = np.abs(off - seen.T @ (seen @ off))
+    return bool((outside > limit + error + np.abs(seen).T @ (np.abs(seen) @ error)).any())
 
 
 def _along_p(along: Float[np.ndarray, " R"], error: float, tolerance: float) -> float:
