@@ -62,14 +62,21 @@ def test_a_wrong_statistic_is_rejected(statistic):
         STATISTICS[statistic](statistic, 0)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_gradests_own_statistics_pass(seed):
-    check_variance(own_variance, seed)
-    check_bias_test(own_test, seed)
+SEEDS = [range(3), pytest.param(range(3, 200), marks=pytest.mark.slow)]
+"""No false alarm: three seeds, and in `make test-all` two hundred."""
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_the_right_ones_pass(seed):
-    check_family(distributions.get("normal", size=3), seed=seed)
-    check_family(distributions.get("bernoulli", size=3), seed=seed)
-    check_objective(Smooth(), distributions.get("normal", size=3), seed=seed)
+@pytest.mark.parametrize("seeds", SEEDS, ids=len)
+def test_gradests_own_statistics_pass(seeds):
+    for seed in seeds:
+        check_variance(own_variance, seed)
+        check_bias_test(own_test, seed)
+
+
+@pytest.mark.parametrize("seeds", SEEDS, ids=len)
+def test_the_right_ones_pass(seeds):
+    for seed in seeds:
+        check_family(distributions.get("normal", size=3), seed=seed)
+        check_family(distributions.get("bernoulli", size=3), seed=seed)
+        check_objective(Smooth(), distributions.get("normal", size=3), seed=seed)
+        check_reference(PROBLEM, seed, exact())
