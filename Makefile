@@ -55,7 +55,7 @@ coverage: install  ## how often the intervals hold the truth: the full study (an
 test-gpu: install  ## what only a GPU can show, on a machine that has one
 	GRADEST_NO_SHAPES=1 $(BIN)/python -m pytest -q -m gpu tests
 
-peers: install .peers/jax/installed .peers/storchastic/installed  ## gradest beside other libraries: results/peers/
+peers: install .peers/jax/installed .peers/pyro/installed .peers/storchastic/installed  ## gradest beside other libraries: results/peers/
 	$(BIN)/python -m peers .peers
 
 .peers/%/installed: peers/requirements/%.txt

@@ -1,8 +1,8 @@
 """What every side speaks: a process of its own environment that times a step, or tells its moments, when asked.
 
 Standard library and numpy alone, as it runs in every environment. A side is a table of cases; a case is a function
-without arguments that builds its step, once; a step makes some estimates and gives (how many, mean, sum of the centred
-squares), as the device holds them.
+without arguments that builds its arrangements by name, once, of which the quickest stays; a step makes some estimates
+and gives (how many, mean, sum of the centred squares), as the device holds them.
 """
 
 import json
@@ -15,42 +15,43 @@ from typing import Any
 import numpy as np
 
 Step = Callable[[], tuple[int, Any, Any]]
+Case = Callable[[], dict[str, Step]]
 
 
-def serve(cases: dict[str, Callable[[], Step]], wait: Callable[[Any], object] = lambda values: None) -> None:
-    """Answers requests line by line; `wait` blocks until values are computed."""
+def serve(cases: dict[str, Case], wait: Callable[[Any], object] = lambda values: None, skipped: str = "") -> None:
+    """Answers requests line by line; `wait` blocks until values are computed; `skipped` says why there are no cases."""
     answers, sys.stdout = os.fdopen(os.dup(1), "w"), sys.stderr  # libraries may print
     os.dup2(2, 1)
-    built: dict[str, Step] = {}
+    built: dict[str, tuple[str, Step]] = {}
 
     def say(answer: dict[str, Any]) -> None:
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
-    say({"cases": sorted(cases)})
+    say({"cases": sorted(cases), "skipped": skipped})
     for line in sys.stdin:
         asked = json.loads(line)
         try:
             name = asked["case"]
             if name not in built:
-                built[name] = cases[name]()
-                wait(built[name]())
-            say({"time": timed, "moments": moments}[asked["do"]](built[name], wait, **asked["how"]))
+                built[name] = quickest(cases[name](), wait)
+            arrangement, step = built[name]
+            answer = {"time": timed, "moments": moments}[asked["do"]](step, wait, **asked["how"])
+            say(answer | {"arrangement": arrangement})
         except Exception as error:
             say({"error": f"{type(error).__name__}: {error}"[:300]})
 
 
 def timed(step: Step, wait: Callable[[Any], object], seconds: float) -> dict[str, Any]:
-    """Steps over at least so many seconds, back to back, with one wait at the end: replicates, seconds on the wall and
-    of all the process's threads on a CPU."""
-    replicates, start, cpu = 0, time.perf_counter(), time.process_time()
+    """Steps over at least so many seconds, back to back, with one wait at the end: replicates and seconds, of all the
+    process's threads on a CPU."""
+    replicates, start = 0, time.process_time()
     while True:
         count, mean, spread = step()
         replicates += count
-        if time.perf_counter() - start >= seconds:
+        if time.process_time() - start >= seconds:
             wait((mean, spread))
-            taken = {"seconds": time.perf_counter() - start, "cpu": time.process_time() - cpu}
-            return {"replicates": replicates} | taken
+            return {"replicates": replicates, "seconds": time.process_time() - start}
 
 
 def moments(step: Step, wait: Callable[[Any], object], replicates: int) -> dict[str, Any]:
@@ -69,11 +70,12 @@ def moments(step: Step, wait: Callable[[Any], object], replicates: int) -> dict[
     }
 
 
-def tuned(steps: list[Step], wait: Callable[[Any], object], seconds: float = 0.3) -> Step:
-    """The quickest of several arrangements of one step, each tried once warm."""
-    rates = []
-    for step in steps:
+def quickest(steps: dict[str, Step], wait: Callable[[Any], object], seconds: float = 0.3) -> tuple[str, Step]:
+    """The arrangement of a case that makes the most estimates per second; all are built by a first step."""
+    rates = {}
+    for name, step in steps.items():
         wait(step())
-        found = timed(step, wait, seconds)
-        rates.append(found["replicates"] / found["seconds"])
-    return steps[int(np.argmax(rates))]
+        found = timed(step, wait, seconds if len(steps) > 1 else 0.0)
+        rates[name] = found["replicates"] / max(found["seconds"], 1e-9)
+    best = max(rates, key=lambda name: rates[name])
+    return best, steps[best]

@@ -1,4 +1,9 @@
-"""JAX: jit of vmap of grad, noise drawn for all replicates at once, moments inside; chunk and generator tuned."""
+"""JAX: jit(vmap(grad)), noise drawn for all replicates at once, moments inside; the quickest chunk and generator.
+
+threefry2x32 is JAX's default generator, rbg (XLA's Philox) its quicker one, which may differ between versions and
+backends; the argument `default` keeps to the former. With two devices (`two`), each draws and differentiates its own
+share of a chunk and the moments are merged inside.
+"""
 
 import sys
 
@@ -7,11 +12,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.nn import log_sigmoid, sigmoid, softplus
-from protocol import Step, serve, tuned
+from protocol import Step, serve
 
 data = {name: jnp.asarray(value) for name, value in np.load(sys.argv[1]).items()}
-CHUNKS = {"bits": (256, 1024), "quadratic": (512, 2048), "cosine": (512, 2048), "logistic": (64, 512), "vae": (32, 64)}
+CHUNKS = {
+    "bits": (256, 1024, 4096),
+    "quadratic": (256, 1024, 4096),
+    "cosine": (256, 1024, 4096),
+    "logistic": (64, 256, 1024),
+    "vae": (16, 32, 128),
+}
+GENERATORS = ("threefry2x32",) if sys.argv[2] == "default" else ("threefry2x32", "rbg")
 held = lax.stop_gradient
+DEVICES = jax.device_count()
 
 
 def f_bits(b, *_):
@@ -114,7 +127,7 @@ def losses(problem: str):
     }
 
 
-def case(problem: str, estimator: str, n: int) -> Step:
+def case(problem: str, estimator: str, n: int) -> dict[str, Step]:
     logits_of, _, names = PROBLEMS[problem]
     theta = [data[name] for name in names]
     shape = (20, 64) if problem == "vae" else theta[0].shape
@@ -122,24 +135,30 @@ def case(problem: str, estimator: str, n: int) -> Step:
     gradient = jax.vmap(jax.grad(losses(problem)[estimator]), (None, 0))
 
     def arranged(replicates: int, generator: str) -> Step:
-        keys = [jax.random.key(0, impl=generator)]
-
-        @jax.jit
-        def whole(key, theta):
-            key, own = jax.random.split(key)
+        def share(key, theta):
+            key, own = jax.random.split(key[0])
             found = gradient(theta, draw(own, (replicates, n, *shape)))
             estimates = jnp.concatenate([value.reshape(replicates, -1) for value in found], 1)
             mean = jnp.mean(estimates, 0)
-            return key, mean, jnp.sum((estimates - mean) ** 2, 0)
+            mean = mean if DEVICES == 1 else lax.pmean(mean, "devices")
+            spread = jnp.sum((estimates - mean) ** 2, 0)
+            return key[None], mean, spread if DEVICES == 1 else lax.psum(spread, "devices")
+
+        start = jax.random.split(jax.random.key(0, impl=generator), DEVICES)
+        if DEVICES == 1:
+            whole, keys = jax.jit(share), [start]
+        else:
+            mesh, each, all_ = jax.make_mesh((DEVICES,), ("devices",)), jax.P("devices"), jax.P()
+            whole = jax.jit(jax.shard_map(share, mesh=mesh, in_specs=(each, all_), out_specs=(each, all_, all_)))
+            keys = [jax.device_put(start, jax.NamedSharding(mesh, each))]
 
         def step():
             keys[0], mean, spread = whole(keys[0], theta)
-            return replicates, mean, spread
+            return DEVICES * replicates, mean, spread
 
         return step
 
-    every = [arranged(r, generator) for r in CHUNKS[problem] for generator in ("threefry2x32", "rbg")]
-    return tuned(every, jax.block_until_ready)
+    return {f"{DEVICES * r} at once, {g}": arranged(r, g) for r in CHUNKS[problem] for g in GENERATORS}
 
 
 CASES = {

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from optax import monte_carlo
 from optax._src.utils import multi_normal
-from protocol import Step, serve, tuned
+from protocol import Step, serve
 
 warnings.simplefilter("ignore")
 data = {name: jnp.asarray(value) for name, value in np.load(sys.argv[1]).items()}
@@ -20,7 +20,7 @@ WAYS = {
 }
 
 
-def case(problem: str, estimator: str) -> Step:
+def case(problem: str, estimator: str) -> dict[str, Step]:
     theta = [data[f"{problem}_loc"], data[f"{problem}_log_scale"]]
 
     def arranged(replicates: int, generator: str) -> Step:
@@ -40,7 +40,7 @@ def case(problem: str, estimator: str) -> Step:
 
         return step
 
-    return tuned([arranged(r, g) for r in (64, 512) for g in ("threefry2x32", "rbg")], jax.block_until_ready)
+    return {f"{r} at once, {g}": arranged(r, g) for r in (64, 512) for g in ("threefry2x32", "rbg")}
 
 
 serve(

@@ -12,12 +12,12 @@ from peers.problems import CASES, PROBLEMS
 from peers.protocol import Step, serve
 
 
-def case(name: str) -> Step:
+def case(name: str) -> dict[str, Step]:
     problem, estimator = name.split("/")
     gradients = Gradients(PROBLEMS[problem], estimators.get(estimator), CASES[name], dtype=torch.float32)
     replicates = replicates_per_chunk(gradients)
     step = whole_step(gradients, replicates, sys.argv[2])
-    return lambda: (replicates, *step())
+    return {f"{replicates} at once": lambda: (replicates, *step())}
 
 
 torch.set_num_threads(1)

@@ -1,0 +1,85 @@
+"""The table for people, with the targets; a ratio is the median over rounds of the ratios within a round."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from bench.environment import environment
+from peers.side import OURS
+from peers.targets import TARGETS, Target
+
+
+def page(table: pd.DataFrame, seconds: float, loads: list[float], absent: dict[str, str]) -> str:
+    """The whole page: how it was measured, every side of every case, the targets, and the sides that are not there."""
+    lines = [
+        "# gradest beside its peers",
+        "",
+        "Whole estimates per CPU second, mean and variance included, float32, one thread; medians of "
+        f"{len(rounds(table))} interleaved rounds of {seconds:g} s. A ratio is the median of the rounds' own ratios. "
+        f"{environment()['processor']}; the machine's load average was {min(loads):.1f} to {max(loads):.1f} meanwhile: "
+        "others' work slows caches and memory for all sides. Written by `make peers`.",
+        "",
+        *sides(table),
+        "",
+        "Compared with what was aimed at (a side that is wrong or failed is not compared):",
+        "",
+        *against_targets(table),
+    ]
+    lines += [f"\n{name}: skipped, {reason}." for name, reason in absent.items()]
+    return "\n".join([*lines, ""])
+
+
+def sides(table: pd.DataFrame) -> Iterator[str]:
+    """Every side of every case as lines of Markdown."""
+    yield "| case | draws | side | arrangement | estimates per CPU second | gradest is faster by | range | check |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for case, rows in table.groupby("case", sort=False):
+        by_name = rows.set_index("side")
+        for name, row in by_name.iterrows():
+            each = ratios(by_name, OURS, str(name))
+            rate = f"{np.median(by_name.loc[name, rounds(table)].to_numpy(float)):,.0f}"
+            span = "" if name == OURS else f"{each.min():.2g} to {each.max():.2g}"
+            cells = (case, row["draws"], name, row["arrangement"], rate, f"{np.median(each):.2g}", span, row["check"])
+            yield f"| {' | '.join(map(str, cells))} |"
+
+
+def against_targets(table: pd.DataFrame) -> Iterator[str]:
+    """The targets as lines of Markdown: the ratio of every case, and which cases miss it."""
+    yield "| target | at least | cases: ratio | |"
+    yield "|---|---|---|---|"
+    for target in TARGETS:
+        reached = found(table, target)
+        if not reached:
+            continue
+        missed = [case for case, ratio in reached.items() if ratio < target.factor]
+        cases = ", ".join(f"{case} {ratio:.2g}" for case, ratio in reached.items())
+        verdict = f"missed on {', '.join(missed)}" if missed else "reached"
+        yield f"| {target.ours} ÷ {target.side} | {target.factor:g} | {cases} | {verdict} |"
+
+
+def found(table: pd.DataFrame, target: Target) -> dict[str, float]:
+    """The paired ratio of every case of a target in which both sides ran and are right.
+
+    >>> rows = [["bits/rloo", "ours", "agrees", 80.0, 90.0, 10.0], ["bits/rloo", "JAX", "agrees", 100.0, 100.0, 10.0]]
+    >>> table = pd.DataFrame(rows, columns=["case", "side", "check", "round 1", "round 2", "round 3"])
+    >>> found(table, Target("JAX", ("bits",), 0.9, "ours"))
+    {'bits/rloo': 0.9}
+    """
+    right = table[table["check"] == "agrees"]
+    cases = {str(case): rows.set_index("side") for case, rows in right.groupby("case", sort=False)}
+    return {
+        case: float(np.median(ratios(rows, target.ours, target.side)))
+        for case, rows in cases.items()
+        if case.split("/")[0] in target.problems and {target.ours, target.side} <= {*rows.index}
+    }
+
+
+def ratios(by_name: pd.DataFrame, ours: str, side: str) -> np.ndarray:
+    """Ours divided by the side's, round by round."""
+    own, other = (by_name.loc[name, rounds(by_name)].to_numpy(float) for name in (ours, side))
+    return own / other
+
+
+def rounds(table: pd.DataFrame) -> list[str]:
+    return [column for column in table.columns if column.startswith("round ")]
