@@ -20,6 +20,8 @@ COLUMNS = ["problem", "point", "method", "relative_error", "error", "norm"]
 def reference_table(names: list[str] | None = None) -> pd.DataFrame:
     """One line per problem: how its exact gradient is got, the bound on its error (÷ the norm, and as it is), the norm.
 
+    At an optimum the gradient is zero to within its error, which is then relative to nothing: an empty field.
+
     `names`: only these objectives. A problem that no rung of the ladder reaches says `none`, with empty numbers.
 
     >>> reference_table(["k_sparse"]).method.unique().tolist()
@@ -77,7 +79,7 @@ def _row(problem: Problem) -> dict[str, object]:
         return what | {"method": "none", "relative_error": None, "error": None, "norm": None}
     norm = float(flat(exact.gradient).norm())
     error = float(flat(exact.error).norm())
-    relative = error / norm if norm else None
+    relative = error / norm if norm > error else None  # at an optimum the gradient is zero, to within its error
     return what | {"method": exact.method, "relative_error": relative, "error": error, "norm": norm}
 
 

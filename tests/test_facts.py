@@ -62,6 +62,11 @@ def of(measure):
     return Fact(measure.__name__, "closed_form", "test", "nobody", False, measure)
 
 
+def test_the_source_of_a_fact_is_taken_when_it_is_imported():
+    """A file that is edited while its facts are measured would else stamp old numbers as new."""
+    assert all("digest" in vars(each) for each in FACTS.values())
+
+
 def test_a_fact_is_tested_once_more():
     record = examined(of(doubtful))
     assert (record.verdict, record.retested, record.seed) == (REPRODUCED, True, 1)

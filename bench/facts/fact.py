@@ -178,6 +178,7 @@ def fact(
         if name in FACTS:
             raise BadInput(f"two facts are called {name!r}")
         FACTS[name] = Fact(name, group, topic, cite, slow, measure, needs, extra)
+        _ = FACTS[name].digest  # taken now: the file may be edited while its facts are measured
         return measure
 
     return add
