@@ -22,7 +22,8 @@ class Antithetic(Estimator):
 
     Each half has q's distribution, so what is unbiased draw by draw stays so; an inner that relies on
     independent draws (leave-one-out) would become biased and is refused. n draws are n/2 pairs.
-    Paper: Hammersley, Morton 1956; Owen 2013, section 8.2.
+    Paper: Hammersley, Morton 1956, Math. Proc. Camb. Phil. Soc. 52, 449–475; Owen 2013, Monte Carlo theory, methods and
+    examples, section 8.2.
 
     >>> Antithetic(Reinforce())
     Antithetic(inner=Reinforce())

@@ -24,7 +24,7 @@ class Arms(Estimator):
     With m = min(t, 1−t) the rarer value is 1[u < m], so P(rare, rare) = B(m), and the last factor is
     t(1−t)/(m − B(m)) = σ(|φ|) / (1 − (2 − m^{−1/(K−1)})₊^{K−1}), which never divides small by small.
     K = 2 is DisARM, K → ∞ nears leave-one-out.
-    Paper: Dimitriev, Zhou 2021 (ARMS).
+    Paper: Dimitriev, Zhou 2021 (ARMS), arXiv:2105.14141.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function

@@ -44,7 +44,7 @@ class Ars(Estimator):
 
     π ~ Dirichlet(1), z = argmin(log π − l); f^{c↔j} is f at the draw after π_c and π_j are swapped.
     C evaluations per draw. With several variables all swap at once, each with its own π_j.
-    Paper: Yin, Yue, Zhou 2019 (ARS).
+    Paper: Yin, Yue, Zhou 2019 (ARS), arXiv:1905.01413.
 
     >>> Ars(reference=1)
     Ars(reference=1)
@@ -72,7 +72,7 @@ class Ars(Estimator):
 class Arsm(Estimator):
     """Σ_j (f^{c↔j} − mean_m f^{m↔j})(1/C − π_j): ARS averaged over all references, from C(C−1)/2 + 1 evaluations.
 
-    Paper: Yin, Yue, Zhou 2019 (ARSM).
+    Paper: Yin, Yue, Zhou 2019 (ARSM), arXiv:1905.01413.
 
     >>> from torch.distributions import OneHotCategorical
     >>> from estimators import Function

@@ -22,7 +22,8 @@ class MovingAverage(Fitted, ScoreFunction):
     b = (1 − decay) Σ_i decay^i f̄_{−i} / (1 − decay^steps): the sum starts at zero, and the division removes
     that once. A published variant folds the current draw in first, which shrinks the gradient; here b is
     frozen before the draw, one number for the whole batch. Unfitted, b = 0.
-    Paper: Williams 1992 (reinforcement baselines); Mnih, Gregor 2014 (variance reduction).
+    Paper: Williams 1992 (reinforcement baselines), Machine Learning 8, 229–256; Mnih, Gregor 2014 (variance reduction),
+    arXiv:1402.0030.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -57,8 +58,8 @@ class GroupMean(ScoreFunction):
     """1/K Σ (f_k − f̄) s_k: the mean of all draws as the baseline, the current one among them.
 
     Biased: its mean is exactly (1 − 1/K) of the gradient; leave-one-out is K/(K − 1) times it, draw by draw.
-    Paper: Shao et al. 2024 (GRPO), without the division by the standard deviation (Liu et al. 2025,
-    Dr. GRPO).
+    Paper: Shao et al. 2024 (GRPO), arXiv:2402.03300, section 4.1.2, without the division by the standard deviation (Liu
+    et al. 2025, Dr. GRPO, arXiv:2503.20783, section 3.2).
 
     >>> GroupMean().coefficient(torch.tensor([1.0, 3.0]))
     tensor([-1.,  1.])
@@ -77,7 +78,7 @@ class GroupRelative(ScoreFunction):
 
     Biased, in scale and, as the scale is random, in direction too; between states of a batch it reweights.
     Where all values agree the coefficient is 0, as the limit of published code with its ε in the denominator.
-    Paper: Shao et al. 2024 (GRPO).
+    Paper: Shao et al. 2024 (GRPO), arXiv:2402.03300, section 4.1.2.
 
     >>> GroupRelative().coefficient(torch.tensor([[1.0, 2.0], [3.0, 2.0]]))
     tensor([[-0.7071,  0.0000],
@@ -97,7 +98,8 @@ class GroupRelative(ScoreFunction):
 class IndependentBaseline(ScoreFunction):
     """(f(z) − f(z′)) ∇θ log q(z): each draw's baseline is f at a draw of its own; n draws make n/2 pairs.
 
-    Paper: Liu, Regier, Tripuraneni, Jordan, McAuliffe 2019 (its REINFORCE with an independent baseline).
+    Paper: Liu, Regier, Tripuraneni, Jordan, McAuliffe 2019 (its REINFORCE with an independent baseline),
+    arXiv:1810.04777.
 
     >>> IndependentBaseline().coefficient(torch.tensor([5.0, 3.0]))
     tensor([4., 0.])
@@ -121,7 +123,8 @@ class IndependentBaseline(ScoreFunction):
 class SelfCritical(Estimator):
     """(f(z) − f(mode of q)) ∇θ log q(z): the greedy choice as the baseline.
 
-    Paper: Rennie et al. 2017 (self-critical sequence training); Li et al. 2023 (ReMax).
+    Paper: Rennie et al. 2017 (self-critical sequence training), arXiv:1612.00563, equation 9; Li et al. 2023 (ReMax),
+    arXiv:2310.10505.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function
@@ -145,7 +148,8 @@ class OptimalCoefficient(Estimator):
 
     One c per coordinate of q's parameters, or with `per_coordinate = False` one for all, with ‖s_j‖² for s_j².
     c_k leaves draw k out: an in-sample coefficient is O(1/K) biased.
-    Paper: Greensmith, Bartlett, Baxter 2004 (constant baselines); Ranganath, Gerrish, Blei 2014 (control variates).
+    Paper: Greensmith, Bartlett, Baxter 2004 (constant baselines), J. Mach. Learn. Res. 5, 1471–1530; Ranganath,
+    Gerrish, Blei 2014 (control variates), arXiv:1401.0118, section 3.2.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function

@@ -24,7 +24,7 @@ class BoundaryPathwise(Estimator):
     at which mass crosses a upwards, for a Normal q(a) in μ and q(a)(a − μ)/σ in σ. 2·D·breaks more evaluations.
     A declared half-space w·z > c adds N(c; w·μ, Σw²σ²) · J(z_b) · w·∇θ z_b, where z_b is the draw given w·z = c and J
     the jump of f across the plane there: 2 more evaluations.
-    Paper: Lee, Yu, Yang 2018; the half-space is its hyperplane boundary for a diagonal Normal.
+    Paper: Lee, Yu, Yang 2018, arXiv:1806.00176; the half-space is its hyperplane boundary for a diagonal Normal.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function

@@ -82,7 +82,7 @@ class StickBreakingDisArm(CategoricalDisArm):
     """DisARM on the stick-breaking bits of a category: bit k says "k", given none before. Depends on their order.
 
     ½ (f − f̃) times, at each bit: (b − b̃) σ(|φ|) where both draws get that far, b − t or t − b̃ where one does.
-    Paper: Dong, Mnih, Tucker 2021 (stick-breaking coupling).
+    Paper: Dong, Mnih, Tucker 2021 (stick-breaking coupling), arXiv:2106.08056.
 
     >>> from torch.distributions import OneHotCategorical
     >>> from estimators import Function
@@ -100,7 +100,7 @@ class TreeDisArm(CategoricalDisArm):
     """DisARM on the bits of a balanced binary tree of categories: only log₂ C bits are used by a draw.
 
     ½ (f − f̃) times, at each node: (b − b̃) σ(|φ|) where both walks pass it, b − t or t − b̃ where one does.
-    Paper: Dong, Mnih, Tucker 2021 (tree-structured coupling).
+    Paper: Dong, Mnih, Tucker 2021 (tree-structured coupling), arXiv:2106.08056.
 
     >>> from torch.distributions import OneHotCategorical
     >>> from estimators import Function

@@ -18,7 +18,7 @@ from estimators.score_function import scored
 class SimpleMuProp(Estimator):
     """(f(z) − f(E z)) ∇θ log q(z): f at the mean, off the lattice, as the baseline.
 
-    Paper: Tucker et al. 2017 (SimpleMuProp).
+    Paper: Tucker et al. 2017 (SimpleMuProp), arXiv:1703.07370.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function
@@ -43,7 +43,7 @@ class MuProp(Estimator):
     """(f(z) − f(m) − f′(m)·(z − m)) ∇θ log q(z) + f′(m)·∇θ m at the mean m = E z.
 
     The model is f's first-order expansion at m, held fixed; E of it depends on θ through the mean alone.
-    Paper: Gu, Levine, Sutskever, Mnih 2016.
+    Paper: Gu, Levine, Sutskever, Mnih 2016, arXiv:1511.05176.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function
@@ -69,7 +69,7 @@ class DeltaMethod(Estimator):
     """(f(z) − h(z)) ∇θ log q(z) + ∇θ E h, h the second-order expansion of f at a Gaussian's mean μ.
 
     h(z) = f(μ) + f′(μ)·(z−μ) + ½ (z−μ)ᵀ H (z−μ) with μ held fixed, so ∇θ E h = f′(μ)·∇θ μ + ½ tr(H ∇θ Σ).
-    Paper: Paisley, Blei, Jordan 2012 (its control variate for Gaussian q).
+    Paper: Paisley, Blei, Jordan 2012, arXiv:1206.6430, section 4 (its control variate for Gaussian q).
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function

@@ -43,7 +43,7 @@ class AntitheticBits(Estimator):
 class Arm(AntitheticBits):
     """Augment-REINFORCE-merge: (f(1[u > 1−t]) − f(1[u < t])) (u − ½); n draws are n/2 pairs that share u.
 
-    Paper: Yin, Zhou 2019 (ARM).
+    Paper: Yin, Zhou 2019 (ARM), arXiv:1807.11143, theorem 1.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function
@@ -75,7 +75,7 @@ class DisArm(AntitheticBits):
 
     (−1)^{b̃} 1[b≠b̃] is b − b̃. σ(|φ|) is exact where 1/(1−t) would overflow. Also called U2G.
     A baseline from other pairs would do nothing: it cancels in f(b) − f(b̃).
-    Paper: Dong, Mnih, Tucker 2020; Yin, Ho, Yan, Qian, Zhou 2020.
+    Paper: Dong, Mnih, Tucker 2020, arXiv:2006.10680; Yin, Ho, Yan, Qian, Zhou 2020, arXiv:2006.06448.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function
@@ -104,7 +104,7 @@ class DisArm(AntitheticBits):
 class AugmentReinforce(Estimator):
     """Augment-REINFORCE: f(1[u < t]) (1 − 2u), the score of the uniform in the place of the bit's.
 
-    Paper: Yin, Zhou 2019 (augment-REINFORCE).
+    Paper: Yin, Zhou 2019 (augment-REINFORCE), arXiv:1807.11143, section 2.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function

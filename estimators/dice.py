@@ -16,7 +16,7 @@ class Dice(Estimator):
     """□ f(z), □ = exp(log q(z) − stop(log q(z))), which is 1 and whose derivative is □ ∇θ log q.
 
     The first derivative is REINFORCE. f keeps all that depends on θ, −log q too: higher orders need it.
-    Paper: Foerster et al. 2018.
+    Paper: Foerster et al. 2018, arXiv:1802.05098.
 
     >>> import torch
     >>> from torch.distributions import Bernoulli

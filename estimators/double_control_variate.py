@@ -22,7 +22,7 @@ class DoubleControlVariate(Fitted):
     Leave-one-out on f + a, and a's own gradient taken out again. α is fixed before the draw: unfitted it is −1,
     which removes all of a linear f. The estimate is linear in α, A + αB with E B = 0, so `fit` takes
     α = −E⟨A, B⟩ / E⟨B, B⟩, where the paper descends the same variance by stochastic gradients.
-    Paper: Titsias, Shi 2022 (write-ups differ in the sign of α).
+    Paper: Titsias, Shi 2022, arXiv:2111.05300 (write-ups differ in the sign of α).
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function

@@ -16,7 +16,8 @@ from estimators.registry import register
 class Downstream(Estimator):
     """Σ_i ∇θ log q_i(z_i) Σ_{t downstream of i} f_t(z): costs that z_i cannot change are left out, as noise.
 
-    Paper: Schulman, Heess, Weber, Abbeel 2015 (stochastic computation graphs); Ranganath, Gerrish, Blei 2014.
+    Paper: Schulman, Heess, Weber, Abbeel 2015 (stochastic computation graphs), arXiv:1506.05254; Ranganath, Gerrish,
+    Blei 2014, arXiv:1401.0118, section 3.1.
 
     >>> import torch
     >>> from torch.distributions import Independent, Normal

@@ -41,7 +41,8 @@ class EvolutionStrategy(Estimator):
 class CentredEvolutionStrategy(EvolutionStrategy):
     """(f(μ + σε) − f(μ)) ε/σ: n draws and one evaluation at μ.
 
-    Paper: Rechenberg 1973; Nesterov, Spokoiny 2017 (Gaussian smoothing).
+    Paper: Rechenberg 1973, Evolutionsstrategie, Frommann-Holzboog; Nesterov, Spokoiny 2017 (Gaussian smoothing), Found.
+    Comput. Math. 17, 527–566, equation 30.
 
     >>> import torch
     >>> from torch.distributions import Normal
@@ -64,7 +65,8 @@ class CentredEvolutionStrategy(EvolutionStrategy):
 class AntitheticEvolutionStrategy(EvolutionStrategy):
     """(f(μ + σε) − f(μ − σε)) ε/(2σ), the mean over n/2 pairs.
 
-    Paper: Salimans, Ho, Chen, Sidor, Sutskever 2017; Brockhoff et al. 2010 (mirrored sampling).
+    Paper: Salimans, Ho, Chen, Sidor, Sutskever 2017, arXiv:1703.03864; Brockhoff et al. 2010 (mirrored sampling), PPSN
+    XI, 11–21.
 
     >>> import torch
     >>> from torch.distributions import Normal
@@ -97,7 +99,7 @@ class RankedEvolutionStrategy(EvolutionStrategy):
     """u_k ε_k/σ with u_k = rank(f_k)/(n − 1) − ½: centred ranks in place of values.
 
     Not the gradient of E f: any increasing transformation of f gives the same, so its scale is lost. Biased.
-    Paper: Salimans et al. 2017 (fitness shaping); Wierstra et al. 2014.
+    Paper: Salimans et al. 2017 (fitness shaping), arXiv:1703.03864; Wierstra et al. 2014, arXiv:1106.4487.
 
     >>> import torch
     >>> from torch.distributions import Normal
@@ -118,8 +120,9 @@ class RankedEvolutionStrategy(EvolutionStrategy):
 class Smoothing(EvolutionStrategy):
     """−(f_k − mean_{j≠k} f_j) ∂ε log p(ε_k)/σ: smoothing by any noise with a density, leave-one-out as the baseline.
 
-    Paper: Petersen, Sutter, Borgelt, Huh, Kuehne, Sun, Deussen 2024; Berthet et al. 2020 (perturbed
-    optimisers); Abernethy, Lee, Tewari 2016.
+    Paper: Petersen, Borgelt, Mishra, Ermon 2024, arXiv:2410.08125, lemma 3 and theorem 7; Berthet et al. 2020
+    (perturbed optimisers), arXiv:2002.08676; Abernethy, Lee, Tewari 2016, in Perturbations, Optimization, and
+    Statistics, 233–264.
 
     >>> import torch
     >>> from torch.distributions import Normal

@@ -68,7 +68,7 @@ class GeneralisedReparameterisation(Transformed):
     """T(ε; α) = exp(ε √ψ₁(α) + ψ(α)) for a Gamma: log x standardised, so that ε hardly depends on α.
 
     f′(z) h + f(z) [∂_z log q · h + ∂θ log q + u], h = ∂T/∂θ, u = ∂θ log |∂T/∂ε|.
-    Paper: Ruiz, Titsias, Blei 2016.
+    Paper: Ruiz, Titsias, Blei 2016, arXiv:1610.02287.
 
     >>> from estimators import Function
     >>> rate = torch.tensor(2.0, requires_grad=True)
@@ -95,7 +95,7 @@ class RejectionReparameterisation(Transformed):
 
     x = h(ε; α + B) ∏_{i<B} u_i^{1/(α+i)} with h(ε; a) = (a − ⅓)(1 + ε/√(9a − 3))³: B = `boosts` uniforms raise the
     shape, which makes ε nearly Gaussian and the score term small, and serves α < 1 (B ≥ 1 there).
-    Paper: Naesseth, Ruiz, Linderman, Blei 2017 (shape augmentation included).
+    Paper: Naesseth, Ruiz, Linderman, Blei 2017 (shape augmentation included), arXiv:1610.05683.
 
     >>> from estimators import Function
     >>> rate = torch.tensor(2.0, requires_grad=True)

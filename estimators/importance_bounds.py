@@ -65,7 +65,8 @@ class BoundScore(Estimator):
 class ImportanceReinforce(BoundScore):
     """Σ_k (L − v_k) s_k: REINFORCE on the bound.
 
-    Paper: Burda, Grosse, Salakhutdinov 2016; Mnih, Rezende 2016.
+    Paper: Burda, Grosse, Salakhutdinov 2016, arXiv:1509.00519; Mnih, Rezende 2016, arXiv:1602.06725; both terms
+    together: Le, Kosiorek, Siddharth, Teh, Wood 2019, arXiv:1805.10469, equation 2.
 
     >>> from torch.distributions import Bernoulli
     >>> q = Bernoulli(logits=torch.tensor(0.5))
@@ -86,7 +87,7 @@ class Vimco(BoundScore):
 
     The guess is their arithmetic mean, so that L_{−k} = log mean_{j≠k} w_j, or with `geometric = True` their
     geometric mean. Without the direct term ∇θ L it would be biased.
-    Paper: Mnih, Rezende 2016.
+    Paper: Mnih, Rezende 2016, arXiv:1602.06725.
 
     >>> from torch.distributions import Bernoulli
     >>> logit = torch.tensor(0.5, requires_grad=True)
@@ -115,7 +116,7 @@ class Ovis(BoundScore):
     """Σ_k (L − v_k − c_k) s_k, c_k the mean over fresh draws z_k′ of L − v_k with z_k′ in z_k's place.
 
     The same `fresh` draws serve every k, so a set costs K + fresh evaluations.
-    Paper: Liévin, Dittadi, Christensen, Winther 2020 (OVIS-MC).
+    Paper: Liévin, Dittadi, Christensen, Winther 2020 (OVIS-MC), arXiv:2008.01998.
 
     >>> from torch.distributions import Bernoulli
     >>> q = Bernoulli(logits=torch.tensor(0.5))
@@ -144,7 +145,7 @@ class OvisAsymptotic(BoundScore):
     """Σ_k (L − v_k − c_k) s_k with c_k = L_{−k} − γ v_k + (1−γ) log(1 − 1/K), L_{−k} VIMCO's arithmetic one.
 
     Unbiased at γ = 0 only, where the coefficient is −log(1 − v_k) − v_k; γ = 1 is VIMCO without its direct term.
-    Paper: Liévin, Dittadi, Christensen, Winther 2020 (OVIS~).
+    Paper: Liévin, Dittadi, Christensen, Winther 2020 (OVIS~), arXiv:2008.01998.
 
     >>> OvisAsymptotic(gamma=1.0).traits.unbiased
     False
@@ -168,7 +169,8 @@ class Wake(Estimator):
     """Σ_k v_k s_k: reweighted wake-sleep's wake update of q, an ascent on −KL(p(z | x) ‖ q), not on the bound.
 
     As an estimate of ∇θ L it is biased, and of its own target, E_{p(z|x)}[s], by O(1/K): self-normalised.
-    Paper: Bornschein, Bengio 2015; Le, Kosiorek, Siddharth, Teh, Wood 2019 (wake-wake).
+    Paper: Bornschein, Bengio 2015, arXiv:1406.2751; Le, Kosiorek, Siddharth, Teh, Wood 2019 (wake-wake),
+    arXiv:1805.10469.
 
     >>> from torch.distributions import Bernoulli
     >>> q = Bernoulli(logits=torch.tensor(0.5))
@@ -193,7 +195,7 @@ class MultiSampleDisArm(Estimator):
     """Σ_k ½ (L − L with b̃_k for b_k) (b_k − b̃_k) σ(|φ|) + ∇θ L: DisARM in each of the K draws, the others held.
 
     b_k and b̃_k share their uniform; a set costs 2K evaluations. Without the direct term it would be biased.
-    Paper: Dong, Mnih, Tucker 2020 (multi-sample bounds).
+    Paper: Dong, Mnih, Tucker 2020 (multi-sample bounds), arXiv:2006.10680.
 
     >>> from torch.distributions import Bernoulli
     >>> q = Bernoulli(logits=torch.tensor(0.5))

@@ -23,7 +23,7 @@ class Nvil(Fitted):
     regresses c on f; here it is fitted to the least variance, as all learned parts are.
     `normalise` adds the paper's variance normalisation: the signal f − c over max(1, its deviation), which is measured
     after c is fitted, on as many draws again. The direction stays right, the scale becomes 1/max(1, deviation).
-    Paper: Mnih, Gregor 2014 (NVIL).
+    Paper: Mnih, Gregor 2014 (NVIL), arXiv:1402.0030.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function
@@ -86,7 +86,7 @@ class Lax(Fitted):
 
     f is only evaluated: it may jump. z is held fixed in log q and in f, and moves with θ in the last term alone.
     Unfitted, c = 0, which is REINFORCE.
-    Paper: Grathwohl, Choi, Wu, Roeder, Duvenaud 2018 (LAX).
+    Paper: Grathwohl, Choi, Wu, Roeder, Duvenaud 2018 (LAX), arXiv:1711.00123, section 3.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function

@@ -21,7 +21,7 @@ class LocalExpectation(Estimator):
     """Σ_i (f(1, b_−i) − f(0, b_−i)) ∇θ t_i, the mean over n draws b; D + 1 evaluations of f per draw.
 
     Exact in each bit given the others, which all come from one draw, so one bit's value is never wasted.
-    Paper: Titsias, Lázaro-Gredilla 2015.
+    Paper: Titsias, Lázaro-Gredilla 2015, NIPS 2015; preprint arXiv:1503.01494.
 
     >>> from torch.distributions import Bernoulli, Independent
     >>> from estimators import Function
@@ -56,7 +56,7 @@ class IndeCateR(Estimator):
 
     Each variable d has draws of its own, or with `shared = True` all use the same n draws, as local
     expectation does.
-    Paper: De Smet, Sansone, Zuidberg Dos Martires 2023.
+    Paper: De Smet, Sansone, Zuidberg Dos Martires 2023, arXiv:2311.12569.
 
     >>> from torch.distributions import OneHotCategorical
     >>> from estimators import Function

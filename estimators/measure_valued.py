@@ -25,7 +25,8 @@ class MeasureValued(Estimator):
     σ_d: [f(μ + σM) − f(μ + σN)]/σ, M double-sided Maxwell, N = U·M Gaussian. In both the other coordinates are
     a draw of q. `coupled = False` draws the two sides apart. 4·D evaluations per draw, in chunks of coordinates
     (`coordinates.MAX_ELEMENTS`); the N side is a draw of q, so its mean over the first chunk is the value.
-    Paper: Mohamed, Rosca, Figurnov, Mnih 2020; Heidergott, Vázquez-Abad, Volk-Makarewicz 2008.
+    Paper: Mohamed, Rosca, Figurnov, Mnih 2020, arXiv:1906.10652, table 1, coupled as in section 7.2; Heidergott,
+    Vázquez-Abad, Volk-Makarewicz 2008, Eur. J. Oper. Res. 187, 193–207.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function

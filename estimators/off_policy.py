@@ -56,7 +56,7 @@ class OffPolicy(Reweighted):
     """(q(z)/μ(z)) f(z) ∇θ log q(z) with z ~ μ: the score function off-policy.
 
     μ is q flattened by `width`: logits divided, scale multiplied. The ratio has heavy tails where width < 1.
-    Paper: Precup, Sutton, Singh 2000; Jie, Abbeel 2010.
+    Paper: Precup, Sutton, Singh 2000, ICML 2000; Jie, Abbeel 2010, NIPS 23, 1000–1008.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -79,7 +79,7 @@ class OffPolicyClipped(Reweighted):
     """∇θ min(r f, clip(r, 1−ε, 1+ε) f) with r = q(z)/μ(z), z ~ μ: PPO's clipped objective, f as the advantage.
 
     A draw whose ratio is already past the edge that f pushes it to gives no gradient: biased.
-    Paper: Schulman, Wolski, Dhariwal, Radford, Klimov 2017 (PPO).
+    Paper: Schulman, Wolski, Dhariwal, Radford, Klimov 2017 (PPO), arXiv:1707.06347, equation 7.
 
     >>> r = torch.tensor([1.5, 1.5, 0.5, 0.5], requires_grad=True)
     >>> OffPolicyClipped().gain(r, torch.tensor([1.0, -1.0, 1.0, -1.0])).sum().backward()

@@ -18,7 +18,8 @@ class Reparameterisation(Estimator):
     Where z has no explicit g (Gamma, Beta, Dirichlet, StudentT), torch's `rsample` takes the implicit
     dz/dθ = −(∂F/∂θ)/q(z), with an approximate ∂F/∂θ: a relative bias of up to about 5e-4 that float64 does not
     remove. A step function gives 0, whatever the truth.
-    Paper: Kingma, Welling 2014; Rezende, Mohamed, Wierstra 2014; implicit: Figurnov, Mohamed, Mnih 2018.
+    Paper: Kingma, Welling 2014, arXiv:1312.6114, section 2.4; Rezende, Mohamed, Wierstra 2014, arXiv:1401.4082;
+    implicit: Figurnov, Mohamed, Mnih 2018, arXiv:1805.08498.
 
     >>> import torch
     >>> from torch.distributions import Normal

@@ -36,7 +36,7 @@ class TaylorPathwise(Estimator):
     """Pathwise with a control variate from f's own expansion at the mean: m′(z) = f′(μ) + f″(μ)(z − μ).
 
     No variance at all on a quadratic f, with c = 1.
-    Paper: Miller, Foti, D'Amour, Adams 2017 (the full Hessian).
+    Paper: Miller, Foti, D'Amour, Adams 2017 (the full Hessian), arXiv:1705.07880.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -62,7 +62,8 @@ class QuadraticPathwise(Fitted):
     """Pathwise with a fitted quadratic model: m′(z) = β + B(z − z₀), least squares on f′ at draws of q.
 
     z₀ is q's mean when it is fitted, and stays. With a batch of q's one model serves all. Unfitted, m = 0.
-    Paper: Geffner, Domke 2020; there β and a low-rank B descend the variance, here they solve a regression.
+    Paper: Geffner, Domke 2020, arXiv:2007.14634; there β and a low-rank B descend the variance, here they solve a
+    regression.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function

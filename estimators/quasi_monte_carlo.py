@@ -28,7 +28,9 @@ class QuasiMonteCarlo(Estimator):
 
     Each draw alone has q's distribution, so what is unbiased draw by draw stays so; an inner that relies on
     independent draws (leave-one-out) is refused. n = 2^m fills space best.
-    Paper: Buchholz, Wenzel, Mandt 2018; scrambling: Owen 1995, by a hash (Burley 2020; Vegdahl 2021).
+    Paper: Buchholz, Wenzel, Mandt 2018, arXiv:1807.01604; scrambling: Owen 1995, in Monte Carlo and Quasi-Monte Carlo
+    Methods in Scientific Computing, 299–317, by a hash (Burley 2020, J. Comput. Graph. Tech. 9(4); Vegdahl 2021,
+    Building a better LK hash).
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function

@@ -27,7 +27,8 @@ def conditioned(
     differences to the largest, so that no rounding can make another one win. softmax does not see the shift.
     With `like`, perturbed logits whose hard value is b, the noise is not drawn but found from them: the result equals
     them (up to the shift), and moves with θ as given b.
-    Paper: Tucker et al. 2017 (reparameterisation of p(z | b)); Maddison, Tarlow, Minka 2014.
+    Paper: Tucker et al. 2017 (reparameterisation of p(z | b)), arXiv:1703.07370; Maddison, Tarlow, Minka 2014,
+    arXiv:1411.0030.
 
     >>> from torch.distributions import Bernoulli
     >>> bool((conditioned(Bernoulli(logits=torch.tensor(6.0)), torch.zeros(1000)) < 0).all())
@@ -86,7 +87,7 @@ class Rebar(Relaxed):
     θ acts through z and through z̃ (its conditional noise included). Unbiased for any η and τ, here fixed:
     E[c(z̃) s + ∇θ c(z̃)] = ∇θ E c(z). η = 0 is REINFORCE. `coupled` takes z̃'s noise from z instead of drawing it: one
     evaluation of c less, and neither always better nor always worse.
-    Paper: Tucker, Mnih, Maddison, Lawson, Sohl-Dickstein 2017.
+    Paper: Tucker, Mnih, Maddison, Lawson, Sohl-Dickstein 2017, arXiv:1703.07370.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function

@@ -61,7 +61,7 @@ def untuned(q: Distribution) -> Weights:
 class FittedRebar(LearnedControl):
     """REBAR whose η and τ are learned: c(z) = η f(σ(z/τ)). Unfitted, η = 1 and τ = ½.
 
-    Paper: Tucker, Mnih, Maddison, Lawson, Sohl-Dickstein 2017.
+    Paper: Tucker, Mnih, Maddison, Lawson, Sohl-Dickstein 2017, arXiv:1703.07370.
 
     >>> import torch
     >>> from torch.distributions import Bernoulli
@@ -94,7 +94,7 @@ class Relax(LearnedControl):
 
     `relaxes_f = False` leaves c = r: f is then a black box, which need not be defined between the discrete values.
     r sees σ(z), or softmax(z), because perturbed logits are known up to a common shift.
-    Paper: Grathwohl, Choi, Wu, Roeder, Duvenaud 2018 (RELAX).
+    Paper: Grathwohl, Choi, Wu, Roeder, Duvenaud 2018 (RELAX), arXiv:1711.00123, section 3.
 
     >>> Relax(relaxes_f=False)
     Relax(steps=100, relaxes_f=False)

@@ -63,7 +63,7 @@ class GumbelSoftmax(Relaxed):
 
     Biased: it is the gradient of the relaxed objective. On a bit and (b − t)² the bias is τ p(1−p)(2p−1) + O(τ²),
     and the variance grows as 1/τ.
-    Paper: Maddison, Mnih, Teh 2017; Jang, Gu, Poole 2017.
+    Paper: Maddison, Mnih, Teh 2017, arXiv:1611.00712, equation 10; Jang, Gu, Poole 2017, arXiv:1611.01144, equation 2.
 
     >>> from torch.distributions import OneHotCategorical
     >>> from estimators import Function
@@ -90,7 +90,7 @@ class StraightThroughGumbel(Relaxed):
     """f sees the hard draw D = argmax(l + g); the gradient is f′(D) · ∂softmax((l + g)/τ)/∂l.
 
     Biased.
-    Paper: Jang, Gu, Poole 2017, section 2.2.
+    Paper: Jang, Gu, Poole 2017, arXiv:1611.01144, section 2.2.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function

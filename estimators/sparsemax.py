@@ -19,7 +19,8 @@ class GumbelSparsemax(Relaxed):
 
     Jacobian (1/τ)(diag 1_S − 1_S 1_Sᵀ/#S), S the support: zero where one category is left, which at τ = 0.1 and
     four categories is 93 % of the draws. Biased.
-    Paper: Paulus, Choi, Tarlow, Krause, Maddison 2020; sparsemax: Martins, Astudillo 2016.
+    Paper: Paulus, Choi, Tarlow, Krause, Maddison 2020, arXiv:2006.08063; sparsemax: Martins, Astudillo 2016,
+    arXiv:1602.02068, equation 1.
 
     >>> from torch.distributions import OneHotCategorical
     >>> from estimators import Function

@@ -25,7 +25,7 @@ class Rodeo(Fitted):
     h̃_k = h_k ∇θ log q. H(f, u) = f + u + a small learned network; α, β and it are fitted. Unfitted, α = β = 0.
     (A h)(x) = Σ_i w_i(x) (h(x^i) − h(x)), x^i with bit i flipped. Barker: w_i = q(x^i)/(q(x) + q(x^i)); MPF:
     √(q(x^i)/q(x)). For independent bits the Gibbs operator is Barker's over D, which α and β absorb.
-    Paper: Shi, Zhou, Hwang, Titsias, Mackey 2022.
+    Paper: Shi, Zhou, Hwang, Titsias, Mackey 2022, arXiv:2202.09497.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function

@@ -18,7 +18,7 @@ class StickingTheLanding(Estimator):
 
     Zero variance where q is the posterior; far from it, it can be worse than the total derivative
     (for q = N(m, s²) against N(0, 1) iff s < 1/√2).
-    Paper: Roeder, Wu, Duvenaud 2017.
+    Paper: Roeder, Wu, Duvenaud 2017, arXiv:1703.09194.
 
     >>> import torch
     >>> from torch.distributions import Normal

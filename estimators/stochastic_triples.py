@@ -57,7 +57,8 @@ class StochasticTriples(Estimator):
 
     c is −∂θF(x)/q(x) for a move up, ∂θF(x − 1)/q(x) for one down. Of several coordinates one is kept, i with
     probability |c_i|/W, and weighs W = Σ|c|: two evaluations per draw, at any dimension.
-    Paper: Arya, Schauer, Schäfer, Rackauckas 2022, sections 3 and 4; Gong, Ho 1987.
+    Paper: Arya, Schauer, Schäfer, Rackauckas 2022, arXiv:2210.08572, sections 3 and 4; Gong, Ho 1987, IEEE Trans.
+    Autom. Control 32(10), 858–866.
 
     >>> rate = torch.tensor(2.0, requires_grad=True)
     >>> from estimators import Function

@@ -22,7 +22,7 @@ class StraightThrough(Estimator):
 
     For bits J(p) = p(1−p), for one-hot variables J(p)v = p∘v − p⟨p,v⟩. Biased: on a bit and (b − t)² by
     p(1−p)(2p − 1).
-    Paper: Bengio, Léonard, Courville 2013.
+    Paper: Bengio, Léonard, Courville 2013, arXiv:1308.3432.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function
@@ -44,7 +44,7 @@ class ReinMax(Estimator):
     """2 J((p_τ + D)/2) f′(D) − ½ J(p) f′(D): straight-through made second-order accurate by Heun's method.
 
     p_τ = softmax(l/τ), D ~ q, J(π)v = π∘v − π⟨π,v⟩. At τ = 1 exact on every quadratic f; else biased. τ ≥ 1.
-    Paper: Liu, Dong, Liu, Yu, Gao 2023 (ReinMax).
+    Paper: Liu, Dong, Liu, Yu, Gao 2023 (ReinMax), arXiv:2304.08612, algorithm 2.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function
@@ -83,7 +83,7 @@ class GumbelRao(Relaxed):
 
     Straight-through Gumbel with its noise averaged out given the draw: the same mean, so biased,
     with less variance for `noises` ≥ 2. The noise is held fixed in the derivative.
-    Paper: Paulus, Maddison, Krause 2021.
+    Paper: Paulus, Maddison, Krause 2021, arXiv:2010.04838, section 3.2, equations 9 and 10.
 
     >>> GumbelRao(noises=5)
     GumbelRao(temperature=0.5, noises=5)
@@ -112,7 +112,7 @@ class GappedStraightThrough(Relaxed):
 
     m raises D's logit to the largest, max l, and lowers the others to max l − 1 at most. For bits, whose
     other category has logit 0, that is ±max(±φ, 1), the sign that of the bit. Biased.
-    Paper: Fan, Chi, Rudnicky, Ramadge 2022.
+    Paper: Fan, Chi, Rudnicky, Ramadge 2022, arXiv:2206.07235.
 
     >>> GappedStraightThrough().winning(torch.tensor([2.0, 1.5, -1.0]), torch.tensor([0.0, 1.0, 0.0]))
     tensor([ 1.,  2., -1.])

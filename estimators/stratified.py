@@ -49,7 +49,8 @@ def inverse_cdf(u: Float[Tensor, "n *batch"], p: Float[Tensor, "..."]) -> Float[
 class Stratified(OnStrata):
     """f(z) ∇θ log q(z) with u_k = (k + U_k)/n: one uniform in each stratum of the inverse CDF.
 
-    Source: Owen 2013, section 8.4; with several variables, Latin hypercube sampling (McKay, Beckman, Conover 1979).
+    Source: Owen 2013, Monte Carlo theory, methods and examples, section 8.4; with several variables, Latin hypercube
+    sampling (McKay, Beckman, Conover 1979, Technometrics 21(2), 239–245).
 
     >>> from torch.distributions import OneHotCategorical
     >>> from estimators import Function
@@ -67,7 +68,8 @@ class Stratified(OnStrata):
 class Systematic(OnStrata):
     """f(z) ∇θ log q(z) with u_k = (k + U)/n: the same place in every stratum of the inverse CDF.
 
-    Source: Owen 2013, section 8.4; Madow 1949.
+    Source: Owen 2013, Monte Carlo theory, methods and examples, section 8.4; Madow 1949, Ann. Math. Stat. 20(3),
+    333–354.
 
     >>> from torch.distributions import OneHotCategorical
     >>> from estimators import Function

@@ -21,7 +21,7 @@ class Thermodynamic(Estimator):
     β_0 = 0, and up to β_B = 1 they lie evenly (i/B), or with `spacing = "log"` even in log β from β_1 = `first`.
     ∇θ E_β[log w] = −E_β[s] + (1−β) Cov_β(log w, s), each from the K draws with weights ∝ w^β: self-normalised, so
     O(1/K) biased. B = 1 is the evidence bound's gradient times 1 − 1/K.
-    Paper: Masrani, Le, Wood 2019.
+    Paper: Masrani, Le, Wood 2019, arXiv:1907.00031.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import ImportanceBound

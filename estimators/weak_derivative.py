@@ -63,7 +63,8 @@ class WeakDerivative(Estimator):
     Bernoulli(p): f(1) − f(0). Binomial(m, p): m [f(x′+1) − f(x′)], x′ ~ Binomial(m−1, p). Poisson: f(x+1) − f(x).
     Exponential rate r: [f(x) − f(x+y)]/r, y a second draw. Gamma rate β, where it
     alone is learned: (α/β)[f(x) − f(x+y)], y ~ Exponential(β). The two sides are coupled as written.
-    Paper: Pflug 1989; Heidergott, Vázquez-Abad 2000; Mohamed, Rosca, Figurnov, Mnih 2020.
+    Paper: Pflug 1989, Computing 42(4), 315–328; Heidergott, Vázquez-Abad 2000, EURANDOM report 2000-033; Mohamed,
+    Rosca, Figurnov, Mnih 2020, arXiv:1906.10652, table 1.
 
     >>> rate = torch.tensor(2.0, requires_grad=True)
     >>> from estimators import Function

@@ -74,7 +74,7 @@ class TopAndSample(Estimator):
     """Σ_{x ∈ top} p f s + (1 − p(top)) f(v) s(v): the n − 1 likeliest categories summed, v drawn from the others.
 
     s is the score of the whole q. Exact once n reaches the number of categories.
-    Paper: Liu, Regier, Tripuraneni, Jordan, McAuliffe 2019.
+    Paper: Liu, Regier, Tripuraneni, Jordan, McAuliffe 2019, arXiv:1810.04777.
 
     >>> from torch.distributions import OneHotCategorical
     >>> from estimators import Function
@@ -99,7 +99,7 @@ class SumAndSample(Estimator):
     """Σ_{x ∈ S} p f s + (1 − p(S)) f(v) s(v): S is n − 1 draws without replacement, v the next one.
 
     Exact once n reaches the number of categories.
-    Paper: Liang, Norouzi, Berant, Le, Lao 2018; Kool, van Hoof, Welling 2020.
+    Paper: Liang, Norouzi, Berant, Le, Lao 2018, arXiv:1807.02322; Kool, van Hoof, Welling 2020, arXiv:2002.06043.
 
     >>> from torch.distributions import OneHotCategorical
     >>> from estimators import Function
@@ -132,7 +132,8 @@ class PrioritySampling(Estimator):
     """Σ_k (p/q_κ) f s over n draws without replacement, κ the perturbed log-probability of the next one.
 
     κ's own category is not evaluated. Exact once n reaches the number of categories.
-    Paper: Kool, van Hoof, Welling 2019 (Buy 4 REINFORCE samples); Duffield, Lund, Thorup 2007.
+    Paper: Kool, van Hoof, Welling 2019 (Buy 4 REINFORCE samples), OpenReview r1lgTGL5DE, equation 9; Duffield, Lund,
+    Thorup 2007, J. ACM 54(6).
 
     >>> from torch.distributions import OneHotCategorical
     >>> from estimators import Function
@@ -155,7 +156,7 @@ class NormalisedPrioritySampling(Estimator):
     """Σ_k w/(W − w + p) (f − B/W) s with w = p/q_κ, W = Σ w, B = Σ w f: a built-in baseline, weights that sum to 1.
 
     Biased, and less noisy. The value is B/W.
-    Paper: Kool, van Hoof, Welling 2019 (Buy 4 REINFORCE samples).
+    Paper: Kool, van Hoof, Welling 2019 (Buy 4 REINFORCE samples), OpenReview r1lgTGL5DE, equation 11.
 
     >>> from torch.distributions import OneHotCategorical
     >>> from estimators import Function
@@ -181,7 +182,8 @@ class UnorderedSet(Estimator):
 
     R(S,s) = P(S | s first)/P(S), R₂(S,s,s′) = P(S | s, s′ first)/P(S | s first), R₂(S,s,s) = 1: sum-and-sample averaged
     over the orders in which S may have been drawn. Exact once n reaches the number of categories.
-    Paper: Kool, van Hoof, Welling 2020 (Estimating gradients for discrete random variables…).
+    Paper: Kool, van Hoof, Welling 2020 (Estimating gradients for discrete random variables…), arXiv:2002.06043,
+    equations 17 and 18.
 
     >>> from torch.distributions import OneHotCategorical
     >>> from estimators import Function

@@ -45,7 +45,8 @@ class Spsa(Differences):
     """(f(z + cΔ) − f(z − cΔ))/(2c) · 1/Δ in place of f′(z), Δ of random signs: two evaluations for any dimension.
 
     Biased by O(c²), exact on a quadratic.
-    Paper: Spall 1992; with common random numbers: Kleinman, Spall, Naiman 1999.
+    Paper: Spall 1992, IEEE Trans. Autom. Control 37(3), 332–341; with common random numbers: Kleinman, Spall, Naiman
+    1999, Management Science 45(11), 1570–1578.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -71,7 +72,8 @@ class FiniteDifferences(Differences):
     """(f(z + c e_d) − f(z − c e_d))/(2c) for every coordinate d in place of f′(z): 2·D evaluations per draw.
 
     Biased by O(c²), exact on a quadratic. Coordinates are taken in chunks, see `coordinates.chunk`.
-    Paper: Kiefer, Wolfowitz 1952; with common random numbers: Glasserman 2003, section 7.1.
+    Paper: Kiefer, Wolfowitz 1952, Ann. Math. Stat. 23(3), 462–466, equation 2.7; with common random numbers: Glasserman
+    2003, Monte Carlo Methods in Financial Engineering, section 7.1, equation 7.4.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
