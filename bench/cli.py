@@ -242,12 +242,14 @@ def report(
         Path | None, typer.Option("--out", metavar="FILE.html", help="DIR/report.html if not said.")
     ] = None,
     baseline: Annotated[str | None, typer.Option(help="The estimator that the others are compared with.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes that draw; all cores if not said.")] = None,
     open_: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
 ) -> None:
     """Write one self-contained page about a run, and its figures as PNG and SVG files."""
+    from bench.engine import cores
     from bench.report import report as written
 
-    page = written(folder, out_, baseline=baseline)
+    page = written(folder, out_, baseline=baseline, jobs=jobs or cores())
     out.print(f"wrote {page}", markup=False, highlight=False, soft_wrap=True)
     if open_:
         webbrowser.open(page.resolve().as_uri())

@@ -6,11 +6,15 @@
 
 import base64
 import hashlib
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from importlib import resources
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +32,15 @@ from bench.page_environment import page_environment
 from bench.plots.matrices import ordered
 from bench.plots.style import as_svg, plain_number
 from bench.plots.training import on_trajectory
-from bench.report_tables import cell_data, failures, outcomes, pivot, rank_rows
+from bench.report_tables import cell_data, failures, pivot, rank_rows
 from bench.svg import inline
 from bench.table import cells
 from estimators.errors import BadInput
 
 PANELS, COLUMNS, SERIES = 12, 7, 8
 """Problems in one figure of small multiples, and in one matrix; more make more figures. Estimators in one panel."""
+REPAYS = 16
+"""Figures from which on more processes repay their start."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +77,11 @@ class Page(type(Path())):  # pyright: ignore[reportUntypedBaseClass, reportGener
         )
 
 
-def report(path: str | Path, out: str | Path | None = None, *, baseline: str | None = None) -> Page:
+def report(path: str | Path, out: str | Path | None = None, *, baseline: str | None = None, jobs: int = 1) -> Page:
     """Writes the page about the run in `path` (a folder or a table file), and returns where it is.
 
-    Figures go beside it, as PNG and SVG, into `<name of the page>-figures/`.
+    Figures go beside it, as PNG and SVG, into `<name of the page>-figures/`. They are drawn by `jobs` processes: with
+    more than one, call this under `if __name__ == "__main__":` in a script.
     """
     from bench.store import environments, load
 
@@ -85,7 +92,7 @@ def report(path: str | Path, out: str | Path | None = None, *, baseline: str | N
     figures = target.with_name(f"{target.stem}-figures")
     try:
         figures.mkdir(parents=True, exist_ok=True)
-        text = page(table, environments(folder), baseline=baseline, source=str(folder), figures=figures)
+        text = page(table, environments(folder), baseline=baseline, source=str(folder), figures=figures, jobs=jobs)
         target.write_text(text, encoding="utf-8")
     except OSError as error:
         raise BadInput(f"cannot write the report to {target}: {error.strerror}") from None
@@ -99,14 +106,14 @@ def page(
     baseline: str | None = None,
     source: str = "results/…",
     figures: Path | None = None,
+    jobs: int = 1,
 ) -> str:
     """The page as HTML, `source` the folder it names for reproducing; with `figures`, each figure is also written
-    there as PNG and SVG."""
+    there as PNG and SVG. `jobs` processes draw."""
     rows = cells(table)
     found = compare_estimators(rows, baseline=baseline) if len(rows) else _nothing()
     order = [found.baseline, *(name for name in dict.fromkeys(rows["estimator"]) if name != found.baseline)]
-    marked = _marked(rows)
-    drawn = {drawing.name: _drawn(drawing, marked, order, figures) for drawing in drawings(found)}
+    drawn = drawn_figures(drawings(found), _marked(rows), order, figures, jobs)
     script = _template_file("report.js")
     return (
         _environment()
@@ -120,7 +127,6 @@ def page(
             findings=findings(rows, found) if len(rows) else [],
             found=found,
             ranks=rank_rows(found),
-            outcomes=outcomes(rows),
             failures=failures(rows),
             ratios={equal: pivot(found.pairs, equal) for equal in dict.fromkeys(found.pairs["equal"])},
             figures=drawn,
@@ -147,7 +153,7 @@ def drawings(found: Comparison) -> tuple[Drawing, ...]:
     """Every figure of the page, in its order."""
     return (
         Drawing("ranking", "Interquartile mean over problems of the log ratio, with its 95 % interval.",
-                lambda rows, _: plots.ranking(rows, compared=found), "variance", 10**6),
+                partial(_ranking, found), "variance", 10**6),
         Drawing("outcome_matrix", "How the cells ended, the worst over the numbers of samples; point at a cell for "
                 "the reason, click to open it.",
                 plots.outcome_matrix, "status", 3 * COLUMNS),
@@ -178,6 +184,10 @@ def drawings(found: Comparison) -> tuple[Drawing, ...]:
     )  # fmt: skip
 
 
+def _ranking(found: Comparison, rows: pd.DataFrame, order: list[str]) -> Figure:
+    return plots.ranking(rows, compared=found)
+
+
 def _relative(found: Comparison, equal: str, rows: pd.DataFrame, order: list[str]) -> Figure:
     return plots.relative_variance(rows, equal=equal, order=order, compared=found)
 
@@ -186,55 +196,84 @@ def _way(equal: str) -> str:
     return {"samples": "samples", "evaluations": "evaluations", "seconds": "time"}[equal]
 
 
-def _drawn(drawing: Drawing, rows: pd.DataFrame, order: list[str], folder: Path | None) -> list[Shown]:
-    """The figure, in as many parts as its problems need; none where its column was not measured."""
-    if rows.empty or not rows[drawing.needs].notna().any():
-        return []
-    problems = list(dict.fromkeys(rows.loc[rows[drawing.needs].notna(), "problem"]))
-    parts = [problems[i : i + drawing.problems] for i in range(0, len(problems), drawing.problems)]
-    shown = []
-    for i, part in enumerate(parts):
-        name = drawing.name if len(parts) == 1 else f"{drawing.name}-{i + 1}"
-        mine = rows[rows["problem"].isin(part)]
-        leading = leaders(mine, order[0], drawing.series) if drawing.series else mine
+def drawn_figures(
+    every: Sequence[Drawing], rows: pd.DataFrame, order: list[str], folder: Path | None, jobs: int
+) -> dict[str, list[Shown]]:
+    """The figures by the names of their drawings; none where a drawing's column was not measured."""
+    parts = [part for drawing in every for part in parts_of(drawing, rows, order, folder)]
+    if jobs > 1 and len(parts) >= REPAYS:
+        with ProcessPoolExecutor(jobs, _processes()) as pool:
+            shown = list(pool.map(Part.shown, parts))
+    else:
+        shown = [part.shown() for part in parts]
+    found: dict[str, list[Shown]] = {drawing.name: [] for drawing in every}
+    for part, figure in zip(parts, shown, strict=True):
+        found[part.drawing.name].append(figure)
+    return found
+
+
+def _processes() -> BaseContext:
+    """Processes that share one import of this module where the system can do that."""
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
+@dataclass(frozen=True)
+class Part:
+    """One figure to draw, of as many of a drawing's problems as it holds; `number` of `parts`."""
+
+    drawing: Drawing
+    rows: pd.DataFrame
+    order: list[str]
+    folder: Path | None
+    number: int
+    parts: int
+
+    def shown(self) -> Shown:
+        """Draws it, and writes its files where there is a folder for them."""
+        drawing, order = self.drawing, self.order
+        name = drawing.name if self.parts == 1 else f"{drawing.name}-{self.number}"
+        leading = leaders(self.rows, order[0], drawing.series) if drawing.series else self.rows
         figure = drawing.draw(leading, order)
-        caption = drawing.caption + (f" Part {i + 1} of {len(parts)}." if len(parts) > 1 else "")
-        if len(leading) < len(mine):
+        caption = drawing.caption + (f" Part {self.number} of {self.parts}." if self.parts > 1 else "")
+        if len(leading) < len(self.rows):
             caption += (
                 f" On each problem {order[0]} and the {drawing.series} estimators of least variance; the table has all."
             )
         svg = as_svg(figure)
-        if folder is not None:
-            (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
-            plots.save(figure, folder / f"{name}.png")
-        links = outcome_links(figure, outcomes(mine), order) if drawing.draw is plots.outcome_matrix else Markup()
-        shown.append(Shown(name, caption, inline(svg, name, caption, links)))
-    return shown
+        if self.folder is not None:
+            (self.folder / f"{name}.svg").write_text(svg, encoding="utf-8")
+            plots.save(figure, self.folder / f"{name}.png")
+        over = outcome_fields(figure, self.rows, order) if drawing.draw is plots.outcome_matrix else Markup()
+        return Shown(name, caption, inline(svg, name, caption, over))
 
 
-def outcome_links(figure: Figure, found: dict[str, Any], order: list[str]) -> Markup:
-    """A link to its cell over each field of the outcome matrix, with the reason shown on hover. The keyboard goes
-    through the table below instead."""
+def parts_of(drawing: Drawing, rows: pd.DataFrame, order: list[str], folder: Path | None) -> list[Part]:
+    """As many figures as the drawing's problems need; none where its column was not measured."""
+    if rows.empty or not rows[drawing.needs].notna().any():
+        return []
+    problems = list(dict.fromkeys(rows.loc[rows[drawing.needs].notna(), "problem"]))
+    parts = [problems[i : i + drawing.problems] for i in range(0, len(problems), drawing.problems)]
+    return [
+        Part(drawing, rows[rows["problem"].isin(part)], order, folder, i + 1, len(parts))
+        for i, part in enumerate(parts)
+    ]
+
+
+def outcome_fields(figure: Figure, rows: pd.DataFrame, order: list[str]) -> Markup:
+    """Where the fields of the outcome matrix lie, for the browser, which lays a link over each, with the reason shown
+    on hover. The keyboard goes through the table below instead."""
     width, height = figure.get_size_inches() * 72
     box = figure.axes[0].get_position()
-    names = ordered(pd.Series([name for name, _ in found["rows"]]), order)
-    rows = dict(found["rows"])
-    x, y, w, h = box.x0 * width, (1 - box.y1) * height, box.width * width, box.height * height
-    w, h = w / max(len(found["problems"]), 1), h / max(len(names), 1)
-    return Markup().join(
-        Markup(
-            '<a href="#cell={}" tabindex="-1"><rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" '
-            'fill="transparent"/><title>{} on {}: {}</title></a>'
-        ).format(cell["cell"], x + j * w, y + i * h, w, h, name, problem, said(cell))
-        for i, name in enumerate(names)
-        for j, (problem, cell) in enumerate(zip(found["problems"], rows[name], strict=True))
-        if cell
+    place = (box.x0 * width, (1 - box.y1) * height, box.width * width, box.height * height)
+    return Markup('<g class="fields" data-box="{}" data-estimators="{}" data-problems="{}"></g>').format(
+        " ".join(f"{number:.1f}" for number in place),
+        json.dumps(ordered(rows["estimator"], order)),
+        json.dumps(list(dict.fromkeys(rows["problem"]))),
     )
-
-
-def said(cell: dict[str, Any]) -> str:
-    """A status with its reason."""
-    return cell["status"].replace("_", " ") + (f", {cell['reason']}" if cell["reason"] else "")
 
 
 def _marked(rows: pd.DataFrame) -> pd.DataFrame:

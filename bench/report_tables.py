@@ -41,14 +41,15 @@ def rank_rows(found: Comparison) -> list[dict[str, Any]]:
 
 
 def outcomes(rows: pd.DataFrame) -> dict[str, Any]:
-    """Estimator × problem: the worst status over sample sizes (not applicable where all are), its reason, its cell."""
+    """Estimator × problem: the place in `rows` of the cell with the worst status over sample sizes (not applicable
+    where all are), null where there is none."""
     ranks = {status: rank for rank, status in enumerate(STATUSES)}
-    worst = rows.assign(rank=rows["status"].map(ranks)).sort_values("rank", kind="stable")
-    worst = worst.drop_duplicates(["estimator", "problem"], keep="last") if len(rows) else worst
-    columns = ["estimator", "problem", "status", "reason", "cell"]
-    found = {(row["estimator"], row["problem"]): row for row in worst[columns].to_dict("records")} if len(rows) else {}
+    worst = rows.assign(rank=rows["status"].map(ranks), place=range(len(rows))).sort_values("rank", kind="stable")
+    worst = worst.drop_duplicates(["estimator", "problem"], keep="last")
+    found = dict(zip(zip(worst["estimator"], worst["problem"], strict=True), worst["place"], strict=True))
     names, problems = list(dict.fromkeys(rows["estimator"])), list(dict.fromkeys(rows["problem"]))
-    return {"problems": problems, "rows": [(name, [found.get((name, other)) for other in problems]) for name in names]}
+    places = [[found.get((name, problem)) for problem in problems] for name in names]
+    return {"estimators": names, "problems": problems, "places": places}
 
 
 def failures(rows: pd.DataFrame) -> list[dict[str, Any]]:
@@ -85,7 +86,7 @@ def pivot(pairs: pd.DataFrame, equal: str) -> dict[str, Any]:
 def cell_data(rows: pd.DataFrame) -> dict[str, Any]:
     """All cells for the browser: columns once, then a list per cell, numbers at four digits, nulls for what is not.
 
-    Texts that repeat are places in their column's list in `levels`.
+    Nulls at a list's end are left out. Texts that repeat are places in their column's list in `levels`.
     """
     metrics = [name for name in METRICS if name in rows and rows[name].notna().any()]
     ends = [f"{name}{end}" for name in metrics for end in ("_low", "_high")]
@@ -103,8 +104,18 @@ def cell_data(rows: pd.DataFrame) -> dict[str, Any]:
         "shown": ["estimator", "problem", "samples", "status", "verdict", *(m for m in MEASURED if m in metrics)],
         "units": {name: METRICS[name].unit for name in metrics},
         "sentences": {name: METRICS[name].sentence for name in metrics},
-        "rows": [[_plain(value) for value in row] for row in coded.itertuples(index=False, name=None)],
+        "rows": [_trimmed([_plain(value) for value in row]) for row in coded.itertuples(index=False, name=None)],
+        "outcomes": outcomes(rows),
     }
+
+
+def _trimmed(row: list[Any]) -> list[Any]:
+    """Without the nulls at its end.
+
+    >>> _trimmed([1, None, 2, None, None])
+    [1, None, 2]
+    """
+    return row[: next((i for i in range(len(row), 0, -1) if row[i - 1] is not None), 0)]
 
 
 def _plain(value: Any) -> str | int | float | None:

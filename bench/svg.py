@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections import Counter
 from itertools import groupby
 
 from markupsafe import Markup
@@ -19,20 +20,37 @@ FONT = "font-family: 'DejaVu Sans', sans-serif; "
 def inline(text: str, name: str, label: str, over: str = "") -> Markup:
     """An SVG file as an element: ids prefixed with `name`, `label` read aloud in place of the picture, and what lies
     `over` it."""
+    own = "f" + hashlib.sha256(name.encode()).hexdigest()[:6]
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], count=1, flags=re.DOTALL)
-    text = _coloured(_prefixed(_joined(_hoisted(_rounded(text))), name))
-    return Markup(_opened(text, label).replace("</svg>", f"{over}</svg>"))
+    text = re.sub(r"<style\b.*?</style>", "", text, count=1, flags=re.DOTALL)
+    text = _joined(_hoisted(_ungrouped(_rounded(text))))
+    text = _classed(_coloured(_prefixed(text, own)), own)
+    return Markup(_opened(text, own, label).replace("</svg>", f"{over}</svg>"))
 
 
 def _rounded(text: str) -> str:
-    """Coordinates at two decimals, a twentieth of a pixel; no space between elements."""
+    """Coordinates at two decimals, a twentieth of a pixel; no space that says nothing."""
 
     def short(tag: re.Match[str]) -> str:
         return re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), tag[0])
 
     text = re.sub(r">\s+<", "><", re.sub(r"<[^>]+>", short, text))
     text = re.sub(r' transform="rotate\(-0 [^"]*"', "", re.sub(r"\s*\n\s*", " ", text))
+    text = re.sub(r'(?<=<path d=")[^"]*', lambda d: re.sub(r" ?([A-Za-z]) ?", r"\1", d[0].strip()), text)
     return text.replace("xlink:href=", "href=").replace(FONT, "")
+
+
+def _ungrouped(text: str) -> str:
+    """Without groups that neither place nor style what they hold."""
+    open_groups: list[bool] = []
+
+    def keep(tag: re.Match[str]) -> str:
+        if tag[0] != "</g>":
+            open_groups.append(bool(re.search(r"(?:style|clip-path|transform)=", tag[0])))
+            return tag[0] if open_groups[-1] else ""
+        return tag[0] if open_groups.pop() else ""
+
+    return re.sub(r"<g\b[^>]*>|</g>", keep, text)
 
 
 def _hoisted(text: str) -> str:
@@ -48,24 +66,69 @@ def _hoisted(text: str) -> str:
     return re.sub(r'<g( clip-path="[^"]*")>((?:<use [^>]*/>)+)</g>', hoist, text)
 
 
+RECTANGLE = re.compile(r"M(\S+) (\S+)L(\S+) \2L\3 (\S+)L\1 \4L\1 \2")
+
+
 def _joined(text: str) -> str:
-    """Lines that follow each other and look the same, as one: the bars of a series' intervals."""
+    """Paths that follow each other and look the same, as one: lines, and the fields of a matrix."""
 
     def join(run: re.Match[str]) -> str:
         paths = re.findall(r'<path d="([^"]*)"([^>]*)/>', run[0])
-        found = [(rest, " ".join(d for d, _ in same)) for rest, same in groupby(paths, key=lambda path: path[1])]
-        return "".join(f'<path d="{d}"{rest}/>' for rest, d in found)
+        if all(RECTANGLE.fullmatch(d) for d, _ in paths):  # no field covers another: their order is free
+            paths.sort(key=lambda path: path[1])
+        found = [(rest, [_short(d) for d, _ in same]) for rest, same in groupby(paths, key=lambda path: path[1])]
+        return "".join(f'<path d="{"".join(ds)}"{rest}/>' for rest, ds in found)
 
-    return re.sub(r'(?:<path d="[^"]*" clip-path="[^"]*" style="fill: none;[^"]*"/>){2,}', join, text)
+    return re.sub(r'(?:<path d="[^"]*" clip-path="[^"]*" style="[^"]*"/>){2,}', join, text)
 
 
-def _prefixed(text: str, name: str) -> str:
+def _short(d: str) -> str:
+    """A rectangle by its corner and its sides.
+
+    >>> _short("M1 2L11 2L11 7L1 7L1 2"), _short("M1 2L3 4")
+    ('M1 2h10v5h-10z', 'M1 2L3 4')
+    """
+    found = RECTANGLE.fullmatch(d)
+    if not found:
+        return d
+    left, top, right, bottom = map(float, found.groups())
+    return f"M{found[1]} {found[2]}h{right - left:.4g}v{bottom - top:.4g}h{left - right:.4g}z"
+
+
+def _prefixed(text: str, own: str) -> str:
     """Ids made this figure's own and short, wherever they are defined or used; those that nothing uses are dropped."""
     used = dict.fromkeys(re.findall(r'(?:url\(#|href="#)([^")]+)', text))
-    own = "f" + hashlib.sha256(name.encode()).hexdigest()[:6]
     short = {each: f"{own}-{i:x}" for i, each in enumerate(used)}
     text = re.sub(r' id="([^"]*)"', lambda found: f' id="{short[found[1]]}"' if found[1] in short else "", text)
     return re.sub(r'(url\(#|href="#)([^")]+)', lambda found: f"{found[1]}{short[found[2]]}", text)
+
+
+def _classed(text: str, own: str) -> str:
+    """Looks and clips that several elements share, said once: a style sheet at the top that holds for this figure."""
+    counts = Counter(each for tag in LOOKS.finditer(text) for each in tag.group("clip", "style") if each)
+    names = {found: f"k{i:x}" for i, (found, count) in enumerate(counts.most_common()) if count > 1}
+
+    def classed(tag: re.Match[str]) -> str:
+        shared = [names[each] for each in tag.group("clip", "style") if each in names]
+        own_looks = [
+            f' {attribute}="{tag[group]}"'
+            for group, attribute in (("clip", "clip-path"), ("style", "style"))
+            if tag[group] and tag[group] not in names
+        ]
+        return tag["start"] + f' class="{" ".join(shared)}"' * bool(shared) + "".join(own_looks)
+
+    rules = {name: f"clip-path:{found}" if found.startswith("url(") else found for found, name in names.items()}
+    sheet = "".join(f"#{own} .{name}{{{rule}}}" for name, rule in rules.items())
+    sheet = re.sub(r"(?<=[:;]) ", "", sheet)
+    start, rest = LOOKS.sub(classed, text).split(">", 1)
+    return f"{start}><style>{sheet}</style>{rest}"
+
+
+LOOKS = re.compile(
+    r'(?P<start><(?:path d="[^"]*"|use [^>]*?|g|text))(?= (?:clip-path|style)=)'
+    r'(?: clip-path="(?P<clip>[^"]*)")?(?: style="(?P<style>[^"]*)")?'
+)
+"""Where an element says how it looks."""
 
 
 def _coloured(text: str) -> str:
@@ -80,7 +143,7 @@ def _coloured(text: str) -> str:
     return re.sub(r"<(?:text|path|use|g|rect|line)\b[^>]*>", recolour, text)
 
 
-def _opened(text: str, label: str) -> str:
+def _opened(text: str, own: str, label: str) -> str:
     """The opening tag: sized by its view box, twice its size on paper where there is room, and with a name."""
     start, rest = text.split(">", 1)
     box = re.search(r'viewBox="([^"]*)"', start)
@@ -88,6 +151,6 @@ def _opened(text: str, label: str) -> str:
     width = float(box[1].split()[2])
     safe = Markup.escape(label)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box[1]}" '
-        f'role="img" aria-label="{safe}" style="{FONT}width:{width * 1.95:.0f}px">{rest}'
+        f'<svg xmlns="http://www.w3.org/2000/svg" id="{own}" viewBox="{box[1]}" role="img" aria-label="{safe}" '
+        f'style="{FONT}stroke-linejoin:round;width:{width * 1.95:.0f}px">{rest}'
     )

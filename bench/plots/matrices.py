@@ -52,7 +52,7 @@ def _matrix(rows: pd.DataFrame, colours: Mapping[str, str], order: Sequence[str]
         sns.heatmap(
             worst, ax=axes, cmap=ListedColormap(list(colours.values())), vmin=-0.5, vmax=len(words) - 0.5, cbar=False,
             xticklabels=False, yticklabels=False,
-            linewidths=1, linecolor="white", annot=marks, fmt="", annot_kws={"fontsize": 7},
+            linewidths=1, linecolor="white", annot=marks, fmt="", annot_kws={"fontsize": 7, "in_layout": False},
         )  # fmt: skip
         label_matrix(axes, worst, narrow=worst.shape[1] > 8)
         present = [word for word in words if (worst == ranks[word]).any().any()]

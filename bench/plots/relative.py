@@ -52,7 +52,7 @@ def relative_variance(
         sns.heatmap(
             ratios.clip(1 / limit, limit), ax=axes, norm=LogNorm(1 / limit, limit), cmap="vlag", linewidths=1,
             linecolor="white", xticklabels=False, yticklabels=False, annot=notes, fmt="",
-            annot_kws={"fontsize": 6, "linespacing": 1.1},
+            annot_kws={"fontsize": 6, "linespacing": 1.1, "in_layout": False},
             cbar_kws={"shrink": 0.7, "aspect": 18, "pad": 0.01},
         )  # fmt: skip
         label_matrix(axes, ratios)

@@ -11,7 +11,6 @@ from typing import Any
 import matplotlib as mpl
 import seaborn as sns
 from matplotlib.axis import Axis
-from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -88,37 +87,41 @@ def save(figure: Figure, path: str | Path) -> Path:
     if path.suffix == ".svg":
         path.write_text(as_svg(figure), encoding="utf-8")
         return path
-    with _drawing(figure, FigureCanvasAgg, DPI) as canvas:
-        canvas.print_png(path)
+    with _drawing(figure, DPI):
+        canvas = figure.canvas if isinstance(figure.canvas, FigureCanvasAgg) else FigureCanvasAgg(figure)
+        canvas.print_png(path, pil_kwargs={"compress_level": 3})
     return path
 
 
 def as_svg(figure: Figure) -> str:
     """The figure as the text of an SVG file."""
     buffer = io.StringIO()
-    with _drawing(figure, FigureCanvasSVG, 72) as canvas:
-        canvas.print_svg(buffer, metadata={"Date": None})
+    with _drawing(figure, 72):
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     return buffer.getvalue()
 
 
 @contextmanager
-def _drawing(figure: Figure, kind: type[FigureCanvasBase], dpi: int) -> Iterator[Any]:
-    """A canvas of this kind that draws once: laid out before, and only once for all files of a figure.
+def _drawing(figure: Figure, dpi: int) -> Iterator[None]:
+    """A figure that draws once: laid out before, and only once for all its files, with the canvas and at the
+    resolution of a PNG, which then need not measure the texts again.
 
     `Figure.savefig` would draw twice each time, to lay out and to paint.
     """
-    canvas, before = figure.canvas, figure.dpi
+    before, engine = figure.dpi, figure.get_layout_engine()
     with styled():
-        engine = figure.get_layout_engine()
-        if engine is not None:
-            engine.execute(figure)
-            figure.set_layout_engine("none")
         try:
+            if engine is not None:
+                figure.set_dpi(DPI)
+                figure.set_canvas(FigureCanvasAgg(figure))
+                engine.execute(figure)
+                figure.set_layout_engine("none")
+            canvas = figure.canvas
             figure.set_dpi(dpi)
-            yield kind(figure)
+            yield
+            figure.set_canvas(canvas)
         finally:
             figure.set_dpi(before)
-            figure.set_canvas(canvas)
 
 
 def looks(names: Sequence[str], order: Sequence[str] | None = None) -> dict[str, tuple[str, str]]:

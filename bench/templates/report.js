@@ -12,6 +12,7 @@ if (source) {
   const data = JSON.parse(source.textContent);
   const PAGE = 100;
   const place = Object.fromEntries(data.columns.map((name, i) => [name, i]));
+  for (const row of data.rows) while (row.length < data.columns.length) row.push(null);
   for (const [name, values] of Object.entries(data.levels)) for (const row of data.rows) row[place[name]] = values[row[place[name]]];
   const box = document.getElementById("cells");
   const head = box.querySelector("thead tr"), body = box.querySelector("tbody");
@@ -114,6 +115,51 @@ if (source) {
     });
     return node;
   }
+
+  const said = (row) => get(row, "status").replaceAll("_", " ") + (get(row, "reason") ? `, ${get(row, "reason")}` : "");
+  const numbered = (names) => Object.fromEntries(names.map((name, i) => [name, i]));
+  const across = numbered(data.outcomes.problems), down = numbered(data.outcomes.estimators);
+  const outcome = (estimator, problem) => data.rows[data.outcomes.places[down[estimator]][across[problem]]];
+
+  for (const fields of document.querySelectorAll(".fields")) {
+    const [x, y, width, height] = fields.dataset.box.split(" ").map(Number);
+    const estimators = JSON.parse(fields.dataset.estimators), problems = JSON.parse(fields.dataset.problems);
+    const [w, h] = [width / problems.length, height / estimators.length];
+    const draw = (tag, attributes = {}) => {
+      const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+      for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+      return node;
+    };
+    estimators.forEach((estimator, i) => problems.forEach((problem, j) => {
+      const row = outcome(estimator, problem);
+      if (!row) return;
+      const link = draw("a", { href: `#cell=${get(row, "cell")}`, tabindex: -1 }), title = draw("title");
+      title.textContent = `${estimator} on ${problem}: ${said(row)}`;
+      link.append(draw("rect", { x: x + j * w, y: y + i * h, width: w, height: h, fill: "transparent" }), title);
+      fields.append(link);
+    }));
+  }
+
+  const outcomes = document.getElementById("outcome-details");
+  outcomes.addEventListener("toggle", () => {
+    const { estimators, problems } = data.outcomes;
+    const head = make("tr"), lines = estimators.map((estimator) => {
+      const node = make("tr");
+      node.append(make("th", estimator, { scope: "row" }), ...problems.map((problem) => {
+        const row = outcome(estimator, problem), cell = make("td", row ? null : "—");
+        if (row) cell.append(make("a", get(row, "status").replaceAll("_", " "), {
+          class: `status-${get(row, "status")}`, href: `#cell=${get(row, "cell")}`, title: get(row, "reason") || get(row, "status"),
+        }));
+        return cell;
+      }));
+      return node;
+    });
+    head.append(...["estimator", ...problems].map((name) => make("th", name, { scope: "col" })));
+    const top = make("thead"), rest = make("tbody");
+    top.append(head);
+    rest.append(...lines);
+    outcomes.querySelector("table").replaceChildren(top, rest);
+  }, { once: true });
 
   const dialog = document.getElementById("detail");
   function open() {
