@@ -23,7 +23,7 @@ class MovingAverage(Fitted, ScoreFunction):
     that once. A published variant folds the current draw in first, which shrinks the gradient; here b is
     frozen before the draw, one number for the whole batch. Unfitted, b = 0.
     Paper: Williams 1992 (reinforcement baselines), Machine Learning 8, 229–256; Mnih, Gregor 2014 (variance reduction),
-    arXiv:1402.0030.
+    arXiv:1402.0030, section 2.3.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function

@@ -43,7 +43,7 @@ class MuProp(Estimator):
     """(f(z) − f(m) − f′(m)·(z − m)) ∇θ log q(z) + f′(m)·∇θ m at the mean m = E z.
 
     The model is f's first-order expansion at m, held fixed; E of it depends on θ through the mean alone.
-    Paper: Gu, Levine, Sutskever, Mnih 2016, arXiv:1511.05176.
+    Paper: Gu, Levine, Sutskever, Mnih 2016, arXiv:1511.05176, equation 3.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function

@@ -65,8 +65,8 @@ class CentredEvolutionStrategy(EvolutionStrategy):
 class AntitheticEvolutionStrategy(EvolutionStrategy):
     """(f(μ + σε) − f(μ − σε)) ε/(2σ), the mean over n/2 pairs.
 
-    Paper: Salimans, Ho, Chen, Sidor, Sutskever 2017, arXiv:1703.03864; Brockhoff et al. 2010 (mirrored sampling), PPSN
-    XI, 11–21.
+    Paper: Salimans, Ho, Chen, Sidor, Sutskever 2017, arXiv:1703.03864, section 2.1; Brockhoff et al. 2010 (mirrored
+    sampling), PPSN XI, 11–21.
 
     >>> import torch
     >>> from torch.distributions import Normal
@@ -99,7 +99,7 @@ class RankedEvolutionStrategy(EvolutionStrategy):
     """u_k ε_k/σ with u_k = rank(f_k)/(n − 1) − ½: centred ranks in place of values.
 
     Not the gradient of E f: any increasing transformation of f gives the same, so its scale is lost. Biased.
-    Paper: Salimans et al. 2017 (fitness shaping), arXiv:1703.03864; Wierstra et al. 2014, arXiv:1106.4487.
+    Paper: Salimans et al. 2017 (fitness shaping), arXiv:1703.03864, section 2.1; Wierstra et al. 2014, arXiv:1106.4487.
 
     >>> import torch
     >>> from torch.distributions import Normal

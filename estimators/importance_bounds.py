@@ -65,8 +65,8 @@ class BoundScore(Estimator):
 class ImportanceReinforce(BoundScore):
     """Σ_k (L − v_k) s_k: REINFORCE on the bound.
 
-    Paper: Burda, Grosse, Salakhutdinov 2016, arXiv:1509.00519; Mnih, Rezende 2016, arXiv:1602.06725; both terms
-    together: Le, Kosiorek, Siddharth, Teh, Wood 2019, arXiv:1805.10469, equation 2.
+    Paper: Burda, Grosse, Salakhutdinov 2016 (the bound), arXiv:1509.00519, equation 8; Mnih, Rezende 2016,
+    arXiv:1602.06725; both terms together: Le, Kosiorek, Siddharth, Teh, Wood 2019, arXiv:1805.10469, equation 2.
 
     >>> from torch.distributions import Bernoulli
     >>> q = Bernoulli(logits=torch.tensor(0.5))

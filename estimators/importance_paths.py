@@ -20,7 +20,8 @@ class ImportancePathwise(Estimator):
     """Σ_k v_k ∇θ log w_k(z_k(θ, ε), θ): the bound differentiated through its draws, and through log q's own θ.
 
     Its signal-to-noise in the encoder falls as K^{−½} (Rainforth et al. 2018, arXiv:1802.04537).
-    Paper: Burda, Grosse, Salakhutdinov 2016, arXiv:1509.00519; for Rényi's bound Li, Turner 2016, arXiv:1602.02311.
+    Paper: Burda, Grosse, Salakhutdinov 2016, arXiv:1509.00519, equation 14; for Rényi's bound Li, Turner 2016,
+    arXiv:1602.02311.
 
     >>> import torch
     >>> from torch.distributions import Normal

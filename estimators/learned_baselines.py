@@ -23,7 +23,7 @@ class Nvil(Fitted):
     regresses c on f; here it is fitted to the least variance, as all learned parts are.
     `normalise` adds the paper's variance normalisation: the signal f − c over max(1, its deviation), which is measured
     after c is fitted, on as many draws again. The direction stays right, the scale becomes 1/max(1, deviation).
-    Paper: Mnih, Gregor 2014 (NVIL), arXiv:1402.0030.
+    Paper: Mnih, Gregor 2014 (NVIL), arXiv:1402.0030, section 2.3.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function

@@ -22,7 +22,8 @@ class StraightThrough(Estimator):
 
     For bits J(p) = p(1−p), for one-hot variables J(p)v = p∘v − p⟨p,v⟩. Biased: on a bit and (b − t)² by
     p(1−p)(2p − 1).
-    Paper: Bengio, Léonard, Courville 2013, arXiv:1308.3432.
+    Paper: Bengio, Léonard, Courville 2013, arXiv:1308.3432; with the mean's derivative, as here: Gu, Levine, Sutskever,
+    Mnih 2016, arXiv:1511.05176, equation 4.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function
