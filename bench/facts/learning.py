@@ -40,6 +40,10 @@ class Task(ABC):
     def start(self) -> Tensors:
         """θ before training, without the axis of seeds."""
 
+    def starts(self, seeds: int) -> Tensors:
+        """θ before training with the axis of seeds: the same start for all, unless a task says otherwise."""
+        return {name: value.expand(seeds, *value.shape) for name, value in self.start().items()}
+
     @abstractmethod
     def pair(self, theta: Tensors, rows: Tensor) -> tuple[Distribution, Objective]:
         """q and f of a minibatch; the surrogate's trailing axes are averaged over."""
@@ -112,9 +116,12 @@ class DigitsVae(Task):
         """All of them."""
         return digits()
 
-    def start(self) -> Tensors:
-        pixels = self.pictures().shape[1]
-        encoder, decoder = linear_layer(pixels, self.size, seed=1), linear_layer(self.size, pixels, seed=2)
+    def start(self, seed: int = 0) -> Tensors:
+        pixels, seed = self.pictures().shape[1], 2 * seed
+        encoder, decoder = (
+            linear_layer(pixels, self.size, seed=seed + 1),
+            linear_layer(self.size, pixels, seed=seed + 2),
+        )
         return encoder | {f"decoder_{name}": value for name, value in decoder.items()}
 
     def images(self, rows: Tensor | None) -> Tensor:
@@ -170,7 +177,7 @@ def learn(
     task: Task, estimator: Estimator | None, sampler: Sampler, *, samples: int = 4, seeds: int = SEEDS
 ) -> Learning:
     """Adam on the surrogate, or on the exact loss without an estimator."""
-    theta = {name: value.expand(seeds, *value.shape).clone().requires_grad_() for name, value in task.start().items()}
+    theta = {name: value.clone().requires_grad_() for name, value in task.starts(seeds).items()}
     adam = torch.optim.Adam(list(theta.values()), lr=task.rate)
     marks = sorted({round(task.steps * (i / 24) ** 1.5) for i in range(25)})
     losses, path, spent = [], [], 0.0
