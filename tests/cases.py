@@ -5,36 +5,20 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Gamma, Independent, MultivariateNormal, Normal, OneHotCategorical
+from torch.distributions import Distribution, Independent, Normal
 
 from bench.distributions.bernoulli import Bernoulli
 from estimators import Estimator, Evidence, Function, ImportanceBound, Objective, Terms, unmet
+from estimators.checks.cases import double, full_normal, gamma, log_joint, normal, one_hot
+from estimators.checks.cases import single as single_hot
 from estimators.needs import unmet_samples
 from tests.exactness import Build, Tensors, enumerated
 
 Case = tuple[Build, Tensors, Objective]
 
 
-def double(*values: float) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)
-
-
 def bits(logits: Tensor) -> Distribution:
     return Independent(Bernoulli(logits=logits, validate_args=False), 1, validate_args=False)
-
-
-def one_hot(logits: Tensor) -> Distribution:
-    """Several one-hot variables: event `[variables, categories]`."""
-    return Independent(OneHotCategorical(logits=logits, validate_args=False), 1, validate_args=False)
-
-
-def single_hot(logits: Tensor) -> Distribution:
-    """One one-hot variable: event `[categories]`."""
-    return OneHotCategorical(logits=logits, validate_args=False)
-
-
-def normal(loc: Tensor, scale: Tensor) -> Distribution:
-    return Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
 
 
 class LocationNormal(Normal):
@@ -46,15 +30,6 @@ class LocationNormal(Normal):
 def location_normal(loc: Tensor) -> Distribution:
     scale = torch.linspace(0.7, 1.1, loc.shape[-1], dtype=loc.dtype, device=loc.device)
     return Independent(LocationNormal(loc, scale, validate_args=False), 1, validate_args=False)
-
-
-def full_normal(loc: Tensor, scale_tril: Tensor) -> Distribution:
-    """Takes the lower triangle: torch differentiates what lies above it too, in draws and in the covariance."""
-    return MultivariateNormal(loc, scale_tril=scale_tril.tril(), validate_args=False)
-
-
-def gamma(concentration: Tensor, rate: Tensor) -> Distribution:
-    return Independent(Gamma(concentration, rate, validate_args=False), 1, validate_args=False)
 
 
 def of_bits(z: Tensor) -> Tensor:
@@ -84,10 +59,6 @@ def log_joint_of_bits(z: Tensor) -> Tensor:
     return 0.7 * of_bits(z)
 
 
-def log_joint_of_line(z: Tensor) -> Tensor:
-    return -0.5 * z.square().sum(-1) + torch.nn.functional.logsigmoid(2 * z[..., 0] * z[..., 1] + z[..., 0])
-
-
 LOGITS = {"logits": double(-1.0, 0.3, 1.2)}
 EXTREME = {"logits": double(-6.0, 0.4, 6.0)}
 TWO_HOT = {"logits": double(0.5, -0.7, 0.2, -0.4, 0.9, 0.1).reshape(2, 3)}
@@ -107,14 +78,14 @@ DISCRETE: dict[str, Case] = {
 }
 CONTINUOUS: dict[str, Case] = {
     "normal": (normal, GAUSSIAN, Function(of_line)),
-    "evidence_of_normal": (normal, GAUSSIAN, Evidence(log_joint_of_line)),
+    "evidence_of_normal": (normal, GAUSSIAN, Evidence(log_joint)),
     "full_normal": (full_normal, FULL, Function(of_line)),
     "location_normal": (location_normal, {"loc": GAUSSIAN["loc"]}, Function(of_line)),
 }
 CASES = DISCRETE | CONTINUOUS
 BOUNDS: dict[str, Case] = {
     "bound_of_bits": (bits, LOGITS, ImportanceBound(log_joint_of_bits, draws=3)),
-    "bound_of_normal": (normal, GAUSSIAN, ImportanceBound(log_joint_of_line, draws=3)),
+    "bound_of_normal": (normal, GAUSSIAN, ImportanceBound(log_joint, draws=3)),
 }
 """Only for what is made for them; tests/test_importance_*.py have their exact gradients."""
 GAMMAS: dict[str, Case] = {
