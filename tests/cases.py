@@ -9,12 +9,16 @@ from torch.distributions import Distribution, Independent, Normal
 
 from bench.distributions.bernoulli import Bernoulli
 from estimators import Estimator, Evidence, Function, ImportanceBound, Objective, Terms, unmet
-from estimators.checks.cases import double, full_normal, gamma, log_joint, normal, one_hot
+from estimators.checks.cases import full_normal, gamma, log_joint, normal, one_hot
 from estimators.checks.cases import single as single_hot
 from estimators.needs import unmet_samples
 from tests.exactness import Build, Tensors, enumerated
 
 Case = tuple[Build, Tensors, Objective]
+
+
+def double(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
 
 
 def bits(logits: Tensor) -> Distribution:
