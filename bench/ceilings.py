@@ -125,12 +125,14 @@ def load(folder: Path) -> pd.DataFrame:
 
 def _read(folder: Path) -> Iterator[dict[str, Any]]:
     path = folder / FILE
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     for line in lines:
         try:
-            yield json.loads(line)
+            found = json.loads(line)
         except ValueError:  # a torn last line
             continue
+        if isinstance(found, dict) and isinstance(found.get("value"), float):
+            yield found
 
 
 @contextmanager

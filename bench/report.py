@@ -29,6 +29,7 @@ from bench.compare import EQUAL, Comparison, compare_estimators
 from bench.findings import findings, statuses, what_was_run
 from bench.metrics import METRICS
 from bench.page_environment import page_environment
+from bench.plots.limits import with_limit
 from bench.plots.matrices import ordered
 from bench.plots.style import as_svg, plain_number
 from bench.plots.training import on_trajectory
@@ -83,6 +84,7 @@ def report(path: str | Path, out: str | Path | None = None, *, baseline: str | N
     Figures go beside it, as PNG and SVG, into `<name of the page>-figures/`. They are drawn by `jobs` processes: with
     more than one, call this under `if __name__ == "__main__":` in a script.
     """
+    from bench.ceilings import load as load_ceilings
     from bench.store import environments, load
 
     path = Path(path)
@@ -92,7 +94,15 @@ def report(path: str | Path, out: str | Path | None = None, *, baseline: str | N
     figures = target.with_name(f"{target.stem}-figures")
     try:
         figures.mkdir(parents=True, exist_ok=True)
-        text = page(table, environments(folder), baseline=baseline, source=str(folder), figures=figures, jobs=jobs)
+        text = page(
+            table,
+            environments(folder),
+            baseline=baseline,
+            source=str(folder),
+            ceilings=load_ceilings(folder).to_dict("records"),
+            figures=figures,
+            jobs=jobs,
+        )
         target.write_text(text, encoding="utf-8")
     except OSError as error:
         raise BadInput(f"cannot write the report to {target}: {error.strerror}") from None
@@ -105,15 +115,17 @@ def page(
     *,
     baseline: str | None = None,
     source: str = "results/…",
+    ceilings: Sequence[dict[str, Any]] = (),
     figures: Path | None = None,
     jobs: int = 1,
 ) -> str:
-    """The page as HTML, `source` the folder it names for reproducing; with `figures`, each figure is also written
-    there as PNG and SVG. `jobs` processes draw."""
+    """The page as HTML, `source` the folder it names for reproducing, `ceilings` what the devices do at most; with
+    `figures`, each figure is also written there as PNG and SVG. `jobs` processes draw."""
     rows = cells(table)
     found = compare_estimators(rows, baseline=baseline) if len(rows) else _nothing()
     order = [found.baseline, *(name for name in dict.fromkeys(rows["estimator"]) if name != found.baseline)]
-    drawn = drawn_figures(drawings(found), _marked(rows), order, figures, jobs)
+    marked = _marked(rows)
+    drawn = drawn_figures(drawings(found), marked, order, figures, jobs)
     script = _template_file("report.js")
     return (
         _environment()
@@ -132,7 +144,8 @@ def page(
             figures=drawn,
             environments=environments,
             metrics=METRICS.values(),
-            data=cell_data(rows),
+            data=cell_data(marked),
+            ceilings=list(ceilings),
             style=Markup(_template_file("report.css")),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -163,7 +176,8 @@ def drawings(found: Comparison) -> tuple[Drawing, ...]:
         Drawing("scale_and_cosine", "How the biased ones are wrong, with 95 % intervals: left of the line the estimate "
                 "is too short, below the top it points elsewhere.", plots.scale_and_cosine, "scale", 10**6),
         *(Drawing(f"relative_variance_{equal}", f"Variance ÷ the baseline's at equal {_way(equal)}; below it the 95 % "
-                  "interval, a question mark where that holds 1; grey: not measured on both.",
+                  "interval (where it is long, as ± or as factors ×), a question mark where that holds 1; grey: not "
+                  "measured on both.",
                   partial(_relative, found, equal), metric, COLUMNS)
           for equal, metric in EQUAL.items()),
         Drawing("variance_by_samples", "Variance against samples, with 95 % intervals; the dotted line falls as 1 ÷ n.",
@@ -179,6 +193,8 @@ def drawings(found: Comparison) -> tuple[Drawing, ...]:
         Drawing("throughput_by_batch", "Estimates per second against the replicates of a step, with 95 % intervals; "
                 "dashed, where it was measured, the limit set by drawing the random numbers alone.",
                 plots.throughput_by_batch, "batches", PANELS, SERIES),
+        Drawing("distance_from_limit", "Time per estimate ÷ that of its random numbers alone, with 95 % intervals; a "
+                "dot per problem and number of samples.", plots.distance_from_limit, "times_of_limit", 10**6),
         Drawing("fitting", "Cost of fitting, once per problem: seconds, and the estimates they would have paid for.",
                 plots.fitting, "fit_seconds", 10**6),
     )  # fmt: skip
@@ -277,10 +293,12 @@ def outcome_fields(figure: Figure, rows: pd.DataFrame, order: list[str]) -> Mark
 
 
 def _marked(rows: pd.DataFrame) -> pd.DataFrame:
-    """The cells with a column for each figure that needs several of one kind: `turn` and `batches`, null elsewhere."""
+    """The cells with a column for each figure that needs more than a metric: `turn`, `batches` and `times_of_limit`,
+    null elsewhere."""
     turns = on_trajectory(rows)["turn"] if len(rows) else None
     sizes = rows.groupby(["estimator", "problem", "samples"])["batch"].transform("nunique") if len(rows) else None
-    return rows.assign(turn=turns, batches=sizes.where(sizes > 1) if sizes is not None else None)
+    rows = rows.assign(turn=turns, batches=sizes.where(sizes > 1) if sizes is not None else None)
+    return with_limit(rows) if len(rows) else rows
 
 
 def leaders(rows: pd.DataFrame, baseline: str, most: int) -> pd.DataFrame:
@@ -304,7 +322,19 @@ def _environment() -> Environment:
     """With the page's own filters."""
     made = page_environment()
     made.filters["number"] = lambda value: "—" if value is None or pd.isna(value) else plain_number(float(value))
+    made.filters["shown"] = shown
     return made
+
+
+def shown(value: Any, name: str) -> str:
+    """What an environment says of itself, as people write it.
+
+    >>> shown(25276502016, "memory_bytes"), shown([], "accelerators"), shown(["A", "B"], "accelerators")
+    ('23.5 GiB', 'none', 'A, B')
+    """
+    if name.endswith("bytes") and isinstance(value, int):
+        return f"{value / 2**30:.1f} GiB"
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
 
 
 def _template_file(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bench.compare import Comparison
-from bench.metrics import METRICS
+from bench.metrics import METRICS, Metric
 from bench.plots.relative import ratio_of
 from bench.plots.style import STATUSES
 from bench.ratios import middle
@@ -19,9 +19,15 @@ IDENTITY = ("estimator", "problem", "samples", "status", "verdict", "stop_reason
 REPEATED = ("estimator", "problem", "status", "verdict", "stop_reason", "reason")
 MEASURED = (
     "relative_bias", "scale", "cosine", "variance", "mse", "snr", "evaluations", "seconds_per_estimate",
-    "work_normalised_variance",
+    "times_of_limit", "work_normalised_variance",
 )  # fmt: skip
 """Metrics that have a column of their own in the full table; a cell's window shows all."""
+DECLARED = METRICS | {
+    "times_of_limit": Metric(
+        "times_of_limit", "1", "lower", "Seconds per estimate ÷ those of its random numbers alone.", "throughput", True
+    )
+}
+"""The table's metrics, and what the page adds to them."""
 
 
 def rank_rows(found: Comparison) -> list[dict[str, Any]]:
@@ -88,7 +94,7 @@ def cell_data(rows: pd.DataFrame) -> dict[str, Any]:
 
     Nulls at a list's end are left out. Texts that repeat are places in their column's list in `levels`.
     """
-    metrics = [name for name in METRICS if name in rows and rows[name].notna().any()]
+    metrics = [name for name in DECLARED if name in rows and rows[name].notna().any()]
     ends = [f"{name}{end}" for name in metrics for end in ("_low", "_high")]
     columns = [
         *(name for name in IDENTITY if name in rows),
@@ -102,8 +108,8 @@ def cell_data(rows: pd.DataFrame) -> dict[str, Any]:
         "columns": columns,
         "levels": levels,
         "shown": ["estimator", "problem", "samples", "status", "verdict", *(m for m in MEASURED if m in metrics)],
-        "units": {name: METRICS[name].unit for name in metrics},
-        "sentences": {name: METRICS[name].sentence for name in metrics},
+        "units": {name: DECLARED[name].unit for name in metrics},
+        "sentences": {name: DECLARED[name].sentence for name in metrics},
         "rows": [_trimmed([_plain(value) for value in row]) for row in coded.itertuples(index=False, name=None)],
         "outcomes": outcomes(rows),
     }

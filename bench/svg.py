@@ -7,10 +7,18 @@ from itertools import groupby
 
 from markupsafe import Markup
 
-from bench.plots.style import BASELINE, GRID, INK, PALETTE
+from bench.plots.style import BASELINE, GRID, INK, PALETTE, STATUSES, VERDICTS
 
-COLOURS = {INK: "ink", GRID: "grid", BASELINE: "baseline", "#ececec": "missing"} | {
-    colour: f"c{i}" for i, colour in enumerate(PALETTE)
+COLOURS = {
+    INK: "ink",
+    GRID: "grid",
+    BASELINE: "baseline",
+    "#ececec": "missing",
+    STATUSES["not_applicable"]: "missing",
+    VERDICTS["unclear"]: "unclear",
+    VERDICTS["unbiased"]: "fine",
+    VERDICTS["biased"]: "wrong",
+    **{colour: f"c{i}" for i, colour in enumerate(PALETTE)},
 }
 """Colours of figures, and the page's names for them; the page has other values for a dark screen."""
 FONT = "font-family: 'DejaVu Sans', sans-serif; "

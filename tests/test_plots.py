@@ -21,7 +21,7 @@ from estimators.errors import BadInput
 from tests.tables import PROBLEMS, cell, table, typed, varied
 
 FIGURES = [getattr(plots, name) for name in plots.__all__ if name != "save"]
-VARIED = (plots.trajectory, plots.fitting, plots.throughput_by_batch)
+VARIED = (plots.trajectory, plots.fitting, plots.throughput_by_batch, plots.distance_from_limit)
 """What draws only where there are several points, batches or fits."""
 each = pytest.mark.parametrize("draw", FIGURES, ids=lambda draw: draw.__name__)
 
@@ -131,11 +131,24 @@ def test_the_trajectory_goes_through_the_points_in_turn():
 
 def test_throughput_is_drawn_against_the_batch_with_the_limit_where_it_was_measured():
     rows = cells(varied()).assign(random_seconds_per_estimate=1e-5)
+    unlimited = varied()[varied()["metric"] != "random_seconds_per_estimate"]
     axes = plots.throughput_by_batch(rows).axes[0]
     assert np.asarray(bars(axes)[0].lines[0].get_xdata()).tolist() == [64, 256]
     dashed = [line for line in axes.lines if line.get_linestyle() == "--"]
     assert dashed and np.asarray(dashed[0].get_ydata()) == pytest.approx([1e5, 1e5])
-    assert not [line for line in plots.throughput_by_batch(varied()).axes[0].lines if line.get_linestyle() == "--"]
+    assert not [
+        line for line in plots.throughput_by_batch(cells(unlimited)).axes[0].lines if line.get_linestyle() == "--"
+    ]
+
+
+def test_each_timed_cell_stands_beside_its_random_numbers():
+    rows = cells(table(problems=2)).assign(random_seconds_per_estimate=5e-5)
+    rows = rows.assign(random_seconds_per_estimate_low=5e-5, random_seconds_per_estimate_high=5e-5)
+    axes = plots.distance_from_limit(rows).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(dict.fromkeys(rows["estimator"]))
+    reinforce = np.asarray(bars(axes)[0].lines[0].get_xdata())
+    assert sorted(set(reinforce[:2].round(6))) == [4.0, 20.0] and bars(axes)[0].has_xerr
+    assert not plots.distance_from_limit(table()).axes
 
 
 def test_fitting_shows_who_was_fitted_and_what_that_would_have_paid_for():

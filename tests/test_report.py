@@ -10,7 +10,7 @@ import pytest
 
 from bench.report import page, report
 from estimators.errors import BadInput
-from tests.tables import PROBLEMS, cell, table, typed
+from tests.tables import PROBLEMS, cell, table, typed, varied
 
 ENVIRONMENT = {"env": "a", "python": "3.12", "processor": "<b>fast</b>", "accelerators": []}
 VOID = {"meta", "link", "input", "br", "path", "use", "rect"}
@@ -124,6 +124,15 @@ def test_an_empty_table_and_a_single_cell_make_pages_that_say_so():
     assert "nothing to rank" in one
     lost = Reader(page(typed(pd.DataFrame(cell(("gumbel_softmax", "{}"), PROBLEMS[2], 2))), [])).text
     assert "1 not applicable" in lost and "No variance was measured" in lost
+
+
+def test_each_timed_cell_says_how_far_it_is_from_the_limit_and_the_page_what_the_device_does():
+    most = {"env": "a", "device": "cpu", "dtype": "float32", "value": 3.4e8, "ci_low": 3.3e8, "ci_high": 3.5e8}
+    found = page(varied(), [], ceilings=[most | {"unit": "numbers/s", "method": "Uniform numbers."}])
+    assert "3.4×10⁸ numbers/s 3.3×10⁸ to 3.5×10⁸ Uniform numbers." in Reader(found).text
+    data = json.loads(re.findall(r'id="data">(.*?)</script>', found, re.DOTALL)[0])
+    assert "times_of_limit" in data["shown"]
+    assert data["rows"][0][data["columns"].index("times_of_limit")] == 4
 
 
 def test_a_file_becomes_a_page_with_figures_beside_it(tmp_path: Path):

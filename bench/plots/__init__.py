@@ -8,6 +8,7 @@ A figure is made apart from pyplot, so no window opens and no global style or ba
 """
 
 from bench.plots.bias import scale_and_cosine
+from bench.plots.limits import distance_from_limit
 from bench.plots.matrices import bias_matrix, outcome_matrix
 from bench.plots.panels import (
     throughput,
@@ -22,6 +23,7 @@ from bench.plots.training import fitting, trajectory
 
 __all__ = [
     "bias_matrix",
+    "distance_from_limit",
     "fitting",
     "outcome_matrix",
     "ranking",

@@ -202,6 +202,8 @@ def _zeros(axes: Axes, rows: pd.DataFrame) -> None:
     """Names the estimators at 0, which a log axis cannot show."""
     names = ", ".join(shorten(name, 16) for name in dict.fromkeys(rows["estimator"]))
     if names:
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high * (high / low) ** 0.16)  # room for a line of text
         axes.text(
             0.97, 0.96, shorten(f"at 0: {names}", 40), transform=axes.transAxes, fontsize=6, ha="right", va="top",
             bbox=BEHIND,

@@ -81,8 +81,9 @@ def _text(found: Ratio) -> str:
     value, low, high = (plain_number(float(each)) for each in found)
     unclear = found.low <= 1 <= found.high and found.low < found.high
     interval = f"\n{low}–{high}" if found.low < found.high else ""
-    if len(interval) > 12 and found.low > 0 and found.high < 2 * found.low:  # too long for a cell
-        interval = f"\n±{max(1 - found.low / found.value, found.high / found.value - 1):.1%}"
+    if len(interval) > 12 and found.low > 0:  # too long for a cell
+        down, up = found.low / found.value, found.high / found.value
+        interval = f"\n±{max(1 - down, up - 1):.1%}" if up < 2 * down else f"\n×{down:.2g}–{up:.3g}"
     return f"{value}{' ?' if unclear else ''}{interval}"
 
 

@@ -26,7 +26,7 @@ PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 VERDICTS = {"unbiased": "#1f77b4", "unclear": "#d9d9d9", "biased": "#c85200"}
 STATUSES = {
-    "not_applicable": "#d9d9d9",
+    "not_applicable": "#dcdcdc",
     "ok": "#1f77b4",
     "failed": "#c85200",
     "timeout": "#e7a11b",
@@ -159,7 +159,8 @@ def plain_number(value: float) -> str:
 def log_axis(axis: Axis, *, seconds: bool = False) -> None:
     """A log scale with two to five ticks, written out; `seconds` with their prefix (`200 ns`)."""
     low, high = sorted(axis.get_view_interval())
-    axis.set_major_locator(FixedLocator(log_ticks(low, high)) if low > 0 else LogLocator(10, numticks=6))
+    most = 3 if seconds else 5
+    axis.set_major_locator(FixedLocator(log_ticks(low, high, most)) if low > 0 else LogLocator(10, numticks=6))
     written = EngFormatter("s") if seconds else FuncFormatter(lambda value, _: plain_number(float(value)))
     axis.set_major_formatter(written)
     axis.set_minor_locator(NullLocator())

@@ -161,6 +161,16 @@ def test_it_prints(visit: Open):
     assert found.page.pdf()[:4] == b"%PDF"
     found.page.emulate_media(media="print")
     assert found.page.locator("#theme").is_hidden() and found.page.locator(".controls").is_hidden()
+    assert found.page.locator("#cells table").is_hidden() and found.page.get_by_text("results.csv").last.is_visible()
+
+
+def test_it_prints_on_white_though_the_screen_is_dark(visit: Open):
+    found = visit(scheme="dark")
+    found.page.locator("#theme").click()
+    found.page.locator("#theme").click()
+    assert found.page.evaluate("document.documentElement.dataset.theme") == "dark"
+    found.page.emulate_media(media="print")
+    assert found.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
 def test_a_hostile_name_stays_text(visit: Open):

@@ -1,0 +1,67 @@
+"""How far timed cells are from what the device allows: an estimate cannot be faster than its random numbers alone."""
+
+# pyright: reportAssignmentType=false, reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.plots.matrices import ordered
+from bench.plots.panels import ends
+from bench.plots.style import BASELINE, PAGE, blank, empty, log_axis, looks, shorten, styled
+from bench.ratios import Ratio, ratio
+from bench.table import cells
+
+LIMIT = "random_seconds_per_estimate"
+
+
+def with_limit(rows: pd.DataFrame) -> pd.DataFrame:
+    """The cells with `times_of_limit` and its interval: seconds per estimate ÷ those of its random numbers alone;
+    null where either was not measured or nothing is drawn."""
+    time, least = (
+        Ratio(*(rows[f"{name}{end}"].astype(float).to_numpy() for end in ("", "_low", "_high")))
+        for name in ("seconds_per_estimate", LIMIT)
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = ratio(time, least)
+    drawn = (time.value > 0) & (least.value > 0)
+    names = ("times_of_limit", "times_of_limit_low", "times_of_limit_high")
+    return rows.assign(**{name: np.where(drawn, end, np.nan) for name, end in zip(names, found, strict=True)})
+
+
+def distance_from_limit(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "mode") -> Figure:
+    """The time of each timed cell ÷ that of its random numbers alone, with intervals; at the line nothing is left to
+    gain. A dot per problem and number of samples, coloured by `hue`: how the step was executed."""
+    rows = cells(table)
+    rows = with_limit(rows) if len(rows) else rows.assign(times_of_limit=np.nan)
+    rows = rows[rows["times_of_limit"].notna()]
+    if rows.empty:
+        return empty("no time beside that of its random numbers alone in this table")
+    names = ordered(rows["estimator"], order)
+    groups = rows[hue].astype(str) if hue in rows else pd.Series("", rows.index)
+    style = looks(list(dict.fromkeys(groups)))
+    step = 0.6 / len(style)
+    with styled():
+        figure = blank(PAGE, 0.22 * len(names) + 0.9)
+        axes = figure.subplots()
+        for i, (group, (colour, marker)) in enumerate(style.items()):
+            mine = rows[groups == group]
+            place = mine["estimator"].map(names.index).to_numpy(float) + (i - (len(style) - 1) / 2) * step
+            axes.errorbar(
+                mine["times_of_limit"].to_numpy(float), place, xerr=ends(mine, "times_of_limit"), color=colour,
+                marker=marker, linestyle="", elinewidth=0.6, alpha=0.6, markersize=3,
+            )  # fmt: skip
+        axes.axvline(1, color=BASELINE, linewidth=1)
+        axes.set(xscale="log", xlabel="time per estimate ÷ time of its random numbers alone")
+        log_axis(axes.xaxis)
+        axes.set_yticks(range(len(names)), [shorten(name) for name in names])
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        if len(style) > 1:
+            handles = [Line2D([], [], color=c, marker=m, linestyle="", label=g) for g, (c, m) in style.items()]
+            figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), handlelength=1)
+        return figure
