@@ -4,6 +4,7 @@ Accuracy tasks run side by side; timed tasks follow, alone. The parent plans, wr
 computes nothing, so that its state is no part of a number.
 """
 
+import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -23,7 +24,7 @@ from bench.plugins import load_files
 from bench.records import Key
 from bench.shards import sharded
 from bench.store import Store
-from bench.worker import Setup
+from bench.worker import WORKER, Setup
 
 Show = Callable[["Progress"], None]
 
@@ -71,8 +72,10 @@ def run(
 ) -> Summary:
     """Measures what is missing of a suite into `folder`; Ctrl-C keeps what is done.
 
-    `memory`: GiB that a worker may allocate. `scheduler`: the address of a Dask cluster.
+    `memory`: GiB that a worker may allocate. `scheduler`: the address of a Dask cluster. A script calls this under
+    `if __name__ == "__main__":`, because the workers import it.
     """
+    _not_in_a_worker()
     setup = Setup(tuple(str(Path(path).resolve()) for path in plugins), int(memory * 2**30) if memory else None)
     load_files(setup.plugins)
     known_rerun(rerun)
@@ -101,6 +104,12 @@ def run(
             store.log("run: interrupted")
         summary.left = len(writer.left)
     return summary
+
+
+def _not_in_a_worker() -> None:
+    """A script without the guard would start a run in every worker that imports it."""
+    if multiprocessing.current_process().name == WORKER:
+        raise SystemExit('gradest: a script has to call bench.run under `if __name__ == "__main__":`')
 
 
 def cores() -> int:

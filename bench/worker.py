@@ -11,6 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
+WORKER = "gradest worker"
+"""What the process is called."""
+
 
 @dataclass(frozen=True)
 class Setup:

@@ -1,5 +1,7 @@
 """Many cells in worker processes."""
 
+import subprocess
+import sys
 import textwrap
 from contextlib import closing
 from unittest.mock import patch
@@ -180,6 +182,14 @@ def test_workers_that_cannot_start(tmp_path, monkeypatch):
         setup, refused = Setup((str(tmp_path / "plugin.py"),)), pytest.raises(BadInput, match=f"cannot start: .*{said}")
         with closing(Isolated(setup, limit=600.0)) as worker, refused:
             worker.measure(small_cells()[0], "accuracy")
+
+
+def test_a_script_without_the_guard_is_told(tmp_path):
+    """Workers import the script that started them."""
+    script = tmp_path / "script.py"
+    script.write_text("import sys, bench\nbench.run('quick', sys.argv[1], where=\"estimator == 'rloo'\", jobs=1)\n")
+    ended = subprocess.run([sys.executable, script, tmp_path / "out"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1 and 'call bench.run under `if __name__ == "__main__":`' in ended.stderr
 
 
 def test_timed_cells_are_alone():

@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.cell import Cell, Record, Status, ended, record
 from bench.config import Group
-from bench.worker import Setup, serve
+from bench.worker import WORKER, Setup, serve
 from estimators.errors import BadInput
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -86,7 +86,7 @@ class Isolated:
     def _start(self) -> None:
         self._ready, self._deadline = False, 0.0
         self._connection, theirs = SPAWN.Pipe()
-        self._process = SPAWN.Process(target=serve, args=(theirs, self.setup), name="gradest worker")
+        self._process = SPAWN.Process(target=serve, args=(theirs, self.setup), name=WORKER)
         # Ctrl-C is the parent's to handle: the child inherits the mask, from its very first moment.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
