@@ -13,11 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from bench.engine import Progress as Standing
     from bench.engine import Summary
 
@@ -74,16 +71,17 @@ def list_(
     """What there is: estimators, distributions, objectives, metrics, suites."""
     from bench.catalogue import BRIEF, KINDS, broken, listing
     from bench.plugins import load_files
+    from bench.rich_tables import frame
 
     load_files(plugin or [])
     if references:
         from bench.reference_table import reference_table
 
-        _table(reference_table(), "exact gradients")
+        out.print(frame(reference_table(), "exact gradients"))
         return
     for each in [kind] if kind else KINDS:
         found = listing(each)  # raises for an unknown kind
-        _table(found.loc[:, BRIEF[each]], f"{len(found)} {each}; gradest show NAME tells more")
+        out.print(frame(found.loc[:, BRIEF[each]], f"{len(found)} {each}; gradest show NAME tells more"))
     for each, name, package, reason in broken().itertuples(index=False, name=None):
         err.print(f"cannot be used: {each} {name} of {package}: {reason}", markup=False, soft_wrap=True)
 
@@ -114,7 +112,7 @@ def plan(  # noqa: PLR0917 (typer reads them)
     json_: Json = False,
 ) -> None:
     """The cells of a suite: what is to run, what is done, what is skipped and why, and the expected time."""
-    from bench import verbs
+    from bench import rich_tables, verbs
 
     found = verbs.plan(
         suite, out_, where=where, jobs=jobs, device=device, seed=seed, rerun=rerun, plugins=plugin or (), force=force
@@ -122,16 +120,7 @@ def plan(  # noqa: PLR0917 (typer reads them)
     if json_:
         out.print_json(json.dumps(vars(found) | {"cells": found.cells.to_dict("records")}, default=str))
         return
-    columns = ["estimator", "estimator_params", "objective", "distribution", "point", "samples", "state"]
-    shown = found.cells.filter(columns).head(SHOWN)
-    _table(shown, f"{len(found.cells)} cells" + (f", the first {SHOWN}" if len(shown) < len(found.cells) else ""))
-    skipped = found.cells[found.cells["reason"] != ""].groupby("reason", sort=False).size()
-    for reason, count in skipped.items():
-        out.print(f"{count} not applicable: {reason}", markup=False, highlight=False)
-    counts = found.cells["state"].value_counts().to_dict()
-    stale = sum(found.cells["stale"])
-    out.print(", ".join(f"{count} {state}" for state, count in counts.items()) + (f", {stale} stale" if stale else ""))
-    out.print(f"expected time: {_duration(found.seconds)}")
+    out.print(rich_tables.outlook(found, SHOWN))
 
 
 @app.command()
@@ -203,13 +192,7 @@ def status(folder: Folder, json_: Json = False) -> None:
     if json_:
         out.print_json(json.dumps(vars(found) | {"slowest": found.slowest.to_dict("records")}, default=int))
         return
-    for note in found.notes:
-        err.print(f"note: {note}", markup=False, highlight=False)
-    out.print(", ".join([*(f"{count} {name}" for name, count in found.counts.items()), f"{found.left} left"]))
-    if found.left and found.seconds_left is not None:
-        out.print(f"{_duration(found.seconds_left)} to go, as the run saw it at {found.said}", highlight=False)
-    if len(found.slowest):
-        _table(found.slowest, "slowest")
+    out.print(found)
 
 
 @app.command()
@@ -294,7 +277,7 @@ def check(
 
     load_files(plugin or [])
     found = checked(name, seed=seed)
-    _table(found.checks, found.subject)
+    out.print(found)
     if found.failed:
         raise typer.Exit(FAILED)
 
@@ -392,37 +375,16 @@ def _said(summary: "Summary", quiet: bool) -> None:
 @contextmanager
 def _bar(quiet: bool) -> Iterator[Any]:
     """A progress bar on a terminal; nothing elsewhere."""
+    from bench.rich_tables import duration
+
     columns = (TextColumn("measuring"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]} left"))
     with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as bar:
         task = bar.add_task("", total=None, left="")
 
         def update(progress: "Standing") -> None:
-            bar.update(task, completed=progress.done, total=progress.total, left=_duration(progress.seconds_left))
+            bar.update(task, completed=progress.done, total=progress.total, left=duration(progress.seconds_left))
 
         yield update
-
-
-def _table(frame: "pd.DataFrame", title: str) -> None:
-    from bench.rich_tables import number
-
-    shown = Table(title=title)
-    for column in frame.columns:
-        shown.add_column(str(column).replace("_", " "), no_wrap=column in ("name", "unbiased"))
-    for row in frame.itertuples(index=False):
-        shown.add_row(*(number(cell) if isinstance(cell, float) else str(cell) for cell in row))
-    out.print(shown)
-
-
-def _duration(seconds: float) -> str:
-    """Seconds as people say them.
-
-    >>> _duration(4000.0), _duration(75.0), _duration(3.2)
-    ('1 h 6 min', '1 min 15 s', '3 s')
-    """
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:.0f} min"
-    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
 
 
 def _note(message: Any, *_place: Any, **_more: Any) -> None:

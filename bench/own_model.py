@@ -109,7 +109,7 @@ def _imported(path: Path) -> ModuleType:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadInput(f"{path} does not import: {type(error).__name__}: {error}") from error
     return module
 

@@ -10,6 +10,7 @@ together (Bonferroni). The race ends when no open arm can beat the leader by mor
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor
 from bench.accuracy import ROUNDING
 from bench.chunks import replicates_per_chunk
 from bench.fitting import fitted
+from bench.global_state import Kept
 from bench.gradients import Gradients
 from bench.problem import Problem
 from bench.ratios import Ratio
@@ -99,8 +101,12 @@ class Arm:
         end = self.kept.drawn + replicates
         chunk = min(self.chunk, 1 << (replicates - 1).bit_length())
         while self.kept.drawn < end:
-            torch.manual_seed(self._seed(f"{self.stage} {self.kept.drawn}"))
-            self.kept.add(self.gradients(chunk))
+            seed = self._seed(f"{self.stage} {self.kept.drawn}")
+            torch.manual_seed(seed)
+            estimates = self.gradients(chunk)
+            if torch.initial_seed() != seed:
+                raise RuntimeError("changes torch's seed")
+            self.kept.add(estimates)
 
     def time(self, blocks: int) -> None:
         """So many timed blocks of training steps: q, the surrogate, its gradient in θ."""
@@ -202,8 +208,8 @@ def race(
                 break
             if arm in running and arm.state != "open":
                 continue  # put out by another's turn
-            _turn(arm, FIRST * GROWTH**number, level)
-            check(arm)
+            tried(arm, partial(_turn, arm, FIRST * GROWTH**number, level))
+            tried(arm, partial(check, arm))
             if arm.state not in ("open", "out"):
                 reopen(arms)
             eliminate(arms, keep)
@@ -217,18 +223,42 @@ def race(
 
 
 def _turn(arm: Arm, replicates: int, level: float) -> None:
-    """One turn of one arm; one that fails is out of the race, with the reason."""
-    try:
-        if "kept" not in vars(arm):
-            arm.prepare("race")
-        arm.draw(replicates - arm.kept.drawn)
-        if arm.kept.nonfinite:
-            arm.state = f"{arm.kept.nonfinite} of {arm.kept.drawn} estimates are NaN or infinite"
-            return
-        arm.time(BLOCKS)
+    """One turn of one arm."""
+    if "kept" not in vars(arm):
+        arm.prepare("race")
+    if measured(arm, replicates - arm.kept.drawn):
         arm.look(level)
-    except Exception as error:
-        arm.state = f"fails: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def measured(arm: Arm, replicates: int) -> bool:
+    """Draws and times an arm; whether its estimates are all finite, else it is out."""
+    arm.draw(replicates)
+    if arm.kept.nonfinite:
+        arm.state = f"{arm.kept.nonfinite} of {arm.kept.drawn} estimates are NaN or infinite"
+        return False
+    arm.time(BLOCKS)
+    return True
+
+
+def tried(arm: Arm, action: Callable[[], object]) -> None:
+    """Does it for an arm that is in the race. One that fails, or changes what all arms share, is out with the reason;
+    the others find everything as it was."""
+    if arm.state not in ("open", "out"):
+        return
+    theta = arm.problem.theta()
+    before = {name: value.clone() for name, value in theta.items()}
+    with Kept() as kept:
+        try:
+            action()
+        except (Exception, SystemExit) as error:
+            arm.state = f"fails: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    moved = [name for name, value in theta.items() if not torch.equal(value, before[name])]
+    for name in moved:
+        theta[name].copy_(before[name])
+    if kept.changed or moved:
+        arm.state = f"changes {', '.join([*kept.changed, *(f'the parameters {name!r}' for name in moved)])}"
+    if arm.state not in ("open", "out"):
+        arm.release()
 
 
 def eliminate(arms: Sequence[Arm], keep: Sequence[str] = ()) -> None:
@@ -271,9 +301,8 @@ def cheapest(arms: Sequence[Arm]) -> list[Arm]:
 def rounds(arms: Sequence[Arm], deadline: float, clock: Callable[[], float] = time.monotonic) -> Iterator[int]:
     """Turns of a few chunks for each arm, interleaved so that what drifts drifts for all, until the time is up."""
     number = 0
-    while number < 2 or clock() < deadline:
+    while any(arm.state in ("open", "out") for arm in arms) and (number < 2 or clock() < deadline):
         for arm in arms:
-            arm.draw(min(arm.chunk, FIRST * 2**number))
-            arm.time(BLOCKS)
+            tried(arm, lambda arm=arm, most=FIRST * 2**number: measured(arm, min(arm.chunk, most)))
         number += 1
         yield number

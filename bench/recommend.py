@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,7 @@ from bench.global_state import Kept
 from bench.notebook import Shown
 from bench.own_model import OwnModel, load_model
 from bench.plugins import load_files
-from bench.race import Arm, Found, Standing, cheapest, eliminate, race, reopen, rounds, still_open
+from bench.race import Arm, Found, Standing, cheapest, eliminate, race, reopen, rounds, still_open, tried
 from bench.ratios import Ratio, ratio
 from bench.witness import Witness, agreement, contradiction, exact_witness, witness_of
 from estimators.core import Fitted
@@ -104,8 +105,12 @@ def entrants(model: OwnModel, samples: Sequence[int], seed: int, *, biased: bool
     left_out: dict[str, str] = {}
     exact = None
     for name in available():
-        estimator = get(name)
-        reasons = {n: unmet(estimator, q, f, n) for n in sorted(set(samples))}
+        try:
+            estimator = get(name)
+            reasons = {n: unmet(estimator, q, f, n) for n in sorted(set(samples))}
+        except Exception as error:  # a plug-in's own fault
+            left_out[name] = f"fails: {type(error).__name__}: {error}"
+            continue
         fits = [n for n, reason in reasons.items() if reason is None]
         if not fits:
             left_out[name] = str(reasons[max(reasons)])
@@ -181,12 +186,12 @@ def _answer(
         finalists = [winner, *cheapest(others)]
         finalists += [each for each in cheapest([a for a in others if a.name == BASELINE]) if each not in finalists]
         for arm in finalists:
-            arm.prepare("final")
+            tried(arm, partial(arm.prepare, "final"))
         for _ in rounds(finalists, deadline, clock):
             pass
         for arm in finalists:
-            arm.look(0.95)
-            judge(arm)
+            tried(arm, partial(arm.look, 0.95))
+            tried(arm, partial(judge, arm))
         cleared = [arm for arm in finalists if arm.state in ("open", "out")]
         if winner in cleared:
             first = cheapest(cleared)

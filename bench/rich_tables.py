@@ -1,4 +1,4 @@
-"""Comparisons as tables for a terminal."""
+"""What the verbs return, for a terminal: tables and lines."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bench.compare import Comparison
     from bench.recommend import Recommendation
     from bench.regressions import Regressions
+    from bench.verbs import Outlook, Status
 
 STYLES = {"better": "green", "worse": "red", "biased": "red", "unbiased": "green", "unclear": "yellow", "same": ""}
 SHOWN = 40
@@ -38,6 +39,54 @@ def interval(row: dict) -> str:
     """`0.2 (0.18 to 0.22)`."""
     ends = "" if pd.isna(row["ratio_low"]) else f" ({number(row['ratio_low'])} to {number(row['ratio_high'])})"
     return number(row["ratio"]) + ends
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them.
+
+    >>> duration(4000.0), duration(75.0), duration(3.2)
+    ('1 h 6 min', '1 min 15 s', '3 s')
+    """
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:.0f} min"
+    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
+
+
+def frame(rows: pd.DataFrame, title: str) -> Table:
+    """A DataFrame as it is, numbers at three digits."""
+    shown = Table(title=escape(title))
+    for column in rows.columns:
+        shown.add_column(str(column).replace("_", " "), no_wrap=column in ("name", "unbiased"))
+    for row in rows.itertuples(index=False):
+        shown.add_row(*(number(cell) if isinstance(cell, float) else escape(str(cell)) for cell in row))
+    return shown
+
+
+def status(found: "Status") -> RenderableType:
+    """How a run stands: notes, counts, the time that is left, the slowest."""
+    parts: list[RenderableType] = [Text(f"note: {note}", style="yellow") for note in found.notes]
+    parts.append(Text(", ".join([*(f"{count} {name}" for name, count in found.counts.items()), f"{found.left} left"])))
+    if found.left and found.seconds_left is not None:
+        parts.append(Text(f"{duration(found.seconds_left)} to go, as the run saw it at {found.said}"))
+    return Group(*parts, *([frame(found.slowest, "slowest")] if len(found.slowest) else []))
+
+
+def outlook(found: "Outlook", most: int = SHOWN) -> RenderableType:
+    """The first cells of a plan, why others do not apply, how many are to run and how long that takes."""
+    cells = found.cells
+    columns = ["estimator", "estimator_params", "objective", "distribution", "point", "samples", "state"]
+    shown = cells.filter(columns).head(most)
+    title = f"{len(cells)} cells" + (f", the first {most}" if len(shown) < len(cells) else "")
+    skipped = cells[cells["reason"] != ""].groupby("reason", sort=False).size() if len(cells) else pd.Series(dtype=int)
+    counts = [f"{count} {state}" for state, count in cells["state"].value_counts().items()] if len(cells) else []
+    counts += [f"{sum(cells['stale'])} stale"] if len(cells) and cells["stale"].any() else []
+    return Group(
+        frame(shown, title),
+        *(Text(f"{count} not applicable: {reason}") for reason, count in skipped.items()),
+        Text(", ".join(counts) or "no cells"),
+        Text(f"expected time: {duration(found.seconds)}"),
+    )
 
 
 def comparison(found: "Comparison") -> RenderableType:
@@ -97,10 +146,15 @@ def recommendation(found: "Recommendation") -> RenderableType:
             _ends(row, "relative"), "final" if row["final"] else escape(row["state"]),
         )  # fmt: skip
     odd = found.table[found.table["cost"].isna() & ~found.table["state"].str.startswith("not tried")]
-    notes = [f"{row.estimator} (n = {row.samples}): {row.state}" for row in odd.itertuples()]
+    notes = [
+        f"{estimator} (n = {', '.join(map(str, rows['samples']))}): {state}"
+        for (estimator, state), rows in odd.groupby(["estimator", "state"], sort=False)
+    ]
+    faulty = {name: reason for name, reason in found.left_out.items() if reason.startswith("fails")}
+    notes += [f"{name}: {reason}" for name, reason in faulty.items()]
     refused = [name for name, reason in found.left_out.items() if reason.startswith("biased")]
     notes += [f"refused, for they are biased (--biased lets them race): {', '.join(refused)}"] if refused else []
-    unfit = len(found.left_out) - len(refused)
+    unfit = len(found.left_out) - len(refused) - len(faulty)
     notes += [f"{unfit} estimators do not fit this model; .left_out of the result says why"] if unfit else []
     return Group(
         table, *(Text(note, style="dim") for note in notes),

@@ -1,19 +1,20 @@
 """The verbs of the command line, as functions."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 
-from bench import ceilings, formats, planning
+from bench import ceilings, formats, planning, rich_tables
 from bench import engine as sweep
 from bench.columns import SCHEMA
 from bench.config import Suite
 from bench.engine import Progress, Summary
 from bench.grid import cells, check_device, default_dtype
+from bench.notebook import Shown as InNotebooks
 from bench.plugins import load_files
 from bench.records import Records, read
 from bench.shards import own_plan
@@ -25,12 +26,15 @@ FORMATS: dict[str, Callable[[pd.DataFrame, Path], None]] = {"csv": formats.write
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Outlook(InNotebooks):
     """What a run would do: `cells` (a row each: what it is, its status or reason, expected seconds), seconds in all."""
 
-    cells: pd.DataFrame
+    cells: pd.DataFrame = field(repr=False)
     seconds: float
     folder: Path
+
+    def __rich__(self) -> object:
+        return rich_tables.outlook(self)
 
 
 def run(
@@ -131,7 +135,7 @@ def plan(
 
 
 @dataclass(frozen=True)
-class Status:
+class Status(InNotebooks):
     """How a run stands: tasks by status, tasks left, the slowest records, and what is odd about the files.
 
     `seconds_left` is the run's own estimate, `said` when it said so; both None where no run ever did.
@@ -141,8 +145,11 @@ class Status:
     left: int
     seconds_left: float | None
     said: str | None
-    slowest: pd.DataFrame
+    slowest: pd.DataFrame = field(repr=False)
     notes: list[str]
+
+    def __rich__(self) -> object:
+        return rich_tables.status(self)
 
 
 def status(folder: str | Path) -> Status:

@@ -3,6 +3,7 @@
 import itertools
 import textwrap
 from collections.abc import Callable
+from functools import cached_property, partial
 from pathlib import Path
 from time import process_time
 
@@ -15,10 +16,10 @@ from bench.distributions import distributions
 from bench.objectives import objectives
 from bench.own_model import load_model
 from bench.problem import Problem
-from bench.race import Arm, Found, decided, eliminate, product, race
+from bench.race import Arm, Found, decided, eliminate, product, race, rounds, tried
 from bench.ratios import Ratio
-from bench.recommend import Field, Judge, Recommendation, recommend
-from estimators import get
+from bench.recommend import Field, Judge, Recommendation, alive, entrants, recommend
+from estimators import Estimator, get, unmet
 from estimators.errors import BadInput
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
@@ -238,3 +239,72 @@ def test_the_command_answers(write: Callable[[str], Path]):
     assert "Use " in found.output and ".mean().backward()" in found.output
     wrong = runner.invoke(app, ["recommend", "nowhere.py", "--samples", "two"])
     assert isinstance(wrong.exception, BadInput) and "whole numbers" in str(wrong.exception)
+
+
+FAULTS: dict[str, tuple[Callable[[Known], object], str]] = {
+    "raises": (lambda arm: 1 / 0, "fails: ZeroDivisionError: division by zero"),
+    "ends the process": (lambda arm: exit(3), "fails: SystemExit: 3"),
+    "changes the seed": (lambda arm: torch.manual_seed(0), "fails: RuntimeError: changes torch's seed"),
+    "changes the dtype": (lambda arm: torch.set_default_dtype(torch.float16), "changes torch's default dtype"),
+    "changes the mode": (lambda arm: torch.set_grad_enabled(False), "changes torch's gradient mode"),
+    "moves θ": (lambda arm: arm.problem.theta()["loc"].add_(1.0), "changes the parameters 'loc'"),
+    "is NaN": (lambda arm: setattr(arm, "spread", float("nan")), "64 of 64 estimates are NaN or infinite"),
+}
+
+
+class Moved(Problem):
+    """A problem whose θ is always the same tensor, as that of a user's file is."""
+
+    @cached_property
+    def kept(self) -> dict[str, torch.Tensor]:
+        return super().theta()
+
+    def theta(self) -> dict[str, torch.Tensor]:
+        return self.kept
+
+
+@pytest.mark.parametrize("stage", ["race", "final"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_bad_arm_is_put_out_with_its_reason_and_the_others_go_on(fault: str, stage: str):
+    act, reason = FAULTS[fault]
+    problem = Moved(PROBLEM.family, PROBLEM.objective)
+    start = {name: value.clone() for name, value in problem.theta().items()}
+    bad, good, worse = known(0.1), known(1.0), known(30.0)
+    for arm in (bad, good, worse):
+        arm.problem = problem
+    prepare = bad.prepare
+
+    def faulty(at: str) -> Known:
+        prepare(at)
+        honest = bad.gradients
+        if at == stage:
+            bad.gradients = lambda rows: (act(bad), honest(rows))[1]  # type: ignore[assignment]
+        return bad
+
+    bad.prepare = faulty  # type: ignore[method-assign]
+    left = race([bad, good, worse], deadline=50.0, clock=iter(np.arange(0, 90, 0.01)).__next__)
+    if stage == "final":
+        assert left == [bad]
+        for arm in (bad, good):
+            tried(arm, partial(arm.prepare, "final"))
+        assert [*rounds([bad, good], 0.0, lambda: 1.0)]
+        assert alive(good) and good.kept.drawn >= 64
+    else:
+        assert left == [good] and worse.state == "out"
+    assert bad.state == reason and not alive(bad)
+    assert torch.get_default_dtype() == torch.float32 and torch.is_grad_enabled()
+    assert all(torch.equal(value, start[name]) for name, value in problem.theta().items())
+
+
+def test_a_plug_in_whose_facts_raise_is_left_out_with_the_reason(
+    write: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+):
+    def broken(estimator: Estimator, *rest: object) -> str | None:
+        if estimator.name == "arm":
+            raise IndexError("list index out of range")
+        return unmet(estimator, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setitem(entrants.__globals__, "unmet", broken)
+    found = entrants(load_model(write(TEN_LINES)), [2], 0, biased=False)
+    assert found.left_out["arm"] == "fails: IndexError: list index out of range"
+    assert {"reinforce", "disarm"} <= {arm.name for arm in found.arms}

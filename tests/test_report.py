@@ -10,7 +10,7 @@ import pytest
 
 from bench.report import page, report
 from estimators.errors import BadInput
-from tests.tables import PROBLEMS, cell, table, typed, varied
+from tests.tables import ESTIMATORS, PROBLEMS, cell, table, typed, varied
 
 ENVIRONMENT = {"env": "a", "python": "3.12", "processor": "<b>fast</b>", "accelerators": []}
 VOID = {"meta", "link", "input", "br", "path", "use", "rect"}
@@ -133,6 +133,15 @@ def test_each_timed_cell_says_how_far_it_is_from_the_limit_and_the_page_what_the
     data = json.loads(re.findall(r'id="data">(.*?)</script>', found, re.DOTALL)[0])
     assert "times_of_limit" in data["shown"]
     assert data["rows"][0][data["columns"].index("times_of_limit")] == 4
+
+
+def test_of_many_parts_two_are_open_and_the_rest_unfold():
+    problems = [("bernoulli", f'{{"size":{size}}}', "quadratic_bits", "{}", size) for size in range(2, 32)]
+    rows = [row for which in problems for each in list(ESTIMATORS)[:2] for row in cell(each, which, 2)]
+    found = page(typed(pd.DataFrame(rows)), [])
+    first, second, third = (found.index(f'id="figure-relative_variance_samples-{i}"') for i in (1, 2, 3))
+    summary = found.index("<summary>Parts 3 to 5</summary>")
+    assert first < second < summary < third
 
 
 def test_a_file_becomes_a_page_with_figures_beside_it(tmp_path: Path):

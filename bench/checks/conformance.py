@@ -11,8 +11,10 @@ import pandas as pd
 from bench.catalogue import REGISTRIES
 from bench.checks import CheckFailed, checks_of
 from bench.distributions.base import Family
+from bench.notebook import Shown
 from bench.objectives.base import Target
 from bench.plugins import load_file
+from bench.rich_tables import frame
 from estimators.checks.expected import expected_failures
 from estimators.core import Estimator
 from estimators.errors import BadInput, nearest
@@ -21,11 +23,14 @@ KINDS = (Estimator, Family, Target)
 
 
 @dataclass(frozen=True)
-class Conformance:
+class Conformance(Shown):
     """How the checks of one subject ended: a row each in `checks` (`check`, `outcome`, `detail`)."""
 
     subject: str
     checks: pd.DataFrame
+
+    def __rich__(self) -> object:
+        return frame(self.checks, self.subject)
 
     @property
     def failed(self) -> bool:
