@@ -1,4 +1,4 @@
-"""The random numbers of a step alone: what no arrangement of an estimator can save, timed beside it."""
+"""The random numbers of a step alone: what no arrangement can save, timed beside it in the step's mode."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +31,6 @@ class Drawn(TorchDispatchMode):
             self.operations.append(lambda: func(*args, **kwargs))
         return result
 
-    def again(self) -> None:
+    def again(self) -> list[object]:
         """The random operations once more, one after the other."""
-        for operation in self.operations:
-            operation()
+        return [operation() for operation in self.operations]

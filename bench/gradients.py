@@ -17,7 +17,7 @@ class Gradients:
 
     θ is encoded once; the parameters are expanded to `[R, …]`, one backward pass of the summed surrogate
     gives every replicate's gradient in the parameters, and one batched pullback takes them to θ.
-    Draws come from torch's global generator: seed it first. Every mode (see `bench.modes`) draws the same numbers.
+    Draws come from torch's global generator: seed it first. What a mode draws is told in `bench.modes`.
 
     >>> from bench.distributions import distributions
     >>> from bench.objectives import objectives

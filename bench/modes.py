@@ -1,4 +1,7 @@
-"""How a step is executed: eager, compiled whole, or replayed as a CUDA graph; the draws are the same in each.
+"""How a step is executed: eager, compiled whole, or replayed as a CUDA graph.
+
+A graph draws what eager draws. So does a compiled step on an accelerator; on a CPU it draws its uniform and normal
+numbers by a quicker generator (`bench.counted`).
 
 `auto` is resolved when a sweep is planned, by a rule on its planned work and never by timing, so that one
 configuration gives the same numbers on every machine.
@@ -13,6 +16,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.utils._pytree import tree_map
 
+from bench.counted import Counted
 from estimators.errors import BadInput, nearest
 
 Mode = Literal["eager", "compile", "graph"]
@@ -61,16 +65,16 @@ def executed(step: Step[T], mode: str) -> Step[T]:
 
 
 def compiled(step: Step[T]) -> Step[T]:
-    """The step compiled whole, once per number of replicates, with eager's random kernels.
+    """The step compiled whole, once per number of replicates.
 
-    Those are quicker on a CPU than Inductor's own and draw the same numbers as eager. Compiling flips torch's
-    default of validating distributions: it is put back.
+    What a counter does not give is drawn by eager's random kernels, which are quicker on a CPU than Inductor's own
+    and draw eager's numbers. Compiling flips torch's default of validating distributions: it is put back.
     """
     import torch._dynamo.config  # these take a second, which only those who compile should pay
     import torch._inductor.config
 
     with validation_kept():
-        fast = torch.compile(step, fullgraph=True, dynamic=False)
+        fast = torch.compile(counted(step), fullgraph=True, dynamic=False)
     known: set[int] = set()
 
     def run(expanded: Tensors) -> T:
@@ -81,6 +85,18 @@ def compiled(step: Step[T]) -> Step[T]:
         often = torch._dynamo.config.patch(recompile_limit=COMPILATIONS, accumulated_recompile_limit=COMPILATIONS)
         with validation_kept(), often, torch._inductor.config.patch(fallback_random=True):
             return fast(expanded)
+
+    return run
+
+
+def counted(step: Step[T]) -> Step[T]:
+    """The step with a CPU's uniform and normal numbers from a counter."""
+
+    def run(expanded: Tensors) -> T:
+        if _device(expanded).type != "cpu":
+            return step(expanded)
+        with Counted():
+            return step(expanded)
 
     return run
 

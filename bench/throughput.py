@@ -17,6 +17,7 @@ from torch.utils.benchmark import timer
 from bench.alone import alone
 from bench.clocks import clocks, in_words
 from bench.device_time import device_block
+from bench.distributions.base import Tensors
 from bench.drawn import Drawn
 from bench.gradients import Gradients
 from bench.memory import peak_memory
@@ -44,7 +45,7 @@ def measure(
             eager()
         first = wall(step)(1)
         before = clocks(execution.device)
-        timing = timed(wall(step), settings, wall(drawn.again) if drawn.operations else None)
+        timing = timed(wall(step), settings, numbers_alone(drawn, cell.eager.expanded(replicates), execution.mode))
         state = in_words(before, clocks(execution.device))
         rows = (
             *wall_rows(timing, replicates, drawn, state),
@@ -60,6 +61,15 @@ def whole_step(gradients: Gradients, replicates: int, mode: str) -> Step:
     run = executed(lambda expanded: mean_and_spread(gradients.estimates(expanded)), mode)
     expanded = gradients.expanded(replicates)
     return lambda: run(expanded)
+
+
+def numbers_alone(drawn: Drawn, expanded: Tensors, mode: str) -> Block | None:
+    """The step's random numbers, drawn as the mode draws them; None where there are none."""
+    if not drawn.operations:
+        return None
+    again = executed(lambda expanded: drawn.again(), "compile" if mode == "compile" else "eager")
+    again(expanded)
+    return wall(lambda: again(expanded))
 
 
 def wall(step: Callable[[], object]) -> Block:

@@ -81,7 +81,7 @@ class Mirrored(Independent):
             inner = base(self)
             if isinstance(inner, Bernoulli):
                 probs = inner.probs.expand(*half(sample_shape), *inner.batch_shape)
-                u = torch.rand_like(probs)
+                u = torch.rand(probs.shape, dtype=probs.dtype, device=probs.device)
                 self.drawn = True
                 return torch.cat([u < probs, 1 - u < probs]).to(probs.dtype)
             return self.rsample(sample_shape)

@@ -54,8 +54,10 @@ class Carms(Estimator):
 
     def uniforms(self, n: int, like: Float[Tensor, "*batch"]) -> Float[Tensor, "n *batch"]:
         """Per variable, n antithetic uniforms or n independent ones."""
-        antithetic, free = antithetic_uniforms(n, like), torch.rand_like(like.expand(n, *like.shape))
-        return torch.where(torch.rand_like(like) < self.coupling, antithetic, free)
+        antithetic = antithetic_uniforms(n, like)
+        free = torch.rand((n, *like.shape), dtype=like.dtype, device=like.device)
+        coupled = torch.rand(like.shape, dtype=like.dtype, device=like.device) < self.coupling
+        return torch.where(coupled, antithetic, free)
 
     def ratio(self, z: Float[Tensor, "K *batch"], p: Float[Tensor, "..."]) -> Float[Tensor, "K K ..."]:
         """p_i p_j/P_ij of every pair of draws, per variable; in float64, as P is a difference of larger numbers."""

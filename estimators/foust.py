@@ -34,7 +34,7 @@ class FouST(Estimator):
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         phi, b = logits(q), q.sample((n,))
-        x = 0.5 + torch.rand_like(b) * (b - 0.5)
+        x = 0.5 + torch.rand(b.shape, dtype=b.dtype, device=b.device) * (b - 0.5)
         _, slope = gradient_at(lambda x: f(x, q), x)
         gradient = slope * ((1 - 2 * b) * phi.detach()).sigmoid() / 2
         return valued(f.held(b, q).mean(0), linear(gradient.mean(0), phi, q))

@@ -57,5 +57,5 @@ class MeasureValued(Estimator):
         """Standardised values for the four sides W, −W, M, N."""
         w, m = rayleigh(n, like), maxwell(n, like)
         if self.coupled:
-            return torch.stack([w, -w, m, torch.rand_like(m) * m])
-        return torch.stack([w, -rayleigh(n, like), m, torch.randn_like(m)])
+            return torch.stack([w, -w, m, torch.rand(m.shape, dtype=m.dtype, device=m.device) * m])
+        return torch.stack([w, -rayleigh(n, like), m, torch.randn(m.shape, dtype=m.dtype, device=m.device)])

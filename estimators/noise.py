@@ -41,8 +41,13 @@ def maxwell(n: int, like: Float[Tensor, "*batch"]) -> Float[Tensor, "n *batch"]:
     √(g₁² + 2E) with g₁ Gaussian and 2E = g₂² + g₃², under the sign of a third number.
     """
     g = torch.randn((n, *like.shape), dtype=like.dtype, device=like.device)
-    sign = torch.where(torch.rand_like(g) < 0.5, -1.0, 1.0).to(like.dtype)
-    return sign * (g.square() - 2 * uniform(n, like).log()).sqrt()
+    return signs(g) * (g.square() - 2 * uniform(n, like).log()).sqrt()
+
+
+def signs(like: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+    """1 or −1, equally often."""
+    u = torch.rand(like.shape, dtype=like.dtype, device=like.device)
+    return torch.where(u < 0.5, -1.0, 1.0).to(like.dtype)
 
 
 def exponential(n: int, like: Float[Tensor, "*batch"]) -> Float[Tensor, "n *batch"]:

@@ -11,6 +11,7 @@ from torch.distributions import Distribution
 from estimators.coordinates import chunk
 from estimators.core import Estimator, Need, Objective, Traits
 from estimators.errors import BadInput
+from estimators.noise import signs
 from estimators.parameters import along, valued
 from estimators.registry import register
 
@@ -59,7 +60,7 @@ class Spsa(Differences):
     traits = Traits(unbiased=False, needs=frozenset({Need.REPARAMETERISED}), valued=False, paper="Spall 1992")
 
     def slope(self, z: Tensor, q: Distribution, f: Objective) -> tuple[Tensor, Tensor]:
-        delta = torch.where(torch.rand_like(z) < 0.5, -1.0, 1.0).to(z.dtype)
+        delta = signs(z)
         up, down = f.held(torch.stack([z + self.step * delta, z - self.step * delta]), q)
         rise = (up - down).detach() / (2 * self.step)
         slope = rise.reshape(*rise.shape, *(1 for _ in q.event_shape)) * delta  # 1/Δ = Δ for signs

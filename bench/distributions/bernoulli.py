@@ -20,7 +20,8 @@ class Bernoulli(torch.distributions.Bernoulli):
     def sample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:
         with torch.no_grad():
             probs = self.probs.expand(self._extended_shape(torch.Size(sample_shape)))
-            return (torch.rand_like(probs) < probs).to(probs.dtype)
+            noise = torch.rand(probs.shape, dtype=probs.dtype, device=probs.device)
+            return (noise < probs).to(probs.dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:
         return value * self.logits - softplus(self.logits)

@@ -48,7 +48,7 @@ class NormalMixture(Distribution):
         logits, loc, scale = (each.expand(*sample_shape, *each.shape) for each in (self.logits, self.loc, self.scale))
         chosen = (logits - torch.empty_like(logits).exponential_().log()).argmax(-1, keepdim=True)
         loc, scale = loc.gather(-1, chosen)[..., 0], scale.gather(-1, chosen)[..., 0]
-        return loc + scale * torch.randn_like(loc)
+        return loc + scale * torch.randn(loc.shape, dtype=loc.dtype, device=loc.device)
 
     def rsample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:
         z = self.sample(sample_shape)
