@@ -27,6 +27,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Which stochastic gradient estimator to use here, how biased and how noisy it is, and what it costs.",
+    epilog="To start: gradest run quick, then gradest report results/quick --open. For your own model: gradest "
+    "recommend FILE.py.",
 )
 WIDE = None if sys.stdout.isatty() else 200
 """A pipe or a file has no width of its own: lines are not folded there."""
@@ -41,9 +43,10 @@ Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …")]
 Seed = Annotated[int | None, typer.Option(min=0, help="In place of the suite's seed.")]
 Rerun = Annotated[str, typer.Option(help="What is measured again: missing, failed, stale (other source), all.")]
 Plugin = Annotated[list[str] | None, typer.Option(metavar="FILE.py", help="A file that registers plug-ins.")]
-Force = Annotated[bool, typer.Option(help="Measure pairs that do not fit, too.")]
+Force = Annotated[bool, typer.Option("--force", help="Measure pairs that do not fit, too.")]
 Json = Annotated[bool, typer.Option("--json", help="Say it as one JSON object.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")]
+Run = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run, or a table file (Parquet, CSV).")]
 
 
 def main() -> None:
@@ -87,7 +90,9 @@ def list_(
 
 
 @app.command()
-def show(name: str, plugin: Plugin = None) -> None:
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As gradest list says it.")], plugin: Plugin = None
+) -> None:
     """One estimator, distribution, objective or metric: what it is, its conditions, its paper, its settings."""
     from bench.catalogue import describe
     from bench.plugins import load_files
@@ -143,7 +148,7 @@ def run(  # noqa: PLR0917 (typer reads them)
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Of the Dask cluster; one is started here if not said.")
     ] = None,
-    quiet: Annotated[bool, typer.Option(help="Say nothing but what failed.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but what failed.")] = False,
     json_: Json = False,
 ) -> None:
     """Measure a suite. What is done already is kept; run it again to continue after an interruption."""
@@ -197,7 +202,7 @@ def status(folder: Folder, json_: Json = False) -> None:
 
 @app.command()
 def compare(  # noqa: PLR0917 (typer reads them)
-    folder: Folder,
+    folder: Run,
     other: Annotated[
         Path | None, typer.Argument(metavar="DIR2", help="A second run, judged against the first.")
     ] = None,
@@ -210,8 +215,11 @@ def compare(  # noqa: PLR0917 (typer reads them)
     from bench.compare import compare as compared
     from bench.store import load
     from bench.where import select
+    from estimators.errors import BadInput
 
     tables = [select(load(path), where) for path in (folder, other) if path is not None]
+    if where and not len(tables[0]):
+        raise BadInput(f"--where {where!r} means no row of {folder}")
     found = compared(*tables, baseline=baseline, metric=metric, fail_on=fail_on)
     out.print(found)
     if getattr(found, "failures", ()):
@@ -220,7 +228,7 @@ def compare(  # noqa: PLR0917 (typer reads them)
 
 @app.command()
 def report(
-    folder: Folder,
+    folder: Run,
     out_: Annotated[
         Path | None, typer.Option("--out", metavar="FILE.html", help="DIR/report.html if not said.")
     ] = None,
@@ -240,7 +248,7 @@ def report(
 
 @app.command()
 def verify(  # noqa: PLR0917 (typer reads them)
-    quick: Annotated[bool, typer.Option(help="Only what takes seconds, with fewer draws.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Only what takes seconds, with fewer draws.")] = False,
     where: Annotated[str | None, typer.Option(help="Only these facts, e.g. 'group == \"course\"'.")] = None,
     out_: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder; results/verify[-quick] if not said.")
@@ -290,7 +298,7 @@ def recommend(  # noqa: PLR0917 (typer reads them)
     samples: Annotated[
         str | None, typer.Option(metavar="N,N,…", help="Samples per estimate to try: 1,2,4,16,64.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of all draws.")] = 0,
     plugin: Plugin = None,
 ) -> None:
     """Which estimator to use for your own distribution and objective, and how many samples.
@@ -329,7 +337,7 @@ def _race_bar() -> Iterator[Any]:
 
 
 @app.command()
-def export(folder: Folder, format_: Annotated[str, typer.Option("--format", help="csv or parquet")] = "csv") -> None:
+def export(folder: Run, format_: Annotated[str, typer.Option("--format", help="csv or parquet")] = "csv") -> None:
     """Write the table of a run as CSV or Parquet."""
     from bench import verbs
 
@@ -341,17 +349,20 @@ def env(
     measure: Annotated[
         bool, typer.Option("--measure", help="Measure its ceilings, too: random numbers, copies, matrix products.")
     ] = False,
-    device: Annotated[str, typer.Option(help="The device whose ceilings are measured.")] = "cpu",
-    dtype: Annotated[str, typer.Option(help="float32 or float64")] = "float32",
+    device: Annotated[str | None, typer.Option(help="The device whose ceilings are measured; cpu if not said.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32 (if not said) or float64.")] = None,
 ) -> None:
     """What is recorded about this machine."""
     from bench.environment import environment
+    from estimators.errors import BadInput
 
+    if (device or dtype) and not measure:
+        raise BadInput("--device and --dtype are of the ceilings; say --measure, too")
     found = environment()
     if measure:
         from bench import verbs
 
-        found = found | {"ceilings": verbs.measured_ceilings(device, dtype)}
+        found = found | {"ceilings": verbs.measured_ceilings(device or "cpu", dtype or "float32")}
     out.print_json(json.dumps(found))
 
 

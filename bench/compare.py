@@ -62,6 +62,8 @@ def compare(
     """Every estimator against `baseline` within one table, or, with `other`, the second run against the first."""
     if other is not None:
         return compare_runs(table, other, fail_on or "", metric=metric)
+    if fail_on:
+        raise BadInput(f"--fail-on {fail_on!r} judges a second run against the first: name two")
     return compare_estimators(table, baseline=baseline, metric=metric, margin=margin)
 
 
@@ -110,6 +112,8 @@ def latest(rows: pd.DataFrame) -> pd.DataFrame:
 def named_baseline(rows: pd.DataFrame, baseline: str | None) -> str:
     """The label of the baseline: a label, or a name that only one estimator has."""
     labels = rows["estimator"].unique()
+    if not len(labels):
+        raise BadInput("this table has no cell: there is nothing to compare")
     if baseline in labels:
         return str(baseline)
     wanted = baseline or BASELINE

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from bench import columns
 from bench.columns import COLUMNS
 from bench.rows import typed
 from estimators.errors import BadInput
@@ -45,9 +46,15 @@ def read_table(path: Path) -> pd.DataFrame:
     if twice:
         raise BadInput(f"{path} is not a table of gradest: it has the column {twice[0]!r} twice")
     try:
-        return typed(content.select(list(COLUMNS)).cast(SCHEMA).to_pandas())
+        frame = typed(content.select(list(COLUMNS)).cast(SCHEMA).to_pandas())
     except (ValueError, TypeError, pa.ArrowException) as error:
         raise BadInput(f"{path} is not a table of gradest: {_first_line(error)}") from None
+    others = sorted({int(number) for number in frame["schema"].dropna()} - {columns.SCHEMA})
+    if others:
+        raise BadInput(
+            f"{path} was written by another version of gradest: its schema is {others[0]}, this one's {columns.SCHEMA}"
+        )
+    return frame
 
 
 def made_from(path: Path) -> str | None:

@@ -84,7 +84,7 @@ def load_model(path: str | Path) -> OwnModel:
     for name in NEEDED:
         if not hasattr(module, name):
             found = nearest(name, [each for each in vars(module) if not each.startswith("_")])
-            raise BadInput(f"{path} defines no {name!r}; {found} It must define {', '.join(NEEDED)}")
+            raise BadInput(f"{path} must define {', '.join(NEEDED)}, and defines no {name!r}; {found}")
     theta, single = _theta(module.parameters, path)
     user: Any = module.distribution
     objective: Any = module.objective

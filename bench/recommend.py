@@ -179,7 +179,7 @@ def _answer(
     while True:
         open_ = still_open(entered.arms)
         if not open_:
-            states = "; ".join(f"{arm.name} {arm.state}" for arm in entered.arms[:3])
+            states = "; ".join([*dict.fromkeys(f"{arm.name} {arm.state}" for arm in entered.arms)][:3])
             raise BadInput(f"no estimator could be measured on this model in the time given: {states}")
         (winner,) = cheapest(open_)
         others = [arm for arm in entered.arms if arm.found and arm.name != winner.name and arm.state in ("open", "out")]

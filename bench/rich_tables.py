@@ -67,7 +67,7 @@ def status(found: "Status") -> RenderableType:
     """How a run stands: notes, counts, the time that is left, the slowest."""
     parts: list[RenderableType] = [Text(f"note: {note}", style="yellow") for note in found.notes]
     parts.append(Text(", ".join([*(f"{count} {name}" for name, count in found.counts.items()), f"{found.left} left"])))
-    if found.left and found.seconds_left is not None:
+    if found.left and found.seconds_left:
         parts.append(Text(f"{duration(found.seconds_left)} to go, as the run saw it at {found.said}"))
     return Group(*parts, *([frame(found.slowest, "slowest")] if len(found.slowest) else []))
 

@@ -40,8 +40,9 @@ def collect(folders: Sequence[str | Path], out: str | Path) -> Path:
     """Merges the folders of one sweep's shards into `out`; a cell's latest record wins, and no record comes twice."""
     sources = [Path(folder) for folder in folders]
     plans = {json.dumps(planned(folder)) for folder in sources}
-    if "null" in plans:
-        raise BadInput("not every folder holds a run of gradest: one has no plan.json")
+    for folder in sources:
+        if planned(folder) is None:
+            raise BadInput(f"{folder} holds no run of gradest: it has no plan.json")
     if len(plans) > 1:
         raise BadInput("the folders hold different suites, seeds or versions: their plans differ")
     with Store(Path(out)) as store:

@@ -130,13 +130,14 @@ def load(path: str | Path) -> pd.DataFrame:
     """The table of a run's folder, or of a Parquet or CSV file; what is odd about the files is a warning."""
     path = Path(path)
     if not path.exists():
-        raise BadInput(f"there is no {path}")
+        raise BadInput(f"there is no folder or file {path}")
     if path.is_file():
         return formats.read_table(path)
     ready = path / "results.parquet"
-    if not record_files.files(path) and ready.exists():
-        return formats.read_table(ready)
     if not record_files.files(path):
+        for table in (ready, path / "results.csv"):
+            if table.is_file():
+                return formats.read_table(table)
         raise BadInput(f"{path} holds no records of gradest; `gradest run SUITE --out {path}` makes them")
     if formats.made_from(ready) == _state(path):
         return formats.read_table(ready)

@@ -155,6 +155,8 @@ class Status(InNotebooks):
 def status(folder: str | Path) -> Status:
     """How a run stands, also while it runs: reads, never writes. A shard's folder is about that shard."""
     folder = Path(folder)
+    if folder.is_file():
+        raise BadInput(f"{folder} is a file; say the folder of a run")
     if not folder.is_dir():
         raise BadInput(f"there is no folder {folder}")
     found, whole = read(folder, SCHEMA), own_plan(folder)

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MOST = 12
+"""Names in one sentence."""
+
 
 class BadInput(ValueError):
     """One clear sentence: what was wrong, where, and what would be right. The command line exits with 2."""
@@ -16,4 +19,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
     """
     names = sorted(names)
     close = get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"there is {', '.join(names) or 'none'}"
+    if close:
+        return f"did you mean {close[0]!r}?"
+    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
+    return f"there is {', '.join(names[:MOST]) or 'none'}{more}"

@@ -71,6 +71,11 @@ def test_a_name_with_dollars_and_tags_is_drawn_as_it_is(draw: Callable[..., Figu
     assert "&lt;script&gt;" in found.read_text()
 
 
+@each
+def test_a_figure_shows_itself_in_a_notebook_without_pyplot(draw: Callable[..., Figure]):
+    assert draw(table().iloc[:0])._repr_svg_().count("<svg") == 1  # type: ignore[attr-defined]
+
+
 def test_no_global_style_or_backend_changes():
     def settings():  # reading the backend by its key would choose one
         return {key: dict.__getitem__(mpl.rcParams, key) for key in mpl.rcParams}

@@ -67,6 +67,8 @@ def found(name: str) -> Any:
     for registry in REGISTRIES.values():
         if name in registry.available():
             return registry.get(name)
+    if colon and Path(file).suffix:
+        raise BadInput(f"{file} is no Python file; its name must end in .py")
     if name.endswith(".py"):
         raise BadInput(f"say which class of {name} is to be checked: {name}:CLASS")
     known = [each for registry in REGISTRIES.values() for each in registry.available()]

@@ -67,9 +67,16 @@ def styled() -> Iterator[None]:
         yield
 
 
+class Picture(Figure):
+    """A figure apart from pyplot, which a notebook shows all the same."""
+
+    def _repr_svg_(self) -> str:
+        return as_svg(self)
+
+
 def blank(width: float = PAGE, height: float = 2.4) -> Figure:
     """A figure of this size in inches with no backend behind it: seaborn's draws in between cost nothing."""
-    return Figure(figsize=(width, height), layout="constrained")
+    return Picture(figsize=(width, height), layout="constrained")
 
 
 def empty(message: str) -> Figure:
