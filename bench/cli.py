@@ -191,13 +191,15 @@ def collect(
 @app.command()
 def status(folder: Folder, json_: Json = False) -> None:
     """How a run stands, also while it runs: done, failed, left, the time that takes, and the slowest cells."""
-    from bench import verbs
+    from bench import rich_tables, verbs
 
     found = verbs.status(folder)
     if json_:
         out.print_json(json.dumps(vars(found) | {"slowest": found.slowest.to_dict("records")}, default=int))
         return
-    out.print(found)
+    for note in found.notes:
+        err.print(f"note: {note}", markup=False, highlight=False)
+    out.print(rich_tables.status(found))
 
 
 @app.command()

@@ -4,6 +4,7 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -63,9 +64,9 @@ def frame(rows: pd.DataFrame, title: str) -> Table:
     return shown
 
 
-def status(found: "Status") -> RenderableType:
-    """How a run stands: notes, counts, the time that is left, the slowest."""
-    parts: list[RenderableType] = [Text(f"note: {note}", style="yellow") for note in found.notes]
+def status(found: "Status", notes: Sequence[str] = ()) -> RenderableType:
+    """How a run stands: these notes, counts, the time that is left, the slowest."""
+    parts: list[RenderableType] = [Text(f"note: {note}", style="yellow") for note in notes]
     parts.append(Text(", ".join([*(f"{count} {name}" for name, count in found.counts.items()), f"{found.left} left"])))
     if found.left and found.seconds_left:
         parts.append(Text(f"{duration(found.seconds_left)} to go, as the run saw it at {found.said}"))

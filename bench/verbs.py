@@ -149,7 +149,7 @@ class Status(InNotebooks):
     notes: list[str]
 
     def __rich__(self) -> object:
-        return rich_tables.status(self)
+        return rich_tables.status(self, self.notes)
 
 
 def status(folder: str | Path) -> Status:
