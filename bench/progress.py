@@ -31,6 +31,11 @@ class Cost:
             count, total = self._seen.get(key, (0, 0.0))
             self._seen[key] = count + 1, total + seconds
 
+    @property
+    def measured(self) -> bool:
+        """Whether anything was told, so that what is expected is not only a guess."""
+        return bool(self._seen)
+
     def expected(self, cell: Cell, task: str) -> float:
         for key in _keys(cell, task):
             if key in self._seen:

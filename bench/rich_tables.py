@@ -82,11 +82,12 @@ def outlook(found: "Outlook", most: int = SHOWN) -> RenderableType:
     skipped = cells[cells["reason"] != ""].groupby("reason", sort=False).size() if len(cells) else pd.Series(dtype=int)
     counts = [f"{count} {state}" for state, count in cells["state"].value_counts().items()] if len(cells) else []
     counts += [f"{sum(cells['stale'])} stale"] if len(cells) and cells["stale"].any() else []
+    guess = ", a guess: nothing of it has been measured yet" if found.guessed and found.seconds else ""
     return Group(
         frame(shown, title),
         *(Text(f"{count} not applicable: {reason}") for reason, count in skipped.items()),
         Text(", ".join(counts) or "no cells"),
-        Text(f"expected time: {duration(found.seconds)}"),
+        Text(f"expected time: {duration(found.seconds)}" + guess),
     )
 
 

@@ -27,11 +27,13 @@ FORMATS: dict[str, Callable[[pd.DataFrame, Path], None]] = {"csv": formats.write
 
 @dataclass(frozen=True)
 class Outlook(InNotebooks):
-    """What a run would do: `cells` (a row each: what it is, its status or reason, expected seconds), seconds in all."""
+    """What a run would do: `cells` (a row each: what it is, its status or reason, expected seconds), seconds in all;
+    `guessed` where nothing like them was measured yet."""
 
     cells: pd.DataFrame = field(repr=False)
     seconds: float
     folder: Path
+    guessed: bool = False
 
     def __rich__(self) -> object:
         return rich_tables.outlook(self)
@@ -131,7 +133,8 @@ def plan(
         }
         for cell in picked
     ]
-    return Outlook(pd.DataFrame(rows), found.cost.total(found.work, jobs or sweep.cores()), folder)
+    seconds = found.cost.total(found.work, jobs or sweep.cores())
+    return Outlook(pd.DataFrame(rows), seconds, folder, guessed=not found.cost.measured)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ OBJECTS: dict[str, tuple[Shown, str]] = {
         Status({"ok": 3}, 2, 75.0, "noon", SLOWEST, ["a torn line"]),
         "1 min 15 s to go, as the run saw it at noon",
     ),
-    "outlook": (Outlook(CELLS, 4.0, Path("results")), "1 to run, 1 not applicable"),
+    "outlook": (Outlook(CELLS, 4.0, Path("r"), True), "expected time: 4 s, a guess: nothing of it has been measured"),
     "comparison": (compare(table()), "relative to reinforce"),
     "regressions": (compare(table(), table()), "second run relative to the first"),
 }

@@ -136,7 +136,7 @@ def test_the_trajectory_goes_through_the_points_in_turn():
 
 def test_throughput_is_drawn_against_the_batch_with_the_limit_where_it_was_measured():
     rows = cells(varied()).assign(random_seconds_per_estimate=1e-5)
-    unlimited = varied()[varied()["metric"] != "random_seconds_per_estimate"]
+    unlimited = pd.DataFrame(varied()[varied()["metric"] != "random_seconds_per_estimate"])
     axes = plots.throughput_by_batch(rows).axes[0]
     assert np.asarray(bars(axes)[0].lines[0].get_xdata()).tolist() == [64, 256]
     dashed = [line for line in axes.lines if line.get_linestyle() == "--"]
@@ -191,5 +191,34 @@ def test_an_order_is_kept_and_so_are_the_looks():
     assert len(set(looks([str(i) for i in range(64)]).values())) == 64
 
 
-def test_every_function_says_what_it_draws():
-    assert all(inspect.getdoc(draw) for draw in FIGURES)
+@each
+def test_it_is_a_function_from_a_table_to_a_figure_in_an_order(draw: Callable[..., Figure]):
+    asked = inspect.signature(draw, eval_str=True)
+    first = next(iter(asked.parameters.values()))
+    assert (first.name, first.annotation, asked.return_annotation) == ("table", pd.DataFrame, Figure)
+    assert "order" in asked.parameters and inspect.getdoc(draw)
+    assert all(each.default is not inspect.Parameter.empty for each in list(asked.parameters.values())[1:])
+    coloured = draw not in (plots.bias_matrix, plots.outcome_matrix, plots.relative_variance, plots.ranking)
+    assert ("hue" in asked.parameters) == coloured  # the others' colours are ratios, statuses and verdicts
+    if coloured:
+        with pytest.raises(BadInput, match="to colour by"):
+            draw(varied(), hue="nothing")
+        assert draw(varied(), hue="name").axes
+
+
+MEASURED = (plots.scale_and_cosine, plots.ranking, plots.trajectory, plots.distance_from_limit, *(
+    getattr(plots, name) for name in plots.__all__ if name.startswith(("variance", "throughput"))
+))  # fmt: skip
+
+
+@pytest.mark.parametrize("draw", MEASURED, ids=lambda draw: draw.__name__)
+def test_intervals_are_drawn_and_log_axes_are_labelled(draw: Callable[..., Figure]):
+    figure = draw(varied() if draw in VARIED else table())
+    assert all(bar.has_xerr or bar.has_yerr for axes in figure.axes for bar in bars(axes))
+    assert any(bars(axes) for axes in figure.axes)
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            said = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high and tick.label1.get_text()]
+            assert axis.get_scale() != "log" or len(said) >= (1 if high / low <= 4.1 else 2)

@@ -150,8 +150,10 @@ def test_a_file_becomes_a_page_with_figures_beside_it(tmp_path: Path):
     found = report(tmp_path / "results.parquet", tmp_path / "out.html")
     assert found == tmp_path / "out.html"
     names = {path.name for path in (tmp_path / "out-figures").iterdir()}
-    assert {"ranking.png", "ranking.svg", "outcome_matrix.png", "variance_by_samples.svg"} <= names
-    assert len(names) % 2 == 0
+    drawn = re.findall(r'id="figure-([^"]*)"', found.read_text())
+    assert len(drawn) >= 9
+    assert names == {f"{name}.{kind}" for name in drawn for kind in ("png", "svg")}
+    assert all(path.read_bytes()[:4] in (b"\x89PNG", b"<?xm") for path in (tmp_path / "out-figures").iterdir())
 
 
 def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path: Path):

@@ -12,18 +12,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.plots.matrices import ordered
-from bench.plots.style import BASELINE, PAGE, blank, empty, looks, shorten, styled
+from bench.plots.panels import coloured, known_hue
+from bench.plots.style import BASELINE, PAGE, blank, empty, shorten, styled
 from bench.table import cells
 
 
-def scale_and_cosine(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
+def scale_and_cosine(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
     """Scale (1 is right) against cosine (1 is right) of the estimates' mean and the exact gradient, for the cells
     that are shown biased, with intervals. Left of the line: shrunk; below the top: in another direction."""
     rows = cells(table)
+    known_hue(rows, hue)
     rows = rows[(rows["verdict"] == "biased") & rows["scale"].notna() & rows["cosine"].notna()]
     if rows.empty:
         return empty("no cell with an exact gradient is shown biased")
-    style = looks(ordered(rows["estimator"], order), order)
+    style, shown = coloured(rows, ordered(rows["estimator"], order), hue, order)
     with styled():
         figure = blank(PAGE, 3.0)
         axes = figure.subplots()
@@ -37,7 +39,7 @@ def scale_and_cosine(table: pd.DataFrame, order: Sequence[str] | None = None) ->
         axes.axhline(1, color=BASELINE, linewidth=1)
         axes.set(xlabel="scale: length along the exact gradient ÷ its length", ylabel="cosine to the exact gradient")
         handles = [
-            Line2D([], [], color=c, marker=m, linestyle="", label=shorten(name)) for name, (c, m) in style.items()
+            Line2D([], [], color=c, marker=m, linestyle="", label=shorten(name)) for name, (c, m) in shown.items()
         ]
         figure.legend(handles=handles, loc="outside right upper", handlelength=1)
         return figure

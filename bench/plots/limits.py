@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.plots.matrices import ordered
-from bench.plots.panels import ends
+from bench.plots.panels import ends, known_hue
 from bench.plots.style import BASELINE, PAGE, blank, empty, log_axis, looks, shorten, styled
 from bench.ratios import Ratio, ratio
 from bench.table import cells
@@ -38,12 +38,13 @@ def distance_from_limit(table: pd.DataFrame, order: Sequence[str] | None = None,
     """The time of each timed cell ÷ that of its random numbers alone, with intervals; at the line nothing is left to
     gain. A dot per problem and number of samples, coloured by `hue`: how the step was executed."""
     rows = cells(table)
+    known_hue(rows, hue)
     rows = with_limit(rows) if len(rows) else rows.assign(times_of_limit=np.nan)
     rows = rows[rows["times_of_limit"].notna()]
     if rows.empty:
         return empty("no time beside that of its random numbers alone in this table")
     names = ordered(rows["estimator"], order)
-    groups = rows[hue].astype(str) if hue in rows else pd.Series("", rows.index)
+    groups = rows[hue].astype(str)
     style = looks(list(dict.fromkeys(groups)))
     step = 0.6 / len(style)
     with styled():

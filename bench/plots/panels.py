@@ -29,6 +29,8 @@ from bench.plots.style import (
 from bench.table import cells
 from estimators.errors import BadInput, nearest
 
+Looks = dict[str, tuple[str, str]]
+"""A colour and a marker by name."""
 LABELS = {
     "samples": "samples per estimate",
     "evaluations": "evaluations of f per estimate",
@@ -73,22 +75,17 @@ def _panels(
     front: bool = False, limit: str = "",
 ) -> Figure:  # fmt: skip
     whole = cells(table)
-    if hue not in whole:
-        raise BadInput(f"there is no column {hue!r} to colour by; {nearest(hue, map(str, whole.columns))}")
+    known_hue(whole, hue)
     every = _narrow(whole, x, y, limit)
     rows = every[(every[x].astype(float) > 0) & (every[y] > 0)]
     if rows.empty:
         return empty(f"no positive {LABELS[y]} against {LABELS[x]} in this table")
     problems = list(dict.fromkeys(rows["problem"]))
-    names = ordered(rows["estimator"], order)
-    group = whole.drop_duplicates("estimator").set_index("estimator")[hue].astype(str) if hue != "estimator" else None
-    groups = names if group is None else ordered(group.loc[names], None)
-    shown = looks(groups, order if group is None else None)
-    style = {name: shown[name if group is None else group[name]] for name in names}
+    style, shown = coloured(whole, ordered(rows["estimator"], order), hue, order)
     with styled():
         down, across = grid_shape(len(problems))
-        legend_columns = max(1, min(4, 120 // max(len(shorten(name)) + 6 for name in groups)))
-        figure = blank(PAGE, 1.85 * down + 0.15 * -(-len(groups) // legend_columns) + 0.45)
+        legend_columns = max(1, min(4, 120 // max(len(shorten(name)) + 6 for name in shown)))
+        figure = blank(PAGE, 1.85 * down + 0.15 * -(-len(shown) // legend_columns) + 0.45)
         panels = figure.subplots(down, across, squeeze=False)
         for axes in panels.ravel()[len(problems) :]:
             axes.set_axis_off()
@@ -104,6 +101,21 @@ def _panels(
             axes.set_ylabel(LABELS[y])
         legend(figure, shown, legend_columns)
         return figure
+
+
+def known_hue(rows: pd.DataFrame, hue: str) -> None:
+    """Raises for a column to colour by that there is not."""
+    if hue not in rows:
+        raise BadInput(f"there is no column {hue!r} to colour by; {nearest(hue, map(str, rows.columns))}")
+
+
+def coloured(rows: pd.DataFrame, names: Sequence[str], hue: str, order: Sequence[str] | None) -> tuple[Looks, Looks]:
+    """The look of each of these estimators, and of each group that the legend names: itself, or its value of `hue`."""
+    if hue == "estimator":
+        return (style := looks(names, order)), style
+    group = rows.drop_duplicates("estimator").set_index("estimator")[hue].astype(str)
+    shown = looks(ordered(group.loc[list(names)], None))
+    return {name: shown[group[name]] for name in names}, shown
 
 
 def _narrow(rows: pd.DataFrame, *metrics: str) -> pd.DataFrame:

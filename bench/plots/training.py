@@ -13,23 +13,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.plots.matrices import ordered
-from bench.plots.panels import ends, legend
-from bench.plots.style import PAGE, blank, empty, grid_shape, log_axis, looks, shorten, styled, wrapped
+from bench.plots.panels import coloured, ends, known_hue, legend
+from bench.plots.style import PAGE, blank, empty, grid_shape, log_axis, shorten, styled, wrapped
 from bench.table import cells
 
 
-def trajectory(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
+def trajectory(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
     """Variance along the training trajectory, with intervals, for each model that was measured at two of its points
     or more; at the fewest samples that were measured at all of them."""
-    rows = on_trajectory(cells(table))
+    rows = cells(table)
+    known_hue(rows, hue)
+    rows = on_trajectory(rows)
     if rows.empty:
         return empty("no model was measured at two points of its training")
     models = list(dict.fromkeys(rows["model"]))
-    style = looks(ordered(rows["estimator"], order), order)
+    style, shown = coloured(rows, ordered(rows["estimator"], order), hue, order)
     with styled():
         down, across = grid_shape(len(models))
-        columns = max(1, min(4, 120 // max(len(shorten(name)) + 6 for name in style)))
-        figure = blank(PAGE, 1.85 * down + 0.15 * -(-len(style) // columns) + 0.45)
+        columns = max(1, min(4, 120 // max(len(shorten(name)) + 6 for name in shown)))
+        figure = blank(PAGE, 1.85 * down + 0.15 * -(-len(shown) // columns) + 0.45)
         panels = figure.subplots(down, across, squeeze=False).ravel()
         for axes in panels[len(models) :]:
             axes.set_axis_off()
@@ -37,7 +39,7 @@ def trajectory(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figur
             _turns(axes, rows[rows["model"] == model], style)
             axes.set_title(wrapped(model), y=1.0)
             axes.set_ylabel("variance" if axes.get_subplotspec().is_first_col() else "")
-        legend(figure, style, columns)
+        legend(figure, shown, columns)
         return figure
 
 
@@ -85,10 +87,11 @@ def _turns(axes: Axes, rows: pd.DataFrame, style: dict[str, tuple[str, str]]) ->
     axes.set_xlabel(f"point, n = {int(rows['samples'].iloc[0])}")
 
 
-def fitting(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
+def fitting(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
     """What fitting costs, a dot per problem and number of samples: seconds, and how many estimates they would have
     paid for. Measured once, so without an interval."""
     rows = cells(table)
+    known_hue(rows, hue)
     rows = rows[rows["fit_seconds"] > 0]
     if rows.empty:
         return empty("no estimator was fitted")
@@ -96,7 +99,7 @@ def fitting(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
     paid = rows["fit_seconds"] / rows["seconds_per_estimate"]
     shown = {"seconds of fitting, once": rows["fit_seconds"], "estimates in the same time": paid}
     shown = {label: values for label, values in shown.items() if values.notna().any()}
-    style = looks(names, order)
+    style, _ = coloured(rows, names, hue, order)
     with styled():
         figure = blank(PAGE, 0.24 * len(names) + 0.8)
         panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
