@@ -1,10 +1,9 @@
 """What there is: every estimator, distribution, objective, metric and suite, with its facts and where it comes from."""
 
 import inspect
+from collections.abc import Iterator
 from dataclasses import MISSING, fields
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from bench.distributions import distributions
 from bench.metrics import METRICS
@@ -14,6 +13,9 @@ from bench.suites import suites, summary
 from estimators.core import Traits
 from estimators.errors import BadInput, nearest
 from estimators.registry import Registry, estimators, owner
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REGISTRIES: dict[str, Registry[Any]] = {
     "estimators": estimators,
@@ -32,29 +34,33 @@ BRIEF = {
 """The columns that fit a terminal; `gradest show NAME` tells the rest."""
 
 
-def listing(kind: str) -> pd.DataFrame:
+def listing(kind: str) -> "pd.DataFrame":
     """All of one kind, a row each: the name, facts, the first sentence of its docstring, where it is defined."""
+    import pandas as pd
+
+    return pd.DataFrame(rows(kind))
+
+
+def rows(kind: str) -> list[dict[str, Any]]:
+    """What `listing` says, without pandas, which takes long to import."""
     if kind not in KINDS:
         raise BadInput(f"there is no kind {kind!r}; {nearest(kind, KINDS)}")
-    rows = {
+    found = {
         "estimators": lambda: [_estimator(name, cls) for name, cls in estimators],
         "distributions": lambda: [_distribution(name, cls) for name, cls in distributions],
         "objectives": lambda: [_objective(name, cls) for name, cls in objectives],
         "metrics": lambda: [vars(metric) for metric in METRICS.values()],
         "suites": lambda: [summary(path) for path in suites().values()],
     }
-    frame = pd.DataFrame(rows[kind]())
-    return frame.sort_values(["family", "name"], ignore_index=True) if kind == "estimators" else frame
+    every = found[kind]()
+    return sorted(every, key=lambda row: (row["family"], row["name"])) if kind == "estimators" else every
 
 
-def broken() -> pd.DataFrame:
-    """The plug-ins of installed packages that cannot be used, with the reason."""
-    rows = [
-        {"kind": kind.removesuffix("s"), "name": each.name, "package": each.package, "reason": each.reason}
-        for kind, registry in REGISTRIES.items()
-        for each in registry.broken()
-    ]
-    return pd.DataFrame(rows, columns=["kind", "name", "package", "reason"])
+def broken() -> Iterator[str]:
+    """The plug-ins of installed packages that cannot be used, in a sentence each."""
+    for kind, registry in REGISTRIES.items():
+        for each in registry.broken():
+            yield f"{kind.removesuffix('s')} {each.name} of {each.package}: {each.reason}"
 
 
 def describe(name: str) -> str:

@@ -72,9 +72,9 @@ def list_(
     plugin: Plugin = None,
 ) -> None:
     """What there is: estimators, distributions, objectives, metrics, suites."""
-    from bench.catalogue import BRIEF, KINDS, broken, listing
+    from bench.catalogue import BRIEF, KINDS, broken, rows
     from bench.plugins import load_files
-    from bench.rich_tables import frame
+    from bench.rich_tables import frame, table
 
     load_files(plugin or [])
     if references:
@@ -83,10 +83,11 @@ def list_(
         out.print(frame(reference_table(), "exact gradients"))
         return
     for each in [kind] if kind else KINDS:
-        found = listing(each)  # raises for an unknown kind
-        out.print(frame(found.loc[:, BRIEF[each]], f"{len(found)} {each}; gradest show NAME tells more"))
-    for each, name, package, reason in broken().itertuples(index=False, name=None):
-        err.print(f"cannot be used: {each} {name} of {package}: {reason}", markup=False, soft_wrap=True)
+        found = rows(each)  # raises for an unknown kind
+        cells = ([row[column] for column in BRIEF[each]] for row in found)
+        out.print(table(BRIEF[each], cells, f"{len(found)} {each}; gradest show NAME tells more"))
+    for each in broken():
+        err.print(f"cannot be used: {each}", markup=False, soft_wrap=True)
 
 
 @app.command()

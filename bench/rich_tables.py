@@ -4,16 +4,17 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-import pandas as pd
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bench.compare import Comparison
     from bench.recommend import Recommendation
     from bench.regressions import Regressions
@@ -30,15 +31,22 @@ def number(value: object) -> str:
     >>> number(0.012345), number(123456.0), number(None), number(float("inf"))
     ('0.0123', '1.23e+05', '—', '∞')
     """
-    if value is None or pd.isna(value):
+    if missing(value):
         return "—"
     found = float(value)  # type: ignore[arg-type]
     return "∞" if found == float("inf") else f"{found:.3g}"
 
 
+def missing(value: object) -> bool:
+    """None, NaN or pandas' NA."""
+    import pandas as pd  # takes long: not where there are no numbers, as in a list of what there is
+
+    return value is None or bool(pd.isna(value))
+
+
 def interval(row: dict) -> str:
     """`0.2 (0.18 to 0.22)`."""
-    ends = "" if pd.isna(row["ratio_low"]) else f" ({number(row['ratio_low'])} to {number(row['ratio_high'])})"
+    ends = "" if missing(row["ratio_low"]) else f" ({number(row['ratio_low'])} to {number(row['ratio_high'])})"
     return number(row["ratio"]) + ends
 
 
@@ -54,12 +62,17 @@ def duration(seconds: float) -> str:
     return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
 
 
-def frame(rows: pd.DataFrame, title: str) -> Table:
+def frame(rows: "pd.DataFrame", title: str) -> Table:
     """A DataFrame as it is, numbers at three digits."""
+    return table(rows.columns, rows.itertuples(index=False, name=None), title)
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str) -> Table:
+    """Rows as they are, numbers at three digits."""
     shown = Table(title=escape(title))
-    for column in rows.columns:
-        shown.add_column(str(column).replace("_", " "), no_wrap=column in ("name", "unbiased"))
-    for row in rows.itertuples(index=False):
+    for column in columns:
+        shown.add_column(column.replace("_", " "), no_wrap=column in ("name", "unbiased"))
+    for row in rows:
         shown.add_row(*(number(cell) if isinstance(cell, float) else escape(str(cell)) for cell in row))
     return shown
 
@@ -79,7 +92,7 @@ def outlook(found: "Outlook", most: int = SHOWN) -> RenderableType:
     columns = ["estimator", "estimator_params", "objective", "distribution", "point", "samples", "state"]
     shown = cells.filter(columns).head(most)
     title = f"{len(cells)} cells" + (f", the first {most}" if len(shown) < len(cells) else "")
-    skipped = cells[cells["reason"] != ""].groupby("reason", sort=False).size() if len(cells) else pd.Series(dtype=int)
+    skipped = cells[cells["reason"] != ""].groupby("reason", sort=False).size() if len(cells) else {}
     counts = [f"{count} {state}" for state, count in cells["state"].value_counts().items()] if len(cells) else []
     counts += [f"{sum(cells['stale'])} stale"] if len(cells) and cells["stale"].any() else []
     guess = ", a guess: nothing of it has been measured yet" if found.guessed and found.seconds else ""
@@ -117,7 +130,7 @@ def _overall(found: "Comparison") -> Table:
     return table
 
 
-def _problem(found: "Comparison", problem: str, group: pd.DataFrame) -> Table:
+def _problem(found: "Comparison", problem: str, group: "pd.DataFrame") -> Table:
     base = group["baseline"].iloc[0]
     ways = list(dict.fromkeys(group["equal"]))
     table = Table(title=f"{escape(problem)}: {found.metric} relative to {escape(base)}")

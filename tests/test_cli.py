@@ -32,6 +32,16 @@ def test_help_does_not_import_torch():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
+def test_list_does_not_import_what_only_tables_and_compilers_need():
+    """It may take two seconds, of which torch's own import takes most."""
+    unwanted = ["pandas", "scipy", "sklearn", "matplotlib", "pyarrow", "sympy", "torch._dynamo", "torch._inductor"]
+    say = f"sys.exit({{*{unwanted}}} & {{*sys.modules}})"
+    code = f"import sys, bench.cli; bench.cli.app(['list'], standalone_mode=False); {say}"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert found.stderr.strip() == "set()"
+    assert "rloo" in found.stdout and "bernoulli" in found.stdout and "suites" in found.stdout
+
+
 @pytest.mark.parametrize("kind", ["estimators", "distributions", "objectives", "metrics", "suites"])
 def test_list_and_show(kind, tmp_path, capsys):
     table = bench.listing(kind)
