@@ -51,8 +51,10 @@ def start(setup: Setup) -> None:
     import torch
 
     import bench.cell  # noqa: F401
+    from bench.allocator import keep_freed_memory
     from bench.plugins import load_files
 
+    keep_freed_memory()
     torch.set_num_threads(1)
     if setup.accelerator is not None:
         torch.accelerator.set_device_index(setup.accelerator)

@@ -1,10 +1,11 @@
-"""gradest: the step of its throughput measurement, in a mode given on the command line."""
+"""gradest: the step of its throughput measurement as a worker runs it, in a mode given on the command line."""
 
 import sys
 
 import torch
 
 import estimators
+from bench.allocator import keep_freed_memory
 from bench.chunks import replicates_per_chunk
 from bench.gradients import Gradients
 from bench.throughput import whole_step
@@ -20,6 +21,7 @@ def case(name: str) -> dict[str, Step]:
     return {f"{replicates} at once": lambda: (replicates, *step())}
 
 
+keep_freed_memory()
 torch.set_num_threads(1)
 torch.manual_seed(0)
 serve({name: lambda name=name: case(name) for name in CASES})
