@@ -70,12 +70,14 @@ def moments(step: Step, wait: Callable[[Any], object], replicates: int) -> dict[
     }
 
 
-def quickest(steps: dict[str, Step], wait: Callable[[Any], object], seconds: float = 0.3) -> tuple[str, Step]:
-    """The arrangement of a case that makes the most estimates per second; all are built by a first step."""
-    rates = {}
-    for name, step in steps.items():
+def quickest(steps: dict[str, Step], wait: Callable[[Any], object], seconds: float = 0.1) -> tuple[str, Step]:
+    """The arrangement of a case that makes the most estimates per second, by the best of three looks in turn."""
+    for step in steps.values():
         wait(step())
+    looks = [(name, step) for _ in range(3 if len(steps) > 1 else 1) for name, step in steps.items()]
+    rates = dict.fromkeys(steps, 0.0)
+    for name, step in looks:
         found = timed(step, wait, seconds if len(steps) > 1 else 0.0)
-        rates[name] = found["replicates"] / max(found["seconds"], 1e-9)
+        rates[name] = max(rates[name], found["replicates"] / max(found["seconds"], 1e-9))
     best = max(rates, key=lambda name: rates[name])
     return best, steps[best]
