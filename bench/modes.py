@@ -33,12 +33,13 @@ WARM_UP = 3
 COMPILATIONS = 1000
 """How often one step's code may be compiled in a process: all cells share it, and torch gives up after 8."""
 
-REPAYS = 500_000_000
-"""Drawn numbers (replicates × draws × parameters) from which compiling repays its seconds.
+REPAYS = 2_000_000_000
+"""Planned numbers (replicates × draws × parameters) from which compiling repays its seconds.
 
 Measured on one core over the problems of the suite `throughput`, in float32 and float64: compiling takes 2 to 5 s of
-processor time (13 s the first time in a process) and a number then costs 7 to 50 ns less, so that 6e7 to 7e8 repay it;
-logistic regression and measure-valued gradients, with more work per number, 3e6 to 6e7.
+processor time (13 s the first time in a process) and a number then costs 7 to 50 ns less, so that 6e7 to 1e9 repay it;
+logistic regression and measure-valued gradients, with more work per number, 3e6 to 6e7. A plan's budget is the most
+that a cell may take, and precision is mostly reached before: hence some times that.
 """
 
 
