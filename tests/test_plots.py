@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib as mpl
@@ -98,6 +99,18 @@ def test_every_measured_series_is_drawn_with_its_interval_and_no_other():
     reinforce = drawn["linear / normal"][0].lines[0]
     assert np.asarray(reinforce.get_ydata()) == pytest.approx([6.0, 1.2])
     assert "at 0: exact" in texts(figure)
+
+
+def test_a_long_title_stays_within_its_figure():
+    problem = ("categorical", '{"categories":3,"size":2}', "logistic_regression", "{}", 4)
+    other = ("categorical", '{"categories":12,"size":200}', "logistic_regression", "{}", 4)
+    third = ("categorical", '{"categories":5,"size":1000}', "logistic_regression", "{}", 4)
+    rows = [row for which in (problem, other, third) for n in (2, 4) for row in cell(("rloo", "{}"), which, n)]
+    figure = plots.variance_by_samples(typed(pd.DataFrame(rows)))
+    figure.draw_without_rendering()
+    boxes = [axes.title.get_window_extent() for axes in figure.axes]
+    assert all(box.x0 >= 0 and box.x1 <= figure.bbox.width for box in boxes)
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
 
 
 def test_the_slope_is_minus_one():

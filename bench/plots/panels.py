@@ -31,6 +31,8 @@ from estimators.errors import BadInput, nearest
 
 Looks = dict[str, tuple[str, str]]
 """A colour and a marker by name."""
+TITLE = 29
+"""Characters of a line above a third of a page's width."""
 LABELS = {
     "samples": "samples per estimate",
     "evaluations": "evaluations of f per estimate",
@@ -91,7 +93,7 @@ def _panels(
             axes.set_axis_off()
         for axes, problem in zip(panels.ravel(), problems, strict=False):
             _panel(axes, rows[rows["problem"] == problem], x, y, style, slope=slope, front=front)
-            axes.set_title(wrapped(problem), y=1.0)
+            axes.set_title(wrapped(problem, TITLE), y=1.0)
             _zeros(axes, every[(every["problem"] == problem) & (every[y] == 0)])
             if limit in rows:
                 _limits(axes, rows[rows["problem"] == problem], x, limit, style)

@@ -204,6 +204,6 @@ def shorten(text: str, length: int = 34) -> str:
     return text if len(text) <= length else f"{text[: length - 1 - end]}…{text[-end:]}"
 
 
-def wrapped(text: str) -> str:
+def wrapped(text: str, length: int = 34) -> str:
     """A problem's label on two lines: objective, then distribution."""
-    return "\n".join(shorten(part) for part in re.split(r" / ", text, maxsplit=1))
+    return "\n".join(shorten(part, length) for part in re.split(r" / ", text, maxsplit=1))

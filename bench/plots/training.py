@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.plots.matrices import ordered
-from bench.plots.panels import coloured, ends, known_hue, legend
+from bench.plots.panels import TITLE, coloured, ends, known_hue, legend
 from bench.plots.style import PAGE, blank, empty, grid_shape, log_axis, shorten, styled, wrapped
 from bench.table import cells
 
@@ -37,7 +37,7 @@ def trajectory(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str
             axes.set_axis_off()
         for axes, model in zip(panels, models, strict=False):
             _turns(axes, rows[rows["model"] == model], style)
-            axes.set_title(wrapped(model), y=1.0)
+            axes.set_title(wrapped(model, TITLE), y=1.0)
             axes.set_ylabel("variance" if axes.get_subplotspec().is_first_col() else "")
         legend(figure, shown, columns)
         return figure
