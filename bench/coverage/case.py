@@ -67,8 +67,12 @@ class Case:
     def boundary(self, metric: str) -> bool:
         """Whether the true value is at the end of its range, where an interval holds it more often.
 
-        In one coordinate the scale is 1 ± the relative bias, so that it is at the boundary where the bias is.
+        In one coordinate the scale is 1 ± the relative bias, so that it is at the boundary where the bias is; so is
+        the signal-to-noise ratio of two points, whose spread is known.
         """
-        least = NOISES[self.noise].kurtosis == 1 and metric in SPREADS
-        told_by_bias = {"bias", "relative_bias", "cosine"} | ({"scale"} if self.dim == 1 else set())
+        known_spread = NOISES[self.noise].kurtosis == 1
+        told_by_bias = {"bias", "relative_bias", "cosine"}
+        if self.dim == 1:
+            told_by_bias |= {"scale", "snr"} if known_spread else {"scale"}
+        least = known_spread and metric in SPREADS
         return least or (self.bias == 0 and metric in told_by_bias) or (metric == "cosine" and self.dim == 1)
