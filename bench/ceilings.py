@@ -1,7 +1,9 @@
 """What a device can do at most: random numbers, copies and matrix products per second, measured as cells are timed.
 
-A timed cell is judged by them: no arrangement of an estimator draws, moves or multiplies faster. A run that times
-cells leaves them in `ceilings.jsonl`, a line per ceiling, device and dtype.
+A timed cell is judged by them: no arrangement of an estimator moves or multiplies faster, or draws faster by torch's
+generator. Compiled steps on a CPU draw by a quicker one (`bench.counted`): what its numbers cost is timed beside each
+cell, as `random_seconds_per_estimate`. A run that times cells leaves the ceilings in `ceilings.jsonl`, a line per
+ceiling, device and dtype.
 """
 
 import json
@@ -54,14 +56,14 @@ def products(x: Tensor) -> Callable[[], Tensor]:
 CEILINGS = {
     "uniform_per_second": Ceiling(
         "numbers/s",
-        "Uniform numbers drawn into a buffer of a chunk's size.",
+        "Uniform numbers drawn by torch into a buffer of a chunk's size.",
         ((CACHE,), (2**26,)),
         lambda x: x.numel(),
         lambda x: x.uniform_,
     ),
     "normal_per_second": Ceiling(
         "numbers/s",
-        "Normal numbers drawn into a buffer of a chunk's size.",
+        "Normal numbers drawn by torch into a buffer of a chunk's size.",
         ((CACHE,), (2**26,)),
         lambda x: x.numel(),
         lambda x: x.normal_,
