@@ -170,5 +170,5 @@ def test_shards_that_are_none(tmp_path):
     for shard in ("0/2", "3/2", "1", "a/b", "1/0"):
         with pytest.raises(BadInput, match="is not understood; write 1/4"):
             run(suite(), tmp_path / "out", shard=shard)
-    with pytest.raises(BadInput, match=r"one has no plan\.json"):
+    with pytest.raises(BadInput, match=r"holds no run of gradest: it has no plan\.json"):
         collect([tmp_path], tmp_path / "out")
