@@ -9,6 +9,7 @@ import multiprocessing
 import signal
 import time
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -87,7 +88,9 @@ class Isolated:
         self._ready, self._deadline = False, 0.0
         self._connection, theirs = SPAWN.Pipe()
         self._process = SPAWN.Process(target=serve, args=(theirs, self.setup), name=WORKER)
-        # Ctrl-C is the parent's to handle: the child inherits the mask, from its very first moment.
+        # Ctrl-C is the parent's to handle: the child inherits the mask, from its very first moment. Starting the first
+        # process starts Python's resource tracker, which unblocks the signal: so that is done before.
+        resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
             self._process.start()
