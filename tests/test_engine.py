@@ -1,5 +1,6 @@
 """Many cells in worker processes."""
 
+import signal
 import subprocess
 import sys
 import textwrap
@@ -172,6 +173,26 @@ def test_a_worker_that_dies_between_cells_is_replaced():
         died.kill()
         died.join()
         assert worker.measure(cell, "accuracy")["measurements"] == first["measurements"]
+
+
+MASK = """
+from bench.engines.isolated import Isolated
+from bench.worker import Setup
+if __name__ == "__main__":
+    worker = Isolated(Setup(), 60.0)
+    with open(f"/proc/{worker._process.pid}/status") as status:
+        print(next(line for line in status if line.startswith("SigBlk")).split()[1])
+    worker.close()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the mask in /proc")
+def test_ctrl_c_does_not_reach_the_first_worker(tmp_path):
+    """In a process of its own: Python's resource tracker, which unblocks the signal, starts with the first worker."""
+    script = tmp_path / "first.py"
+    script.write_text(MASK)
+    said = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout
+    assert int(said, 16) & 1 << signal.SIGINT - 1
 
 
 def test_workers_that_cannot_start(tmp_path, monkeypatch):
