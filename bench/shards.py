@@ -1,6 +1,5 @@
 """One sweep in many places: shards by the cell's id, and folders merged into one."""
 
-import json
 import re
 import tomllib
 from collections.abc import Callable, Sequence
@@ -39,15 +38,12 @@ def _belongs(shard: str | None) -> Callable[[str], bool]:
 def collect(folders: Sequence[str | Path], out: str | Path) -> Path:
     """Merges the folders of one sweep's shards into `out`; a cell's latest record wins, and no record comes twice."""
     sources = [Path(folder) for folder in folders]
-    plans = {json.dumps(planned(folder)) for folder in sources}
-    for folder in sources:
-        if planned(folder) is None:
-            raise BadInput(f"{folder} holds no run of gradest: it has no plan.json")
-    if len(plans) > 1:
+    plans = [_whole(folder) for folder in sources]
+    if any([*plan.items()] != [*plans[0].items()] for plan in plans):
         raise BadInput("the folders hold different suites, seeds or versions: their plans differ")
     with Store(Path(out)) as store:
         have = {(line["cell"], line["task"], line["created"]) for line in store.read().lines}
-        store.begin(_config(sources[0]), json.loads(plans.pop()))
+        store.begin(_config(sources[0]), plans[0])
         for folder in sources:
             lines = record_files.read(folder, SCHEMA).lines
             new = [line for line in lines if (line["cell"], line["task"], line["created"]) not in have]
@@ -55,6 +51,14 @@ def collect(folders: Sequence[str | Path], out: str | Path) -> Path:
             store.take(new, folder)
         store.finish()
     return Path(out)
+
+
+def _whole(folder: Path) -> Plan:
+    """The plan of the sweep that a folder has a shard of."""
+    found = planned(folder)
+    if found is None:
+        raise BadInput(f"{folder} holds no run of gradest: it has no plan.json")
+    return found
 
 
 def _config(folder: Path) -> dict[str, object]:
