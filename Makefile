@@ -49,7 +49,7 @@ test-all: test  ## what takes longer: every seed, the full coverage study
 	GRADEST_NO_SHAPES=1 $(BIN)/python -m pytest -q -m slow tests/perf/test_engine.py
 	$(BIN)/python -m pytest -q -n 2 -m slow --ignore tests/perf/test_engine.py
 
-coverage: install  ## how often the intervals hold the truth: the full study (an hour on 2 cores)
+coverage: install  ## how often the intervals hold the truth: the full study (some hours)
 	$(BIN)/python -m bench.coverage
 
 test-gpu: install  ## what only a GPU can show, on a machine that has one

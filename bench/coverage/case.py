@@ -61,8 +61,10 @@ class Case:
 
     def studies(self, most: int) -> int:
         """How many to make: fewer where heavy tails in many coordinates let none end before the last look."""
-        endless = NOISES[self.noise].kurtosis == math.inf and self.dim >= 100
-        return max(most // 50, 2) if endless else most
+        kurtosis = NOISES[self.noise].kurtosis
+        if kurtosis == math.inf and self.dim >= 100:
+            return max(most // 50, 2)
+        return max(most // 10, 2) if kurtosis > 100 and self.dim >= 1000 else most
 
     def boundary(self, metric: str) -> bool:
         """Whether the true value is at the end of its range, where an interval holds it more often.
