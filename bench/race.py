@@ -76,6 +76,11 @@ class Arm:
     seconds: list[float] = field(default_factory=list)
     found: "Found | None" = None
 
+    @property
+    def sound(self) -> bool:
+        """Whether nothing speaks against it: it is in the race, or out for being slower alone."""
+        return self.state in ("open", "out")
+
     def prepare(self, stage: str) -> "Arm":
         """Fits the estimator where it has something to tune, and sizes the chunks; `stage` names the draws."""
         theta = self.problem.theta()
@@ -210,7 +215,7 @@ def race(
                 continue  # put out by another's turn
             tried(arm, partial(_turn, arm, FIRST * GROWTH**number, level))
             tried(arm, partial(check, arm))
-            if arm.state not in ("open", "out"):
+            if not arm.sound:
                 reopen(arms)
             eliminate(arms, keep)
             show(Standing((clock() - start) / max(deadline - start, 1e-9), len(still_open(arms))))
@@ -243,7 +248,7 @@ def measured(arm: Arm, replicates: int) -> bool:
 def tried(arm: Arm, action: Callable[[], object]) -> None:
     """Does it for an arm that is in the race. One that fails, or changes what all arms share, is out with the reason;
     the others find everything as it was."""
-    if arm.state not in ("open", "out"):
+    if not arm.sound:
         return
     theta = arm.problem.theta()
     before = {name: value.clone() for name, value in theta.items()}
@@ -257,7 +262,7 @@ def tried(arm: Arm, action: Callable[[], object]) -> None:
         theta[name].copy_(before[name])
     if kept.changed or moved:
         arm.state = f"changes {', '.join([*kept.changed, *(f'the parameters {name!r}' for name in moved)])}"
-    if arm.state not in ("open", "out"):
+    if not arm.sound:
         arm.release()
 
 
@@ -301,7 +306,7 @@ def cheapest(arms: Sequence[Arm]) -> list[Arm]:
 def rounds(arms: Sequence[Arm], deadline: float, clock: Callable[[], float] = time.monotonic) -> Iterator[int]:
     """Turns of a few chunks for each arm, interleaved so that what drifts drifts for all, until the time is up."""
     number = 0
-    while any(arm.state in ("open", "out") for arm in arms) and (number < 2 or clock() < deadline):
+    while any(arm.sound for arm in arms) and (number < 2 or clock() < deadline):
         for arm in arms:
             tried(arm, lambda arm=arm, most=FIRST * 2**number: measured(arm, min(arm.chunk, most)))
         number += 1

@@ -182,7 +182,7 @@ def _answer(
             states = "; ".join([*dict.fromkeys(f"{arm.name} {arm.state}" for arm in entered.arms)][:3])
             raise BadInput(f"no estimator could be measured on this model in the time given: {states}")
         (winner,) = cheapest(open_)
-        others = [arm for arm in entered.arms if arm.found and arm.name != winner.name and arm.state in ("open", "out")]
+        others = [arm for arm in entered.arms if arm.found and arm.name != winner.name and arm.sound]
         finalists = [winner, *cheapest(others)]
         finalists += [each for each in cheapest([a for a in others if a.name == BASELINE]) if each not in finalists]
         for arm in finalists:
@@ -192,7 +192,7 @@ def _answer(
         for arm in finalists:
             tried(arm, partial(arm.look, 0.95))
             tried(arm, partial(judge, arm))
-        cleared = [arm for arm in finalists if arm.state in ("open", "out")]
+        cleared = [arm for arm in finalists if arm.sound]
         if winner in cleared:
             first = cheapest(cleared)
             return _recommendation(model, entered, judge, first + [arm for arm in cleared if arm not in first])

@@ -322,14 +322,14 @@ def _environment() -> Environment:
     """With the page's own filters."""
     made = page_environment()
     made.filters["number"] = lambda value: "—" if value is None or pd.isna(value) else plain_number(float(value))
-    made.filters["shown"] = shown
+    made.filters["plainly"] = plainly
     return made
 
 
-def shown(value: Any, name: str) -> str:
+def plainly(value: Any, name: str) -> str:
     """What an environment says of itself, as people write it.
 
-    >>> shown(25276502016, "memory_bytes"), shown([], "accelerators"), shown(["A", "B"], "accelerators")
+    >>> plainly(25276502016, "memory_bytes"), plainly([], "accelerators"), plainly(["A", "B"], "accelerators")
     ('23.5 GiB', 'none', 'A, B')
     """
     if name.endswith("bytes") and isinstance(value, int):

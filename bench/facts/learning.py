@@ -118,10 +118,8 @@ class DigitsVae(Task):
 
     def start(self, seed: int = 0) -> Tensors:
         pixels, seed = self.pictures().shape[1], 2 * seed
-        encoder, decoder = (
-            linear_layer(pixels, self.size, seed=seed + 1),
-            linear_layer(self.size, pixels, seed=seed + 2),
-        )
+        encoder = linear_layer(pixels, self.size, seed=seed + 1)
+        decoder = linear_layer(self.size, pixels, seed=seed + 2)
         return encoder | {f"decoder_{name}": value for name, value in decoder.items()}
 
     def images(self, rows: Tensor | None) -> Tensor:
