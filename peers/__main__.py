@@ -55,33 +55,30 @@ def parsed() -> argparse.Namespace:
 
 def compared(sides: dict[str, Side], case: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """One line of the table per side: its arrangement, the verdict on it, and its rate in each round."""
-    built = {name: side.ask(case, "time", seconds=0.0) for name, side in sides.items()}
-    rates = interleaved(sides, case, arguments.rounds, arguments.seconds)
-    own = sides[OURS].ask(case, "moments", replicates=10 * FEW)
+    built = {name: side.time(case, seconds=0.0) for name, side in sides.items()}
+    found = interleaved(sides, case, arguments.rounds, arguments.seconds)
+    own = sides[OURS].moments(case, 10 * FEW)
     return [
         {
             "case": case,
             "draws": CASES[case],
             "side": name,
             "arrangement": built[name].get("arrangement", ""),
-            "check": verdict(own, side.ask(case, "moments", replicates=FEW if name in LOOPS else 10 * FEW)),
+            "check": verdict(own, side.moments(case, FEW if name in LOOPS else 10 * FEW)),
         }
-        | {f"round {i}": rate for i, rate in enumerate(rates[name], 1)}
+        | {f"round {i}": each.get("rate", float("nan")) for i, each in enumerate(found[name], 1)}
+        | {f"cpu round {i}": each.get("cpu rate", float("nan")) for i, each in enumerate(found[name], 1)}
         for name, side in sides.items()
     ]
 
 
-def interleaved(sides: dict[str, Side], case: str, rounds: int, seconds: float) -> dict[str, list[float]]:
-    """Replicates per CPU second of each side in each round; NaN where it failed.
-
-    A CPU second is the same on a busy machine, and a side that takes two threads pays for both.
-    """
-    rates: dict[str, list[float]] = {name: [] for name in sides}
+def interleaved(sides: dict[str, Side], case: str, rounds: int, seconds: float) -> dict[str, list[dict[str, Any]]]:
+    """What each side says of its speed in each round."""
+    said: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, side in sides.items():
-            found = side.ask(case, "time", seconds=seconds)
-            rates[name].append(float("nan") if "error" in found else found["replicates"] / found["seconds"])
-    return rates
+            said[name].append(side.time(case, seconds))
+    return said
 
 
 def verdict(own: dict[str, Any], other: dict[str, Any]) -> str:

@@ -9,17 +9,24 @@ from bench.environment import environment
 from peers.side import OURS
 from peers.targets import TARGETS, Target
 
+WALL, CPU = "round ", "cpu round "
+"""How the columns of a side's rates begin: estimates per second, and per CPU second."""
+
 
 def page(table: pd.DataFrame, seconds: float, loads: list[float], absent: dict[str, str]) -> str:
     """The whole page: how it was measured, every side of every case, the targets, and the sides that are not there."""
     lines = [
         "# gradest beside its peers",
         "",
-        "Whole estimates per CPU second, mean and variance included, float32, one thread; medians of "
+        "Whole estimates per second on two cores, mean and variance included, float32; medians of "
         f"{len(rounds(table))} interleaved rounds of {seconds:g} s. A ratio is the median of the rounds' own ratios. "
-        f"{environment()['processor']}; the machine's load average was {min(loads):.1f} to {max(loads):.1f} meanwhile: "
-        "others' work slows caches and memory for all sides. JAX may choose its generator (threefry2x32, its default, "
-        "or rbg) and its chunk; a target takes the quicker of JAX's two lines. Written by `make peers`.",
+        "gradest runs as `gradest run` does, a process per core with one thread each, and so does the limit in C; a "
+        "peer runs in one process, with two threads where it has many estimates to work on, and JAX also with one "
+        "thread, on two devices and in two processes; it may choose its generator (threefry2x32, its default, or rbg) "
+        "and its chunk. The second ratio is of estimates per CPU second, which says who does less work, whatever the "
+        "number of processes. "
+        f"{environment()['processor']}; load average {min(loads):.1f} to {max(loads):.1f} (one to two are our own). "
+        "Written by `make peers`.",
         "",
         *sides(table),
         "",
@@ -33,14 +40,15 @@ def page(table: pd.DataFrame, seconds: float, loads: list[float], absent: dict[s
 
 def sides(table: pd.DataFrame) -> Iterator[str]:
     """Every side of every case as lines of Markdown."""
-    yield "| case | draws | side | arrangement | estimates per CPU second | gradest is faster by | range | check |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| case | draws | side | arrangement | per second | gradest is faster by | range | per CPU second | check |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for case, rows in table.groupby("case", sort=False):
         by_name = rows.set_index("side")
         for name, row in by_name.iterrows():
-            each = ratios(by_name, OURS, str(name))
+            each, work = (ratios(by_name, OURS, str(name), unit) for unit in (WALL, CPU))
             rate = np.median(by_name.loc[name, rounds(table)].to_numpy(float))
-            said = ("", "", "") if np.isnan(rate) else (f"{rate:,.0f}", times(np.median(each)), between(each))
+            figures = (f"{rate:,.0f}", times(np.median(each)), between(each), times(np.median(work)))
+            said = ("", "", "", "") if np.isnan(rate) else figures
             cells = (case, row["draws"], name, row["arrangement"], *said, row["check"])
             yield f"| {' | '.join(map(str, cells))} |"
 
@@ -78,9 +86,9 @@ def found(table: pd.DataFrame, target: Target) -> dict[str, float]:
     }
 
 
-def ratios(by_name: pd.DataFrame, ours: str, side: str) -> np.ndarray:
+def ratios(by_name: pd.DataFrame, ours: str, side: str, unit: str = WALL) -> np.ndarray:
     """Ours divided by the side's, round by round."""
-    own, other = (by_name.loc[name, rounds(by_name)].to_numpy(float) for name in (ours, side))
+    own, other = (by_name.loc[name, rounds(by_name, unit)].to_numpy(float) for name in (ours, side))
     return own / other
 
 
@@ -97,5 +105,5 @@ def between(each: np.ndarray) -> str:
     return f"{times(each.min())} to {times(each.max())}"
 
 
-def rounds(table: pd.DataFrame) -> list[str]:
-    return [column for column in table.columns if column.startswith("round ")]
+def rounds(table: pd.DataFrame, unit: str = WALL) -> list[str]:
+    return [column for column in table.columns if column.startswith(unit)]

@@ -43,15 +43,16 @@ def serve(cases: dict[str, Case], wait: Callable[[Any], object] = lambda values:
 
 
 def timed(step: Step, wait: Callable[[Any], object], seconds: float) -> dict[str, Any]:
-    """Steps over at least so many seconds, back to back, with one wait at the end: replicates and seconds, of all the
-    process's threads on a CPU."""
-    replicates, start = 0, time.process_time()
+    """Steps over at least so many seconds, back to back, with one wait at the end: replicates, seconds, and what all
+    threads of the process spent on a CPU."""
+    replicates, start, cpu = 0, time.perf_counter(), time.process_time()
     while True:
         count, mean, spread = step()
         replicates += count
-        if time.process_time() - start >= seconds:
+        if time.perf_counter() - start >= seconds:
             wait((mean, spread))
-            return {"replicates": replicates, "seconds": time.process_time() - start}
+            spent = {"seconds": time.perf_counter() - start, "cpu": time.process_time() - cpu}
+            return {"replicates": replicates} | spent
 
 
 def moments(step: Step, wait: Callable[[Any], object], replicates: int) -> dict[str, Any]:

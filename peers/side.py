@@ -1,71 +1,114 @@
-"""The sides: each is a process in an environment of its own that waits for its turn."""
+"""The sides: each is one process or two in an environment of its own, which wait for their turn."""
 
 import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
 HERE = Path(__file__).parent
 OURS, EAGER = "gradest, compiled", "gradest, eager"
-JAX, JAX_DEFAULT, JAX_TWO = "JAX", "JAX, default generator", "JAX, two devices"
+JAX, JAX_ONE_THREAD = "JAX", "JAX, one thread"
+JAX_TWO_DEVICES, JAX_TWO_PROCESSES = "JAX, two devices", "JAX, two processes"
 LOOPS = TORCH_LOOP, STORCHASTIC_LOOP, PYRO_LOOP = "torch loop", "Storchastic loop", "Pyro loop"
 STORCHASTIC_PLATE, PYRO_PLATE, CLOSED_FORM = "Storchastic plate", "Pyro plate", "closed form in C"
-SIDES = {
-    OURS: (None, "ours.py", "compile"),
-    EAGER: (None, "ours.py", "eager"),
-    JAX: ("jax", "jax_vmap.py", "any"),
-    JAX_DEFAULT: ("jax", "jax_vmap.py", "default"),
-    JAX_TWO: ("jax", "jax_vmap.py", "two"),
-    "numpyro": ("jax", "numpyro_vmap.py", ""),
-    "optax": ("jax", "optax_jacobians.py", ""),
-    TORCH_LOOP: (None, "torch_loop.py", ""),
-    STORCHASTIC_LOOP: ("storchastic", "storchastic.py", "loop"),
-    STORCHASTIC_PLATE: ("storchastic", "storchastic.py", "plate"),
-    PYRO_LOOP: ("pyro", "pyro_bound.py", "loop"),
-    PYRO_PLATE: ("pyro", "pyro_bound.py", "plate"),
-    CLOSED_FORM: (None, "closed_form.py", ""),
-}
-"""By name: the environment (None is ours), the script and its argument."""
 
-ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-XLA = {"two": f"{ONE_THREAD} --xla_force_host_platform_device_count=2"}
-"""XLA's options by a side's argument: a process has one device, unless it is asked for two."""
+
+@dataclass(frozen=True)
+class Arrangement:
+    """How a side uses two cores: a script with its argument, in so many processes of so many threads each."""
+
+    script: str
+    argument: str = ""
+    environment: str | None = None
+    processes: int = 1
+    threads: int = 1
+    devices: int = 1
+
+    def variables(self) -> dict[str, str]:
+        """What torch and XLA read of it; XLA takes either one thread or as many as there are cores."""
+        one = ["--xla_cpu_multi_thread_eigen=false", "intra_op_parallelism_threads=1"] if self.threads == 1 else []
+        shards = [f"--xla_force_host_platform_device_count={self.devices}"] if self.devices > 1 else []
+        return {"OMP_NUM_THREADS": str(self.threads), "XLA_FLAGS": " ".join(one + shards)}
+
+
+SIDES = {
+    OURS: Arrangement("ours.py", "compile", processes=2),
+    EAGER: Arrangement("ours.py", "eager", processes=2),
+    JAX: Arrangement("jax_vmap.py", environment="jax", threads=2),
+    JAX_ONE_THREAD: Arrangement("jax_vmap.py", environment="jax"),
+    JAX_TWO_DEVICES: Arrangement("jax_vmap.py", environment="jax", devices=2),
+    JAX_TWO_PROCESSES: Arrangement("jax_vmap.py", environment="jax", processes=2),
+    "numpyro": Arrangement("numpyro_vmap.py", environment="jax", threads=2),
+    "optax": Arrangement("optax_jacobians.py", environment="jax", threads=2),
+    TORCH_LOOP: Arrangement("torch_loop.py"),
+    STORCHASTIC_LOOP: Arrangement("storchastic.py", "loop", "storchastic"),
+    STORCHASTIC_PLATE: Arrangement("storchastic.py", "plate", "storchastic", threads=2),
+    PYRO_LOOP: Arrangement("pyro_bound.py", "loop", "pyro"),
+    PYRO_PLATE: Arrangement("pyro_bound.py", "plate", "pyro", threads=2),
+    CLOSED_FORM: Arrangement("closed_form.py", processes=2),
+}
+"""gradest and the limit in C take a process per core, as `gradest run` does; a peer runs in one process, with two
+threads where it works on many estimates at once, and JAX in each of four ways."""
 
 
 class Side:
-    """A process that answers requests about its cases."""
+    """Processes that answer requests about their cases; all are timed at once, the first tells the moments."""
 
     def __init__(self, environments: Path, data: Path, name: str) -> None:
-        environment, script, argument = SIDES[name]
-        python = environments / environment / "bin" / "python" if environment else Path(sys.executable)
-        paths = os.pathsep.join([str(HERE), str(HERE.parent)]) if environment is None else str(HERE)
-        self.process = subprocess.Popen(
-            [python, HERE / "sides" / script, data, argument],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "XLA_FLAGS": XLA.get(argument, ONE_THREAD)},
-        )
-        hello = self._answer()
+        self.arrangement = SIDES[name]
+        self.processes = [started(self.arrangement, environments, data) for _ in range(self.arrangement.processes)]
+        hello, *_ = [answer(process) for process in self.processes]
         self.cases: list[str] = hello.get("cases", [])
         self.skipped: str = hello.get("skipped", "") or hello.get("error", "")
 
-    def ask(self, case: str, do: str, **how: float) -> dict[str, Any]:
-        """What the side says of a case; `error` where it cannot."""
-        if self.process.poll() is not None:
-            return {"error": "the process has ended"}
-        pipe = cast(IO[str], self.process.stdin)
-        pipe.write(json.dumps({"case": case, "do": do, "how": how}) + "\n")
-        pipe.flush()
-        return self._answer()
+    def time(self, case: str, seconds: float) -> dict[str, Any]:
+        """Estimates per second of all processes together, and per CPU second; `error` where one failed."""
+        answers = asked(self.processes, case, "time", seconds=seconds)
+        failed = [found for found in answers if "error" in found]
+        if failed:
+            return failed[0]
+        return {
+            "arrangement": answers[0]["arrangement"],
+            "rate": sum(found["replicates"] / found["seconds"] for found in answers),
+            "cpu rate": sum(found["replicates"] for found in answers) / sum(found["cpu"] for found in answers),
+        }
 
-    def _answer(self) -> dict[str, Any]:
-        line = cast(IO[str], self.process.stdout).readline()
-        return json.loads(line) if line else {"error": "the process has ended"}
+    def moments(self, case: str, replicates: int) -> dict[str, Any]:
+        """Mean and variance of at least so many estimates; `error` where it failed."""
+        return asked(self.processes[:1], case, "moments", replicates=replicates)[0]
 
     def close(self) -> None:
-        cast(IO[str], self.process.stdin).close()
-        self.process.wait(10)
+        for process in self.processes:
+            cast(IO[str], process.stdin).close()
+            process.wait(10)
+
+
+def started(side: Arrangement, environments: Path, data: Path) -> subprocess.Popen[str]:
+    python = environments / side.environment / "bin" / "python" if side.environment else Path(sys.executable)
+    paths = str(HERE) if side.environment else os.pathsep.join([str(HERE), str(HERE.parent)])
+    return subprocess.Popen(
+        [python, HERE / "sides" / side.script, data, side.argument],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"PYTHONPATH": paths} | side.variables(),
+    )
+
+
+def asked(processes: list[subprocess.Popen[str]], case: str, do: str, **how: float) -> list[dict[str, Any]]:
+    """What the processes say of a case, after all of them were asked."""
+    for process in processes:
+        if process.poll() is None:
+            pipe = cast(IO[str], process.stdin)
+            pipe.write(json.dumps({"case": case, "do": do, "how": how}) + "\n")
+            pipe.flush()
+    return [answer(process) for process in processes]
+
+
+def answer(process: subprocess.Popen[str]) -> dict[str, Any]:
+    line = cast(IO[str], process.stdout).readline()
+    return json.loads(line) if line else {"error": "the process has ended"}

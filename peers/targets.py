@@ -1,4 +1,4 @@
-"""What gradest aims at beside each peer, each side at its best arrangement."""
+"""What gradest aims at beside each peer, each side at its best arrangement on two cores."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,9 @@ from peers.side import (
     CLOSED_FORM,
     EAGER,
     JAX,
-    JAX_DEFAULT,
-    JAX_TWO,
+    JAX_ONE_THREAD,
+    JAX_TWO_DEVICES,
+    JAX_TWO_PROCESSES,
     OURS,
     PYRO_PLATE,
     STORCHASTIC_LOOP,
@@ -18,7 +19,7 @@ from peers.side import (
 
 @dataclass(frozen=True)
 class Target:
-    """Of these problems, `ours` ÷ `side` in estimates per CPU second is at least `factor`; `why` it is missed.
+    """Of these problems, `ours` ÷ `side` in estimates per second is at least `factor`; `why` it is missed.
 
     `or_side`: the same library arranged otherwise, where that is quicker.
     """
@@ -37,7 +38,7 @@ WORK = (
     "over memory, matrix products, log1p and exp, and on vae moments of 4,160 coordinates, which XLA does about as fast"
 )
 TARGETS = (
-    Target(JAX, A + B + C + D, 2.0, WORK, or_side=JAX_DEFAULT),
+    Target(JAX, A + B + C + D, 2.0, WORK, or_side=JAX_ONE_THREAD),
     Target(
         JAX,
         A + B + C + D,
@@ -45,9 +46,9 @@ TARGETS = (
         "each operation is a pass over memory of its own, and torch's Mersenne twister alone takes two thirds of JAX's "
         "whole step on bits",
         EAGER,
-        JAX_DEFAULT,
+        JAX_ONE_THREAD,
     ),
-    Target(JAX_TWO, A + B + C + D, 1.5, WORK),
+    Target(JAX_TWO_DEVICES, A + B + C + D, 1.5, WORK, or_side=JAX_TWO_PROCESSES),
     Target(TORCH_LOOP, A + B, 90.0, ""),
     Target(TORCH_LOOP, D, 10.0, ""),
     Target(STORCHASTIC_LOOP, A + B, 500.0, ""),

@@ -1,8 +1,7 @@
 """JAX: jit(vmap(grad)), noise drawn for all replicates at once, moments inside; the quickest chunk and generator.
 
 threefry2x32 is JAX's default generator, rbg (XLA's Philox) its quicker one, which may differ between versions and
-backends; the argument `default` keeps to the former. With two devices (`two`), each draws and differentiates its own
-share of a chunk and the moments are merged inside.
+backends. With two devices, each draws and differentiates its own share of a chunk and the moments are merged inside.
 """
 
 import sys
@@ -22,7 +21,7 @@ CHUNKS = {
     "logistic": (64, 256, 1024),
     "vae": (16, 32, 128),
 }
-GENERATORS = ("threefry2x32",) if sys.argv[2] == "default" else ("threefry2x32", "rbg")
+GENERATORS = ("threefry2x32", "rbg")
 held = lax.stop_gradient
 DEVICES = jax.device_count()
 

@@ -80,7 +80,6 @@ def case(name: str) -> dict[str, Step]:
     return {f"{r} at once": arranged(r) for r in plates} if PLATE else {"one at a time": arranged(16)}
 
 
-torch.set_num_threads(1)
 torch.manual_seed(0)
 pyro.enable_validation(False)
 serve({name: lambda name=name: case(name) for name in PROBLEMS})

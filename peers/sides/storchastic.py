@@ -88,7 +88,6 @@ CASES = {
     "quadratic": [("reinforce", 1), ("reparameterisation", 1)],
     "cosine": [("reinforce", 1), ("reparameterisation", 1)],
 }
-torch.set_num_threads(1)
 torch.manual_seed(0)
 served = {f"{p}/{e}": lambda p=p, e=e, n=n: case(p, e, n) for p, es in CASES.items() for e, n in es}
 serve(served if PLATE else served | {"vae/reinforce": vae})
