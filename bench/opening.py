@@ -50,7 +50,7 @@ def opened(problem: Problem, estimator: Estimator, samples: int, execution: Exec
         where = {"device": execution.device, "dtype": execution.dtype}
         tuned, fitting = fitted(problem, estimator, samples, **where)
         eager = Gradients(problem, tuned, samples, **where)
-        replicates = replicates_per_chunk(eager)
+        replicates = replicates_per_chunk(eager, execution.mode)
         gradients = (
             eager if execution.mode == "eager" else Gradients(problem, tuned, samples, **where, mode=execution.mode)
         )

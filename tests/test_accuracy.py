@@ -202,6 +202,9 @@ def test_chunks_are_powers_of_two_and_bounded():
         chunk = replicates_per_chunk(Gradients(problem, estimators.get("rloo"), 2))
         assert chunk & (chunk - 1) == 0
         assert chunk * size * 2 <= 400_000
+        compiled = replicates_per_chunk(Gradients(problem, estimators.get("rloo"), 2), "compile")
+        assert compiled & (compiled - 1) == 0
+        assert chunk <= compiled <= 4 * chunk
 
 
 def test_looks_grow_by_four_and_end_at_the_budget():

@@ -13,15 +13,15 @@ from peers.problems import CASES, PROBLEMS
 from peers.protocol import Step, serve
 
 
-def case(name: str) -> dict[str, Step]:
+def case(name: str, mode: str) -> dict[str, Step]:
     problem, estimator = name.split("/")
     gradients = Gradients(PROBLEMS[problem], estimators.get(estimator), CASES[name], dtype=torch.float32)
-    replicates = replicates_per_chunk(gradients)
-    step = whole_step(gradients, replicates, sys.argv[2])
+    replicates = replicates_per_chunk(gradients, mode)
+    step = whole_step(gradients, replicates, mode)
     return {f"{replicates} at once": lambda: (replicates, *step())}
 
 
 keep_freed_memory()
 torch.set_num_threads(1)
 torch.manual_seed(0)
-serve({name: lambda name=name: case(name) for name in CASES})
+serve({name: lambda name=name: case(name, sys.argv[2]) for name in CASES})

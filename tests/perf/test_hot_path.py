@@ -58,7 +58,7 @@ MODE = os.environ.get("GRADEST_PERF_MODE", "eager")
 def test_step(benchmark, problem, name, samples):
     torch.manual_seed(0)
     gradients = Gradients(PROBLEMS[problem], estimators.get(name), samples, dtype=torch.float32)
-    replicates = replicates_per_chunk(gradients)
+    replicates = replicates_per_chunk(gradients, MODE)
     benchmark.extra_info["replicates"] = replicates
     mean, spread = benchmark(whole_step(gradients, replicates, MODE))
     assert mean.isfinite().all() and (spread >= 0).all()
