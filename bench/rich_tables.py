@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bench.compare import Comparison
+    from bench.facts.runner import Verified
     from bench.recommend import Recommendation
     from bench.regressions import Regressions
     from bench.verbs import Outlook, Status
@@ -101,6 +102,14 @@ def outlook(found: "Outlook", most: int = SHOWN) -> RenderableType:
         *(Text(f"{count} not applicable: {reason}") for reason, count in skipped.items()),
         Text(", ".join(counts) or "no cells"),
         Text(f"expected time: {duration(found.seconds)}" + guess),
+    )
+
+
+def verified(found: "Verified") -> RenderableType:
+    """Facts by group and verdict, and what is not reproduced, with its numbers."""
+    counts = found.table.drop_duplicates("fact").groupby(["group", "verdict"], sort=False).size().unstack(fill_value=0)
+    return Group(
+        frame(counts.reset_index(), f"facts, in {found.folder}"), *(Text(line, style="red") for line in found.failed)
     )
 
 

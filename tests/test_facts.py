@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bench.facts import FACTS, GROUPS
-from bench.facts.fact import Check, Fact, Rows, above, below, exact, near
+from bench.facts.fact import SOURCE, Check, Curve, Fact, Picture, Rows, above, below, exact, near
 from bench.facts.record import NOT_REPRODUCED, REPRODUCED, Record, examined, read
 from bench.facts.runner import verify
 from estimators.errors import BadInput
@@ -62,9 +62,36 @@ def of(measure):
     return Fact(measure.__name__, "closed_form", "test", "nobody", False, measure)
 
 
-def test_the_source_of_a_fact_is_taken_when_it_is_imported():
-    """A file that is edited while its facts are measured would else stamp old numbers as new."""
-    assert all("digest" in vars(each) for each in FACTS.values())
+def test_a_fact_is_measured_again_by_another_gradest(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.facts.runner.FACTS", {"wrong": of(wrong)})
+    shown = []
+    verify(tmp_path, show=lambda record, left: shown.append(record.digest))
+    monkeypatch.setattr("bench.facts.runner.SOURCE", "another")
+    verify(tmp_path, show=lambda record, left: shown.append(record.digest))
+    assert shown == [SOURCE, SOURCE]
+
+
+def drawn(sampler):
+    """Has a picture."""
+    yield near("one", 1.0, 1.0, 0.05)
+    yield Picture("a picture", "x", "y", [Curve("a curve", [0.0, 1.0], [0.0, 1.0])])
+
+
+def test_a_picture_that_cannot_be_drawn_does_not_cost_the_page(tmp_path, monkeypatch):
+    def fails(pictures):
+        raise ValueError("no ink")
+
+    monkeypatch.setattr("bench.facts.runner.FACTS", {"drawn": of(drawn)})
+    monkeypatch.setattr("bench.facts.page.curves", fails)
+    found = verify(tmp_path)
+    assert found.counts[REPRODUCED] == 1
+    assert "could not be drawn: ValueError: no ink" in (tmp_path / "verify.html").read_text()
+
+
+def test_a_notebook_shows_the_counts_and_what_is_not_reproduced(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.facts.runner.FACTS", {"wrong": of(wrong)})
+    html = verify(tmp_path)._repr_html_()
+    assert "not reproduced" in html and "two: expected" in html
 
 
 def test_a_fact_is_tested_once_more():

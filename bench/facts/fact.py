@@ -4,16 +4,15 @@ A fact is a generator function with `@fact(group, …)`: its name is the fact's 
 yields checks, and pictures, of what it measures with the sampler that it is given.
 """
 
-import hashlib
 import importlib.util
 import inspect
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Literal
 
 from bench.facts.sampler import Sampler
+from bench.identity import installed_digest
 from estimators.errors import BadInput
 
 GROUPS = {
@@ -158,14 +157,11 @@ class Fact:
         """What is claimed, as one line."""
         return " ".join((inspect.getdoc(self.measure) or "").split())
 
-    @cached_property
-    def digest(self) -> str:
-        """Changes with the file that the fact is written in."""
-        text = inspect.getsource(inspect.getmodule(self.measure))  # pyright: ignore[reportArgumentType]
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
 
 FACTS: dict[str, Fact] = {}
+
+SOURCE = installed_digest()
+"""Of all of gradest, on which a fact may stand. Taken at import, as a file may be edited while facts are measured."""
 
 
 def fact(
@@ -178,7 +174,6 @@ def fact(
         if name in FACTS:
             raise BadInput(f"two facts are called {name!r}")
         FACTS[name] = Fact(name, group, topic, cite, slow, measure, needs, extra)
-        _ = FACTS[name].digest  # taken now: the file may be edited while its facts are measured
         return measure
 
     return add

@@ -21,12 +21,14 @@ FEW = 3
 
 @dataclass(frozen=True)
 class Entry:
-    """A fact as the template takes it: `digits` is the best and the worst relative half-interval of its numbers."""
+    """A fact as the template takes it: `digits` is the best and the worst relative half-interval of its numbers,
+    `lost` why its picture could not be drawn."""
 
     fact: Fact
     verdict: str
     record: Record | None
     figure: Markup | None
+    lost: str = ""
 
     @property
     def resolutions(self) -> list[float]:
@@ -66,11 +68,16 @@ def section(name: str, facts: list[Fact], records: dict[str, Record], figures: P
 
 
 def entry(fact: Fact, record: Record | None, figures: Path) -> Entry:
-    """One fact with its picture, if it shows one."""
+    """One fact with its picture, if it shows one. A picture that cannot be drawn costs itself, not the page."""
     if record is None:
         return Entry(fact, NOT_RUN, None, None)
-    figure = drawn(curves(record.pictures), fact.name, fact.statement, figures) if record.pictures else None
-    return Entry(fact, record.verdict, record, figure)
+    figure, lost = None, ""
+    if record.pictures:
+        try:
+            figure = drawn(curves(record.pictures), fact.name, fact.statement, figures)
+        except Exception as error:
+            lost = f"{type(error).__name__}: {error}"
+    return Entry(fact, record.verdict, record, figure, lost)
 
 
 def drawn(figure: Figure, name: str, caption: str, folder: Path) -> Markup:

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from bench.environment import environment_key
-from bench.facts.fact import Check, Curve, Fact, Picture, Rows
+from bench.facts.fact import SOURCE, Check, Curve, Fact, Picture, Rows
 from bench.facts.sampler import Sampler
 from bench.identity import canonical
 from bench.records import split
@@ -30,8 +30,8 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Record:
-    """A fact's verdict with all its numbers. `digest`: of the file that the fact was written in. `retested`: the first
-    seed disagreed, these are the numbers of a second one."""
+    """A fact's verdict with all its numbers. `digest`: of the source it was measured by. `retested`: the first seed
+    disagreed, these are the numbers of a second one."""
 
     fact: str
     verdict: str
@@ -94,7 +94,7 @@ def _measured(fact: Fact, seed: int, quick: bool) -> Record:
     wrong = [check for check in checks if not check.holds]
     reason = reason or "; ".join(said(check) for check in wrong)
     verdict = REPRODUCED if checks and not reason else NOT_REPRODUCED
-    return Record(fact.name, verdict, reason, checks, pictures, fact.digest, seed, quick, rows=rows)
+    return Record(fact.name, verdict, reason, checks, pictures, SOURCE, seed, quick, rows=rows)
 
 
 def said(check: Check) -> str:

@@ -10,8 +10,9 @@ import pandas as pd
 import torch
 
 from bench.facts import FACTS, GROUPS, record
-from bench.facts.fact import Fact
+from bench.facts.fact import SOURCE, Fact
 from bench.facts.record import Record
+from bench.notebook import Shown
 from bench.where import parse
 from estimators.errors import BadInput
 
@@ -22,7 +23,7 @@ RERUN = ("missing", "all")
 
 
 @dataclass(frozen=True)
-class Verified:
+class Verified(Shown):
     """The records of what was asked for, the table of it, and where both and the page are."""
 
     facts: list[Fact]
@@ -44,6 +45,11 @@ class Verified:
         return [
             f"{each.fact}: {each.reason}" for each in self.records.values() if each.verdict == record.NOT_REPRODUCED
         ]
+
+    def __rich__(self) -> object:
+        from bench.rich_tables import verified
+
+        return verified(self)
 
 
 def verify(
@@ -106,7 +112,7 @@ def valid(fact: Fact, known: dict[str, Record], quick: bool, seed: int) -> bool:
     found = known.get(fact.name)
     if found is None:
         return False
-    return found.digest == fact.digest and (quick or not found.quick) and found.seed in (seed, seed + found.retested)
+    return found.digest == SOURCE and (quick or not found.quick) and found.seed in (seed, seed + found.retested)
 
 
 def measured(work: list[Fact], seed: int, quick: bool, jobs: int) -> Iterator[Record]:
