@@ -1,5 +1,6 @@
 """The command `gradest`: each verb is a thin layer over the function of the same name in `bench`."""
 
+import gc
 import json
 import shlex
 import sys
@@ -52,6 +53,8 @@ Run = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run, or a 
 def main() -> None:
     """The entry point: bad input is one sentence and exit code 2, without a traceback."""
     warnings.showwarning = _note
+    if sys.argv[1:2] in (["list"], ["show"]):
+        gc.disable()  # their life is short, and collecting while torch is imported is a tenth of it
     try:
         app()
     except Exception as error:
