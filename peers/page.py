@@ -64,7 +64,8 @@ def against_targets(table: pd.DataFrame) -> Iterator[str]:
         missed = [case for case, ratio in reached.items() if ratio < target.factor]
         cases = ", ".join(f"{case} {times(ratio)}" for case, ratio in reached.items())
         verdict = f"missed on {', '.join(missed)}: {target.why}" if missed else "reached"
-        yield f"| {target.ours} ÷ {target.side} | {target.factor:g} | {cases} | {verdict} |"
+        side = " or ".join(filter(None, (target.side, target.or_side)))
+        yield f"| {target.ours} ÷ {side} | {target.factor:g} | {cases} | {verdict} |"
 
 
 def found(table: pd.DataFrame, target: Target) -> dict[str, float]:
