@@ -25,7 +25,10 @@ _HOME = {
     "status": "bench.verbs",
     "verify": "bench.facts.runner",
 }
-__all__ = list(_HOME)
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:
