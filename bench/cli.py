@@ -53,7 +53,7 @@ Run = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run, or a 
 def main() -> None:
     """The entry point: bad input is one sentence and exit code 2, without a traceback."""
     warnings.showwarning = _note
-    if sys.argv[1:2] in (["list"], ["show"]):
+    if sys.argv[1:2] in (["list"], ["show"]) and "--reference" not in sys.argv:
         gc.disable()  # their life is short, and collecting while torch is imported is a tenth of it
     try:
         app()

@@ -17,7 +17,7 @@ STORCHASTIC_PLATE, PYRO_PLATE, CLOSED_FORM = "Storchastic plate", "Pyro plate", 
 
 
 @dataclass(frozen=True)
-class Arrangement:
+class Launch:
     """How a side uses two cores: a script with its argument, in so many processes of so many threads each."""
 
     script: str
@@ -35,20 +35,20 @@ class Arrangement:
 
 
 SIDES = {
-    OURS: Arrangement("ours.py", "compile", processes=2),
-    EAGER: Arrangement("ours.py", "eager", processes=2),
-    JAX: Arrangement("jax_vmap.py", environment="jax", threads=2),
-    JAX_ONE_THREAD: Arrangement("jax_vmap.py", environment="jax"),
-    JAX_TWO_DEVICES: Arrangement("jax_vmap.py", environment="jax", devices=2),
-    JAX_TWO_PROCESSES: Arrangement("jax_vmap.py", environment="jax", processes=2),
-    "numpyro": Arrangement("numpyro_vmap.py", environment="jax", threads=2),
-    "optax": Arrangement("optax_jacobians.py", environment="jax", threads=2),
-    TORCH_LOOP: Arrangement("torch_loop.py"),
-    STORCHASTIC_LOOP: Arrangement("storchastic.py", "loop", "storchastic"),
-    STORCHASTIC_PLATE: Arrangement("storchastic.py", "plate", "storchastic", threads=2),
-    PYRO_LOOP: Arrangement("pyro_bound.py", "loop", "pyro"),
-    PYRO_PLATE: Arrangement("pyro_bound.py", "plate", "pyro", threads=2),
-    CLOSED_FORM: Arrangement("closed_form.py", processes=2),
+    OURS: Launch("ours.py", "compile", processes=2),
+    EAGER: Launch("ours.py", "eager", processes=2),
+    JAX: Launch("jax_vmap.py", environment="jax", threads=2),
+    JAX_ONE_THREAD: Launch("jax_vmap.py", environment="jax"),
+    JAX_TWO_DEVICES: Launch("jax_vmap.py", environment="jax", devices=2),
+    JAX_TWO_PROCESSES: Launch("jax_vmap.py", environment="jax", processes=2),
+    "numpyro": Launch("numpyro_vmap.py", environment="jax", threads=2),
+    "optax": Launch("optax_jacobians.py", environment="jax", threads=2),
+    TORCH_LOOP: Launch("torch_loop.py"),
+    STORCHASTIC_LOOP: Launch("storchastic.py", "loop", "storchastic"),
+    STORCHASTIC_PLATE: Launch("storchastic.py", "plate", "storchastic", threads=2),
+    PYRO_LOOP: Launch("pyro_bound.py", "loop", "pyro"),
+    PYRO_PLATE: Launch("pyro_bound.py", "plate", "pyro", threads=2),
+    CLOSED_FORM: Launch("closed_form.py", processes=2),
 }
 """gradest and the limit in C take a process per core, as `gradest run` does; a peer runs in one process, with two
 threads where it works on many estimates at once, and JAX in each of four ways."""
@@ -58,8 +58,7 @@ class Side:
     """Processes that answer requests about their cases; all are timed at once, the first tells the moments."""
 
     def __init__(self, environments: Path, data: Path, name: str) -> None:
-        self.arrangement = SIDES[name]
-        self.processes = [started(self.arrangement, environments, data) for _ in range(self.arrangement.processes)]
+        self.processes = [started(SIDES[name], environments, data) for _ in range(SIDES[name].processes)]
         hello, *_ = [answer(process) for process in self.processes]
         self.cases: list[str] = hello.get("cases", [])
         self.skipped: str = hello.get("skipped", "") or hello.get("error", "")
@@ -86,7 +85,7 @@ class Side:
             process.wait(10)
 
 
-def started(side: Arrangement, environments: Path, data: Path) -> subprocess.Popen[str]:
+def started(side: Launch, environments: Path, data: Path) -> subprocess.Popen[str]:
     python = environments / side.environment / "bin" / "python" if side.environment else Path(sys.executable)
     paths = str(HERE) if side.environment else os.pathsep.join([str(HERE), str(HERE.parent)])
     return subprocess.Popen(

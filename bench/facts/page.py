@@ -21,8 +21,7 @@ FEW = 3
 
 @dataclass(frozen=True)
 class Entry:
-    """A fact as the template takes it: `digits` is the best and the worst relative half-interval of its numbers,
-    `lost` why its picture could not be drawn."""
+    """A fact as the template takes it; `lost`: why its picture could not be drawn."""
 
     fact: Fact
     verdict: str
@@ -32,6 +31,7 @@ class Entry:
 
     @property
     def resolutions(self) -> list[float]:
+        """The relative half-intervals of its numbers, the best known first."""
         checks = self.record.checks if self.record else []
         return sorted(check.resolution for check in checks if check.relation == "=")
 
