@@ -14,7 +14,7 @@ from bench.statistics.block import Block
 from bench.statistics.means import hall, hall_interval, holm, mean_interval, two_sided
 from bench.statistics.norms import NoisyLength, trace_of_square
 from bench.statistics.spread import largest_interval, relative_error, trace_error
-from bench.statistics.tails import hill, largest_share, top_share, unstable
+from bench.statistics.tails import approximate, extreme_index, hill, largest_share, top_share, unstable
 from bench.statistics.verdict import Rules, judge
 
 RULES = Rules(resolution=0.1, level=1e-3, looks=1, tolerance=1e-12)
@@ -132,6 +132,27 @@ def test_hill_and_top_share():
     assert top_share(heavy**2) > 0.3
     assert unstable(heavy**2)
     assert unstable(light**2) is None
+
+
+def test_the_extreme_value_index():
+    rng = np.random.default_rng(7)
+    assert extreme_index(rng.standard_t(3, 200_000) ** 2) == pytest.approx(2 / 3, abs=0.08)
+    assert extreme_index(rng.exponential(size=200_000)) == pytest.approx(0, abs=0.15)
+    assert extreme_index(rng.random(200_000)) == pytest.approx(-1, abs=0.15)
+    assert extreme_index(np.ones(1000)) is None
+    assert extreme_index(np.repeat([0.0, 1.0], [990, 10])) is None
+    assert extreme_index(np.arange(4.0)) is None
+
+
+def test_an_infinite_fourth_moment_is_flagged_though_no_single_estimate_stands_out():
+    rng = np.random.default_rng(8)
+    for _ in range(50):
+        squares = rng.standard_t(3, 32_768) ** 2
+        squares = squares[squares < np.quantile(squares, 0.9998)]  # a tame sample: its six largest were not drawn
+        assert largest_share(squares) < 0.15
+        assert "fourth moment" in (approximate(squares, relative_error=0.01) or "")
+        assert approximate(rng.standard_normal(32_768) ** 2, relative_error=0.01) is None
+        assert approximate(rng.exponential(size=32_768) ** 2, relative_error=0.01) is None
 
 
 def noisy_gradient(rng, rows, target, shift=0.0, scale: float | np.ndarray = 1.0):

@@ -12,7 +12,8 @@ HEAD = """# How often the 95 % intervals hold the truth
 Written by `make coverage`; the numbers are in `coverage.csv`, a line per distribution of the estimates, number of
 coordinates P, bias and metric. Each study measures synthetic estimates whose moments are known, under the sweep's own
 stopping rule. A cell below is the range of coverages over P and biases, lines at a boundary (bias 0, cosine 1) in
-brackets; *flagged*: most intervals say themselves that they are approximate, or a sentence stands in their place.
+brackets; *flagged*: of how many the interval says itself that it is approximate, or a sentence stands in its place,
+told where it is more than half.
 """
 
 
@@ -28,21 +29,19 @@ def page(table: pd.DataFrame) -> str:
 
 
 def cell(lines: pd.DataFrame) -> str:
-    """The range of the coverages, those at a boundary in brackets."""
-    if lines.empty:
-        return ""
-    if (lines["flagged"] > 0.5).all():
-        return "flagged"
-    inside, edge = lines[~lines["boundary"].astype(bool)], lines[lines["boundary"].astype(bool)]
-    return " ".join([*ranged(inside, "{}"), *ranged(edge, "({})")])
+    """The range of the coverages, those at a boundary in brackets, and of the flags where there are many."""
+    edge = lines["boundary"].astype(bool)
+    flagged = lines["flagged"][lines["flagged"] > 0.5]
+    parts = [*ranged(lines["coverage"][~edge], "{}"), *ranged(lines["coverage"][edge], "({})")]
+    return " ".join([*parts, *ranged(flagged, "*flagged: {}*")])
 
 
-def ranged(lines: pd.DataFrame, form: str) -> list[str]:
+def ranged(shares: pd.Series, form: str) -> list[str]:
     """Least and largest, in per cent; nothing of nothing."""
-    if lines.empty or lines["coverage"].isna().all():
+    if shares.isna().all():
         return []
-    low, high = 100 * lines["coverage"].min(), 100 * lines["coverage"].max()
-    return [form.format(f"{low:.1f}–{high:.1f}" if low < high else f"{low:.1f}")]
+    low, high = f"{100 * shares.min():.1f}", f"{100 * shares.max():.1f}"
+    return [form.format(low if low == high else f"{low}–{high}")]
 
 
 def studies(table: pd.DataFrame) -> str:
@@ -58,7 +57,10 @@ def studies(table: pd.DataFrame) -> str:
 def told(wrong: pd.DataFrame) -> str:
     """The lines outside 93–97 % by more than two standard errors, in words."""
     if wrong.empty:
-        return "No interval that is not flagged is outside 93–97 % by more than two standard errors of its line."
+        return (
+            "Where the fourth moment exists, no interval is outside 93–97 % by more than two standard errors of its "
+            "line, flagged or not (at a boundary: below 93 %)."
+        )
     each = [
         f"- `{line['metric']}` of {line['noise']}, P = {line['dim']}, relative bias {line['relative_bias']:.2g}: "
         f"{100 * line['coverage']:.1f} ± {100 * line['standard_error']:.1f} %"

@@ -100,9 +100,8 @@ def divided(above: Measurement, below: Measurement) -> tuple[float | None, float
 def outside(table: pd.DataFrame) -> pd.DataFrame:
     """The lines whose coverage is outside 93–97 % (below 93 % at a boundary) by more than two standard errors.
 
-    Only where the fourth moment exists, and not where most of the intervals say that they are approximate.
+    Only where the fourth moment exists; flagged or not.
     """
     error = 2 * table["standard_error"]
     low, high = table["coverage"] + error < 0.93, table["coverage"] - error > 0.97
-    exists = (table["kurtosis"] < np.inf) & (table["flagged"] < 0.5)
-    return table.loc[exists & (low | (high & ~table["boundary"]))]
+    return table.loc[(table["kurtosis"] < np.inf) & (low | (high & ~table["boundary"]))]

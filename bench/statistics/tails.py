@@ -15,6 +15,14 @@ KURTOSES = 200
 MAX_SINGLE_SHARE = 0.15
 MIN_FOR_SHARE = 256
 
+EXTREME_SHARE, MAX_EXTREMES = 0.1, 700
+"""The extreme-value index uses the largest tenth of the squares, at most 700 of them."""
+
+MAX_INDEX = 0.48
+"""Of the squares' tail; from ½ on they have no variance, and the estimate errs by .04. In 910 studies that stopped by
+the sweep's rule, t₃ (⅔) was beyond it or one of the other signs in all, a score times a quadratic in 6 to 60 %,
+exponential and normal estimates in as few as without it."""
+
 
 def hill(lengths: Float[np.ndarray, " R"]) -> float | None:
     """Hill's (1975) index α of P(length > x) ∝ x^−α; None where the tail has no spread (bounded data).
@@ -22,14 +30,35 @@ def hill(lengths: Float[np.ndarray, " R"]) -> float | None:
     >>> 2.7 < hill(np.random.default_rng(0).pareto(3.0, 100_000) + 1) < 3.3
     True
     """
-    k = min(max(20, int(HILL_SHARE * len(lengths))), len(lengths) - 1)
-    if k < 5:
+    excess = log_excesses(lengths, max(20, int(HILL_SHARE * len(lengths))))
+    return 1 / float(excess.mean()) if excess.any() else None
+
+
+def extreme_index(values: Float[np.ndarray, " R"]) -> float | None:
+    """The moment estimator of the extreme-value index γ: Dekkers, Einmahl and de Haan (1989), Ann. Statist. 17, 1.7.
+
+    P(value > x) ∝ x^(−1/γ) where γ > 0, so that moments below 1/γ exist; about 0 for exponential tails, negative for
+    bounded ones. Unlike Hill's it does not take the bulk for a tail. None where the tail has no spread.
+
+    >>> 0.6 < extreme_index(1 + np.random.default_rng(0).pareto(1.5, 100_000)) < 0.75
+    True
+    >>> abs(extreme_index(np.random.default_rng(0).exponential(size=100_000))) < 0.15
+    True
+    """
+    excess = log_excesses(values, max(20, min(int(EXTREME_SHARE * len(values)), MAX_EXTREMES)))
+    if np.ptp(excess) == 0:
         return None
-    top = np.partition(lengths, len(lengths) - k - 1)[-k - 1 :]
-    if top.min() <= 0:
-        return None
-    excess = float(np.log(top / top.min()).sum() / k)
-    return 1 / excess if excess > 1e-9 else None
+    first, second = float(excess.mean()), float((excess**2).mean())
+    return first + 1 - 0.5 / (1 - first**2 / second)
+
+
+def log_excesses(values: Float[np.ndarray, " R"], most: int) -> Float[np.ndarray, " k"]:
+    """The largest values' logarithms above that of the next one; a single 0 where there are too few, or none vary."""
+    k = min(most, len(values) - 1)
+    top = np.partition(values, len(values) - k - 1)[-k - 1 :] if k >= 5 else np.zeros(1)
+    least = top.min()
+    excess = np.log(np.delete(top, top.argmin()) / least) if least > 0 else np.zeros(1)
+    return excess if excess.mean() > 1e-9 else np.zeros(1)
 
 
 def top_share(squares: Float[np.ndarray, " R"]) -> float:
@@ -73,4 +102,7 @@ def approximate(squares: Float[np.ndarray, " R"], relative_error: float) -> str 
         return f"approximate: one estimate makes {share:.0%} of its error"
     if relative_error**2 > 1 / KURTOSES:
         return f"approximate: fewer than {KURTOSES} κ replicates"
+    index = extreme_index(squares)
+    if index is not None and index > MAX_INDEX:
+        return f"approximate: the fourth moment may be infinite (tail index {2 / index:.1f})"
     return None
