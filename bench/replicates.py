@@ -34,8 +34,8 @@ class Replicates:
         self.dim = max(block.stop for block in blocks.values())
         self.target, self.error = target, error
         self.nonfinite = self.drawn = 0
-        self.total, self.fresh = Moments.none(self.dim), Moments.none(self.dim)
-        self._sums, self._counts = np.zeros((BATCHES, self.dim)), np.zeros(BATCHES)
+        self._before, self.fresh = Moments.none(self.dim), Moments.none(self.dim)
+        self._sums, self._counts = torch.zeros(BATCHES, self.dim, dtype=torch.float64), np.zeros(BATCHES)
         self._spreads = {name: np.zeros(BATCHES) for name in blocks}
         self._scalars: dict[str, dict[str, list[np.ndarray]]] = {name: {} for name in blocks}
         self._centre: Vector | None = None
@@ -43,7 +43,7 @@ class Replicates:
     def add(self, chunk: Float[Tensor, "R P"]) -> None:
         """One more chunk; estimates with a NaN or an infinity are counted and left out."""
         x = chunk.detach().double()
-        finite = (x.abs() <= HUGE).all(1)
+        finite = x.abs().amax(1) <= HUGE  # a NaN is not
         kept = x[finite]
         slots = self._slots(len(x))[finite.cpu().numpy()]
         self.drawn += len(x)
@@ -52,17 +52,20 @@ class Replicates:
             return
         moments = Moments.of(kept)
         self.fresh = self.fresh + moments
-        self.total = self.total + moments
         if self._centre is None:
             self._centre = moments.mean
         self._add_batches(kept, slots)
-        for name, where in self.blocks.items():
-            self._add_scalars(name, where, kept, slots)
+        self._add_scalars(kept, slots)
+
+    @property
+    def total(self) -> Moments:
+        """The moments of all stages."""
+        return self._before + self.fresh
 
     def look(self) -> None:
         """Start a fresh stage: its own moments, and distances from the best mean so far."""
-        self.fresh = Moments.none(self.dim)
-        self._centre = self.total.mean if self.total.count else None
+        self._before, self.fresh = self.total, Moments.none(self.dim)
+        self._centre = self._before.mean if self._before.count else None
 
     def block(self, name: str) -> Block:
         """The statistics of one block."""
@@ -73,7 +76,7 @@ class Replicates:
         return Block(
             moments=self.total[where],
             fresh=self.fresh[where],
-            batches=self._sums[filled][:, where] / counts[:, None],
+            batches=self._sums.cpu().numpy()[filled][:, where] / counts[:, None],
             batch_spread=self._spreads[name][filled] / counts,
             distances=scalars["distance"],
             against=self._against(where, scalars),
@@ -92,20 +95,24 @@ class Replicates:
 
     def _add_batches(self, kept: Tensor, slots: np.ndarray) -> None:
         index = torch.as_tensor(slots, device=kept.device)
-        sums = kept.new_zeros(BATCHES, self.dim).index_add_(0, index, kept)
-        self._sums += sums.cpu().numpy()
+        self._sums = self._sums.to(kept.device).index_add_(0, index, kept)
         self._counts += np.bincount(slots, minlength=BATCHES)
 
-    def _add_scalars(self, name: str, where: slice, kept: Tensor, slots: np.ndarray) -> None:
+    def _add_scalars(self, kept: Tensor, slots: np.ndarray) -> None:
+        """Of each block; what is elementwise is computed once for all of them."""
         assert self._centre is not None
-        x = kept[:, where]
-        values = {"distance": (x - x.new_tensor(self._centre[where])).square().sum(1)}
-        if self.target is not None:
-            target = x.new_tensor(self.target[where])
-            error, length = x - target, target.norm()
-            values["squared"] = error.square().sum(1)
-            values["along"] = error @ target / length if length > 0 else error.new_zeros(len(error))
-        arrays = {key: value.cpu().numpy() for key, value in values.items()}
-        for key, array in arrays.items():
-            self._scalars[name].setdefault(key, []).append(array)
-        self._spreads[name] += np.bincount(slots, arrays["distance"], minlength=BATCHES)
+        distance = (kept - kept.new_tensor(self._centre)).square()
+        target = None if self.target is None else kept.new_tensor(self.target)
+        error = None if target is None else kept - target
+        squared = None if error is None else error.square()
+        for name, where in self.blocks.items():
+            self._keep(name, "distance", distance[:, where].sum(1))
+            self._spreads[name] += np.bincount(slots, self._scalars[name]["distance"][-1], minlength=BATCHES)
+            if target is not None and error is not None and squared is not None:
+                length = target[where].norm()
+                self._keep(name, "squared", squared[:, where].sum(1))
+                along = error[:, where] @ target[where] / length if length > 0 else error.new_zeros(len(error))
+                self._keep(name, "along", along)
+
+    def _keep(self, block: str, key: str, values: Tensor) -> None:
+        self._scalars[block].setdefault(key, []).append(values.cpu().numpy())

@@ -7,7 +7,9 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 from torch.nn.functional import softplus
 
+from bench.distinct import distinct
 from bench.distributions.base import Family, Tensors, distributions
+from bench.sum_softplus import bits_log_prob
 
 
 class Bernoulli(torch.distributions.Bernoulli):
@@ -19,12 +21,19 @@ class Bernoulli(torch.distributions.Bernoulli):
 
     def sample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:
         with torch.no_grad():
-            probs = self.probs.expand(self._extended_shape(torch.Size(sample_shape)))
-            noise = torch.rand(probs.shape, dtype=probs.dtype, device=probs.device)
-            return (noise < probs).to(probs.dtype)
+            probs = distinct(self.logits).sigmoid()
+            shape = self._extended_shape(torch.Size(sample_shape))
+            return (torch.rand(shape, dtype=probs.dtype, device=probs.device) < probs).to(probs.dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:
         return value * self.logits - softplus(self.logits)
+
+
+class Bits(Independent):
+    """Independent bits along the last axis as one draw; `base_dist` is `Bernoulli`."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return bits_log_prob(value, self.base_dist.logits)
 
 
 @distributions.register("bernoulli")
@@ -50,7 +59,7 @@ class BernoulliFamily(Family):
         return theta if coordinates == "unconstrained" else {"logits": theta["probs"].logit()}
 
     def build(self, parameters: Tensors) -> Distribution:
-        return Independent(Bernoulli(logits=parameters["logits"], validate_args=False), 1, validate_args=False)
+        return Bits(self.marginals(parameters), 1, validate_args=False)
 
     def marginals(self, parameters: Tensors) -> Distribution:
         return Bernoulli(logits=parameters["logits"], validate_args=False)

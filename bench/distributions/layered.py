@@ -7,11 +7,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
-from torch.nn.functional import softplus
 
 from bench.distributions.amortised import Encoder, linear_layer
 from bench.distributions.base import Tensors, distributions
 from bench.distributions.token_policy import vector_matrix
+from bench.sum_softplus import bits_log_prob
 from estimators.core import Need
 
 
@@ -53,7 +53,7 @@ class LayeredBits(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         first, _ = value.chunk(2, -1)
         logits = torch.cat([self.logits.expand_as(first), self.second_logits(first)], -1)
-        return (value * logits - softplus(logits)).sum(-1)
+        return bits_log_prob(value, logits)
 
     def second_logits(self, first: Tensor) -> Tensor:
         """The second layer's logits given the first's bits."""

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from bench.distributions.amortised import linear_layer
 from bench.distributions.base import Family, Tensors
 from bench.distributions.layered import LayeredEncoder
 from bench.objectives.base import Target, objectives
+from bench.sum_softplus import bits_log_prob
 from estimators.core import Evidence, Objective
 
 
@@ -46,4 +46,4 @@ def log_joint(
 def bernoulli(value: Tensor, given: Tensor, layer: Tensors) -> Tensor:
     """log p(value | given), bits with logits linear in `given`."""
     logits = given @ layer["weight"].T + layer["bias"]
-    return (value * logits - softplus(logits)).sum(-1)
+    return bits_log_prob(value, logits)

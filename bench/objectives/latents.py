@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from bench.distributions.base import Tensors
+from bench.mean_softplus import mean_softplus
 from bench.objectives.gaussian import divergence, projected
 from bench.quadrature import normal_expectation
-from bench.softplus import mean_softplus
 
 
 class Latents(ABC):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import logsigmoid, pad
 
 from bench.data import breast_cancer
 from bench.distributions.base import Family, Tensors
@@ -13,6 +13,7 @@ from bench.objectives.base import Target, objectives
 from bench.objectives.gaussian import divergence, misfit, projected, standard
 from bench.points import load
 from bench.quadrature import normal_expectation
+from bench.sum_softplus import sum_log_sigmoid
 from estimators.core import Evidence, Objective
 
 SIZE = 31
@@ -40,7 +41,8 @@ class LogisticRegression(Target):
         return load(self.name, family.name, family.size, point) if point == "trained" else None
 
     def build(self, family: Family, point: str, like: Tensor) -> Objective:
-        x = signed_features().to(like)
+        # A matrix product to 32 columns takes half of the time of one to 31.
+        x = pad(signed_features(), (0, 1)).to(like)
         return Evidence(lambda z: log_joint(z, x))
 
     def expectation(self, family: Family, point: str, parameters: Tensors, level: int = 0) -> Float[Tensor, "*leading"]:
@@ -53,10 +55,10 @@ def signed_features() -> Float[Tensor, "569 31"]:
     return x * y[:, None]
 
 
-def log_joint(z: Float[Tensor, "*batch 31"], x: Float[Tensor, "patients 31"]) -> Float[Tensor, "*batch"]:
-    """log p(y | z) + log N(z; 0, I)."""
+def log_joint(z: Float[Tensor, "*batch 31"], x: Float[Tensor, "patients features"]) -> Float[Tensor, "*batch"]:
+    """log p(y | z) + log N(z; 0, I); features after the 31st are 0."""
     prior = -0.5 * (z.square().sum(-1) + SIZE * LOG_2PI)
-    return logsigmoid(z @ x.T).sum(-1) + prior
+    return sum_log_sigmoid(pad(z, (0, x.shape[-1] - SIZE)) @ x.T) + prior
 
 
 def bound(parameters: Tensors, panels: int = 128) -> Float[Tensor, "*leading"]:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from bench.distributions.amortised import Encoder, linear_layer
 from bench.distributions.base import Family, Tensors
 from bench.objectives.base import Target, objectives
 from bench.objectives.latents import Bits, Latents, Normals, OneHots
 from bench.points import load
+from bench.sum_softplus import bits_log_prob
 from estimators.core import Evidence, Objective
 from estimators.errors import BadInput
 
@@ -29,7 +29,7 @@ class DigitsVae(Target):
 
     The decoder is linear, or has one layer of `hidden` tanh units; its weights are constants here. Points: `start`
     is a fresh encoder and decoder; `trained` is the same model after training. A linear decoder's expectation is
-    exact at any number of latents (see `bench.softplus`; a pixel of Normal latents is one Normal); with a hidden
+    exact at any number of latents (see `bench.mean_softplus`; a pixel of Normal latents is one Normal); with a hidden
     layer, up to 12 bits are enumerated.
     """
 
@@ -103,7 +103,7 @@ def pixel_logits(z: Float[Tensor, "*sample inputs"], decoder: Tensors) -> Float[
 def log_joint(z: Tensor, x: Float[Tensor, "batch pixels"], decoder: Tensors, latents: Latents) -> Tensor:
     """log p(x | z) + log p(z), `[*sample, batch]`; differentiable in z, between discrete values too."""
     logits = pixel_logits(latents.flat(z), decoder)
-    return (x * logits - softplus(logits)).sum(-1) + latents.log_prior(z)
+    return bits_log_prob(x, logits) + latents.log_prior(z)
 
 
 def bound(

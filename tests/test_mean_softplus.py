@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from bench.softplus import mean_softplus
+from bench.mean_softplus import mean_softplus
 
 
 def layer(variables, values, scale, pixels=7):
