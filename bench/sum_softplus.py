@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid, pad
 
-from bench.distinct import distinct
+from estimators.distinct import distinct
 
 FACTORS = 64
 

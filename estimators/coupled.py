@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 
 from estimators.baselines import spread
 from estimators.core import Estimator, Need, Objective, Traits
+from estimators.distinct import distinct
 from estimators.parameters import linear, logits, valued
 from estimators.registry import register
 
@@ -19,8 +20,8 @@ class AntitheticBits(Estimator):
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         phi = logits(q)
-        t = phi.detach().sigmoid()
-        u = torch.rand((n // 2, *t.shape), dtype=t.dtype, device=t.device)
+        t = distinct(phi).sigmoid()
+        u = torch.rand((n // 2, *phi.shape), dtype=t.dtype, device=t.device)
         b, b_tilde = (u < t).to(t.dtype), (1 - u < t).to(t.dtype)
         value = f.held(torch.cat([b, b_tilde]), q)
         f_b, f_tilde = value.detach().chunk(2)
@@ -96,7 +97,7 @@ class DisArm(AntitheticBits):
         b_tilde: Float[Tensor, "m *batch"],
         phi: Float[Tensor, "..."],
     ) -> Float[Tensor, "m *batch"]:
-        return (b - b_tilde) * phi.detach().abs().sigmoid() / 2
+        return (b - b_tilde) * distinct(phi).abs().sigmoid() / 2
 
 
 @register("ar")
@@ -119,8 +120,8 @@ class AugmentReinforce(Estimator):
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         phi = logits(q)
-        t = phi.detach().sigmoid()
-        u = torch.rand((n, *t.shape), dtype=t.dtype, device=t.device)
+        t = distinct(phi).sigmoid()
+        u = torch.rand((n, *phi.shape), dtype=t.dtype, device=t.device)
         value = f.held((u < t).to(t.dtype), q)
         gradient = spread(value.detach(), u) * (1 - 2 * u)
         return valued(value.mean(0), linear(gradient.mean(0), phi, q))

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Independent
 
-from bench.distinct import distinct
 from bench.sum_softplus import _Product, bits_log_prob, grouped, sum_log_sigmoid, sum_softplus
+from estimators.distinct import distinct
 
 
 def by_logaddexp(a):

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 from torch.nn.functional import softplus
 
-from bench.distinct import distinct
 from bench.distributions.base import Family, Tensors, distributions
 from bench.sum_softplus import bits_log_prob
+from estimators.distinct import distinct
 
 
 class Bernoulli(torch.distributions.Bernoulli):
