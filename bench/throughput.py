@@ -7,12 +7,11 @@ arrangement can save and which show whether the machine drifted. On an accelerat
 too. Memory is measured in a pass of its own; the first call stands apart.
 """
 
-import timeit
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
-from torch.utils.benchmark import timer
+from torch.utils.benchmark import Timer, timer
 
 from bench.alone import alone
 from bench.clocks import clocks, in_words
@@ -43,7 +42,7 @@ def measure(
         torch.manual_seed(execution.seed_of("time"))
         with Drawn() as drawn:
             eager()
-        first = wall(step)(1)
+        first = first_call(step)
         before = clocks(execution.device)
         timing = timed(wall(step), settings, numbers_alone(drawn, cell.eager.expanded(replicates), execution.mode))
         state = in_words(before, clocks(execution.device))
@@ -73,8 +72,19 @@ def numbers_alone(drawn: Drawn, expanded: Tensors, mode: str) -> Block | None:
 
 
 def wall(step: Callable[[], object]) -> Block:
-    """So many steps back to back on the wall clock, which torch's timer reads when the device has finished."""
-    return timeit.Timer(step, timer=timer).timeit
+    """So many steps back to back on the wall clock, which torch's Timer reads when the device has finished.
+
+    It runs two steps and more before each block, which are not timed: the caches are hot again.
+    """
+    torchs = Timer("step()", globals={"step": step}, num_threads=torch.get_num_threads())
+    return lambda number: torchs.timeit(number).raw_times[0]
+
+
+def first_call(step: Callable[[], object]) -> float:
+    """The seconds of a step that has never run."""
+    began = timer()
+    step()
+    return timer() - began
 
 
 def wall_rows(timing: Timing, replicates: int, drawn: Drawn, state: str) -> Iterator[Measurement]:

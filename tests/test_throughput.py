@@ -63,3 +63,11 @@ def test_compiling_stands_apart():
     found = {row.metric: row for row in throughput.first_rows(3.0, 0.5, "compile")}
     assert (found["first_call_seconds"].value, found["compile_seconds"].value) == (3.0, 2.5)
     assert [row.metric for row in throughput.first_rows(3.0, 0.5, "eager")] == ["first_call_seconds"]
+
+
+def test_torchs_timer_warms_up_before_a_block_and_the_first_call_stands_apart():
+    calls = []
+    assert 0 < throughput.first_call(lambda: calls.append(0)) < 1
+    assert len(calls) == 1
+    assert 0 < throughput.wall(lambda: calls.append(0))(300) < 1
+    assert len(calls) == 1 + 3 + 300

@@ -33,6 +33,18 @@ def spiky(rng: np.random.Generator) -> float:
 CLOCKS: dict[str, Clock] = {"steady_clock": steady, "spiky_clock": spiky}
 
 
+class Machine:
+    """Steps whose seconds a made clock draws, block by block; `now`: the seconds that all took."""
+
+    def __init__(self, draw: Clock, rng: np.random.Generator) -> None:
+        self.draw, self.rng, self.now = draw, rng, 0.0
+
+    def __call__(self, number: int) -> float:
+        taken = number * self.draw(self.rng)
+        self.now += taken
+        return taken
+
+
 def clock_lines(name: str, index: range, settings: ThroughputSettings) -> Iterator[dict[str, object]]:
     """The lines of one clock: the time's interval, and that of variance × time."""
     rows = pd.DataFrame([row for i in index for row in measured(name, i, settings)])
@@ -54,7 +66,8 @@ def clock_lines(name: str, index: range, settings: ThroughputSettings) -> Iterat
 def measured(name: str, index: int, settings: ThroughputSettings) -> list[dict[str, object]]:
     """One cell's time and variance, as rows of the table."""
     rng = np.random.default_rng(chunk_seed(index, name, 0))
-    time = timed(lambda number: number * CLOCKS[name](rng), settings)
+    machine = Machine(CLOCKS[name], rng)
+    time = timed(machine, settings, clock=lambda: machine.now)
     variance = study(CASE, index).rows["variance"]
     cell = {"cell": f"{name} {index}", "block": "all"}
     return [
