@@ -1,8 +1,8 @@
 """Σ softplus over many numbers, and with it the log-density of bits and the likelihood of labels.
 
 softplus(a) = max(a, 0) + log(1 + e^−|a|), and a sum of logarithms is the logarithm of a product. Each factor is
-between 1 and 2, so that 64 of them overflow in no dtype: one logarithm for 64 numbers, which a compiler fuses with the
-rest to 40 % of the time. Eager, where each operation is a pass over memory, torch's own log σ is quicker.
+between 1 and 2, so that 64 of them do not overflow float32: one logarithm for 64 numbers, which a compiler fuses with
+the rest to 40 % of the time. Eager, where each operation is a pass over memory, torch's own log σ is quicker.
 """
 
 from typing import Any
