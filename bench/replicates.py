@@ -102,17 +102,21 @@ class Replicates:
         """Of each block; what is elementwise is computed once for all of them."""
         assert self._centre is not None
         distance = (kept - kept.new_tensor(self._centre)).square()
-        target = None if self.target is None else kept.new_tensor(self.target)
-        error = None if target is None else kept - target
-        squared = None if error is None else error.square()
         for name, where in self.blocks.items():
             self._keep(name, "distance", distance[:, where].sum(1))
             self._spreads[name] += np.bincount(slots, self._scalars[name]["distance"][-1], minlength=BATCHES)
-            if target is not None and error is not None and squared is not None:
-                length = target[where].norm()
-                self._keep(name, "squared", squared[:, where].sum(1))
-                along = error[:, where] @ target[where] / length if length > 0 else error.new_zeros(len(error))
-                self._keep(name, "along", along)
+        if self.target is not None:
+            self._add_errors(kept, kept.new_tensor(self.target))
+
+    def _add_errors(self, kept: Tensor, target: Tensor) -> None:
+        """What is compared with the exact gradient."""
+        error = kept - target
+        squared = error.square()
+        for name, where in self.blocks.items():
+            length = target[where].norm()
+            self._keep(name, "squared", squared[:, where].sum(1))
+            along = error[:, where] @ target[where] / length if length > 0 else error.new_zeros(len(error))
+            self._keep(name, "along", along)
 
     def _keep(self, block: str, key: str, values: Tensor) -> None:
         self._scalars[block].setdefault(key, []).append(values.cpu().numpy())

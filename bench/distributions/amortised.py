@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 
 from bench.distributions.base import Encode, Family, Tensors, distributions
-from bench.distributions.bernoulli import Bernoulli, Bits
+from bench.distributions.bernoulli import Bernoulli, IndependentBits
 from bench.distributions.categorical import FastOneHot
 from bench.distributions.normal import FastNormal
 from bench.images import images
@@ -84,7 +84,7 @@ class BernoulliEncoder(Encoder):
     reparameterised = False
 
     def build(self, parameters: Tensors) -> Distribution:
-        return Bits(Bernoulli(logits=parameters["logits"], validate_args=False), 1, validate_args=False)
+        return IndependentBits(Bernoulli(logits=parameters["logits"], validate_args=False), 1, validate_args=False)
 
 
 @distributions.register("categorical_encoder")

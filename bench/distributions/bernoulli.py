@@ -29,7 +29,7 @@ class Bernoulli(torch.distributions.Bernoulli):
         return value * self.logits - softplus(self.logits)
 
 
-class Bits(Independent):
+class IndependentBits(Independent):
     """Independent bits along the last axis as one draw; `base_dist` is `Bernoulli`."""
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class BernoulliFamily(Family):
         return theta if coordinates == "unconstrained" else {"logits": theta["probs"].logit()}
 
     def build(self, parameters: Tensors) -> Distribution:
-        return Bits(self.marginals(parameters), 1, validate_args=False)
+        return IndependentBits(self.marginals(parameters), 1, validate_args=False)
 
     def marginals(self, parameters: Tensors) -> Distribution:
         return Bernoulli(logits=parameters["logits"], validate_args=False)

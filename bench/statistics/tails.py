@@ -19,9 +19,10 @@ EXTREME_SHARE, MAX_EXTREMES = 0.1, 700
 """The extreme-value index uses the largest tenth of the squares, at most 700 of them."""
 
 MAX_INDEX = 0.48
-"""Of the squares' tail; from ½ on they have no variance, and the estimate errs by .04. In 910 studies that stopped by
-the sweep's rule, t₃ (⅔) was beyond it or one of the other signs in all, a score times a quadratic in 6 to 60 %,
-exponential and normal estimates in as few as without it."""
+"""Of the squares' tail; from ½ on they have no variance, and the estimate errs by .04. In 4,096 studies that stopped by
+the sweep's rule (results/coverage), t₃ (⅔) was beyond it or showed one of the other signs in all but one. A score times
+a quadratic did in 6 to 62 % and the lognormal in 92 to 99 %, though their intervals hold; exponential and normal
+estimates did no more often than without it."""
 
 
 def hill(lengths: Float[np.ndarray, " R"]) -> float | None:
