@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.chunks import quarter
 from bench.distributions.base import Tensors
 from bench.evaluations import count
 from bench.gradients import Gradients, flat
@@ -41,20 +42,22 @@ def measure(
     """All accuracy metrics of `estimator` at `samples` draws; the same numbers for the same cell and seed."""
     off = known_bias(problem, estimator)
     with opened(problem, estimator, samples, execution) as cell:
+        within = settings.within(sum(count(problem, cell.eager.estimator, samples)))
+        chunk = quarter(cell.replicates, within.max_replicates)
 
         def draw(index: int) -> Tensor:
             own = execution.seed_of(index)
             torch.manual_seed(own)
-            estimates = cell.gradients(cell.replicates)
+            estimates = cell.gradients(chunk)
             if torch.initial_seed() != own:
                 raise BadInput("torch's seed was set while estimates were drawn: they would not be independent")
             return estimates
 
         sampling = Sampling(
             draw,
-            cell.replicates,
+            chunk,
             keeper(cell.eager, reference),
-            allowing(off, settings.within(sum(count(problem, cell.eager.estimator, samples)))),
+            allowing(off, within),
             tolerance=ROUNDING[execution.dtype],
             exact=cell.eager.estimator.traits.exact,
             rare=lambda replicates: rare_outcomes(cell.eager, replicates),

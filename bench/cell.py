@@ -41,7 +41,8 @@ def _extra() -> Any:
 class Cell:
     """One estimator on one problem with one budget: all that determines the number, as plain values.
 
-    Settings are canonical JSON, defaults included. `accuracy` and `throughput` are those groups' settings.
+    Settings are canonical JSON, defaults included but for those of settings that were added later. `accuracy` and
+    `throughput` are those groups' settings.
     `forced`: measured though the pair does not fit. The last fields are facts about the cell, not its identity.
     """
 
@@ -71,9 +72,10 @@ class Cell:
 
     @cached_property
     def id(self) -> str:
-        """A hash of what determines the number, and of nothing else."""
+        """A hash of what determines the number, and of nothing else: neither of the table's schema, nor of a setting
+        that was added later and stands at its default (`bench.settings.identifying`)."""
         own = {name: getattr(self, name) for name in IDENTITY}
-        return digest(own | {"device": self.device.split(":")[0], "schema": SCHEMA})
+        return digest(own | {"device": self.device.split(":")[0], **FORM})
 
     @property
     def label(self) -> str:
@@ -83,6 +85,8 @@ class Cell:
 
 
 IDENTITY = tuple(column.name for column in fields(Cell) if column.compare)
+FORM = {"schema": 1}
+"""Part of every id since the first: it stays when the schema of the table goes on."""
 
 
 def problem_of(cell: Cell) -> Problem:

@@ -43,4 +43,18 @@ def replicates_per_chunk(gradients: Gradients, mode: str = "eager") -> int:
         gradients(2)
     cache = COMPILED_CACHE if mode == "compile" else CACHE
     fits = min(2 * cache // max(two.largest, 1), 2 * MEMORY // max(two.sum, 1), LARGEST_CHUNK)
-    return 1 << max(fits.bit_length() - 1, 0)
+    return power_of_two(fits)
+
+
+def quarter(chunk: int, budget: int) -> int:
+    """The chunk, or what a quarter of `budget` replicates allows: a second look at the estimates can then follow.
+
+    >>> quarter(8192, budget=8192), quarter(256, budget=8192)
+    (2048, 256)
+    """
+    return min(chunk, power_of_two(budget // 4))
+
+
+def power_of_two(most: int) -> int:
+    """The largest power of two that is at most `most`, and at least 1."""
+    return 1 << max(most.bit_length() - 1, 0)

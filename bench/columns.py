@@ -27,7 +27,12 @@ COLUMNS = {
         ("identity", "created", "text", "When the cell's measurement ended, UTC, ISO 8601."),
         ("identity", "attempt", "integer", "How often the cell has been measured in this folder, this time included."),
         ("estimator", "estimator", "text", "Its registered name."),
-        ("estimator", "estimator_params", "text", "Its settings, canonical JSON, defaults included."),
+        (
+            "estimator",
+            "estimator_params",
+            "text",
+            "Its settings, canonical JSON, with defaults, those of settings added later apart.",
+        ),
         ("estimator", "estimator_version", "integer", "Raised by its author when its numbers change."),
         ("estimator", "plugin", "text", "Where classes from outside gradest are defined; empty when there are none."),
         ("estimator", "source_digest", "text", "Hash of the source of the classes that were measured."),

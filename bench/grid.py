@@ -9,14 +9,13 @@ import torch
 
 from bench import where
 from bench.cell import Cell
-from bench.config import GROUPS, Choice, Group, Problems, Suite
+from bench.config import GROUPS, SETTINGS, Choice, Group, Problems, Suite
 from bench.distributions import distributions
 from bench.identity import canonical, class_digest, digest
 from bench.modes import chosen, unavailable
 from bench.objectives import objectives
 from bench.problem import Problem
-from bench.sequential import AccuracySettings
-from bench.settings import build, combinations, plain
+from bench.settings import build, checked, combinations, identifying, plain
 from estimators.core import Estimator, Objective
 from estimators.errors import BadInput, nearest
 from estimators.needs import unmet, unmet_samples
@@ -104,7 +103,11 @@ def _part(registry: Registry[Any], name: str, settings: dict[str, Any], path: st
     classes = list(_classes(instance))
     outside = sorted({owner(cls) for cls in classes if cls.__module__.split(".")[0] not in BUILT_IN})
     return Part(
-        instance, name, canonical(plain(instance)), " ".join(outside), " ".join(class_digest(cls) for cls in classes)
+        instance,
+        name,
+        canonical(identifying(instance)),
+        " ".join(outside),
+        " ".join(class_digest(cls) for cls in classes),
     )
 
 
@@ -171,7 +174,7 @@ def _of_pair(part: Part, pair: Pair, suite: Suite, force: bool) -> Iterator[Cell
         reason = pair.reason or unavailable(mode, device) or ("" if forced or not unfit else f"{part.name} {unfit}")
         for dtype in suite.dtype or [default_dtype(device)]:
             own = {"samples": samples, "device": device, "dtype": dtype, "mode": mode, "forced": forced}
-            given: dict[str, Any] = {group: canonical(budget[group]) for group in GROUPS}
+            given: dict[str, Any] = {group: canonical(identifying(budget[group])) for group in GROUPS}
             yield Cell(**shared, **own, **given, reason=reason)
 
 
@@ -180,20 +183,20 @@ def default_dtype(device: str) -> str:
     return "float64" if device == "cpu" else "float32"
 
 
-def budgets(suite: Suite) -> list[dict[Group, dict[str, Any]]]:
+def budgets(suite: Suite) -> list[dict[Group, Any]]:
     """The settings of accuracy and throughput, once per combination of their axes."""
-    return [
-        {"accuracy": accuracy, "throughput": throughput}
-        for accuracy in combinations(suite.accuracy, "accuracy")
-        for throughput in combinations(suite.throughput, "throughput")
-    ]
+    each = {
+        group: [checked(SETTINGS[group], settings, group) for settings in combinations(getattr(suite, group), group)]
+        for group in GROUPS
+    }
+    return [dict(zip(GROUPS, chosen, strict=True)) for chosen in product(*each.values())]
 
 
-def planned_numbers(pair: Pair, samples: int, budget: dict[Group, dict[str, Any]], suite: Suite) -> float:
+def planned_numbers(pair: Pair, samples: int, budget: dict[Group, Any], suite: Suite) -> float:
     """Replicates × draws × parameters that a cell may take: what `auto` judges by. Timing alone plans nothing."""
     if "accuracy" not in suite.metrics:
         return 0.0
-    replicates = AccuracySettings(**budget["accuracy"]).within(float(samples)).max_replicates
+    replicates = budget["accuracy"].within(float(samples)).max_replicates
     return float(replicates * samples * pair.columns.get("dim", 0))
 
 

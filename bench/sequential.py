@@ -120,6 +120,8 @@ class Sampling:
         block, last = self.kept.block("all"), look == len(self.looks) - 1
         if self.kept.nonfinite:
             return "nonfinite"
+        if self.kept.drawn < self.settings.min_replicates and not last:
+            return ""
         if not block.varies(self.rules.tolerance):
             return "exact" if last or look else ""
         precise = block.variance().high <= (1 + self.settings.precision) * block.trace
@@ -132,12 +134,14 @@ class Sampling:
 def looks(chunk: int, first: int, most: int, ratio: int = 4) -> list[int]:
     """Replicates in all at each look, multiples of the chunk (and of 64): `first`, × ratio, …, `most`.
 
-    >>> looks(64, 1000, 20_000)
-    [1024, 4096, 20032]
+    Where `first` is all or nearly all there is, a look at a quarter precedes it, so that a second can follow.
+
+    >>> looks(64, 1000, 20_000), looks(64, 1000, 1000)
+    ([1024, 4096, 20032], [256, 1024])
     """
     step = max(chunk, 64)
     last = ceil(most / step) * step
-    planned = [ceil(first / step) * step]
+    planned = [ceil(min(first, last / ratio) / step) * step]
     while planned[-1] * ratio * 2 <= last:
         planned.append(planned[-1] * ratio)
     return [*(look for look in planned if look < last), last]

@@ -2,11 +2,12 @@
 
 import json
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from functools import cache
 from itertools import product
 from math import isfinite
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
@@ -64,9 +65,36 @@ def combinations(settings: Mapping[str, Any], path: str) -> Iterator[dict[str, A
         yield dict(zip(axes, values, strict=True))
 
 
+LATER: Mapping[str, Any] = MappingProxyType({"later": True})
+"""`field(default=…, metadata=LATER)` declares a setting that was added after its class had been measured with."""
+
+
 def plain(instance: Any) -> dict[str, Any]:
     """All settings of a plug-in as JSON values, defaults included; an inner plug-in is a `{"name": …}` table."""
-    return {key: _plain(getattr(instance, key)) for key in public(type(instance))}
+    return {key: _plain(getattr(instance, key), plain) for key in public(type(instance))}
+
+
+def identifying(instance: Any) -> dict[str, Any]:
+    """The settings that a cell's id is made from: `plain` less those added later that stand at their default.
+
+    A new setting thus leaves every id, and with it every seed and every number, as it was.
+
+    >>> from dataclasses import dataclass, field
+    >>> @dataclass(frozen=True)
+    ... class Settings:
+    ...     old: int = 1
+    ...     new: int = field(default=2, metadata=LATER)
+    >>> identifying(Settings()), identifying(Settings(new=3))
+    ({'old': 1}, {'old': 1, 'new': 3})
+    """
+    own = {field.name: field for field in fields(instance)}
+    values = {key: getattr(instance, key) for key in public(type(instance))}
+    kept = {
+        key: value
+        for key, value in values.items()
+        if not (own[key].metadata.get("later") and value == own[key].default)
+    }
+    return {key: _plain(value, identifying) for key, value in kept.items()}
 
 
 @cache
@@ -75,9 +103,9 @@ def public(cls: type) -> tuple[str, ...]:
     return tuple(field.name for field in fields(cls) if field.init and not field.metadata.get("private"))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, settings: Callable[[Any], dict[str, Any]]) -> Any:
     if hasattr(value, "__dataclass_fields__"):
-        return {"name": value.name, **plain(value)}
+        return {"name": value.name, **settings(value)}
     return list(value) if isinstance(value, tuple | frozenset) else value
 
 
