@@ -83,7 +83,7 @@ class Mirrored(Independent):
                 probs = inner.probs.expand(*half(sample_shape), *inner.batch_shape)
                 u = torch.rand(probs.shape, dtype=probs.dtype, device=probs.device)
                 self.drawn = True
-                return torch.cat([u < probs, 1 - u < probs]).to(probs.dtype)
+                return torch.cat([u < probs, 1 - u <= probs]).to(probs.dtype)
             return self.rsample(sample_shape)
 
     def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:

@@ -77,7 +77,8 @@ class GroupRelative(ScoreFunction):
     """1/K Σ (f_k − f̄)/std(f) s_k: the group's mean as the baseline, its standard deviation as the scale.
 
     Biased, in scale and, as the scale is random, in direction too; between states of a batch it reweights.
-    Where all values agree the coefficient is 0, as the limit of published code with its ε in the denominator.
+    Where all values agree, to `rounding`, the coefficient is 0: the limit of published code, which has an ε in the
+    denominator.
     Paper: Shao et al. 2024 (GRPO), arXiv:2402.03300, section 4.1.2.
 
     >>> GroupRelative().coefficient(torch.tensor([[1.0, 2.0], [3.0, 2.0]]))
@@ -88,9 +89,13 @@ class GroupRelative(ScoreFunction):
     traits = Traits(unbiased=False, needs=frozenset({Need.DENSITY}), min_samples=2, paper="Shao et al. 2024")
 
     def coefficient(self, value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
-        apart = value - value.mean(0)
+        apart = value - value[0]  # exact between values of a size, so equal values stay equal
+        apart = apart - apart.mean(0)
+        widest = apart.abs().amax(0)
+        differ = widest > rounding(value)
+        apart = apart / torch.where(differ, widest, 1)  # squares of numbers near 1 neither vanish nor overflow
         scale = (apart.square().sum(0) / (len(value) - 1)).sqrt()
-        return apart / torch.where(scale == 0, 1, scale)
+        return torch.where(differ, apart / torch.where(differ, scale, 1), 0)
 
 
 @register("independent_baseline")
@@ -189,6 +194,23 @@ def scores(q: Distribution, z: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
     """∇ log q(z_k) of every draw in q's parameters, by name, each `[n, *batch, …]`, constant."""
     expanded = {name: value.detach().expand(len(z), *value.shape) for name, value in parameters(q).items()}
     return torch.func.grad(lambda values: rebuild(q, values).log_prob(z).sum())(expanded)
+
+
+ROUNDING = 8
+"""Deviations of up to so many units of relative rounding (eps) are taken as none: see `rounding`."""
+
+
+def rounding(value: Float[Tensor, "n *batch"]) -> Float[Tensor, "*batch"]:
+    """The largest difference between values that rounding alone explains: 8 eps max |f|.
+
+    f makes a value by some operations, each of which rounds it by eps/2 of its size; after 16 of them equal numbers
+    are apart by 8 eps at most. How many values there are does not matter: their differences are exact where they
+    lie within a factor of 2 (Sterbenz), and a mean of differences rounds by their size, not by that of f.
+
+    >>> bool(rounding(torch.tensor([0.3, -0.1])) < 1e-6)
+    True
+    """
+    return ROUNDING * torch.finfo(value.dtype).eps * value.abs().amax(0)
 
 
 def spread(value: Tensor, like: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ class CategoricalDisArm(Estimator):
         phi = node_logits(logits(q), walk)
         t = phi.detach().sigmoid()
         u = torch.rand((n // 2, *t.shape), dtype=t.dtype, device=t.device)
-        b = torch.stack([u < t, 1 - u < t]).to(t.dtype)
+        b = torch.stack([u < t, 1 - u <= t]).to(t.dtype)  # u may be 0: at t = 1 both turn left
         z = reached(b, walk)
         value = f.held(z.flatten(0, 1), q)
         f_z, f_tilde = value.detach().chunk(2)

@@ -22,7 +22,7 @@ class AntitheticBits(Estimator):
         phi = logits(q)
         t = distinct(phi).sigmoid()
         u = torch.rand((n // 2, *phi.shape), dtype=t.dtype, device=t.device)
-        b, b_tilde = (u < t).to(t.dtype), (1 - u < t).to(t.dtype)
+        b, b_tilde = (u < t).to(t.dtype), (1 - u <= t).to(t.dtype)
         value = f.held(torch.cat([b, b_tilde]), q)
         f_b, f_tilde = value.detach().chunk(2)
         gradient = spread(f_b - f_tilde, u) * self.factor(u, b, b_tilde, phi)

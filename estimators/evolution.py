@@ -6,12 +6,13 @@ With z = μ + σε the score of μ is −∂z log q(z), for a Gaussian ε/σ. Th
 from abc import abstractmethod
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.antithetic import Mirrored
-from estimators.baselines import spread
+from estimators.baselines import rounding, spread
 from estimators.core import Estimator, Need, Objective, Traits, gradient_at
 from estimators.double_control_variate import leave_out
 from estimators.parameters import linear, parameters, valued
@@ -98,6 +99,7 @@ class AntitheticEvolutionStrategy(EvolutionStrategy):
 class RankedEvolutionStrategy(EvolutionStrategy):
     """u_k ε_k/σ with u_k = rank(f_k)/(n − 1) − ½: centred ranks in place of values.
 
+    Values that agree, to `rounding`, share their mean rank.
     Not the gradient of E f: any increasing transformation of f gives the same, so its scale is lost. Biased.
     Paper: Salimans et al. 2017 (fitness shaping), arXiv:1703.03864, section 2.1; Wierstra et al. 2014, arXiv:1106.4487.
 
@@ -112,7 +114,11 @@ class RankedEvolutionStrategy(EvolutionStrategy):
     traits = Traits(unbiased=False, needs=frozenset({Need.LOCATION}), min_samples=2, paper="Wierstra et al. 2014")
 
     def coefficient(self, value: Float[Tensor, "n *batch"], q: Distribution, f: Objective) -> Float[Tensor, "n *batch"]:
-        return value.argsort(0).argsort(0).to(value) / (len(value) - 1) - 0.5
+        x, apart = value.movedim(0, -1).contiguous(), rounding(value).unsqueeze(-1)
+        ordered = x.sort(-1).values
+        below, up_to = (torch.searchsorted(ordered, x + side, right=side is apart) for side in (-apart, apart))
+        rank = (below + up_to - 1).to(value).movedim(-1, 0) / 2
+        return rank / (len(value) - 1) - 0.5
 
 
 @register("smoothing")

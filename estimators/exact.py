@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
@@ -32,4 +33,5 @@ class Exact(Estimator):
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         z = support(q)
-        return (q.log_prob(z).exp() * f.held(z, q)).sum(0)
+        p = q.log_prob(z).exp()
+        return (p * torch.where(p > 0, f.held(z, q), 0)).sum(0)

@@ -209,7 +209,7 @@ class MultiSampleDisArm(Estimator):
         bound, phi = bound_of(f), logits(q)
         t = phi.detach().sigmoid()
         u = torch.rand((n, bound.draws, *t.shape), dtype=t.dtype, device=t.device)
-        b, b_tilde = (u < t).to(t.dtype), (1 - u < t).to(t.dtype)
+        b, b_tilde = (u < t).to(t.dtype), (1 - u <= t).to(t.dtype)
         log_w = bound.log_weight(b, q)
         swapped = torch.logaddexp(others(log_w.detach()), bound.log_weight(b_tilde, q).detach())
         rise = log_w.detach().logsumexp(1).unsqueeze(1) - swapped

@@ -62,9 +62,9 @@ class Nvil(Fitted):
 
 
 def features(q: Distribution) -> Float[Tensor, "*batch features"]:
-    """q's parameters side by side, constant."""
-    rows = [value.detach().reshape(*q.batch_shape, -1) for value in parameters(q).values()]
-    return torch.cat(rows, -1)
+    """q's parameters side by side, constant; logits beyond ±20, whose probabilities are 0 or 1, count as ±20."""
+    rows = {name: value.detach().reshape(*q.batch_shape, -1) for name, value in parameters(q).items()}
+    return torch.cat([row.clamp(-20, 20) if name == "logits" else row for name, row in rows.items()], -1)
 
 
 def with_baseline(

@@ -76,6 +76,7 @@ class IndeCateR(Estimator):
         x = q.sample((1, n)) if self.shared else None
         value = torch.cat([f.held(part, q).mean(2) for part in placed(q, n, x)], 1)  # [C, V, *batch]
         table = value.movedim((1, 0), (-2, -1))
+        table = torch.where((p > 0) | table.isfinite(), table, 0)  # f need not be finite where q has no mass
         return valued((table * p.detach()).sum(-1).mean(-1), linear(table, p, q))
 
 

@@ -18,11 +18,20 @@ def base(q: Distribution) -> Distribution:
 
 
 def logits(q: Distribution) -> Tensor:
-    """The logits of a Bernoulli or one-hot categorical q: `[*batch, *event]`."""
+    """The logits of a Bernoulli or one-hot categorical q: `[*batch, *event]`.
+
+    Those of a categorical are finite: −∞, a category that is masked, becomes −√(the largest number), whose softmax is
+    0 as well, and whose gradient is 0.
+
+    >>> logits(Categorical(logits=torch.tensor([0.0, -torch.inf]))).isfinite()
+    tensor([True, True])
+    """
     inner = base(q)
     if not isinstance(inner, Bernoulli | Categorical):
         raise TypeError(f"expected a Bernoulli or a one-hot categorical, found {type(inner).__name__}")
-    return inner.logits
+    if isinstance(inner, Bernoulli):
+        return inner.logits  # as they are: `distinct` reads their strides
+    return inner.logits.clamp_min(-(torch.finfo(inner.logits.dtype).max ** 0.5))
 
 
 def loc_scale(q: Distribution) -> tuple[Tensor, Tensor]:
@@ -64,9 +73,12 @@ def rebuild(q: Distribution, values: dict[str, Tensor]) -> Distribution:
 
 
 def linear(gradient: Tensor, parameter: Tensor, q: Distribution) -> Tensor:
-    """⟨gradient, parameter⟩ over the event axes, `[*batch]`: a surrogate whose gradient is `gradient`."""
+    """⟨gradient, parameter⟩ over the event axes, `[*batch]`: a surrogate whose gradient is `gradient`.
+
+    An infinite parameter, such as the logit of a masked category, has no part in it: its gradient is 0.
+    """
     axes = range(len(q.batch_shape), parameter.dim())
-    product = gradient.detach() * parameter
+    product = gradient.detach() * torch.where(parameter.isinf(), 0, parameter)
     return product.sum(tuple(axes)) if axes else product
 
 

@@ -13,6 +13,7 @@ from estimators.errors import BadInput
 from estimators.parameters import base
 from estimators.registry import register
 from estimators.score_function import Reinforce
+from estimators.stratified import edges
 
 WORD = 2**32 - 1
 SEEDS = 2**62
@@ -104,8 +105,7 @@ def by_category(probs: Float[Tensor, "*batch"], u: Float[Tensor, "n ..."]) -> Te
     tensor([[1., 0.],
             [0., 1.]])
     """
-    edges = probs.cumsum(-1)[..., :-1]
-    index = (u.unsqueeze(-1) >= edges).sum(-1)
+    index = (u.unsqueeze(-1) >= edges(probs)).sum(-1)
     categories = torch.arange(probs.shape[-1], device=probs.device)
     return (index.unsqueeze(-1) == categories).to(probs.dtype)
 

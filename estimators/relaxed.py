@@ -1,5 +1,6 @@
 """Relaxations: bits and one-hot variables made continuous by Gumbel noise and a temperature."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -41,8 +42,34 @@ def hardened(z: Float[Tensor, "..."], q: Distribution) -> Float[Tensor, "..."]:
 
 
 def softened(z: Float[Tensor, "..."], q: Distribution, temperature: float | Tensor) -> Float[Tensor, "..."]:
-    """The relaxed value of perturbed logits: σ(z/τ), or softmax(z/τ) over categories."""
+    """The relaxed value of perturbed logits: σ(z/τ), or softmax(z/τ) over categories.
+
+    Raises BadInput for a temperature that z's dtype does not resolve.
+    """
+    if not isinstance(temperature, Tensor):
+        resolved(temperature, z.dtype)
     return (z / temperature).sigmoid() if is_bits(q) else (z / temperature).softmax(-1)
+
+
+STEPS = 16
+"""The lowest temperature, in units of relative rounding (eps)."""
+
+
+def resolved(temperature: float, dtype: torch.dtype) -> None:
+    """Raises BadInput where perturbed logits round by so much that z/τ says nothing but which one is largest.
+
+    Noise is up to 16 in float32 (36 in float64), so z rounds by 8 eps, and z/τ by 8 eps/τ: at τ = 16 eps by ½ in the
+    worst case and by about 1/16 for the usual |z| of 1 to 2. Below, relaxed draws are one-hot by rounding, and have no
+    gradient. Above, a draw has one with a chance of about 100 τ (745 τ in float64), and then one of size 1/τ.
+
+    >>> resolved(0.1, torch.float32)
+    """
+    lowest = STEPS * torch.finfo(dtype).eps
+    if temperature < lowest:
+        raise BadInput(
+            f"a temperature of {temperature} is not resolved in {str(dtype).removeprefix('torch.')}, where relaxed "
+            f"draws are one-hot by rounding and have no gradient; {lowest:.1e} or more would be right"
+        )
 
 
 @dataclass(frozen=True)
@@ -52,8 +79,8 @@ class Relaxed(Estimator):
     temperature: float = 0.5
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise BadInput(f"the temperature must be above 0, found {self.temperature}")
+        if not 0 < self.temperature < math.inf:
+            raise BadInput(f"the temperature must be above 0 and finite, found {self.temperature}")
 
 
 @register("gumbel_softmax")

@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 
 from estimators.core import Need, Objective, Traits
 from estimators.registry import register
-from estimators.relaxed import Relaxed, is_bits, perturbed
+from estimators.relaxed import Relaxed, is_bits, perturbed, resolved
 
 
 @register("gumbel_sparsemax")
@@ -35,7 +35,9 @@ class GumbelSparsemax(Relaxed):
     )
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        z = perturbed(q, n) / self.temperature
+        z = perturbed(q, n)
+        resolved(self.temperature, z.dtype)
+        z = z / self.temperature
         return f((0.5 + z / 2).clamp(0, 1) if is_bits(q) else sparsemax(z), q).mean(0)
 
 

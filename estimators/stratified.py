@@ -40,8 +40,18 @@ def inverse_cdf(u: Float[Tensor, "n *batch"], p: Float[Tensor, "..."]) -> Float[
     >>> inverse_cdf(torch.tensor([0.1, 0.6, 0.99]), torch.tensor([0.5, 0.3, 0.2])).argmax(-1)
     tensor([0, 1, 2])
     """
-    index = (u.unsqueeze(-1) >= p.cumsum(-1)[..., :-1]).sum(-1, keepdim=True)
+    index = (u.unsqueeze(-1) >= edges(p)).sum(-1, keepdim=True)
     return torch.zeros((*u.shape, p.shape[-1]), dtype=p.dtype, device=p.device).scatter(-1, index, 1.0)
+
+
+def edges(p: Float[Tensor, "*batch C"]) -> Float[Tensor, "..."]:
+    """Where each category but the last ends, cumulated; ∞ where none with mass follows, as the sum may round below 1.
+
+    >>> edges(torch.tensor([0.25, 0.75, 0.0]))
+    tensor([0.2500,    inf])
+    """
+    below = p.cumsum(-1)
+    return torch.where(below == below[..., -1:], torch.inf, below)[..., :-1]
 
 
 @register("stratified")

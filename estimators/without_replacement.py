@@ -39,7 +39,13 @@ def log_probabilities(q: Distribution) -> Float[Tensor, "*batch"]:
 
 
 def evaluated(q: Distribution, f: Objective, z: Float[Tensor, "K ..."]) -> tuple[Tensor, Tensor]:
-    """f and log q at draws `[K, *batch, C]`, both `[K, *batch]`."""
+    """f and log q at draws `[K, *batch, C]`, both `[K, *batch]`.
+
+    Categories without mass are drawn last, and weigh nothing. As neither f nor log q need be finite there, the first
+    draw stands in their place.
+    """
+    mass = (log_probabilities(q).exp() * z).sum(-1, keepdim=True)
+    z = torch.where(mass > 0, z, z[:1])
     z = z.reshape(len(z), *q.batch_shape, *q.event_shape)
     return f.held(z, q), q.log_prob(z)
 
@@ -118,12 +124,14 @@ class SumAndSample(Estimator):
 def priority_weights(q: Distribution, K: int) -> tuple[Tensor, Tensor, Tensor]:
     """K draws without replacement z, their p, and w = p/q_κ, the inverse chance of being above the threshold κ.
 
-    q_κ = P(log p + Gumbel > κ) = 1 − exp(−e^{log p − κ}).
+    q_κ = P(log p + Gumbel > κ) = 1 − exp(−e^{log p − κ}), which is e^{log p − κ} where that is small.
     """
     log_p = log_probabilities(q)
     z, kappa = without_replacement(log_p, min(K, log_p.shape[-1]))
     log_p = (log_p * z).sum(-1)
-    return z, log_p.exp(), log_p.exp() / -torch.expm1(-(log_p - kappa).exp())
+    rate = (log_p - kappa).exp()
+    chance = -torch.expm1(-rate)
+    return z, log_p.exp(), torch.where(chance > 0, log_p.exp() / torch.where(chance > 0, chance, 1), kappa.exp())
 
 
 @register("priority_sampling")
