@@ -7,7 +7,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -114,11 +114,26 @@ class RankedEvolutionStrategy(EvolutionStrategy):
     traits = Traits(unbiased=False, needs=frozenset({Need.LOCATION}), min_samples=2, paper="Wierstra et al. 2014")
 
     def coefficient(self, value: Float[Tensor, "n *batch"], q: Distribution, f: Objective) -> Float[Tensor, "n *batch"]:
-        x, apart = value.movedim(0, -1).contiguous(), rounding(value).unsqueeze(-1)
-        ordered = x.sort(-1).values
-        below, up_to = (torch.searchsorted(ordered, x + side, right=side is apart) for side in (-apart, apart))
-        rank = (below + up_to - 1).to(value).movedim(-1, 0) / 2
-        return rank / (len(value) - 1) - 0.5
+        return mean_ranks(value) / (len(value) - 1) - 0.5
+
+
+def mean_ranks(value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
+    """Each value's place among the n, from 0. Values that follow each other within `rounding` share their mean rank.
+
+    >>> mean_ranks(torch.tensor([5.0, 2.0, 5.0, 7.0]))
+    tensor([1.5000, 0.0000, 1.5000, 3.0000])
+    """
+    ordered, index = value.sort(0)
+    place = torch.arange(len(value), device=value.device).reshape(-1, *(1 for _ in value.shape[1:]))
+    rises = ordered.diff(dim=0) > rounding(value)
+    first = torch.where(pad_front(rises), place, 0).cummax(0).values
+    last = torch.where(pad_front(rises.flip(0)), place, 0).cummax(0).values.flip(0)  # as `first`, from the top
+    return torch.zeros_like(value).scatter(0, index, (first + len(value) - 1 - last).to(value) / 2)
+
+
+def pad_front(rises: Bool[Tensor, "m *batch"]) -> Bool[Tensor, "n *batch"]:
+    """With a True before it: the first value always starts a group."""
+    return torch.cat([torch.ones_like(rises[:1]), rises])
 
 
 @register("smoothing")

@@ -31,7 +31,17 @@ def logits(q: Distribution) -> Tensor:
         raise TypeError(f"expected a Bernoulli or a one-hot categorical, found {type(inner).__name__}")
     if isinstance(inner, Bernoulli):
         return inner.logits  # as they are: `distinct` reads their strides
-    return inner.logits.clamp_min(-(torch.finfo(inner.logits.dtype).max ** 0.5))
+    return bounded(inner.logits)
+
+
+def bounded(phi: Tensor) -> Tensor:
+    """Logits of at most √(the largest number), either way: infinite ones are finite, and keep their probabilities.
+
+    >>> bounded(torch.tensor([-torch.inf, 3.0])).sigmoid()
+    tensor([0.0000, 0.9526])
+    """
+    most = torch.finfo(phi.dtype).max ** 0.5
+    return phi.clamp(-most, most)
 
 
 def loc_scale(q: Distribution) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 
 from estimators.core import Estimator, Need, Objective, Traits
 from estimators.errors import BadInput
-from estimators.parameters import logits, valued
+from estimators.parameters import bounded, logits, valued
 from estimators.rebar import conditioned
 from estimators.registry import register
 from estimators.relaxed import Relaxed, is_bits, softened
@@ -65,7 +65,7 @@ class ReinMax(Estimator):
             raise BadInput(f"reinmax: the temperature must be at least 1, found {self.temperature}")
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        hard, phi = q.sample((n,)), logits(q)
+        hard, phi = q.sample((n,)), bounded(logits(q))
         halfway = (softened(phi, q, self.temperature) + hard) / 2
         path = 2 * softmax_jacobian(halfway, phi, q) - softmax_jacobian(q.mean, phi, q) / 2
         return f(valued(hard, path), q).mean(0)
@@ -102,7 +102,7 @@ class GumbelRao(Relaxed):
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         hard = q.sample((n,))
         winning = conditioned(q, hard.repeat(self.noises, *(1 for _ in hard.shape[1:]))).detach()
-        soft = softened(valued(winning, logits(q)), q, self.temperature)
+        soft = softened(valued(winning, bounded(logits(q))), q, self.temperature)
         return f(valued(hard, soft.reshape(self.noises, *hard.shape).mean(0)), q).mean(0)
 
 
@@ -122,7 +122,7 @@ class GappedStraightThrough(Relaxed):
     traits = Traits(unbiased=False, needs=frozenset({Need.FINITE, Need.RELAXABLE}), paper="Fan et al. 2022")
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        hard, phi = q.sample((n,)), logits(q)
+        hard, phi = q.sample((n,)), bounded(logits(q))
         sign = 2 * hard - 1
         winning = sign * (sign * phi).clamp_min(1) if is_bits(q) else self.winning(phi, hard)
         return f(valued(hard, softened(valued(winning.detach(), phi), q, self.temperature)), q).mean(0)

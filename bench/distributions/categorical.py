@@ -27,7 +27,8 @@ class FastOneHot(OneHotCategorical):
             return torch.zeros_like(logits).scatter(-1, index, 1.0)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        return (value * self.logits).sum(-1)
+        """Σ z·l, also for relaxed z. A masked category, l = −∞, counts 0 where z is 0, and else the lowest number."""
+        return (value * self.logits.clamp_min(torch.finfo(self.logits.dtype).min)).sum(-1)
 
 
 @distributions.register("categorical")
