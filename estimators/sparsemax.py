@@ -53,5 +53,5 @@ def sparsemax(z: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     ordered = z.sort(-1, descending=True).values
     sums = ordered.cumsum(-1)
     k = torch.arange(1, z.shape[-1] + 1, dtype=z.dtype, device=z.device)
-    size = (1 + k * ordered > sums).sum(-1, keepdim=True)
+    size = (1 + k * ordered > sums).sum(-1, keepdim=True).clamp_min(1)  # 0 only where z is NaN
     return (z - (sums.gather(-1, size - 1) - 1) / size).clamp_min(0)
