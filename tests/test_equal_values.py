@@ -16,6 +16,7 @@ from estimators.baselines import GroupRelative
 from estimators.control_variates import flat
 from estimators.core import Fitted
 from estimators.evolution import mean_ranks
+from estimators.registry import estimators as registry
 from tests.cases import EVERY, bits, fitting, single
 from tests.exactness import estimates
 
@@ -145,7 +146,7 @@ def test_values_that_agree_say_nothing_anywhere(name, dtype):
                 says_nothing(name, case, c, units, dtype)
 
 
-@pytest.mark.parametrize("name", [name for name, cls in estimators.registry.estimators if issubclass(cls, Fitted)])
+@pytest.mark.parametrize("name", [name for name, cls in registry if issubclass(cls, Fitted)])
 def test_what_is_fitted_to_equal_values_is_finite(name):
     """No division by the variance of what does not vary."""
     case = cases_of(name)[0]
@@ -154,7 +155,10 @@ def test_what_is_fitted_to_equal_values_is_finite(name):
     constant = near(0.1, 0, q, f)
     n = fitting(estimators.get(name))[1]
     torch.manual_seed(0)
-    fitted = estimators.get(name).fit(q, constant, n, 5)
+    estimator = estimators.get(name)
+    assert isinstance(estimator, Fitted)
+    fitted = estimator.fit(q, constant, n, 5)
+    assert fitted.state
     assert all(value.isfinite().all() for value in fitted.state.values())
     assert estimates(fitted, build, parameters, constant, n, 100).isfinite().all()
 

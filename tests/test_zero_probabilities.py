@@ -120,7 +120,7 @@ def draws(estimator: Estimator, few: bool) -> int:
     return next(n for n in ((2, 4, 6) if few else (6, 8)) if unmet_samples(estimator.traits, n) is None)
 
 
-def takes(name: str, problem: str, kind: type[Objective] = Function, *, few: bool = True) -> bool:
+def takes(name: str, problem: str, kind: type[Function] | type[Evidence] = Function, *, few: bool = True) -> bool:
     build, logits, f = PROBLEMS[problem]
     estimator = estimators.get(name)
     if kind is Evidence and name in RELAXED_EVIDENCE:
@@ -137,12 +137,12 @@ def gives_the_exact_gradient(
     torch.manual_seed(3)
     value = estimator.surrogate(build(x), f, n)
     value.sum().backward()
+    assert x.grad is not None
     sample, truth = x.grad.flatten(1).double(), exact(build, logits, f)
     assert value.isfinite().all()
     assert sample.isfinite().all()
     if problem in ("masked", "several", "fast", "lone"):
-        hidden = build(logits).base_dist.probs if problem == "several" else build(logits).probs
-        assert (sample[:, hidden.flatten() == 0] == 0).all()
+        assert (sample[:, build(logits).mean.flatten() == 0] == 0).all()
     if estimator.traits.unbiased:
         error = sample.std(0) / replicates**0.5
         rounding = 30 * torch.finfo(dtype).eps * (1 + truth.abs())
@@ -150,7 +150,7 @@ def gives_the_exact_gradient(
         assert (off < 6.5 * error + rounding).all(), f"{sample.mean(0)} ± {error}, exact {truth}"
 
 
-def named(problems: tuple[str, ...], kind: type[Objective] = Function) -> list[tuple[str, str]]:
+def named(problems: tuple[str, ...], kind: type[Function] | type[Evidence] = Function) -> list[tuple[str, str]]:
     return [(name, problem) for name in estimators.available() for problem in problems if takes(name, problem, kind)]
 
 
@@ -190,6 +190,7 @@ FITTED = [(name, problem) for name, problem in named(QUICK) if isinstance(estima
 def test_fitted_with_a_category_without_mass(name, problem):
     build, logits, function = PROBLEMS[problem]
     f, estimator = Function(function), estimators.get(name)
+    assert isinstance(estimator, Fitted)
     n = draws(estimator, True)
     torch.manual_seed(0)
     fitted = estimator.fit(build(logits), f, n, 3)
