@@ -12,7 +12,7 @@ from bench.gradients import Gradients
 from bench.problem import Problem
 from estimators.core import Estimator, Objective
 
-ENTRIES = ("__call__", "held", "log_weight", "held_weight", "each")
+ENTRIES = ("__call__", "held", "without_log_q", "log_weight", "held_weight", "each")
 """The methods by which estimators ask objectives for values."""
 
 

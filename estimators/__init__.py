@@ -53,6 +53,7 @@ from estimators.checks import check_estimator
 from estimators.core import Estimator, Evidence, Fitted, Function, ImportanceBound, Need, Objective, Terms, Traits
 from estimators.errors import BadInput
 from estimators.needs import offers, unmet
+from estimators.parameters import log_density
 from estimators.registry import available, get, register
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "available",
     "check_estimator",
     "get",
+    "log_density",
     "offers",
     "register",
     "unmet",

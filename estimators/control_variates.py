@@ -1,5 +1,6 @@
 """Control variates from the objective's own Taylor expansion: subtract a model, add its known mean's gradient."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -103,7 +104,7 @@ def flat(z: Tensor, q: Distribution) -> Float[Tensor, "*batch D"]:
     return z.reshape(*z.shape[: z.dim() - len(q.event_shape)], q.event_shape.numel())
 
 
-def hessian_at(q: Distribution, f: Objective, m: Tensor) -> Float[Tensor, "*batch D D"]:
+def hessian_at(q: Distribution, f: Callable[[Tensor, Distribution], Tensor], m: Tensor) -> Float[Tensor, "*batch D D"]:
     """∂²f/∂z² at m `[*batch, *event]`, constant: one pull-back of f′ per direction, all D of them as draws."""
     D = q.event_shape.numel()
     one = torch.eye(D, dtype=m.dtype, device=m.device)

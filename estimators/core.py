@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.errors import BadInput
+from estimators.parameters import log_density
 
 F = TypeVar("F", bound="Fitted")
 
@@ -98,6 +99,29 @@ class Objective(ABC):
         """`held(z, q)`, made from value = f(z, q) without another call of f."""
         return value
 
+    def without_log_q(self, z: Tensor, q: Distribution) -> Tensor:
+        """f without its own −log q, `[*sample, *batch]`: the part whose gradient along a path z = g(ε, θ) is noisy.
+
+        Along a Gaussian's path, −log q(μ + Lε) = ½‖ε‖² + log det L + constant, whose gradient in θ is free of ε.
+        """
+        return self(z, q)
+
+
+def asked(function: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+    """function(z), with a sentence instead of torch's error where a distribution inside refuses a relaxed z."""
+    try:
+        return function(z)
+    except ValueError as error:
+        if "within the support" not in str(error):
+            raise
+        raise BadInput(UNSUPPORTED) from error
+
+
+UNSUPPORTED = (
+    "the objective asks a torch distribution for the log-density of z outside its support, as relaxed draws are: "
+    "take estimators.log_density(prior, z) for prior.log_prob(z), or say relaxable=False of the objective"
+)
+
 
 class Function(Objective):
     """An objective of z alone, from any function of z.
@@ -124,11 +148,16 @@ class Function(Objective):
         self.relaxable = differentiable if relaxable is None else relaxable
 
     def __call__(self, z: Tensor, q: Distribution | None = None) -> Tensor:
-        return self.function(z)
+        return asked(self.function, z)
 
 
 class Evidence(Objective):
-    """The evidence lower bound's integrand, log p(x, z) − log q(z); E_q of it is the bound."""
+    """The evidence lower bound's integrand, log p(x, z) − log q(z); E_q of it is the bound.
+
+    Relaxed draws of bits and one-hot variables are accepted whatever q's `validate_args` says: log q is then
+    `log_density`. A `log_joint` that asks a prior for the log-density of relaxed draws takes `log_density(prior, z)`
+    too: torch's own raises, or with `validate_args=False` jumps between one-hot values.
+    """
 
     def __init__(
         self, log_joint: Callable[[Tensor], Tensor], *, differentiable: bool = True, relaxable: bool = True
@@ -138,14 +167,17 @@ class Evidence(Objective):
         self.relaxable = relaxable
 
     def __call__(self, z: Tensor, q: Distribution) -> Tensor:
-        return self.log_joint(z) - q.log_prob(z)
+        return asked(self.log_joint, z) - log_density(q, z)
 
     def held(self, z: Tensor, q: Distribution) -> Tensor:
-        return self.log_joint(z) - q.log_prob(z).detach()
+        return asked(self.log_joint, z) - log_density(q, z).detach()
 
     def hold(self, value: Tensor, z: Tensor, q: Distribution) -> Tensor:
-        log_q = q.log_prob(z)
+        log_q = log_density(q, z)
         return value + (log_q - log_q.detach())
+
+    def without_log_q(self, z: Tensor, q: Distribution) -> Tensor:
+        return asked(self.log_joint, z)
 
 
 class ImportanceBound(Objective):
@@ -183,11 +215,11 @@ class ImportanceBound(Objective):
 
     def log_weight(self, z: Tensor, q: Distribution) -> Tensor:
         """(1−α) log w of every draw, `[n, K, *batch]`."""
-        return (1 - self.alpha) * (self.log_joint(z) - q.log_prob(z))
+        return (1 - self.alpha) * (asked(self.log_joint, z) - log_density(q, z))
 
     def held_weight(self, z: Tensor, q: Distribution) -> Tensor:
         """log w of every draw with q held fixed: it varies with log p's own parameters alone, `[n, K, *batch]`."""
-        return self.log_joint(z) - q.log_prob(z).detach()
+        return asked(self.log_joint, z) - log_density(q, z).detach()
 
     def __call__(self, z: Tensor, q: Distribution) -> Tensor:
         return (self.log_weight(z, q).logsumexp(1) - math.log(self.draws)) / (1 - self.alpha)

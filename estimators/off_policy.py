@@ -1,7 +1,8 @@
 """The score function on draws of another distribution, reweighted by the density ratio."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -12,6 +13,7 @@ from estimators.core import Estimator, Need, Objective, Traits
 from estimators.errors import BadInput
 from estimators.parameters import base, parameters, rebuild
 from estimators.registry import register
+from estimators.score_function import left_out
 
 
 def flattened(q: Distribution, width: float) -> Distribution:
@@ -76,20 +78,37 @@ class OffPolicy(Reweighted):
 @register("off_policy_clipped")
 @dataclass(frozen=True)
 class OffPolicyClipped(Reweighted):
-    """∇θ min(r f, clip(r, 1−ε, 1+ε) f) with r = q(z)/μ(z), z ~ μ: PPO's clipped objective, f as the advantage.
+    """∇θ min(r A, clip(r, 1−ε, 1+ε) A), r = q(z)/μ(z), z ~ μ, A = f(z) less a baseline: PPO's clipped objective.
 
-    A draw whose ratio is already past the edge that f pushes it to gives no gradient: biased.
-    Paper: Schulman, Wolski, Dhariwal, Radford, Klimov 2017 (PPO), arXiv:1707.06347, equation 7.
+    A draw whose ratio is already past the edge that A pushes it to gives no gradient: biased. Clipped as for an f that
+    is maximised; who minimises a loss passes −loss and differentiates minus the surrogate.
+    `baseline`: `leave_one_out`, the mean of f over the other draws of μ, or `none`, where A = f and a constant added
+    to f changes what is clipped.
+    Paper: Schulman, Wolski, Dhariwal, Radford, Klimov 2017 (PPO), arXiv:1707.06347, equation 7. Differs from the
+    paper: the baseline is leave-one-out, not a learned value function, and μ is a flattened q, not an earlier policy.
 
     >>> r = torch.tensor([1.5, 1.5, 0.5, 0.5], requires_grad=True)
-    >>> OffPolicyClipped().gain(r, torch.tensor([1.0, -1.0, 1.0, -1.0])).sum().backward()
+    >>> OffPolicyClipped(baseline="none").gain(r, torch.tensor([1.0, -1.0, 1.0, -1.0])).sum().backward()
     >>> r.grad
     tensor([ 0., -1.,  1.,  0.])
     """
 
-    traits = Traits(unbiased=False, needs=frozenset({Need.DENSITY, Need.PROPOSAL}), paper="Schulman et al. 2017")
+    version: ClassVar[int] = 2
 
     clip: float = 0.2
+    baseline: Literal["leave_one_out", "none"] = field(default="leave_one_out", metadata={"later": True})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.baseline not in ("leave_one_out", "none"):
+            raise BadInput(f"off_policy_clipped: baseline must be 'leave_one_out' or 'none', found {self.baseline!r}")
+
+    @property
+    def traits(self) -> Traits:
+        alone = self.baseline == "none"
+        needs = frozenset({Need.DENSITY, Need.PROPOSAL} | (set() if alone else {Need.INDEPENDENT_DRAWS}))
+        return Traits(unbiased=False, needs=needs, min_samples=1 if alone else 2, paper="Schulman et al. 2017")
 
     def gain(self, ratio: Float[Tensor, "n *batch"], value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
-        return torch.minimum(ratio * value, ratio.clamp(1 - self.clip, 1 + self.clip) * value)
+        advantage = value if self.baseline == "none" else left_out(value)
+        return torch.minimum(ratio * advantage, ratio.clamp(1 - self.clip, 1 + self.clip) * advantage)

@@ -1,5 +1,7 @@
 """Reading a torch distribution: its base, its parameters, its kind, its support."""
 
+from copy import copy
+
 import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent, MultivariateNormal, Normal
@@ -101,6 +103,42 @@ def along(slope: Tensor, z: Tensor, q: Distribution) -> Tensor:
 def valued(value: Tensor, surrogate: Tensor) -> Tensor:
     """`value` with the gradient of `value + surrogate`."""
     return value + (surrogate - surrogate.detach())
+
+
+def log_density(q: Distribution, z: Tensor) -> Tensor:
+    """log q(z) without torch's check that z is in the support, `[*sample, *batch]`: z may lie between the values.
+
+    One-hot variables: Σ z·log p, linear in z (torch's is that of the largest entry, which jumps), where a category
+    of probability 0 adds 0 unless z has a part in it. Bits: z·logit − softplus(logit). Others, and classes with a
+    log-density of their own: `log_prob`. At the values of a discrete z it is `q.log_prob(z)`.
+
+    >>> q = Categorical(logits=torch.zeros(4))
+    >>> log_density(q, torch.full((4,), 0.25)).exp()
+    tensor(0.2500)
+    >>> log_density(Bernoulli(logits=torch.tensor(0.0)), torch.tensor(0.5)).exp()
+    tensor(0.5000)
+    """
+    kind = type(q).log_prob
+    if isinstance(q, Independent) and kind is Independent.log_prob:
+        each, axes = log_density(q.base_dist, z), q.reinterpreted_batch_ndims
+        return each.flatten(-axes).sum(-1) if axes else each
+    if isinstance(q, Categorical) and kind is Categorical.log_prob:
+        return (z * q.logits.masked_fill((q.logits == -torch.inf) & (z == 0), 0.0)).sum(-1)
+    return unvalidated(q).log_prob(z)
+
+
+def unvalidated(q: Distribution) -> Distribution:
+    """q, and the distributions that it is made of, without torch's validation of z.
+
+    >>> unvalidated(Normal(0.0, 1.0)).log_prob(torch.tensor(torch.nan))
+    tensor(nan)
+    """
+    parts = {name: unvalidated(part) for name, part in vars(q).items() if isinstance(part, Distribution)}
+    if not q._validate_args and all(part is vars(q)[name] for name, part in parts.items()):
+        return q
+    twin = copy(q)
+    vars(twin).update(parts, _validate_args=False)
+    return twin
 
 
 def mode(q: Distribution) -> Tensor:

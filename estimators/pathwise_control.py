@@ -1,4 +1,9 @@
-"""Control variates for pathwise gradients of Gaussians: subtract a quadratic model's, add their known mean."""
+"""Control variates for pathwise gradients of Gaussians: subtract a quadratic model's, add their known mean.
+
+The model is of f without its own −log q: along a path z = μ + Lε the gradient of −log q is free of ε already, so a
+model of it would add noise. An evidence's control variates are thus those of its log joint with the entropy in closed
+form.
+"""
 
 from dataclasses import dataclass
 
@@ -35,8 +40,10 @@ def with_model(
 class TaylorPathwise(Estimator):
     """Pathwise with a control variate from f's own expansion at the mean: m′(z) = f′(μ) + f″(μ)(z − μ).
 
-    No variance at all on a quadratic f, with c = 1.
-    Paper: Miller, Foti, D'Amour, Adams 2017 (the full Hessian), arXiv:1705.07880.
+    No variance at all with c = 1 on a quadratic f, and on an evidence whose log joint is quadratic: there f′ and f″
+    are those of log p(x, z).
+    Paper: Miller, Foti, D'Amour, Adams 2017 (the full Hessian), arXiv:1705.07880. Differs from the paper: the same
+    Hessian serves the scale, and c is set, where the paper takes diagonal or projected Hessians for large models.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -52,8 +59,8 @@ class TaylorPathwise(Estimator):
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         mu = q.mean.detach()
-        _, slope = gradient_at(lambda m: f(m, q), mu)
-        return with_model(q, f, n, slope, hessian_at(q, f, mu), c=self.c)
+        _, slope = gradient_at(lambda m: f.without_log_q(m, q), mu)
+        return with_model(q, f, n, slope, hessian_at(q, f.without_log_q, mu), c=self.c)
 
 
 @register("quadratic_pathwise")
@@ -61,9 +68,10 @@ class TaylorPathwise(Estimator):
 class QuadraticPathwise(Fitted):
     """Pathwise with a fitted quadratic model: m′(z) = β + B(z − z₀), least squares on f′ at draws of q.
 
-    z₀ is q's mean when it is fitted, and stays. With a batch of q's one model serves all. Unfitted, m = 0.
-    Paper: Geffner, Domke 2020, arXiv:2007.14634; there β and a low-rank B descend the variance, here they solve a
-    regression.
+    z₀ is q's mean when it is fitted, and stays. With a batch of q's one model serves all. Unfitted, m = 0. Of an
+    evidence f′ is that of log p(x, z). Fitted, no variance on what `taylor_pathwise` has none on.
+    Paper: Geffner, Domke 2020, arXiv:2007.14634. Differs from the paper: there β and a low-rank B descend the
+    variance, here β and a full B solve a regression.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -89,7 +97,7 @@ class QuadraticPathwise(Fitted):
         gram, cross = origin.new_zeros(D + 1, D + 1), origin.new_zeros(D + 1, D)
         for _ in range(steps):
             z = q.sample((n,))
-            _, slope = gradient_at(lambda x: f(x, q), z)
+            _, slope = gradient_at(lambda x: f.without_log_q(x, q), z)
             step = (flat(z, q) - origin).reshape(-1, D)
             x = torch.cat([torch.ones_like(step[:, :1]), step], -1)
             gram, cross = gram + x.mT @ x, cross + x.mT @ flat(slope, q).reshape(-1, D)

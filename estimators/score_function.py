@@ -18,6 +18,17 @@ def scored(
     return (value + coefficient.detach() * (log_q - log_q.detach())).mean(0)
 
 
+def left_out(value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
+    """Each value less the mean of the others; n ≥ 2.
+
+    >>> import torch
+    >>> left_out(torch.tensor([1.0, 3.0]))
+    tensor([-2.,  2.])
+    """
+    n = len(value)
+    return value - (value.sum(0) - value) / (n - 1)
+
+
 class ScoreFunction(Estimator):
     """coefficient × score; subclasses say only what multiplies the score."""
 
@@ -74,5 +85,4 @@ class LeaveOneOut(ScoreFunction):
     )
 
     def coefficient(self, value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
-        n = len(value)
-        return value - (value.sum(0) - value) / (n - 1)
+        return left_out(value)

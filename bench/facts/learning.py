@@ -103,6 +103,12 @@ class Negative(estimators.Evidence):
     def held(self, z: Tensor, q: Distribution) -> Tensor:
         return -super().held(z, q)
 
+    def hold(self, value: Tensor, z: Tensor, q: Distribution) -> Tensor:
+        return -super().hold(-value, z, q)
+
+    def without_log_q(self, z: Tensor, q: Distribution) -> Tensor:
+        return -super().without_log_q(z, q)
+
 
 @dataclass(frozen=True)
 class DigitsVae(Task):
