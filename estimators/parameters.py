@@ -7,6 +7,8 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent, MultivariateNormal, Normal
 from torch.distributions import OneHotCategorical as Categorical
 
+from estimators.errors import BadInput
+
 
 def base(q: Distribution) -> Distribution:
     """q without its `Independent` wrappers.
@@ -106,11 +108,12 @@ def valued(value: Tensor, surrogate: Tensor) -> Tensor:
 
 
 def log_density(q: Distribution, z: Tensor) -> Tensor:
-    """log q(z) without torch's check that z is in the support, `[*sample, *batch]`: z may lie between the values.
+    """log q(z), `[*sample, *batch]`; a discrete z may lie between its values, whatever q's `validate_args` says.
 
     One-hot variables: Σ z·log p, linear in z (torch's is that of the largest entry, which jumps), where a category
     of probability 0 adds 0 unless z has a part in it. Bits: z·logit − softplus(logit). Others, and classes with a
     log-density of their own: `log_prob`. At the values of a discrete z it is `q.log_prob(z)`.
+    Raises BadInput where torch refuses a continuous z outside the support.
 
     >>> q = Categorical(logits=torch.zeros(4))
     >>> log_density(q, torch.full((4,), 0.25)).exp()
@@ -124,7 +127,18 @@ def log_density(q: Distribution, z: Tensor) -> Tensor:
         return each.flatten(-axes).sum(-1) if axes else each
     if isinstance(q, Categorical) and kind is Categorical.log_prob:
         return (z * q.logits.masked_fill((q.logits == -torch.inf) & (z == 0), 0.0)).sum(-1)
-    return unvalidated(q).log_prob(z)
+    quiet = unvalidated(q)
+    if quiet is not q and q.support.is_discrete:
+        return quiet.log_prob(z)
+    try:
+        return q.log_prob(z)
+    except ValueError as error:
+        if "within the support" not in str(error):
+            raise
+        raise BadInput(
+            f"log q(z) was asked for a z outside the support of {type(q).__name__}: an estimator that takes steps "
+            "in z, such as finite differences, needs an evidence on the whole line"
+        ) from error
 
 
 def unvalidated(q: Distribution) -> Distribution:

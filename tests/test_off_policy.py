@@ -4,6 +4,9 @@ import pytest
 import torch
 
 import estimators
+from bench.distributions import distributions
+from bench.objectives import objectives
+from bench.problem import Problem
 from estimators import BadInput, Function, Terms, unmet
 from tests.cases import CASES, EXTREME, LOGITS, TWO_HOT, bits, double, exact, normal, one_hot, single
 from tests.exactness import assert_biased, assert_unbiased, enumerated, estimates
@@ -35,6 +38,51 @@ def test_clipping_biases(case):
 def test_never_clipped_is_off_policy():
     free = estimates(estimators.get("off_policy_clipped", clip=1e9, baseline="none"), *CASES["bits"], 3, 20)
     torch.testing.assert_close(free, estimates(estimators.get("off_policy"), *CASES["bits"], 3, 20))
+
+
+BANDIT = Problem(distributions.get("categorical", size=5), objectives.get("bandit"))
+
+
+def of_bandit(estimator, bonus, n=8, replicates=20_000):
+    """Estimates on the bandit, whose rewards are moved by `bonus`, and the exact gradient."""
+    theta = BANDIT.encode(BANDIT.theta())
+    f = BANDIT.function(theta["logits"])
+    moved = Function(lambda z: f(z, None) + bonus)
+    sample = estimates(estimator, lambda logits: BANDIT.build({"logits": logits}), theta, moved, n, replicates)
+    return sample, enumerated(lambda logits: BANDIT.build({"logits": logits}), theta, f)
+
+
+def test_a_constant_added_to_f_changes_nothing_that_is_clipped():
+    clipped = estimators.get("off_policy_clipped")
+    (sample, _), (moved, _) = of_bandit(clipped, 0.0, replicates=200), of_bandit(clipped, 1000.0, replicates=200)
+    torch.testing.assert_close(sample, moved, atol=1e-9, rtol=1e-9)
+    raw = estimators.get("off_policy_clipped", baseline="none")
+    assert not torch.allclose(of_bandit(raw, 0.0, replicates=200)[0], of_bandit(raw, 1000.0, replicates=200)[0])
+
+
+def test_an_advantage_is_clipped_on_the_bandit():
+    """f is between 10 and 15 over five rounds: raw, the mean points elsewhere (relative bias 4.3, cosine .04)."""
+    sample, exact = of_bandit(estimators.get("off_policy_clipped"), 0.0)
+    assert (sample.mean(0) - exact).norm() < 0.5 * exact.norm()
+    assert torch.cosine_similarity(sample.mean(0), exact, 0) > 0.92
+    raw, _ = of_bandit(estimators.get("off_policy_clipped", baseline="none"), 0.0)
+    assert (raw.mean(0) - exact).norm() > 3 * exact.norm()
+    assert_biased(sample, exact)
+
+
+def test_clipping_is_for_an_f_that_is_maximised():
+    """A draw that has become likelier by more than the clip gives nothing if it is good; a bad one goes on pushing."""
+    ratio = torch.tensor([1.5, 1.5, 0.5, 0.5], requires_grad=True)
+    estimators.get("off_policy_clipped").gain(ratio, torch.tensor([1.0, -1.0, 1.0, -1.0])).sum().backward()
+    torch.testing.assert_close(ratio.grad, torch.tensor([0.0, -4 / 3, 4 / 3, 0.0]))
+
+
+def test_a_baseline_takes_two_draws():
+    q, f = CASES["bits"][0](**LOGITS), CASES["bits"][2]
+    assert "at least 2" in str(unmet(estimators.get("off_policy_clipped"), q, f, 1))
+    assert unmet(estimators.get("off_policy_clipped", baseline="none"), q, f, 1) is None
+    with pytest.raises(BadInput, match="leave_one_out"):
+        estimators.get("off_policy_clipped", baseline="mean")
 
 
 def test_width_must_be_positive():
