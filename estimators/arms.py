@@ -25,6 +25,8 @@ class Arms(Estimator):
     t(1−t)/(m − B(m)) = σ(|φ|) / (1 − (2 − m^{−1/(K−1)})₊^{K−1}), which never divides small by small.
     K = 2 is DisARM, K → ∞ nears leave-one-out.
     Paper: Dimitriev, Zhou 2021 (ARMS), arXiv:2105.14141.
+    Differs from the paper: the last factor is the paper's 1/(1 − ρ) written so that nothing small is divided by
+    something small, and of the paper's copulas the Dirichlet one alone is here.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function

@@ -24,6 +24,8 @@ class MovingAverage(Fitted, ScoreFunction):
     frozen before the draw, one number for the whole batch. Unfitted, b = 0.
     Paper: Williams 1992 (reinforcement baselines), Machine Learning 8, 229–256; Mnih, Gregor 2014 (variance reduction),
     arXiv:1402.0030, section 2.3.
+    Differs from the paper: b is divided by what decay has left of its start at 0, and is frozen when it is
+    measured, where the papers let it follow the training.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -60,6 +62,7 @@ class GroupMean(ScoreFunction):
     Biased: its mean is exactly (1 − 1/K) of the gradient; leave-one-out is K/(K − 1) times it, draw by draw.
     Paper: Shao et al. 2024 (GRPO), arXiv:2402.03300, section 4.1.2, without the division by the standard deviation (Liu
     et al. 2025, Dr. GRPO, arXiv:2503.20783, section 3.2).
+    Differs from the paper: the clipped ratio is left out, and with it all steps but the first on the same draws.
 
     >>> GroupMean().coefficient(torch.tensor([1.0, 3.0]))
     tensor([-1.,  1.])
@@ -80,6 +83,8 @@ class GroupRelative(ScoreFunction):
     Where all values agree, to `rounding`, the coefficient is 0: the limit of published code, which has an ε in the
     denominator.
     Paper: Shao et al. 2024 (GRPO), arXiv:2402.03300, section 4.1.2.
+    Differs from the paper: the deviation divides by K − 1 and has no ε beside it (the paper does not say which),
+    and the clipped ratio and the penalty on the divergence are left out.
 
     >>> GroupRelative().coefficient(torch.tensor([[1.0, 2.0], [3.0, 2.0]]))
     tensor([[-0.7071,  0.0000],
@@ -155,6 +160,8 @@ class OptimalCoefficient(Estimator):
     c_k leaves draw k out: an in-sample coefficient is O(1/K) biased.
     Paper: Greensmith, Bartlett, Baxter 2004 (constant baselines), J. Mach. Learn. Res. 5, 1471–1530; Ranganath,
     Gerrish, Blei 2014 (control variates), arXiv:1401.0118, section 3.2.
+    Differs from the paper: c_k leaves draw k out, where Ranganath et al. estimate one coefficient from the draws
+    that it is used on.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function

@@ -25,7 +25,9 @@ class Carms(Estimator):
     a ≠ b, which antithetic uniforms alone do not give. So each variable is antithetic with probability `coupling`
     and else independent: P = coupling · P_antithetic + (1 − coupling) p_a p_b, and no ratio is above 1/(1 − coupling).
     coupling = 0 is leave-one-out.
-    Paper: Dimitriev, Zhou 2021 (CARMS), arXiv:2110.14002; this mixture, which keeps every pair possible, is not theirs.
+    Paper: Dimitriev, Zhou 2021 (CARMS), arXiv:2110.14002.
+    Differs from the paper: each variable is antithetic with probability `coupling` and else independent, so that
+    every pair stays possible.
 
     >>> from torch.distributions import OneHotCategorical
     >>> from estimators import Function

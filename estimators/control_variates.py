@@ -45,6 +45,8 @@ class MuProp(Estimator):
 
     The model is f's first-order expansion at m, held fixed; E of it depends on θ through the mean alone.
     Paper: Gu, Levine, Sutskever, Mnih 2016, arXiv:1511.05176, equation 3.
+    Differs from the paper: one layer is expanded at its own mean, where the paper runs a mean-field pass through
+    all layers and adds baselines to what is left.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function
@@ -71,6 +73,7 @@ class DeltaMethod(Estimator):
 
     h(z) = f(μ) + f′(μ)·(z−μ) + ½ (z−μ)ᵀ H (z−μ) with μ held fixed, so ∇θ E h = f′(μ)·∇θ μ + ½ tr(H ∇θ Σ).
     Paper: Paisley, Blei, Jordan 2012, arXiv:1206.6430, section 4 (its control variate for Gaussian q).
+    Differs from the paper: the control variate's coefficient is 1, where the paper estimates it.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function

@@ -21,8 +21,10 @@ class DoubleControlVariate(Fitted):
 
     Leave-one-out on f + a, and a's own gradient taken out again. α is fixed before the draw: unfitted it is −1,
     which removes all of a linear f. The estimate is linear in α, A + αB with E B = 0, so `fit` takes
-    α = −E⟨A, B⟩ / E⟨B, B⟩, where the paper descends the same variance by stochastic gradients.
+    α = −E⟨A, B⟩ / E⟨B, B⟩.
     Paper: Titsias, Shi 2022, arXiv:2111.05300 (write-ups differ in the sign of α).
+    Differs from the paper: α solves a regression before the draws, where the paper descends the same variance along
+    the training.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function

@@ -19,7 +19,8 @@ class FouST(Estimator):
 
     E[f′(x)/2q(b)] = ∫₀¹ f′ = f(1) − f(0), so exact for one bit and for separable f; elsewhere biased, because the
     other bits are noisy too. t(1−t)/q(b) is σ(∓φ): nothing is divided.
-    Derived here; the idea is that of Pervez, Cohen, Gavves 2020, PMLR 119, 7632–7640, whose scaling of the noise is
+    Paper: Pervez, Cohen, Gavves 2020, PMLR 119, 7632–7640.
+    Differs from the paper: derived here from uniform noise on each bit's half; the paper's scaling of the noise is
     left out.
 
     >>> from torch.distributions import Bernoulli

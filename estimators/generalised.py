@@ -57,7 +57,7 @@ def gammas(q: Distribution) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     return inner.concentration, lambda log_x: log_x.exp() / inner.rate
 
 
-def log_density(log_x: Tensor, alpha: Tensor) -> Tensor:
+def log_gamma_density(log_x: Tensor, alpha: Tensor) -> Tensor:
     """log Gamma(x; α, 1)."""
     return (alpha - 1) * log_x - log_x.exp() - alpha.lgamma()
 
@@ -85,7 +85,7 @@ class GeneralisedReparameterisation(Transformed):
         x = Gamma(alpha.detach(), torch.ones_like(alpha), validate_args=False).sample((n,))
         epsilon = ((x.log() - centre) / spread).detach()
         log_x = epsilon * spread + centre
-        return log_x, log_density(log_x, alpha) + log_x + spread.log()
+        return log_x, log_gamma_density(log_x, alpha) + log_x + spread.log()
 
 
 @register("rejection_reparameterisation")
@@ -120,7 +120,7 @@ class RejectionReparameterisation(Transformed):
         epsilon = (((x / third) ** (1 / 3) - 1) * width).detach()
         root = 1 + epsilon / width
         log_h = third.log() + 3 * root.log()
-        log_q = log_density(log_h, raised) + third.log() + 2 * root.log() - width.log()
+        log_q = log_gamma_density(log_h, raised) + third.log() + 2 * root.log() - width.log()
         i = torch.arange(self.boosts, dtype=alpha.dtype, device=alpha.device)
         noise = uniform(n, alpha.unsqueeze(-1).expand(*alpha.shape, self.boosts))
         shrink = (noise.log() / (alpha.unsqueeze(-1) + i)).sum(-1)

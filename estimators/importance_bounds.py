@@ -88,6 +88,7 @@ class Vimco(BoundScore):
     The guess is their arithmetic mean, so that L_{−k} = log mean_{j≠k} w_j, or with `geometric = True` their
     geometric mean. Without the direct term ∇θ L it would be biased.
     Paper: Mnih, Rezende 2016, arXiv:1602.06725.
+    Differs from the paper: the arithmetic guess is the default, where published code takes the geometric one.
 
     >>> from torch.distributions import Bernoulli
     >>> logit = torch.tensor(0.5, requires_grad=True)

@@ -19,11 +19,12 @@ from estimators.registry import register
 class Nvil(Fitted):
     """(f(z) − c_ψ(x)) ∇θ log q(z | x): a baseline that is a learned function of the input x.
 
-    What c sees is q's own parameters, held fixed: they are what the encoder made of x. Unfitted, c = 0. The paper
-    regresses c on f; here it is fitted to the least variance, as all learned parts are.
+    What c sees is q's own parameters, held fixed: they are what the encoder made of x. Unfitted, c = 0.
     `normalise` adds the paper's variance normalisation: the signal f − c over max(1, its deviation), which is measured
     after c is fitted, on as many draws again. The direction stays right, the scale becomes 1/max(1, deviation).
     Paper: Mnih, Gregor 2014 (NVIL), arXiv:1402.0030, section 2.3.
+    Differs from the paper: c sees q's parameters in place of x and is fitted to the least variance, where the paper
+    regresses it on f; the deviation is measured once, not followed; each layer's own signal is left out.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function
@@ -87,6 +88,8 @@ class Lax(Fitted):
     f is only evaluated: it may jump. z is held fixed in log q and in f, and moves with θ in the last term alone.
     Unfitted, c = 0, which is REINFORCE.
     Paper: Grathwohl, Choi, Wu, Roeder, Duvenaud 2018 (LAX), arXiv:1711.00123, section 3.
+    Differs from the paper: c is a network of few units with a quadratic part, learned before the draws and frozen,
+    where the paper learns it along the training.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function

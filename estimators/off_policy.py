@@ -59,6 +59,7 @@ class OffPolicy(Reweighted):
 
     μ is q flattened by `width`: logits divided, scale multiplied. The ratio has heavy tails where width < 1.
     Paper: Precup, Sutton, Singh 2000, ICML 2000; Jie, Abbeel 2010, NIPS 23, 1000–1008.
+    Differs from the paper: a whole draw is weighted at once, where Precup et al. also weight decision by decision.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function

@@ -42,8 +42,8 @@ class TaylorPathwise(Estimator):
 
     No variance at all with c = 1 on a quadratic f, and on an evidence whose log joint is quadratic: there f′ and f″
     are those of log p(x, z).
-    Paper: Miller, Foti, D'Amour, Adams 2017 (the full Hessian), arXiv:1705.07880. Differs from the paper: the same
-    Hessian serves the scale, and c is set, where the paper takes diagonal or projected Hessians for large models.
+    Paper: Miller, Foti, D'Amour, Adams 2017 (the full Hessian), arXiv:1705.07880. Differs from the paper:
+    the full Hessian serves loc, scale and a full covariance; the paper's cheaper Hessians are left out.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function

@@ -32,6 +32,7 @@ class QuasiMonteCarlo(Estimator):
     Paper: Buchholz, Wenzel, Mandt 2018, arXiv:1807.01604; scrambling: Owen 1995, in Monte Carlo and Quasi-Monte Carlo
     Methods in Scientific Computing, 299–317, by a hash (Burley 2020, J. Comput. Graph. Tech. 9(4); Vegdahl 2021,
     Building a better LK hash).
+    Differs from the paper: the set is scrambled by a hash, where Owen draws permutations.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function

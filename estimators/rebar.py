@@ -88,6 +88,8 @@ class Rebar(Relaxed):
     E[c(z̃) s + ∇θ c(z̃)] = ∇θ E c(z). η = 0 is REINFORCE. `coupled` takes z̃'s noise from z instead of drawing it: one
     evaluation of c less, and neither always better nor always worse.
     Paper: Tucker, Mnih, Maddison, Lawson, Sohl-Dickstein 2017, arXiv:1703.07370.
+    Differs from the paper: z̃'s noise is drawn apart unless `coupled`, where the paper couples it with z's, and η
+    and τ are settings (learned in `rebar_fitted`).
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function

@@ -62,6 +62,8 @@ class FittedRebar(LearnedControl):
     """REBAR whose η and τ are learned: c(z) = η f(σ(z/τ)). Unfitted, η = 1 and τ = ½.
 
     Paper: Tucker, Mnih, Maddison, Lawson, Sohl-Dickstein 2017, arXiv:1703.07370.
+    Differs from the paper: η and τ are learned before the draws and frozen, one of each for all variables, where
+    the paper learns them along the training.
 
     >>> import torch
     >>> from torch.distributions import Bernoulli
@@ -95,6 +97,8 @@ class Relax(LearnedControl):
     `relaxes_f = False` leaves c = r: f is then a black box, which need not be defined between the discrete values.
     r sees σ(z), or softmax(z), because perturbed logits are known up to a common shift.
     Paper: Grathwohl, Choi, Wu, Roeder, Duvenaud 2018 (RELAX), arXiv:1711.00123, section 3.
+    Differs from the paper: η, τ and r are learned before the draws and frozen, where the paper learns them along
+    the training, and r is a network of 10 units with a quadratic part.
 
     >>> Relax(relaxes_f=False)
     Relax(steps=100, relaxes_f=False)

@@ -21,6 +21,7 @@ class GumbelSparsemax(Relaxed):
     four categories is 93 % of the draws. Biased.
     Paper: Paulus, Choi, Tarlow, Krause, Maddison 2020, arXiv:2006.08063; sparsemax: Martins, Astudillo 2016,
     arXiv:1602.02068, equation 1.
+    Differs from the paper: bits, which the paper does not have, are two categories.
 
     >>> from torch.distributions import OneHotCategorical
     >>> from estimators import Function

@@ -26,6 +26,8 @@ class Rodeo(Fitted):
     (A h)(x) = Σ_i w_i(x) (h(x^i) − h(x)), x^i with bit i flipped. Barker: w_i = q(x^i)/(q(x) + q(x^i)); MPF:
     √(q(x^i)/q(x)). For independent bits the Gibbs operator is Barker's over D, which α and β absorb.
     Paper: Shi, Zhou, Hwang, Titsias, Mackey 2022, arXiv:2202.09497.
+    Differs from the paper: h is f's own first-order expansion plus a small learned network, where the paper's is a
+    network alone, and all is learned before the draws and frozen.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function

@@ -24,6 +24,8 @@ class StraightThrough(Estimator):
     p(1−p)(2p − 1).
     Paper: Bengio, Léonard, Courville 2013, arXiv:1308.3432; with the mean's derivative, as here: Gu, Levine, Sutskever,
     Mnih 2016, arXiv:1511.05176, equation 4.
+    Differs from the paper: Bengio et al. pass the gradient on to the logit unchanged or by the sigmoid's
+    derivative; this is the latter, and for one-hot variables the softmax's.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function
@@ -114,6 +116,7 @@ class GappedStraightThrough(Relaxed):
     m raises D's logit to the largest, max l, and lowers the others to max l − 1 at most. For bits, whose
     other category has logit 0, that is ±max(±φ, 1), the sign that of the bit. Biased.
     Paper: Fan, Chi, Rudnicky, Ramadge 2022, arXiv:2206.07235.
+    Differs from the paper: bits, which the paper does not have, are two categories, one of them with logit 0.
 
     >>> GappedStraightThrough().winning(torch.tensor([2.0, 1.5, -1.0]), torch.tensor([0.0, 1.0, 0.0]))
     tensor([ 1.,  2., -1.])

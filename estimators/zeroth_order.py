@@ -48,6 +48,7 @@ class Spsa(Differences):
     Biased by O(c²), exact on a quadratic.
     Paper: Spall 1992, IEEE Trans. Autom. Control 37(3), 332–341; with common random numbers: Kleinman, Spall, Naiman
     1999, Management Science 45(11), 1570–1578.
+    Differs from the paper: z is perturbed inside the pathwise chain, where Spall perturbs θ.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -75,6 +76,7 @@ class FiniteDifferences(Differences):
     Biased by O(c²), exact on a quadratic. Coordinates are taken in chunks, see `coordinates.chunk`.
     Paper: Kiefer, Wolfowitz 1952, Ann. Math. Stat. 23(3), 462–466, equation 2.7; with common random numbers: Glasserman
     2003, Monte Carlo Methods in Financial Engineering, section 7.1, equation 7.4.
+    Differs from the paper: z is moved inside the pathwise chain, where the papers move θ.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function

@@ -6,7 +6,7 @@ from torch.distributions import Beta, Dirichlet, Gamma, Independent
 
 import estimators
 from estimators import BadInput, Function
-from estimators.generalised import GeneralisedReparameterisation, RejectionReparameterisation, log_density
+from estimators.generalised import GeneralisedReparameterisation, RejectionReparameterisation, log_gamma_density
 from tests.cases import GAMMAS, double, single
 from tests.exactness import assert_unbiased, estimates
 
@@ -52,10 +52,10 @@ def test_less_variance_than_the_score_function():
     assert variances[2] < variances[1]  # more boosts, less left to the score
 
 
-def test_log_density():
+def test_log_gamma_density():
     x = double(0.3, 1.7)
     a, b = PARAMETERS["concentration"], PARAMETERS["rate"]
-    torch.testing.assert_close(log_density(x.log(), a), Gamma(a, torch.ones_like(b)).log_prob(x))
+    torch.testing.assert_close(log_gamma_density(x.log(), a), Gamma(a, torch.ones_like(b)).log_prob(x))
 
 
 SHARES = double(1.5, 0.4, 2.2)
