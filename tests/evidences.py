@@ -31,8 +31,12 @@ class Validated:
     points: Callable[[], Points] | None = None
 
     @property
+    def f(self) -> Evidence:
+        return Evidence(self.log_joint)
+
+    @property
     def case(self) -> Case:
-        return self.build, self.parameters, Evidence(self.log_joint)
+        return self.build, self.parameters, self.f
 
     @cached_property
     def exact(self) -> Tensor:
@@ -44,7 +48,7 @@ class Validated:
 
         def expectation(values: Tensors) -> Tensor:
             q = self.build(**values)
-            return (measure * q.log_prob(z).exp() * Evidence(self.log_joint).held(z, q)).sum()
+            return (measure * q.log_prob(z).exp() * self.f.held(z, q)).sum()
 
         return torch.cat([value.flatten() for value in torch.func.grad(expectation)(self.parameters).values()])
 

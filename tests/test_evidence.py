@@ -70,7 +70,7 @@ def test_relaxed_draws_meet_the_linear_extension_of_log_q(case):
     assert {"rebar", "relax", "gumbel_softmax", "muprop", "reinmax"} <= set(found)
     for name in found:
         estimator, both = estimators.get(name), []
-        for objective in (f, ByHand(f.log_joint)):
+        for objective in (f, ByHand(VALIDATED[case].log_joint)):
             torch.manual_seed(2)
             tuned = fitted(estimator, build(**parameters), objective, 3)
             both.append(backwards(tuned, (build, parameters, objective), 20))

@@ -8,6 +8,7 @@ from bench.distributions import distributions
 from bench.objectives import objectives
 from bench.problem import Problem
 from estimators import BadInput, Function, Terms, unmet
+from estimators.off_policy import OffPolicyClipped
 from tests.cases import CASES, EXTREME, LOGITS, TWO_HOT, bits, double, exact, normal, one_hot, single
 from tests.exactness import assert_biased, assert_unbiased, enumerated, estimates
 
@@ -73,7 +74,7 @@ def test_an_advantage_is_clipped_on_the_bandit():
 def test_clipping_is_for_an_f_that_is_maximised():
     """A draw that has become likelier by more than the clip gives nothing if it is good; a bad one goes on pushing."""
     ratio = torch.tensor([1.5, 1.5, 0.5, 0.5], requires_grad=True)
-    estimators.get("off_policy_clipped").gain(ratio, torch.tensor([1.0, -1.0, 1.0, -1.0])).sum().backward()
+    OffPolicyClipped().gain(ratio, torch.tensor([1.0, -1.0, 1.0, -1.0])).sum().backward()
     torch.testing.assert_close(ratio.grad, torch.tensor([0.0, -4 / 3, 4 / 3, 0.0]))
 
 

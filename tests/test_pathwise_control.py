@@ -97,6 +97,7 @@ def test_the_entropy_of_an_evidence_adds_no_noise(scale):
 def test_an_evidence_is_its_log_joint_with_the_entropy_in_closed_form(name, case):
     """Draw by draw: the gradient of E log p by the same control variate, plus that of Σ log σ."""
     build, parameters, f = CASES[case]
+    assert isinstance(f, Evidence)
     without = (build, parameters, Function(f.log_joint))
     sample, of_joint = (estimates(made(name, each), *each, 2, 50) for each in ((build, parameters, f), without))
     entropy = torch.cat([torch.zeros_like(parameters["loc"]), 1 / parameters["scale"]])
