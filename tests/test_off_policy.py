@@ -48,7 +48,7 @@ def of_bandit(estimator, bonus, n=8, replicates=20_000):
     """Estimates on the bandit, whose rewards are moved by `bonus`, and the exact gradient."""
     theta = BANDIT.encode(BANDIT.theta())
     f = BANDIT.function(theta["logits"])
-    moved = Function(lambda z: f(z, None) + bonus)
+    moved = Function(lambda z: f(z, BANDIT.build(theta)) + bonus)
     sample = estimates(estimator, lambda logits: BANDIT.build({"logits": logits}), theta, moved, n, replicates)
     return sample, enumerated(lambda logits: BANDIT.build({"logits": logits}), theta, f)
 
