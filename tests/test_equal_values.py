@@ -69,8 +69,6 @@ NOISY_ON_BOUNDS = dict.fromkeys(
 """Where f is an evidence or a bound, which holds −log q, noise around 0 whatever the constant, with the reason."""
 NOT_CONSTANT = ("gumbel_softmax", "gumbel_sparsemax")
 """They ask an evidence at relaxed draws, where the mean of its direct term is not 0."""
-CLIPPED = ("off_policy_clipped",)
-"""It clips f itself, a constant too, which biases it."""
 EXACTLY_ZERO = ("grpo", "rank_evolution_strategy")
 """Those that divide by the spread of the values, or rank them: rounding has no part in them at all."""
 
@@ -125,7 +123,7 @@ def says_nothing(name: str, case: str, c: float, units: int, dtype: torch.dtype)
 
 def cases_of(name: str) -> list[str]:
     """The cases that an estimator fits, with an objective that can be made constant."""
-    found = [] if name in CLIPPED else fitting(estimators.get(name))[0]
+    found = fitting(estimators.get(name))[0]
     return [case for case in found if name not in NOT_CONSTANT or not isinstance(EVERY[case][2], Evidence)]
 
 

@@ -99,8 +99,6 @@ PROBLEMS = {
     "sure_by_probability": (sure_by_probability, torch.tensor([0.4, -0.3, 0.2], dtype=torch.float64), of_bits),
 }
 QUICK = ("masked", "several", "faint")
-RELAXED_EVIDENCE = ("rebar", "rebar_fitted", "relax")
-"""They ask an evidence at relaxed draws, where torch's one-hot density jumps: no matter of masked categories."""
 
 
 def exact(build, logits: Tensor, f: Objective) -> Tensor:
@@ -123,8 +121,6 @@ def draws(estimator: Estimator, few: bool) -> int:
 def takes(name: str, problem: str, kind: type[Function] | type[Evidence] = Function, *, few: bool = True) -> bool:
     build, logits, f = PROBLEMS[problem]
     estimator = estimators.get(name)
-    if kind is Evidence and name in RELAXED_EVIDENCE:
-        return False
     return unmet(estimator, build(logits), kind(f), draws(estimator, few)) is None
 
 
