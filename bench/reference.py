@@ -9,8 +9,10 @@ The rungs, best first:
 - pathwise quadrature: ∫ f(g(ε, θ)) p(ε) dε, for smooth f where no density is known.
 
 Each is computed twice: at `level` 0 (the coarser rule) from θ moved by some units in the last place, and at
-`level` 1 (twice the nodes; enumeration: f less its mean, which has the same gradient) at θ. The second is the answer;
-four times their largest difference over a block is its error: it shows truncation and roundoff alike.
+`level` 1 (twice the nodes, and farther out) at θ. The second is the answer; four times their largest difference over a
+block is its error: it shows truncation and roundoff alike. No rule ends at the same place at both levels, unless
+float64 has no smaller mass. A sum over points takes f less a constant, which has the same gradient: the value of f
+that is nearest to E f, so that a gradient that comes from a tail alone does not drown in the rounding of the bulk.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,17 +22,18 @@ import torch
 from torch import Tensor
 
 from bench.distributions.base import Tensors
+from bench.distributions.supports import expected, nearest_to
 from bench.problem import Problem
 from estimators.core import ImportanceBound
 from estimators.parameters import states, support
 
-EPS = torch.finfo(torch.float64).eps
+EPS, TINY = torch.finfo(torch.float64).eps, torch.finfo(torch.float64).tiny
 MAX_STATES = 2**20
 CHUNK = 2**21
 """Numbers in one temporary array: 16 MiB."""
 
-Piece = Callable[[Tensors, Tensor], Tensor]
-"""(parameters, shift) → one chunk's part of E[f − shift], one entry per term and data point."""
+Piece = Callable[[Tensors], tuple[Tensor, Tensor]]
+"""Parameters → masses and values of f of one chunk of points, `[S, …]` with an entry per term and data point."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,11 @@ def climb(problem: Problem, rung: "Rung", method: str) -> Reference | None:
 
 
 def _error(coarse: Tensor, fine: Tensor) -> Tensor:
-    """Four times the largest difference over a block, plus some rounding of its largest coordinate."""
-    return (4 * (fine - coarse).abs().max() + 32 * EPS * fine.abs().max()).expand(fine.shape)
+    """Four times the largest difference over a block, plus some rounding of its largest coordinate.
+
+    And the smallest float64: a gradient below it is 0 here.
+    """
+    return (4 * (fine - coarse).abs().max() + 32 * EPS * fine.abs().max() + TINY).expand(fine.shape)
 
 
 Rung = Callable[[Problem, Tensors, int], Tensors]
@@ -81,13 +87,13 @@ Rung = Callable[[Problem, Tensors, int], Tensors]
 def closed_form(problem: Problem, theta: Tensors, level: int) -> Tensors:
     """By the objective's own expectation."""
 
-    def mean(parameters: Tensors, shift: Tensor) -> Tensor:
+    def mean(parameters: Tensors) -> Tensor:
         value = problem.objective.expectation(problem.family, problem.point, parameters, level)
         if value is None:
             raise NotImplementedError
         return value
 
-    return gradient(problem, theta, lambda: iter([mean]), level=0)
+    return gradient(problem, theta, lambda: iter([mean]))
 
 
 def separable(problem: Problem, theta: Tensors, level: int) -> Tensors:
@@ -100,12 +106,12 @@ def separable(problem: Problem, theta: Tensors, level: int) -> Tensors:
     def pieces() -> Iterator[Piece]:
         for some in chunks(z):
 
-            def piece(parameters: Tensors, shift: Tensor, some: slice = some) -> Tensor:
-                return (family.mass(parameters, z[some], weight[some]) * (objective.terms(z[some]) - shift)).sum(0)
+            def piece(parameters: Tensors, some: slice = some) -> tuple[Tensor, Tensor]:
+                return family.mass(parameters, z[some], weight[some]), objective.terms(z[some])
 
             yield piece
 
-    return gradient(problem, theta, pieces, level, axes=1)
+    return summed(problem, theta, pieces, axes=1)
 
 
 def enumeration(problem: Problem, theta: Tensors, level: int) -> Tensors:
@@ -114,13 +120,13 @@ def enumeration(problem: Problem, theta: Tensors, level: int) -> Tensors:
     count = states(q)
     if count is None or count > MAX_STATES or not problem.family.tractable_density:
         raise NotImplementedError
-    return summed(problem, theta, support(q), torch.tensor(1.0, dtype=torch.float64), level)
+    return over_points(problem, theta, support(q), torch.tensor(1.0, dtype=torch.float64))
 
 
 def quadrature(problem: Problem, theta: Tensors, level: int) -> Tensors:
     """By a weighted support of all coordinates at once."""
     z, weight = problem.family.joint(problem.encode(theta), problem.objective.breaks, level)
-    return summed(problem, theta, z, weight, level)
+    return over_points(problem, theta, z, weight)
 
 
 def pushed(problem: Problem, theta: Tensors, level: int) -> Tensors:
@@ -130,14 +136,14 @@ def pushed(problem: Problem, theta: Tensors, level: int) -> Tensors:
         raise NotImplementedError
     f = problem.function(next(iter(theta.values())))
 
-    def mean(parameters: Tensors, shift: Tensor) -> Tensor:
+    def mean(parameters: Tensors) -> Tensor:
         z, weight = family.push(parameters, level)
         return torch.tensordot(weight, problem.at(f, parameters)(z, problem.build(parameters)), 1)
 
-    return gradient(problem, theta, lambda: iter([mean]), level=0)
+    return gradient(problem, theta, lambda: iter([mean]))
 
 
-def summed(problem: Problem, theta: Tensors, z: Tensor, weight: Tensor, level: int) -> Tensors:
+def over_points(problem: Problem, theta: Tensors, z: Tensor, weight: Tensor) -> Tensors:
     """∇θ Σ w q(z) f(z) over a weighted support; −log q inside f is held, as its direct term is zero."""
     f = problem.function(next(iter(theta.values())))
     if isinstance(f, ImportanceBound):
@@ -146,38 +152,50 @@ def summed(problem: Problem, theta: Tensors, z: Tensor, weight: Tensor, level: i
     def pieces() -> Iterator[Piece]:
         for some in chunks(z):
 
-            def piece(parameters: Tensors, shift: Tensor, some: slice = some) -> Tensor:
+            def piece(parameters: Tensors, some: slice = some) -> tuple[Tensor, Tensor]:
                 q = problem.build(parameters)
-                measure = q.log_prob(z[some]).exp()
                 part = weight[some] if weight.dim() else weight
-                value = problem.at(f, parameters).held(z[some], q) - shift
-                return (part.reshape(-1, *(1 for _ in q.batch_shape)) * measure * value).sum(0)
+                mass = part.reshape(-1, *(1 for _ in q.batch_shape)) * q.log_prob(z[some]).exp()
+                return mass, problem.at(f, parameters).held(z[some], q)
 
             yield piece
 
-    return gradient(problem, theta, pieces, level)
+    return summed(problem, theta, pieces)
 
 
-def gradient(
-    problem: Problem, theta: Tensors, pieces: Callable[[], Iterator[Piece]], level: int, axes: int = 0
-) -> Tensors:
-    """∇θ of the data mean of Σ pieces, one chunk's graph at a time.
+def summed(problem: Problem, theta: Tensors, pieces: Callable[[], Iterator[Piece]], axes: int = 0) -> Tensors:
+    """∇θ of the data mean of Σ mass · (f − c), c the value of f nearest to Σ mass · f.
 
-    From level 1 on, f is shifted by its mean first, so that large constants in f leave no rounding.
     `axes`: trailing axes of the pieces that are summed over (the terms of a separable f).
     """
+    with torch.no_grad():
+        parameters = problem.encode(theta)
+        mean = torch.stack([expected(*piece(parameters)) for piece in pieces()]).sum(0)
+        nearest = torch.stack([nearest_to(mean, piece(parameters)[1]) for piece in pieces()])
+        shift = nearest_to(mean, nearest)
+
+    def shifted() -> Iterator[Callable[[Tensors], Tensor]]:
+        for piece in pieces():
+
+            def value(parameters: Tensors, piece: Piece = piece) -> Tensor:
+                mass, f = piece(parameters)
+                part = expected(mass, f - shift)
+                return part.sum(-1) if axes else part
+
+            yield value
+
+    return gradient(problem, theta, shifted)
+
+
+def gradient(problem: Problem, theta: Tensors, pieces: Callable[[], Iterator[Callable[[Tensors], Tensor]]]) -> Tensors:
+    """∇θ of the data mean of Σ pieces, one chunk's graph at a time."""
     parameters, pullback, *_ = torch.func.vjp(problem.encode, theta)
     parameters = {name: value.detach() for name, value in parameters.items()}
-    shift = torch.zeros((), dtype=torch.float64)
-    if level:
-        with torch.no_grad():
-            shift = torch.stack([piece(parameters, shift) for piece in pieces()]).sum(0)
     total = {name: torch.zeros_like(value) for name, value in parameters.items()}
     for piece in pieces():
 
-        def value(values: Tensors, piece: Piece = piece) -> Tensor:
-            part = piece(values, shift)
-            return problem.reduce(part.sum(-1) if axes else part).sum()
+        def value(values: Tensors, piece: Callable[[Tensors], Tensor] = piece) -> Tensor:
+            return problem.reduce(piece(values)).sum()
 
         for name, part in torch.func.grad(value)(parameters).items():
             total[name] = total[name] + part

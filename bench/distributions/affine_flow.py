@@ -128,4 +128,5 @@ def grid(size: int, level: int) -> tuple[Tensor, Tensor]:
     node, weight = location_scale(zero, zero + 1, (), level - 3)
     weight = weight * (-node.square() / 2 - LOG_2PI / 2).exp()
     points = torch.cartesian_prod(*[node] * size).reshape(-1, size)
-    return points, torch.cartesian_prod(*[weight] * size).reshape(-1, size).prod(-1)
+    weight = torch.cartesian_prod(*[weight] * size).reshape(-1, size).prod(-1)
+    return points[weight > 0], weight[weight > 0]

@@ -67,4 +67,4 @@ class BetaFamily(Univariate):
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         one, zero = (parameters[name].detach() for name in ("concentration1", "concentration0"))
-        return unit_interval(-45 / one - 1, 36 / zero.clamp_min(1.0), breaks, level)
+        return unit_interval(one, zero, breaks, level)

@@ -51,7 +51,7 @@ class KumaraswamyFamily(Bounded):
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         one, zero = (parameters[name].detach() for name in ("concentration1", "concentration0"))
-        return unit_interval(-45 / one - 1, 36 / zero.clamp_min(1.0), breaks, level)
+        return unit_interval(one, zero, breaks, level)
 
 
 class TruncatedNormal(Distribution):
@@ -128,11 +128,10 @@ class TruncatedNormalFamily(Bounded):
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         loc, scale = (parameters[name].detach() for name in ("loc", "scale"))
-        low, high = torch.full_like(loc, self.low), torch.full_like(loc, self.high)
-        near = [loc - 12 * scale, loc + 12 * scale]
-        return panelled(
-            lambda z: z, low, high, [*near, *(torch.full_like(loc, at) for at in breaks)], level, panels=150
-        )
+        ends = [(end - loc) / scale for end in (self.low, self.high)]
+        low, high = (torch.clamp(end, -12, 12) for end in ends)
+        limits, at = (torch.clamp(end, -40, 40) for end in ends), [(point - loc) / scale for point in breaks]
+        return panelled(lambda u: loc + scale * u, low, high, at, level, panels=150, limits=tuple(limits))
 
 
 class VonMises(torch.distributions.VonMises):

@@ -6,9 +6,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 from torch.distributions import Binomial, Distribution, Geometric, NegativeBinomial
+from torch.nn.functional import logsigmoid
 
 from bench.distributions.base import Tensors, distributions
-from bench.distributions.supports import counted
+from bench.distributions.supports import UNDERFLOW, counted
 from bench.distributions.univariate import Domain, Ranges, Univariate
 from estimators.errors import BadInput
 
@@ -34,8 +35,8 @@ class GeometricFamily(Counts):
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         logits = parameters["logits"].detach()
-        slowest = float((-logits).sigmoid().log().max())
-        return counted(-50 / slowest * 2.0**level, logits)
+        each = -1 / logsigmoid(-logits)  # as many failures divide the mass by e
+        return counted(50 * each, UNDERFLOW * each, breaks, level)
 
 
 @distributions.register("binomial")
@@ -61,7 +62,8 @@ class BinomialFamily(Counts):
         return Binomial(trials, logits=logits, validate_args=False)
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
-        return counted(float(self.trials), parameters["logits"])
+        last = torch.full_like(parameters["logits"].detach(), self.trials)
+        return counted(last, last, breaks, max(level, 0))
 
 
 @distributions.register("negative_binomial")
@@ -82,5 +84,5 @@ class NegativeBinomialFamily(Counts):
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         count, logits = (parameters[name].detach() for name in ("total_count", "logits"))
-        slowest = float(logits.sigmoid().log().max())
-        return counted((float(count.max()) + 12) * -6 / slowest * 2.0**level, logits)
+        each = -1 / logsigmoid(logits)  # so many failures divide the mass by e, far out
+        return counted(6 * (count + 12) * each, (6 * count + UNDERFLOW) * each, breaks, level)

@@ -77,7 +77,7 @@ class DirichletFamily(Family):
     def _betas(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         one = parameters["concentration"].detach()
         rest = one.sum(-1, True) - one
-        return unit_interval(-45 / one - 1, 36 / rest.clamp_min(1.0), breaks, level)
+        return unit_interval(one, rest, breaks, level)
 
     def covariance(self, parameters: Tensors) -> Tensor:
         concentration = parameters["concentration"]

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Gamma
 
 from bench.distributions.base import Tensors, distributions
-from bench.distributions.supports import positive
+from bench.distributions.supports import gamma_line
 from bench.distributions.univariate import Domain, Ranges, Univariate
 
 
@@ -34,5 +34,4 @@ class GammaFamily(Univariate):
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         concentration, rate = (parameters[name].detach() for name in ("concentration", "rate"))
-        most = concentration + 12 * concentration.sqrt() + 60
-        return positive(-rate.log() - 45 / concentration - 1, most.log() - rate.log(), breaks, level)
+        return gamma_line(concentration, rate, breaks, level)

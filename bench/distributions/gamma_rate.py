@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Gamma
 
 from bench.distributions.base import Tensors, distributions
-from bench.distributions.supports import positive
+from bench.distributions.supports import gamma_line
 from bench.distributions.univariate import Domain, Ranges, Univariate
 
 
@@ -41,7 +41,5 @@ class GammaRateFamily(Univariate):
         return RateGamma(rate.new_full((), self.concentration).expand_as(rate), rate, validate_args=False)
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
-        log_rate = parameters["rate"].detach().log()
-        alpha = self.concentration
-        most = alpha + 12 * alpha**0.5 + 60
-        return positive(-log_rate - 45 / alpha - 1, log_rate.new_tensor(most).log() - log_rate, breaks, level)
+        rate = parameters["rate"].detach()
+        return gamma_line(rate.new_full((), self.concentration).expand_as(rate), rate, breaks, level)

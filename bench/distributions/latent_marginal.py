@@ -112,9 +112,10 @@ class Latent(Family):
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         loc, bend, scale = (parameters[name].detach() for name in ("loc", "bend", "scale"))
-        reach = bend.abs() + 12 * scale
-        at = [*(loc + sign * bend for sign in (-1, 1)), *(torch.full_like(loc, point) for point in breaks)]
-        return panelled(lambda z: z, loc - reach, loc + reach, at, level, panels=24)
+        reach, limit = bend.abs() + 12 * scale, bend.abs() + 40 * scale
+        at, edges = [torch.full_like(loc, point) for point in breaks], [loc - bend, loc + bend]
+        limits = (loc - limit, loc + limit)
+        return panelled(lambda z: z, loc - reach, loc + reach, at, level, panels=24, limits=limits, edges=edges)
 
     def covariance(self, parameters: Tensors) -> Tensor:
         """With E sin(2w + a) sin(2w + b) = ½ [cos(a − b) − e^{−8} cos(a + b)]."""

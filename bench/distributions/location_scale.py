@@ -9,7 +9,7 @@ from torch.distributions import Cauchy, Distribution, Gamma, Gumbel, Laplace, St
 from torch.nn.functional import softplus
 
 from bench.distributions.base import Tensors, distributions
-from bench.distributions.supports import location_scale, panelled, positive
+from bench.distributions.supports import UNDERFLOW, gamma_line, location_scale, panelled
 from bench.distributions.univariate import Domain, Ranges, Univariate
 
 
@@ -26,10 +26,10 @@ class LocationScale(Univariate):
         "extreme": {"loc": (0.39, 0.46), "scale": (-4.6, -3.0)},
     }
     reach: ClassVar[float] = 80.0
-    """Scales covered on either side: exp(−80) of the mass, with room for exp(−z/2)."""
+    """Scales covered densely on either side: exp(−80) of the mass, with room for exp(−z/2)."""
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
-        return location_scale(parameters["loc"], parameters["scale"], breaks, level, self.reach)
+        return location_scale(parameters["loc"], parameters["scale"], breaks, level, reach=self.reach, limit=UNDERFLOW)
 
 
 @distributions.register("laplace")
@@ -42,9 +42,10 @@ class LaplaceFamily(LocationScale):
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         loc, scale = (parameters[name].detach() for name in ("loc", "scale"))
-        end = torch.full_like(loc, self.reach)
-        at = [torch.zeros_like(loc), *((point - loc) / scale for point in breaks)]
-        return panelled(lambda u: loc + scale * u, -end, end, at, level, panels=120)
+        end, limit = torch.full_like(loc, self.reach), torch.full_like(loc, UNDERFLOW)
+        at, kink = [(point - loc) / scale for point in breaks], [torch.zeros_like(loc)]
+        limits = (-limit, limit)
+        return panelled(lambda u: loc + scale * u, -end, end, at, level, panels=120, limits=limits, edges=kink)
 
 
 class Logistic(Distribution):
@@ -107,8 +108,14 @@ class GumbelFamily(LocationScale):
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         loc, scale = (parameters[name].detach() for name in ("loc", "scale"))
         zero = torch.zeros_like(loc)
-        at = [zero + 8, *((point - loc) / scale for point in breaks)]
-        return panelled(lambda u: loc + scale * u, zero - 5, zero + 50, at, level, panels=120)
+        at, limits, edges = [(point - loc) / scale for point in breaks], (zero - 7, zero + UNDERFLOW), [zero + 8]
+        return panelled(
+            lambda u: loc + scale * u, zero - 5, zero + 50, at, level, panels=120, limits=limits, edges=edges
+        )
+
+
+LOG_ROOT = 354.0
+"""Squares of exp(354) are float64 numbers."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +127,8 @@ class HeavyTailed(LocationScale):
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         loc, scale = (parameters[name].detach() for name in ("loc", "scale"))
         end = torch.full_like(loc, 150 * 1.2**level)
-        at = [((point - loc) / scale).asinh() for point in breaks]
-        return panelled(lambda u: loc + scale * u.sinh(), -end, end, at, level, panels=120)
+        at, limit = [((point - loc) / scale).asinh() for point in breaks], torch.full_like(loc, LOG_ROOT)
+        return panelled(lambda u: loc + scale * u.sinh(), -end, end, at, level, panels=120, limits=(-limit, limit))
 
 
 @distributions.register("student_t")
@@ -146,8 +153,7 @@ class StudentTFamily(HeavyTailed):
         """As a Normal whose precision is Gamma: cos(ω loc) · E exp(−ω² scale² / 2g), g ~ Gamma(df/2, df/2)."""
         half = parameters["df"] / 2
         fixed = half.detach()
-        end = (fixed + 12 * fixed.sqrt() + 60).log() - fixed.log()
-        g, weight = positive(-fixed.log() - 45 / fixed - 1, end, (), level)
+        g, weight = gamma_line(fixed, fixed, (), level)
         density = Gamma(half, half, validate_args=False).log_prob(g).exp()
         spread = (frequency * parameters["scale"]).square() / 2
         return (weight * density * (-spread / g).exp()).sum(0) * (frequency * parameters["loc"]).cos()

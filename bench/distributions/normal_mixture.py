@@ -105,5 +105,7 @@ class NormalMixtureFamily(Family):
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         loc, scale = (parameters[name].detach() for name in ("loc", "scale"))
         ends = torch.cat([loc - 12 * scale, loc + 12 * scale], -1)
-        at = [*ends.unbind(-1), *(torch.full_like(loc[..., 0], point) for point in breaks)]
-        return panelled(lambda z: z, ends.amin(-1), ends.amax(-1), at, level, panels=80)
+        limits = (loc - 40 * scale).amin(-1), (loc + 40 * scale).amax(-1)
+        at, low, high = [torch.full_like(loc[..., 0], point) for point in breaks], ends.amin(-1), ends.amax(-1)
+        edges = list(ends.unbind(-1))
+        return panelled(lambda z: z, low, high, at, level, panels=80, limits=limits, edges=edges)

@@ -30,8 +30,8 @@ def normal_support(
         raise NotImplementedError(f"there is no rule over {len(mean)} dependent coordinates")
     slope = covariance[0, 1] / covariance[0, 0]
     inner = (covariance[1, 1] - slope * covariance[0, 1]).sqrt()
-    at = (*breaks, *crossings(mean, slope, inner, breaks))
-    first, weight = location_scale(mean[0], covariance[0, 0].sqrt(), at, level)
+    near = crossings(mean, slope, inner, breaks)
+    first, weight = location_scale(mean[0], covariance[0, 0].sqrt(), breaks, level, edges=near)
     given = mean[1] + slope * (first - mean[0])
     second, each = location_scale(given, inner.expand_as(given), breaks, level)
     return torch.stack([first.expand_as(second), second], -1).flatten(0, 1), (weight * each).flatten()

@@ -1,5 +1,6 @@
 """Independent Poisson counts."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -7,7 +8,7 @@ from torch import Tensor
 from torch.distributions import Poisson
 
 from bench.distributions.base import Tensors, distributions
-from bench.distributions.supports import counted
+from bench.distributions.supports import UNDERFLOW, counted
 from bench.distributions.univariate import Domain, Ranges, Univariate
 
 
@@ -28,6 +29,6 @@ class PoissonFamily(Univariate):
     ranges: ClassVar[dict[str, Ranges]] = {"default": {"rate": (-0.4, 1.5)}, "extreme": {"rate": (-3.9, 4.5)}}
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
-        rate = parameters["rate"]
-        largest = rate.detach().max()
-        return counted(float(largest + 12 * largest.sqrt() + 40) * 2.0**level, rate)
+        """Up to k with k (log(k/rate) − 1) > 760: the mass there is below the smallest float64."""
+        rate = parameters["rate"].detach()
+        return counted(rate + 12 * rate.sqrt() + 40, math.e**2 * rate + UNDERFLOW, breaks, level)

@@ -1,14 +1,19 @@
 """Independent positive variables besides Gamma: Exponential, Weibull, log-Normal."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 from torch.distributions import Exponential, LogNormal, Weibull
 
 from bench.distributions.base import Tensors, distributions
-from bench.distributions.supports import panelled, positive
+from bench.distributions.supports import UNDERFLOW, panelled, positive
 from bench.distributions.univariate import Domain, Ranges, Univariate
+
+LOG_UNDERFLOW = math.log(UNDERFLOW)
+"""Where exp(−eᵘ) is below the smallest float64."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,8 @@ class ExponentialFamily(Positive):
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         log_rate = parameters["rate"].detach().log()
-        return positive(-45 - log_rate, 4.2 - log_rate, breaks, level)
+        limits = -UNDERFLOW - log_rate, LOG_UNDERFLOW - log_rate
+        return positive(-45 - log_rate, 4.2 - log_rate, breaks, level, limits=limits)
 
     def mean_cosine(self, parameters: Tensors, frequency: float, level: int) -> Tensor:
         rate = parameters["rate"].square()
@@ -54,7 +60,8 @@ class WeibullFamily(Positive):
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         log_scale, k = parameters["scale"].detach().log(), parameters["concentration"].detach()
-        return positive(log_scale - 45 / k, log_scale + 4.2 / k, breaks, level, panels=240)
+        limits = log_scale - UNDERFLOW / k, log_scale + LOG_UNDERFLOW / k
+        return positive(log_scale - 45 / k, log_scale + 4.2 / k, breaks, level, panels=240, limits=limits)
 
 
 @distributions.register("log_normal")
@@ -73,5 +80,5 @@ class LogNormalFamily(Positive):
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         loc, scale = (parameters[name].detach() for name in ("loc", "scale"))
         at = [(loc.new_tensor(point).log() - loc) / scale for point in breaks if point > 0]
-        end = 12.0 * scale.new_ones(scale.shape)
-        return panelled(lambda u: (loc + scale * u).exp(), -end, end, at, level, panels=120)
+        end, limit = torch.full_like(scale, 12.0), torch.full_like(scale, 40.0)
+        return panelled(lambda u: (loc + scale * u).exp(), -end, end, at, level, panels=120, limits=(-limit, limit))

@@ -48,6 +48,10 @@ class QuadraticMap(Distribution):
         return self.loc + self.scale * (own + self.curve * next_one.square())
 
 
+NOISE, SEEN = 14.0, 11.5
+"""Standard deviations: 2e-44 of the noise is outside `NOISE` and not seen, which is 1e-14 of what is outside `SEEN`."""
+
+
 @distributions.register("quadratic_map")
 @dataclass(frozen=True)
 class QuadraticMapFamily(Family):
@@ -88,20 +92,26 @@ class QuadraticMapFamily(Family):
     def marginals(self, parameters: Tensors) -> Distribution:
         """Of each coordinate: given its neighbour's noise it is Normal, so it is a mixture of Normals over that noise.
 
-        By 600 nodes: the Normal's place moves fast with the noise where that is large.
+        By 900 nodes: the Normal's place moves fast with the noise where that is large.
         """
-        noise, weight = legendre(-REACH, REACH, 30)
+        noise, weight = legendre(-NOISE, NOISE, 45)
         log_weight = weight.log() - noise.square() / 2
         loc, scale, curve = (parameters[name][..., None] for name in ("loc", "scale", "curve"))
         place = loc + scale * curve * noise.square()
         return NormalMixture(log_weight.expand_as(place), place, scale.expand_as(place), validate_args=False)
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
-        """In u = (z − loc)/scale = ε + curve · ε′², from −10 to where ε′ is beyond `REACH`."""
+        """In u = (z − loc)/scale = ε + curve · ε′², from −40 to where ε′ is beyond `NOISE`.
+
+        Raises NotImplementedError for a break so far out that the neighbour's noise there is cut too near.
+        """
         loc, scale, curve = (parameters[name].detach() for name in ("loc", "scale", "curve"))
-        low, high = torch.full_like(loc, -REACH), REACH + curve * REACH**2
-        at = [torch.full_like(loc, REACH), *((point - loc) / scale for point in breaks)]
-        return panelled(lambda u: loc + scale * u, low, high, at, level)
+        at = [(point - loc) / scale for point in breaks]
+        if any(bool((each > curve * SEEN**2).any()) for each in at):
+            raise NotImplementedError(f"{self.name} has no rule for breaks beyond {SEEN} deviations of its noise")
+        low, high = torch.full_like(loc, -REACH), NOISE + curve * NOISE**2
+        limits, edges = (torch.full_like(loc, -40.0), high), [torch.full_like(loc, REACH)]
+        return panelled(lambda u: loc + scale * u, low, high, at, level, panels=80, limits=limits, edges=edges)
 
     def push(self, parameters: Tensors, level: int) -> tuple[Tensor, Tensor]:
         """Two noises, a and b: even coordinates are bent by b, odd ones by a; with two, that is z itself.

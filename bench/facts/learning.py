@@ -160,7 +160,8 @@ LOG_2 = 0.6931471805599453
 class Learning:
     """One estimator's training: the exact loss of each seed at the checkpoints, seconds and calls of f per step.
 
-    `seconds` are of the processor, for one seed. `path`: θ of the first seed at the checkpoints.
+    `seconds` are of the processor, for one seed. `path`: θ of the first seed at the checkpoints. `last`: θ of every
+    seed after the last step.
     """
 
     steps: list[int]
@@ -168,6 +169,7 @@ class Learning:
     seconds: float
     evaluations: float
     path: list[Tensors]
+    last: Tensors
 
     def at(self, step: float) -> Float[Tensor, " S"]:
         """Each seed's loss after so many steps, between the checkpoints by a straight line."""
@@ -196,7 +198,9 @@ def learn(
         loss(task, estimator, theta, task.rows(step), samples).sum().backward()
         adam.step()
         spent += time.process_time() - start
-    return Learning(marks, torch.stack(losses), spent / task.steps / seeds, calls(task, estimator, samples), path)
+    last = {name: value.detach() for name, value in theta.items()}
+    each = spent / task.steps / seeds
+    return Learning(marks, torch.stack(losses), each, calls(task, estimator, samples), path, last)
 
 
 def loss(task: Task, estimator: Estimator | None, theta: Tensors, rows: Tensor, samples: int) -> Float[Tensor, " S"]:
