@@ -8,7 +8,7 @@ The rungs, best first:
 - quadrature: ∫ q(z) f(z) dz over one or two coordinates;
 - pathwise quadrature: ∫ f(g(ε, θ)) p(ε) dε, for smooth f where no density is known.
 
-Each is computed twice: at `level` 0 (the coarser rule) from θ moved by some units in the last place, and at
+Each is computed twice: at `level` 0 (the coarser rule) from θ and points moved by some units in the last place, and at
 `level` 1 (twice the nodes, and farther out) at θ. The second is the answer; four times their largest difference over a
 block is its error: it shows truncation and roundoff alike. No rule ends at the same place at both levels, unless
 float64 has no smaller mass. A sum over points takes f less a constant, which has the same gradient: the value of f
@@ -75,9 +75,12 @@ def climb(problem: Problem, rung: "Rung", method: str) -> Reference | None:
 def _error(coarse: Tensor, fine: Tensor) -> Tensor:
     """Four times the largest difference over a block, plus some rounding of its largest coordinate.
 
-    And the smallest float64: a gradient below it is 0 here.
+    A density is the exponential of a number near the gradient's logarithm, which rounds. And the smallest float64 is
+    added: a gradient below it is 0 here.
     """
-    return (4 * (fine - coarse).abs().max() + 32 * EPS * fine.abs().max() + TINY).expand(fine.shape)
+    largest = fine.abs().max()
+    rounding = EPS * (32 + largest.clamp_min(TINY).log().abs())
+    return (4 * (fine - coarse).abs().max() + rounding * largest + TINY).expand(fine.shape)
 
 
 Rung = Callable[[Problem, Tensors, int], Tensors]
@@ -102,6 +105,7 @@ def separable(problem: Problem, theta: Tensors, level: int) -> Tensors:
     if not objective.separable:
         raise NotImplementedError
     z, weight = family.line(problem.encode(theta), objective.breaks, level)
+    z = nudged(problem, z, level)
 
     def pieces() -> Iterator[Piece]:
         for some in chunks(z):
@@ -126,7 +130,12 @@ def enumeration(problem: Problem, theta: Tensors, level: int) -> Tensors:
 def quadrature(problem: Problem, theta: Tensors, level: int) -> Tensors:
     """By a weighted support of all coordinates at once."""
     z, weight = problem.family.joint(problem.encode(theta), problem.objective.breaks, level)
-    return over_points(problem, theta, z, weight)
+    return over_points(problem, theta, nudged(problem, z, level), weight)
+
+
+def nudged(problem: Problem, z: Tensor, level: int) -> Tensor:
+    """At level 0, points of a continuous law moved by some units in the last place: near 1 a Beta feels them."""
+    return z if level or problem.family.discrete else z * (1 - 4 * EPS)
 
 
 def pushed(problem: Problem, theta: Tensors, level: int) -> Tensors:

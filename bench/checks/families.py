@@ -1,19 +1,26 @@
 """Checks of a distribution family: shapes, coordinates, independent replicates, draws that follow the density."""
 
 import pickle
+from collections.abc import Callable
 from dataclasses import fields
 
 import torch
+from jaxtyping import Float
 from scipy.stats import rankdata
 from torch import Tensor
 from torch.distributions import Distribution
 
 from bench.distributions.base import Family, Tensors
 from bench.gradients import flat
+from bench.statistics.tails import MIN_OUTCOMES
 from estimators.checks.failure import require
 from estimators.checks.statistics import LIMIT
+from estimators.parameters import states, support
 
 DRAWS = 20_000
+
+MAX_STATES = 4096
+"""Outcomes of one draw up to which a variance is summed over all of them."""
 
 
 def check_frozen_and_pickles(family: Family, seed: int) -> None:
@@ -71,7 +78,9 @@ def check_replicates_are_independent(family: Family, seed: int) -> None:
     first, again = (drawn(q, seed) for _ in range(2))
     require(torch.equal(first, again), "one seed gave two sets of draws")
     x = first.reshape(DRAWS, -1)[:, :200]
-    require(bool((x.std(0) > 0).any()), "every replicate drew the same value")
+    if not bool((x.std(0) > 0).any()):
+        require(surely_the_same(family, q, first), "every replicate drew the same value")
+        return
     x = torch.from_numpy(rankdata(x, axis=0)) if not family.discrete else x  # ranks: some draws have no variance
     x = (x - x.mean(0)) / x.std(0).clamp_min(1e-12)
     x = x[:, x.pow(4).mean(0) < 20]  # what hardly ever comes up says nothing
@@ -89,8 +98,8 @@ def check_draws_follow_the_density(family: Family, seed: int) -> None:
         return
     values = {name: value.expand(DRAWS, *value.shape) for name, value in parameters(family).items()}
     z = drawn(family.build(values), seed)
-    score = torch.func.grad(lambda values: family.build(values).log_prob(z).sum())(values)
-    zero_mean(score, "the score of the draws")
+
+    zero_mean(scores(family, values, z), "the score of the draws", lambda name: score_variance(family, values, z, name))
 
 
 def check_path(family: Family, seed: int) -> None:
@@ -143,13 +152,80 @@ def drawn(q: Distribution, seed: int) -> Tensor:
     return q.sample()
 
 
-def zero_mean(replicates: Tensors, what: str) -> None:
-    """Every coordinate's mean over the first axis is zero, within chance."""
+def zero_mean(replicates: Tensors, what: str, variance: Callable[[str], Tensor] | None = None) -> None:
+    """Raises `CheckFailed` where a coordinate's mean over the first axis is not zero, by more than chance.
+
+    A mean that rests on few outcomes has no t-statistic: one that was never drawn leaves a constant. Such a coordinate
+    is judged by the variance that the density says, `variance(name)`, or not at all where that is not known.
+    """
     for name, value in replicates.items():
         x = value.flatten(1)
-        error = x.std(0) / len(x) ** 0.5
-        z = float((x.mean(0).abs() / error.clamp_min(1e-12)).max())
+        spread, few = x.var(0), outcomes(x) < MIN_OUTCOMES
+        if few.any():
+            said = variance(name) if variance else torch.full_like(spread, torch.inf)
+            spread = torch.where(few, torch.maximum(spread, said), spread)
+        z = float(deviations(x, spread).max())
         require(z < LIMIT + 1, f"{what} has mean {z:.1f} standard errors from zero in {name}")
+
+
+def outcomes(x: Float[Tensor, "R P"]) -> Float[Tensor, " P"]:
+    """How many replicates a column's spread rests on: (Σ |x − m|)² ÷ Σ (x − m)², m the median.
+
+    >>> rare = torch.zeros(1000, 1).index_fill(0, torch.arange(7), 1.0)
+    >>> outcomes(rare)
+    tensor([7.])
+    """
+    apart = (x - x.median(0).values).abs()
+    apart = torch.where(apart > 1e-12 * x.abs().amax(0), apart, 0)
+    return apart.sum(0).square() / apart.square().sum(0).clamp_min(1e-300)
+
+
+def deviations(x: Float[Tensor, "R P"], variance: Float[Tensor, " P"]) -> Float[Tensor, " P"]:
+    """Each column's mean in standard errors; by Bernstein's inequality these are larger where single numbers are large.
+
+    P(mean > t) < exp(−t² / 2(v + M t/3)), v the variance of the mean and M the largest number's share in it.
+    """
+    mean, error = x.mean(0).abs(), (variance / len(x)).sqrt().clamp_min(1e-12)
+    largest = (x - x.mean(0)).abs().amax(0) / len(x)
+    return mean / (error.square() + largest * mean / 3).sqrt()
+
+
+def scores(family: Family, values: Tensors, z: Tensor) -> Tensors:
+    """∇ log q(z) in every replicate's own parameters, `[R, …]`."""
+    return torch.func.grad(lambda values: family.build(values).log_prob(z).sum())(values)
+
+
+def score_variance(family: Family, values: Tensors, z: Tensor, name: str) -> Float[Tensor, " P"]:
+    """The variance of the score by the density: of all outcomes, or of the parameters' own where they are too many.
+
+    In the second case it is the mean of −∂² log q / ∂θ², which in logits is the same for every draw, so that outcomes
+    that were never drawn are in it.
+    """
+    one = {key: value[:1] for key, value in values.items()}
+    q = family.build({key: value[0] for key, value in one.items()})
+    count = states(q)
+    if count is not None and count <= MAX_STATES:
+        every = {key: value.expand(count, *value.shape[1:]) for key, value in one.items()}
+        z = support(q)
+        mass, x = family.build(every).log_prob(z).exp(), scores(family, every, z)[name]
+        return (mass.reshape(*mass.shape, *(1 for _ in x.shape[mass.dim() :])) * x.square()).sum(0).flatten()
+    width = values[name][0].numel()
+    return torch.stack([curvature(family, values, z, name, at) for at in range(width)])
+
+
+def curvature(family: Family, values: Tensors, z: Tensor, name: str, at: int) -> Tensor:
+    """The mean of −∂² log q / ∂θ² in one coordinate, not below 0."""
+    tangent = {key: torch.zeros_like(value) for key, value in values.items()}
+    tangent[name] = torch.zeros_like(values[name]).flatten(1).index_fill(1, torch.tensor([at]), 1).view_as(values[name])
+    _, second = torch.func.jvp(lambda values: scores(family, values, z), (values,), (tangent,))
+    return -second[name].flatten(1)[:, at].mean().clamp_max(0)
+
+
+def surely_the_same(family: Family, q: Distribution, drawn: Tensor) -> bool:
+    """Whether so many equal draws are no surprise under the density: all outcomes but one are rare."""
+    if not (family.discrete and family.tractable_density):
+        return False
+    return float(-q.log_prob(drawn).flatten(1).sum(1).sum()) < LIMIT**2
 
 
 FAMILY_CHECKS = (

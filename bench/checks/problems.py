@@ -5,10 +5,11 @@ import pickle
 import torch
 from torch import Tensor
 
-from bench.checks.families import LIMIT, expanded
+from bench.checks.families import LIMIT, expanded, outcomes
 from bench.gradients import Gradients, flat
 from bench.problem import Problem
 from bench.reference import RUNGS, Reference, climb, reference
+from bench.statistics.tails import MIN_OUTCOMES
 from estimators.checks.failure import require
 from estimators.core import ImportanceBound, Objective
 from estimators.registry import get
@@ -114,12 +115,16 @@ def check_reference(problem: Problem, seed: int, exact: Reference | None = None)
 
 
 def standard_errors(x: Tensor, exact: Tensor, slack: Tensor) -> float:
-    """The largest difference of the mean from `exact`, over coordinates and along `exact`."""
-    step, error = x.mean(0) - exact, x.std(0) / len(x) ** 0.5
-    z = ((step.abs() - slack).clamp_min(0) / error.clamp_min(1e-12)).max()
-    along = (x - exact) @ (exact / exact.norm().clamp_min(1e-300))
-    z_along = (along.mean().abs() - slack.norm()).clamp_min(0) / (along.std() / len(x) ** 0.5).clamp_min(1e-12)
-    return float(torch.maximum(z, z_along))
+    """The largest difference of the mean from `exact`, over coordinates and along `exact`.
+
+    A mean that rests on a few rare outcomes, or on none yet, has no standard error and is not compared.
+    """
+    along = x @ (exact / exact.norm().clamp_min(1e-300))
+    x = torch.cat([x, along.unsqueeze(1)], 1)
+    apart = (x.mean(0) - torch.cat([exact, exact.norm().unsqueeze(0)])).abs()
+    apart = (apart - torch.cat([slack, slack.norm().unsqueeze(0)])).clamp_min(0)
+    error = (x.std(0) / len(x) ** 0.5).clamp_min(1e-12)
+    return float(torch.where(outcomes(x) >= MIN_OUTCOMES, apart / error, 0).max())
 
 
 PROBLEM_CHECKS = (

@@ -27,10 +27,28 @@ class Bounded(Univariate):
     values = "real"
 
 
+LOG_2 = math.log(2)
+
+
 class ModelessKumaraswamy(Kumaraswamy):
-    """torch's, whose `mode` is NaN: it takes the logarithm of 1 − concentration0."""
+    """torch's, whose `mode` is NaN: it takes the logarithm of 1 − concentration0. Its density is 0 where 1 − z^a is 1
+    in floating point, so here it has its closed form."""
 
     offers_not = frozenset({Need.MODE})
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        a, b, log_value = self.concentration1, self.concentration0, value.log()
+        return a.log() + b.log() + (a - 1) * log_value + (b - 1) * log_one_minus_exp(a * log_value)
+
+
+def log_one_minus_exp(x: Tensor) -> Tensor:
+    """log(1 − eˣ) for x < 0, with all digits at both ends (Mächler 2012).
+
+    >>> log_one_minus_exp(torch.tensor([-1e-20, -50.0], dtype=torch.float64)).tolist()
+    [-46.051701859880914, -1.9287498479639178e-22]
+    """
+    near, far = (-x.expm1()).log(), (-x.clamp_max(-LOG_2).exp()).log1p()
+    return torch.where(x > -LOG_2, near, far)
 
 
 @distributions.register("kumaraswamy")
@@ -171,8 +189,9 @@ class VonMisesFamily(Bounded):
     }
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
+        """The coarser rule ends some units in the last place below π, which is no float64 itself."""
         loc = parameters["loc"].detach()
-        end = torch.full_like(loc, math.pi)
+        end = torch.full_like(loc, math.pi * (1 - 4 * torch.finfo(torch.float64).eps * max(0, 1 - level)))
         return panelled(lambda z: z, -end, end, [torch.full_like(loc, at) for at in breaks], level)
 
     def marginals(self, parameters: Tensors) -> Distribution:

@@ -84,7 +84,7 @@ class Logistic(Distribution):
         return torch.sigmoid((value - self.loc) / self.scale)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        u = (value - self.loc) / self.scale
+        u = ((value - self.loc) / self.scale).abs()  # torch's softplus drops 2e-9 above 20
         return -u - 2 * softplus(-u) - self.scale.log()
 
 

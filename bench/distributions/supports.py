@@ -23,8 +23,8 @@ TAIL_PANELS = 6
 UNDERFLOW = 760.0
 """exp(−760) is 0 in float64."""
 
-LOG_MOST = 700.0
-"""exp(±700) are float64 numbers."""
+LOG_MOST = 707.0
+"""exp(±707) are float64 numbers."""
 
 Map = Callable[[Tensor], Tensor]
 
@@ -79,8 +79,8 @@ def stretches(start: Tensor, end: Tensor, at: list[Tensor], unit: Tensor, weight
 
 
 def tail(start: Tensor, limit: Tensor, at: list[Tensor], level: int) -> tuple[Tensor, Tensor]:
-    """The rule from an end of the bulk towards `limit`, to 0.9 of the way at level 0 and to 0.95 at level 1."""
-    end = start + (limit - start) * (1 - 0.1 * 0.5**level)
+    """The rule from an end of the bulk towards `limit`, to 0.95 of the way at level 0 and to its end at level 1."""
+    end = start + (limit - start) * min(1.0, 0.95 + 0.05 * level)
     toward = (limit - start).sign()
     far = [each for each in at if bool(((each - start) * toward > 0).any())]
     return stretches(start, end, far, *graded(max(1, round(TAIL_PANELS * 2.0**level))))
