@@ -225,7 +225,7 @@ def surely_the_same(family: Family, q: Distribution, drawn: Tensor) -> bool:
     """Whether so many equal draws are no surprise under the density: all outcomes but one are rare."""
     if not (family.discrete and family.tractable_density):
         return False
-    return float(-q.log_prob(drawn).flatten(1).sum(1).sum()) < LIMIT**2
+    return float(-q.log_prob(drawn).sum()) < LIMIT**2
 
 
 FAMILY_CHECKS = (
