@@ -11,7 +11,7 @@ from torch.nn.functional import softplus
 from bench.distributions.base import Tensors
 from bench.mean_softplus import mean_softplus
 from bench.objectives.gaussian import divergence, projected
-from bench.quadrature import normal_expectation
+from bench.quadrature import REACH, normal_expectation
 
 
 class Latents(ABC):
@@ -98,7 +98,9 @@ class Normals(Latents):
 
     def mean_softplus(self, parameters: Tensors, weight: Tensor, bias: Tensor, level: int) -> Tensor:
         mean, variance = projected(parameters, weight)
-        return normal_expectation(softplus_exact, mean + bias, variance.sqrt(), 64 * 2**level).sum(-1)
+        return normal_expectation(softplus_exact, mean + bias, variance.sqrt(), 64 * 2**level, REACH + level / 2).sum(
+            -1
+        )
 
 
 def softplus_exact(a: Tensor) -> Tensor:
