@@ -60,7 +60,7 @@ class WeibullFamily(Positive):
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         log_scale, k = parameters["scale"].detach().log(), parameters["concentration"].detach()
-        limits = log_scale - 690 / k, log_scale + LOG_UNDERFLOW / k  # torch divides by (z / scale)^k
+        limits = log_scale - 340 / k, log_scale + LOG_UNDERFLOW / k  # torch divides by (z / scale)^2k
         return positive(log_scale - 45 / k, log_scale + 4.2 / k, breaks, level, panels=240, limits=limits)
 
 
