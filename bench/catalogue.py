@@ -10,6 +10,7 @@ from bench.metrics import METRICS
 from bench.objectives import objectives
 from bench.settings import public
 from bench.suites import suites, summary
+from bench.torch_offers.table import listed
 from estimators.core import Traits
 from estimators.errors import BadInput, nearest
 from estimators.registry import Registry, estimators, owner
@@ -22,7 +23,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "distributions": distributions,
     "objectives": objectives,
 }
-KINDS = (*REGISTRIES, "metrics", "suites")
+KINDS = (*REGISTRIES, "metrics", "suites", "offers")
 
 BRIEF = {
     "estimators": ["family", "name", "unbiased", "samples", "asks", "paper"],
@@ -30,6 +31,7 @@ BRIEF = {
     "objectives": ["name", "settings", "used_by"],
     "metrics": ["name", "unit", "direction", "sentence"],
     "suites": ["name", "what"],
+    "offers": ["name", "density", "path", "mean", "mode"],
 }
 """The columns that fit a terminal; `gradest show NAME` tells the rest."""
 
@@ -51,6 +53,7 @@ def rows(kind: str) -> list[dict[str, Any]]:
         "objectives": lambda: [_objective(name, cls) for name, cls in objectives],
         "metrics": lambda: [vars(metric) for metric in METRICS.values()],
         "suites": lambda: [summary(path) for path in suites().values()],
+        "offers": listed,
     }
     every = found[kind]()
     return sorted(every, key=lambda row: (row["family"], row["name"])) if kind == "estimators" else every

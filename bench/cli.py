@@ -68,13 +68,13 @@ def main() -> None:
 
 @app.command("list")
 def list_(
-    kind: Annotated[str | None, typer.Argument(help="estimators, distributions, objectives, metrics, suites")] = None,
+    kind: Annotated[str | None, typer.Argument(help="estimators, distributions, objectives, metrics, suites, offers")] = None,
     references: Annotated[
         bool, typer.Option("--reference", help="The exact gradients: method, error, norm (takes a minute).")
     ] = False,
     plugin: Plugin = None,
 ) -> None:
-    """What there is: estimators, distributions, objectives, metrics, suites."""
+    """What there is: estimators, distributions, objectives, metrics, suites; and what torch's distributions offer."""
     from bench.catalogue import BRIEF, KINDS, broken, rows
     from bench.plugins import load_files
     from bench.rich_tables import frame, table
@@ -88,7 +88,9 @@ def list_(
     for each in [kind] if kind else KINDS:
         found = rows(each)  # raises for an unknown kind
         cells = ([row[column] for column in BRIEF[each]] for row in found)
-        out.print(table(BRIEF[each], cells, f"{len(found)} {each}; gradest show NAME tells more"))
+        more = "classes of torch.distributions and what they offer, as measured" if each == "offers" else each
+        tells = "" if each == "offers" else "; gradest show NAME tells more"
+        out.print(table(BRIEF[each], cells, f"{len(found)} {more}{tells}"))
     for each in broken():
         err.print(f"cannot be used: {each}", markup=False, soft_wrap=True)
 

@@ -4,8 +4,6 @@ from torch.distributions import (
     Bernoulli,
     Beta,
     Binomial,
-    Categorical,
-    Cauchy,
     Dirichlet,
     Distribution,
     Exponential,
@@ -15,13 +13,13 @@ from torch.distributions import (
     MultivariateNormal,
     Normal,
     OneHotCategorical,
-    OneHotCategoricalStraightThrough,
     Poisson,
     StudentT,
     Uniform,
 )
 
 from estimators.core import Estimator, Evidence, ImportanceBound, Need, Objective, Terms, Traits
+from estimators.offers import MEASURED, kind, refused
 from estimators.parameters import base, states
 
 MAX_STATES = 2**16
@@ -32,37 +30,46 @@ INVERTIBLE = (Bernoulli, OneHotCategorical, Normal, MultivariateNormal, Laplace,
 
 
 def offers(q: Distribution, f: Objective) -> frozenset[Need]:
-    """All that the pair (q, f) offers. A distribution may say `offers_not = {Need…}` of
-    itself, and `learns = ("loc",)` where its other parameters are fixed."""
-    return frozenset(_of_distribution(q) | _of_objective(f)) - frozenset(getattr(base(q), "offers_not", ()))
+    """All that the pair (q, f) offers.
+
+    torch's own classes offer what `offers.json` says, at q's parameters and in their precision. Any other distribution
+    says so itself, `offers = {Need…}` and `offers_not = {Need…}`, or is probed with a few thousand draws (under a
+    second, once for each class). `learns = ("loc",)` says that the other parameters are fixed. Reads the parameters'
+    values: not to be called inside compiled code.
+    """
+    return frozenset((_of_distribution(q) - refused(q).keys()) | _said(q)) - _said(q, "offers_not") | _of_objective(f)
+
+
+def _said(q: Distribution, name: str = "offers") -> frozenset[Need]:
+    """What the class of q says of itself."""
+    return frozenset(getattr(base(q), name, ()))
 
 
 def _of_distribution(q: Distribution) -> set[Need]:
     inner = base(q)
+    known = kind(inner) or type(None)
     count = states(q)
-    straight_through = isinstance(inner, OneHotCategoricalStraightThrough)
+
+    def of(*classes: type[Distribution]) -> bool:
+        return issubclass(known, classes)
+
     found = {
-        Need.DENSITY: not isinstance(inner, Uniform),
-        Need.REPARAMETERISED: inner.has_rsample and not straight_through,
-        Need.BINARY: isinstance(inner, Bernoulli),
-        Need.CATEGORICAL: isinstance(inner, OneHotCategorical),
-        Need.SINGLE_CATEGORICAL: isinstance(inner, OneHotCategorical) and q.event_shape[:-1].numel() == 1,
-        Need.FINITE: isinstance(inner, Bernoulli | OneHotCategorical),
-        Need.GAUSSIAN: isinstance(inner, Normal | MultivariateNormal),
-        Need.GAMMA: isinstance(inner, Gamma | Beta | Dirichlet),
-        Need.WEAK_DERIVATIVE: isinstance(inner, Bernoulli | Binomial | Poisson | Exponential)
-        or (isinstance(inner, Gamma) and getattr(inner, "learns", None) == ("rate",)),
-        Need.TRIPLE: isinstance(inner, Bernoulli | Binomial | Poisson | Geometric),
-        Need.FACTORISED: not isinstance(inner, MultivariateNormal),
+        **dict.fromkeys(MEASURED, True),
+        Need.BINARY: of(Bernoulli),
+        Need.CATEGORICAL: of(OneHotCategorical),
+        Need.SINGLE_CATEGORICAL: of(OneHotCategorical) and q.event_shape[:-1].numel() == 1,
+        Need.FINITE: of(Bernoulli, OneHotCategorical),
+        Need.GAUSSIAN: of(Normal, MultivariateNormal),
+        Need.GAMMA: of(Gamma, Beta, Dirichlet),
+        Need.WEAK_DERIVATIVE: of(Bernoulli, Binomial, Poisson, Exponential)
+        or (known is Gamma and getattr(inner, "learns", None) == ("rate",)),
+        Need.TRIPLE: of(Bernoulli, Binomial, Poisson, Geometric),
+        Need.FACTORISED: not inner.event_shape or of(OneHotCategorical),
         Need.LOCATION: getattr(inner, "learns", None) == ("loc",),
-        Need.SYMMETRIC: isinstance(inner, Normal | MultivariateNormal | Laplace | StudentT | Bernoulli),
-        Need.PROPOSAL: isinstance(
-            inner, Bernoulli | OneHotCategorical | Normal | MultivariateNormal | Laplace | StudentT
-        ),
-        Need.QUANTILE: isinstance(inner, INVERTIBLE),
+        Need.SYMMETRIC: of(Normal, MultivariateNormal, Laplace, StudentT, Bernoulli),
+        Need.PROPOSAL: of(*FLATTENED),
+        Need.QUANTILE: of(*INVERTIBLE),
         Need.ENUMERABLE: count is not None and count <= MAX_STATES,
-        Need.MEAN: not isinstance(inner, Categorical | Cauchy),
-        Need.MODE: True,
         Need.INDEPENDENT_DRAWS: True,
     }
     return {need for need, offered in found.items() if offered}
@@ -86,7 +93,9 @@ def unmet(estimator: Estimator, q: Distribution, f: Objective, n: int) -> str | 
     traits = estimator.traits
     missing = sorted(traits.needs - offers(q, f), key=lambda need: need.name)
     if missing:
-        return f"needs {' and '.join(need.value for need in missing)}"
+        reasons = refused(q)
+        why = "; ".join(dict.fromkeys(reasons[need] for need in missing if need in reasons))
+        return f"needs {' and '.join(need.value for need in missing)}" + (f" ({why})" if why else "")
     if isinstance(f, ImportanceBound) and Need.IMPORTANCE_BOUND not in traits.needs:
         return "is not made for an importance-weighted bound, which takes several draws at once"
     return unmet_samples(traits, n)

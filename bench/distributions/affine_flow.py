@@ -30,6 +30,7 @@ class AffineFlow(Distribution):
     }
     support = constraints.real_vector  # type: ignore[assignment]
     has_rsample = True
+    offers = frozenset({Need.DENSITY, Need.REPARAMETERISED})
     offers_not = frozenset({Need.FACTORISED, Need.MEAN, Need.MODE})
 
     def __init__(

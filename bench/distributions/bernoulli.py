@@ -19,6 +19,8 @@ class Bernoulli(torch.distributions.Bernoulli):
     parameter, not one per sample.
     """
 
+    offers_as = torch.distributions.Bernoulli
+
     def sample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:
         with torch.no_grad():
             probs = distinct(self.logits).sigmoid()

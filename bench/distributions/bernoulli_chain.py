@@ -24,6 +24,7 @@ class BernoulliChain(Distribution):
         "coupling": constraints.real_vector,
     }
     support = constraints.independent(constraints.boolean, 1)  # type: ignore[assignment]
+    offers = frozenset({Need.DENSITY})
     offers_not = frozenset({Need.FACTORISED, Need.MEAN, Need.MODE})
 
     def __init__(self, logits: Tensor, coupling: Tensor, validate_args: bool | None = None) -> None:

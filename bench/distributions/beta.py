@@ -38,6 +38,8 @@ class DirichletDraw(torch.autograd.Function):
 class Beta(torch.distributions.Beta):
     """torch's Beta, whose draws can be differentiated under `torch.func.grad`."""
 
+    offers_as = torch.distributions.Beta
+
     def rsample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:
         concentration = self._dirichlet.concentration
         both = concentration.expand(*sample_shape, *concentration.shape).contiguous()

@@ -80,6 +80,7 @@ class TruncatedNormal(Distribution):
         "scale": constraints.positive,
     }
     has_rsample = True
+    offers = frozenset({Need.DENSITY, Need.REPARAMETERISED, Need.MEAN})
     offers_not = frozenset({Need.MODE})
 
     def __init__(
@@ -159,6 +160,7 @@ class VonMises(torch.distributions.VonMises):
     of a direction, not of z.
     """
 
+    offers_as = torch.distributions.VonMises
     offers_not = frozenset({Need.MEAN})
 
     @property

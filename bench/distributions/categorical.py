@@ -16,6 +16,8 @@ class FastOneHot(OneHotCategorical):
     replicates quickly; and it validates its inner Categorical whatever it is told.
     """
 
+    offers_as = OneHotCategorical
+
     def __init__(self, logits: Tensor, validate_args: bool | None = None) -> None:
         self._categorical = torch.distributions.Categorical(logits=logits, validate_args=validate_args)
         Distribution.__init__(self, logits.shape[:-1], logits.shape[-1:], validate_args=validate_args)

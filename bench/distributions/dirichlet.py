@@ -16,6 +16,7 @@ from estimators.errors import BadInput
 class Dirichlet(torch.distributions.Dirichlet):
     """torch's Dirichlet, whose draws can be differentiated under `torch.func.grad`."""
 
+    offers_as = torch.distributions.Dirichlet
     offers_not = frozenset({Need.FACTORISED, Need.MODE})
 
     def rsample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:

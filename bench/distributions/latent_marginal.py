@@ -33,6 +33,7 @@ class LatentJoint(Distribution):
     }
     support = constraints.real_vector  # type: ignore[assignment]
     has_rsample = True
+    offers = frozenset({Need.DENSITY, Need.REPARAMETERISED})
     offers_not = frozenset({Need.FACTORISED, Need.MEAN, Need.MODE})
     hidden = 1
 
@@ -63,6 +64,7 @@ class LatentJoint(Distribution):
 class LatentMarginal(LatentJoint):
     """z alone, `[*batch, D]`: draws and their paths, but no density."""
 
+    offers = frozenset({Need.REPARAMETERISED})
     offers_not = frozenset({Need.DENSITY, Need.FACTORISED, Need.MEAN, Need.MODE})
     hidden = 0
 

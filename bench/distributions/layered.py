@@ -28,6 +28,7 @@ class LayeredBits(Distribution):
     }
     support = constraints.independent(constraints.boolean, 1)  # type: ignore[assignment]
     has_enumerate_support = True
+    offers = frozenset({Need.DENSITY, Need.MODE})
     offers_not = frozenset({Need.MEAN, Need.FACTORISED})
 
     def __init__(self, logits: Tensor, weight: Tensor, bias: Tensor, validate_args: bool | None = None) -> None:

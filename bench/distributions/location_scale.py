@@ -11,6 +11,7 @@ from torch.nn.functional import softplus
 from bench.distributions.base import Tensors, distributions
 from bench.distributions.supports import UNDERFLOW, gamma_line, location_scale, panelled
 from bench.distributions.univariate import Domain, Ranges, Univariate
+from estimators.core import Need
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Logistic(Distribution):
     }
     support = constraints.real  # type: ignore[assignment]
     has_rsample = True
+    offers = frozenset({Need.DENSITY, Need.REPARAMETERISED, Need.MEAN, Need.MODE})
 
     def __init__(self, loc: Tensor, scale: Tensor, validate_args: bool | None = None) -> None:
         self.loc, self.scale = loc, scale

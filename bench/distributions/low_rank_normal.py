@@ -10,13 +10,6 @@ from bench.distributions.base import Family, Tensors, distributions
 from bench.distributions.normal import FastNormal
 from bench.distributions.pairs import normal_support
 from bench.distributions.supports import location_scale
-from estimators.core import Need
-
-
-class LowRankNormal(LowRankMultivariateNormal):
-    """torch's, which says that its coordinates depend on each other."""
-
-    offers_not = frozenset({Need.FACTORISED})
 
 
 @distributions.register("low_rank_normal")
@@ -53,7 +46,7 @@ class LowRankNormalFamily(Family):
         return {"loc": theta["loc"], "cov_factor": theta["cov_factor"], "cov_diag": diagonal}
 
     def build(self, parameters: Tensors) -> Distribution:
-        return LowRankNormal(**parameters, validate_args=False)
+        return LowRankMultivariateNormal(**parameters, validate_args=False)
 
     def marginals(self, parameters: Tensors) -> Distribution:
         variance = parameters["cov_factor"].square().sum(-1) + parameters["cov_diag"]

@@ -15,6 +15,8 @@ from bench.distributions.univariate import Domain, Ranges, Univariate
 class FastNormal(Normal):
     """torch's Normal, drawn as loc + scale · randn: quicker than `torch.normal`, and it compiles."""
 
+    offers_as = Normal
+
     def sample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:
         with torch.no_grad():
             return self.rsample(sample_shape)

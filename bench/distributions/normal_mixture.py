@@ -28,6 +28,7 @@ class NormalMixture(Distribution):
     }
     support = constraints.real  # type: ignore[assignment]
     has_rsample = True
+    offers = frozenset({Need.DENSITY, Need.REPARAMETERISED, Need.MEAN})
     offers_not = frozenset({Need.MODE})
 
     def __init__(self, logits: Tensor, loc: Tensor, scale: Tensor, validate_args: bool | None = None) -> None:

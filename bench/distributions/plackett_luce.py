@@ -23,6 +23,7 @@ class PlackettLuce(Distribution):
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {"logits": constraints.real_vector}  # type: ignore[misc]
     support = constraints.independent(constraints.boolean, 2)  # type: ignore[assignment]
+    offers = frozenset({Need.DENSITY, Need.MODE})
     offers_not = frozenset({Need.FACTORISED, Need.MEAN})
 
     def __init__(self, logits: Tensor, validate_args: bool | None = None) -> None:

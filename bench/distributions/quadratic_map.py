@@ -29,6 +29,7 @@ class QuadraticMap(Distribution):
     }
     support = constraints.real_vector  # type: ignore[assignment]
     has_rsample = True
+    offers = frozenset({Need.REPARAMETERISED, Need.MEAN})
     offers_not = frozenset({Need.DENSITY, Need.FACTORISED, Need.MODE})
 
     def __init__(self, loc: Tensor, scale: Tensor, curve: Tensor, validate_args: bool | None = None) -> None:

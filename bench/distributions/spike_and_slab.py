@@ -28,6 +28,7 @@ class SpikeAndSlab(Distribution):
         "scale": constraints.positive,
     }
     support = constraints.real  # type: ignore[assignment]
+    offers = frozenset({Need.DENSITY, Need.MEAN})
     offers_not = frozenset({Need.MODE})
 
     def __init__(self, logits: Tensor, loc: Tensor, scale: Tensor, validate_args: bool | None = None) -> None:

@@ -28,6 +28,7 @@ class Trajectory(Distribution):
         "initial": constraints.simplex,
     }
     support = constraints.independent(constraints.boolean, 3)  # type: ignore[assignment]
+    offers = frozenset({Need.DENSITY})
     offers_not = frozenset({Need.MEAN, Need.MODE, Need.FACTORISED})
 
     def __init__(self, logits: Tensor, transition: Tensor, initial: Tensor, validate_args: bool | None = None) -> None:

@@ -31,6 +31,7 @@ class TokenPolicy(Distribution):
     }
     support = constraints.independent(constraints.one_hot, 1)  # type: ignore[assignment]
     has_enumerate_support = True
+    offers = frozenset({Need.DENSITY, Need.MODE})
     offers_not = frozenset({Need.MEAN, Need.FACTORISED})
 
     def __init__(self, start: Tensor, bigram: Tensor, history: Tensor, validate_args: bool | None = None) -> None:
