@@ -5,7 +5,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser picture quick test test-all test-gpu peers lint coverage exactness reference gradients clean
+.PHONY: help install browser picture quick test test-all test-gpu peers lint coverage exactness reference gradients offers canary clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -72,6 +72,12 @@ reference: install  ## measure the committed quick sweep anew: its configuration
 
 gradients: install  ## the committed table of exact gradients anew
 	$(BIN)/python -m bench.reference_table > results/gradients.csv
+
+offers: install  ## the committed table of what torch's distributions offer, measured again (some minutes)
+	$(BIN)/python -m bench.torch_offers --write
+
+canary: install  ## after an upgrade of torch: what it does otherwise than the committed tables say (under 10 minutes)
+	$(BIN)/python -m bench.canary
 
 clean:  ## remove the environment and the caches
 	rm -rf .venv .peers .pytest_cache .ruff_cache .hypothesis .benchmarks

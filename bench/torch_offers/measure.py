@@ -13,6 +13,8 @@ from bench.torch_offers.laws import Array, Knobs, Law
 from bench.torch_offers.subjects import Subject
 
 DRAWS = 2**17
+FEW = 2**12
+"""Draws that are compared with the support at other parameters, and with the mode."""
 LIMIT = 5.5
 """Standard errors: a false alarm in 3e7 comparisons."""
 SLACK = 1e-3
@@ -97,7 +99,8 @@ def _at(subject: Subject, point: Point, dtype: torch.dtype) -> Finding:
     theta = {n: value.requires_grad_() for n, value in given.items() if n not in subject.fixed}
     q = subject.build(given)
     z = q.sample()
-    moving = moves(subject, point.knobs, z)
+    moving = moves(subject, point.knobs, z[:FEW])
+    few = subject.build({n: value.detach()[:2] for n, value in given.items()})
     return Finding(
         point.knob,
         point.value,
@@ -105,8 +108,8 @@ def _at(subject: Subject, point: Point, dtype: torch.dtype) -> Finding:
         tried(lambda: _draws(point, subject.project(z).double())),
         tried(lambda: _mass(subject, point, dtype) or _density(subject, q, z, point, theta, moving)),
         tried(lambda: _path(subject, q, point, theta)),
-        tried(lambda: _mean(subject, q, point.law)),
-        tried(lambda: _mode(q, z)),
+        tried(lambda: _mean(subject, few, point.law)),
+        tried(lambda: "" if point.knob else _mode(few, z[:FEW])),
         moving,
     )
 
@@ -213,7 +216,7 @@ def _mode(q: Any, z: Tensor) -> str | None:
         return "no mode"
     if not bool(mode.isfinite().all()):
         return "not finite"
-    top, drawn = q.log_prob(mode).detach(), q.log_prob(z).detach()
+    top, drawn = q.log_prob(mode), q.log_prob(z[:, None])
     if not bool(top.isfinite().all()) or float(drawn.max() - top.max()) > SLACK * max(1.0, abs(float(top.max()))):
         return "not the highest density"
     return None if inside(q, mode) else "on the edge"
@@ -227,8 +230,8 @@ def moves(subject: Subject, knobs: Knobs, z: Tensor) -> tuple[str, ...]:
             continue
         shift = 0.05 * (knobs["scale"] if name == "loc" and "scale" in knobs else abs(value))
         for sign in (-1, 1):
-            there = {n: torch.full((DRAWS,), v, dtype=z.dtype) for n, v in (knobs | {name: value + sign * shift}).items()}
-            here = {n: torch.full((DRAWS,), v, dtype=z.dtype) for n, v in knobs.items()}
+            there = {n: torch.full((len(z),), v, dtype=z.dtype) for n, v in (knobs | {name: value + sign * shift}).items()}
+            here = {n: torch.full((len(z),), v, dtype=z.dtype) for n, v in knobs.items()}
             try:
                 now, then = subject.build(here).support.check(z), subject.build(there).support.check(z)
             except NotImplementedError:
