@@ -1,4 +1,4 @@
-"""`make canary`: what the torch that is installed does otherwise than the committed tables say. For an upgrade of torch.
+"""`make canary`, for an upgrade of torch: what the installed torch does otherwise than the committed tables say.
 
 Measures forty cells of `results/reference` again, with the same seeds, and the whole table of what torch's
 distributions offer (`bench.torch_offers`). Prints what changed, a line each, with exit code 1 where something did.
@@ -63,7 +63,9 @@ def compared(before: pd.DataFrame, after: pd.DataFrame) -> list[str]:
     lines, other = [], set()
     new = after.set_index(["cell", "metric"])
     for row in before.to_dict("records"):
-        what = f"{row['estimator']} on {row['objective']}/{row['distribution']}, {row['samples']} samples ({row['cell']})"
+        what = (
+            f"{row['estimator']} on {row['objective']}/{row['distribution']}, {row['samples']} samples ({row['cell']})"
+        )
         key = (row["cell"], row["metric"])
         if key not in new.index:
             own = after[after["cell"] == row["cell"]]
@@ -84,7 +86,10 @@ def compared(before: pd.DataFrame, after: pd.DataFrame) -> list[str]:
 def apart(one: "pd.Series | dict", two: "pd.Series | dict") -> bool:
     """Whether the widened intervals do not meet; values without intervals are compared by `SAME` alone."""
     ends = [
-        (each["value"] - APART * (each["value"] - each["ci_low"]), each["value"] + APART * (each["ci_high"] - each["value"]))
+        (
+            each["value"] - APART * (each["value"] - each["ci_low"]),
+            each["value"] + APART * (each["ci_high"] - each["value"]),
+        )
         for each in (one, two)
     ]
     return not (ends[0][0] <= ends[1][1] and ends[1][0] <= ends[0][1])

@@ -68,7 +68,9 @@ def main() -> None:
 
 @app.command("list")
 def list_(
-    kind: Annotated[str | None, typer.Argument(help="estimators, distributions, objectives, metrics, suites, offers")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(help="estimators, distributions, objectives, metrics, suites, offers")
+    ] = None,
     references: Annotated[
         bool, typer.Option("--reference", help="The exact gradients: method, error, norm (takes a minute).")
     ] = False,

@@ -24,9 +24,11 @@ COLUMNS = {"density": Need.DENSITY, "path": Need.REPARAMETERISED, "mean": Need.M
 MEASURED = frozenset(COLUMNS.values())
 
 HARMLESS = frozenset(
-    "__module__ __doc__ __qualname__ __annotations__ __init__ __repr__ __firstlineno__ __static_attributes__ "
-    "__parameters__ __abstractmethods__ _abc_impl __orig_bases__ __annotate_func__ __annotations_cache__ "
-    "learns offers offers_not offers_as".split()
+    (
+        *("__module__", "__doc__", "__qualname__", "__annotations__", "__init__", "__repr__", "__firstlineno__"),
+        *("__static_attributes__", "__parameters__", "__abstractmethods__", "_abc_impl", "__orig_bases__"),
+        *("__annotate_func__", "__annotations_cache__", "learns", "offers", "offers_not", "offers_as"),
+    )
 )
 """What a subclass may define and still have the law of the class above it."""
 
@@ -73,7 +75,9 @@ def _shown(inner: Distribution) -> dict[Need, str]:
         return probed(inner)
     row = table()[cls.__name__]
     dtype = _dtype(inner)
-    reasons = {need: f"torch's {cls.__name__}: {row[name][dtype]}" for name, need in COLUMNS.items() if row[name][dtype]}
+    reasons = {
+        need: f"torch's {cls.__name__}: {row[name][dtype]}" for name, need in COLUMNS.items() if row[name][dtype]
+    }
     for name, need in COLUMNS.items():
         if need not in reasons:
             reason = _outside(inner, cls.__name__, row["ranges"].get(name, {}))
@@ -102,7 +106,7 @@ def learned(inner: Distribution) -> set[str]:
         return set(said)
     names = set(inner.arg_constraints)
     with torch.enable_grad():
-        values = {name: getattr(inner, name, None) for name in names}
+        values: dict[str, Any] = {name: getattr(inner, name, None) for name in names}
     grown = {name for name, value in values.items() if isinstance(value, Tensor) and value.requires_grad}
     return grown or names
 
@@ -136,7 +140,7 @@ def _tensors(inner: Distribution) -> Iterator[Any]:
 def _values(inner: Distribution, ranges: dict[str, dict[str, list[float | None]]]) -> Iterator[tuple[str, Tensor]]:
     for knob in sorted({knob for of_dtype in ranges.values() for knob in of_dtype}):
         with torch.enable_grad():  # torch keeps logits that it derives from probs: they must keep their graph
-            value = getattr(inner, knob, None)
+            value: Any = getattr(inner, knob, None)
         if isinstance(value, Tensor) and value.numel():
             yield knob, value.detach()
 

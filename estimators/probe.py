@@ -46,7 +46,9 @@ def signature(inner: Distribution) -> tuple[Any, ...]:
 
 def _map_signature(each: transforms.Transform) -> tuple[Any, ...]:
     inner = [_map_signature(part) for part in getattr(each, "parts", ())]
-    moving = tuple(sorted((name, value.requires_grad) for name, value in vars(each).items() if isinstance(value, Tensor)))
+    moving = tuple(
+        sorted((name, value.requires_grad) for name, value in vars(each).items() if isinstance(value, Tensor))
+    )
     return (type(each), moving, *inner)
 
 
@@ -58,7 +60,9 @@ def _probe(inner: Distribution) -> dict[Need, str]:
     try:
         knobs = sliced(knobs_of(inner), inner)
         count = max(512, min(DRAWS, NUMBERS // max(1, sum(value.numel() for value in knobs.values()))))
-        theta = {name: value.detach().expand(count, *value.shape).clone().requires_grad_() for name, value in knobs.items()}
+        theta = {
+            name: value.detach().expand(count, *value.shape).clone().requires_grad_() for name, value in knobs.items()
+        }
         q = remade(inner, theta)
         z = q.sample()
     except Exception as error:
@@ -103,7 +107,9 @@ def _map_knobs(each: transforms.Transform) -> Values:
     """A map's tensors; of a number, none."""
     if isinstance(each, transforms.ComposeTransform):
         return {f"{i}.{name}": value for i, part in enumerate(each.parts) for name, value in _map_knobs(part).items()}
-    return {name: value for name, value in vars(each).items() if isinstance(value, Tensor) and value.is_floating_point()}
+    return {
+        name: value for name, value in vars(each).items() if isinstance(value, Tensor) and value.is_floating_point()
+    }
 
 
 def sliced(knobs: Values, inner: Distribution) -> Values:

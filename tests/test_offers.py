@@ -174,9 +174,8 @@ NO_MEAN = {
     "infinite below df = 1": StudentT(torch.tensor([0.9, 3.0])),
     "infinite below alpha = 1 in one element": Pareto(1.0, torch.tensor([2.0, 0.8])),
     "infinite below concentration = 1": InverseGamma(torch.tensor([0.7]), torch.tensor([1.0])),
-    "not written": ContinuousBernoulli(torch.tensor([0.3])).expand([2]) and LogitRelaxedBernoulli(
-        torch.tensor(0.5), logits=torch.tensor([0.3])
-    ),
+    "not written": ContinuousBernoulli(torch.tensor([0.3])).expand([2])
+    and LogitRelaxedBernoulli(torch.tensor(0.5), logits=torch.tensor([0.3])),
 }
 
 

@@ -60,9 +60,7 @@ def quantiles(frozen: Any, panels: int = PANELS) -> Law:
     return Law(np.nan_to_num(points, nan=0.0), weight * tail * (1 - tail), mean)
 
 
-def mapped(
-    frozen: Any, forward: Callable[[Array], Array], mean: float = float("nan"), panels: int = PANELS
-) -> Law:
+def mapped(frozen: Any, forward: Callable[[Array], Array], mean: float = float("nan"), panels: int = PANELS) -> Law:
     """The law of forward(x); `mean` is by the rule itself unless it is given."""
     inner = quantiles(frozen, panels)
     points = forward(inner.points)

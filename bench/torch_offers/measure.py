@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.torch_offers.laws import Array, Knobs, Law
 from bench.torch_offers.subjects import Subject
 
-DRAWS = 2**17
+DRAWS = 2**16
 FEW = 2**12
 """Draws that are compared with the support at other parameters, and with the mode."""
 LIMIT = 5.5
@@ -106,7 +106,12 @@ def _at(subject: Subject, point: Point, dtype: torch.dtype) -> Finding:
         point.value,
         str(dtype).removeprefix("torch."),
         tried(lambda: _draws(point, subject.project(z).double())),
-        tried(lambda: _mass(subject, point, dtype) or _density(subject, q, z, point, theta, moving)),
+        tried(
+            lambda: (
+                _mass(subject, point, dtype)
+                or _density(subject.project(z).double(), q.log_prob(z), point, theta, moving)
+            )
+        ),
         tried(lambda: _path(subject, q, point, theta)),
         tried(lambda: _mean(subject, few, point.law)),
         tried(lambda: "" if point.knob else _mode(few, z[:FEW])),
@@ -151,11 +156,8 @@ def _mass(subject: Subject, point: Point, dtype: torch.dtype) -> str | None:
     return f"its density integrates to 1 ± {off:.2g}" if off > (1e-6 if law.discrete else 0.01) else None
 
 
-def _density(
-    subject: Subject, q: Any, z: Tensor, point: Point, theta: dict[str, Tensor], moving: tuple[str, ...]
-) -> str | None:
+def _density(x: Tensor, log_q: Tensor, point: Point, theta: dict[str, Tensor], moving: tuple[str, ...]) -> str | None:
     """The score's mean is 0, and times a test function it is the gradient; parameters that move the support aside."""
-    log_q, x = q.log_prob(z), subject.project(z).double()
     if not bool(log_q.isfinite().all()):
         return "not finite"
     for name, s in zip(theta, grads(log_q, theta), strict=True):
@@ -177,8 +179,9 @@ def _path(subject: Subject, q: Any, point: Point, theta: dict[str, Tensor]) -> s
     """The derivative of a test function along the draws is the gradient."""
     if not q.has_rsample:
         return "no rsample"
+    x = subject.project(q.rsample()).double()
     for (tensor, _), truth in zip(point.pairs, point.truths, strict=True):
-        found = grads(tensor(subject.project(q.rsample()).double()), theta)
+        found = grads(tensor(x), theta)
         for name, g in zip(theta, found, strict=True):
             if not bool(g.isfinite().all()):
                 return "not finite"
@@ -230,7 +233,9 @@ def moves(subject: Subject, knobs: Knobs, z: Tensor) -> tuple[str, ...]:
             continue
         shift = 0.05 * (knobs["scale"] if name == "loc" and "scale" in knobs else abs(value))
         for sign in (-1, 1):
-            there = {n: torch.full((len(z),), v, dtype=z.dtype) for n, v in (knobs | {name: value + sign * shift}).items()}
+            there = {
+                n: torch.full((len(z),), v, dtype=z.dtype) for n, v in (knobs | {name: value + sign * shift}).items()
+            }
             here = {n: torch.full((len(z),), v, dtype=z.dtype) for n, v in knobs.items()}
             try:
                 now, then = subject.build(here).support.check(z), subject.build(there).support.check(z)

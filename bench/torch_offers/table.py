@@ -74,7 +74,9 @@ def ranges(ordinary: dict[str, float], points: list[tuple[str, float, str]]) -> 
     for knob in dict.fromkeys(knob for knob, _, _ in points):
         ends: list[float | None] = []
         for sign in (-1, 1):
-            there = sorted((sign * v, reason) for k, v, reason in points if k == knob and sign * (v - ordinary[knob]) > 0)
+            there = sorted(
+                (sign * v, reason) for k, v, reason in points if k == knob and sign * (v - ordinary[knob]) > 0
+            )
             good, end = ordinary[knob], None
             for value, reason in there:
                 if reason:
@@ -88,7 +90,9 @@ def ranges(ordinary: dict[str, float], points: list[tuple[str, float, str]]) -> 
 
 def written(rows: dict[str, Row]) -> str:
     """The table as the text of `estimators/offers.json`: a line per class."""
-    lines = ",\n".join(f" {json.dumps(name)}: {json.dumps(each, sort_keys=True)}" for name, each in sorted(rows.items()))
+    lines = ",\n".join(
+        f" {json.dumps(name)}: {json.dumps(each, sort_keys=True)}" for name, each in sorted(rows.items())
+    )
     return f'{{"torch": {json.dumps(torch.__version__.split("+")[0])}, "classes": {{\n{lines}\n}}}}\n'
 
 
@@ -126,7 +130,9 @@ def _cell(each: Row, column: str) -> str:
     if len(set(reasons.values())) == 1 and reasons[DTYPES[0]]:
         return f"no: {reasons[DTYPES[0]]}"
     parts = [
-        f"{dtype}: no, {reasons[dtype]}" if reasons[dtype] else _range(each["ranges"].get(column, {}).get(dtype, {}), dtype)
+        f"{dtype}: no, {reasons[dtype]}"
+        if reasons[dtype]
+        else _range(each["ranges"].get(column, {}).get(dtype, {}), dtype)
         for dtype in DTYPES
     ]
     return "; ".join(["yes" if not all(reasons.values()) else "no", *filter(None, parts)])
