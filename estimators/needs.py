@@ -19,8 +19,8 @@ from torch.distributions import (
 )
 
 from estimators.core import Estimator, Evidence, ImportanceBound, Need, Objective, Terms, Traits
-from estimators.offers import MEASURED, kind, refused
 from estimators.parameters import base, states
+from estimators.torch_offers import MEASURED, kind, refused
 
 MAX_STATES = 2**16
 """Exact enumeration is refused above this many states."""
@@ -32,7 +32,7 @@ INVERTIBLE = (Bernoulli, OneHotCategorical, Normal, MultivariateNormal, Laplace,
 def offers(q: Distribution, f: Objective) -> frozenset[Need]:
     """All that the pair (q, f) offers.
 
-    torch's own classes offer what `offers.json` says, at q's parameters and in their precision. Any other distribution
+    torch's own classes offer what `torch_offers.json` says, at q's parameters and in their precision. Any other distribution
     says so itself, `offers = {Need…}` and `offers_not = {Need…}`, or is probed with a few thousand draws (under a
     second, once for each class). `learns = ("loc",)` says that the other parameters are fixed. Reads the parameters'
     values: not to be called inside compiled code.

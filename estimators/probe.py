@@ -40,7 +40,8 @@ def signature(inner: Distribution) -> tuple[Any, ...]:
     """What a probe's answer is kept for: classes, precisions and the shape of an event, of all parts."""
     parts = [part for part in vars(inner).values() if isinstance(part, Distribution)]
     maps = [_map_signature(each) for each in getattr(inner, "transforms", ())]
-    kinds = tuple(sorted((name, str(each.dtype)) for name, each in vars(inner).items() if isinstance(each, Tensor)))
+    own = {name: each for name, each in vars(inner).items() if isinstance(each, Tensor)}
+    kinds = tuple(sorted((name, str(each.dtype), each.requires_grad) for name, each in own.items()))
     return (type(inner), kinds, inner.event_shape, *map(signature, parts), *maps)
 
 
@@ -60,21 +61,21 @@ def _probe(inner: Distribution) -> dict[Need, str]:
     try:
         knobs = sliced(knobs_of(inner), inner)
         count = max(512, min(DRAWS, NUMBERS // max(1, sum(value.numel() for value in knobs.values()))))
-        theta = {
-            name: value.detach().expand(count, *value.shape).clone().requires_grad_() for name, value in knobs.items()
-        }
+        theta = {name: value.detach().expand(count, *value.shape).clone() for name, value in knobs.items()}
+        for name in learned(knobs) or knobs:  # without gradients any of them may be learned
+            theta[name].requires_grad_()
         q = remade(inner, theta)
         z = q.sample()
     except Exception as error:
         reason = f"{type(inner).__name__} cannot be made from its parameters ({type(error).__name__})"
         return dict.fromkeys(NEEDS, reason)
-    checks: dict[Need, Callable[[], str | None]] = {
-        Need.DENSITY: lambda: _no_density(inner, q, z, theta),
-        Need.REPARAMETERISED: lambda: _no_path(q, theta),
-        Need.MEAN: lambda: _no_mean(q, z),
-        Need.MODE: lambda: _no_mode(q, z),
+    density = _tried(lambda: _no_density(inner, q, z, theta))
+    found = {
+        Need.DENSITY: density,
+        Need.REPARAMETERISED: _tried(lambda: _no_map(inner, theta) if density else _no_path(q, theta)),
+        Need.MEAN: _tried(lambda: _no_mean(q, z)),
+        Need.MODE: density or _tried(lambda: _no_mode(q, z)),
     }
-    found = {need: _tried(check) for need, check in checks.items()}
     return {need: reason for need, reason in found.items() if reason}
 
 
@@ -156,7 +157,7 @@ def _no_density(inner: Distribution, q: Distribution, z: Tensor, theta: Values) 
     log_q = q.log_prob(z)
     if not bool(log_q.isfinite().all()):
         return "its log-density is not finite at its own draws"
-    for name in theta:
+    for name in learned(theta):
         if _moves(inner, q, z, theta, name):
             return f"its support moves with {name}"
     if not log_q.requires_grad:
@@ -187,14 +188,14 @@ def _no_mass(q: Distribution, z: Tensor, log_q: Tensor) -> str | None:
     with suppress(NotImplementedError):
         if q.support.is_discrete:
             return _no_chances(z, log_q)
-    draws, _ = z.flatten(1).sort(0)
+    draws, _ = z.reshape(len(z), -1).sort(0)
     count = len(draws)
     for low, high in ((0.02, 0.98), (0.2, 0.6)):
         left, right = draws[int(low * count)], draws[int(high * count)]
         share = torch.linspace(0, 1, count, dtype=z.dtype, device=z.device).reshape(-1, *(1 for _ in z.shape[1:]))
         x = left.reshape(z.shape[1:]) + (right - left).reshape(z.shape[1:]) * share
         mass = torch.trapezoid(q.log_prob(x).exp(), x, dim=0)
-        off = float((mass - (high - low)).abs().max())
+        off = float((mass - (high - low)).detach().abs().max())
         if off > LIMIT * 0.5 / count**0.5 + 0.01:
             return f"its density integrates to {high - low + off:.3g} where {high - low:.2g} of its draws fall"
     return None
@@ -212,25 +213,54 @@ def _no_chances(z: Tensor, log_q: Tensor) -> str | None:
 
 
 def _no_path(q: Distribution, theta: Values) -> str | None:
-    """The path's gradient of a bounded function is the score's, where there is a score; else it cannot be told."""
+    """The path's gradient of a bounded function is the score's."""
     if not q.has_rsample:
         return "it has no rsample"
     z = q.rsample()
     if not z.requires_grad:
         return "its rsample has no gradient"
     held = z.detach()
-    middle = held.median(0).values
-    width = (held.quantile(0.9, 0) - held.quantile(0.1, 0)).clamp_min(1e-30) if held.numel() < 2**24 else held.std(0)
-
-    def bounded(x: Tensor) -> Tensor:
-        each = ((x - middle) / width + 0.3).tanh()
-        return each.flatten(each.dim() - len(q.event_shape)).sum(-1) if q.event_shape else each
-
-    difference = bounded(z) - (bounded(held) - bounded(held).mean(0)) * q.log_prob(held)
+    h = _bounded(held, q)
+    difference = h(z) - (h(held) - h(held).mean(0)) * q.log_prob(held)
     for name, each in _grads(difference, theta).items():
         if not _zero(each):
             return f"the gradient of its rsample in {name} is not that of its density"
     return None
+
+
+def _no_map(inner: Distribution, theta: Values) -> str | None:
+    """Where there is no density to compare with: the draws of one seed move with θ as their gradient says."""
+    seed = int(torch.randint(2**31, ()))
+
+    def drawn(values: Values) -> tuple[Tensor, Distribution]:
+        torch.manual_seed(seed)
+        q = remade(inner, values)
+        return q.rsample(), q
+
+    z, q = drawn(theta)
+    if not q.has_rsample or not z.requires_grad:
+        return "its rsample has no gradient"
+    h = _bounded(z.detach(), q)
+    slopes = _grads(h(z), theta)
+    for name, value in learned(theta).items():
+        step = (1e-3 * (value.abs() + 0.1)).detach()
+        ends = [h(drawn(theta | {name: value + sign * step})[0]).detach().reshape(len(value), -1) for sign in (1, -1)]
+        moved = (ends[0] - ends[1]).sum(-1)
+        said = (2 * step * slopes[name]).reshape(len(value), -1).sum(-1) if name in slopes else torch.zeros_like(moved)
+        if float((moved - said).abs().mean()) > 0.02 * float(moved.abs().mean()) + 1e-6:
+            return f"its draws do not move with {name} as the gradient of its rsample says"
+    return None
+
+
+def _bounded(held: Tensor, q: Distribution) -> Callable[[Tensor], Tensor]:
+    """A bounded smooth function on the draws' own scale, summed over an event."""
+    middle, width = held.median(0).values, held.sub(held.median(0).values).abs().median(0).values.clamp_min(1e-30)
+
+    def h(x: Tensor) -> Tensor:
+        each = ((x - middle) / (3 * width) + 0.3).tanh()
+        return each.flatten(each.dim() - len(q.event_shape)).sum(-1) if q.event_shape else each
+
+    return h
 
 
 def _no_mean(q: Distribution, z: Tensor) -> str | None:
@@ -241,7 +271,7 @@ def _no_mean(q: Distribution, z: Tensor) -> str | None:
 
 
 def _no_mode(q: Distribution, z: Tensor) -> str | None:
-    from estimators.offers import inside
+    from estimators.torch_offers import inside
 
     mode = q.mode.detach()
     if not bool(mode.isfinite().all()):
@@ -252,14 +282,20 @@ def _no_mode(q: Distribution, z: Tensor) -> str | None:
     return None if inside(q, mode) else "its mode is on the edge of its support"
 
 
+def learned(theta: Values) -> Values:
+    """The parameters that have a gradient."""
+    return {name: value for name, value in theta.items() if value.requires_grad}
+
+
 def _grads(value: Tensor, theta: Values) -> Values:
-    found = torch.autograd.grad(value.sum(), list(theta.values()), allow_unused=True, retain_graph=True)
-    return {name: each for name, each in zip(theta, found, strict=True) if each is not None}
+    own = learned(theta)
+    found = torch.autograd.grad(value.sum(), list(own.values()), allow_unused=True, retain_graph=True)
+    return {name: each for name, each in zip(own, found, strict=True) if each is not None}
 
 
 def _zero(replicates: Tensor) -> bool:
     """The mean over the first axis is 0 in every coordinate, within chance and rounding."""
-    x = replicates.flatten(1).double()
+    x = replicates.detach().reshape(len(replicates), -1).double()
     if not bool(x.isfinite().all()):
         return False
     slack = 1e-3 * x.abs().mean(0)

@@ -7,7 +7,7 @@ import os
 import sys
 
 from bench.torch_offers.table import differences, measured, written
-from estimators.offers import TABLE, table
+from estimators.torch_offers import TABLE, table
 
 
 def main(arguments: list[str]) -> int:

@@ -211,7 +211,7 @@ def _mean(subject: Subject, q: Any, law: Law) -> str | None:
 
 def _mode(q: Any, z: Tensor) -> str | None:
     """`mode` lies inside the support, and no draw has a higher density."""
-    from estimators.offers import inside
+    from estimators.torch_offers import inside
 
     try:
         mode = q.mode.detach()

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from estimators.offers import COLUMNS, Row, table
+from estimators.torch_offers import COLUMNS, Row, table
 
 DTYPES = ("float32", "float64")
 SEED = 17
@@ -89,7 +89,7 @@ def ranges(ordinary: dict[str, float], points: list[tuple[str, float, str]]) -> 
 
 
 def written(rows: dict[str, Row]) -> str:
-    """The table as the text of `estimators/offers.json`: a line per class."""
+    """The table as the text of `estimators/torch_offers.json`: a line per class."""
     lines = ",\n".join(
         f" {json.dumps(name)}: {json.dumps(each, sort_keys=True)}" for name, each in sorted(rows.items())
     )

@@ -1,6 +1,6 @@
 """What torch's own distributions offer, as measured, and what any other distribution says or shows of itself.
 
-`offers.json` holds a row per class of `torch.distributions`; `python -m bench.torch_offers` measures and writes it.
+`torch_offers.json` holds a row per class of `torch.distributions`; `python -m bench.torch_offers` measures and writes it.
 """
 
 import json
@@ -18,7 +18,7 @@ from estimators.core import Need
 from estimators.parameters import base
 from estimators.probe import probed
 
-TABLE = Path(__file__).with_name("offers.json")
+TABLE = Path(__file__).with_name("torch_offers.json")
 COLUMNS = {"density": Need.DENSITY, "path": Need.REPARAMETERISED, "mean": Need.MEAN, "mode": Need.MODE}
 """The columns of the table, and the need that each meets."""
 MEASURED = frozenset(COLUMNS.values())
@@ -60,12 +60,12 @@ def kind(inner: Distribution) -> type[Distribution] | None:
 def refused(q: Distribution) -> dict[Need, str]:
     """Of a density, paths, E z and a mode: those that q does not offer, each with the reason in words."""
     inner = base(q)
-    said, said_not = (frozenset(getattr(inner, name, ())) for name in ("offers", "offers_not"))
-    found = {need: f"{type(inner).__name__} says that it does not offer it" for need in MEASURED & said_not}
-    left = MEASURED - said - said_not
-    if left:
-        found |= {need: reason for need, reason in _shown(inner).items() if need in left}
-    return found
+    name, said, said_not = type(inner).__name__, getattr(inner, "offers", None), getattr(inner, "offers_not", ())
+    left = MEASURED - frozenset(said or ()) - frozenset(said_not)
+    found = dict.fromkeys(MEASURED & frozenset(said_not), f"{name} says that it does not offer it")
+    if said is not None:
+        return found | dict.fromkeys(left, f"{name} does not say that it offers it")
+    return found | ({need: reason for need, reason in _shown(inner).items() if need in left} if left else {})
 
 
 def _shown(inner: Distribution) -> dict[Need, str]:
