@@ -173,7 +173,7 @@ class OptimalCoefficient(Estimator):
 
     traits = Traits(
         unbiased=True,
-        needs=frozenset({Need.DENSITY, Need.INDEPENDENT_DRAWS}),
+        needs=frozenset({Need.DENSITY, Need.INDEPENDENT_DRAWS, Need.PARAMETERS}),
         min_samples=2,
         paper="Greensmith et al. 2004",
     )

@@ -50,6 +50,7 @@ class Need(Enum):
     INDEPENDENT_DRAWS = "independent draws"
     EVIDENCE = "an evidence objective, log p(x, z) − log q(z)"
     IMPORTANCE_BOUND = "an importance-weighted bound"
+    PARAMETERS = "a distribution that its named parameters make again"
     CONTEXT = "the context that q was computed from"
     TERMS = "an objective given as terms, with the variables that each depends on"
     PROPOSAL = "a flattened q to draw from: bits, categoricals, or a location-scale family"

@@ -40,7 +40,10 @@ class Nvil(Fitted):
     @property
     def traits(self) -> Traits:
         return Traits(
-            unbiased=not self.normalise, needs=frozenset({Need.DENSITY}), fitted=True, paper="Mnih, Gregor 2014"
+            unbiased=not self.normalise,
+            needs=frozenset({Need.DENSITY, Need.PARAMETERS}),
+            fitted=True,
+            paper="Mnih, Gregor 2014",
         )
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
@@ -105,7 +108,7 @@ class Lax(Fitted):
 
     traits = Traits(
         unbiased=True,
-        needs=frozenset({Need.DENSITY, Need.REPARAMETERISED}),
+        needs=frozenset({Need.DENSITY, Need.REPARAMETERISED, Need.PARAMETERS}),
         fitted=True,
         paper="Grathwohl et al. 2018",
     )

@@ -19,7 +19,7 @@ from torch.distributions import (
 )
 
 from estimators.core import Estimator, Evidence, ImportanceBound, Need, Objective, Terms, Traits
-from estimators.parameters import base, states
+from estimators.parameters import base, remakable, states
 from estimators.torch_offers import MEASURED, kind, refused
 
 MAX_STATES = 2**16
@@ -32,7 +32,7 @@ INVERTIBLE = (Bernoulli, OneHotCategorical, Normal, MultivariateNormal, Laplace,
 def offers(q: Distribution, f: Objective) -> frozenset[Need]:
     """All that the pair (q, f) offers.
 
-    torch's own classes offer what `torch_offers.json` says, at q's parameters and in their precision. Any other distribution
+    torch's own classes offer what `torch_offers.json` says, at q's parameters and in their precision. Any other one
     says so itself, `offers = {Need…}` and `offers_not = {Need…}`, or is probed with a few thousand draws (under a
     second, once for each class). `learns = ("loc",)` says that the other parameters are fixed. Reads the parameters'
     values: not to be called inside compiled code.
@@ -71,6 +71,7 @@ def _of_distribution(q: Distribution) -> set[Need]:
         Need.QUANTILE: of(*INVERTIBLE),
         Need.ENUMERABLE: count is not None and count <= MAX_STATES,
         Need.INDEPENDENT_DRAWS: True,
+        Need.PARAMETERS: remakable(q),
     }
     return {need for need, offered in found.items() if offered}
 

@@ -86,6 +86,20 @@ def rebuild(q: Distribution, values: dict[str, Tensor]) -> Distribution:
     return Independent(inner, len(q.event_shape) - extra, validate_args=False) if len(q.event_shape) > extra else inner
 
 
+def remakable(q: Distribution) -> bool:
+    """Whether `rebuild` makes a distribution like q from `parameters(q)`: not so of mixtures and chains of transforms.
+
+    >>> remakable(Normal(torch.zeros(2), 1.0))
+    True
+    """
+    try:
+        own = parameters(q)
+        again = rebuild(q, own)
+    except (TypeError, ValueError, AttributeError, RuntimeError):
+        return False
+    return bool(own) and (again.batch_shape, again.event_shape) == (q.batch_shape, q.event_shape)
+
+
 def linear(gradient: Tensor, parameter: Tensor, q: Distribution) -> Tensor:
     """⟨gradient, parameter⟩ over the event axes, `[*batch]`: a surrogate whose gradient is `gradient`.
 

@@ -1,6 +1,6 @@
 """What torch's own distributions offer, as measured, and what any other distribution says or shows of itself.
 
-`torch_offers.json` holds a row per class of `torch.distributions`; `python -m bench.torch_offers` measures and writes it.
+`torch_offers.json` holds a row per class of `torch.distributions`, which `python -m bench.torch_offers` measures.
 """
 
 import json

@@ -91,6 +91,11 @@ def sigmoid(t: Array) -> Array:
         return 1 / (1 + np.exp(-t))
 
 
+def chance(logit: float) -> float:
+    """One chance from its logit."""
+    return 1 / (1 + math.exp(-logit))
+
+
 def categories(knobs: dict[str, Tensor]) -> Tensor:
     """Three logits from two."""
     return torch.stack([knobs["logits"], torch.zeros_like(knobs["logits"]), knobs["logits"] * 0 + 0.5], -1)
@@ -148,7 +153,7 @@ def mixture(knobs: dict[str, Tensor]) -> Any:
 
 
 def mixture_law(k: Knobs) -> Law:
-    p = float(sigmoid(np.array(k["logits"])))
+    p = chance(k["logits"])
     one, two = quantiles(stats.norm(k["loc"], k["scale"])), quantiles(stats.norm(1.0, 0.5))
     return Law(
         np.concatenate([one.points, two.points]),
@@ -259,7 +264,7 @@ SUBJECTS: tuple[Subject, ...] = (
         T.Bernoulli,
         {"logits": -0.6},
         of(T.Bernoulli),
-        lambda k: counts(np.array([1 - sigmoid(np.array(k["logits"])), sigmoid(np.array(k["logits"]))])),
+        lambda k: counts(np.array([1 - chance(k["logits"]), chance(k["logits"])])),
         {"logits": LOGITS},
     ),
     Subject(
@@ -273,7 +278,7 @@ SUBJECTS: tuple[Subject, ...] = (
         T.Binomial,
         {"logits": -0.6},
         of(T.Binomial, total_count=6),
-        lambda k: counts(stats.binom.pmf(np.arange(7), 6, sigmoid(np.array(k["logits"])))),
+        lambda k: counts(stats.binom.pmf(np.arange(7), 6, chance(k["logits"]))),
         {"logits": LOGITS},
     ),
     Subject(
@@ -333,7 +338,7 @@ SUBJECTS: tuple[Subject, ...] = (
         T.Geometric,
         {"logits": -0.6},
         of(T.Geometric),
-        lambda k: counts(stats.geom.pmf(np.arange(1, 40_000), sigmoid(np.array(k["logits"])))),
+        lambda k: counts(stats.geom.pmf(np.arange(1, 40_000), chance(k["logits"]))),
         {"logits": LOGITS},
     ),
     Subject(T.Gumbel, build=of(T.Gumbel), law=located(stats.gumbel_r), **LOC_SCALE),
@@ -431,7 +436,7 @@ SUBJECTS: tuple[Subject, ...] = (
         T.NegativeBinomial,
         {"total_count": 2.4, "logits": -0.6},
         of(T.NegativeBinomial),
-        lambda k: counts(stats.nbinom.pmf(np.arange(60_000), k["total_count"], sigmoid(-np.array(k["logits"])))),
+        lambda k: counts(stats.nbinom.pmf(np.arange(60_000), k["total_count"], chance(-k["logits"]))),
         {"total_count": TINY, "logits": (-8.0, -4.0, 4.0)},
     ),
     Subject(T.Normal, build=of(T.Normal), law=located(stats.norm), **LOC_SCALE),
