@@ -257,7 +257,8 @@ def _bounded(held: Tensor, q: Distribution) -> Callable[[Tensor], Tensor]:
     middle, width = held.median(0).values, held.sub(held.median(0).values).abs().median(0).values.clamp_min(1e-30)
 
     def h(x: Tensor) -> Tensor:
-        each = ((x - middle) / (3 * width) + 0.3).tanh()
+        u = (x - middle) / (2 * width) + 0.3
+        each = u.tanh() + u.square() / (1 + u.square())
         return each.flatten(each.dim() - len(q.event_shape)).sum(-1) if q.event_shape else each
 
     return h
