@@ -13,7 +13,7 @@ from torch.distributions import Distribution, Independent, TransformedDistributi
 
 from estimators.core import Need
 
-DRAWS = 2**14
+DRAWS = 2**15
 NUMBERS = 2**21
 """At most so many numbers in the draws of a probe."""
 ELEMENTS = 8
@@ -220,11 +220,11 @@ def _no_path(q: Distribution, theta: Values) -> str | None:
     if not z.requires_grad:
         return "its rsample has no gradient"
     held = z.detach()
-    h = _bounded(held, q)
-    difference = h(z) - (h(held) - h(held).mean(0)) * q.log_prob(held)
-    for name, each in _grads(difference, theta).items():
-        if not _zero(each):
-            return f"the gradient of its rsample in {name} is not that of its density"
+    for h in (_bounded(held, q), _bounded(held, q, even=True)):
+        difference = h(z) - (h(held) - h(held).mean(0)) * q.log_prob(held)
+        for name, each in _grads(difference, theta).items():
+            if not _zero(each):
+                return f"the gradient of its rsample in {name} is not that of its density"
     return None
 
 
@@ -252,13 +252,13 @@ def _no_map(inner: Distribution, theta: Values) -> str | None:
     return None
 
 
-def _bounded(held: Tensor, q: Distribution) -> Callable[[Tensor], Tensor]:
+def _bounded(held: Tensor, q: Distribution, even: bool = False) -> Callable[[Tensor], Tensor]:
     """A bounded smooth function on the draws' own scale, summed over an event."""
     middle, width = held.median(0).values, held.sub(held.median(0).values).abs().median(0).values.clamp_min(1e-30)
 
     def h(x: Tensor) -> Tensor:
-        u = (x - middle) / (2 * width) + 0.3
-        each = u.tanh() + u.square() / (1 + u.square())
+        u = (x - middle) / (1.5 * width)
+        each = u.square() / (1 + u.square()) if even else (u + 0.3).tanh()
         return each.flatten(each.dim() - len(q.event_shape)).sum(-1) if q.event_shape else each
 
     return h
