@@ -405,7 +405,7 @@ TRANSFORMED: dict[str, tuple[Distribution, set[Need]]] = {
         TransformedDistribution(
             Uniform(*double(0.0, 1.0)), [SigmoidTransform().inv, AffineTransform(double(0.3), double(0.8))]
         ),
-        set(),
+        {Need.REPARAMETERISED},
     ),
     "a shifted exponential": (
         TransformedDistribution(Exponential(double(1.0)), [AffineTransform(double(0.3), double(0.8))]),
