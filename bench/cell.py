@@ -3,6 +3,7 @@
 import json
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
@@ -111,15 +112,17 @@ def measure(cell: Cell, task: Group) -> Record:
     """The record of one cell and group; whatever goes wrong in Python is in the record, not raised."""
     start = time.perf_counter()
     with Kept() as kept:
-        found = _attempt(cell, task)
+        found = attempt(lambda: finished(MEASURES[task](cell)))
+    assert found is not None
     if kept.changed:
         found["reason"] = "; ".join(filter(None, (found["reason"], f"changed {' and '.join(kept.changed)}: restored")))
     return record(cell, task, found, time.perf_counter() - start)
 
 
-def _attempt(cell: Cell, task: Group) -> Record:
+def attempt(action: Callable[[], Record | None]) -> Record | None:
+    """What `action` returns, or how the cell ended where it raises."""
     try:
-        return _finished(MEASURES[task](cell))
+        return action()
     except Exception as error:
         return ended("out_of_memory" if _about_memory(error) else "failed", _sentence(error))
 
@@ -179,7 +182,7 @@ def execution(cell: Cell) -> Execution:
     return Execution(cell.id, cell.seed, cell.device, getattr(torch, cell.dtype), cell.mode)
 
 
-def _finished(outcome: Outcome) -> Record:
+def finished(outcome: Outcome) -> Record:
     """An outcome as plain values; a NaN or an infinity among its values is a status of its own."""
     numbers = [number for each in outcome.measurements for number in (each.value, each.ci_low, each.ci_high)]
     wrong = [number for number in numbers if number is not None and not -INFINITE < number < INFINITE]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bench.metrics import METRICS
+from bench.timing import covered
 
 VALUES = ["value", "ci_low", "ci_high"]
 
@@ -20,9 +21,9 @@ def derived(table: pd.DataFrame) -> pd.DataFrame:
     variance, seconds = _rows(table, "variance"), _rows(table, "seconds_per_estimate")
     calls = _rows(table, "evaluations")
     rows = [
-        _named(_inverse(seconds), "estimates_per_second", "1 ÷ median time"),
+        _named(_inverse(seconds), "estimates_per_second", "1 ÷ median time", seconds),
         _named(_product(variance, calls), "variance_per_evaluation", "variance × evaluations"),
-        _named(_product(variance, seconds), "work_normalised_variance", "variance × median time"),
+        _named(_product(variance, seconds), "work_normalised_variance", "variance × median time", seconds),
     ]
     return pd.concat([part for part in rows if len(part)] or [table.iloc[:0]], ignore_index=True)
 
@@ -31,8 +32,13 @@ def _rows(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     return table[(table["metric"] == metric) & table["value"].notna()]
 
 
-def _named(rows: pd.DataFrame, metric: str, method: str) -> pd.DataFrame:
-    return rows.assign(metric=metric, unit=METRICS[metric].unit, method=method)
+def _named(rows: pd.DataFrame, metric: str, method: str, timed: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The rows under the derived metric's name; their method says what the interval of the time covers."""
+    how: str | pd.Series = method
+    if timed is not None and "method" in timed:
+        said = timed.drop_duplicates("cell").set_index("cell")["method"].astype(object).map(covered)
+        how = method + rows["cell"].map(said).fillna("").astype(str).map(lambda words: words and f"; {words}")
+    return rows.assign(metric=metric, unit=METRICS[metric].unit, method=how)
 
 
 def _inverse(rows: pd.DataFrame) -> pd.DataFrame:

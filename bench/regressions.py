@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
+from numpy import ndarray
 
 from bench.metrics import METRICS
 from bench.notebook import Shown
@@ -84,7 +86,8 @@ def compare_runs(
     tested = _tested(both, limits or (Limit(metric, 0.0),))
     lost = _lost(both, limits)
     worse = [_sentence(row) for row in tested[tested["regressed"]].to_dict("records")]
-    return Regressions(limits, tested, (*worse, *lost) if limits else (), (*_changes(both), *(() if limits else lost)))
+    notes = (*_unjudged(tested), *_changes(both), *(() if limits else lost))
+    return Regressions(limits, tested, (*worse, *lost) if limits else (), notes)
 
 
 def _matched(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
@@ -123,12 +126,37 @@ def _one_limit(shared: pd.DataFrame, limit: Limit) -> pd.DataFrame:
     metric, share = limit
     found = ratio(_side(shared, metric, "_after"), _side(shared, metric, "_before"))
     lower = METRICS[metric].direction == "lower"
-    p = p_above(found, 1 + share) if lower else p_below(found, 1 / (1 + share))
+    degrees = _degrees(shared, metric)
+    p = p_above(found, 1 + share, degrees) if lower else p_below(found, 1 / (1 + share), degrees)
     frame = shared[["problem_before", "estimator_before", "samples"]].set_axis(
         ["problem", "estimator", "samples"], axis=1
     )
     frame = frame.assign(metric=metric, limit=share, ratio=found.value, ratio_low=found.low, ratio_high=found.high, p=p)
     return frame.dropna(subset="ratio")
+
+
+TIMES = ("seconds_per_estimate", "estimates_per_second", "device_seconds_per_estimate", "random_seconds_per_estimate",
+         "work_normalised_variance")  # fmt: skip
+"""The metrics whose intervals come from timing."""
+
+
+def _degrees(shared: pd.DataFrame, metric: str) -> Float[ndarray, " rows"]:
+    """Degrees of freedom of the intervals: of times, the visits of the run that has fewer, less 1; NaN, hence no
+    p-value, where one of the two runs' intervals covers no repetition."""
+    if metric not in TIMES:
+        return np.full(len(shared), np.inf)
+    return np.minimum(*(shared[f"visits{side}"].to_numpy(float) for side in ("_before", "_after"))) - 1
+
+
+def _unjudged(tested: pd.DataFrame) -> list[str]:
+    """Says of which times no claim is made, because a run's interval covers a single visit."""
+    silent = tested[tested["metric"].isin(TIMES) & tested["p"].isna()]
+    return [
+        f"{metric} of {len(rows)} of {(tested['metric'] == metric).sum()} cells: not judged, since in one of the runs "
+        "the interval of the time holds within one visit only and says nothing of a repetition; "
+        "time two cells or more in one run to have them visited in turn"
+        for metric, rows in silent.groupby("metric", sort=False)
+    ]
 
 
 def _side(shared: pd.DataFrame, metric: str, side: str) -> Ratio:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bench.metrics import METRICS
+from bench.timing import visits_of
 from estimators.errors import BadInput
 
 PROBLEM = ("distribution", "distribution_params", "objective", "objective_params", "coordinates", "point")
@@ -25,7 +26,8 @@ NEEDED = ("cell", "estimator", "estimator_params", *PROBLEM, "samples", "status"
 def cells(table: pd.DataFrame) -> pd.DataFrame:
     """One row per cell: its identity, labels `estimator`, `problem` and `name` (the bare estimator), `status`,
     `reason`, `verdict`, and for each metric its value with its interval as `variance`, `variance_low`,
-    `variance_high`; null where it was not measured; `batch`, the replicates of a timed step.
+    `variance_high`; null where it was not measured; `batch`, the replicates of a timed step; `visits`, on how
+    many visits the intervals of its times rest, null where they cover no repetition of the run.
 
     A problem's label ends in what else it was run with (device, mode, …) where that varies, so that cells of one
     `problem` and `samples` differ in nothing but the estimator. A cell whose timing failed keeps its accuracy; its
@@ -45,6 +47,7 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
     outcome = _outcomes(table).reindex(first.index)
     found = found.assign(status=outcome["status"], reason=outcome["reason"], verdict=_verdicts(table, first.index))
     timed = table[table["metric"].eq("seconds_per_estimate").fillna(False)].drop_duplicates("cell").set_index("cell")
+    found["visits"] = _visits(timed).reindex(first.index)
     found["batch"] = timed["replicates"].reindex(first.index).astype(float) if "replicates" in timed else np.nan
     metrics = _without_rounding(_metrics(table, first.index), found)
     return pd.concat([found, metrics], axis=1).reset_index(drop=True)
@@ -118,6 +121,13 @@ def _outcomes(table: pd.DataFrame) -> pd.DataFrame:
     rows = table.assign(reason=table.get("reason", ""), fine=table["status"].eq("ok").astype(int))
     rows = rows.sort_values("fine", kind="stable").drop_duplicates("cell").set_index("cell")
     return rows[["status", "reason"]].astype(object).fillna("").astype(str)
+
+
+def _visits(timed: pd.DataFrame) -> pd.Series:
+    """The number of visits of each timed cell, by the method of its row."""
+    if "method" not in timed:
+        return pd.Series(np.nan, timed.index)
+    return timed["method"].astype(object).map(visits_of).astype(float)
 
 
 def _verdicts(table: pd.DataFrame, index: pd.Index) -> pd.Series:

@@ -4,10 +4,12 @@ A step draws, evaluates, differentiates and takes the mean and variance of one c
 mode. Steps run back to back in blocks with one synchronisation at each block's end: that is what a training loop
 pays, launches included. Caches are hot. Between the blocks the step's random numbers are timed alone, which no
 arrangement can save and which show whether the machine drifted. On an accelerator the device's own time is measured
-too. Memory is measured in a pass of its own; the first call stands apart.
+too. Memory is measured in a separate pass; the first call stands apart. Several cells are kept warm together and
+visited in turn (`bench.windows`), so that the interval covers a repetition of the run.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import torch
 from torch import Tensor
@@ -25,7 +27,7 @@ from bench.modes import executed
 from bench.moments import mean_and_spread
 from bench.opening import Execution, opened
 from bench.problem import Problem
-from bench.timing import Block, ThroughputSettings, Timing, median_interval, timed
+from bench.timing import VISITS, Block, ThroughputSettings, Timing, Visited
 from estimators.core import Estimator
 
 Step = Callable[[], tuple[Tensor, ...]]
@@ -35,24 +37,73 @@ def measure(
     problem: Problem, estimator: Estimator, samples: int, settings: ThroughputSettings, execution: Execution
 ) -> Outcome:
     """Seconds per estimate, on the wall, on the device and of its random numbers alone; those of the first call; the
-    peak memory. Torch's generators are kept."""
-    with opened(problem, estimator, samples, execution) as cell, alone(execution.device):
-        replicates = settings.replicates or cell.replicates
-        eager, step = (whole_step(cell.eager, replicates, mode) for mode in ("eager", execution.mode))
-        torch.manual_seed(execution.seed_of("time"))
-        with Drawn() as drawn:
-            eager()
-        first = first_call(step)
-        before = clocks(execution.device)
-        timing = timed(wall(step), settings, numbers_alone(drawn, cell.eager.expanded(replicates), execution.mode))
-        state = in_words(before, clocks(execution.device))
+    peak memory. Torch's generators are kept. One cell alone is visited once: see `bench.windows` for several."""
+    with alone(execution.device), Warm(problem, estimator, samples, settings, execution, visits=1) as warm:
+        warm.first()
+        warm.visit(0)
+        return warm.outcome()
+
+
+class Warm:
+    """A cell that is opened once, then timed in visits; closing it gives back its memory and torch's generators."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        estimator: Estimator,
+        samples: int,
+        settings: ThroughputSettings,
+        execution: Execution,
+        *,
+        visits: int = VISITS,
+    ) -> None:
+        self.settings, self.execution, self.visits = settings, execution, visits
+        self._open = ExitStack()
+        self._cell = self._open.enter_context(opened(problem, estimator, samples, execution))
+        self.replicates = settings.replicates or self._cell.replicates
+        modes = ("eager", execution.mode)
+        self._eager, self._step = (whole_step(self._cell.eager, self.replicates, mode) for mode in modes)
+
+    def __enter__(self) -> "Warm":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def first(self) -> None:
+        """Notes the random numbers of a step, makes its first call, and sets up what `visit` times."""
+        torch.manual_seed(self.execution.seed_of("time"))
+        with Drawn() as self._drawn:
+            self._eager()
+        self._first = first_call(self._step)
+        device = self.execution.device
+        self._before = clocks(device)
+        numbers = numbers_alone(self._drawn, self._cell.eager.expanded(self.replicates), self.execution.mode)
+        self._wall = Visited(wall(self._step), self.settings, numbers, planned=self.visits)
+        if torch.device(device).type != "cpu":
+            block, self._how = device_block(self._step, device)
+            self._device = Visited(block, self.settings, planned=self.visits)
+        else:
+            self._device = None
+
+    def visit(self, index: int) -> None:
+        """One visit on the wall clock, and one on the device's own; a CPU's own time would be the wall's."""
+        torch.manual_seed(self.execution.seed_of(f"time {index}" if index else "time"))
+        self._wall.visit()
+        if self._device:
+            self._device.visit()
+
+    def outcome(self) -> Outcome:
+        """All rows; the peak memory is measured here, in a pass apart."""
+        timing, device = self._wall.timing(), self.execution.device
+        state = in_words(self._before, clocks(device))
         rows = (
-            *wall_rows(timing, replicates, drawn, state),
-            *device_rows(step, settings, replicates, execution.device),
-            *first_rows(first, timing.median, execution.mode),
-            memory_row(eager, execution.device),
+            *wall_rows(timing, self._wall.beside(), self.replicates, self._drawn, state),
+            *([device_row(self._device.timing(), self.replicates, self._how)] if self._device else []),
+            *first_rows(self._first, timing.median, self.execution.mode),
+            memory_row(self._eager, device),
         )
-    return Outcome(rows, replicates, timing.stop_reason)
+        return Outcome(rows, self.replicates, timing.stop_reason)
 
 
 def whole_step(gradients: Gradients, replicates: int, mode: str) -> Step:
@@ -87,24 +138,27 @@ def first_call(step: Callable[[], object]) -> float:
     return timer() - began
 
 
-def wall_rows(timing: Timing, replicates: int, drawn: Drawn, state: str) -> Iterator[Measurement]:
+def wall_rows(
+    timing: Timing, numbers: Timing | None, replicates: int, drawn: Drawn, state: str
+) -> Iterator[Measurement]:
     """The step's own time, and that of its random numbers."""
-    how = f"median of {timing.blocks} blocks, {replicates} replicates a step"
     drift = f"drift {timing.drift:+.1%}" if timing.beside else ""
-    yield _row("seconds_per_estimate", timing, replicates, "; ".join(filter(None, (how, drift, state))))
-    if timing.beside:
-        median, low, high = median_interval(timing.beside)
-        alone_ = Timing(median, low, high, len(timing.beside), "")
+    how = f"{medians(timing)}, {replicates} replicates a step"
+    yield _row("seconds_per_estimate", timing, replicates, how, timing.covers, drift, state)
+    if numbers:
         how = f"its {drawn.numbers / replicates:g} random numbers alone, between the blocks"
-        yield _row("random_seconds_per_estimate", alone_, replicates, how)
+        yield _row("random_seconds_per_estimate", numbers, replicates, how, timing.covers)
 
 
-def device_rows(step: Step, settings: ThroughputSettings, replicates: int, device: str) -> Iterator[Measurement]:
-    """The device's own time; none on a CPU, whose wall time it would be."""
-    if torch.device(device).type == "cpu":
-        return
-    block, how = device_block(step, device)
-    yield _row("device_seconds_per_estimate", timed(block, settings), replicates, how)
+def medians(timing: Timing) -> str:
+    """How the value follows from the blocks, in words."""
+    visits = f"median of {timing.visits} visits' medians, " if timing.visits > 1 else "median of "
+    return f"{visits}{timing.blocks} blocks"
+
+
+def device_row(timing: Timing, replicates: int, how: str) -> Measurement:
+    """The device's own time."""
+    return _row("device_seconds_per_estimate", timing, replicates, how, timing.covers)
 
 
 def first_rows(first: float, usual: float, mode: str) -> Iterator[Measurement]:
@@ -120,6 +174,6 @@ def memory_row(eager: Step, device: str) -> Measurement:
     return Measurement("peak_memory", float(memory), n=1, method=how)
 
 
-def _row(metric: str, timing: Timing, replicates: int, method: str) -> Measurement:
+def _row(metric: str, timing: Timing, replicates: int, *method: str) -> Measurement:
     value, low, high = (seconds / replicates for seconds in (timing.median, timing.low, timing.high))
-    return Measurement(metric, value, low, high, timing.blocks, method)
+    return Measurement(metric, value, low, high, timing.blocks, "; ".join(filter(None, method)))

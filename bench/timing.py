@@ -1,9 +1,12 @@
 """The median time of a step, until it is known: knows nothing of estimators or devices, so a fake clock tests it."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, exp, log, nan
+from statistics import fmean, stdev
+from statistics import median as median_of
 
 from estimators.errors import BadInput
 
@@ -43,8 +46,12 @@ class ThroughputSettings:
 
 @dataclass(frozen=True)
 class Timing:
-    """The median over blocks of the seconds of one step, with its 95 % interval; `beside`: the seconds of a step of
-    what was timed between the blocks, in order."""
+    """The median of the seconds of one step, with its 95 % interval; `beside`: the seconds of a step of what was timed
+    between the blocks, in order.
+
+    `visits`: how many visits, spread over `span` seconds, the interval rests on. With a single visit (the default) it
+    is the interval of the median of the blocks within that visit, and covers no repetition.
+    """
 
     median: float
     low: float
@@ -52,11 +59,53 @@ class Timing:
     blocks: int
     stop_reason: str
     beside: list[float] = field(default_factory=list)
+    visits: int = 1
+    span: float = 0.0
 
     @property
     def drift(self) -> float:
         """How much slower the machine was at the end than at the start, relative; 0 where it is not known."""
         return self.beside[-1] / self.beside[0] - 1 if len(self.beside) > 1 else 0.0
+
+    @property
+    def covers(self) -> str:
+        """What the interval covers, for the row's method."""
+        return f"{REPETITION}: {self.visits} visits over {self.span:.2g} s" if self.visits > 1 else WITHIN
+
+
+VISITS = 5
+"""How often a step is visited where other steps are timed in between.
+
+At least three are needed to see how visits differ; from five on the t-quantile (2.8, with three visits 4.3) no longer
+dominates the interval's width, and a visit of a fifth of the seconds is still many blocks.
+"""
+
+FEWEST = 3
+"""Visits that a slow step gets at up to twice its seconds."""
+
+REPETITION = "covers a repetition of the run"
+WITHIN = "within this visit only"
+SAID = re.compile(rf"{REPETITION}: (\d+) visits over [^;]*|{WITHIN}")
+
+
+def covered(method: object) -> str:
+    """The words of a row's method that say what its interval of a time covers; empty where it does not say.
+
+    >>> covered("median of 9 blocks; covers a repetition of the run: 5 visits over 40 s; drift +1.2%")
+    'covers a repetition of the run: 5 visits over 40 s'
+    """
+    found = SAID.search(method) if isinstance(method, str) else None
+    return found[0] if found else ""
+
+
+def visits_of(method: object) -> float:
+    """How many visits the interval of a time rests on, by its row's method; NaN where it covers no repetition.
+
+    >>> visits_of("covers a repetition of the run: 5 visits over 40 s"), visits_of("within this visit only")
+    (5.0, nan)
+    """
+    found = SAID.search(method) if isinstance(method, str) else None
+    return float(found[1]) if found and found[1] else nan
 
 
 def timed(
@@ -65,7 +114,7 @@ def timed(
     beside: Block | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Timing:
-    """Rounds of blocks until the median is known or the time is up.
+    """One visit: rounds of blocks until the median is known or the time is up.
 
     The blocks double from one look to the next, and what is timed beside takes a block at each: looking after
     every block would stop on lucky intervals and cover the median in 92 % of cases instead of 95 %. The
@@ -74,38 +123,120 @@ def timed(
     >>> timed(lambda number: 0.002 * number, ThroughputSettings()).median
     0.002
     """
-    began = clock()
-    own, others = _Repeated(block, BLOCK_SECONDS), [_Repeated(beside, BESIDE_SECONDS)] if beside else []
-    look = FIRST_LOOK
+    return Visited(block, settings, beside, clock, planned=1).visit().timing()
 
-    def left() -> bool:
-        return clock() - began < settings.max_seconds
 
-    while True:
-        for other in others:
-            other.add()
-        while len(own.seconds) < look and (left() or not own.seconds):
-            own.add()
-        median, low, high = median_interval(own.seconds)
-        known = len(own.seconds) == look and high - low <= 2 * settings.precision * median
-        if known or not left():
-            for other in others:
+class Visited:
+    """A step that is timed in several visits, between which its machine does other work.
+
+    Neighbouring blocks are alike, because a neighbour's work, a clock's state and the placement of memory last longer
+    than a block: an interval from the blocks of one visit says nothing about the next. Visits that lie apart differ
+    by what a repetition of the run differs by. So the interval over visits rests on their medians alone: on the log
+    scale mean ± t · s/√V with t of V − 1 degrees of freedom, which contains what the noise within visits adds. The
+    value is the median of the visits' medians, which lies in that interval for every V ≥ 2.
+    """
+
+    def __init__(
+        self,
+        block: Block,
+        settings: ThroughputSettings,
+        beside: Block | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+        planned: int = VISITS,
+    ) -> None:
+        self.settings, self.planned, self._clock = settings, planned, clock
+        self._own = _Repeated(block, BLOCK_SECONDS)
+        self._others = [_Repeated(beside, BESIDE_SECONDS)] if beside else []
+        self._visits: list[tuple[float, float, float]] = []
+        self._beside: list[list[float]] = []
+        self._times: list[float] = []
+        self._spent, self._known = 0.0, True
+
+    def visit(self) -> "Visited":
+        """One visit, of an equal share of the seconds; none where a slow step has used them up: for the first three
+        visits twice of them, since fewer do not show how visits differ."""
+        began = self._clock()
+        share = self.settings.max_seconds / self.planned
+        if self._visits and self._spent + share / 2 > self.settings.max_seconds * (1 + (len(self._visits) < FEWEST)):
+            return self
+        precision = self.settings.precision * self.planned**0.5
+        first, look = len(self._own.seconds), FIRST_LOOK
+        before = [len(other.seconds) for other in self._others]
+
+        def left() -> bool:
+            return self._clock() - began < share
+
+        known = False
+        while not known:
+            for other in self._others:
                 other.add()
-            beside_seconds = [seconds for other in others for seconds in other.seconds]
-            return Timing(median, low, high, len(own.seconds), "precision" if known else "budget", beside_seconds)
-        look *= 2
+            while (count := len(self._own.seconds) - first) < look and (left() or not count):
+                self._own.add()
+            found = median_interval(self._own.seconds[first:])
+            known = count == look and found[2] - found[1] <= 2 * precision * found[0]
+            if not left():
+                break
+            look *= 2
+        for other in self._others:
+            other.add()
+        self._known = self._known and known
+        self._visits.append(found)
+        self._beside += [other.seconds[start:] for other, start in zip(self._others, before, strict=True)]
+        self._spent += self._clock() - began
+        self._times += [began, self._clock()]
+        return self
+
+    def timing(self) -> Timing:
+        """The median over all visits with its interval."""
+        beside = [seconds for visit in self._beside for seconds in visit]
+        return self._over_visits(self._visits, len(self._own.seconds), beside)
+
+    def beside(self) -> Timing | None:
+        """The same for what was timed beside; None where nothing was."""
+        if not self._beside:
+            return None
+        medians = [median_interval(visit) for visit in self._beside]
+        return self._over_visits(medians, sum(map(len, self._beside)), [])
+
+    def _over_visits(self, visits: list[tuple[float, float, float]], blocks: int, beside: list[float]) -> Timing:
+        median, low, high = over_visits(visits)
+        reason = "precision" if self._known else "budget"
+        span = self._times[-1] - self._times[0]
+        return Timing(median, low, high, blocks, reason, beside, len(visits), span)
+
+
+def over_visits(visits: list[tuple[float, float, float]]) -> tuple[float, float, float]:
+    """The median over visits (median, low, high each) with the 95 % interval that a repetition of the run has.
+
+    >>> [round(each, 3) for each in over_visits([(1.0, 0.9, 1.1), (1.2, 1.1, 1.3), (1.1, 1.0, 1.2)])]
+    [1.1, 0.875, 1.376]
+    >>> over_visits([(1.0, 0.9, 1.1)])
+    (1.0, 0.9, 1.1)
+    """
+    if len(visits) == 1:
+        return visits[0]
+    from scipy.stats import t  # takes long to import, and settings are read without it
+
+    logs = [log(max(median, 1e-12)) for median, _, _ in visits]
+    half = float(t.ppf(0.975, len(logs) - 1)) * stdev(logs) / len(logs) ** 0.5
+    return exp(median_of(logs)), exp(fmean(logs) - half), exp(fmean(logs) + half)
 
 
 class _Repeated:
     """Blocks of one step, `target` seconds each: their seconds per step in order."""
 
     def __init__(self, block: Block, target: float) -> None:
-        self._block = block
-        first = block(1)
-        self._number = max(1, ceil(target / max(first, 1e-9)))
-        self.seconds = [first] if self._number == 1 else []
+        self._block, self._target, self._number = block, target, 0
+        self.seconds: list[float] = []
 
     def add(self) -> None:
+        """One block more; the first tells how many steps make a block, and is one itself where that is one step."""
+        if not self._number:
+            first = self._block(1)
+            self._number = max(1, ceil(self._target / max(first, 1e-9)))
+            if self._number == 1:
+                self.seconds.append(first)
+                return
         self.seconds.append(self._block(self._number) / self._number)
 
 

@@ -1,4 +1,4 @@
-"""What runs inside a worker process: one thread, the user's plug-ins, one cell at a time.
+"""What runs inside a worker process: one thread, the user's plug-ins, one cell or one window at a time.
 
 Nothing heavy is imported before the process watches over its parent.
 """
@@ -25,7 +25,10 @@ class Setup:
 
 
 def serve(connection: Connection, setup: Setup) -> None:
-    """Says "" when it is ready, or why it cannot be; then answers each cell and task with a record."""
+    """Says "" when it is ready, or why it cannot be; then answers cells and their task with their records.
+
+    While it times a window it also says the place of the cell whose turn begins.
+    """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from estimators.errors import BadInput
 
@@ -36,10 +39,14 @@ def serve(connection: Connection, setup: Setup) -> None:
             connection.send(str(error))
             return
         connection.send("")
+        from bench import windows
         from bench.cell import measure
 
         while True:
-            connection.send(measure(*connection.recv()))
+            cells, task = connection.recv()
+            timed = task == "throughput"
+            found = windows.measure(cells, connection.send) if timed else [measure(cell, task) for cell in cells]
+            connection.send(found)
 
 
 def start(setup: Setup) -> None:
@@ -50,7 +57,7 @@ def start(setup: Setup) -> None:
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
     import torch
 
-    import bench.cell  # noqa: F401
+    import bench.windows  # noqa: F401
     from bench.allocator import keep_freed_memory
     from bench.plugins import load_files
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.cell import Cell, Record
 from bench.config import Group
+from bench.windows import windows
 from bench.worker import Setup
 from estimators.errors import BadInput, nearest
 
@@ -36,6 +37,14 @@ class Engine(ABC):
     @abstractmethod
     def close(self) -> None:
         """Ends every process at once, whatever it is doing."""
+
+
+def in_windows(cells: Sequence[Cell], task: Group) -> list[tuple[Cell, ...]]:
+    """What a process is given at a time: one cell's accuracy, or timed cells of one device that are visited in turn."""
+    if task == "accuracy":
+        return [(cell,) for cell in cells]
+    devices = dict.fromkeys(cell.device for cell in cells)
+    return [window for device in devices for window in windows([cell for cell in cells if cell.device == device])]
 
 
 def known(name: str) -> str:

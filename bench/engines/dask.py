@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.cell import Cell, ended, record
 from bench.config import Group
-from bench.engines import Engine, Found
+from bench.engines import Engine, Found, in_windows
 from bench.environment import environment
 from bench.worker import Setup
 from estimators.errors import BadInput
@@ -49,9 +49,9 @@ class Dask(Engine):
         return max(1, sum(self._threads.values()))
 
     def measure(self, cells: Sequence[Cell], task: Group) -> Iterator[list[Found]]:
-        """No more than two cells per thread are handed out at a time."""
-        waiting = deque(cells)
-        running: dict[distributed.Future, Cell] = {}
+        """No more than two cells, or windows of timed cells, per thread are handed out at a time."""
+        waiting = deque(in_windows(cells, task))
+        running: dict[distributed.Future, tuple[Cell, ...]] = {}
         finished = distributed.as_completed(loop=self._client.loop, with_results=True, raise_errors=False)
         while waiting or running:
             self._look()
@@ -59,7 +59,12 @@ class Dask(Engine):
                 future = self._client.submit(measured, self.name, waiting[0], task, pure=False)
                 running[future] = waiting.popleft()
                 finished.add(future)
-            yield [self._found(running.pop(future), task, result) for future, result in finished.next_batch()]
+            for future, result in finished.next_batch():
+                window = running.pop(future)
+                if _killed(result) and len(window) > 1:  # the cell that kills workers is found alone
+                    waiting.extend((cell,) for cell in window)
+                else:
+                    yield self._found(window, task, result)
 
     def close(self) -> None:
         """Ends the processes on the workers, and the cluster where it was started here."""
@@ -69,15 +74,17 @@ class Dask(Engine):
         if self._cluster is not None:
             self._cluster.close(timeout=1)
 
-    def _found(self, cell: Cell, task: Group, result: Any) -> Found:
-        """A cell's record and its machine. In place of them Dask gives (type, error, traceback), or a cancellation."""
+    def _found(self, window: tuple[Cell, ...], task: Group, result: Any) -> list[Found]:
+        """The cells' records and their machine. Dask may give (type, error, traceback) or a cancellation."""
         if not isinstance(result, tuple):
             raise self._lost()
         if not isinstance(result[1], BaseException):
-            return Found(cell, *result)
-        if isinstance(result[1], distributed.KilledWorker):
+            records, machine = result
+            return [Found(cell, each, machine) for cell, each in zip(window, records, strict=True)]
+        if _killed(result):
             reason = f"{result[1].allowed_failures + 1} Dask workers died while they measured it"
-            return Found(cell, record(cell, task, ended("crashed", reason), 0.0) | {"threads": 1}, environment())
+            lost = ended("crashed", reason)
+            return [Found(cell, record(cell, task, lost, 0.0) | {"threads": 1}, environment()) for cell in window]
         raise result[1]
 
     def _look(self) -> None:
@@ -96,6 +103,11 @@ class Dask(Engine):
 
     def _lost(self) -> BadInput:
         return BadInput(f"the Dask scheduler at {self.address} went away; what was measured is saved: run this again")
+
+
+def _killed(result: Any) -> bool:
+    """Whether Dask gave up because workers died."""
+    return isinstance(result, tuple) and isinstance(result[1], distributed.KilledWorker)
 
 
 def _cluster_here(jobs: int) -> "distributed.LocalCluster":

@@ -14,19 +14,19 @@ from typing import Any
 import distributed
 import torch
 
-from bench.cell import Cell, Record
+from bench.cell import Record
 from bench.config import Group
-from bench.engines.isolated import Isolated
+from bench.engines.isolated import Isolated, Window
 from bench.environment import environment
 from bench.identity import digest, installed_digest
 from bench.worker import Setup
 from estimators.errors import BadInput
 
 
-def measured(name: str, cell: Cell, task: Group) -> tuple[Record, dict[str, Any]]:
-    """A Dask task: a cell's record from the worker's `Measurer` called `name`, and the worker's environment."""
+def measured(name: str, window: Window, task: Group) -> tuple[list[Record], dict[str, Any]]:
+    """A Dask task: a window's records from the worker's `Measurer` called `name`, and its environment."""
     measurer: Any = distributed.get_worker().plugins[name]
-    return measurer.measure(cell, task)
+    return measurer.measure(window, task)
 
 
 class Measurer(distributed.WorkerPlugin):
@@ -58,7 +58,7 @@ class Measurer(distributed.WorkerPlugin):
             process.close()
         self.folder.cleanup()
 
-    def measure(self, cell: Cell, task: Group) -> tuple[Record, dict[str, Any]]:
+    def measure(self, window: Window, task: Group) -> tuple[list[Record], dict[str, Any]]:
         """Runs in one of the worker's threads; as many processes as threads come to be."""
         if _versions() != self.versions:
             here, there = self.versions[1], _versions()[1]
@@ -67,8 +67,8 @@ class Measurer(distributed.WorkerPlugin):
                 "their numbers would not be the same; install one version everywhere"
             )
         process = self._process()
-        with _alone(cell.device) if task == "throughput" else nullcontext():
-            found = process.measure(cell, task)
+        with _alone(window[0].device) if task == "throughput" else nullcontext():
+            found = process.measure_all(window, task)
         self._idle.put(process)
         return found, environment()
 

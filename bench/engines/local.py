@@ -10,14 +10,14 @@ import torch
 
 from bench.cell import Cell
 from bench.config import Group
-from bench.engines import Engine, Found
-from bench.engines.isolated import Isolated, wait_for
+from bench.engines import Engine, Found, in_windows
+from bench.engines.isolated import Isolated, Window, wait_for
 from bench.environment import environment
 from bench.worker import Setup
 
 
 class Local(Engine):
-    """Accuracy tasks run side by side in `jobs` processes; a timed task runs alone. Workers are reused."""
+    """Accuracy tasks run side by side in `jobs` processes; timed tasks run alone, in windows. Workers are reused."""
 
     def __init__(self, setup: Setup, jobs: int, limit: float) -> None:
         self.setup, self.jobs, self.limit = setup, jobs, limit
@@ -30,7 +30,7 @@ class Local(Engine):
     def measure(self, cells: Sequence[Cell], task: Group) -> Iterator[list[Found]]:
         """Cells of one device after those of another, so that what is timed is alone."""
         for device, group in groupby(sorted(cells, key=lambda cell: cell.device), lambda cell: cell.device):
-            waiting = deque(group)
+            waiting = deque(in_windows(list(group), task))
             self._ready_workers(device, task, len(waiting))
             yield from self._side_by_side(waiting, task)
 
@@ -39,14 +39,13 @@ class Local(Engine):
         while self.workers:
             self.workers.pop().close()
 
-    def _side_by_side(self, waiting: deque[Cell], task: Group) -> Iterator[list[Found]]:
+    def _side_by_side(self, waiting: deque[Window], task: Group) -> Iterator[list[Found]]:
         while waiting or any(worker.work for worker in self.workers):
             found: list[Found] = []
             for worker in self.workers:
-                cell = worker.work and worker.work[0]
-                record = worker.take()
-                if cell and record:
-                    found.append(Found(cell, record, environment()))
+                if answer := worker.take():
+                    found += [Found(cell, record, environment()) for cell, record in answer.records]
+                    waiting.extendleft(reversed(answer.again))
                 if worker.idle and waiting:  # before the record is written, so that no worker waits for the disk
                     worker.give(waiting.popleft(), task)
             if found:
