@@ -14,7 +14,7 @@ from bench.statistics.means import holm
 from bench.ties import possible_values
 
 Z = float(norm.ppf(0.975))
-DRAWS = 2000
+DRAWS = 1000
 
 
 class Ratio(NamedTuple):

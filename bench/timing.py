@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from math import ceil, exp, log, nan
 from statistics import fmean, stdev
 from statistics import median as median_of
@@ -215,10 +216,8 @@ def over_visits(visits: list[tuple[float, float, float]]) -> tuple[float, float,
     """
     if len(visits) == 1:
         return visits[0]
-    from scipy.stats import t  # takes long to import, and settings are read without it
-
     logs = [log(max(median, 1e-12)) for median, _, _ in visits]
-    half = float(t.ppf(0.975, len(logs) - 1)) * stdev(logs) / len(logs) ** 0.5
+    half = _quantile(len(logs) - 1) * stdev(logs) / len(logs) ** 0.5
     return exp(median_of(logs)), exp(fmean(logs) - half), exp(fmean(logs) + half)
 
 
@@ -246,11 +245,24 @@ def median_interval(values: list[float]) -> tuple[float, float, float]:
     >>> median_interval([3.0, 1.0, 2.0])
     (2.0, 1.0, 3.0)
     """
-    from scipy.stats import binom  # takes long to import, and settings are read without it
-
     ordered = sorted(values)
     n = len(ordered)
-    below = int(binom.ppf(0.025, n, 0.5))  # P(fewer than `below` values lie under the median) ≤ 2.5 %
-    low = max(below - 1, 0)
+    low = max(_below(n) - 1, 0)
     middle = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
     return middle, ordered[low], ordered[n - 1 - low]
+
+
+@cache
+def _below(n: int) -> int:
+    """P(fewer than so many of n values lie under the median) ≤ 2.5 %."""
+    from scipy.stats import binom  # takes long to import, and settings are read without it
+
+    return int(binom.ppf(0.025, n, 0.5))
+
+
+@cache
+def _quantile(degrees: int) -> float:
+    """Student's t: 97.5 % lie below."""
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, degrees))

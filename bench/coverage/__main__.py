@@ -7,7 +7,9 @@ import pandas as pd
 
 from bench.coverage import NOISES, Case, coverage, outside
 from bench.coverage.clock import CLOCKS, clock_lines
+from bench.coverage.over_problems import OVER_PROBLEMS, over_problems_lines
 from bench.coverage.page import page, told
+from bench.coverage.real import REAL, real_lines
 from bench.timing import ThroughputSettings
 
 BIASES = (0.0, 0.2)
@@ -19,8 +21,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/coverage"), help="the folder of the table")
     parser.add_argument("--studies", type=int, default=1000, help="measurements per case")
     parser.add_argument("--dims", type=int, nargs="+", default=[1, 10, 100, 1000], help="numbers of coordinates")
-    known = [*NOISES, *CLOCKS]
-    parser.add_argument("--noises", nargs="+", default=known, choices=known, help="distributions and clocks")
+    known = [*NOISES, *CLOCKS, *OVER_PROBLEMS]
+    choices = [*known, *REAL]
+    parser.add_argument("--noises", nargs="+", default=known, choices=choices, help="distributions, clocks, machines")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -29,7 +32,7 @@ def main() -> None:
     for noise in given.noises:
         for dim in given.dims if noise in NOISES else [10]:
             lines = measured(noise, dim, given.studies, given.jobs)
-            others = table[(table["noise"] != noise) | (table["dim"] != dim)]
+            others = table[(table["noise"] != noise) | ((table["dim"] != dim) & (noise in NOISES))]
             table = pd.concat([others, lines] if len(others) else [lines], ignore_index=True)
             table.to_csv(file, index=False, float_format="%.6g")
             print(f"{noise}, {dim}: coverage {lines.coverage.min():.3f} to {lines.coverage.max():.3f}", flush=True)
@@ -38,9 +41,13 @@ def main() -> None:
 
 
 def measured(noise: str, dim: int, studies: int, jobs: int) -> pd.DataFrame:
-    """The lines of one distribution in one number of coordinates, or of one clock."""
+    """The lines of one distribution in one number of coordinates, of one clock or machine, or over problems."""
     if noise in CLOCKS:
         return pd.DataFrame(clock_lines(noise, range(studies), ThroughputSettings()))
+    if noise in OVER_PROBLEMS:
+        return pd.DataFrame(over_problems_lines(noise, range(studies)))
+    if noise in REAL:
+        return pd.DataFrame(real_lines(noise, studies))
     return coverage([Case(noise, dim, bias) for bias in BIASES], studies, jobs=jobs)
 
 
