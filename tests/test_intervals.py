@@ -6,13 +6,14 @@ import pytest
 from scipy.stats import binom
 
 from bench import verbs
-from bench.compare import Comparison, _overall, compare
+from bench.compare import Comparison, _overall
 from bench.coverage.clock import CLOCKS, MEDIAN, Machine
 from bench.coverage.over_problems import one
 from bench.coverage.real import against_others
 from bench.derived import derived
 from bench.plots import ranking
 from bench.ratios import Ratio, interquartile_mean, middle, p_above
+from bench.regressions import compare_runs
 from bench.store import load
 from bench.timing import VISITS, ThroughputSettings, Visited, over_visits, timed
 from bench.windows import windows
@@ -149,7 +150,7 @@ def between(before, after, method):
     first, second = rows.assign(method=before), rows.assign(method=after)
     for name in ("value", "ci_low", "ci_high"):
         second[name] = second[name] * method
-    return compare(first, second, fail_on="seconds_per_estimate>10%")
+    return compare_runs(first, second, "seconds_per_estimate>10%")
 
 
 def test_fail_on_makes_no_claim_from_an_interval_within_one_visit():

@@ -9,7 +9,7 @@ from bench.objectives import objectives
 from bench.opening import Execution
 from bench.problem import Problem
 from bench.throughput import measure
-from bench.timing import ThroughputSettings
+from bench.timing import ThroughputSettings, timed
 
 PROBLEM = Problem(distributions.get("bernoulli", size=5), objectives.get("quadratic_bits"))
 QUICK = ThroughputSettings(0.2, 0.05)
@@ -52,11 +52,14 @@ def test_replicates_of_a_step_are_chosen_for_a_saturation_curve():
         assert f"{replicates} replicates a step" in found["seconds_per_estimate"].method
 
 
-def test_an_accelerator_has_the_devices_time_too(monkeypatch):
-    monkeypatch.setattr(throughput, "device_block", lambda step, device: (lambda number: 0.002 * number, "made up"))
-    (row,) = throughput.device_rows(lambda: (), QUICK, 100, "cuda")
-    assert (row.metric, row.value, row.method) == ("device_seconds_per_estimate", 2e-5, "made up")
-    assert not [*throughput.device_rows(lambda: (), QUICK, 100, "cpu")]
+def test_an_accelerators_time_is_a_row_that_says_how_it_was_found_and_what_it_covers():
+    timing = timed(lambda number: 0.002 * number, QUICK)
+    row = throughput.device_row(timing, 100, "made up")
+    assert (row.metric, row.value, row.method) == (
+        "device_seconds_per_estimate",
+        2e-5,
+        "made up; within this visit only",
+    )
 
 
 def test_compiling_stands_apart():
