@@ -18,6 +18,7 @@ from bench.gradients import Gradients, flat
 from bench.measured import block_measurements, cell_measurements
 from bench.metrics import Measurement, Outcome
 from bench.opening import Execution, opened
+from bench.positive_control import control_of, typical_size
 from bench.problem import Problem
 from bench.rare import rare_outcomes
 from bench.reference import Reference
@@ -42,7 +43,8 @@ def measure(
     """All accuracy metrics of `estimator` at `samples` draws; the same numbers for the same cell and seed."""
     off = known_bias(problem, estimator)
     with opened(problem, estimator, samples, execution) as cell:
-        within = settings.within(sum(count(problem, cell.eager.estimator, samples)))
+        calls = sum(count(problem, cell.eager.estimator, samples))
+        within = settings.within(calls)
         chunk = quarter(cell.replicates, within.max_replicates)
 
         def draw(index: int) -> Tensor:
@@ -56,11 +58,12 @@ def measure(
         sampling = Sampling(
             draw,
             chunk,
-            keeper(cell.eager, reference),
+            keeper(cell.eager, reference, execution.seed_of("size")),
             allowing(off, within),
             tolerance=ROUNDING[execution.dtype],
             exact=cell.eager.estimator.traits.exact,
             rare=lambda replicates: rare_outcomes(cell.eager, replicates),
+            control=control_of(cell.eager, calls, execution.seed_of("control")),
         )
         return said(off, problem, outcome(sampling, cell.fitting))
 
@@ -87,13 +90,15 @@ def said(off: float, problem: Problem, outcome: Outcome) -> Outcome:
     return replace(outcome, reason="; ".join(filter(None, (outcome.reason, known))))
 
 
-def keeper(gradients: Gradients, reference: Reference | None) -> Replicates:
+def keeper(gradients: Gradients, reference: Reference | None, seed: int) -> Replicates:
     """What keeps the estimates: for the whole of θ and, where it has several entries, for each of them."""
     own = gradients.blocks
     blocks = {"all": slice(0, max(block.stop for block in own.values()))} | (own if len(own) > 1 else {})
     if reference is None:
         return Replicates(blocks, None, None)
-    return Replicates(blocks, vector(reference.gradient), vector(reference.error))
+    torch.manual_seed(seed)
+    size = typical_size(gradients)
+    return Replicates(blocks, vector(reference.gradient), vector(reference.error), size, only=next(iter(own)))
 
 
 def outcome(sampling: Sampling, fitting: tuple[Measurement, ...]) -> Outcome:

@@ -52,14 +52,14 @@ def block_measurements(block: Block, name: str, p: float | None, tolerance: floa
     yield Measurement("tail_index", index, n=block.count, method="Hill, largest 0.5 %", block=name)
     if block.against is None:
         return
-    bias, length = block.bias(), block.exact.length
+    bias, length = block.bias(), 0.0 if block.exact_is_zero else block.exact.length
     method = f"{LENGTH}; resolves {(bias.high - bias.value) / length:.1g}" if length else LENGTH
     yield row("bias", bias, LENGTH)
     yield row("relative_bias", bias.scaled(1 / length) if length else None, method)
     if p is not None:
         yield Measurement("bias_pvalue", p, n=block.count, method="Hall's t, Bonferroni", block=name)
-    yield row("scale", block.scale(), "Hall's t")
-    yield row("cosine", block.cosine(), LENGTH)
+    yield row("scale", block.scale() if length else None, "Hall's t")
+    yield row("cosine", block.cosine() if length else None, LENGTH)
 
 
 def rate_interval(hits: int, count: int) -> Interval:

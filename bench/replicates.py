@@ -1,7 +1,7 @@
 """What is kept of a stream of estimates: moments, batch means and a few numbers per replicate.
 
-Memory does not grow with P × R: per coordinate four moments and 64 batch means, per replicate and block three
-doubles. The batch means carry the covariance of the mean (as a 64 × 64 Gram matrix), the numbers per replicate
+Memory does not grow with P × R: per coordinate four moments, 64 batch means and the means of at most 32 groups of
+whole chunks, per replicate and block three doubles. The batch means carry the covariance of the mean (as a 64 × 64 Gram matrix), the numbers per replicate
 carry the intervals of the trace, of the mean squared error and of the projection on the exact gradient.
 """
 
@@ -14,6 +14,9 @@ from bench.moments import Moments
 from bench.statistics.block import Against, Block
 
 BATCHES = 64
+GROUPS = 32
+"""At most so many groups of whole chunks; beyond it neighbours are merged."""
+
 HUGE = 1e70
 """Beyond it the fourth power overflows: such an estimate counts as not finite."""
 
@@ -23,22 +26,34 @@ Vector = Float[np.ndarray, " P"]
 class Replicates:
     """Takes chunks of estimates `[R, P]`, R a power of two, and gives each block's statistics.
 
+    `size`: see `Against`; zero where it is not known. `only`: the name of the parameter where it is the only one.
+
     >>> kept = Replicates({"all": slice(0, 3)}, target=np.zeros(3), error=np.zeros(3))
     >>> kept.add(torch.randn(128, 3, generator=torch.Generator().manual_seed(0)))
     >>> kept.block("all").count
     128
     """
 
-    def __init__(self, blocks: dict[str, slice], target: Vector | None, error: Vector | None) -> None:
-        self.blocks = blocks
+    def __init__(
+        self,
+        blocks: dict[str, slice],
+        target: Vector | None,
+        error: Vector | None,
+        size: Vector | None = None,
+        only: str = "coordinate ",
+    ) -> None:
+        self.blocks, self.only = blocks, only
         self.dim = max(block.stop for block in blocks.values())
         self.target, self.error = target, error
+        self.size = np.zeros(self.dim) if size is None else size
         self.nonfinite = self.drawn = 0
         self._before, self.fresh = Moments.none(self.dim), Moments.none(self.dim)
         self._sums, self._counts = torch.zeros(BATCHES, self.dim, dtype=torch.float64), np.zeros(BATCHES)
         self._spreads = {name: np.zeros(BATCHES) for name in blocks}
         self._scalars: dict[str, dict[str, list[np.ndarray]]] = {name: {} for name in blocks}
         self._centre: Vector | None = None
+        self._groups: list[tuple[Vector, int]] = []
+        self._chunks, self._per_group = 0, 1
 
     def add(self, chunk: Float[Tensor, "R P"]) -> None:
         """One more chunk; estimates with a NaN or an infinity are counted and left out."""
@@ -52,6 +67,7 @@ class Replicates:
             return
         moments = Moments.of(kept)
         self.fresh = self.fresh + moments
+        self._add_group(moments.mean * moments.count, moments.count)
         if self._centre is None:
             self._centre = moments.mean
         self._add_batches(kept, slots)
@@ -79,13 +95,40 @@ class Replicates:
             batches=self._sums.cpu().numpy()[filled][:, where] / counts[:, None],
             batch_spread=self._spreads[name][filled] / counts,
             distances=scalars["distance"],
+            groups=np.array([total[where] / count for total, count in self._groups]),
+            group_counts=np.array([float(count) for _, count in self._groups]),
             against=self._against(where, scalars),
         )
+
+    def coordinate(self, index: int) -> str:
+        """A coordinate's name: its block and its place there.
+
+        >>> Replicates({"all": slice(0, 3), "loc": slice(0, 2), "scale": slice(2, 3)}, None, None).coordinate(1)
+        'loc[1]'
+        """
+        own = {name: where for name, where in self.blocks.items() if where.start <= index < where.stop}
+        name = next((name for name in own if name != "all"), self.only)
+        return f"{name}[{index - own.get(name, slice(0, 0)).start}]"
 
     def _against(self, where: slice, scalars: dict[str, np.ndarray]) -> Against | None:
         if self.target is None or self.error is None:
             return None
-        return Against(self.target[where], self.error[where], scalars["along"], scalars["squared"])
+        return Against(
+            self.target[where], self.error[where], scalars["along"], scalars["squared"], self.size[where]
+        )
+
+    def _add_group(self, total: Vector, count: int) -> None:
+        """One more chunk to the last group, or to a new one; of too many groups, every two become one."""
+        if self._chunks % self._per_group == 0:
+            self._groups.append((total, count))
+        else:
+            before, counted = self._groups[-1]
+            self._groups[-1] = before + total, counted + count
+        self._chunks += 1
+        if len(self._groups) == GROUPS and self._chunks % self._per_group == 0:
+            pairs = zip(self._groups[::2], self._groups[1::2], strict=True)
+            self._groups = [(a + b, m + n) for (a, m), (b, n) in pairs]
+            self._per_group *= 2
 
     def _slots(self, rows: int) -> np.ndarray:
         """The batch that each row goes to: contiguous runs, equally many in every 64 replicates or more."""

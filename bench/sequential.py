@@ -14,6 +14,8 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from bench.replicates import Replicates
+from bench.statistics.control import Ask, nothing_known
+from bench.statistics.dependence import MIN_GROUPS
 from bench.statistics.verdict import Rules, Verdict, judge
 from estimators.errors import BadInput
 
@@ -71,8 +73,9 @@ class Ended:
 class Sampling:
     """Estimates drawn until the rule says stop: `draw(i)` gives chunk i, always of the same size.
 
-    `rare(R)` marks the parameters that rest on too few discrete outcomes after R replicates. An `exact` estimator
-    draws nothing: one chunk tells all.
+    `rare(R)` marks the parameters that rest on too few discrete outcomes after R replicates; `control(R)` is what else
+    is known of these draws (`bench.statistics.control`), by default nothing. An `exact` estimator draws nothing: one
+    chunk tells all.
     """
 
     def __init__(
@@ -85,8 +88,10 @@ class Sampling:
         tolerance: float = 1e-12,
         exact: bool = False,
         rare: Callable[[int], Bool[np.ndarray, " P"] | None] = lambda replicates: None,
+        control: Ask = nothing_known,
     ) -> None:
         self.draw, self.chunk, self.kept, self.settings, self.rare = draw, chunk, kept, settings, rare
+        self.control, self.exact = control, exact
         self.looks = [max(chunk, 2)] if exact else looks(chunk, settings.min_replicates, settings.max_replicates)
         self.rules = Rules(settings.bias_resolution, settings.level, len(self.looks), tolerance)
 
@@ -110,22 +115,30 @@ class Sampling:
         """What may be said of the bias now."""
         if self.kept.target is None:
             return Verdict("", "there is no exact gradient to compare with")
-        verdict = judge(self.kept.block("all"), self.rules, rejected_before, self.rare(self.kept.drawn))
+        rare = self.rare(self.kept.drawn)
+        verdict = judge(self.kept.block("all"), self.rules, rejected_before, rare, self.control, self.kept.coordinate)
         if self.kept.nonfinite:
             return replace(verdict, word="unclear", reason=f"{self.kept.nonfinite} estimates are not finite")
         return verdict
 
     def reason(self, verdict: Verdict, look: int) -> str:
-        """Why to stop now, or nothing; estimates that do not vary in two looks are taken to be constant."""
+        """Why to stop now, or nothing.
+
+        Estimates that do not vary in two looks are constant where the verdict is settled; else an event may still come
+        up. The independence of replicates shows in four chunks or more, so none ends before them.
+        """
         block, last = self.kept.block("all"), look == len(self.looks) - 1
+        settled = verdict.settled or self.kept.target is None
         if self.kept.nonfinite:
             return "nonfinite"
         if self.kept.drawn < self.settings.min_replicates and not last:
             return ""
-        if not block.varies(self.rules.tolerance):
+        if not block.varies(self.rules.tolerance) and settled:
             return "exact" if last or look else ""
+        if self.kept.drawn < MIN_GROUPS * self.chunk and not last:
+            return ""
         precise = block.variance().high <= (1 + self.settings.precision) * block.trace
-        if precise and (verdict.settled or self.kept.target is None):
+        if precise and settled:
             return "precision"
         hopeless = verdict.needed is not None and verdict.needed > UNREACHABLE * self.settings.max_replicates
         return "verdict_out_of_reach" if precise and hopeless and not last else ""

@@ -17,13 +17,15 @@ from bench.statistics.tails import largest_share
 class Against:
     """The exact gradient g, a standard error (or a bound) of each coordinate, and each replicate's errors.
 
-    `along` is each replicate's ⟨ĝ − g, g⟩/‖g‖ and `squared` its ‖ĝ − g‖².
+    `along` is each replicate's ⟨ĝ − g, g⟩/‖g‖ and `squared` its ‖ĝ − g‖². `size`: how large the terms are that an
+    estimate is made of, |f| · |score|, per coordinate; its rounding errs by their size and not by the gradient's.
     """
 
     target: Float[np.ndarray, " P"]
     error: Float[np.ndarray, " P"]
     along: Float[np.ndarray, " R"]
     squared: Float[np.ndarray, " R"]
+    size: Float[np.ndarray, " P"]
 
     @property
     def length(self) -> float:
@@ -45,7 +47,8 @@ class Block:
     """R estimates of a block of P parameters, summed up.
 
     `fresh` are the moments of the last stage alone. `batches`: B batch means; `batch_spread`: each batch's mean
-    squared distance to the centre; `distances`: each replicate's. `against` is None without an exact gradient.
+    squared distance to the centre; `distances`: each replicate's. `groups`: the means of G groups of whole chunks, of
+    `group_counts` replicates each. `against` is None without an exact gradient.
     """
 
     moments: Moments
@@ -53,6 +56,8 @@ class Block:
     batches: Float[np.ndarray, "B P"]
     batch_spread: Float[np.ndarray, " B"]
     distances: Float[np.ndarray, " R"]
+    groups: Float[np.ndarray, "G P"]
+    group_counts: Float[np.ndarray, " G"]
     against: Against | None = None
 
     @property
@@ -77,11 +82,30 @@ class Block:
         centred = self.batches - self.batches.mean(0)
         return trace_of_square(centred @ centred.T, self.trace, self.batches.shape[1])
 
+    @cached_property
+    def magnitude(self) -> Float[np.ndarray, " P"]:
+        """What the rounding of each coordinate is relative to: the largest of the gradient, the mean and |f| · |score|.
+
+        A gradient's small coordinates are sums of large terms, so its largest coordinate counts for all.
+        """
+        return magnitude(self.moments.mean, self.against)
+
     def varies(self, tolerance: float) -> bool:
-        """Whether the estimates vary by more than rounding, relative to the gradient."""
-        length = self.against.length if self.against else 0.0
-        scale = max(length, float(np.linalg.norm(self.moments.mean)))
-        return self.trace**0.5 > tolerance * scale
+        """Whether the estimates vary by more than rounding."""
+        vectors = [self.moments.mean, *([self.against.target, self.against.size] if self.against else [])]
+        return self.trace**0.5 > tolerance * max(float(np.linalg.norm(vector)) for vector in vectors)
+
+    @property
+    def typical(self) -> float:
+        """The root mean square length of an estimate."""
+        mean = self.moments.mean
+        return float(self.trace + mean @ mean) ** 0.5
+
+    @property
+    def exact_is_zero(self) -> bool:
+        """Whether the exact gradient is zero: up to float64's rounding, or within its own error."""
+        largest = max(self.typical, float(np.linalg.norm(self.exact.size)))
+        return self.exact.length <= max(1e-12 * largest, self.exact.slack)
 
     def noisy(
         self, vector: Float[np.ndarray, " P"], influence: Float[np.ndarray, " B"], scale: float = 1.0
@@ -163,6 +187,14 @@ class Block:
         influence = self.batches @ unit(mean) / sd - length * spread / (2 * sd**3)
         heavier = (1 + largest_share(self.distances)) ** 0.5
         return self.noisy(mean, heavier * influence, sd).interval()
+
+
+def magnitude(mean: Float[np.ndarray, " P"], against: Against | None) -> Float[np.ndarray, " P"]:
+    """The scale of rounding per coordinate, see `Block.magnitude`."""
+    largest = float(np.abs(mean).max())
+    if against is None:
+        return np.full(len(mean), largest)
+    return np.maximum(max(largest, float(np.abs(against.target).max())), against.size)
 
 
 def unit(vector: Float[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:
