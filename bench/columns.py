@@ -4,22 +4,32 @@ from dataclasses import dataclass
 
 from bench.metrics import METRICS
 
-SCHEMA = 1
-"""Raised when a column's meaning changes: cells of another schema are not this one's cells."""
+SCHEMA = 2
+"""Raised when a column is added or changes its meaning; no cell's id depends on it. 2 added `rarest_event`."""
+
+OLDEST = 1
+"""Tables and records from this schema on are read; columns that came later are null in them."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """`kind` is the plain dtype it has in the table: text, integer, number or truth; all but text may be null."""
+    """`kind` is the plain dtype it has in the table: text, integer, number or truth; all but text may be null.
+
+    `since`: the schema that added the column.
+    """
 
     name: str
     group: str
     kind: str
     sentence: str
+    since: int = 1
 
+
+SINCE = {"rarest_event": 2}
+"""The schema that added a column, where it was not the first."""
 
 COLUMNS = {
-    name: Column(name, group, kind, sentence)
+    name: Column(name, group, kind, sentence, SINCE.get(name, 1))
     for group, name, kind, sentence in (
         ("identity", "run", "text", "The folder's name."),
         ("identity", "cell", "text", "Hash of all that determines the number."),
@@ -62,6 +72,13 @@ COLUMNS = {
         ("outcome", "forced", "truth", "Measured with --force though the pair does not fit."),
         ("outcome", "reason", "text", "Why the status is what it is, or what would settle an unclear verdict."),
         ("outcome", "verdict", "text", "On `relative_bias`: unbiased, biased or unclear."),
+        (
+            "outcome",
+            "rarest_event",
+            "number",
+            "Beside *biased* and *unbiased*: 3/R, the probability of the rarest event that the R estimates show with a "
+            "chance of 95 %; null in tables of schema 1.",
+        ),
         ("outcome", "stop_reason", "text", "Why the measurement stopped when it did."),
         ("outcome", "wall_s", "number", "Seconds that measuring the cell took, set-up included."),
         ("measurement", "metric", "text", "Name of the metric, see below."),
@@ -97,6 +114,13 @@ table = bench.load("results/reference")
 ```
 
 The table is long: one row per cell × metric (× block of parameters). g is the exact gradient, ĝ an estimate.
+
+A verdict holds for what its R estimates can see. A bias that is carried by events rarer than about 3/R (column
+`rarest_event`) is invisible to any such test: *unbiased* does not exclude it, and *biased* is said only where a second,
+independent look at the same objective (a score function in as many draws) shows the gradient that the estimates miss,
+or after a million estimates.
+
+Tables of schema 1 are read too, with null in the columns that came later; those of a later schema than this are refused.
 """
 
 

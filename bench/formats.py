@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
@@ -39,7 +40,8 @@ def read_table(path: Path) -> pd.DataFrame:
         names = content.column_names
     except (OSError, ValueError, pa.ArrowException) as error:
         raise BadInput(f"{path} is not a table of gradest: {_first_line(error)}") from None
-    missing = [name for name in COLUMNS if name not in names]
+    content = with_later_columns(content)
+    missing = [name for name in COLUMNS if name not in content.column_names]
     if missing:
         raise BadInput(f"{path} is not a table of gradest: it has no column {missing[0]!r}")
     twice = [name for name in COLUMNS if names.count(name) > 1]
@@ -49,12 +51,24 @@ def read_table(path: Path) -> pd.DataFrame:
         frame = typed(content.select(list(COLUMNS)).cast(SCHEMA).to_pandas())
     except (ValueError, TypeError, pa.ArrowException) as error:
         raise BadInput(f"{path} is not a table of gradest: {_first_line(error)}") from None
-    others = sorted({int(number) for number in frame["schema"].dropna()} - {columns.SCHEMA})
+    read = range(columns.OLDEST, columns.SCHEMA + 1)
+    others = sorted({int(number) for number in frame["schema"].dropna()} - set(read))
     if others:
         raise BadInput(
-            f"{path} was written by another version of gradest: its schema is {others[0]}, this one's {columns.SCHEMA}"
+            f"{path} was written by another version of gradest: its schema is {others[0]}, and this version reads "
+            f"{read.start} to {columns.SCHEMA}"
         )
     return frame
+
+
+def with_later_columns(content: pa.Table) -> pa.Table:
+    """A table of an earlier schema with the columns that it does not have yet, null."""
+    schemas = pc.drop_null(content["schema"]).unique().to_pylist() if "schema" in content.column_names else []
+    newest = max((number for number in schemas if isinstance(number, int)), default=columns.SCHEMA)
+    for name, column in COLUMNS.items():
+        if column.since > newest and name not in content.column_names:
+            content = content.append_column(name, pa.nulls(len(content), KINDS[column.kind]))
+    return content
 
 
 def made_from(path: Path) -> str | None:

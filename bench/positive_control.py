@@ -59,7 +59,9 @@ def drawn_control(gradients: Gradients, replicates: int) -> Control:
     if kept.total.count < 2:
         return Control(varies=False, count=kept.drawn)
     block = kept.block("all")
-    return Control(block.varies(1e-12), block.batches, np.sqrt(block.moments.furthest), block.count)
+    f, furthest = own.function, np.sqrt(block.moments.furthest)
+    jumps = not f.differentiable or bool(f.breaks) or f.half_space is not None
+    return Control(block.varies(1e-12), block.batches, furthest, block.count, jumps)
 
 
 def typical_size(gradients: Gradients) -> Vector | None:

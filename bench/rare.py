@@ -6,7 +6,7 @@ expected no t-statistic means anything (a correct estimator showed |z| = 5,800),
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.distributions import Bernoulli, OneHotCategorical
 
@@ -18,17 +18,40 @@ from estimators.parameters import base
 def rare_outcomes(gradients: Gradients, replicates: int) -> Bool[np.ndarray, " P"] | None:
     """The parameters whose rarest outcome is expected fewer than 25 times; None for a q without logits.
 
-    An amortised q sees a bit once per datum: its parameters are rare only when it is rare in all data together.
+    An amortised q sees a bit once per datum, and a weight of its encoder moves the bits of some data alone (those whose
+    pixel is on): the outcomes are counted over the data that the parameter moves.
     """
     if gradients.estimator.traits.exact:
         return None
     chance = rarest(gradients)
     if chance is None:
         return None
-    data = tuple(range(gradients.problem.family.data_axes))
-    expected = chance.sum(data, keepdim=True) if data else chance
-    rare = (expected * gradients.samples * replicates < MIN_OUTCOMES).expand(chance.shape)
-    return gradients.reached(rare).cpu().numpy() != 0
+    draws, axes = gradients.samples * replicates, gradients.problem.family.data_axes
+    if not axes:
+        return gradients.reached(chance * draws < MIN_OUTCOMES).cpu().numpy() != 0
+    data = tuple(range(axes))
+    in_all = (chance.sum(data, keepdim=True) * draws < MIN_OUTCOMES).expand(chance.shape)
+    rare = gradients.reached(in_all).abs() + (expected(gradients, chance, axes) * draws < MIN_OUTCOMES)
+    return rare.cpu().numpy() != 0
+
+
+def expected(gradients: Gradients, chance: Tensor, axes: int) -> Float[Tensor, " P"]:
+    """Rare outcomes per draw that move each parameter: a sum over the data for which its derivative is not zero.
+
+    A datum's bits are weighted at random, so that derivatives of opposite signs do not cancel; where a parameter moves
+    one bit of a datum, as in a linear encoder, the ratio is that bit's chance. Infinite where no datum moves it.
+    """
+    generator = torch.Generator().manual_seed(0)
+    weight = (0.5 + torch.rand(chance.shape, generator=generator, dtype=torch.float64)).to(chance)
+    shape = chance.shape[:axes]
+    total, moves = chance.new_zeros(gradients.problem.dim), torch.zeros(gradients.problem.dim, dtype=torch.bool)
+    for datum in range(shape.numel()):
+        one = torch.zeros(shape.numel(), dtype=torch.bool).index_fill(0, torch.tensor(datum), True).reshape(shape)
+        alone = weight * one.to(weight).reshape(*shape, *(1,) * (chance.ndim - axes))
+        moved = gradients.reached(alone)
+        total += torch.where(moved != 0, (gradients.reached(alone * chance) / moved).abs().clamp(max=1.0), 0.0)
+        moves |= (moved != 0).cpu()
+    return total.where(moves.to(total.device), torch.inf)
 
 
 def rarest(gradients: Gradients) -> Tensor | None:

@@ -11,13 +11,13 @@ from typing import Annotated, Any, Literal, Optional
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
-from bench.columns import COLUMNS
+from bench.columns import COLUMNS, OLDEST
 from estimators.errors import BadInput
 
 Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 """A table's column holds no larger ones."""
 KINDS: dict[str, Any] = {"text": str, "integer": Optional[Integer], "number": float | None, "truth": bool}  # noqa: UP045
-FROM_ELSEWHERE = {"run", "attempt", "unit", "metric", "value", "ci_low", "ci_high", "n", "method", "block"}
+FROM_ELSEWHERE = {"run", "rarest_event", "attempt", "unit", "metric", "value", "ci_low", "ci_high", "n", "method", "block"}
 """Columns that no record holds: known from the folder and the metrics, or one of many in `measurements`."""
 
 Task = Literal["plan", "accuracy", "throughput"]
@@ -89,7 +89,7 @@ def files(folder: Path) -> list[Path]:
 
 @no_garbage_collection()
 def read(folder: Path, schema: int) -> Records:
-    """All records of a folder that have this schema."""
+    """All records of a folder that have this schema, or an earlier one that is read."""
     lines: list[dict[str, Any]] = []
     notes: list[str] = []
     older = 0
@@ -117,16 +117,17 @@ def split(path: Path) -> tuple[bytes, bytes]:
 
 
 def parsed(line: bytes, schema: int, place: str) -> dict[str, Any] | None:
-    """A line as a record; None when it has another schema, an error that says its place when it is no record."""
+    """A line as a record; None when its schema is not read, an error that says its place when it is no record."""
     try:
         found: dict[str, Any] = _READER.validate_json(line)
     except ValidationError as error:
-        if _schema(line) not in (None, schema):
+        claimed = _schema(line)
+        if claimed is not None and not OLDEST <= claimed <= schema:
             return None
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the line"
         raise BadInput(f"{place} is no record of gradest: {key}: {first['msg']}") from None
-    return found if found["schema"] == schema else None
+    return found if OLDEST <= found["schema"] <= schema else None
 
 
 def _schema(line: bytes) -> int | None:

@@ -13,10 +13,11 @@ from bench.columns import COLUMNS
 from bench.derived import derived
 from bench.metrics import METRICS
 from bench.records import Measured
+from bench.statistics.control import UNSEEN
 
 DTYPES = {"text": "str", "integer": "Int64", "number": "float64", "truth": "bool"}
 MEASURED = tuple(Measured.__annotations__)
-OF_RECORD = tuple(name for name in COLUMNS if name not in (*MEASURED, "run", "unit"))
+OF_RECORD = tuple(name for name in COLUMNS if name not in (*MEASURED, "run", "unit", "rarest_event"))
 
 
 def rows(run: str, records: Iterable[dict[str, Any]]) -> pd.DataFrame:
@@ -31,7 +32,14 @@ def rows(run: str, records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     narrow = _ordered(_measurements(records, cells))
     whole = of_record.take(narrow["record"]).reset_index(drop=True).assign(run=run, **narrow[[*MEASURED, "unit"]])
     whole["verdict"] = whole["verdict"].where(whole["metric"] == "relative_bias", "")
+    whole["rarest_event"] = rarest_event(whole)
     return typed(whole)
+
+
+def rarest_event(whole: pd.DataFrame) -> pd.Series:
+    """3/R beside a verdict on R estimates that is not *unclear*; null for records from before there was such a column."""
+    said = whole["verdict"].isin(["unbiased", "biased"]) & (whole["schema"] >= COLUMNS["rarest_event"].since)
+    return (UNSEEN / whole["n"].astype("float64")).where(said)
 
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:

@@ -18,6 +18,9 @@ MISSES = 4.0
 """Standard errors that the control must be off the exact gradient. Skewness does no harm: a control that errs takes
 a verdict away and gives none."""
 
+LARGE = 0.1
+"""Of the exact gradient: where f is smooth, a control that misses less than this accuses the reference, not f."""
+
 ALONE = 1_000_000
 """Replicates from which *biased* is said without a control: an event of 1e-5 has then come up but for a chance of
 5e-5, and an event of 3e-6 but for 5 %."""
@@ -28,13 +31,14 @@ class Control:
     """Control estimates of the same gradient: their batch means, the furthest that one was from their mean, and how
     many there were. `varies`: whether the objective took different values in the draws.
 
-    `batches` is None where q has no density: then only `varies` is known.
+    `batches` is None where q has no density: then only `varies` is known. `jumps`: f is not differentiable everywhere.
     """
 
     varies: bool
     batches: Float[np.ndarray, "B P"] | None = None
     furthest: Float[np.ndarray, " P"] | None = None
     count: int = 0
+    jumps: bool = True
 
     def sees(self, off: Float[np.ndarray, " P"]) -> Bool[np.ndarray, " P"]:
         """Whether coordinates in which the estimates are constant, and wrong by `off`, are wrong whatever comes up.
@@ -55,7 +59,8 @@ class Control:
             return not self.varies
         along = (self.batches - target) @ (off / length)
         error = along.std(ddof=1) / len(along) ** 0.5 if len(along) > 1 else np.inf
-        return float(along.mean()) - slack > max(MISSES * float(error), 1e-9 * length)
+        least = 1e-9 * length if self.jumps else LARGE * float(np.linalg.norm(target))
+        return float(along.mean()) - slack > max(MISSES * float(error), least)
 
 
 KNOWN = Control(varies=True)

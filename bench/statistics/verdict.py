@@ -18,7 +18,8 @@ replicates, and if it is large it may carry any bias, or cancel the one that is 
 waits for such an event looks exactly like a biased one. So *biased* is said only where more than the estimates
 speaks: a control (`bench.statistics.control`), that is a score function in as many draws, shows the gradient that
 the estimates miss; or there are 1,000,000 replicates. What this cannot see: an event rarer than 3/R in f that is
-small beside the control's own noise, and one in the estimator's own random numbers that f knows nothing of.
+small beside the control's own noise (or carries less than a tenth of g where f is smooth), and one in the estimator's
+own random numbers that f knows nothing of.
 """
 
 from collections.abc import Callable
@@ -172,7 +173,8 @@ def hidden(block: Block, test: ZeroBias, control: Ask) -> str | None:
         return None
     return (
         "a test of zero bias rejects, but a score function misses the exact gradient in these draws as well: the "
-        f"events that it rests on, rarer than about {UNSEEN / block.count:.1g} (3/R), have not come up"
+        f"events that it rests on, rarer than about {UNSEEN / block.count:.1g} (3/R), have not come up, or the exact "
+        "gradient is wrong"
     )
 
 
