@@ -1,6 +1,6 @@
 """What is kept of a stream of estimates: moments, batch means and a few numbers per replicate.
 
-Memory does not grow with P × R: per coordinate four moments, 64 batch means and the means of at most 32 groups of
+Memory does not grow with P × R: per coordinate four moments, 64 batch means and the means of at most 64 groups of
 whole chunks, per replicate and block three doubles. The batch means carry the covariance of the mean (as a 64 × 64 Gram matrix), the numbers per replicate
 carry the intervals of the trace, of the mean squared error and of the projection on the exact gradient.
 """
@@ -14,7 +14,7 @@ from bench.moments import Moments
 from bench.statistics.block import Against, Block
 
 BATCHES = 64
-GROUPS = 32
+GROUPS = 64
 """At most so many groups of whole chunks; beyond it neighbours are merged."""
 
 HUGE = 1e70
@@ -53,7 +53,7 @@ class Replicates:
         self._scalars: dict[str, dict[str, list[np.ndarray]]] = {name: {} for name in blocks}
         self._centre: Vector | None = None
         self._groups: list[tuple[Vector, int]] = []
-        self._chunks, self._per_group = 0, 1
+        self._chunks, self._per_group, self._within = 0, 1, np.zeros(self.dim)
 
     def add(self, chunk: Float[Tensor, "R P"]) -> None:
         """One more chunk; estimates with a NaN or an infinity are counted and left out."""
@@ -67,6 +67,7 @@ class Replicates:
             return
         moments = Moments.of(kept)
         self.fresh = self.fresh + moments
+        self._within = self._within + moments.m2
         self._add_group(moments.mean * moments.count, moments.count)
         if self._centre is None:
             self._centre = moments.mean
@@ -96,6 +97,8 @@ class Replicates:
             batch_spread=self._spreads[name][filled] / counts,
             distances=scalars["distance"],
             groups=np.array([total[where] / count for total, count in self._groups]),
+            chunks=self._chunks,
+            within=self._within[where],
             group_counts=np.array([float(count) for _, count in self._groups]),
             against=self._against(where, scalars),
         )

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bench.replicates import Replicates
 from bench.statistics.control import Ask, nothing_known
-from bench.statistics.dependence import MIN_GROUPS
+from bench.statistics.dependence import MIN_GROUPS, SUSPICION, dependent
 from bench.statistics.verdict import Rules, Verdict, judge
 from estimators.errors import BadInput
 
@@ -136,6 +136,8 @@ class Sampling:
         if not block.varies(self.rules.tolerance) and settled:
             return "exact" if last or look else ""
         if self.kept.drawn < MIN_GROUPS * self.chunk and not last:
+            return ""
+        if settled and not last and dependent(block, self.rules.tolerance, SUSPICION):
             return ""
         precise = block.variance().high <= (1 + self.settings.precision) * block.trace
         if precise and settled:

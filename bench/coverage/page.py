@@ -5,6 +5,7 @@
 
 import pandas as pd
 
+from bench.coverage.alarms import alarms_told
 from bench.coverage.study import outside
 
 HEAD = """# How often the 95 % intervals hold the truth
@@ -17,15 +18,16 @@ told where it is more than half.
 """
 
 
-def page(table: pd.DataFrame) -> str:
-    """Markdown: a row per metric, a column per distribution, then what is outside."""
+def page(table: pd.DataFrame, alarms: pd.DataFrame | None = None) -> str:
+    """Markdown: a row per metric, a column per distribution, then what is outside, then the false alarms."""
     noises = list(dict.fromkeys(table["noise"]))
     rows = [["metric", *noises], ["---"] * (1 + len(noises))]
     for metric in dict.fromkeys(table["metric"]):
         own = table[table["metric"] == metric]
         rows.append([f"`{metric}`", *(cell(pd.DataFrame(own[own["noise"] == noise])) for noise in noises)])
     tables = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return f"{HEAD}\n{studies(table)}\n\n{tables}\n\n{told(outside(table))}\n"
+    section = "" if alarms is None else f"\n{alarms_told(alarms)}"
+    return f"{HEAD}\n{studies(table)}\n\n{tables}\n\n{told(outside(table))}\n{section}"
 
 
 def cell(lines: pd.DataFrame) -> str:

@@ -17,6 +17,7 @@ from bench.ratios import Ratio, ratio
 from bench.replicates import Replicates
 from bench.seeds import chunk_seed
 from bench.sequential import AccuracySettings, Sampling
+from bench.statistics.control import known
 
 SETTINGS = AccuracySettings(max_replicates=262_144)
 
@@ -40,7 +41,7 @@ def study(case: Case, index: int, settings: AccuracySettings = SETTINGS) -> Stud
         return mean + scale * noise.draw(chunk, case.dim)
 
     kept = Replicates({"all": slice(0, case.dim)}, case.target, np.zeros(case.dim))
-    ended = Sampling(draw, chunk, kept, settings).run()
+    ended = Sampling(draw, chunk, kept, settings, control=known).run()  # the noise's law is known: it hides no event
     rows = {row.metric: row for row in block_measurements(kept.block("all"), "all", None, 1e-12)}
     return Study(rows, ended.verdict.word, kept.drawn)
 

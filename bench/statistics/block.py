@@ -48,7 +48,8 @@ class Block:
 
     `fresh` are the moments of the last stage alone. `batches`: B batch means; `batch_spread`: each batch's mean
     squared distance to the centre; `distances`: each replicate's. `groups`: the means of G groups of whole chunks, of
-    `group_counts` replicates each. `against` is None without an exact gradient.
+    `group_counts` replicates each. `chunks`: how many there were; `within`: the sum of their centred squares.
+    `against` is None without an exact gradient.
     """
 
     moments: Moments
@@ -58,6 +59,8 @@ class Block:
     distances: Float[np.ndarray, " R"]
     groups: Float[np.ndarray, "G P"]
     group_counts: Float[np.ndarray, " G"]
+    chunks: int
+    within: Float[np.ndarray, " P"]
     against: Against | None = None
 
     @property
