@@ -120,7 +120,7 @@ A verdict holds for what its R estimates can see. A bias that is carried by even
 independent look at the same objective (a score function in as many draws) shows the gradient that the estimates miss,
 or after a million estimates.
 
-Tables of schema 1 are read too, with null in the columns that came later; those of a later schema than this are refused.
+Tables of schema 1 are read too, with null in the columns that came later; a later schema than this one is refused.
 """
 
 

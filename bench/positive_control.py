@@ -4,8 +4,6 @@ Estimates that miss the exact gradient are biased, or wait for an event that has
 `bench.statistics.control`.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor

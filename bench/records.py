@@ -17,7 +17,19 @@ from estimators.errors import BadInput
 Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 """A table's column holds no larger ones."""
 KINDS: dict[str, Any] = {"text": str, "integer": Optional[Integer], "number": float | None, "truth": bool}  # noqa: UP045
-FROM_ELSEWHERE = {"run", "rarest_event", "attempt", "unit", "metric", "value", "ci_low", "ci_high", "n", "method", "block"}
+FROM_ELSEWHERE = {
+    "run",
+    "rarest_event",
+    "attempt",
+    "unit",
+    "metric",
+    "value",
+    "ci_low",
+    "ci_high",
+    "n",
+    "method",
+    "block",
+}
 """Columns that no record holds: known from the folder and the metrics, or one of many in `measurements`."""
 
 Task = Literal["plan", "accuracy", "throughput"]

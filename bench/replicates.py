@@ -1,8 +1,9 @@
 """What is kept of a stream of estimates: moments, batch means and a few numbers per replicate.
 
 Memory does not grow with P × R: per coordinate four moments, 64 batch means and the means of at most 64 groups of
-whole chunks, per replicate and block three doubles. The batch means carry the covariance of the mean (as a 64 × 64 Gram matrix), the numbers per replicate
-carry the intervals of the trace, of the mean squared error and of the projection on the exact gradient.
+whole chunks, per replicate and block three doubles. The batch means carry the covariance of the mean (as a 64 × 64 Gram
+matrix), the groups show whether replicates are independent, the numbers per replicate carry the intervals of the trace,
+of the mean squared error and of the projection on the exact gradient.
 """
 
 import numpy as np
@@ -116,9 +117,7 @@ class Replicates:
     def _against(self, where: slice, scalars: dict[str, np.ndarray]) -> Against | None:
         if self.target is None or self.error is None:
             return None
-        return Against(
-            self.target[where], self.error[where], scalars["along"], scalars["squared"], self.size[where]
-        )
+        return Against(self.target[where], self.error[where], scalars["along"], scalars["squared"], self.size[where])
 
     def _add_group(self, total: Vector, count: int) -> None:
         """One more chunk to the last group, or to a new one; of too many groups, every two become one."""

@@ -37,7 +37,7 @@ def rows(run: str, records: Iterable[dict[str, Any]]) -> pd.DataFrame:
 
 
 def rarest_event(whole: pd.DataFrame) -> pd.Series:
-    """3/R beside a verdict on R estimates that is not *unclear*; null for records from before there was such a column."""
+    """3/R beside a verdict on R estimates that is not *unclear*; null for records of schema 1."""
     said = whole["verdict"].isin(["unbiased", "biased"]) & (whole["schema"] >= COLUMNS["rarest_event"].since)
     return (UNSEEN / whole["n"].astype("float64")).where(said)
 

@@ -14,6 +14,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from bench.replicates import Replicates
+from bench.statistics.block import Block
 from bench.statistics.control import Ask, nothing_known
 from bench.statistics.dependence import MIN_GROUPS, SUSPICION, dependent
 from bench.statistics.verdict import Rules, Verdict, judge
@@ -116,7 +117,9 @@ class Sampling:
         if self.kept.target is None:
             return Verdict("", "there is no exact gradient to compare with")
         rare = self.rare(self.kept.drawn)
-        verdict = judge(self.kept.block("all"), self.rules, rejected_before, rare, self.control, self.kept.coordinate)
+        block = self.kept.block("all")
+        name, control = self.kept.coordinate, self.control
+        verdict = judge(block, self.rules, rejected_before, rare, control=control, name=name)
         if self.kept.nonfinite:
             return replace(verdict, word="unclear", reason=f"{self.kept.nonfinite} estimates are not finite")
         return verdict
@@ -135,15 +138,16 @@ class Sampling:
             return ""
         if not block.varies(self.rules.tolerance) and settled:
             return "exact" if last or look else ""
-        if self.kept.drawn < MIN_GROUPS * self.chunk and not last:
-            return ""
-        if settled and not last and dependent(block, self.rules.tolerance, SUSPICION):
-            return ""
         precise = block.variance().high <= (1 + self.settings.precision) * block.trace
-        if precise and settled:
-            return "precision"
+        if not precise or (not last and self.doubtful(block, settled)):
+            return ""
         hopeless = verdict.needed is not None and verdict.needed > UNREACHABLE * self.settings.max_replicates
-        return "verdict_out_of_reach" if precise and hopeless and not last else ""
+        return "precision" if settled else "verdict_out_of_reach" if hopeless and not last else ""
+
+    def doubtful(self, block: Block, settled: bool) -> bool:
+        """Whether too little is known of the replicates' independence: few chunks, or a first sign against it."""
+        few = self.kept.drawn < MIN_GROUPS * self.chunk
+        return few or (settled and dependent(block, self.rules.tolerance, SUSPICION) is not None)
 
 
 def looks(chunk: int, first: int, most: int, ratio: int = 4) -> list[int]:

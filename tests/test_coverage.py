@@ -1,10 +1,25 @@
 """The coverage study, small: the intervals hold the truth about as often as they say."""
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from scipy.stats import binom
 
 from bench.coverage import NOISES, Case, coverage, outside
+from bench.coverage.alarms import (
+    FAMILIES,
+    Family,
+    alarm_lines,
+    alarms_told,
+    enumerated,
+    p_values,
+    rare,
+    rejections,
+    with_events,
+)
 from bench.coverage.clock import CLOCKS, clock_lines
 from bench.coverage.page import page
 from bench.sequential import AccuracySettings
@@ -59,3 +74,32 @@ def test_the_page_tells_what_is_outside():
     written = page(table)
     assert "`snr` of normal, P = 1, relative bias 0: 50.0 ± 1.0 %" in written
     assert "| `variance` | " in written and "*flagged: 100.0*" in written
+
+
+def test_false_alarms_are_counted_by_their_two_factors():
+    """Of normal estimates both rates are near the nominal ones; of an event that did not come up they are 1."""
+    lines = {line["noise"]: line for line in alarm_lines(["normal", "noise and event of 1e-06"], 20_000)}
+    assert 100 < 20_000 * float(str(lines["normal"]["first_at_1e-02"])) < 320  # 200 ± 14 by the nominal level
+    assert float(str(lines["normal"]["false_biased_in_a_sweep"])) < 0.05
+    unseen = lines["noise and event of 1e-06"]
+    assert float(str(unseen["product_at_1e-03"])) > 0.98 and float(str(unseen["unseen_at_a_million"])) > 0.3
+    written = alarms_told(pd.DataFrame(lines.values()))
+    assert "no test of the estimates can tell them" in written and "| normal |" in written
+
+
+def test_the_enumerated_chance_is_the_simulated_one():
+    family = Family("event of 0.03", rare(0.03, 0.03, 0.0))
+    first, confirmed, _ = rejections(family, 100_000)
+    events = np.arange(400)
+    for level, counted, size in ((1e-3, first[1e-3], 1024), (1e-3, confirmed, 3072)):
+        p = p_values(with_events(events, size, 1.0, 0.03, np.zeros(400)))
+        chance = 100_000 * float(binom.pmf(events, size, 0.03)[p <= level].sum())
+        assert abs(counted - chance) < 6 * (chance + 1) ** 0.5
+    assert 0 < enumerated(0.03, 1e-5 / 6) < 1e-7
+
+
+def test_the_committed_rates_support_the_claim_of_the_readme():
+    table = pd.read_csv(Path(__file__).parents[1] / "results" / "coverage" / "alarms.csv")
+    assert set(table.noise) == set(FAMILIES) and (table.cells == 100_000).all()
+    seen = table[~table.noise.str.startswith("noise and event")]
+    assert seen.false_biased_in_a_sweep.max() < 0.01

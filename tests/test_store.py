@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import bench.store
+from bench.cell import record
 from bench.columns import COLUMNS
 from bench.derived import derived
 from bench.records import parsed
+from bench.rows import rows
 from bench.store import Store, load, planned
 from estimators.errors import BadInput
 from tests.sweeps import finished, small_cells, suite
@@ -150,3 +153,30 @@ def test_derived_metrics_and_their_intervals(cells):
     # Distances log 2 and log 2 from the value combine to √2 log 2.
     spread = 2 ** np.sqrt(2)
     assert list(values.loc["work_normalised_variance"]) == [2.0, pytest.approx(2 / spread), pytest.approx(2 * spread)]
+
+
+def test_a_table_of_schema_1_is_read_with_null_in_the_later_column(tmp_path):
+    table = load(Path(__file__).parents[1] / "results" / "reference").head(40)
+    older = table.assign(schema=1).drop(columns="rarest_event")
+    older.to_parquet(tmp_path / "older.parquet")
+    found = load(tmp_path / "older.parquet")
+    assert list(found.columns) == list(COLUMNS) and found.rarest_event.isna().all()
+    assert found.verdict.tolist() == table.verdict.tolist()
+    older.assign(schema=2).to_parquet(tmp_path / "torn.parquet")
+    with pytest.raises(BadInput, match="it has no column 'rarest_event'"):
+        load(tmp_path / "torn.parquet")
+    table.assign(schema=3).to_parquet(tmp_path / "later.parquet")
+    with pytest.raises(BadInput, match="its schema is 3, and this version reads 1 to 2"):
+        load(tmp_path / "later.parquet")
+
+
+@pytest.mark.parametrize("schema", [1, 2])
+def test_a_verdict_says_the_rarest_event_that_its_estimates_show(schema):
+    cell = small_cells()[0]
+    relative = {"metric": "relative_bias", "value": 0.1, "ci_low": 0.0, "ci_high": 0.2, "n": 3000}
+    relative |= {"method": "", "block": "all"}
+    outcome = {"status": "ok", "reason": "", "verdict": "biased", "stop_reason": "budget", "replicates": 3000}
+    made = record(cell, "accuracy", outcome | {"measurements": [relative, relative | {"metric": "bias"}]}, 1.0)
+    found = rows("run", [made | {"schema": schema, "env": "here", "attempt": 1}]).set_index("metric").rarest_event
+    assert np.isnan(found["bias"])
+    assert np.isnan(found["relative_bias"]) if schema == 1 else found["relative_bias"] == 1e-3

@@ -11,6 +11,7 @@ import estimators
 from bench.accuracy import measure
 from bench.coverage.noise import NOISES
 from bench.distributions import distributions
+from bench.distributions.amortised import BernoulliEncoder
 from bench.gradients import Gradients
 from bench.metrics import Outcome
 from bench.objectives import objectives
@@ -148,7 +149,7 @@ def verdict_of(mean: np.ndarray, target: np.ndarray, sd: float = 0.03):
     kept = Replicates(blocks, target, np.zeros(len(mean)))
     for _ in range(4):
         kept.add(torch.tensor(mean) + sd * torch.randn(512, len(mean), dtype=torch.float64))
-    return judge(kept.block("all"), Rules(0.02, 1e-5, 1, 1e-12), False, None, known, kept.coordinate)
+    return judge(kept.block("all"), Rules(0.02, 1e-5, 1, 1e-12), False, control=known, name=kept.coordinate)
 
 
 def test_unbiased_beside_a_rejection_says_how_large_the_bias_is_and_where():
@@ -214,7 +215,7 @@ def test_dependent_replicates_get_no_verdict():
 
 
 def test_rare_outcomes_of_a_weight_are_those_of_the_data_that_it_moves():
-    family = distributions.get("bernoulli_encoder", size=4, batch=8)
+    family = BernoulliEncoder(size=4, batch=8)
     problem = Problem(family, objectives.get("squared_sum"), point="extreme")
     gradients = Gradients(problem, estimators.get("reinforce"), 1)
     chance, pixels = rarest(gradients), family.images().double()  # [data, bits], [data, pixels]

@@ -115,7 +115,11 @@ def drawn(name: str) -> Draw:
         mean = x.mean(1)
         x = x - mean[:, None]
         square = x * x
-        m2, m3, m4 = square.mean(1), np.einsum("ij,ij->i", square, x) / rows, np.einsum("ij,ij->i", square, square) / rows
+        m2, m3, m4 = (
+            square.mean(1),
+            np.einsum("ij,ij->i", square, x) / rows,
+            np.einsum("ij,ij->i", square, square) / rows,
+        )
         most = max(rows // 1000, 1)
         top = np.partition(square, rows - most, axis=1)[:, -most:].sum(1) / (rows * m2)
         return Sums(rows, mean, m2, m3, m4, top)
@@ -163,7 +167,7 @@ def rejections(family: Family, cells: int) -> tuple[dict[float, int], int, int]:
 
 
 def alarm_lines(names: list[str], cells: int = CELLS) -> Iterator[dict[str, object]]:
-    """A line per noise: the rates of both rejections, their product, and what follows for a sweep at the level in use."""
+    """A line per noise: the rates of both rejections, their product, and what follows at the level in use."""
     level = AccuracySettings().level
     for name in names:
         family = FAMILIES[name]
@@ -188,7 +192,7 @@ def alarm_lines(names: list[str], cells: int = CELLS) -> Iterator[dict[str, obje
 
 
 def scaled(first: dict[float, int], cells: int, level: float) -> tuple[float, float]:
-    """The rate of the first rejection at `level` by the power law through the rates at 1e-2 and 1e-3, and its upper end."""
+    """The first rejection's rate at `level` by the power law through those at 1e-2 and 1e-3, and its upper end."""
     high, low = LEVELS
     if not first[high]:
         return 0.0, upper(0, cells) * min(level / low, 1.0)
@@ -265,8 +269,8 @@ looked at {LOOKS} times; its upper end takes the upper 97.5 % limit of each fact
 above the resolution is left out; it makes false alarms rarer.
 """
 
-BLIND = """Normal estimates beside an event that carries a tenth of the mean (*noise and event*) are rejected twice wherever
-the event has not come up: **no test of the estimates can tell them from biased ones**, and neither factor is small. What
-keeps them from being called biased is not the test: below a million estimates *biased* is said only where a control shows
-the gradient that the estimates miss. Without a control a million are needed, and the chance that the event has not come
-up by then is {unseen}. A bias carried by rarer events than about 3/R is invisible."""
+BLIND = """Normal estimates beside an event that carries a tenth of the mean (*noise and event*) are rejected twice
+wherever the event has not come up: **no test of the estimates can tell them from biased ones**, and neither factor is
+small. What keeps them from being called biased is not the test: below a million estimates *biased* is said only where a
+control shows the gradient that the estimates miss. Without a control a million are needed, and the chance that the event
+has not come up by then is {unseen}. A bias carried by rarer events than about 3/R is invisible."""

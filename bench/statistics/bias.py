@@ -33,6 +33,7 @@ def zero_bias(
     tolerance: float,
     rare: Bool[np.ndarray, " P"] | None = None,
     batches: Float[np.ndarray, "B P"] | None = None,
+    *,
     control: Ask = known,
 ) -> ZeroBias:
     """Half of the level goes to the coordinates (Bonferroni), half to the test along g, which finds (1 − 1/K) g.

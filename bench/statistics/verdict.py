@@ -92,6 +92,7 @@ def judge(
     rules: Rules,
     rejected_before: bool,
     rare: Bool[np.ndarray, " P"] | None = None,
+    *,
     control: Ask = known,
     name: Callable[[int], str] = "coordinate {}".format,
 ) -> Verdict:
@@ -124,13 +125,13 @@ def judge(
 
 def tested(block: Block, rules: Rules, rare: Bool[np.ndarray, " P"] | None, control: Ask) -> ZeroBias:
     """The test of zero bias on all replicates so far."""
-    return zero_bias(block.moments, block.exact, rules.tolerance, rare, block.batches, control)
+    return zero_bias(block.moments, block.exact, rules.tolerance, rare, block.batches, control=control)
 
 
 def confirmed(block: Block, rules: Rules, rare: Bool[np.ndarray, " P"] | None, control: Ask) -> bool:
     """Whether the last stage rejects by itself."""
     fresh = block.exact.last(block.fresh.count)
-    return zero_bias(block.fresh, fresh, rules.tolerance, rare, block.batches, control).p <= CONFIRM
+    return zero_bias(block.fresh, fresh, rules.tolerance, rare, block.batches, control=control).p <= CONFIRM
 
 
 def yardstick(block: Block, rules: Rules) -> Yardstick:
