@@ -272,5 +272,5 @@ above the resolution is left out; it makes false alarms rarer.
 BLIND = """Normal estimates beside an event that carries a tenth of the mean (*noise and event*) are rejected twice
 wherever the event has not come up: **no test of the estimates can tell them from biased ones**, and neither factor is
 small. What keeps them from being called biased is not the test: below a million estimates *biased* is said only where a
-control shows the gradient that the estimates miss. Without a control a million are needed, and the chance that the event
+control shows the gradient that the estimates miss. Without a control a million are needed; the chance that the event
 has not come up by then is {unseen}. A bias carried by rarer events than about 3/R is invisible."""
