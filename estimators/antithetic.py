@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -44,8 +45,8 @@ class Antithetic(Estimator):
         if self.inner.traits.fitted and not getattr(self.inner, "digest", ""):
             raise BadInput(f"antithetic: fit {self.inner!r} first; the wrapper fits nothing")
 
-    @property
-    def traits(self) -> Traits:
+    @cached_property
+    def traits(self) -> Traits:  # pyright: ignore[reportIncompatibleVariableOverride]
         inner = self.inner.traits
         return replace(
             inner,

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
+from estimators.calls import VALUES, leaving_z_alone, with_suitable_samples, wrapped
 from estimators.errors import BadInput
 from estimators.parameters import log_density
 
@@ -77,6 +78,8 @@ class Traits:
 class Objective(ABC):
     """f(z, q), deterministic: z is `[*sample, *batch, *event]`, the value `[*sample, *batch]`.
 
+    z belongs to the estimator: an objective that changes it in place raises `BadInput`.
+
     `differentiable`: in z, wherever q puts its mass. `relaxable`: defined and differentiable between
     the values of a discrete z. `twice_differentiable`: has a second derivative in z. `breaks`: the values
     of a coordinate of z at which f may jump or kink, if between them it is differentiable. `half_space`: (w, c)
@@ -88,6 +91,10 @@ class Objective(ABC):
     relaxable: bool = True
     breaks: tuple[float, ...] = ()
     half_space: tuple[Tensor, float] | None = None
+
+    def __init_subclass__(cls, **settings: object) -> None:
+        super().__init_subclass__(**settings)
+        wrapped(cls, VALUES, leaving_z_alone)
 
     @abstractmethod
     def __call__(self, z: Tensor, q: Distribution) -> Tensor: ...
@@ -254,13 +261,18 @@ class Estimator(ABC):
     """An estimator of ∇θ E_{z~qθ}[f(z)]. Subclasses are frozen dataclasses: the fields are its settings."""
 
     traits: Traits
-    """A class attribute, or a property where the facts depend on the settings."""
+    """A class attribute, or a (cached) property where the facts depend on the settings."""
+
+    def __init_subclass__(cls, **settings: object) -> None:
+        super().__init_subclass__(**settings)
+        wrapped(cls, ("surrogate", "fit"), with_suitable_samples)
 
     @abstractmethod
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         """A value per batch element, from n draws, whose gradient in q's parameters is the estimate.
 
         The gradient is that of the expectation as it stands: pass a loss to minimise it; negate a bound.
+        Raises `BadInput` where n does not suit `traits.min_samples` and `traits.samples_step`; for every class alike.
         """
 
 

@@ -8,6 +8,7 @@ On Rényi's bound, w^{1−α} stands for w everywhere and the estimate is divide
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -154,8 +155,8 @@ class OvisAsymptotic(BoundScore):
 
     gamma: float = 0.0
 
-    @property
-    def traits(self) -> Traits:
+    @cached_property
+    def traits(self) -> Traits:  # pyright: ignore[reportIncompatibleVariableOverride]
         return Traits(unbiased=self.gamma == 0, needs=NEEDS, paper="Liévin et al. 2020")
 
     def signal(self, log_w: Float[Tensor, "n K ..."], q: Distribution, f: ImportanceBound) -> Float[Tensor, "n K ..."]:

@@ -1,6 +1,7 @@
 """Learned baselines and control variates for the score function: NVIL and LAX."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -37,8 +38,8 @@ class Nvil(Fitted):
 
     normalise: bool = False
 
-    @property
-    def traits(self) -> Traits:
+    @cached_property
+    def traits(self) -> Traits:  # pyright: ignore[reportIncompatibleVariableOverride]
         return Traits(
             unbiased=not self.normalise,
             needs=frozenset({Need.DENSITY, Need.PARAMETERS}),

@@ -18,6 +18,7 @@ from torch.distributions import (
     Uniform,
 )
 
+from estimators.calls import unsuited
 from estimators.core import Estimator, Evidence, ImportanceBound, Need, Objective, Terms, Traits
 from estimators.parameters import base, remakable, states
 from estimators.torch_offers import MEASURED, kind, refused
@@ -104,8 +105,4 @@ def unmet(estimator: Estimator, q: Distribution, f: Objective, n: int) -> str | 
 
 def unmet_samples(traits: Traits, n: int) -> str | None:
     """Why n draws do not suit, in a sentence; None when they do."""
-    if n < traits.min_samples:
-        return f"needs at least {traits.min_samples} samples, not {n}"
-    if n % traits.samples_step:
-        return f"takes its samples in groups of {traits.samples_step}; {n} is not a multiple"
-    return None
+    return unsuited(traits, n)

@@ -1,6 +1,7 @@
 """Randomised quasi-Monte Carlo: draws that fill space evenly, for any estimator that averages over draws."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -51,8 +52,8 @@ class QuasiMonteCarlo(Estimator):
         if self.inner.traits.fitted and not getattr(self.inner, "digest", ""):
             raise BadInput(f"quasi_monte_carlo: fit {self.inner!r} first; the wrapper fits nothing")
 
-    @property
-    def traits(self) -> Traits:
+    @cached_property
+    def traits(self) -> Traits:  # pyright: ignore[reportIncompatibleVariableOverride]
         inner = self.inner.traits
         return replace(inner, needs=inner.needs | {Need.QUANTILE}, fitted=False, paper="Buchholz, Wenzel, Mandt 2018")
 

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 
 from jaxtyping import Float
 from torch import Tensor
@@ -106,8 +107,8 @@ class Relax(LearnedControl):
 
     relaxes_f: bool = True
 
-    @property
-    def traits(self) -> Traits:
+    @cached_property
+    def traits(self) -> Traits:  # pyright: ignore[reportIncompatibleVariableOverride]
         asks_of_f = {Need.RELAXABLE} if self.relaxes_f else set()
         needs = frozenset({Need.FINITE, Need.DENSITY} | asks_of_f)
         return Traits(unbiased=True, needs=needs, fitted=True, paper="Grathwohl et al. 2018")
