@@ -1,10 +1,13 @@
 """Reading a torch distribution: its base, its parameters, its kind, its support."""
 
+import inspect
 from copy import copy
+from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Bernoulli, Distribution, Independent, MultivariateNormal, Normal
+from torch.distributions import Bernoulli, Distribution, Independent, Normal
 from torch.distributions import OneHotCategorical as Categorical
 
 from estimators.errors import BadInput
@@ -57,7 +60,8 @@ def loc_scale(q: Distribution) -> tuple[Tensor, Tensor]:
 
 
 def parameters(q: Distribution) -> dict[str, Tensor]:
-    """q's parameters by name, logits where torch has probs too, no discrete ones: what `rebuild` takes.
+    """q's parameters by name: what `rebuild` takes. Of several ways to say the same, one: logits for probs, a
+    Cholesky factor for a covariance or a precision. No discrete ones.
 
     >>> sorted(parameters(Independent(Normal(torch.zeros(2), torch.ones(2)), 1)))
     ['loc', 'scale']
@@ -65,25 +69,68 @@ def parameters(q: Distribution) -> dict[str, Tensor]:
     ['logits']
     """
     inner = base(q)
-    if isinstance(inner, MultivariateNormal):
-        return {"loc": inner.loc, "scale_tril": inner.scale_tril}
-    names = inner.arg_constraints.keys() - _fixed(inner).keys()
-    twice = {"probs"} if "logits" in names else set()
-    return {name: getattr(inner, name) for name in inner.arg_constraints if name in names - twice}
+    names = [name for name, kind in inner.arg_constraints.items() if not kind.is_discrete]
+    taken, _ = _constructor(type(inner))
+    names = [name for name in names if name in taken] or names
+    return {name: getattr(inner, name) for name in names if INSTEAD.get(name) not in names}
 
 
-def _fixed(inner: Distribution) -> dict[str, Tensor]:
-    """The parameters that take whole values, such as a Binomial's number of trials."""
-    return {name: getattr(inner, name) for name, kind in inner.arg_constraints.items() if kind.is_discrete}
+INSTEAD = {"probs": "logits", "covariance_matrix": "scale_tril", "precision_matrix": "scale_tril"}
+"""Parameters that are given by others where the constructor takes those."""
 
 
 def rebuild(q: Distribution, values: dict[str, Tensor]) -> Distribution:
-    """A distribution of q's kind at other parameters, which may have more leading axes."""
-    kind = type(base(q))
-    inner: Distribution = object.__new__(kind)  # as torch's own `expand` does: calling `kind` would not compile
-    inner.__init__(**values, **_fixed(base(q)), validate_args=False)  # type: ignore[call-arg]
-    extra = len(inner.event_shape)
-    return Independent(inner, len(q.event_shape) - extra, validate_args=False) if len(q.event_shape) > extra else inner
+    """A distribution of q's kind at other parameters, which may have more leading axes. All else that the constructor
+    takes, such as a number of trials or a temperature, is q's. Raises `BadInput` where q does not hold it.
+
+    >>> rebuild(torch.distributions.Multinomial(10, logits=torch.zeros(3)), {"logits": torch.ones(2, 3)}).mean.sum(-1)
+    tensor([10., 10.])
+    """
+    inner = base(q)
+    kind = type(inner)
+    again: Distribution = object.__new__(kind)  # as torch's own `expand` does: calling `kind` would not compile
+    again.__init__(**values, **_fixed(inner, values))  # type: ignore[misc]
+    extra = len(again.event_shape)
+    return Independent(again, len(q.event_shape) - extra, validate_args=False) if len(q.event_shape) > extra else again
+
+
+def _fixed(inner: Distribution, values: dict[str, Tensor]) -> dict[str, Any]:
+    """What the constructor takes beside `values`, read off the distribution."""
+    kind = type(inner)
+    taken, open_ended = _constructor(kind)
+    missing = [] if open_ended else [name for name in values if name not in taken]
+    if missing:
+        raise BadInput(f"{kind.__name__} cannot be built at other parameters: its constructor takes no {missing[0]!r}")
+    ways = {"probs", "logits", "covariance_matrix", "precision_matrix", "scale_tril"} & {*inner.arg_constraints}
+    fixed = {name: _kept(inner, name) for name in taken if name not in {*values, *ways, "validate_args"}}
+    return fixed | ({"validate_args": False} if "validate_args" in taken or open_ended else {})
+
+
+def _kept(inner: Distribution, name: str) -> Any:
+    """What a distribution was given as `name`, under that name or with an underscore before it."""
+    for known in (name, f"_{name}"):
+        if hasattr(inner, known):
+            return getattr(inner, known)
+    raise BadInput(
+        f"{type(inner).__name__} cannot be built at other parameters: its constructor takes {name!r}, and it has no "
+        "attribute of that name to read it from"
+    )
+
+
+def _constructor(kind: type[Distribution]) -> tuple[tuple[str, ...], bool]:
+    """The names that a constructor takes, and whether it takes any other name as well."""
+    return _inspected(kind)
+
+
+_constructor._dynamo_marked_constant = True  # pyright: ignore  (torch.compiler.assume_constant_result imports slowly)
+
+
+@cache
+def _inspected(kind: type[Distribution]) -> tuple[tuple[str, ...], bool]:
+    given = list(inspect.signature(kind).parameters.values())
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    names = tuple(each.name for each in given if each.kind in named)
+    return names, any(each.kind is inspect.Parameter.VAR_KEYWORD for each in given)
 
 
 def remakable(q: Distribution) -> bool:

@@ -1,0 +1,204 @@
+"""A distribution built again at its own parameters is the same one: the same log-density, and the same seeded draws.
+
+Every class of torch.distributions and every family of the suite is walked, and classes that users write.
+"""
+
+import inspect
+
+import pytest
+import torch
+from torch import distributions as D
+from torch.distributions import Distribution, Independent, Normal
+
+from bench.distributions import distributions
+from bench.own_model import load_model
+from estimators import BadInput
+from estimators.parameters import base, parameters, rebuild
+from tests.problems import small
+
+
+def double(*values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+PAIR = double(0.6, 1.4)
+CHANCES = double(0.2, 0.7)
+SIMPLEX = double(0.2, 0.3, 0.5)
+SQUARE = double(1.0, 0.3, 0.3, 2.0).reshape(2, 2)
+
+TORCH = {
+    "Bernoulli": lambda: D.Bernoulli(CHANCES),
+    "Beta": lambda: D.Beta(PAIR, 2 * PAIR),
+    "Binomial": lambda: D.Binomial(7, CHANCES),
+    "Categorical": lambda: D.Categorical(SIMPLEX),
+    "Cauchy": lambda: D.Cauchy(PAIR, 2 * PAIR),
+    "Chi2": lambda: D.Chi2(PAIR),
+    "ContinuousBernoulli": lambda: D.ContinuousBernoulli(CHANCES, lims=(0.4, 0.6)),
+    "Dirichlet": lambda: D.Dirichlet(SIMPLEX),
+    "Exponential": lambda: D.Exponential(PAIR),
+    "FisherSnedecor": lambda: D.FisherSnedecor(PAIR, 3 * PAIR),
+    "Gamma": lambda: D.Gamma(PAIR, 2 * PAIR),
+    "GeneralizedPareto": lambda: D.GeneralizedPareto(*(PAIR.float() * k for k in (1, 2, 0.1))),
+    "Geometric": lambda: D.Geometric(CHANCES),
+    "Gumbel": lambda: D.Gumbel(PAIR, 2 * PAIR),
+    "HalfCauchy": lambda: D.HalfCauchy(PAIR),
+    "HalfNormal": lambda: D.HalfNormal(PAIR),
+    "Independent": lambda: Independent(Independent(Normal(PAIR.expand(3, 2), 1.5), 1), 1),
+    "InverseGamma": lambda: D.InverseGamma(PAIR, 2 * PAIR),
+    "Kumaraswamy": lambda: D.Kumaraswamy(PAIR, 2 * PAIR),
+    "LKJCholesky": lambda: D.LKJCholesky(4, PAIR),
+    "Laplace": lambda: D.Laplace(PAIR, 2 * PAIR),
+    "LogNormal": lambda: D.LogNormal(PAIR, 2 * PAIR),
+    "LogisticNormal": lambda: D.LogisticNormal(PAIR, 2 * PAIR),
+    "LowRankMultivariateNormal": lambda: D.LowRankMultivariateNormal(PAIR, SQUARE[:, :1], CHANCES),
+    "Multinomial": lambda: D.Multinomial(10, SIMPLEX),
+    "MultivariateNormal": lambda: D.MultivariateNormal(PAIR, precision_matrix=SQUARE),
+    "NegativeBinomial": lambda: D.NegativeBinomial(5.0, CHANCES),
+    "Normal": lambda: Normal(PAIR, 2 * PAIR),
+    "OneHotCategorical": lambda: D.OneHotCategorical(SIMPLEX),
+    "OneHotCategoricalStraightThrough": lambda: D.OneHotCategoricalStraightThrough(SIMPLEX),
+    "Pareto": lambda: D.Pareto(PAIR, 2 * PAIR),
+    "Poisson": lambda: D.Poisson(PAIR),
+    "RelaxedBernoulli": lambda: D.RelaxedBernoulli(double(0.3), CHANCES),
+    "RelaxedOneHotCategorical": lambda: D.RelaxedOneHotCategorical(double(0.3), SIMPLEX),
+    "StudentT": lambda: D.StudentT(3 * PAIR, PAIR, 2 * PAIR),
+    "Uniform": lambda: D.Uniform(PAIR, 2 * PAIR),
+    "VonMises": lambda: D.VonMises(PAIR, 2 * PAIR),
+    "Weibull": lambda: D.Weibull(PAIR, 2 * PAIR),
+    "Wishart": lambda: D.Wishart(double(4.0), SQUARE),
+}
+
+NONE_TO_REBUILD = {
+    "Distribution": "abstract",
+    "ExponentialFamily": "abstract",
+    "MixtureSameFamily": "made of other distributions, whose parameters it does not name",
+    "TransformedDistribution": "made of other distributions, whose parameters it does not name",
+}
+
+
+def test_every_class_of_torch_is_walked():
+    there = {name for name, cls in vars(D).items() if inspect.isclass(cls) and issubclass(cls, Distribution)}
+    assert there == {*TORCH, *NONE_TO_REBUILD}
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_a_distribution_of_torch_built_again_is_the_same(name):
+    same(TORCH[name]())
+
+
+@pytest.mark.parametrize("name", distributions.available())
+def test_a_distribution_of_the_suite_built_again_is_the_same(name):
+    family = small(name)
+    coordinates = family.coordinates[0]
+    q = family.build(family.encode(family.theta(family.points[0], coordinates), coordinates))
+    if not base(q).arg_constraints:
+        pytest.skip("names no parameters")
+    same(q, family.tractable_density)
+
+
+def same(q, tractable=True):
+    again = rebuild(q, parameters(q))
+    batch = rebuild(q, {name: value.expand(3, *value.shape) for name, value in parameters(q).items()})
+    assert type(base(again)) is type(base(q))
+    assert (again.batch_shape, again.event_shape) == (q.batch_shape, q.event_shape)
+    assert (batch.batch_shape, batch.event_shape) == ((3, *q.batch_shape), q.event_shape)
+    z, twin = (seeded(each) for each in (q, again))
+    assert torch.allclose(z, twin, rtol=1e-6, atol=0)
+    if tractable:
+        assert torch.allclose(q.log_prob(z), again.log_prob(z), rtol=1e-6, atol=1e-9)
+        alike = batch.log_prob(z.unsqueeze(1).expand(-1, 3, *z.shape[1:]))
+        assert torch.allclose(q.log_prob(z).unsqueeze(1).expand_as(alike), alike, rtol=1e-6, atol=1e-9)
+
+
+def seeded(q):
+    torch.manual_seed(0)
+    return q.sample((20,))
+
+
+def test_a_multinomial_keeps_its_number_of_trials():
+    """A model of ten draws was measured as a model of a single draw."""
+    q = D.Multinomial(10, logits=double(0.2, -0.3, 0.5))
+    assert torch.allclose(rebuild(q, parameters(q)).mean, q.mean)
+    assert float(q.mean.sum()) == pytest.approx(10)
+
+
+class Open(Normal):
+    """Passes on whatever it is given."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+
+
+class WithoutValidation(Normal):
+    def __init__(self, loc, scale):
+        super().__init__(loc, scale)
+
+
+class Tilted(Normal):
+    """With a constant that its density depends on."""
+
+    def __init__(self, loc, scale, tilt=0.0, validate_args=None):
+        self.tilt = tilt
+        super().__init__(loc, scale, validate_args=validate_args)
+
+    def log_prob(self, value):
+        return super().log_prob(value - self.tilt)
+
+
+class ByProbs(D.Bernoulli):
+    def __init__(self, probs):
+        super().__init__(probs=probs)
+
+
+@pytest.mark.parametrize(
+    "q", [Open(PAIR, 2 * PAIR), WithoutValidation(PAIR, PAIR), Tilted(PAIR, PAIR, tilt=2.0), ByProbs(CHANCES)]
+)
+def test_a_users_class_built_again_is_the_same(q):
+    same(q)
+
+
+class Forgetful(Normal):
+    """Keeps its constant under another name."""
+
+    def __init__(self, loc, scale, tilt=0.0, validate_args=None):
+        self.by = tilt
+        super().__init__(loc, scale, validate_args=validate_args)
+
+
+class Late(Normal):
+    """Its density depends on what is set after it was made."""
+
+    tilt = 0.0
+
+    def log_prob(self, value):
+        return super().log_prob(value - self.tilt)
+
+
+class OfInput(Normal):
+    """Computes its parameters."""
+
+    def __init__(self, x):
+        super().__init__(x.sin(), x.exp())
+
+
+@pytest.mark.parametrize(("q", "word"), [(Forgetful(PAIR, PAIR, tilt=2.0), "'tilt'"), (OfInput(PAIR), "'loc'")])
+def test_what_cannot_be_read_off_is_refused_in_a_sentence(q, word):
+    with pytest.raises(BadInput, match=f"{type(q).__name__} cannot be built at other parameters: .*{word}"):
+        rebuild(q, parameters(q))
+
+
+def test_a_model_whose_distribution_is_not_the_same_when_built_again_is_refused(tmp_path):
+    """Its density, and not the constructor's names alone, is compared before anything is measured."""
+    (tmp_path / "model.py").write_text(
+        """import torch
+from tests.test_rebuild import Late
+parameters = torch.tensor([0.5])
+def distribution(loc):
+    q = Late(loc, 1.0)
+    q.tilt = 2.0
+    return q
+def objective(z): return z ** 2
+"""
+    )
+    with pytest.raises(BadInput, match="Late .*is another distribution when it is built again"):
+        load_model(tmp_path / "model.py")
