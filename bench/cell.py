@@ -16,6 +16,7 @@ from bench.columns import SCHEMA
 from bench.config import Group
 from bench.distributions import distributions
 from bench.evaluations import count
+from bench.finite import NotFinite, not_finite
 from bench.global_state import Kept
 from bench.identity import digest
 from bench.metrics import Measurement, Outcome
@@ -103,16 +104,19 @@ def estimator_of(cell: Cell) -> Estimator:
 
 
 @lru_cache(maxsize=64)
-def _reference(problem: Problem) -> Reference | None:
-    """The exact gradient, once per problem and process."""
-    return reference(problem)
+def _reference(problem: Problem) -> Reference | NotFinite | None:
+    """The exact gradient, or the error that there is none, once per problem and process."""
+    try:
+        return reference(problem)
+    except NotFinite as error:
+        return error
 
 
 def measure(cell: Cell, task: Group) -> Record:
     """The record of one cell and group; whatever goes wrong in Python is in the record, not raised."""
     start = time.perf_counter()
     with Kept() as kept:
-        found = attempt(lambda: finished(MEASURES[task](cell)))
+        found = attempt(lambda: finished(MEASURES[task](cell), cell))
     assert found is not None
     if kept.changed:
         found["reason"] = "; ".join(filter(None, (found["reason"], f"changed {' and '.join(kept.changed)}: restored")))
@@ -123,6 +127,8 @@ def attempt(action: Callable[[], Record | None]) -> Record | None:
     """What `action` returns, or how the cell ended where it raises."""
     try:
         return action()
+    except NotFinite as error:
+        return ended("nonfinite", str(error))
     except Exception as error:
         return ended("out_of_memory" if _about_memory(error) else "failed", _sentence(error))
 
@@ -158,6 +164,8 @@ def _accuracy(cell: Cell) -> Outcome:
     problem, estimator = problem_of(cell), estimator_of(cell)
     settings = checked(AccuracySettings, json.loads(cell.accuracy), "accuracy")
     exact = _reference(problem)
+    if isinstance(exact, NotFinite):
+        raise exact
     outcome = accuracy.measure(problem, estimator, cell.samples, settings, exact, execution=execution(cell))
     calls, gradient_calls = count(problem, estimator, cell.samples)
     counted = (
@@ -182,14 +190,16 @@ def execution(cell: Cell) -> Execution:
     return Execution(cell.id, cell.seed, cell.device, getattr(torch, cell.dtype), cell.mode)
 
 
-def finished(outcome: Outcome) -> Record:
-    """An outcome as plain values; a NaN or an infinity among its values is a status of its own."""
+def finished(outcome: Outcome, cell: Cell) -> Record:
+    """An outcome as plain values. If any value is NaN or infinite, the status is `nonfinite`, and the reason names a
+    value of z at which the objective is not finite, where there is such a value."""
     numbers = [number for each in outcome.measurements for number in (each.value, each.ci_low, each.ci_high)]
     wrong = [number for number in numbers if number is not None and not -INFINITE < number < INFINITE]
     if wrong:
         rate = next((each.value for each in outcome.measurements if each.metric == "nonfinite_rate"), None)
         share = f"{rate:.2g} of the estimates are" if rate else "its statistics are"
-        return ended("nonfinite", f"{share} NaN or infinite")
+        cause = not_finite(problem_of(cell))
+        return ended("nonfinite", "; ".join(filter(None, (f"{share} NaN or infinite", cause))))
     return {
         "status": "ok",
         "reason": outcome.reason,

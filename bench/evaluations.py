@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 
 from bench.gradients import Gradients
 from bench.problem import Problem
+from estimators.calls import changed
 from estimators.core import Estimator, Objective
 
 ENTRIES = ("__call__", "held", "without_log_q", "log_weight", "held_weight", "each")
@@ -23,13 +24,41 @@ class Tally:
     values: int = 0
     gradients: int = 0
     inside: bool = False
+    seen: list[tuple[Tensor, Tensor]] | None = None
+    """Where it is a list: z as it came, and a copy, to tell whether the objective changes it."""
+
+
+class _Added(torch.autograd.Function):
+    """The identity, which adds to the tally's gradients when it runs; under `torch.func.vmap` once per element."""
+
+    @staticmethod
+    def forward(x: Tensor, tally: Tally, draws: int) -> Tensor:
+        tally.gradients += draws
+        return x.view_as(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tally, int], output: Tensor) -> None: ...
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return gradients[0], None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        return tangents[0].view_as(tangents[0])
+
+    @staticmethod
+    def vmap(info: Any, dims: tuple[int, None, None], x: Tensor, tally: Tally, draws: int) -> tuple[Any, int]:
+        return _Added.apply(x, tally, draws * info.batch_size), dims[0]
 
 
 class _Marked(torch.autograd.Function):
-    """The identity on z, whose backward pass adds to the tally."""
+    """The identity on z, whose derivative adds to the tally: in reverse mode, and in forward mode along a direction."""
 
     @staticmethod
     def forward(z: Tensor, tally: Tally, draws: int) -> Tensor:
+        if tally.seen is not None:
+            tally.seen.append((z, z.clone()))
         return z.view_as(z)
 
     @staticmethod
@@ -37,13 +66,23 @@ class _Marked(torch.autograd.Function):
         _, ctx.tally, ctx.draws = inputs
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        ctx.tally.gradients += ctx.draws
-        return gradients[0], None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, None, None]:
+        return _Added.apply(gradients[0], ctx.tally, ctx.draws), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Any:
+        return _Added.apply(tangents[0], ctx.tally, ctx.draws)
+
+    @staticmethod
+    def vmap(info: Any, dims: tuple[int, None, None], z: Tensor, tally: Tally, draws: int) -> tuple[Any, int]:
+        tally.values += draws * (info.batch_size - 1)
+        return _Marked.apply(z, tally, draws * info.batch_size), dims[0]
 
 
-def counting(f: Objective) -> tuple[Objective, Tally]:
+def counting(f: Objective, *, watched: bool = False) -> tuple[Objective, Tally]:
     """A copy of f, still of f's kind, that keeps a tally of its calls.
+
+    `watched`: it raises `BadInput` where a call changes the values of z, by whatever way.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -52,7 +91,7 @@ def counting(f: Objective) -> tuple[Objective, Tally]:
     >>> tally.values
     7
     """
-    tally, kind = Tally(), type(f)
+    tally, kind = Tally(seen=[] if watched else None), type(f)
 
     def counted(method: Any) -> Any:
         def call(self: Objective, z: Tensor, q: Distribution) -> Tensor:
@@ -62,9 +101,12 @@ def counting(f: Objective) -> tuple[Objective, Tally]:
             tally.values += draws
             tally.inside = True
             try:
-                return method(self, _Marked.apply(z, tally, draws), q)
+                value = method(self, _Marked.apply(z, tally, draws), q)
             finally:
                 tally.inside = False
+            if tally.seen and not all(same(*pair) for pair in tally.seen):
+                raise changed(f)
+            return value
 
         return call
 
@@ -75,9 +117,24 @@ def counting(f: Objective) -> tuple[Objective, Tally]:
 
 
 def count(problem: Problem, estimator: Estimator, samples: int) -> tuple[float, float]:
-    """Calls of f and of its gradient for one estimate, by one eager pass of its own; keeps torch's generator."""
+    """Calls of f and of its gradient for one estimate, by an eager pass of its own; keeps torch's generator.
+
+    Raises `BadInput` where f changes the values of z or of θ.
+    """
     with torch.random.fork_rng(devices=[]):
         gradients = Gradients(problem, estimator, samples)
-        gradients.function, tally = counting(gradients.function)
+        before = {name: value.clone() for name, value in gradients.parameters.items()}
+        gradients.function, tally = counting(gradients.function, watched=True)
         gradients(1)
+        if not all(same(value, before[name]) for name, value in gradients.parameters.items()):
+            raise changed(gradients.function)
     return float(tally.values), float(tally.gradients)
+
+
+def same(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors hold the same values, NaN for NaN.
+
+    >>> same(torch.tensor([1.0, torch.nan]), torch.tensor([1.0, torch.nan]))
+    True
+    """
+    return bool(((a == b) | (a.isnan() & b.isnan())).all())

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from bench.distributions.base import Tensors
 from bench.distributions.supports import expected, nearest_to
+from bench.finite import NotFinite, not_finite
 from bench.problem import Problem
 from estimators.core import ImportanceBound
 from estimators.parameters import states, support
@@ -62,13 +63,15 @@ def reference(problem: Problem) -> Reference | None:
 
 
 def climb(problem: Problem, rung: "Rung", method: str) -> Reference | None:
-    """The gradient by one rung, or None where it does not reach."""
+    """The gradient by one rung, or None where it does not reach. Raises `NotFinite` where the objective is not."""
     theta = problem.theta()
     nudged = {name: value * (1 + 32 * EPS) for name, value in theta.items()}
     try:
         coarse, fine = rung(problem, nudged, 0), rung(problem, theta, 1)
     except NotImplementedError:
         return None
+    if not all(bool(value.isfinite().all()) for value in fine.values()):
+        raise NotFinite(not_finite(problem) or f"the exact gradient by {method} is not finite")
     return Reference(fine, {name: _error(coarse[name], fine[name]) for name in theta}, method)
 
 

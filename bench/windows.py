@@ -95,7 +95,7 @@ class _Turns:
         self._warm.visit(index)
 
     def end(self) -> None:
-        self.outcome = finished(self._warm.outcome())
+        self.outcome = finished(self._warm.outcome(), self.cell)
 
     @property
     def _warm(self) -> Warm:

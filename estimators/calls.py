@@ -77,8 +77,8 @@ def unsuited(traits: "Traits", n: int) -> str | None:
 def leaving_z_alone(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     """A method of an objective, which raises `BadInput` where the call changes z in place.
 
-    torch counts the changes of a tensor, through its views too; those through `z.data` or `z.numpy()` it does not.
-    `gradest run` compares the values as well.
+    torch counts the changes of a tensor, through its views too; those through `z.data` or `z.numpy()`, and under
+    `torch.func.vmap`, it does not. `gradest run` compares the values as well.
     """
 
     @wraps(method)

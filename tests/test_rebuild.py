@@ -7,7 +7,7 @@ import inspect
 
 import pytest
 import torch
-from torch import distributions as D
+import torch.distributions as td
 from torch.distributions import Distribution, Independent, Normal
 
 from bench.distributions import distributions
@@ -27,45 +27,45 @@ SIMPLEX = double(0.2, 0.3, 0.5)
 SQUARE = double(1.0, 0.3, 0.3, 2.0).reshape(2, 2)
 
 TORCH = {
-    "Bernoulli": lambda: D.Bernoulli(CHANCES),
-    "Beta": lambda: D.Beta(PAIR, 2 * PAIR),
-    "Binomial": lambda: D.Binomial(7, CHANCES),
-    "Categorical": lambda: D.Categorical(SIMPLEX),
-    "Cauchy": lambda: D.Cauchy(PAIR, 2 * PAIR),
-    "Chi2": lambda: D.Chi2(PAIR),
-    "ContinuousBernoulli": lambda: D.ContinuousBernoulli(CHANCES, lims=(0.4, 0.6)),
-    "Dirichlet": lambda: D.Dirichlet(SIMPLEX),
-    "Exponential": lambda: D.Exponential(PAIR),
-    "FisherSnedecor": lambda: D.FisherSnedecor(PAIR, 3 * PAIR),
-    "Gamma": lambda: D.Gamma(PAIR, 2 * PAIR),
-    "GeneralizedPareto": lambda: D.GeneralizedPareto(*(PAIR.float() * k for k in (1, 2, 0.1))),
-    "Geometric": lambda: D.Geometric(CHANCES),
-    "Gumbel": lambda: D.Gumbel(PAIR, 2 * PAIR),
-    "HalfCauchy": lambda: D.HalfCauchy(PAIR),
-    "HalfNormal": lambda: D.HalfNormal(PAIR),
+    "Bernoulli": lambda: td.Bernoulli(CHANCES),
+    "Beta": lambda: td.Beta(PAIR, 2 * PAIR),
+    "Binomial": lambda: td.Binomial(7, CHANCES),
+    "Categorical": lambda: td.Categorical(SIMPLEX),
+    "Cauchy": lambda: td.Cauchy(PAIR, 2 * PAIR),
+    "Chi2": lambda: td.Chi2(PAIR),
+    "ContinuousBernoulli": lambda: td.ContinuousBernoulli(CHANCES, lims=(0.4, 0.6)),
+    "Dirichlet": lambda: td.Dirichlet(SIMPLEX),
+    "Exponential": lambda: td.Exponential(PAIR),
+    "FisherSnedecor": lambda: td.FisherSnedecor(PAIR, 3 * PAIR),
+    "Gamma": lambda: td.Gamma(PAIR, 2 * PAIR),
+    "GeneralizedPareto": lambda: td.GeneralizedPareto(*(PAIR.float() * k for k in (1, 2, 0.1))),
+    "Geometric": lambda: td.Geometric(CHANCES),
+    "Gumbel": lambda: td.Gumbel(PAIR, 2 * PAIR),
+    "HalfCauchy": lambda: td.HalfCauchy(PAIR),
+    "HalfNormal": lambda: td.HalfNormal(PAIR),
     "Independent": lambda: Independent(Independent(Normal(PAIR.expand(3, 2), 1.5), 1), 1),
-    "InverseGamma": lambda: D.InverseGamma(PAIR, 2 * PAIR),
-    "Kumaraswamy": lambda: D.Kumaraswamy(PAIR, 2 * PAIR),
-    "LKJCholesky": lambda: D.LKJCholesky(4, PAIR),
-    "Laplace": lambda: D.Laplace(PAIR, 2 * PAIR),
-    "LogNormal": lambda: D.LogNormal(PAIR, 2 * PAIR),
-    "LogisticNormal": lambda: D.LogisticNormal(PAIR, 2 * PAIR),
-    "LowRankMultivariateNormal": lambda: D.LowRankMultivariateNormal(PAIR, SQUARE[:, :1], CHANCES),
-    "Multinomial": lambda: D.Multinomial(10, SIMPLEX),
-    "MultivariateNormal": lambda: D.MultivariateNormal(PAIR, precision_matrix=SQUARE),
-    "NegativeBinomial": lambda: D.NegativeBinomial(5.0, CHANCES),
+    "InverseGamma": lambda: td.InverseGamma(PAIR, 2 * PAIR),
+    "Kumaraswamy": lambda: td.Kumaraswamy(PAIR, 2 * PAIR),
+    "LKJCholesky": lambda: td.LKJCholesky(4, PAIR),
+    "Laplace": lambda: td.Laplace(PAIR, 2 * PAIR),
+    "LogNormal": lambda: td.LogNormal(PAIR, 2 * PAIR),
+    "LogisticNormal": lambda: td.LogisticNormal(PAIR, 2 * PAIR),
+    "LowRankMultivariateNormal": lambda: td.LowRankMultivariateNormal(PAIR, SQUARE[:, :1], CHANCES),
+    "Multinomial": lambda: td.Multinomial(10, SIMPLEX),
+    "MultivariateNormal": lambda: td.MultivariateNormal(PAIR, precision_matrix=SQUARE),
+    "NegativeBinomial": lambda: td.NegativeBinomial(5.0, CHANCES),
     "Normal": lambda: Normal(PAIR, 2 * PAIR),
-    "OneHotCategorical": lambda: D.OneHotCategorical(SIMPLEX),
-    "OneHotCategoricalStraightThrough": lambda: D.OneHotCategoricalStraightThrough(SIMPLEX),
-    "Pareto": lambda: D.Pareto(PAIR, 2 * PAIR),
-    "Poisson": lambda: D.Poisson(PAIR),
-    "RelaxedBernoulli": lambda: D.RelaxedBernoulli(double(0.3), CHANCES),
-    "RelaxedOneHotCategorical": lambda: D.RelaxedOneHotCategorical(double(0.3), SIMPLEX),
-    "StudentT": lambda: D.StudentT(3 * PAIR, PAIR, 2 * PAIR),
-    "Uniform": lambda: D.Uniform(PAIR, 2 * PAIR),
-    "VonMises": lambda: D.VonMises(PAIR, 2 * PAIR),
-    "Weibull": lambda: D.Weibull(PAIR, 2 * PAIR),
-    "Wishart": lambda: D.Wishart(double(4.0), SQUARE),
+    "OneHotCategorical": lambda: td.OneHotCategorical(SIMPLEX),
+    "OneHotCategoricalStraightThrough": lambda: td.OneHotCategoricalStraightThrough(SIMPLEX),
+    "Pareto": lambda: td.Pareto(PAIR, 2 * PAIR),
+    "Poisson": lambda: td.Poisson(PAIR),
+    "RelaxedBernoulli": lambda: td.RelaxedBernoulli(double(0.3), CHANCES),
+    "RelaxedOneHotCategorical": lambda: td.RelaxedOneHotCategorical(double(0.3), SIMPLEX),
+    "StudentT": lambda: td.StudentT(3 * PAIR, PAIR, 2 * PAIR),
+    "Uniform": lambda: td.Uniform(PAIR, 2 * PAIR),
+    "VonMises": lambda: td.VonMises(PAIR, 2 * PAIR),
+    "Weibull": lambda: td.Weibull(PAIR, 2 * PAIR),
+    "Wishart": lambda: td.Wishart(double(4.0), SQUARE),
 }
 
 NONE_TO_REBUILD = {
@@ -77,7 +77,7 @@ NONE_TO_REBUILD = {
 
 
 def test_every_class_of_torch_is_walked():
-    there = {name for name, cls in vars(D).items() if inspect.isclass(cls) and issubclass(cls, Distribution)}
+    there = {name for name, cls in vars(td).items() if inspect.isclass(cls) and issubclass(cls, Distribution)}
     assert there == {*TORCH, *NONE_TO_REBUILD}
 
 
@@ -117,7 +117,7 @@ def seeded(q):
 
 def test_a_multinomial_keeps_its_number_of_trials():
     """A model of ten draws was measured as a model of a single draw."""
-    q = D.Multinomial(10, logits=double(0.2, -0.3, 0.5))
+    q = td.Multinomial(10, logits=double(0.2, -0.3, 0.5))
     assert torch.allclose(rebuild(q, parameters(q)).mean, q.mean)
     assert float(q.mean.sum()) == pytest.approx(10)
 
@@ -145,7 +145,7 @@ class Tilted(Normal):
         return super().log_prob(value - self.tilt)
 
 
-class ByProbs(D.Bernoulli):
+class ByProbs(td.Bernoulli):
     def __init__(self, probs):
         super().__init__(probs=probs)
 
@@ -200,5 +200,5 @@ def distribution(loc):
 def objective(z): return z ** 2
 """
     )
-    with pytest.raises(BadInput, match="Late .*is another distribution when it is built again"):
+    with pytest.raises(BadInput, match=r"Late .*is another distribution when it is built again"):
         load_model(tmp_path / "model.py")

@@ -1,0 +1,38 @@
+"""What the checks at each call cost: of n in an estimator, of z in an objective.
+
+    pytest tests/perf/test_calls.py --benchmark-enable
+
+On a core of 2 GHz that is otherwise idle, 0.4 µs for n and 0.8 µs for z, beside 30 µs and more of the shortest
+surrogate; a compiled step has neither.
+"""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from estimators import Estimator, Function, Traits
+
+
+@dataclass(frozen=True)
+class Nothing(Estimator):
+    """Gives n back."""
+
+    traits = Traits(unbiased=True, min_samples=2, samples_step=2)
+
+    def surrogate(self, q, f, n):
+        return n
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_the_check_of_n(benchmark, checked):
+    estimator = Nothing()
+    call = Nothing.surrogate if checked else Nothing.surrogate.__wrapped__
+    assert benchmark(lambda: call(estimator, None, None, 4)) == 4
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_the_check_of_z(benchmark, checked):
+    f, z = Function(lambda z: z), torch.zeros(3)
+    call = Function.__call__ if checked else Function.__call__.__wrapped__
+    assert benchmark(lambda: call(f, z, None)) is z
