@@ -18,7 +18,7 @@ MEMORY = 16_000_000
 LARGEST_CHUNK = 8192
 
 
-class _Sizes(TorchDispatchMode):
+class Sizes(TorchDispatchMode):
     """Notes the elements of every tensor that an operation makes."""
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ def replicates_per_chunk(gradients: Gradients, mode: str = "eager") -> int:
     `gradients` are eager ones, whatever the `mode` that the chunk is for. Two replicates are drawn and what each adds
     is measured; the caller keeps torch's generator.
     """
-    with _Sizes() as two:
+    with Sizes() as two:
         gradients(2)
     cache = COMPILED_CACHE if mode == "compile" else CACHE
     fits = min(2 * cache // max(two.largest, 1), 2 * MEMORY // max(two.sum, 1), LARGEST_CHUNK)

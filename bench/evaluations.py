@@ -44,8 +44,8 @@ class _Added(torch.autograd.Function):
         return gradients[0], None, None
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
-        return tangents[0].view_as(tangents[0])
+    def jvp(ctx: Any, tangent: Tensor, *none: None) -> Tensor:
+        return tangent.view_as(tangent)
 
     @staticmethod
     def vmap(info: Any, dims: tuple[int, None, None], x: Tensor, tally: Tally, draws: int) -> tuple[Any, int]:
@@ -70,8 +70,8 @@ class _Marked(torch.autograd.Function):
         return _Added.apply(gradients[0], ctx.tally, ctx.draws), None, None
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor) -> Any:
-        return _Added.apply(tangents[0], ctx.tally, ctx.draws)
+    def jvp(ctx: Any, tangent: Tensor, *none: None) -> Any:
+        return _Added.apply(tangent, ctx.tally, ctx.draws)
 
     @staticmethod
     def vmap(info: Any, dims: tuple[int, None, None], z: Tensor, tally: Tally, draws: int) -> tuple[Any, int]:

@@ -85,7 +85,7 @@ class Mirrored(Independent):
                 u = torch.rand(probs.shape, dtype=probs.dtype, device=probs.device)
                 self.drawn = True
                 return torch.cat([u < probs, 1 - u <= probs]).to(probs.dtype)
-            return self.rsample(sample_shape)
+            return self.rsample(sample_shape).detach()  # no_grad does not stop forward mode
 
     def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
         inner = base(self)

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from bench.checks.families import FAMILY_CHECKS
+from bench.checks.passes import PASS_CHECKS
 from bench.checks.problems import PROBLEM_CHECKS
 from bench.distributions import distributions
 from bench.distributions.base import Family
 from bench.objectives.base import Target
 from bench.problem import Problem
-from estimators.checks import estimator_checks
+from estimators.checks import CHECKS
 from estimators.checks.failure import CheckFailed
 from estimators.checks.named import Check, Expected, named, parametrized
 from estimators.core import Estimator
@@ -25,6 +26,7 @@ __all__ = [
     "check_family",
     "check_objective",
     "checks_of",
+    "estimator_checks",
     "family_checks",
     "objective_checks",
     "parametrize_with_checks",
@@ -48,6 +50,13 @@ def objective_checks(
     """Every check of an objective by name, to be called with a problem that it is part of, or with it alone."""
     for name, check in named(PROBLEM_CHECKS, seed, expected_failures):
         yield name, lambda subject, check=check: check(problem_for(subject) if isinstance(subject, Target) else subject)
+
+
+def estimator_checks(
+    estimator: Estimator, *, seed: int = 0, expected_failures: Expected | None = None
+) -> Iterator[tuple[str, Check]]:
+    """Every check of an estimator by name, those of `estimators.checks` and that it goes through a sweep's passes."""
+    return named((*CHECKS, *PASS_CHECKS), seed, expected_failures)
 
 
 def checks_of(
