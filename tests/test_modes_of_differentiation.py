@@ -43,11 +43,11 @@ def test_forward_mode_and_a_batched_pullback_give_the_gradient_of_reverse_mode(n
     torch.manual_seed(1)
     direction = {key: torch.randn_like(value) for key, value in values.items()}
     if case.name not in MOVING_DRAWS:
-        value, along = torch.func.jvp(surrogate, (values,), (direction,))
+        value, along, *_ = torch.func.jvp(surrogate, (values,), (direction,))
         assert torch.allclose(value, surrogate(values), rtol=1e-12)
         expected = (flat(gradient, 1) * flat(direction, 1)).sum(1)
         assert torch.allclose(along, expected, rtol=1e-8, atol=1e-10)
-    _, pullback = torch.func.vjp(surrogate, values)
+    _, pullback, *_ = torch.func.vjp(surrogate, values)
     (each,) = torch.func.vmap(pullback)(torch.eye(BATCH, dtype=torch.float64))
     for key, found in each.items():
         for element in range(BATCH):
@@ -68,7 +68,7 @@ def test_the_draws_that_move_in_forward_mode_are_torchs(case):
         return case.build(**values).sample((2,))
 
     values = {key: value.clone() for key, value in case.at(BATCH).items()}
-    _, moved = torch.func.jvp(sample, (values,), ({key: torch.ones_like(value) for key, value in values.items()},))
+    _, moved, *_ = torch.func.jvp(sample, (values,), ({key: torch.ones_like(value) for key, value in values.items()},))
     assert bool((moved != 0).any()) == (case.name in MOVING_DRAWS)
 
 

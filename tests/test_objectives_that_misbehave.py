@@ -119,7 +119,7 @@ def test_a_sweep_refuses_an_objective_that_changes_theta():
         def build(self, family, point, like):
             class Drift(estimators.Objective):
                 def __call__(self, z, q):
-                    q.base_dist.loc.data.add_(1)
+                    q.base_dist.loc.data.add_(1)  # pyright: ignore
                     return z.sum(-1)
 
             return Drift()

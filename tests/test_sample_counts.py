@@ -66,14 +66,14 @@ def test_what_is_no_whole_number_is_refused_in_a_sentence(name):
     case = cases(estimator)[0]
     for n in NOT_WHOLE:
         with pytest.raises(BadInput, match=f"^{name} takes a whole number of samples n, not "):
-            estimator.surrogate(case.q(4), case.f, n)
+            estimator.surrogate(case.q(4), case.f, n)  # pyright: ignore
 
 
 @pytest.mark.parametrize("name", estimators.available())
 def test_numpys_whole_numbers_are_taken(name):
     estimator = estimators.get(name)
     case = cases(estimator)[0]
-    assert estimator.surrogate(case.q(4), case.f, np.int64(draws(estimator))).shape == (4,)
+    assert estimator.surrogate(case.q(4), case.f, np.int64(draws(estimator))).shape == (4,)  # pyright: ignore
 
 
 @pytest.mark.parametrize("name", [n for n in estimators.available() if issubclass(type(estimators.get(n)), Fitted)])
@@ -81,7 +81,7 @@ def test_fitting_takes_what_the_surrogate_takes(name):
     estimator = estimators.get(name)
     case = cases(estimator)[0]
     with pytest.raises(BadInput, match=f"^{name} needs at least"):
-        estimator.fit(case.q(), case.f, 0, 2)
+        estimator.fit(case.q(), case.f, 0, 2)  # pyright: ignore
 
 
 def test_a_bounds_samples_are_bounds():

@@ -28,7 +28,7 @@ class Nothing(Estimator):
 def test_the_check_of_n(benchmark, checked):
     estimator = Nothing()
     call = Nothing.surrogate if checked else Nothing.surrogate.__wrapped__
-    assert benchmark(lambda: call(estimator, None, None, 4)) == 4
+    assert benchmark(lambda: call(estimator, None, None, 4)) == 4  # pyright: ignore
 
 
 @pytest.mark.parametrize("checked", [True, False])
