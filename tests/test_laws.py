@@ -78,7 +78,6 @@ ADDS_NOISE = {
     "moving_average": "unfitted it is REINFORCE",
     "nvil": "unfitted it is REINFORCE",
     "off_policy": "the score is weighted, and has no baseline",
-    "off_policy_clipped": "the score is weighted, and has no baseline",
     "priority_sampling": "its weights sum to 1 in the mean alone",
     "quasi_monte_carlo": BY_SCORE,
     "reinforce": BY_SCORE,
@@ -92,7 +91,7 @@ ADDS_NOISE = {
 
 NOT_SCALED = {
     "grpo": "divides by the spread of f over the draws, plus a small number",
-    "off_policy_clipped": "clips by the sign of f: a negative factor changes which draws are clipped",
+    "off_policy_clipped": "clips by the sign of the advantage: a negative factor changes which draws are clipped",
     "rank_evolution_strategy": "sees the ranks of f alone",
 }
 """Estimators whose estimates are not those of f times c where f is multiplied by c."""
