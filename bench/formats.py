@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
@@ -63,7 +62,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
 def with_later_columns(content: pa.Table) -> pa.Table:
     """A table of an earlier schema with the columns that it does not have yet, null."""
-    schemas = pc.drop_null(content["schema"]).unique().to_pylist() if "schema" in content.column_names else []
+    schemas = content["schema"].drop_null().unique().to_pylist() if "schema" in content.column_names else []
     newest = max((number for number in schemas if isinstance(number, int)), default=columns.SCHEMA)
     for name, column in COLUMNS.items():
         if column.since > newest and name not in content.column_names:

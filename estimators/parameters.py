@@ -189,7 +189,7 @@ def log_density(q: Distribution, z: Tensor) -> Tensor:
     if isinstance(q, Categorical) and kind is Categorical.log_prob:
         return (z * q.logits.masked_fill((q.logits == -torch.inf) & (z == 0), 0.0)).sum(-1)
     quiet = unvalidated(q)
-    if quiet is not q and q.support.is_discrete:
+    if quiet is not q and q.support.is_discrete:  # pyright: ignore[reportOptionalMemberAccess]
         return quiet.log_prob(z)
     try:
         return q.log_prob(z)

@@ -174,7 +174,7 @@ def _moves(inner: Distribution, q: Distribution, z: Tensor, theta: Values, name:
         other = theta | {name: (theta[name] * factor + (factor - 1) * 0.02 * (theta[name] == 0)).detach()}
         there = remade(inner, other)
         with suppress(NotImplementedError):
-            if bool((q.support.check(z) & ~there.support.check(z)).any()):
+            if bool((q.support.check(z) & ~there.support.check(z)).any()):  # pyright: ignore[reportOptionalMemberAccess]
                 return True
         if bool((there.log_prob(z) == -torch.inf).any()):
             return True
@@ -186,7 +186,7 @@ def _no_mass(q: Distribution, z: Tensor, log_q: Tensor) -> str | None:
     if q.event_shape:
         return None
     with suppress(NotImplementedError):
-        if q.support.is_discrete:
+        if q.support.is_discrete:  # pyright: ignore[reportOptionalMemberAccess]
             return _no_chances(z, log_q)
     draws, _ = z.reshape(len(z), -1).sort(0)
     count = len(draws)

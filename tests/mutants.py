@@ -180,7 +180,7 @@ class DirectTermDropped(Estimator):
 class ClippedRatio(OffPolicyClipped):
     """A density ratio that is clipped, declared unbiased (defect 7)."""
 
-    traits = OffPolicy.traits
+    traits = OffPolicy.traits  # pyright: ignore[reportAssignmentType]
 
 
 @dataclass(frozen=True)

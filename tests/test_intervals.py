@@ -1,5 +1,8 @@
 """Intervals over problems and over repetitions of a run: the truth, their own value, and what they cover."""
 
+# pyright: reportGeneralTypeIssues=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
 import numpy as np
 import pandas as pd
 import pytest

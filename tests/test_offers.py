@@ -1,5 +1,8 @@
 """What torch's distributions offer is measured, and what they do not offer no estimator takes from them."""
 
+# pyright: reportArgumentType=false, reportAssignmentType=false
+# torch's stubs ask for tensors where its distributions take floats, and call class attributes properties.
+
 import time
 from collections.abc import Iterator
 

@@ -149,8 +149,9 @@ class TruncatedNormalFamily(Bounded):
         loc, scale = (parameters[name].detach() for name in ("loc", "scale"))
         ends = [(end - loc) / scale for end in (self.low, self.high)]
         low, high = (torch.clamp(end, -12, 12) for end in ends)
-        limits, at = (torch.clamp(end, -40, 40) for end in ends), [(point - loc) / scale for point in breaks]
-        return panelled(lambda u: loc + scale * u, low, high, at, level, panels=150, limits=tuple(limits))
+        first, last = (torch.clamp(end, -40, 40) for end in ends)
+        at = [(point - loc) / scale for point in breaks]
+        return panelled(lambda u: loc + scale * u, low, high, at, level, panels=150, limits=(first, last))
 
 
 class VonMises(torch.distributions.VonMises):

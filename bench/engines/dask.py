@@ -82,7 +82,8 @@ class Dask(Engine):
             records, machine = result
             return [Found(cell, each, machine) for cell, each in zip(window, records, strict=True)]
         if _killed(result):
-            reason = f"{result[1].allowed_failures + 1} Dask workers died while they measured it"
+            allowed: int = result[1].allowed_failures  # type: ignore[attr-defined]
+            reason = f"{allowed + 1} Dask workers died while they measured it"
             lost = ended("crashed", reason)
             return [Found(cell, record(cell, task, lost, 0.0) | {"threads": 1}, environment()) for cell in window]
         raise result[1]

@@ -66,8 +66,8 @@ def which_models_have_a_density(sampler: Sampler) -> Evidence:
     half = float((weight * (-noise.square() / 2).exp()).sum()) / math.sqrt(2 * math.pi)
     yield exact("mass of the formula for z = ε², one branch", 0.5, half)
     folded = distributions.get("quadratic_map", size=2)
-    offered = estimators.torch_offers(folded.build(folded.encode(folded.theta("default", "unconstrained"), "unconstrained")),
-                                estimators.Function(lambda z: z.sum(-1)))  # fmt: skip
+    parameters = folded.encode(folded.theta("default", "unconstrained"), "unconstrained")
+    offered = estimators.offers(folded.build(parameters), estimators.Function(lambda z: z.sum(-1)))
     yield exact("gradest offers a density of the folding map", 0.0, float(Need.DENSITY in offered), scale=1.0)
     flow = distributions.get("affine_flow", size=2)
     at = flow.encode(flow.theta("default", "unconstrained"), "unconstrained")
