@@ -17,7 +17,7 @@ from bench.objectives.base import Target
 from bench.problem import Problem
 from estimators.core import Function, Objective
 from estimators.errors import BadInput, nearest
-from estimators.parameters import base, parameters, rebuild
+from estimators.parameters import alike, base, parameters, rebuild
 
 NEEDED = ("parameters", "distribution", "objective")
 DRAWS = 64
@@ -144,6 +144,8 @@ def _built(distribution: Callable[[Tensors], Distribution], theta: Tensors, path
     try:
         again = rebuild(q, {name: value.expand(3, *value.shape) for name, value in parameters(q).items()})
         fits = parameters(q) and tuple(again.batch_shape) == (3, *q.batch_shape) and again.event_shape == q.event_shape
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
     except Exception:
         fits = False
     if not fits:
@@ -151,27 +153,12 @@ def _built(distribution: Callable[[Tensors], Distribution], theta: Tensors, path
             f"{path}: gradest cannot rebuild {type(q).__name__} at other parameters; return a distribution whose "
             "constructor takes the names in its arg_constraints, such as Bernoulli, OneHotCategorical, Normal or Gamma"
         )
-    if not _alike(q, rebuild(q, parameters(q))):
+    if not alike(q, rebuild(q, parameters(q))):
         raise BadInput(
             f"{path}: {type(base(q)).__name__} is another distribution when it is built again from its parameters "
             f"({', '.join(parameters(q))}): its draws or its log-density differ"
         )
     return q
-
-
-def _alike(q: Distribution, again: Distribution) -> bool:
-    """Whether two distributions give the same seeded draws and log-densities; those that have none, draws alone."""
-    draws = []
-    with torch.random.fork_rng(devices=[]):
-        for each in (q, again):
-            torch.manual_seed(0)
-            draws.append(each.sample((DRAWS,)))
-    if not torch.allclose(draws[0], draws[1], equal_nan=True):
-        return False
-    try:
-        return torch.allclose(q.log_prob(draws[0]), again.log_prob(draws[0]), equal_nan=True)
-    except NotImplementedError:
-        return True
 
 
 def _check_objective(f: Objective, q: Distribution, path: Path) -> None:

@@ -49,7 +49,7 @@ def _said(q: Distribution, name: str = "offers") -> frozenset[Need]:
 def _of_distribution(q: Distribution) -> set[Need]:
     inner = base(q)
     known = kind(inner) or type(None)
-    count = states(q)
+    count, again = states(q), remakable(q)
 
     def of(*classes: type[Distribution]) -> bool:
         return issubclass(known, classes)
@@ -68,11 +68,11 @@ def _of_distribution(q: Distribution) -> set[Need]:
         Need.FACTORISED: not inner.event_shape or of(OneHotCategorical),
         Need.LOCATION: getattr(inner, "learns", None) == ("loc",),
         Need.SYMMETRIC: of(Normal, MultivariateNormal, Laplace, StudentT, Bernoulli),
-        Need.PROPOSAL: of(*FLATTENED),
+        Need.PROPOSAL: of(*FLATTENED) and again,
         Need.QUANTILE: of(*INVERTIBLE),
         Need.ENUMERABLE: count is not None and count <= MAX_STATES,
         Need.INDEPENDENT_DRAWS: True,
-        Need.PARAMETERS: remakable(q),
+        Need.PARAMETERS: again,
     }
     return {need for need, offered in found.items() if offered}
 

@@ -75,6 +75,9 @@ def parameters(q: Distribution) -> dict[str, Tensor]:
     return {name: getattr(inner, name) for name in names if INSTEAD.get(name) not in names}
 
 
+DRAWS = 16
+"""Draws that show whether two distributions are the same."""
+
 INSTEAD = {"probs": "logits", "covariance_matrix": "scale_tril", "precision_matrix": "scale_tril"}
 """Parameters that are given by others where the constructor takes those."""
 
@@ -88,10 +91,67 @@ def rebuild(q: Distribution, values: dict[str, Tensor]) -> Distribution:
     """
     inner = base(q)
     kind = type(inner)
-    again: Distribution = object.__new__(kind)  # as torch's own `expand` does: calling `kind` would not compile
-    again.__init__(**values, **_fixed(inner, values))  # type: ignore[misc]
+    fixed = _fixed(inner, values)
+    if not torch.compiler.is_compiling():
+        _shown_the_same(inner, fixed)
+    again = _made(kind, values, fixed)
     extra = len(again.event_shape)
     return Independent(again, len(q.event_shape) - extra, validate_args=False) if len(q.event_shape) > extra else again
+
+
+def _made(kind: type[Distribution], values: dict[str, Tensor], fixed: dict[str, Any]) -> Distribution:
+    """As torch's own `expand` makes one: calling `kind` would not compile."""
+    again: Distribution = object.__new__(kind)
+    again.__init__(**values, **fixed)  # type: ignore[misc]
+    return again
+
+
+_same: dict[Any, bool] = {}
+"""By class and constants: whether the class, made again from its own parameters, is the same distribution."""
+
+
+def _shown_the_same(inner: Distribution, fixed: dict[str, Any]) -> None:
+    """Raises `BadInput` where a class with a constructor of its own is another distribution when it is made again.
+
+    Tried once per class and constants, on the CPU, by a few seeded draws and their log-densities; torch's generator
+    is left as it was.
+    """
+    kind = type(inner)
+    if kind.__init__.__module__.startswith("torch.distributions"):
+        return
+    key = (kind, tuple((name, value) for name, value in fixed.items() if isinstance(value, bool | int | float | str)))
+    if key not in _same:
+        own = parameters(inner)
+        if not all(value.is_cpu for value in own.values()):
+            return
+        try:
+            _same[key] = alike(inner, _made(kind, own, fixed))
+        except Exception:  # inside a transform, or a sampler that fails: not known yet
+            return
+    if not _same[key]:
+        raise BadInput(
+            f"{kind.__name__} is another distribution when it is built again from its parameters "
+            f"({', '.join(parameters(inner))}): its draws or its log-density differ, as they do where its constructor "
+            "changes what it is given"
+        )
+
+
+def alike(q: Distribution, again: Distribution) -> bool:
+    """Whether two distributions on the CPU give the same seeded draws and log-densities, or draws where there are none.
+
+    torch's generator is left as it was, those of other devices are not touched.
+    """
+    draws = []
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        for each in (q, again):
+            torch.default_generator.manual_seed(0)
+            draws.append(each.sample((DRAWS,)))
+        if not torch.allclose(draws[0], draws[1], equal_nan=True):
+            return False
+        try:
+            return torch.allclose(q.log_prob(draws[0]), again.log_prob(draws[0]), equal_nan=True)
+        except NotImplementedError:
+            return True
 
 
 def _fixed(inner: Distribution, values: dict[str, Tensor]) -> dict[str, Any]:
@@ -233,7 +293,10 @@ def states(q: Distribution) -> int | None:
     inner = base(q)
     if not inner.has_enumerate_support:
         return None
-    each = inner.event_shape[-1] if isinstance(inner, Categorical) else inner.enumerate_support(expand=False).shape[0]
+    try:
+        each = inner.event_shape[-1] if isinstance(inner, Categorical) else len(inner.enumerate_support(expand=False))
+    except NotImplementedError:  # a Binomial whose variables differ in their numbers of trials
+        return None
     variables = q.event_shape[: len(q.event_shape) - len(inner.event_shape)].numel()
     return each**variables
 

@@ -134,6 +134,16 @@ def test_where_the_gradient_is_zero_the_verdict_is_on_the_scale_of_the_estimates
     assert "the exact gradient is zero" in found.reason or "the mean is the exact" in found.reason
 
 
+@pytest.mark.parametrize("name", ["rloo", "arm", "exact"])
+@pytest.mark.parametrize("t", [0.5000001, 0.500000000001])
+def test_a_gradient_below_float32s_rounding_gets_a_sentence(name, t):
+    """It was a ZeroDivisionError: estimates that do not vary have no noise that replicates would lessen."""
+    problem = Problem(distributions.get("bernoulli", size=3), objectives.get("quadratic_bits", t=t))
+    found = outcome(problem, name, 2, settings=AccuracySettings(max_replicates=4096), dtype=torch.float32)
+    assert found.verdict == "unclear"
+    assert "do not vary" in found.reason and "rounding" in found.reason
+
+
 def test_an_exact_estimator_errs_by_the_size_of_its_terms_and_not_of_the_gradient():
     """In float32 a sum of terms near 1 is off by 1e-8, which is much beside a gradient of 1e-4."""
     problem = Problem(distributions.get("bernoulli", size=3), objectives.get("quadratic_bits", t=0.49999))

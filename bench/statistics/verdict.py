@@ -201,12 +201,24 @@ def open_verdict(block: Block, rules: Rules, p: float, low: float, yard: Yardsti
         return Verdict("unclear", "the exact gradient is not known well enough for this resolution", p)
     if p <= rules.level and low > bound:
         return Verdict("unclear", "a test of zero bias rejects, and more replicates have to confirm it", p)
+    if not block.varies(rules.tolerance):
+        return Verdict("unclear", rounded(block, yard), p)
     noise = block.deviation()
     needed = block.count * min(growth(noise, rules, bound, length) for length in (0.0, noise.value))
     if needed > HOPELESS:
         return Verdict("unclear", "the bias is too near to the resolution to tell on which side it lies", p, needed)
     more = max(needed - block.count, block.count)
     return Verdict("unclear", f"about {more:.2g} more replicates would settle it", p, needed)
+
+
+def rounded(block: Block, yard: Yardstick) -> str:
+    """Of estimates that do not vary and miss the exact gradient by no more than they may round."""
+    off = float(np.linalg.norm(block.moments.mean - block.exact.target))
+    return (
+        f"the estimates do not vary, and {yard.of(f'is {off / yard.length:.2g}')}: no more than rounding may account "
+        "for, since the exact gradient is small beside the terms that an estimate is summed from; a longer dtype "
+        "would tell, more replicates would not"
+    )
 
 
 def growth(noise: NoisyLength, rules: Rules, bound: float, length: float) -> float:
