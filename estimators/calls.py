@@ -90,7 +90,7 @@ def leaving_z_alone(name: str, method: Callable[..., Any]) -> Callable[..., Any]
         try:
             result = method(self, *given, **named)
         except RuntimeError as error:
-            if "in-place operation" in str(error):  # torch's own, where z or θ is a leaf
+            if any(words in str(error) for words in IN_PLACE):
                 raise changed(self) from error
             raise
         if z._version != before:
@@ -100,9 +100,13 @@ def leaving_z_alone(name: str, method: Callable[..., Any]) -> Callable[..., Any]
     return watched
 
 
+IN_PLACE = ("in-place operation", "written-to tensor refers to a single memory location")
+"""torch's own words for it, where z or θ is a leaf, is captured by a transform, or is expanded."""
+
+
 def changed(f: object) -> BadInput:
     """The error that an objective changed z."""
-    kind = type(f).__name__
+    kind = getattr(f, "name", type(f).__name__)
     return BadInput(
         f"the objective ({kind}) changes in place what it was given, z or θ, which the estimator goes on to use: make "
         "a new tensor, for example z.clamp(…) for z.clamp_(…) or z = z + 1 for z += 1"

@@ -1,5 +1,6 @@
 """Straight-through estimators: hard draws forwards, a soft derivative backwards."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -126,6 +127,12 @@ class GappedStraightThrough(Relaxed):
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         hard, phi = q.sample((n,)), bounded(logits(q))
+        lowest = -1 / math.log(torch.finfo(phi.dtype).tiny)
+        if self.temperature < lowest:
+            raise BadInput(
+                f"a temperature of {self.temperature} leaves no gradient in {str(phi.dtype).removeprefix('torch.')}: "
+                f"a gap of 1 weighs e^(-1/temperature), which is 0 there; {lowest:.1e} or more would be right"
+            )
         sign = 2 * hard - 1
         winning = sign * (sign * phi).clamp_min(1) if is_bits(q) else self.winning(phi, hard)
         return f(valued(hard, softened(valued(winning.detach(), phi), q, self.temperature)), q).mean(0)

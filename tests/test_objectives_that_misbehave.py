@@ -15,6 +15,7 @@ from bench.finite import not_finite
 from bench.objectives import objectives
 from bench.objectives.base import Target
 from bench.problem import Problem
+from bench.reference import reference
 from estimators import BadInput, Evidence, Function, ImportanceBound, Terms
 from tests.cases import EVERY, fitting
 from tests.sweeps import small_cells
@@ -238,3 +239,24 @@ def sometimes_nan(f):
     if isinstance(f, ImportanceBound):
         return ImportanceBound(holed(f.log_joint), f.draws)
     return Terms(holed(f.terms), f.depends)
+
+
+def set_first(z):
+    z[..., 0] = 0.0
+    return z
+
+
+@pytest.mark.parametrize("family", ["bernoulli", "normal"])
+@pytest.mark.parametrize("changing", [set_first, lambda z: z.add_(1.0), lambda z: z.clamp_(-1, 1)])
+def test_terms_that_change_z_are_named_where_the_exact_gradient_is_taken(family, changing):
+    """The exact gradient calls `terms` itself, at expanded and captured points: torch's own errors named no cause."""
+
+    class Changing(Target):
+        separable = True
+
+        def terms(self, z):
+            return changing(z)
+
+    problem = Problem(distributions.get(family, size=2), Changing())
+    with pytest.raises(BadInput, match=r"Changing\) changes in place what it was given"):
+        reference(problem)

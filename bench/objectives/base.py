@@ -7,6 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from bench.distributions.base import Family, Tensors
+from estimators.calls import leaving_z_alone, wrapped
 from estimators.core import Function, Objective
 from estimators.registry import Registry
 
@@ -28,6 +29,10 @@ class Target(ABC):
     relaxable: ClassVar[bool] = True
     points: ClassVar[tuple[str, ...]] = ()
     """Points θ that this objective adds to the family's (`trained`)."""
+
+    def __init_subclass__(cls, **settings: object) -> None:
+        super().__init_subclass__(**settings)
+        wrapped(cls, ("terms", "value"), leaving_z_alone)
 
     @property
     def breaks(self) -> tuple[float, ...]:
