@@ -1,5 +1,6 @@
 """Randomised quasi-Monte Carlo: draws that fill space evenly, for any estimator that averages over draws."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -158,5 +159,5 @@ def reversed_bits(x: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
 
 def unit(x: Int[Tensor, "..."], dtype: torch.dtype) -> Float[Tensor, "..."]:
     """32-bit integers as numbers in the open interval (0, 1), in the middle of cells that the dtype can hold."""
-    bits = 32 if dtype == torch.float64 else 23
+    bits = min(32, round(-math.log2(torch.finfo(dtype).eps)))
     return ((x >> (32 - bits)).to(dtype) + 0.5) / 2**bits

@@ -3,11 +3,11 @@
 import pytest
 import torch
 from scipy.stats import kstest
-from torch.distributions import Gamma
+from torch.distributions import Bernoulli, Gamma, Independent
 
 import estimators
 from estimators import BadInput, Function, unmet
-from estimators.quasi_monte_carlo import SEEDS, QuasiMonteCarlo, scrambled, sobol, unit
+from estimators.quasi_monte_carlo import SEEDS, Even, QuasiMonteCarlo, scrambled, sobol, unit
 from tests.cases import CASES, FULL, exact, full_normal, normal, single
 from tests.exactness import assert_unbiased, estimates
 
@@ -106,3 +106,11 @@ def test_refusals():
         QuasiMonteCarlo(estimators.get("exact")).surrogate(CASES["bits"][0](**CASES["bits"][1]), CASES["bits"][2], 2)
     q = Gamma(torch.ones(3), torch.ones(3))
     assert "inverse CDF" in str(unmet(QuasiMonteCarlo(), q, Function(lambda z: z), 2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precisions_draw_bits_of_the_right_chance(dtype):
+    """23 bits of a point are infinite in float16: every bit was 0, and the mean gradient near 0 in place of .24."""
+    q = Independent(Bernoulli(logits=torch.full((4000, 3), 0.4, dtype=dtype), validate_args=False), 1)
+    drawn = Even(q).sample((8,)).float()
+    assert torch.allclose(drawn.mean((0, 1)), torch.tensor(0.4).sigmoid().expand(3), atol=0.02)
