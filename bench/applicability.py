@@ -5,20 +5,18 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 
-from torch.distributions import Distribution
-
 from bench.distributions import distributions
 from bench.objectives import objectives
 from bench.problem import Problem
-from estimators.core import Estimator, Objective
-from estimators.needs import unmet
+from estimators.core import Estimator
+from estimators.needs import Offer
 
 
 @cache
-def offered() -> list[tuple[str, str, Distribution, Objective]]:
-    """All pairs of a distribution and an objective that make a problem: their names, q and f."""
+def offered() -> list[tuple[str, str, Offer]]:
+    """All pairs of a distribution and an objective that make a problem: their names and what they offer."""
     return [
-        (label, problem.objective.name, problem.build(problem.encode(theta)), problem.function(like))
+        (label, problem.objective.name, Offer(problem.build(problem.encode(theta)), problem.function(like)))
         for label, problem in problems()
         for theta in [problem.theta()]
         for like in [next(iter(theta.values()))]
@@ -40,8 +38,8 @@ def runs_with(estimator: Estimator) -> dict[str, list[str]]:
     """The distributions that an estimator fits, each with its objectives."""
     n = estimator.traits.min_samples * estimator.traits.samples_step
     found = defaultdict(list)
-    for distribution, objective, q, f in offered():
-        if unmet(estimator, q, f, n) is None:
+    for distribution, objective, offer in offered():
+        if offer.unmet(estimator, n) is None:
             found[distribution].append(objective)
     return dict(found)
 

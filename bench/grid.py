@@ -16,9 +16,9 @@ from bench.modes import chosen, unavailable
 from bench.objectives import objectives
 from bench.problem import Problem
 from bench.settings import build, checked, combinations, identifying, plain
-from estimators.core import Estimator, Objective
+from estimators.core import Estimator
 from estimators.errors import BadInput, nearest
-from estimators.needs import unmet, unmet_samples
+from estimators.needs import Offer, unmet_samples
 from estimators.registry import Registry, estimators, is_spec, owner
 
 BUILT_IN = ("bench", "estimators")
@@ -37,12 +37,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Pair:
-    """A problem and what its cells share. `reason`: why it makes no sense; `offer`: q and f, to judge fits."""
+    """A problem and what its cells share. `reason`: why it makes no sense; `offer`: what q and f offer."""
 
     columns: dict[str, Any]
     parts: tuple[Part, ...]
     reason: str = ""
-    offer: tuple[torch.distributions.Distribution, Objective] | None = None
+    offer: Offer | None = None
 
 
 def cells(suite: Suite, *, force: bool = False) -> list[Cell]:
@@ -148,7 +148,7 @@ def _pair(family: Part, target: Part, coordinates: str, point: str) -> Pair:
         return Pair(columns, (family, target), reason)
     try:
         theta = problem.theta()
-        offer = problem.build(problem.encode(theta)), problem.function(next(iter(theta.values())))
+        offer = Offer(problem.build(problem.encode(theta)), problem.function(next(iter(theta.values()))))
     except Exception:  # a broken plug-in: its cells fail when they are measured, and say how
         return Pair(columns, (family, target))
     return Pair(columns | {"dim": sum(value.numel() for value in theta.values())}, (family, target), "", offer)
@@ -158,7 +158,7 @@ def _of_pair(part: Part, pair: Pair, suite: Suite, force: bool) -> Iterator[Cell
     """One estimator on one problem, over the budgets and ways to execute."""
     estimator: Estimator = part.instance
     traits = estimator.traits
-    misfit = unmet(estimator, *pair.offer, traits.min_samples * traits.samples_step) if pair.offer else ""
+    misfit = pair.offer.unmet(estimator, traits.min_samples * traits.samples_step) if pair.offer else ""
     shared = pair.columns | {
         "estimator": part.name,
         "estimator_params": part.params,

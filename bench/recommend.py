@@ -19,7 +19,7 @@ from bench.ratios import Ratio, ratio
 from bench.witness import Witness, agreement, contradiction, exact_witness, witness_of
 from estimators.core import Fitted
 from estimators.errors import BadInput
-from estimators.needs import unmet
+from estimators.needs import Offer
 from estimators.parameters import states
 from estimators.registry import available, get
 
@@ -100,14 +100,14 @@ def recommend(
 def entrants(model: OwnModel, samples: Sequence[int], seed: int, *, biased: bool) -> Field:
     """Every registered estimator at every number of samples at which it fits."""
     problem, like = model.problem, next(iter(model.theta.values()))
-    q, f = model.distribution(model.theta), problem.function(like)
+    offer = Offer(model.distribution(model.theta), problem.function(like))
     arms: list[Arm] = []
     left_out: dict[str, str] = {}
     exact = None
     for name in available():
         try:
             estimator = get(name)
-            reasons = {n: unmet(estimator, q, f, n) for n in sorted(set(samples))}
+            reasons = {n: offer.unmet(estimator, n) for n in sorted(set(samples))}
         except Exception as error:  # a plug-in's own fault
             left_out[name] = f"fails: {type(error).__name__}: {error}"
             continue

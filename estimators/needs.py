@@ -38,7 +38,7 @@ def offers(q: Distribution, f: Objective) -> frozenset[Need]:
     second, once for each class). `learns = ("loc",)` says that the other parameters are fixed. Reads the parameters'
     values: not to be called inside compiled code.
     """
-    return frozenset((_of_distribution(q) - refused(q).keys()) | _said(q)) - _said(q, "offers_not") | _of_objective(f)
+    return Offer(q, f).needs
 
 
 def _said(q: Distribution, name: str = "offers") -> frozenset[Need]:
@@ -90,17 +90,32 @@ def _of_objective(f: Objective) -> set[Need]:
     return {need for need, offered in found.items() if offered}
 
 
+class Offer:
+    """What the pair (q, f) offers, found once, so that many estimators can be asked whether they fit.
+
+    `needs`: all that it offers; `reasons`: why q does not offer the others, as far as that was measured.
+    """
+
+    def __init__(self, q: Distribution, f: Objective) -> None:
+        self.reasons = refused(q)
+        own = frozenset(_of_distribution(q) - self.reasons.keys()) | _said(q)
+        self.needs = own - _said(q, "offers_not") | _of_objective(f)
+
+    def unmet(self, estimator: Estimator, n: int) -> str | None:
+        """Why an estimator does not fit at n draws, in a sentence to act on; None when it fits."""
+        traits = estimator.traits
+        missing = sorted(traits.needs - self.needs, key=lambda need: need.name)
+        if missing:
+            why = "; ".join(dict.fromkeys(self.reasons[need] for need in missing if need in self.reasons))
+            return f"needs {' and '.join(need.value for need in missing)}" + (f" ({why})" if why else "")
+        if Need.IMPORTANCE_BOUND in self.needs - traits.needs:
+            return "is not made for an importance-weighted bound, which takes several draws at once"
+        return unmet_samples(traits, n)
+
+
 def unmet(estimator: Estimator, q: Distribution, f: Objective, n: int) -> str | None:
     """Why this estimator does not fit q, f and n, in a sentence to act on; None when it fits."""
-    traits = estimator.traits
-    missing = sorted(traits.needs - offers(q, f), key=lambda need: need.name)
-    if missing:
-        reasons = refused(q)
-        why = "; ".join(dict.fromkeys(reasons[need] for need in missing if need in reasons))
-        return f"needs {' and '.join(need.value for need in missing)}" + (f" ({why})" if why else "")
-    if isinstance(f, ImportanceBound) and Need.IMPORTANCE_BOUND not in traits.needs:
-        return "is not made for an importance-weighted bound, which takes several draws at once"
-    return unmet_samples(traits, n)
+    return Offer(q, f).unmet(estimator, n)
 
 
 def unmet_samples(traits: Traits, n: int) -> str | None:

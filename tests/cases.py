@@ -1,6 +1,7 @@
 """Small problems with exact gradients: bits, one-hot categoricals and Gaussians, each with a non-separable f."""
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import torch
@@ -8,10 +9,10 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 from bench.distributions.bernoulli import Bernoulli
-from estimators import Estimator, Evidence, Function, ImportanceBound, Objective, Terms, unmet
+from estimators import Estimator, Evidence, Function, ImportanceBound, Objective, Terms
 from estimators.checks.cases import full_normal, gamma, log_joint, normal, one_hot
 from estimators.checks.cases import single as single_hot
-from estimators.needs import unmet_samples
+from estimators.needs import Offer, unmet_samples
 from tests.exactness import Build, Tensors, enumerated
 
 Case = tuple[Build, Tensors, Objective]
@@ -131,4 +132,10 @@ def single(case: Case, dtype: torch.dtype) -> Case:
 def fitting(estimator: Estimator) -> tuple[list[str], int]:
     """The cases that offer all that an estimator needs, and a number of draws that suits it."""
     n = next(n for n in (4, 6, 1) if unmet_samples(estimator.traits, n) is None)
-    return [name for name, (build, values, f) in EVERY.items() if unmet(estimator, build(**values), f, n) is None], n
+    return [name for name, offer in offered().items() if offer.unmet(estimator, n) is None], n
+
+
+@cache
+def offered() -> dict[str, Offer]:
+    """What each of the cases offers."""
+    return {name: Offer(build(**values), f) for name, (build, values, f) in EVERY.items()}

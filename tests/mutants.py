@@ -6,7 +6,7 @@ Most were seen in published code (the catalogue's list of defects); the others a
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -181,6 +181,7 @@ class ClippedRatio(OffPolicyClipped):
     """A density ratio that is clipped, declared unbiased (defect 7)."""
 
     traits = OffPolicy.traits  # pyright: ignore[reportAssignmentType]
+    baseline: Literal["leave_one_out", "none"] = "none"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import estimators
 from bench.applicability import problems
 from bench.problem import Problem
-from estimators import Estimator, unmet
+from estimators import Estimator
+from estimators.needs import Offer
 
 
 class Pairing(NamedTuple):
@@ -33,10 +34,10 @@ def pairings() -> Iterator[Pairing]:
     """All of them."""
     for family, problem in problems():
         theta = problem.theta()
-        q, f = problem.build(problem.encode(theta)), problem.function(next(iter(theta.values())))
+        offer = Offer(problem.build(problem.encode(theta)), problem.function(next(iter(theta.values()))))
         for name in estimators.available():
             found = Pairing(family, problem.objective.name, name, problem)
-            if unmet(found.estimator, q, f, found.draws) is None:
+            if offer.unmet(found.estimator, found.draws) is None:
                 yield found
 
 

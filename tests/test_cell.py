@@ -5,6 +5,7 @@ import torch
 
 import bench.cell
 from bench.cell import measure
+from bench.columns import SCHEMA
 from bench.identity import canonical
 from bench.metrics import Measurement, Outcome
 from bench.records import parsed
@@ -22,7 +23,7 @@ def test_an_accuracy_record_is_complete_and_repeats():
     assert [m for m in first["measurements"] if m["metric"] not in times] == [
         m for m in again["measurements"] if m["metric"] not in times
     ]
-    assert parsed(canonical(first | {"env": "e"}).encode(), 1, "here") == first | {"env": "e"}
+    assert parsed(canonical(first | {"env": "e"}).encode(), SCHEMA, "here") == first | {"env": "e"}
 
 
 def test_a_throughput_record():

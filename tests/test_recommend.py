@@ -20,8 +20,9 @@ from bench.problem import Problem
 from bench.race import Arm, Found, decided, eliminate, product, race, rounds, tried
 from bench.ratios import Ratio
 from bench.recommend import Field, Judge, Recommendation, alive, entrants, recommend
-from estimators import Estimator, get, unmet
+from estimators import Estimator, get
 from estimators.errors import BadInput
+from estimators.needs import Offer
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 TEN_LINES = """
@@ -300,12 +301,13 @@ def test_a_bad_arm_is_put_out_with_its_reason_and_the_others_go_on(fault: str, s
 def test_a_plug_in_whose_facts_raise_is_left_out_with_the_reason(
     write: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ):
-    def broken(estimator: Estimator, *rest: object) -> str | None:
-        if estimator == get("arm"):
-            raise IndexError("list index out of range")
-        return unmet(estimator, *rest)  # type: ignore[arg-type]
+    class Broken(Offer):
+        def unmet(self, estimator: Estimator, n: int) -> str | None:
+            if estimator == get("arm"):
+                raise IndexError("list index out of range")
+            return super().unmet(estimator, n)
 
-    monkeypatch.setitem(vars(sys.modules["bench.recommend"]), "unmet", broken)
+    monkeypatch.setitem(vars(sys.modules["bench.recommend"]), "Offer", Broken)
     found = entrants(load_model(write(TEN_LINES)), [2], 0, biased=False)
     assert found.left_out["arm"] == "fails: IndexError: list index out of range"
     assert {"reinforce", "disarm"} <= {arm.name for arm in found.arms}

@@ -34,6 +34,7 @@ class ModelessKumaraswamy(Kumaraswamy):
     """torch's, whose `mode` is NaN: it takes the logarithm of 1 − concentration0. Its density is 0 where 1 − z^a is 1
     in floating point, so here it has its closed form."""
 
+    offers_as = Kumaraswamy
     offers_not = frozenset({Need.MODE})
 
     def log_prob(self, value: Tensor) -> Tensor:

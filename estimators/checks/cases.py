@@ -17,7 +17,7 @@ from torch.distributions import (
 )
 
 from estimators.core import Estimator, Evidence, Function, ImportanceBound, Objective, Terms
-from estimators.needs import unmet
+from estimators.needs import Offer
 from estimators.parameters import base, states, support
 
 Tensors = dict[str, Tensor]
@@ -267,9 +267,16 @@ CASES: tuple[Case, ...] = (
 )
 
 
+@cache
+def offered() -> list[Offer]:
+    """What each of the cases offers."""
+    return [Offer(case.q(), case.f) for case in CASES]
+
+
 def fitting(estimator: Estimator) -> list[Case]:
     """The cases that offer all that an estimator needs."""
-    return [case for case in CASES if unmet(estimator, case.q(), case.f, draws(estimator)) is None]
+    n = draws(estimator)
+    return [case for case, offer in zip(CASES, offered(), strict=True) if offer.unmet(estimator, n) is None]
 
 
 def draws(estimator: Estimator, at_least: int = 3) -> int:

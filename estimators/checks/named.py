@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from estimators.checks.failure import CheckFailed
+from estimators.errors import BadInput
 
 Check = Callable[[Any], None]
 """Called with its subject; raises `CheckFailed` with the numbers."""
@@ -54,7 +55,8 @@ def run(check: Seeded, seed: int, subject: Any) -> None:
         except CheckFailed:
             raise
         except Exception as error:
-            raise CheckFailed(f"it raises {type(error).__name__}: {error}") from error
+            said = str(error) if isinstance(error, BadInput) else f"it raises {type(error).__name__}: {error}"
+            raise CheckFailed(said) from error
 
 
 def _must_fail(check: Check, name: str, reason: str, subject: Any) -> None:
