@@ -67,7 +67,9 @@ def test_constant_draws_have_no_tangent_and_are_those_of_torch(case):
             return draw(case.build(**values))
 
         values = {key: value.clone() for key, value in case.at(BATCH).items()}
-        return torch.func.jvp(seeded, (values,), ({key: torch.ones_like(value) for key, value in values.items()},))
+        ones = {key: torch.ones_like(value) for key, value in values.items()}
+        drawn, tangent, *_ = torch.func.jvp(seeded, (values,), (ones,))
+        return drawn, tangent
 
     (drawn, tangent), (torchs, along) = moved(lambda q: sample(q, 2)), moved(lambda q: q.sample((2,)))
     assert torch.equal(drawn, torchs) and (tangent == 0).all()
