@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 
 from estimators.core import Estimator, Fitted, Need, Objective, Traits
 from estimators.errors import BadInput
-from estimators.parameters import linear, mode, parameters, rebuild, valued
+from estimators.parameters import linear, mode, parameters, rebuild, sample, valued
 from estimators.registry import register
 from estimators.score_function import ScoreFunction, scored
 
@@ -47,7 +47,7 @@ class MovingAverage(Fitted, ScoreFunction):
         total = torch.tensor(0.0)
         with torch.no_grad():
             for _ in range(steps):
-                total = self.decay * total + (1 - self.decay) * f(q.sample((n,)), q).mean()
+                total = self.decay * total + (1 - self.decay) * f(sample(q, n), q).mean()
         return self.frozen({"baseline": total / (1 - self.decay**steps) if steps else total})
 
     def coefficient(self, value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
@@ -146,7 +146,7 @@ class SelfCritical(Estimator):
     traits = Traits(unbiased=True, needs=frozenset({Need.DENSITY, Need.MODE}), paper="Rennie et al. 2017")
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        z = q.sample((n,))
+        z = sample(q, n)
         value = f.held(z, q)
         return scored(value, value - f(mode(q), q), q.log_prob(z))
 
@@ -181,7 +181,7 @@ class OptimalCoefficient(Estimator):
     per_coordinate: bool = True
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        z = q.sample((n,))
+        z = sample(q, n)
         value, score = f.held(z, q), scores(q, z)
         f_k = value.detach()
         weight = {name: s.square() for name, s in score.items()}

@@ -1,7 +1,7 @@
 """What is checked at every call of an estimator or an objective, for all classes in one place.
 
 `estimators.core` wraps the methods of each class with these when the class is made: plug-ins are covered, and no
-class checks on its own. A check takes less than a microsecond (tests/perf/test_calls.py) and nothing in a compiled
+class checks on its own. A check takes a microsecond at most (tests/perf/test_calls.py) and nothing in a compiled
 step.
 """
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal
 
 from estimators.core import Estimator, Need, Objective, Traits, gradient_at
-from estimators.parameters import base, linear, valued
+from estimators.parameters import base, linear, sample, valued
 from estimators.registry import register
 from estimators.score_function import scored
 
@@ -33,7 +33,7 @@ class SimpleMuProp(Estimator):
     )
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        z = q.sample((n,))
+        z = sample(q, n)
         value = f.held(z, q)
         return scored(value, value - f(q.mean, q), q.log_prob(z))
 
@@ -59,7 +59,7 @@ class MuProp(Estimator):
     traits = Traits(unbiased=True, needs=frozenset({Need.DENSITY, Need.MEAN, Need.RELAXABLE}), paper="Gu et al. 2016")
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        z = q.sample((n,))
+        z = sample(q, n)
         value = f.held(z, q)
         at_mean, slope = gradient_at(lambda m: f(m, q), q.mean)
         model = at_mean + (flat(z - q.mean, q) * flat(slope, q)).sum(-1)
@@ -90,7 +90,7 @@ class DeltaMethod(Estimator):
     )
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        z = q.sample((n,))
+        z = sample(q, n)
         value = f.held(z, q)
         at_mean, slope = gradient_at(lambda m: f(m, q), q.mean)
         hessian = hessian_at(q, f, q.mean.detach())

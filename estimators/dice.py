@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.core import Estimator, Need, Objective, Traits
+from estimators.parameters import sample
 from estimators.registry import register
 
 
@@ -29,6 +30,6 @@ class Dice(Estimator):
     traits = Traits(unbiased=True, needs=frozenset({Need.DENSITY}), paper="Foerster et al. 2018")
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        z = q.sample((n,))
+        z = sample(q, n)
         log_q = q.log_prob(z)
         return ((log_q - log_q.detach()).exp() * f(z, q)).mean(0)

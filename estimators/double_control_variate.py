@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 from estimators.baselines import spread
 from estimators.control_variates import flat
 from estimators.core import Fitted, Need, Objective, Traits, held_gradient_at
-from estimators.parameters import linear, logits, valued
+from estimators.parameters import linear, logits, sample, valued
 from estimators.registry import register
 
 
@@ -57,7 +57,7 @@ class DoubleControlVariate(Fitted):
 
 def parts(q: Distribution, f: Objective, n: int) -> tuple[Tensor, Tensor, Tensor]:
     """f's mean `[*batch]`; leave-one-out's gradient in the logits and what multiplies α, `[*batch, *event]`."""
-    b = q.sample((n,))
+    b = sample(q, n)
     value, slope = held_gradient_at(f, b, q)
     f_k = value.detach()
     t = logits(q).detach().sigmoid()

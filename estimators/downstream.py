@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.core import Estimator, Need, Objective, Terms, Traits
-from estimators.parameters import base
+from estimators.parameters import base, sample
 from estimators.registry import register
 
 
@@ -38,7 +38,7 @@ class Downstream(Estimator):
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         if not isinstance(f, Terms):
             raise TypeError(f"downstream needs Terms, found {type(f).__name__}")
-        z = q.sample((n,))
+        z = sample(q, n)
         value = f.each(z, q)
         log_q = base(q).log_prob(z)
         log_q = log_q.reshape(*value.shape[:-1], -1)  # one per variable

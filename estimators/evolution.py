@@ -15,7 +15,7 @@ from estimators.antithetic import Mirrored
 from estimators.baselines import rounding, spread
 from estimators.core import Estimator, Need, Objective, Traits, gradient_at
 from estimators.double_control_variate import leave_out
-from estimators.parameters import linear, parameters, valued
+from estimators.parameters import linear, parameters, sample, valued
 from estimators.registry import register
 
 
@@ -30,7 +30,7 @@ class EvolutionStrategy(Estimator):
         return valued(value.mean(0), linear(estimate, parameters(q)["loc"], q))
 
     def draws(self, q: Distribution, n: int) -> Tensor:
-        return q.sample((n,))
+        return sample(q, n)
 
     @abstractmethod
     def coefficient(self, value: Float[Tensor, "n *batch"], q: Distribution, f: Objective) -> Float[Tensor, "n *batch"]:
@@ -88,7 +88,7 @@ class AntitheticEvolutionStrategy(EvolutionStrategy):
     )
 
     def draws(self, q: Distribution, n: int) -> Tensor:
-        return Mirrored(q).sample((n,))
+        return sample(Mirrored(q), n)
 
     def coefficient(self, value: Float[Tensor, "n *batch"], q: Distribution, f: Objective) -> Float[Tensor, "n *batch"]:
         return value  # the mirrored score has the other sign, so the mean over a pair is the difference

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.core import Estimator, Need, Objective, Traits, gradient_at
-from estimators.parameters import linear, logits, valued
+from estimators.parameters import linear, logits, sample, valued
 from estimators.registry import register
 
 
@@ -34,7 +34,7 @@ class FouST(Estimator):
     traits = Traits(unbiased=False, needs=frozenset({Need.BINARY, Need.RELAXABLE}), paper="Pervez et al. 2020")
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        phi, b = logits(q), q.sample((n,))
+        phi, b = logits(q), sample(q, n)
         x = 0.5 + torch.rand(b.shape, dtype=b.dtype, device=b.device) * (b - 0.5)
         _, slope = gradient_at(lambda x: f(x, q), x)
         gradient = slope * ((1 - 2 * b) * phi.detach()).sigmoid() / 2

@@ -17,7 +17,7 @@ from torch.distributions import Distribution
 
 from estimators.core import Estimator, ImportanceBound, Need, Objective, Traits
 from estimators.errors import BadInput
-from estimators.parameters import linear, logits, valued
+from estimators.parameters import linear, logits, sample, valued
 from estimators.registry import register
 
 NEEDS = frozenset({Need.DENSITY, Need.IMPORTANCE_BOUND, Need.INDEPENDENT_DRAWS})
@@ -51,7 +51,7 @@ class BoundScore(Estimator):
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         bound = bound_of(f)
-        z = q.sample((n, bound.draws))
+        z = sample(q, n, bound.draws)
         log_w, log_q = bound.log_weight(z, q), q.log_prob(z)
         signal = self.signal(log_w.detach(), q, bound)
         return (log_mean(log_w) + (signal * (log_q - log_q.detach())).sum(1)).mean(0) / (1 - bound.alpha)
@@ -135,7 +135,7 @@ class Ovis(BoundScore):
             raise BadInput(f"ovis: fresh must be at least 1, found {self.fresh}")
 
     def signal(self, log_w: Float[Tensor, "n K ..."], q: Distribution, f: ImportanceBound) -> Float[Tensor, "n K ..."]:
-        new = f.log_weight(q.sample((len(log_w), self.fresh)), q).detach().unsqueeze(1)  # [n, 1, S, *batch]
+        new = f.log_weight(sample(q, len(log_w), self.fresh), q).detach().unsqueeze(1)  # [n, 1, S, *batch]
         total = torch.logaddexp(others(log_w).unsqueeze(2), new)
         c = (total - math.log(f.draws) - (new - total).exp()).mean(2)
         return log_mean(log_w).unsqueeze(1) - c
@@ -184,7 +184,7 @@ class Wake(Estimator):
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         bound = bound_of(f)
-        z = q.sample((n, bound.draws))
+        z = sample(q, n, bound.draws)
         log_q = q.log_prob(z)
         log_w = bound.held_weight(z, q)
         v = log_w.detach().softmax(1)  # of w itself, whatever α

@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 from estimators.control_variates import flat
 from estimators.core import Fitted, Need, Objective, Traits
 from estimators.learned import Weights, apply, least_variance, network
-from estimators.parameters import parameters
+from estimators.parameters import parameters, sample
 from estimators.registry import register
 
 
@@ -59,7 +59,7 @@ class Nvil(Fitted):
         weights = network(x.shape[-1], x)
         weights = least_variance(lambda q, w: with_baseline(q, f, n, apply(w, features(q))), q, weights, steps)
         if self.normalise and steps:
-            signals = (f.held(q.sample((n,)), q).detach() - apply(weights, x) for _ in range(steps))
+            signals = (f.held(sample(q, n), q).detach() - apply(weights, x) for _ in range(steps))
             weights["deviation"] = (
                 torch.stack([signal.square().mean() for signal in signals]).mean().sqrt().clamp_min(1)
             )
@@ -76,7 +76,7 @@ def with_baseline(
     q: Distribution, f: Objective, n: int, baseline: Tensor, deviation: Tensor | None = None
 ) -> Float[Tensor, "*batch"]:
     """(f − baseline) [÷ deviation] × score, differentiable in what the baseline was made from."""
-    z = q.sample((n,))
+    z = sample(q, n)
     value, log_q = f.held(z, q), q.log_prob(z)
     signal = value.detach() - baseline.to(value)
     if deviation is not None:

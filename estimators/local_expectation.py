@@ -11,7 +11,7 @@ from torch.distributions import Bernoulli, Distribution
 from estimators.control_variates import flat
 from estimators.coordinates import chunk
 from estimators.core import Estimator, Need, Objective, Traits
-from estimators.parameters import base, linear, valued
+from estimators.parameters import base, linear, sample, valued
 from estimators.registry import register
 
 
@@ -39,7 +39,7 @@ class LocalExpectation(Estimator):
     )
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        z = q.sample((n,))
+        z = sample(q, n)
         value = f.held(z, q)
         D = q.event_shape.numel()
         one = torch.eye(D, dtype=z.dtype, device=z.device)
@@ -73,7 +73,7 @@ class IndeCateR(Estimator):
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         p = probabilities(q)
-        x = q.sample((1, n)) if self.shared else None
+        x = sample(q, 1, n) if self.shared else None
         value = torch.cat([f.held(part, q).mean(2) for part in placed(q, n, x)], 1)  # [C, V, *batch]
         table = value.movedim((1, 0), (-2, -1))
         table = torch.where((p > 0) | table.isfinite(), table, 0)  # f need not be finite where q has no mass
@@ -109,5 +109,5 @@ def placed(
     V = free.numel()
     mask = torch.eye(V, dtype=choice.dtype, device=choice.device).reshape(V, 1, *batch, *free, *(1 for _ in own))
     for rows in mask.split(chunk(len(choice) * n * q.batch_shape.numel() * q.event_shape.numel())):
-        part = q.sample((len(rows), n)) if x is None else x
+        part = sample(q, len(rows), n) if x is None else x
         yield part + rows * (choice - part)

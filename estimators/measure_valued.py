@@ -12,7 +12,7 @@ from estimators.control_variates import flat
 from estimators.coordinates import swept
 from estimators.core import Estimator, Need, Objective, Traits
 from estimators.noise import maxwell, rayleigh
-from estimators.parameters import linear, loc_scale, valued
+from estimators.parameters import linear, loc_scale, sample, valued
 from estimators.registry import register
 
 
@@ -45,7 +45,7 @@ class MeasureValued(Estimator):
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         loc, scale = loc_scale(q)
         mu, sigma = loc.detach(), scale.detach()
-        parts = swept(f, q, flat(q.sample((n,)), q), flat(mu + sigma * self.sides(n, mu), q))
+        parts = swept(f, q, flat(sample(q, n), q), flat(mu + sigma * self.sides(n, mu), q))
         first = next(parts)  # the others keep no graph
         means = [first.detach().mean(2), *(part.detach().mean(2) for part in parts)]
         up, down, wide, narrow = torch.cat(means, 1).movedim(1, -1)  # each [*batch, D]

@@ -11,7 +11,7 @@ from torch.distributions import Bernoulli, Distribution, OneHotCategorical
 
 from estimators.core import Estimator, Need, Objective, Traits
 from estimators.errors import BadInput
-from estimators.parameters import base, parameters, rebuild
+from estimators.parameters import base, parameters, rebuild, sample
 from estimators.registry import register
 from estimators.score_function import left_out
 
@@ -41,7 +41,7 @@ class Reweighted(Estimator):
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         proposal = flattened(q, self.width)
-        z = proposal.sample((n,))
+        z = sample(proposal, n)
         ratio = (q.log_prob(z) - proposal.log_prob(z)).exp()
         value = f.held(z, q)
         gain = self.gain(ratio, value.detach())

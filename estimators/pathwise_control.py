@@ -14,7 +14,7 @@ from torch.distributions import Distribution
 
 from estimators.control_variates import expected_bend, flat, hessian_at
 from estimators.core import Estimator, Fitted, Need, Objective, Traits, gradient_at
-from estimators.parameters import along, linear, valued
+from estimators.parameters import along, linear, sample, valued
 from estimators.registry import register
 
 NEEDS = frozenset({Need.GAUSSIAN, Need.REPARAMETERISED, Need.DIFFERENTIABLE})
@@ -96,7 +96,7 @@ class QuadraticPathwise(Fitted):
         D, origin = q.event_shape.numel(), flat(q.mean.detach(), q)
         gram, cross = origin.new_zeros(D + 1, D + 1), origin.new_zeros(D + 1, D)
         for _ in range(steps):
-            z = q.sample((n,))
+            z = sample(q, n)
             _, slope = gradient_at(lambda x: f.without_log_q(x, q), z)
             step = (flat(z, q) - origin).reshape(-1, D)
             x = torch.cat([torch.ones_like(step[:, :1]), step], -1)

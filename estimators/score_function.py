@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.core import Estimator, Need, Objective, Traits
+from estimators.parameters import sample
 from estimators.registry import register
 
 
@@ -33,7 +34,7 @@ class ScoreFunction(Estimator):
     """coefficient × score; subclasses say only what multiplies the score."""
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        z = q.sample((n,))
+        z = sample(q, n)
         value = f.held(z, q)
         return scored(value, self.coefficient(value.detach()), q.log_prob(z))
 

@@ -12,7 +12,7 @@ from estimators.core import Fitted, Need, Objective, Traits, held_gradient_at
 from estimators.double_control_variate import leave_out
 from estimators.errors import BadInput
 from estimators.learned import Weights, apply, least_variance, network
-from estimators.parameters import linear, logits, valued
+from estimators.parameters import linear, logits, sample, valued
 from estimators.registry import register
 
 
@@ -64,7 +64,7 @@ class Rodeo(Fitted):
 
     def gradient(self, q: Distribution, f: Objective, n: int, weights: Weights) -> tuple[Tensor, Tensor]:
         """f's mean `[*batch]` and the estimate in the logits `[*batch, *event]`, constant in θ."""
-        b = q.sample((n,))
+        b = sample(q, n)
         value, slope = held_gradient_at(f, b, q)
         f_k = value.detach()
         x, phi = flat(b, q), flat(logits(q).detach(), q)

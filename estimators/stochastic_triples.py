@@ -11,7 +11,7 @@ from torch.distributions import Bernoulli, Binomial, Distribution, Geometric, Po
 from estimators.control_variates import flat
 from estimators.core import Estimator, Need, Objective, Traits
 from estimators.noise import exponential
-from estimators.parameters import base, linear, valued
+from estimators.parameters import base, linear, sample, valued
 from estimators.registry import register
 
 Jump = tuple[Tensor, Tensor, Tensor]
@@ -70,7 +70,7 @@ class StochasticTriples(Estimator):
     traits = Traits(unbiased=True, needs=frozenset({Need.TRIPLE, Need.FACTORISED}), paper="Arya et al. 2022")
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        x, inner = q.sample((n,)), base(q)
+        x, inner = sample(q, n), base(q)
         jump = next(rule for kind, rule in JUMPS.items() if isinstance(inner, kind))
         parameter, neighbour, c = jump(inner, x)
         c = flat(c.detach(), q)

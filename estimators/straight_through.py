@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 
 from estimators.core import Estimator, Need, Objective, Traits
 from estimators.errors import BadInput
-from estimators.parameters import bounded, logits, valued
+from estimators.parameters import bounded, logits, sample, valued
 from estimators.rebar import conditioned
 from estimators.registry import register
 from estimators.relaxed import Relaxed, is_bits, softened
@@ -39,7 +39,7 @@ class StraightThrough(Estimator):
     traits = Traits(unbiased=False, needs=frozenset({Need.FINITE, Need.RELAXABLE}), paper="Bengio et al. 2013")
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        return f(valued(q.sample((n,)), q.mean), q).mean(0)
+        return f(valued(sample(q, n), q.mean), q).mean(0)
 
 
 @register("reinmax")
@@ -68,7 +68,7 @@ class ReinMax(Estimator):
             raise BadInput(f"reinmax: the temperature must be at least 1, found {self.temperature}")
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        hard, phi = q.sample((n,)), bounded(logits(q))
+        hard, phi = sample(q, n), bounded(logits(q))
         halfway = (softened(phi, q, self.temperature) + hard) / 2
         path = 2 * softmax_jacobian(halfway, phi, q) - softmax_jacobian(q.mean, phi, q) / 2
         return f(valued(hard, path), q).mean(0)
@@ -103,7 +103,7 @@ class GumbelRao(Relaxed):
             raise BadInput(f"gumbel_rao: noises must be at least 1, found {self.noises}")
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        hard = q.sample((n,))
+        hard = sample(q, n)
         winning = conditioned(q, hard.repeat(self.noises, *(1 for _ in hard.shape[1:]))).detach()
         soft = softened(valued(winning, bounded(logits(q))), q, self.temperature)
         return f(valued(hard, soft.reshape(self.noises, *hard.shape).mean(0)), q).mean(0)
@@ -126,7 +126,7 @@ class GappedStraightThrough(Relaxed):
     traits = Traits(unbiased=False, needs=frozenset({Need.FINITE, Need.RELAXABLE}), paper="Fan et al. 2022")
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        hard, phi = q.sample((n,)), bounded(logits(q))
+        hard, phi = sample(q, n), bounded(logits(q))
         lowest = -1 / math.log(torch.finfo(phi.dtype).tiny)
         if self.temperature < lowest:
             raise BadInput(

@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 from estimators.core import Estimator, Objective, Traits
 from estimators.errors import BadInput
 from estimators.importance_bounds import NEEDS, bound_of
+from estimators.parameters import sample
 from estimators.registry import register
 
 
@@ -54,7 +55,7 @@ class Thermodynamic(Estimator):
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         bound = bound_of(f)
-        z = q.sample((n, bound.draws))
+        z = sample(q, n, bound.draws)
         log_q = q.log_prob(z)
         log_w = bound.held_weight(z, q).unsqueeze(0)  # [1, n, K, *batch]
         edges = self.edges(log_w).reshape(-1, *(1 for _ in log_w.shape[1:]))

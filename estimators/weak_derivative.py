@@ -12,7 +12,7 @@ from estimators.control_variates import flat
 from estimators.coordinates import swept
 from estimators.core import Estimator, Need, Objective, Traits
 from estimators.noise import exponential
-from estimators.parameters import base, linear, valued
+from estimators.parameters import base, linear, sample, valued
 from estimators.registry import register
 
 Sides = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -37,7 +37,7 @@ def of_poisson(q: Poisson, x: Tensor) -> Sides:
 
 def of_exponential(q: Exponential, x: Tensor) -> Sides:
     """[f(x) − f(x + y)]/r with x, y independent, in the rate r: x + y is Gamma(2, r)."""
-    return q.rate, 1 / q.rate, x, x + q.sample((len(x),))
+    return q.rate, 1 / q.rate, x, x + sample(q, len(x))
 
 
 def of_gamma(q: Gamma, x: Tensor) -> Sides:
@@ -78,7 +78,7 @@ class WeakDerivative(Estimator):
     )
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        x, inner = q.sample((n,)), base(q)
+        x, inner = sample(q, n), base(q)
         derivative = next(rule for kind, rule in DERIVATIVES.items() if isinstance(inner, kind))
         parameter, c, up, down = derivative(inner, x)
         parts = swept(f, q, flat(x, q), flat(torch.stack([up, down]), q))

@@ -16,6 +16,7 @@ from bench.problem import Problem
 from estimators import Estimator, Function, Need, Traits
 from estimators.checks.cases import CASES, draws, fitting, flat
 from estimators.checks.failure import CheckFailed
+from estimators.parameters import sample
 
 BATCH = 3
 FEW = 3
@@ -42,7 +43,7 @@ def test_forward_mode_and_a_batched_pullback_give_the_gradient_of_reverse_mode(n
     gradient = torch.func.grad(lambda values: surrogate(values).sum())(values)
     torch.manual_seed(1)
     direction = {key: torch.randn_like(value) for key, value in values.items()}
-    if case.name not in MOVING_DRAWS:
+    if case.name != "gamma":  # torch has no forward mode of its draws
         value, along, *_ = torch.func.jvp(surrogate, (values,), (direction,))
         assert torch.allclose(value, surrogate(values), rtol=1e-12)
         expected = (flat(gradient, 1) * flat(direction, 1)).sum(1)
@@ -56,20 +57,23 @@ def test_forward_mode_and_a_batched_pullback_give_the_gradient_of_reverse_mode(n
             assert torch.allclose(found[element], alone, rtol=1e-8, atol=1e-10)
 
 
-MOVING_DRAWS = ("full normal", "gamma")
-"""Problems whose q.sample() keeps a tangent, or has no forward mode: torch draws by `rsample` under `no_grad`, which
-does not stop forward mode. Reverse mode, which training and the suite use, is right."""
-
-
 @pytest.mark.parametrize("case", [each for each in CASES if each.name != "gamma"], ids=lambda case: case.name)
-def test_the_draws_that_move_in_forward_mode_are_torchs(case):
-    def sample(values):
-        torch.manual_seed(0)
-        return case.build(**values).sample((2,))
+def test_constant_draws_have_no_tangent_and_are_those_of_torch(case):
+    """The sample of a full normal has one in torch: it is `rsample` under `no_grad`."""
 
-    values = {key: value.clone() for key, value in case.at(BATCH).items()}
-    _, moved, *_ = torch.func.jvp(sample, (values,), ({key: torch.ones_like(value) for key, value in values.items()},))
-    assert bool((moved != 0).any()) == (case.name in MOVING_DRAWS)
+    def moved(draw):
+        def seeded(values):
+            torch.manual_seed(0)
+            return draw(case.build(**values))
+
+        values = {key: value.clone() for key, value in case.at(BATCH).items()}
+        ones = {key: torch.ones_like(value) for key, value in values.items()}
+        drawn, tangent, *_ = torch.func.jvp(seeded, (values,), (ones,))
+        return drawn, tangent
+
+    (drawn, tangent), (torchs, along) = moved(lambda q: sample(q, 2)), moved(lambda q: q.sample((2,)))
+    assert torch.equal(drawn, torchs) and (tangent == 0).all()
+    assert bool((along != 0).any()) == (case.name == "full normal")
 
 
 def test_torch_has_no_forward_mode_of_a_gammas_draws():

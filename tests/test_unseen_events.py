@@ -25,6 +25,7 @@ from bench.sequential import AccuracySettings, Ended, Sampling
 from bench.statistics.control import known
 from bench.statistics.dependence import dependent
 from bench.statistics.verdict import Rules, judge
+from estimators.needs import unmet
 
 SHORT = AccuracySettings(max_replicates=16_384)
 
@@ -150,6 +151,95 @@ def test_an_exact_estimator_errs_by_the_size_of_its_terms_and_not_of_the_gradien
     found = outcome(problem, "exact", dtype=torch.float32)
     p = next(row.value for row in found.measurements if row.metric == "bias_pvalue")
     assert (found.verdict, p) == ("unbiased", 1.0), found.reason
+
+
+@dataclass(frozen=True)
+class Raised(Target):
+    """A bilinear function of bits, on top of a constant that single precision hardly holds beside it."""
+
+    name = "raised"
+    used_by = "these tests"
+    offset: float = 1e4
+
+    def value(self, z: torch.Tensor) -> torch.Tensor:
+        return self.offset + z[..., 0] - 2 * z[..., 1] + 0.5 * z[..., 2] + z[..., 0] * z[..., 1]
+
+
+@dataclass(frozen=True)
+class Constant(Target):
+    name = "constant"
+    used_by = "these tests"
+
+    def value(self, z: torch.Tensor) -> torch.Tensor:
+        return 0 * z.sum(-1) + 5.0
+
+
+BITS = distributions.get("bernoulli", size=3)
+OFFSETS = [Problem(BITS, Raised()), Problem(BITS, Constant())]
+
+
+def fits(name: str, problem: Problem, samples: int) -> bool:
+    q = problem.build(problem.encode(problem.theta()))
+    return unmet(estimators.get(name), q, problem.function(next(iter(problem.theta().values()))), samples) is None
+
+
+FITTING = [name for name in estimators.available() if fits(name, OFFSETS[0], 4)]
+
+
+@pytest.mark.parametrize("name", [name for name in FITTING if estimators.get(name).traits.unbiased])
+@pytest.mark.parametrize("problem", OFFSETS, ids=lambda problem: problem.objective.name)
+def test_a_large_constant_in_single_precision_biases_no_estimator_in_a_loop(problem, name):
+    """Beside the noise there is only the rounding of f: k · eps · |f| · |score|, with k of tests/test_laws.py."""
+    estimator, exact = estimators.get(name), reference(problem)
+    assert exact is not None
+    theta = problem.theta()["logits"]
+    logits = theta.float().expand(20_000, 3).clone().requires_grad_()
+    torch.manual_seed(0)
+    value = estimator.surrogate(problem.build({"logits": logits}), problem.function(logits), 4)
+    value.sum().backward()
+    assert logits.grad is not None
+    noise = logits.grad.double().std(0) / len(logits) ** 0.5
+    rounding = 16 * torch.finfo(torch.float32).eps * float(value.detach().abs().max())
+    assert ((logits.grad.double().mean(0) - exact.gradient["logits"]).abs() <= 6 * noise + rounding).all()
+
+
+OFFSET_VERDICTS = {
+    "exact": "unbiased",
+    "rloo": "unbiased",
+    "disarm": "unbiased",
+    "straight_through": "unbiased",  # f is bilinear
+    "reinforce": "unclear",  # its noise is 10,000 times the gradient
+    "group_mean": "biased",
+    "gumbel_softmax": "biased",
+}
+
+
+@pytest.mark.parametrize("name", OFFSET_VERDICTS)
+def test_a_large_constant_in_single_precision_changes_no_verdict(name):
+    settings = AccuracySettings(max_replicates=65_536)
+    found = outcome(OFFSETS[0], name, 4, settings=settings, dtype=torch.float32)
+    assert found.verdict == OFFSET_VERDICTS[name], found.reason
+
+
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in FITTING if name not in OFFSET_VERDICTS]
+
+
+@pytest.mark.parametrize("name", [*OFFSET_VERDICTS, *SLOW])
+def test_of_a_constant_in_single_precision_every_estimator_is_unbiased(name):
+    found = outcome(OFFSETS[1], name, 4, settings=AccuracySettings(max_replicates=65_536), dtype=torch.float32)
+    assert found.verdict == "unbiased", found.reason
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FITTING)
+def test_a_verdict_in_single_precision_is_that_in_double_precision(name):
+    """An unbiased estimator is never called biased; one that double precision calls biased is not called unbiased."""
+    settings = AccuracySettings(max_replicates=131_072)
+    single, double = (
+        outcome(OFFSETS[0], name, 4, settings=settings, dtype=dtype).verdict for dtype in (torch.float32, torch.float64)
+    )
+    assert {single, double} != {"biased", "unbiased"}
+    assert single != "biased" or not estimators.get(name).traits.unbiased
 
 
 def verdict_of(mean: np.ndarray, target: np.ndarray, sd: float = 0.03):

@@ -2,8 +2,9 @@
 
     GRADEST_NO_SHAPES=1 pytest tests/perf/test_calls.py --benchmark-enable
 
-On a core of 2 GHz that is otherwise idle, 0.4 µs for n and 0.8 µs for z, beside 30 µs and more of the shortest
-surrogate; a compiled step has neither.
+Each is the difference of a line with and without the check. On a core of an AMD EPYC: 0.5 µs for n and 1.0 µs for z
+(the least of three runs, beside other work), where the surrogate of reparameterisation with 4 draws of 3 coordinates
+takes 104 µs and that of reinforce 311 µs. A compiled step has neither check.
 """
 
 from dataclasses import dataclass
