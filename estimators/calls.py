@@ -18,7 +18,7 @@ from estimators.errors import BadInput
 if TYPE_CHECKING:
     from estimators.core import Traits
 
-VALUES = ("__call__", "held", "hold", "each", "log_weight", "held_weight")
+VALUES = ("__call__", "held", "hold", "each", "log_weight", "held_weight", "without_log_q")
 """The methods by which estimators ask objectives for values."""
 
 

@@ -21,7 +21,7 @@ from torch.distributions import (
 from estimators.calls import unsuited
 from estimators.core import Estimator, Evidence, ImportanceBound, Need, Objective, Terms, Traits
 from estimators.parameters import base, remakable, states
-from estimators.torch_offers import MEASURED, kind, refused
+from estimators.torch_offers import MEASURED, gammas_refused, kind, refused
 
 MAX_STATES = 2**16
 """Exact enumeration is refused above this many states."""
@@ -97,7 +97,7 @@ class Offer:
     """
 
     def __init__(self, q: Distribution, f: Objective) -> None:
-        self.reasons = refused(q)
+        self.reasons = refused(q) | gammas_refused(q)
         own = frozenset(_of_distribution(q) - self.reasons.keys()) | _said(q)
         self.needs = own - _said(q, "offers_not") | _of_objective(f)
 

@@ -37,12 +37,28 @@ def probed(inner: Distribution) -> dict[Need, str]:
 
 
 def signature(inner: Distribution) -> tuple[Any, ...]:
-    """What a probe's answer is kept for: classes, precisions and the shape of an event, of all parts."""
+    """What a probe's answer is kept for: classes, precisions, powers of ten of the parameters and the shape of an
+    event, of all parts."""
     parts = [part for part in vars(inner).values() if isinstance(part, Distribution)]
     maps = [_map_signature(each) for each in getattr(inner, "transforms", ())]
     own = {name: each for name, each in vars(inner).items() if isinstance(each, Tensor)}
-    kinds = tuple(sorted((name, str(each.dtype), each.requires_grad) for name, each in own.items()))
+    kinds = tuple(
+        sorted((name, str(each.dtype), each.requires_grad, powers_of_ten(each)) for name, each in own.items())
+    )
     return (type(inner), kinds, inner.event_shape, *map(signature, parts), *maps)
+
+
+def powers_of_ten(values: Tensor) -> tuple[int, ...]:
+    """Of the smallest and the largest size: torch is right at ordinary parameters and not at extreme ones.
+
+    >>> powers_of_ten(torch.tensor([0.02, -30.0, 0.0]))
+    (-2, 1)
+    """
+    if values.is_meta or not values.numel() or not values.is_floating_point():
+        return ()
+    sizes = values.detach().double().abs()
+    sizes = sizes[(sizes > 0) & sizes.isfinite()]
+    return tuple(int(each.log10().floor()) for each in (sizes.amin(), sizes.amax())) if sizes.numel() else ()
 
 
 def _map_signature(each: transforms.Transform) -> tuple[Any, ...]:

@@ -126,6 +126,21 @@ def _outside(inner: Distribution, name: str, ranges: dict[str, dict[str, list[fl
     return None
 
 
+RIGHT: list[float | None] = [0.3, 300.0]
+GAMMA = {"float64": {}, "float32": {"concentration": RIGHT, "concentration0": RIGHT, "concentration1": RIGHT}}
+"""Where the estimators that transform Gammas themselves are right. They compare log-densities of log z, which cancel in
+float32: measured biases on E log z are 0.15 % at a concentration of 1,000, 5 % at 8,000; below 0.1 draws underflow."""
+
+
+def gammas_refused(q: Distribution) -> dict[Need, str]:
+    """Why the estimators that transform Gammas themselves are not right at these parameters, where they are not."""
+    inner = base(q)
+    if kind(inner) not in (distributions.Gamma, distributions.Beta, distributions.Dirichlet):
+        return {}
+    reason = _outside(inner, type(inner).__name__, GAMMA)
+    return {Need.GAMMA: f"for an estimator that transforms it itself, {reason}"} if reason else {}
+
+
 def _dtype(inner: Distribution) -> str:
     """The column of the table: float64 or, for a shorter precision as well, float32."""
     wide = any(isinstance(each, Tensor) and each.dtype == torch.float64 for each in _tensors(inner))

@@ -3,6 +3,8 @@
 # pyright: reportGeneralTypeIssues=false
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,9 +22,11 @@ from bench.regressions import compare_runs
 from bench.store import load
 from bench.timing import VISITS, ThroughputSettings, Visited, over_visits, timed
 from bench.windows import windows
+from tests.sweeps import small_cells
 from tests.tables import table
 from tests.test_engine import BAD, _toml
 
+CELL = small_cells()[0]
 FEWEST_HITS = int(binom.ppf(1e-7, 200, 0.95))
 """Of 200 studies of an interval that covers 95 %, so many hold the truth but for a chance of one in ten million."""
 
@@ -140,8 +144,8 @@ def test_a_slow_step_is_not_visited_beyond_twice_its_seconds():
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7, 8, 16, 17, 33, 100, 257])
 def test_windows_hold_every_cell_once_and_8_to_16_where_there_are_enough(count):
-    every = list(range(count))
-    found = windows(every)  # pyright: ignore[reportArgumentType]
+    every = [replace(CELL, seed=seed) for seed in range(count)]
+    found = windows(every)
     assert [cell for window in found for cell in window] == every
     assert all(8 <= len(window) <= 16 for window in found) or count < 8
 
@@ -190,7 +194,8 @@ def test_a_repetition_is_held_against_the_others():
 def test_a_bad_cell_in_a_window_costs_its_own_row_only(tmp_path, harmful):
     (tmp_path / "bad.py").write_text(BAD)
     suite = _toml(tmp_path, ["rloo", harmful[0], "reinforce", harmful[1]])
-    suite.write_text(suite.read_text().replace('metrics = ["accuracy"]', 'metrics = ["throughput"]'))
+    text = suite.read_text().replace('metrics = ["accuracy"]', 'metrics = ["throughput"]')
+    suite.write_text(text.replace("max_seconds = 0.1", "max_seconds = 0.1, replicates = 64"))  # many steps to a visit
     found = verbs.run(
         suite, tmp_path / "out", jobs=1, timeout=30.0, plugins=[tmp_path / "bad.py"], where="samples == 2"
     )
