@@ -78,13 +78,19 @@ def climb(problem: Problem, rung: "Rung", method: str) -> Reference | None:
 def _error(coarse: Tensor, fine: Tensor) -> Tensor:
     """Four times the largest difference over a block, plus some rounding of its largest coordinate.
 
-    A density is the exponential of a number near the gradient's logarithm, which rounds. And the smallest float64 is
-    added: a gradient below it is 0 here.
+    Where the difference is itself rounding (of the gradient, or a gradient of 0 that is nothing else) it counts eight
+    times: it is one draw of a sum's rounding, which is often several times larger, and both levels leave out the same
+    value of f, so that neither shows what that would round. A density is the exponential of a number near the gradient's logarithm, which rounds. And the smallest
+    float64 is added: a gradient below it is 0 here.
     """
-    largest = fine.abs().max()
+    largest, apart = fine.abs().max(), (fine - coarse).abs().max()
     rounding = EPS * (32 + largest.clamp_min(TINY).log().abs())
-    return (4 * (fine - coarse).abs().max() + rounding * largest + TINY).expand(fine.shape)
+    rounds = (apart < ROUNDS) & ((apart <= ROUNDS * largest) | (apart > largest / 100))
+    return (torch.where(rounds, 8, 4) * apart + rounding * largest + TINY).expand(fine.shape)
 
+
+ROUNDS = 1e-12
+"""Differences below it are taken for rounding."""
 
 Rung = Callable[[Problem, Tensors, int], Tensors]
 """(problem, θ, level) → ∇θ; raises NotImplementedError where it does not reach."""

@@ -31,7 +31,7 @@ def possible_values(
 
     Row by row a set of k true values; their order along k is that of the sorted `values`.
 
-    >>> possible_values(np.array([2.0, 0.0]), np.zeros(2), 3, np.random.default_rng(0)).round(6).tolist()
+    >>> abs(possible_values(np.array([2.0, 0.0]), np.zeros(2), 3, np.random.default_rng(0)).round(6)).tolist()
     [[0.0, 2.0], [0.0, 2.0], [0.0, 2.0]]
     """
     order = np.argsort(values, kind="stable")

@@ -28,11 +28,7 @@ At = Callable[[int], object]
 
 
 def windows(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
-    """The cells of one device in windows of equal length, their order kept.
-
-    >>> [len(window) for window in windows([None] * 17)]
-    [9, 8]
-    """
+    """The cells of one device in windows of equal length, their order kept: 17 cells in windows of 9 and 8."""
     count = ceil(len(cells) / LARGEST)
     edges = [ceil(index * len(cells) / count) for index in range(count + 1)] if count else []
     return [tuple(cells[start:end]) for start, end in pairwise(edges)]

@@ -217,7 +217,8 @@ def curvature(family: Family, values: Tensors, z: Tensor, name: str, at: int) ->
     """The mean of −∂² log q / ∂θ² in one coordinate, not below 0."""
     tangent = {key: torch.zeros_like(value) for key, value in values.items()}
     tangent[name] = torch.zeros_like(values[name]).flatten(1).index_fill(1, torch.tensor([at]), 1).view_as(values[name])
-    _, second, *_ = torch.func.jvp(lambda values: scores(family, values, z), (values,), (tangent,))
+    own = {key: value.clone() for key, value in values.items()}  # forward mode refuses expanded tensors
+    _, second, *_ = torch.func.jvp(lambda values: scores(family, values, z), (own,), (tangent,))
     return -second[name].flatten(1)[:, at].mean().clamp_max(0)
 
 

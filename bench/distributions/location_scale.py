@@ -116,8 +116,8 @@ class GumbelFamily(LocationScale):
         )
 
 
-LOG_ROOT = 354.0
-"""Squares of exp(354) are float64 numbers."""
+LOG_FURTHEST = 200.0
+"""log |z| of the furthest points: up to there a quadratic times the derivatives of the density is a float64 number."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class HeavyTailed(LocationScale):
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         loc, scale = (parameters[name].detach() for name in ("loc", "scale"))
         end = torch.full_like(loc, 150 * 1.2**level)
-        at, limit = [((point - loc) / scale).asinh() for point in breaks], torch.full_like(loc, LOG_ROOT)
+        at, limit = [((point - loc) / scale).asinh() for point in breaks], torch.full_like(loc, LOG_FURTHEST)
         return panelled(lambda u: loc + scale * u.sinh(), -end, end, at, level, panels=120, limits=(-limit, limit))
 
 

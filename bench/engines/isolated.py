@@ -50,11 +50,7 @@ def answered(window: Window, records: list[Record]) -> Answer:
 
 
 def apart(suspects: list[Cell], cells: list[Cell]) -> Iterator[Window]:
-    """Each suspect alone, the others together; halves where nobody is suspect, so that every cell ends alone at last.
-
-    >>> list(apart([2], [1, 2, 3])), list(apart([], [1, 2, 3]))
-    ([(2,), (1, 3)], [(1,), (2, 3)])
-    """
+    """Each suspect alone, the others together; halves where nobody is suspect: in the end every cell is alone."""
     others = [cell for cell in cells if cell not in suspects]
     half = len(others) // 2 if not suspects else 0
     yield from ((cell,) for cell in suspects)
