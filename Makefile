@@ -5,7 +5,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser picture quick test test-all test-gpu peers lint coverage exactness reference gradients offers canary clean
+.PHONY: help install browser picture quick test test-compile test-all test-gpu peers lint coverage exactness reference gradients offers canary clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,9 +41,12 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-test: install lint  ## all checks, under 10 minutes on 2 cores
-	GRADEST_NO_SHAPES=1 $(BIN)/python -m pytest -q -n 2 -m 'compile and not slow' tests
+test: install  ## all checks; linting and what compiles side by side
+	$(MAKE) --jobs 2 --output-sync=target lint test-compile
 	$(BIN)/python -m pytest -q -n 2 -m 'not compile and not slow'
+
+test-compile: install
+	GRADEST_NO_SHAPES=1 $(BIN)/python -m pytest -q -n 2 -m 'compile and not slow' tests
 
 test-all: test  ## what takes longer: every seed, the full coverage study
 	GRADEST_NO_SHAPES=1 $(BIN)/python -m pytest -q -m slow tests/perf/test_engine.py

@@ -80,8 +80,8 @@ def _error(coarse: Tensor, fine: Tensor) -> Tensor:
 
     Where the difference is itself rounding (of the gradient, or a gradient of 0 that is nothing else) it counts eight
     times: it is one draw of a sum's rounding, which is often several times larger, and both levels leave out the same
-    value of f, so that neither shows what that would round. A density is the exponential of a number near the gradient's logarithm, which rounds. And the smallest
-    float64 is added: a gradient below it is 0 here.
+    value of f, so that neither shows what that would round. A density is the exponential of a number near the
+    gradient's logarithm, which rounds. And the smallest float64 is added: a gradient below it is 0 here.
     """
     largest, apart = fine.abs().max(), (fine - coarse).abs().max()
     rounding = EPS * (32 + largest.clamp_min(TINY).log().abs())
