@@ -157,7 +157,7 @@ def _values(inner: Distribution, ranges: dict[str, dict[str, list[float | None]]
         with torch.enable_grad():  # torch keeps logits that it derives from probs: they must keep their graph
             value: Any = getattr(inner, knob, None)
         if isinstance(value, Tensor) and value.numel():
-            yield knob, value.detach()
+            yield knob, value.detach().abs()  # ranges were measured on the positive side: logits −2 are of size 2
 
 
 def _number(value: Tensor) -> float | None:

@@ -551,3 +551,9 @@ def test_a_probe_holds_for_parameters_of_its_size_alone() -> None:
     ordinary, extreme = (Mine(torch.tensor(each), torch.tensor(each)) for each in (2.7, 0.1))
     assert Need.DENSITY in offers(ordinary, F)
     assert Need.DENSITY not in offers(extreme, F)
+
+
+def test_a_range_of_logits_is_of_their_size() -> None:
+    path = estimators.get("reparameterisation")
+    assert unmet(path, ContinuousBernoulli(logits=double(-2.0)), F, 1) is None
+    assert "not right at logits = 0.003" in str(unmet(path, ContinuousBernoulli(logits=double(-0.003)), F, 1))
