@@ -203,4 +203,5 @@ def test_a_bad_cell_in_a_window_costs_its_own_row_only(tmp_path, harmful):
     assert found.counts == {"ok": 2} | {words[name]: 1 for name in harmful}
     times = load(tmp_path / "out").query("metric == 'seconds_per_estimate'")
     assert set(times["estimator"]) == {"rloo", "reinforce"}
-    assert times["method"].str.contains(r"covers a repetition of the run: \d visits over").all()
+    said = r"covers a repetition of the run: \d visits over|within this visit only"  # a retry may be alone
+    assert times["method"].str.contains(said).all()

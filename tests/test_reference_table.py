@@ -18,6 +18,8 @@ from bench.identity import canonical
 FOLDER = Path(__file__).parents[1] / "results" / "reference"
 REPLICATES = 1024
 LEVEL = 1e-6
+ROUNDING = 1e-12
+"""What the variance of a cell is held against before it counts as noise (`Block.varies`)."""
 OTHER_SEED = 20_261_124
 DEAR = {"measure_valued", "delta_method"}
 """Left out on the logistic regression, where a few hundred evaluations an estimate cost minutes."""
@@ -70,7 +72,7 @@ def score(old, new):
     old, new = (np.array([row["value"], row["ci_low"], row["ci_high"]], float) for row in (old, new))
     if not np.isfinite([*old, *new]).all():
         return None
-    if old[2] - old[1] <= 1e-9 * abs(old[0]):  # no noise: the numbers agree, or something changed
+    if old[2] - old[1] <= 1e-9 * abs(old[0]) or abs(old[0]) < ROUNDING**2:  # no noise: they agree, or something changed
         assert np.isclose(old[0], new[0], rtol=1e-6, atol=1e-12)
         return None
     if min(*old, *new) > 0:  # a variance, or a scale well away from 0
