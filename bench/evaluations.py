@@ -117,7 +117,7 @@ def counting(f: Objective, *, watched: bool = False) -> tuple[Objective, Tally]:
 
 
 def count(problem: Problem, estimator: Estimator, samples: int) -> tuple[float, float]:
-    """Calls of f and of its gradient for one estimate, by an eager pass of its own; keeps torch's generator.
+    """Calls of f and of its gradient for one estimate, by a separate eager pass; keeps torch's generator.
 
     Raises `BadInput` where f changes the values of z or of θ.
     """

@@ -28,7 +28,7 @@ def control_of(gradients: Gradients, calls: float, seed: int) -> Ask:
     """The control of the cell whose eager `gradients` are these; `calls`: of f, per estimate.
 
     An `exact` estimator draws nothing that could come up. One that never asks for f has no control: its draws are not
-    f's. The control has draws of its own, seeded by `seed`, in float64.
+    f's. The control has separate draws, seeded by `seed`, in float64.
     """
     if gradients.estimator.traits.exact:
         return lambda replicates: KNOWN

@@ -111,7 +111,7 @@ _same: dict[Any, bool] = {}
 
 
 def _shown_the_same(inner: Distribution, fixed: dict[str, Any]) -> None:
-    """Raises `BadInput` where a class with a constructor of its own is another distribution when it is made again.
+    """Raises `BadInput` where a class with its own constructor is another distribution when it is made again.
 
     Tried once per class and constants, on the CPU, by a few seeded draws and their log-densities; torch's generator
     is left as it was.

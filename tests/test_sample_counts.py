@@ -99,7 +99,7 @@ def test_pairs_of_what_takes_pairs():
 
 @dataclass(frozen=True)
 class Threes(Estimator):
-    """A plug-in, registered under no name, with a surrogate of its own."""
+    """A plug-in, registered under no name, with its own surrogate."""
 
     step: int = 3
 
