@@ -53,7 +53,7 @@ test-all: test  ## what takes longer: every seed, the full coverage study
 	$(BIN)/python -m pytest -q -n 2 -m slow --ignore tests/perf/test_engine.py
 
 coverage: install  ## how often the intervals hold the truth: the full study (some hours)
-	$(BIN)/python -m bench.coverage
+	$(BIN)/python -m bench.validation.coverage
 
 test-gpu: install  ## what only a GPU can show, on a machine that has one
 	GRADEST_NO_SHAPES=1 $(BIN)/python -m pytest -q -m gpu tests
@@ -68,19 +68,19 @@ peers: install .peers/jax/installed .peers/pyro/installed .peers/storchastic/ins
 
 exactness: install  ## measure the table of verdicts anew: is what says that it is unbiased unbiased, to 1 %
 	$(BIN)/gradest run exactness --rerun stale
-	$(BIN)/python -m bench.verdicts
+	$(BIN)/python -m bench.validation.exactness
 
 reference: install  ## measure the committed quick sweep anew: its configuration, its machine, its table
 	$(BIN)/gradest run quick --out results/reference --rerun all
 
 gradients: install  ## the committed table of exact gradients anew
-	$(BIN)/python -m bench.reference_table > results/gradients.csv
+	$(BIN)/python -m bench.catalogue.exact_gradients > results/gradients.csv
 
 offers: install  ## the committed table of what torch's distributions offer, measured again (some minutes)
-	$(BIN)/python -m bench.torch_offers --write
+	$(BIN)/python -m bench.validation.torch_offers --write
 
 canary: install  ## after an upgrade of torch: what it does otherwise than the committed tables say (under 10 minutes)
-	$(BIN)/python -m bench.canary
+	$(BIN)/python -m bench.validation.canary
 
 clean:  ## remove the environment and the caches
 	rm -rf .venv .peers .pytest_cache .ruff_cache .hypothesis .benchmarks

@@ -50,11 +50,12 @@ from estimators import (  # noqa: F401  (they register their estimators)
     zeroth_order,
 )
 from estimators.checks import check_estimator
-from estimators.core import Estimator, Evidence, Fitted, Function, ImportanceBound, Need, Objective, Terms, Traits
+from estimators.core import Estimator, Evidence, Fitted, Function, ImportanceBound, Objective, Terms
 from estimators.errors import BadInput
 from estimators.needs import offers, unmet
-from estimators.parameters import log_density
 from estimators.registry import available, get, register
+from estimators.tools.parameters import log_density
+from estimators.traits import Need, Traits
 
 __all__ = [
     "BadInput",

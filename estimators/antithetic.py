@@ -9,11 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent, Laplace, MultivariateNormal, Normal, StudentT
 
-from estimators.core import Estimator, Need, Objective, Traits
+from estimators.core import Estimator, Objective
 from estimators.errors import BadInput
-from estimators.parameters import base
 from estimators.registry import register
 from estimators.score_function import Reinforce
+from estimators.tools.parameters import base
+from estimators.traits import Need, Traits
 
 
 @register("antithetic")

@@ -9,10 +9,11 @@ from torch.distributions import Distribution
 from torch.nn.functional import logsigmoid
 
 from estimators.baselines import spread
-from estimators.core import Estimator, Need, Objective, Traits
-from estimators.noise import antithetic_uniforms
-from estimators.parameters import linear, logits, valued
+from estimators.core import Estimator, Objective
 from estimators.registry import register
+from estimators.tools.noise import antithetic_uniforms
+from estimators.tools.parameters import linear, logits, valued
+from estimators.traits import Need, Traits
 
 
 @register("arms")

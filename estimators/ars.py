@@ -7,12 +7,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.distributions import Distribution
 
-from estimators.core import Estimator, Need, Objective, Traits
+from estimators.core import Estimator, Objective
 from estimators.errors import BadInput
-from estimators.noise import exponential
-from estimators.parameters import linear, logits, valued
 from estimators.registry import register
 from estimators.relaxed import hardened
+from estimators.tools.noise import exponential
+from estimators.tools.parameters import linear, logits, valued
+from estimators.traits import Need, Traits
 
 
 def swapped(

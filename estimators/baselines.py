@@ -7,11 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from estimators.core import Estimator, Fitted, Need, Objective, Traits
+from estimators.core import Estimator, Fitted, Objective
 from estimators.errors import BadInput
-from estimators.parameters import linear, mode, parameters, rebuild, sample, valued
 from estimators.registry import register
 from estimators.score_function import ScoreFunction, scored
+from estimators.tools.parameters import linear, mode, parameters, rebuild, sample, valued
+from estimators.traits import Need, Traits
 
 
 @register("moving_average")

@@ -9,10 +9,11 @@ from torch.distributions import Distribution, Normal
 
 from estimators.baselines import spread
 from estimators.control_variates import flat
-from estimators.coordinates import swept
-from estimators.core import Estimator, Need, Objective, Traits
-from estimators.parameters import along, base, loc_scale, valued
+from estimators.core import Estimator, Objective
 from estimators.registry import register
+from estimators.tools.coordinates import swept
+from estimators.tools.parameters import along, base, loc_scale, valued
+from estimators.traits import Need, Traits
 
 
 @register("boundary_pathwise")

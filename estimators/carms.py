@@ -8,12 +8,13 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.ars import for_each_variable
-from estimators.core import Estimator, Need, Objective, Traits
+from estimators.core import Estimator, Objective
 from estimators.errors import BadInput
-from estimators.noise import antithetic_uniforms
-from estimators.parameters import linear, logits, valued
 from estimators.registry import register
 from estimators.stratified import inverse_cdf
+from estimators.tools.noise import antithetic_uniforms
+from estimators.tools.parameters import linear, logits, valued
+from estimators.traits import Need, Traits
 
 
 @register("carms")

@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.baselines import spread
-from estimators.core import Estimator, Need, Objective, Traits
-from estimators.parameters import linear, logits, valued
+from estimators.core import Estimator, Objective
 from estimators.registry import register
+from estimators.tools.parameters import linear, logits, valued
+from estimators.traits import Need, Traits
 
 Shape = Literal["stick", "balanced"]
 

@@ -8,10 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal
 
-from estimators.core import Estimator, Need, Objective, Traits, gradient_at
-from estimators.parameters import base, linear, sample, valued
+from estimators.core import Estimator, Objective, gradient_at
 from estimators.registry import register
 from estimators.score_function import scored
+from estimators.tools.parameters import base, linear, sample, valued
+from estimators.traits import Need, Traits
 
 
 @register("simple_muprop")

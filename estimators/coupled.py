@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.baselines import spread
-from estimators.core import Estimator, Need, Objective, Traits
-from estimators.distinct import distinct
-from estimators.parameters import linear, logits, valued
+from estimators.core import Estimator, Objective
 from estimators.registry import register
+from estimators.tools.distinct import distinct
+from estimators.tools.parameters import linear, logits, valued
+from estimators.traits import Need, Traits
 
 
 class AntitheticBits(Estimator):

@@ -9,9 +9,10 @@ from torch.distributions import Distribution
 
 from estimators.baselines import spread
 from estimators.control_variates import flat
-from estimators.core import Fitted, Need, Objective, Traits, held_gradient_at
-from estimators.parameters import linear, logits, sample, valued
+from estimators.core import Fitted, Objective, held_gradient_at
 from estimators.registry import register
+from estimators.tools.parameters import linear, logits, sample, valued
+from estimators.traits import Need, Traits
 
 
 @register("double_cv")

@@ -6,9 +6,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from estimators.core import Estimator, Need, Objective, Terms, Traits
-from estimators.parameters import base, sample
+from estimators.core import Estimator, Objective, Terms
 from estimators.registry import register
+from estimators.tools.parameters import base, sample
+from estimators.traits import Need, Traits
 
 
 @register("downstream")

@@ -13,10 +13,11 @@ from torch.distributions import Distribution
 
 from estimators.antithetic import Mirrored
 from estimators.baselines import rounding, spread
-from estimators.core import Estimator, Need, Objective, Traits, gradient_at
+from estimators.core import Estimator, Objective, gradient_at
 from estimators.double_control_variate import leave_out
-from estimators.parameters import linear, parameters, sample, valued
 from estimators.registry import register
+from estimators.tools.parameters import linear, parameters, sample, valued
+from estimators.traits import Need, Traits
 
 
 class EvolutionStrategy(Estimator):

@@ -7,9 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from estimators.core import Estimator, Need, Objective, Traits, gradient_at
-from estimators.parameters import linear, logits, sample, valued
+from estimators.core import Estimator, Objective, gradient_at
 from estimators.registry import register
+from estimators.tools.parameters import linear, logits, sample, valued
+from estimators.traits import Need, Traits
 
 
 @register("foust")

@@ -12,11 +12,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Beta, Dirichlet, Distribution, Gamma
 
-from estimators.core import Estimator, Need, Objective, Traits, held_gradient_at
+from estimators.core import Estimator, Objective, held_gradient_at
 from estimators.errors import BadInput
-from estimators.noise import uniform
-from estimators.parameters import along, base, valued
 from estimators.registry import register
+from estimators.tools.noise import uniform
+from estimators.tools.parameters import along, base, valued
+from estimators.traits import Need, Traits
 
 NEEDS = frozenset({Need.GAMMA, Need.DIFFERENTIABLE})
 

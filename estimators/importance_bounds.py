@@ -15,10 +15,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from estimators.core import Estimator, ImportanceBound, Need, Objective, Traits
+from estimators.core import Estimator, ImportanceBound, Objective
 from estimators.errors import BadInput
-from estimators.parameters import linear, logits, sample, valued
 from estimators.registry import register
+from estimators.tools.parameters import linear, logits, sample, valued
+from estimators.traits import Need, Traits
 
 NEEDS = frozenset({Need.DENSITY, Need.IMPORTANCE_BOUND, Need.INDEPENDENT_DRAWS})
 

@@ -6,10 +6,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from estimators.core import Estimator, Need, Objective, Traits, gradient_at
+from estimators.core import Estimator, Objective, gradient_at
 from estimators.importance_bounds import bound_of, log_mean
-from estimators.parameters import along, valued
 from estimators.registry import register
+from estimators.tools.parameters import along, valued
+from estimators.traits import Need, Traits
 
 NEEDS = frozenset({Need.REPARAMETERISED, Need.DIFFERENTIABLE, Need.IMPORTANCE_BOUND, Need.INDEPENDENT_DRAWS})
 

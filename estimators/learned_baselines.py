@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.control_variates import flat
-from estimators.core import Fitted, Need, Objective, Traits
-from estimators.learned import Weights, apply, least_variance, network
-from estimators.parameters import parameters, sample
+from estimators.core import Fitted, Objective
 from estimators.registry import register
+from estimators.tools.learned import Weights, apply, least_variance, network
+from estimators.tools.parameters import parameters, sample
+from estimators.traits import Need, Traits
 
 
 @register("nvil")

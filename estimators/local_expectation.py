@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Distribution
 
 from estimators.control_variates import flat
-from estimators.coordinates import chunk
-from estimators.core import Estimator, Need, Objective, Traits
-from estimators.parameters import base, linear, sample, valued
+from estimators.core import Estimator, Objective
 from estimators.registry import register
+from estimators.tools.coordinates import chunk
+from estimators.tools.parameters import base, linear, sample, valued
+from estimators.traits import Need, Traits
 
 
 @register("local_expectation")

@@ -9,11 +9,12 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.control_variates import flat
-from estimators.coordinates import swept
-from estimators.core import Estimator, Need, Objective, Traits
-from estimators.noise import maxwell, rayleigh
-from estimators.parameters import linear, loc_scale, sample, valued
+from estimators.core import Estimator, Objective
 from estimators.registry import register
+from estimators.tools.coordinates import swept
+from estimators.tools.noise import maxwell, rayleigh
+from estimators.tools.parameters import linear, loc_scale, sample, valued
+from estimators.traits import Need, Traits
 
 
 @register("measure_valued")

@@ -18,10 +18,11 @@ from torch.distributions import (
     Uniform,
 )
 
-from estimators.calls import unsuited
-from estimators.core import Estimator, Evidence, ImportanceBound, Need, Objective, Terms, Traits
-from estimators.parameters import base, remakable, states
-from estimators.torch_offers import MEASURED, gammas_refused, kind, refused
+from estimators.core import Estimator, Evidence, ImportanceBound, Objective, Terms
+from estimators.tools.calls import unsuited
+from estimators.tools.parameters import base, remakable, states
+from estimators.tools.torch_offers import MEASURED, gammas_refused, kind, refused
+from estimators.traits import Need, Traits
 
 MAX_STATES = 2**16
 """Exact enumeration is refused above this many states."""

@@ -9,11 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, OneHotCategorical
 
-from estimators.core import Estimator, Need, Objective, Traits
+from estimators.core import Estimator, Objective
 from estimators.errors import BadInput
-from estimators.parameters import base, parameters, rebuild, sample
 from estimators.registry import register
 from estimators.score_function import left_out
+from estimators.tools.parameters import base, parameters, rebuild, sample
+from estimators.traits import Need, Traits
 
 
 def flattened(q: Distribution, width: float) -> Distribution:

@@ -6,8 +6,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from estimators.core import Estimator, Need, Objective, Traits
+from estimators.core import Estimator, Objective
 from estimators.registry import register
+from estimators.traits import Need, Traits
 
 
 @register("reparameterisation")

@@ -13,9 +13,10 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.control_variates import expected_bend, flat, hessian_at
-from estimators.core import Estimator, Fitted, Need, Objective, Traits, gradient_at
-from estimators.parameters import along, linear, sample, valued
+from estimators.core import Estimator, Fitted, Objective, gradient_at
 from estimators.registry import register
+from estimators.tools.parameters import along, linear, sample, valued
+from estimators.traits import Need, Traits
 
 NEEDS = frozenset({Need.GAUSSIAN, Need.REPARAMETERISED, Need.DIFFERENTIABLE})
 

@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent, MultivariateNormal, OneHotCategorical
 from torch.quasirandom import SobolEngine
 
-from estimators.core import Estimator, Need, Objective, Traits
+from estimators.core import Estimator, Objective
 from estimators.errors import BadInput
-from estimators.parameters import base
 from estimators.registry import register
 from estimators.score_function import Reinforce
 from estimators.stratified import edges
+from estimators.tools.parameters import base
+from estimators.traits import Need, Traits
 
 WORD = 2**32 - 1
 SEEDS = 2**62

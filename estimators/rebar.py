@@ -10,11 +10,12 @@ from torch.distributions import Distribution
 from torch.nn.functional import logsigmoid, softplus
 
 from estimators.control_variates import flat
-from estimators.core import Need, Objective, Traits, gradient_at
-from estimators.noise import gumbel, logistic
-from estimators.parameters import logits, valued
+from estimators.core import Objective, gradient_at
 from estimators.registry import register
 from estimators.relaxed import Relaxed, hardened, is_bits, perturbed, softened
+from estimators.tools.noise import gumbel, logistic
+from estimators.tools.parameters import logits, valued
+from estimators.traits import Need, Traits
 
 
 def conditioned(

@@ -9,12 +9,13 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.control_variates import flat
-from estimators.core import Fitted, Need, Objective, Traits, gradient_at, with_slope
-from estimators.learned import Weights, apply, least_variance, network
-from estimators.parameters import logits, parameters, rebuild
+from estimators.core import Fitted, Objective, gradient_at, with_slope
 from estimators.rebar import controlled
 from estimators.registry import register
 from estimators.relaxed import softened
+from estimators.tools.learned import Weights, apply, least_variance, network
+from estimators.tools.parameters import logits, parameters, rebuild
+from estimators.traits import Need, Traits
 
 
 class LearnedControl(Fitted):

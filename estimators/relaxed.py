@@ -8,11 +8,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution
 
-from estimators.core import Estimator, Need, Objective, Traits
+from estimators.core import Estimator, Objective
 from estimators.errors import BadInput
-from estimators.noise import gumbel, logistic
-from estimators.parameters import base, logits, valued
 from estimators.registry import register
+from estimators.tools.noise import gumbel, logistic
+from estimators.tools.parameters import base, logits, valued
+from estimators.traits import Need, Traits
 
 
 def is_bits(q: Distribution) -> bool:

@@ -7,9 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from estimators.core import Estimator, Need, Objective, Traits
-from estimators.parameters import sample
+from estimators.core import Estimator, Objective
 from estimators.registry import register
+from estimators.tools.parameters import sample
+from estimators.traits import Need, Traits
 
 
 def scored(

@@ -7,9 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from estimators.core import Need, Objective, Traits
+from estimators.core import Objective
 from estimators.registry import register
 from estimators.relaxed import Relaxed, is_bits, perturbed, resolved
+from estimators.traits import Need, Traits
 
 
 @register("gumbel_sparsemax")

@@ -8,12 +8,13 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.control_variates import flat
-from estimators.core import Fitted, Need, Objective, Traits, held_gradient_at
+from estimators.core import Fitted, Objective, held_gradient_at
 from estimators.double_control_variate import leave_out
 from estimators.errors import BadInput
-from estimators.learned import Weights, apply, least_variance, network
-from estimators.parameters import linear, logits, sample, valued
 from estimators.registry import register
+from estimators.tools.learned import Weights, apply, least_variance, network
+from estimators.tools.parameters import linear, logits, sample, valued
+from estimators.traits import Need, Traits
 
 
 @register("rodeo")

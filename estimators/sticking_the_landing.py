@@ -6,9 +6,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from estimators.core import Estimator, Need, Objective, Traits, held_gradient_at
-from estimators.parameters import along, valued
+from estimators.core import Estimator, Objective, held_gradient_at
 from estimators.registry import register
+from estimators.tools.parameters import along, valued
+from estimators.traits import Need, Traits
 
 
 @register("sticking_the_landing")

@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Binomial, Distribution, Geometric, Poisson
 
 from estimators.control_variates import flat
-from estimators.core import Estimator, Need, Objective, Traits
-from estimators.noise import exponential
-from estimators.parameters import base, linear, sample, valued
+from estimators.core import Estimator, Objective
 from estimators.registry import register
+from estimators.tools.noise import exponential
+from estimators.tools.parameters import base, linear, sample, valued
+from estimators.traits import Need, Traits
 
 Jump = tuple[Tensor, Tensor, Tensor]
 """A parameter θ, the neighbour x′ of each coordinate, and c with ∂θ E f = E[c (f(x′) − f(x))]."""

@@ -8,12 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from estimators.core import Estimator, Need, Objective, Traits
+from estimators.core import Estimator, Objective
 from estimators.errors import BadInput
-from estimators.parameters import bounded, logits, sample, valued
 from estimators.rebar import conditioned
 from estimators.registry import register
 from estimators.relaxed import Relaxed, is_bits, softened
+from estimators.tools.parameters import bounded, logits, sample, valued
+from estimators.traits import Need, Traits
 
 
 @register("straight_through")

@@ -8,10 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from estimators.core import Estimator, Need, Objective, Traits
-from estimators.parameters import logits
+from estimators.core import Estimator, Objective
 from estimators.registry import register
 from estimators.score_function import scored
+from estimators.tools.parameters import logits
+from estimators.traits import Need, Traits
 
 
 class OnStrata(Estimator):

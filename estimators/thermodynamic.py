@@ -7,11 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from estimators.core import Estimator, Objective, Traits
+from estimators.core import Estimator, Objective
 from estimators.errors import BadInput
 from estimators.importance_bounds import NEEDS, bound_of
-from estimators.parameters import sample
 from estimators.registry import register
+from estimators.tools.parameters import sample
+from estimators.traits import Traits
 
 
 @register("thermodynamic")

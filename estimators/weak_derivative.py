@@ -9,11 +9,12 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Binomial, Distribution, Exponential, Gamma, Poisson
 
 from estimators.control_variates import flat
-from estimators.coordinates import swept
-from estimators.core import Estimator, Need, Objective, Traits
-from estimators.noise import exponential
-from estimators.parameters import base, linear, sample, valued
+from estimators.core import Estimator, Objective
 from estimators.registry import register
+from estimators.tools.coordinates import swept
+from estimators.tools.noise import exponential
+from estimators.tools.parameters import base, linear, sample, valued
+from estimators.traits import Need, Traits
 
 Sides = tuple[Tensor, Tensor, Tensor, Tensor]
 """A parameter θ, a constant c, and draws of two distributions: ∂θ E f = c (E f(up) − E f(down))."""

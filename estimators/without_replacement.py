@@ -8,10 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from estimators.core import Estimator, Need, Objective, Traits
-from estimators.noise import gumbel
-from estimators.parameters import logits
+from estimators.core import Estimator, Objective
 from estimators.registry import register
+from estimators.tools.noise import gumbel
+from estimators.tools.parameters import logits
+from estimators.traits import Need, Traits
 
 NEEDS = frozenset({Need.SINGLE_CATEGORICAL, Need.DENSITY})
 

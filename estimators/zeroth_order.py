@@ -8,12 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from estimators.coordinates import chunk
-from estimators.core import Estimator, Need, Objective, Traits
+from estimators.core import Estimator, Objective
 from estimators.errors import BadInput
-from estimators.noise import signs
-from estimators.parameters import along, valued
 from estimators.registry import register
+from estimators.tools.coordinates import chunk
+from estimators.tools.noise import signs
+from estimators.tools.parameters import along, valued
+from estimators.traits import Need, Traits
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from bench.environment import environment
+from bench.provenance.machine import environment
 from peers.side import OURS
 from peers.targets import TARGETS, Target
 

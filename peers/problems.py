@@ -7,7 +7,7 @@ import numpy as np
 from bench.distributions import distributions
 from bench.objectives import objectives
 from bench.objectives.logistic_regression import signed_features
-from bench.problem import Problem
+from bench.problems.problem import Problem
 
 PROBLEMS = {
     "bits": Problem(distributions.get("bernoulli", size=200), objectives.get("quadratic_bits", t=0.499)),

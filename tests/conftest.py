@@ -14,7 +14,7 @@ if not os.environ.get("GRADEST_NO_SHAPES"):
 @pytest.fixture(scope="module", autouse=True)
 def no_plugin_outlives_its_module() -> Iterator[None]:
     """What a module's tests register is forgotten after it: some estimators end the process, and others race them."""
-    from bench.catalogue import REGISTRIES
+    from bench.catalogue.listing import REGISTRIES
 
     before = {kind: dict(registry._classes) for kind, registry in REGISTRIES.items()}
     loaded = set(sys.modules)

@@ -22,7 +22,6 @@ from bench.distributions import (  # noqa: F401  (register their families)
     normal_location,
     normal_mixture,
     plackett_luce,
-    poisson,
     positive,
     quadratic_map,
     spike_and_slab,

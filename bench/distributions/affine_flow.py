@@ -8,9 +8,10 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn.functional import pad
 
-from bench.distributions.base import Family, Tensors, distributions
-from bench.distributions.supports import location_scale
-from estimators.core import Need
+from bench.distributions.base import Family, distributions
+from bench.distributions.line_rules import location_scale
+from bench.numerics.tensors import Tensors
+from estimators.traits import Need
 
 LOG_2PI = 1.8378770664093453
 

@@ -10,11 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
-from bench.distributions.base import Encode, Family, Tensors, distributions
+from bench.data.images import images
+from bench.distributions.base import Encode, Family, distributions
 from bench.distributions.bernoulli import Bernoulli, IndependentBits
 from bench.distributions.categorical import FastOneHot
 from bench.distributions.normal import FastNormal
-from bench.images import images
+from bench.numerics.tensors import Tensors
 
 
 @dataclass(frozen=True)

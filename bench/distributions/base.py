@@ -10,11 +10,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput
 from estimators.registry import Registry
-
-Tensors = dict[str, Tensor]
-"""Tensors by parameter name. θ is one such dictionary, a distribution's own parameters are another."""
 
 Encode = Callable[[Tensors, str], Tensors]
 """θ and its coordinates → a distribution's own parameters."""

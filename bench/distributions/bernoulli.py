@@ -7,9 +7,10 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 from torch.nn.functional import softplus
 
-from bench.distributions.base import Family, Tensors, distributions
-from bench.sum_softplus import bits_log_prob
-from estimators.distinct import distinct
+from bench.distributions.base import Family, distributions
+from bench.numerics.bit_likelihood import bits_log_prob
+from bench.numerics.tensors import Tensors
+from estimators.tools.distinct import distinct
 
 
 class Bernoulli(torch.distributions.Bernoulli):

@@ -8,9 +8,10 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn.functional import pad, softplus
 
-from bench.distributions.base import Family, Tensors, distributions
-from estimators.core import Need
+from bench.distributions.base import Family, distributions
+from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput
+from estimators.traits import Need
 
 MOST = 16
 """Bits up to which all states are enumerated."""

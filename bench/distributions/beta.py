@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from bench.distributions.base import Tensors, distributions
-from bench.distributions.supports import unit_interval
+from bench.distributions.base import distributions
+from bench.distributions.line_rules import unit_interval
 from bench.distributions.univariate import Domain, Ranges, Univariate
+from bench.numerics.tensors import Tensors
 
 
 class DirichletDraw(torch.autograd.Function):

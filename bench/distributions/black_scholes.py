@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
-from bench.distributions.base import Family, Tensors, distributions
+from bench.distributions.base import Family, distributions
+from bench.distributions.line_rules import location_scale
 from bench.distributions.normal import FastNormal
-from bench.distributions.supports import location_scale
+from bench.numerics.tensors import Tensors
 
 RATE, MATURITY = 0.05, 1.0
 """Interest per year, and years."""

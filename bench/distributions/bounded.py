@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.distributions import Distribution, Kumaraswamy, Uniform, constraints
 from torch.special import log_ndtr, ndtr, ndtri
 
-from bench.distributions.base import Tensors, distributions
-from bench.distributions.supports import panelled, unit_interval
+from bench.distributions.base import distributions
+from bench.distributions.line_rules import panelled, unit_interval
 from bench.distributions.univariate import Domain, Ranges, Univariate
-from bench.quadrature import legendre
-from estimators.core import Need
+from bench.numerics.quadrature import legendre
+from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput
+from estimators.traits import Need
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, OneHotCategorical
 
-from bench.distributions.base import Family, Tensors, distributions
+from bench.distributions.base import Family, distributions
+from bench.numerics.tensors import Tensors
 
 
 class FastOneHot(OneHotCategorical):

@@ -1,16 +1,18 @@
 """Independent counts other than Poisson's: Geometric, Binomial, negative Binomial."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.distributions import Binomial, Distribution, Geometric, NegativeBinomial
+from torch.distributions import Binomial, Distribution, Geometric, NegativeBinomial, Poisson
 from torch.nn.functional import logsigmoid
 
-from bench.distributions.base import Tensors, distributions
-from bench.distributions.supports import UNDERFLOW, counted
+from bench.distributions.base import distributions
+from bench.distributions.line_rules import UNDERFLOW, counted
 from bench.distributions.univariate import Domain, Ranges, Univariate
+from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput
 
 
@@ -86,3 +88,25 @@ class NegativeBinomialFamily(Counts):
         count, logits = (parameters[name].detach() for name in ("total_count", "logits"))
         each = -1 / logsigmoid(logits)  # so many failures divide the mass by e, far out
         return counted(6 * (count + 12) * each, (6 * count + UNDERFLOW) * each, breaks, level)
+
+
+@distributions.register("poisson")
+@dataclass(frozen=True)
+class PoissonFamily(Univariate):
+    """`size` independent counts; θ is log_rate, or rate in natural coordinates.
+
+    `extreme`: rates from .02 to 90.
+    """
+
+    used_by = "event counts, queues, neural spike trains (Vaishnav 2023); discrete simulation"
+    discrete = True
+    reparameterised = False
+    values = "counts"
+    kind = Poisson
+    domains: ClassVar[dict[str, Domain]] = {"rate": "positive"}
+    ranges: ClassVar[dict[str, Ranges]] = {"default": {"rate": (-0.4, 1.5)}, "extreme": {"rate": (-3.9, 4.5)}}
+
+    def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
+        """Up to k with k (log(k/rate) − 1) > 760: the mass there is below the smallest float64."""
+        rate = parameters["rate"].detach()
+        return counted(rate + 12 * rate.sqrt() + 40, math.e**2 * rate + UNDERFLOW, breaks, level)

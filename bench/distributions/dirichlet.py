@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from bench.distributions.base import Family, Tensors, distributions
+from bench.distributions.base import Family, distributions
 from bench.distributions.beta import Beta, DirichletDraw
-from bench.distributions.supports import unit_interval
-from estimators.core import Need
+from bench.distributions.line_rules import unit_interval
+from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput
+from estimators.traits import Need
 
 
 class Dirichlet(torch.distributions.Dirichlet):

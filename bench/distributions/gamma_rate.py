@@ -6,9 +6,10 @@ from typing import ClassVar
 from torch import Tensor
 from torch.distributions import Gamma
 
-from bench.distributions.base import Tensors, distributions
-from bench.distributions.supports import gamma_line
+from bench.distributions.base import distributions
+from bench.distributions.line_rules import gamma_line
 from bench.distributions.univariate import Domain, Ranges, Univariate
+from bench.numerics.tensors import Tensors
 
 
 class RateGamma(Gamma):

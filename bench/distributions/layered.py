@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 
 from bench.distributions.amortised import Encoder, linear_layer
-from bench.distributions.base import Tensors, distributions
+from bench.distributions.base import distributions
 from bench.distributions.token_policy import vector_matrix
-from bench.sum_softplus import bits_log_prob
-from estimators.core import Need
+from bench.numerics.bit_likelihood import bits_log_prob
+from bench.numerics.tensors import Tensors
+from estimators.traits import Need
 
 
 class LayeredBits(Distribution):

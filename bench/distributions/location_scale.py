@@ -8,10 +8,11 @@ from torch import Tensor
 from torch.distributions import Cauchy, Distribution, Gamma, Gumbel, Laplace, StudentT, constraints
 from torch.nn.functional import softplus
 
-from bench.distributions.base import Tensors, distributions
-from bench.distributions.supports import UNDERFLOW, gamma_line, location_scale, panelled
+from bench.distributions.base import distributions
+from bench.distributions.line_rules import UNDERFLOW, gamma_line, location_scale, panelled
 from bench.distributions.univariate import Domain, Ranges, Univariate
-from estimators.core import Need
+from bench.numerics.tensors import Tensors
+from estimators.traits import Need
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, LowRankMultivariateNormal
 
-from bench.distributions.base import Family, Tensors, distributions
+from bench.distributions.base import Family, distributions
+from bench.distributions.line_rules import location_scale
 from bench.distributions.normal import FastNormal
 from bench.distributions.pairs import normal_support
-from bench.distributions.supports import location_scale
+from bench.numerics.tensors import Tensors
 
 
 @distributions.register("low_rank_normal")

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from bench.distributions.base import Tensors, distributions
-from bench.distributions.supports import location_scale
+from bench.distributions.base import distributions
+from bench.distributions.line_rules import location_scale
 from bench.distributions.univariate import Domain, Ranges, Univariate
+from bench.numerics.tensors import Tensors
 
 
 class FastNormal(Normal):

@@ -5,10 +5,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from bench.distributions.base import Tensors, distributions
+from bench.distributions.base import distributions
+from bench.distributions.line_rules import location_scale
 from bench.distributions.normal import FastNormal
-from bench.distributions.supports import location_scale
 from bench.distributions.univariate import Domain, Ranges, Univariate
+from bench.numerics.tensors import Tensors
 
 
 class LocationNormal(FastNormal):

@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, constraints
 from torch.special import ndtr
 
-from bench.distributions.base import Family, Tensors, distributions
-from bench.distributions.supports import panelled
-from estimators.core import Need
+from bench.distributions.base import Family, distributions
+from bench.distributions.line_rules import panelled
+from bench.numerics.tensors import Tensors
+from estimators.traits import Need
 
 
 class NormalMixture(Distribution):

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bench.distributions.supports import location_scale
+from bench.distributions.line_rules import location_scale
 
 BLUR = 10
 """Standard deviations of the second coordinate, on either side of a break, over which the first one's rule is finer."""

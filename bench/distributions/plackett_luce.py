@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from bench.distributions.base import Family, Tensors, distributions
-from estimators.core import Need
+from bench.distributions.base import Family, distributions
+from bench.numerics.tensors import Tensors
+from estimators.traits import Need
 
 MOST = 8
 """Items up to which all orders are enumerated: 40,320."""

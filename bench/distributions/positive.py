@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Exponential, LogNormal, Weibull
 
-from bench.distributions.base import Tensors, distributions
-from bench.distributions.supports import UNDERFLOW, panelled, positive
+from bench.distributions.base import distributions
+from bench.distributions.line_rules import UNDERFLOW, panelled, positive
 from bench.distributions.univariate import Domain, Ranges, Univariate
+from bench.numerics.tensors import Tensors
 
 LOG_UNDERFLOW = math.log(UNDERFLOW)
 """Where exp(−eᵘ) is below the smallest float64."""

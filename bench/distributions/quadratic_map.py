@@ -8,12 +8,13 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 
 from bench.distributions.affine_flow import grid
-from bench.distributions.base import Family, Tensors, distributions
+from bench.distributions.base import Family, distributions
+from bench.distributions.line_rules import panelled
 from bench.distributions.normal_mixture import NormalMixture
-from bench.distributions.supports import panelled
-from bench.quadrature import REACH, legendre
-from estimators.core import Need
+from bench.numerics.quadrature import REACH, legendre
+from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput
+from estimators.traits import Need
 
 
 class QuadraticMap(Distribution):

@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn.functional import logsigmoid
 
-from bench.distributions.base import Tensors, distributions
-from bench.distributions.supports import location_scale
+from bench.distributions.base import distributions
+from bench.distributions.line_rules import location_scale
 from bench.distributions.univariate import Domain, Ranges, Univariate
-from estimators.core import Need
+from bench.numerics.tensors import Tensors
+from estimators.traits import Need
 
 
 class SpikeAndSlab(Distribution):

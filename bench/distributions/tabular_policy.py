@@ -10,8 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from bench.distributions.base import Encode, Family, Tensors, distributions
-from estimators.core import Need
+from bench.distributions.base import Encode, Family, distributions
+from bench.numerics.tensors import Tensors
+from estimators.traits import Need
 
 
 class Trajectory(Distribution):

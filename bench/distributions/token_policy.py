@@ -11,9 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from bench.distributions.base import Family, Tensors, distributions
-from estimators.core import Need
+from bench.distributions.base import Family, distributions
+from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput
+from estimators.traits import Need
 
 
 class TokenPolicy(Distribution):

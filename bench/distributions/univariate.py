@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
-from bench.distributions.base import Family, Tensors
+from bench.distributions.base import Family
+from bench.numerics.tensors import Tensors
 
 Domain = Literal["real", "positive", "logits"]
 Ranges = dict[str, tuple[float, float]]

@@ -2,7 +2,6 @@
 
 from bench.objectives import (  # noqa: F401  (register their objectives)
     belief_net,
-    bits,
     coupled,
     curved,
     discontinuous,
@@ -14,11 +13,11 @@ from bench.objectives import (  # noqa: F401  (register their objectives)
     mixture,
     permutations,
     portfolio_options,
+    quadratic_bits,
     queue,
     returns,
     sequences,
     smooth,
-    step,
     structured,
     vae,
     vae_weights,

@@ -6,10 +6,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from bench.distributions.base import Family, Tensors
-from estimators.calls import leaving_z_alone, wrapped
+from bench.distributions.base import Family
+from bench.numerics.tensors import Tensors
 from estimators.core import Function, Objective
 from estimators.registry import Registry
+from estimators.tools.calls import leaving_z_alone, wrapped
 
 
 @dataclass(frozen=True)

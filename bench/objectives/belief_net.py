@@ -7,10 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bench.distributions.amortised import linear_layer
-from bench.distributions.base import Family, Tensors
+from bench.distributions.base import Family
 from bench.distributions.layered import LayeredEncoder
+from bench.numerics.bit_likelihood import bits_log_prob
+from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
-from bench.sum_softplus import bits_log_prob
 from estimators.core import Evidence, Objective
 
 

@@ -8,8 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import LowRankMultivariateNormal, MultivariateNormal
 
-from bench.distributions.base import Family, Tensors
-from bench.distributions.supports import expected, nearest_to
+from bench.distributions.base import Family
+from bench.distributions.line_rules import expected, nearest_to
+from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
 from bench.objectives.smooth import mean_variance, needs_moments
 from estimators.core import Function, Objective

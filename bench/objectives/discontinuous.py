@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bench.distributions.base import Family, Tensors
+from bench.distributions.base import Family
+from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
 
 KNOWN_CDF = (
@@ -77,3 +78,27 @@ class BlackBox(Target):
 
     def terms(self, z: Tensor) -> Tensor:
         return (z.detach() - self.centre).square().log1p()
+
+
+@objectives.register("step")
+@dataclass(frozen=True)
+class Step(Target):
+    """Σ 1{z_d > at}: differentiable nowhere that matters, so a pathwise gradient is 0, whatever the truth."""
+
+    used_by = "probabilities of events, digital options, contact in simulation (Suh 2022)"
+    separable = True
+    differentiable = False
+    twice_differentiable = False
+    relaxable = False
+
+    at: float = 0.4
+
+    @property
+    def breaks(self) -> tuple[float, ...]:
+        return (self.at,)
+
+    def terms(self, z: Tensor) -> Tensor:
+        return (z > self.at).to(z.dtype)
+
+    def fits(self, family: Family) -> str | None:
+        return None if family.values in ("real", "counts", "bits", "simplex") else "is a function of real coordinates"

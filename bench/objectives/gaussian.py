@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bench.distributions.base import Family, Tensors
+from bench.distributions.base import Family
+from bench.numerics.tensors import Tensors
 
 
 def projected(

@@ -7,11 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bench.distributions.base import Family, Tensors
+from bench.distributions.base import Family
+from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
 from estimators.core import ImportanceBound
 from estimators.errors import BadInput
-from estimators.parameters import states, support
+from estimators.tools.parameters import states, support
 
 MAX_SETS = 2**20
 

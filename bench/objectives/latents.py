@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from bench.distributions.base import Tensors
-from bench.mean_softplus import mean_softplus
+from bench.numerics.expected_softplus import mean_softplus
+from bench.numerics.quadrature import REACH, normal_expectation
+from bench.numerics.tensors import Tensors
 from bench.objectives.gaussian import divergence, projected
-from bench.quadrature import REACH, normal_expectation
 
 
 class Latents(ABC):

@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bench.data import diabetes
-from bench.distributions.base import Family, Tensors
+from bench.data.datasets import diabetes
+from bench.distributions.base import Family
+from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
 from bench.objectives.gaussian import divergence, misfit, projected, standard
 from estimators.core import Evidence, Objective

@@ -7,13 +7,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid, pad
 
-from bench.data import breast_cancer
-from bench.distributions.base import Family, Tensors
+from bench.data.datasets import breast_cancer
+from bench.data.trained import load
+from bench.distributions.base import Family
+from bench.numerics.bit_likelihood import sum_log_sigmoid
+from bench.numerics.quadrature import REACH, normal_expectation
+from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
 from bench.objectives.gaussian import divergence, misfit, projected, standard
-from bench.points import load
-from bench.quadrature import REACH, normal_expectation
-from bench.sum_softplus import sum_log_sigmoid
 from estimators.core import Evidence, Objective
 
 SIZE = 31

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from bench.data import iris
+from bench.data.datasets import iris
 from bench.distributions.base import Family
 from bench.distributions.categorical import CategoricalFamily
 from bench.objectives.base import Target, objectives

@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bench.distributions.affine_flow import grid
-from bench.distributions.base import Family, Tensors
+from bench.distributions.base import Family
+from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
 from bench.objectives.kinked import DISCOUNT
 from estimators.errors import BadInput

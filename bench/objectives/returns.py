@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bench.distributions.base import Family, Tensors
+from bench.distributions.base import Family
 from bench.distributions.tabular_policy import TabularPolicyFamily, garnet
+from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
 from estimators.core import Function, Objective
 

@@ -7,8 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
-from bench.distributions.base import Family, Tensors
+from bench.distributions.base import Family
 from bench.distributions.token_policy import TokenPolicyFamily
+from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
 from estimators.core import Function, Objective
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from bench.distributions.base import Family, Tensors
+from bench.distributions.base import Family
+from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
 from estimators.errors import BadInput
 

@@ -6,12 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bench.data.trained import load
 from bench.distributions.amortised import Encoder, linear_layer
-from bench.distributions.base import Family, Tensors
+from bench.distributions.base import Family
+from bench.numerics.bit_likelihood import bits_log_prob
+from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
 from bench.objectives.latents import Bits, Latents, Normals, OneHots
-from bench.points import load
-from bench.sum_softplus import bits_log_prob
 from estimators.core import Evidence, Objective
 from estimators.errors import BadInput
 
@@ -29,8 +30,8 @@ class DigitsVae(Target):
 
     The decoder is linear, or has one layer of `hidden` tanh units; its weights are constants here. Points: `start`
     is a fresh encoder and decoder; `trained` is the same model after training. A linear decoder's expectation is
-    exact at any number of latents (see `bench.mean_softplus`; a pixel of Normal latents is one Normal); with a hidden
-    layer, up to 12 bits are enumerated.
+    exact at any number of latents (see `bench.numerics.expected_softplus`; a pixel of Normal latents is one Normal);
+    with a hidden layer, up to 12 bits are enumerated.
     """
 
     used_by = "VAEs (Kingma, Welling 2014; Mnih, Gregor 2014; Jang 2017; Tucker 2017; Dong 2020)"

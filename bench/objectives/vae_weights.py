@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from bench.distributions.base import Family, Tensors
+from bench.distributions.base import Family
+from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
 from bench.objectives.vae import LATENTS, DigitsVae, bound, encoder, log_joint
 from estimators.core import Evidence, Objective
-from estimators.parameters import states
+from estimators.tools.parameters import states
 
 PREFIX = "decoder_"
 MAX_STATES = 2**12

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from bench.plots.matrices import ordered
 from bench.plots.panels import coloured, known_hue
 from bench.plots.style import BASELINE, PAGE, blank, empty, shorten, styled
-from bench.table import cells
+from bench.tables.wide import cells
 
 
 def scale_and_cosine(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:

@@ -14,24 +14,8 @@ from matplotlib.lines import Line2D
 from bench.plots.matrices import ordered
 from bench.plots.panels import ends, known_hue
 from bench.plots.style import BASELINE, PAGE, blank, empty, log_axis, looks, shorten, styled
-from bench.ratios import Ratio, ratio
-from bench.table import cells
-
-LIMIT = "random_seconds_per_estimate"
-
-
-def with_limit(rows: pd.DataFrame) -> pd.DataFrame:
-    """The cells with `times_of_limit` and its interval: seconds per estimate ÷ those of its random numbers alone;
-    null where either was not measured or nothing is drawn."""
-    time, least = (
-        Ratio(*(rows[f"{name}{end}"].astype(float).to_numpy() for end in ("", "_low", "_high")))
-        for name in ("seconds_per_estimate", LIMIT)
-    )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = ratio(time, least)
-    drawn = (time.value > 0) & (least.value > 0)
-    names = ("times_of_limit", "times_of_limit_low", "times_of_limit_high")
-    return rows.assign(**{name: np.where(drawn, end, np.nan) for name, end in zip(names, found, strict=True)})
+from bench.tables.derived import with_limit
+from bench.tables.wide import cells
 
 
 def distance_from_limit(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "mode") -> Figure:

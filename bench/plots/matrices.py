@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from bench.plots.style import PAGE, STATUSES, VERDICTS, blank, empty, shorten, styled, wrapped
-from bench.table import cells
+from bench.tables.wide import cells
 
 MARKS = {
     "ok": "", "not_applicable": "", "failed": "F", "timeout": "T", "crashed": "C", "out_of_memory": "M",

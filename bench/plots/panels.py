@@ -13,20 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.plots.matrices import ordered
-from bench.plots.style import (
-    BASELINE,
-    INK,
-    PAGE,
-    blank,
-    empty,
-    grid_shape,
-    log_axis,
-    looks,
-    shorten,
-    styled,
-    wrapped,
-)  # fmt: skip
-from bench.table import cells
+from bench.plots.style import BASELINE, INK, PAGE, blank, empty, grid_shape, log_axis, looks, shorten, styled, wrapped
+from bench.tables.wide import cells
 from estimators.errors import BadInput, nearest
 
 Looks = dict[str, tuple[str, str]]

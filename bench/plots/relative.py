@@ -14,11 +14,11 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.compare import EQUAL, Comparison, compare_estimators
+from bench.analysis.comparison import EQUAL, Comparison, compare_estimators
 from bench.plots.matrices import label_matrix, matrix_size, ordered
 from bench.plots.style import BASELINE, INK, PAGE, VERDICTS, blank, empty, log_axis, plain_number, shorten, styled
-from bench.ratios import Ratio, middle
-from bench.table import cells
+from bench.statistics.ratios import Ratio, middle
+from bench.tables.wide import cells
 
 WORDS = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
 

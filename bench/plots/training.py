@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from bench.plots.matrices import ordered
 from bench.plots.panels import TITLE, coloured, ends, known_hue, legend
 from bench.plots.style import PAGE, blank, empty, grid_shape, log_axis, shorten, styled, wrapped
-from bench.table import cells
+from bench.tables.wide import cells
 
 
 def trajectory(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bench.moments import Moments
 from bench.statistics.block import Against, magnitude
 from bench.statistics.control import Ask, Control, known
 from bench.statistics.means import hall, two_sided
+from bench.statistics.moments import Moments
 from bench.statistics.tails import MIN_OUTCOMES
 
 

@@ -6,11 +6,11 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 
-from bench.moments import Moments
 from bench.statistics.means import Interval, mean_interval
+from bench.statistics.moments import Moments
 from bench.statistics.norms import NoisyLength, trace_of_square
-from bench.statistics.spread import largest_interval, log_interval, relative_error, trace_error
 from bench.statistics.tails import largest_share
+from bench.statistics.variances import largest_interval, log_interval, relative_error, trace_error
 
 
 @dataclass(frozen=True)

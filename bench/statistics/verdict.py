@@ -10,9 +10,9 @@ number (Bonferroni).
 A cell's verdict must not depend on which other cells are measured beside it (shards, `--where`, a resumed run), so
 the family-wise level of a sweep is met cell by cell: at the default level 1e-5 the two rejections have a chance of
 1e-8 by their nominal levels. How much more it is for rare, skewed and heavy-tailed estimates is measured, each
-rejection apart, in results/coverage (`bench.coverage.alarms`): a sweep of 100,000 unbiased cells calls one of them
-biased with a chance of at most 1 %. The exception is ordinary noise beside a rare event that carries a part of the
-mean: until the event comes up both tests reject, and what follows is all that prevents a false *biased*.
+rejection apart, in results/coverage (`bench.validation.coverage.alarms`): a sweep of 100,000 unbiased cells calls
+one of them biased with a chance of at most 1 %. The exception is ordinary noise beside a rare event that carries a
+part of the mean: until the event comes up both tests reject, and what follows is all that prevents a false *biased*.
 
 **No test sees what has not come up.** Of an event with a probability below about 3/R nothing may show among R
 replicates, and if it is large it may carry any bias, or cancel the one that is measured. An unbiased estimate that

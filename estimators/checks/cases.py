@@ -18,7 +18,7 @@ from torch.distributions import (
 
 from estimators.core import Estimator, Evidence, Function, ImportanceBound, Objective, Terms
 from estimators.needs import Offer
-from estimators.parameters import base, states, support
+from estimators.tools.parameters import base, states, support
 
 Tensors = dict[str, Tensor]
 NODES = 48

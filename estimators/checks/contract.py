@@ -13,8 +13,9 @@ from torch.distributions import Distribution
 from estimators.checks.cases import CASES, Case, draws, fitting, flat
 from estimators.checks.failure import CheckFailed, require
 from estimators.checks.statistics import estimates
-from estimators.core import Estimator, Evidence, Function, Need, Terms, Traits
+from estimators.core import Estimator, Evidence, Function, Terms
 from estimators.needs import unmet, unmet_samples
+from estimators.traits import Need, Traits
 
 
 def check_frozen_and_hashable(estimator: Estimator, seed: int) -> None:

@@ -5,10 +5,10 @@ import sys
 import torch
 
 import estimators
-from bench.allocator import keep_freed_memory
-from bench.chunks import replicates_per_chunk
-from bench.gradients import Gradients
-from bench.throughput import whole_step
+from bench.measure.estimates.batching import replicates_per_chunk
+from bench.measure.estimates.gradients import Gradients
+from bench.measure.execution.allocator import keep_freed_memory
+from bench.measure.timing.throughput import whole_step
 from peers.problems import CASES, PROBLEMS
 from peers.protocol import Step, serve
 

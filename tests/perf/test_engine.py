@@ -12,14 +12,14 @@ import pandas as pd
 import psutil
 import pytest
 
-from bench.columns import SCHEMA
-from bench.engine import run
-from bench.grid import cells
-from bench.identity import canonical
-from bench.planning import plan
-from bench.records import Records, read
-from bench.store import Store, load
-from tests.sweeps import finished, small_cells, suite
+from bench.provenance.identity import canonical
+from bench.suites.grid import cells
+from bench.sweeps.planning import planned_work
+from bench.sweeps.run import sweep
+from bench.tables.columns import SCHEMA
+from bench.tables.folder import Store, load
+from bench.tables.records import Records, read
+from tests.support.sweeps import finished, small_cells, suite
 
 pytestmark = pytest.mark.slow
 MANY = 100_000
@@ -50,7 +50,7 @@ def test_planning():
     )
     with seconds(f"planning {MANY} cells", 5):
         every = cells(many)
-        planned = plan(many, every, every, Records([], []))
+        planned = planned_work(many, every, every, Records([], []))
     assert len(planned.work) == MANY
 
 
@@ -82,7 +82,7 @@ def test_overhead_and_memory(tmp_path):
         held = np.array([each.memory_info().rss / 2**20 for each in (parent, *workers)])
         seen.append((progress.done, time.process_time(), time.monotonic(), held))
 
-    run(many, tmp_path, jobs=1, show=show)
+    sweep(many, tmp_path, jobs=1, show=show)
     own = [line["wall_s"] for line in read(tmp_path, SCHEMA).lines]
     first = next(index for index, each in enumerate(seen) if each[0] >= 200)
     (done, spent, began, held), (total, spent_all, ended, held_all) = seen[first], seen[-2]

@@ -15,12 +15,12 @@ import pytest
 import torch
 
 import estimators
-from bench.chunks import replicates_per_chunk
 from bench.distributions import distributions
-from bench.gradients import Gradients
+from bench.measure.estimates.batching import replicates_per_chunk
+from bench.measure.estimates.gradients import Gradients
+from bench.measure.timing.throughput import whole_step
 from bench.objectives import objectives
-from bench.problem import Problem
-from bench.throughput import whole_step
+from bench.problems.problem import Problem
 
 PROBLEMS = {
     "bits": Problem(distributions.get("bernoulli", size=200), objectives.get("quadratic_bits", t=0.499)),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.report import page as written
-from tests.tables import table
+from bench.pages.report import page as written
+from tests.support.tables import table
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Dialog, Page

@@ -1,0 +1,1 @@
+"""Estimators compared with each other, runs compared with each other."""

@@ -1,0 +1,275 @@
+"""Estimators against a baseline: per problem and over problems, at equal samples, evaluations and time."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench.analysis.regressions import Regressions
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis.regressions import Regressions, compare_runs
+from bench.display.notebook import Shown
+from bench.display.terminal import STYLES, interval
+from bench.statistics.ratios import Ratio, middle, ratio, verdicts
+from bench.tables.metrics import METRICS, Metric
+from bench.tables.wide import cells
+from estimators.errors import BadInput, nearest
+
+BASELINE = "reinforce"
+EQUAL = {
+    "samples": "variance",
+    "evaluations": "variance_per_evaluation",
+    "seconds": "work_normalised_variance",
+}
+"""What is held equal, and the metric whose ratio is then the ratio of variances."""
+PAIR = ["problem", "samples", "equal", "estimator", "baseline"]
+
+
+@dataclass(frozen=True)
+class Comparison(Shown):
+    """Ratios to a baseline.
+
+    `pairs`: one row per problem × samples × what is held equal × estimator: `ratio`, `ratio_low`, `ratio_high`,
+    `outcome` (better, worse, same within `margin`, unclear), and the bias `verdict` beside it.
+    `overall`: one row per estimator × what is held equal, over problems: the interquartile mean of the log ratios as
+    a ratio with its interval, `problems` (how many), `biased_on` (on how many of them shown biased), best first.
+    `notes`: what could not be compared, in words.
+    """
+
+    metric: str
+    baseline: str
+    margin: float
+    pairs: pd.DataFrame = field(repr=False)
+    overall: pd.DataFrame = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+    def __rich__(self) -> object:
+        pass
+
+        return comparison_view(self)
+
+
+def compare(
+    table: pd.DataFrame,
+    other: pd.DataFrame | None = None,
+    *,
+    baseline: str | None = None,
+    metric: str = "variance",
+    margin: float = 0.1,
+    fail_on: str | None = None,
+) -> Comparison | Regressions:
+    """Every estimator against `baseline` within one table, or, with `other`, the second run against the first."""
+    if other is not None:
+        return compare_runs(table, other, fail_on or "", metric=metric)
+    if fail_on:
+        raise BadInput(f"--fail-on {fail_on!r} judges a second run against the first: name two")
+    return compare_estimators(table, baseline=baseline, metric=metric, margin=margin)
+
+
+def compare_estimators(
+    table: pd.DataFrame, *, baseline: str | None = None, metric: str = "variance", margin: float = 0.1
+) -> Comparison:
+    """Every estimator against `baseline` (REINFORCE when nothing is said), on the problems both were measured on.
+
+    Where the baseline was not measured on a problem, the estimator that was measured on most problems and is not
+    shown biased stands in, which is said; such problems are left out of `overall`.
+    """
+    better, equals = comparable(metric), equal(metric)
+    rows = latest(cells(table))
+    chosen = named_baseline(rows, baseline)
+    stand_ins, notes = _stand_ins(rows, chosen, metric)
+    pairs = _pairs(rows, rows["problem"].map(stand_ins), equals)
+    outcome = [
+        verdicts(_ratio(group), margin, lower_is_better=better) for _, group in pairs.groupby("equal", sort=False)
+    ]
+    pairs["outcome"] = [word for words in outcome for word in words]
+    overall = _overall(pairs[pairs["baseline"] == chosen], better)
+    return Comparison(metric, chosen, margin, pairs, overall, tuple(notes))
+
+
+def comparable(metric: str) -> bool:
+    """Whether lower is better, for a metric whose ratios mean something."""
+    if metric not in METRICS:
+        raise BadInput(f"there is no metric {metric!r}; {nearest(metric, METRICS)}")
+    found: Metric = METRICS[metric]
+    if found.direction not in ("lower", "higher"):
+        raise BadInput(f"metric {metric!r} cannot be compared by ratios; variance, mse or seconds_per_estimate can")
+    return found.direction == "lower"
+
+
+def equal(metric: str) -> dict[str, str]:
+    """What is held equal, and the metric to divide: a variance has three views, any other metric one."""
+    return EQUAL if metric == "variance" else {"samples": metric}
+
+
+def latest(rows: pd.DataFrame) -> pd.DataFrame:
+    """One cell per problem, estimator and sample size: the last where there are several (other settings, a rerun)."""
+    ordered = rows.sort_values("created", kind="stable") if "created" in rows else rows
+    return ordered.drop_duplicates(["problem", "estimator", "samples"], keep="last").sort_index()
+
+
+def named_baseline(rows: pd.DataFrame, baseline: str | None) -> str:
+    """The label of the baseline: a label, or a name that only one estimator has."""
+    labels = rows["estimator"].unique()
+    if not len(labels):
+        raise BadInput("this table has no cell: there is nothing to compare")
+    if baseline in labels:
+        return str(baseline)
+    wanted = baseline or BASELINE
+    of_that_name = rows.loc[rows["name"] == wanted, "estimator"].unique()
+    if len(of_that_name) == 1:
+        return str(of_that_name[0])
+    if baseline is None and len(labels):
+        return _most_measured(rows, "variance") or str(labels[0])
+    if len(of_that_name):
+        raise BadInput(f"baseline {baseline!r} is one of several: {', '.join(of_that_name)}; name one of them")
+    raise BadInput(f"there is no estimator {wanted!r} in this table; {nearest(wanted, labels)}")
+
+
+def _stand_ins(rows: pd.DataFrame, chosen: str, metric: str) -> tuple[dict[str, str], list[str]]:
+    """The baseline of each problem, and a sentence for each problem where it is another than `chosen`."""
+    found: dict[str, str] = {}
+    notes = []
+    for problem, group in rows.groupby("problem", sort=False):
+        measured = group[group[metric].notna()]
+        if (measured["estimator"] == chosen).any():
+            found[str(problem)] = chosen
+            continue
+        other = _most_measured(rows[rows["estimator"].isin(measured["estimator"])], metric)
+        if other is not None:
+            found[str(problem)] = other
+            notes.append(
+                f"{problem}: {chosen} was not measured there; {other} stands in, left out of the overall ranking"
+            )
+    return found, notes
+
+
+def _most_measured(rows: pd.DataFrame, metric: str) -> str | None:
+    """The estimator measured on most problems among those never shown biased, of all where there are none."""
+    measured = rows[rows[metric].notna()]
+    biased = measured.loc[measured["verdict"] == "biased", "estimator"].unique()
+    honest = measured[~measured["estimator"].isin(biased)]
+    counts = (honest if len(honest) else measured).groupby("estimator")["problem"].nunique()
+    return str(counts.sort_index().idxmax()) if len(counts) else None
+
+
+def _pairs(rows: pd.DataFrame, baselines: pd.Series, equals: dict[str, str]) -> pd.DataFrame:
+    """Every estimator beside its problem's baseline at the same number of samples, with the ratio."""
+    rows = rows.assign(baseline=baselines).dropna(subset="baseline")
+    base = rows[rows["estimator"] == rows["baseline"]]
+    both = rows[rows["estimator"] != rows["baseline"]].merge(
+        base, on=["problem", "samples"], suffixes=("", "_of_baseline"), how="inner"
+    )
+    found = [_ratios(both, name, metric) for name, metric in equals.items()]
+    return pd.concat(found, ignore_index=True).dropna(subset="ratio").reset_index(drop=True)
+
+
+def _ratios(both: pd.DataFrame, name: str, metric: str) -> pd.DataFrame:
+    """One row per pair: the ratio of one metric. Times of two machines are not divided."""
+    found = ratio(measured(both, metric), measured(both, metric, "_of_baseline"))
+    frame = both[["problem", "samples", "estimator", "baseline", "verdict", "relative_bias"]].copy()
+    frame["equal"] = name
+    frame["ratio"], frame["ratio_low"], frame["ratio_high"] = found
+    if METRICS[metric].group == "throughput" and "env" in both:
+        frame = frame[both["env"].eq(both["env_of_baseline"]).fillna(True).to_numpy()]
+    return frame[[*PAIR, "ratio", "ratio_low", "ratio_high", "verdict", "relative_bias"]]
+
+
+def measured(rows: pd.DataFrame, metric: str, suffix: str = "") -> Ratio:
+    """A metric's values with its intervals. A count, which has no interval, is exact: its ends are the value."""
+    value, low, high = (rows[f"{metric}{end}{suffix}"].to_numpy(float) for end in ("", "_low", "_high"))
+    counted = METRICS[metric].unit in ("calls",)
+    return Ratio(value, *(np.where(np.isnan(end) & (counted | (value == 0)), value, end) for end in (low, high)))
+
+
+def _ratio(pairs: pd.DataFrame) -> Ratio:
+    return Ratio(*(pairs[column].to_numpy(float) for column in ("ratio", "ratio_low", "ratio_high")))
+
+
+def _overall(pairs: pd.DataFrame, lower_is_better: bool) -> pd.DataFrame:
+    """Over problems: the interquartile mean of the log ratios, best first."""
+    rows = [_over_problems(group) | {"equal": equal, "estimator": estimator}
+            for (equal, estimator), group in pairs.groupby(["equal", "estimator"], sort=False)]  # fmt: skip
+    columns = ["equal", "estimator", "ratio", "ratio_low", "ratio_high", "best", "worst", "problems", "biased_on"]
+    frame = pd.DataFrame(rows, columns=columns).astype({"ratio": float, "ratio_low": float, "ratio_high": float})
+    order = pd.Categorical(frame["equal"], categories=[*EQUAL], ordered=True)
+    ranked = frame.assign(_order=order).sort_values(["_order", "ratio"], ascending=[True, lower_is_better])
+    return ranked.drop(columns="_order").reset_index(drop=True)
+
+
+def _over_problems(group: pd.DataFrame) -> dict[str, object]:
+    """One estimator's ratios over its problems."""
+    found = middle(_ratio(group), list(group["problem"]))
+    biased = group.loc[group["verdict"] == "biased", "problem"].nunique()
+    return {
+        "ratio": float(found.value),
+        "ratio_low": float(found.low),
+        "ratio_high": float(found.high),
+        "best": group["ratio"].min(),
+        "worst": group["ratio"].max(),
+        "problems": group["problem"].nunique(),
+        "biased_on": biased,
+    }
+
+
+EQUAL = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
+
+
+def comparison_view(found: "Comparison") -> RenderableType:
+    """The overall ranking, each problem's table, and the notes."""
+    parts: list[RenderableType] = [_overall_view(found)] if len(found.overall) else []
+    parts += [
+        _problem_view(found, str(problem), group) for problem, group in found.pairs.groupby("problem", sort=False)
+    ]
+    if not len(found.pairs):
+        parts.append(Text(f"Nothing to compare: no other estimator was measured beside {found.baseline}."))
+    return Group(*parts, *(Text(note, style="yellow") for note in found.notes))
+
+
+def _overall_view(found: "Comparison") -> Table:
+    table = Table(
+        title=f"{found.metric} relative to {escape(found.baseline)}, over problems",
+        caption="Interquartile mean of log ratios, with its 95 % interval; lower variance is better. "
+        "Estimators that fit other problems have other means: see the number of problems.",
+    )
+    ways = list(dict.fromkeys(found.overall["equal"]))
+    for name in ("estimator", *(f"at {EQUAL[way]}" for way in ways), "problems", "biased on"):
+        table.add_column(name, justify="left" if name == "estimator" else "right")
+    for estimator, group in found.overall.groupby("estimator", sort=False):
+        rows = {row["equal"]: row for row in group.to_dict("records")}
+        ratios = [interval(rows[way]) if way in rows else "—" for way in ways]
+        most = max(rows.values(), key=lambda row: row["problems"])
+        table.add_row(escape(str(estimator)), *ratios, str(most["problems"]), str(most["biased_on"]))
+    return table
+
+
+def _problem_view(found: "Comparison", problem: str, group: "pd.DataFrame") -> Table:
+    base = group["baseline"].iloc[0]
+    ways = list(dict.fromkeys(group["equal"]))
+    table = Table(title=f"{escape(problem)}: {found.metric} relative to {escape(base)}")
+    for name in ("estimator", "n", *(f"at {EQUAL[way]}" for way in ways), "outcome", "bias"):
+        table.add_column(name, justify="right" if name.startswith(("n", "at")) else "left")
+    for (samples, estimator), rows in group.groupby(["samples", "estimator"], sort=False):
+        by = {row["equal"]: row for row in rows.to_dict("records")}
+        first = next(iter(by.values()))
+        table.add_row(
+            escape(str(estimator)),
+            str(samples),
+            *(interval(by[way]) if way in by else "—" for way in ways),
+            Text(first["outcome"], style=STYLES.get(first["outcome"], "")),
+            Text(first["verdict"], style=STYLES.get(first["verdict"], "")),
+        )
+    return table

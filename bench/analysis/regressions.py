@@ -1,0 +1,234 @@
+"""Two runs of one suite: what got worse, at a family-wise level."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+import re
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from numpy import ndarray
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from bench.display.notebook import Shown
+from bench.display.terminal import SHOWN, interval, number
+from bench.statistics.means import holm
+from bench.statistics.ratios import Ratio, p_above, p_below, ratio
+from bench.tables.metrics import METRICS
+from bench.tables.wide import EXECUTION, PROBLEM, cells
+from estimators.errors import BadInput, nearest
+
+LEVEL = 0.05
+KEY = ["name", "estimator_params", *PROBLEM, *(column for column in EXECUTION if column != "seed"), "samples"]
+"""What makes a cell of one run and a cell of the other the same measurement; seeds may differ."""
+
+
+class Limit(NamedTuple):
+    """`metric` may get worse by the factor 1 + `share`."""
+
+    metric: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Regressions(Shown):
+    """The second run against the first.
+
+    `rows`: one row per matched cell × metric: `ratio` (second ÷ first) with its interval, `p` (adjusted) of the test
+    that it is worse by more than the limit, and `regressed`. `failures`: sentences; not empty means that the limits
+    are broken. `notes`: what changed besides, and what could not be compared.
+    """
+
+    limits: tuple[Limit, ...]
+    rows: pd.DataFrame = field(repr=False)
+    failures: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __rich__(self) -> object:
+        pass
+
+        return regressions_view(self)
+
+
+def parse_limits(text: str) -> tuple[Limit, ...]:
+    """The limits in `variance>10%, seconds_per_estimate>25%`.
+
+    >>> parse_limits("variance>10%")
+    (Limit(metric='variance', share=0.1),)
+    >>> parse_limits("varience>10%")
+    Traceback (most recent call last):
+    estimators.errors.BadInput: --fail-on: there is no metric 'varience'; did you mean 'variance'?
+    """
+    return tuple(_limit(part.strip()) for part in text.split(",")) if text.strip() else ()
+
+
+def _limit(part: str) -> Limit:
+    found = re.fullmatch(r"(\w+)\s*>\s*(\d+(?:\.\d+)?)\s*%", part)
+    if found is None:
+        raise BadInput(f"--fail-on: expected METRIC>PERCENT% such as variance>10%, found {part!r}")
+    metric, share = found[1], float(found[2]) / 100
+    if metric not in METRICS:
+        raise BadInput(f"--fail-on: there is no metric {metric!r}; {nearest(metric, METRICS)}")
+    if METRICS[metric].direction not in ("lower", "higher"):
+        raise BadInput(f"--fail-on: {metric!r} has no worse side; use a metric such as variance or mse")
+    return Limit(metric, share)
+
+
+def compare_runs(
+    before: pd.DataFrame, after: pd.DataFrame, fail_on: str = "", *, metric: str = "variance"
+) -> Regressions:
+    """What the second run changed. Worse means shown to be worse by more than the limit, by Holm's method over all
+    cells and limits; without `fail_on` the limit is 0 and nothing fails."""
+    limits = parse_limits(fail_on)
+    both = _matched(cells(before), cells(after))
+    tested = _tested(both, limits or (Limit(metric, 0.0),))
+    lost = _lost(both, limits)
+    worse = [_sentence(row) for row in tested[tested["regressed"]].to_dict("records")]
+    notes = (*_unjudged(tested), *_changes(both), *(() if limits else lost))
+    return Regressions(limits, tested, (*worse, *lost) if limits else (), notes)
+
+
+def _matched(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """The cells of both runs side by side; `side` says in which run a cell is."""
+    keys = [key for key in KEY if key in before and key in after]
+    both = before.drop_duplicates(keys, keep="last").merge(
+        after.drop_duplicates(keys, keep="last"),
+        on=keys,
+        how="outer",
+        suffixes=("_before", "_after"),
+        indicator="side",
+    )
+    if not (both["side"] == "both").any():
+        raise BadInput("the two runs have no cell in common")
+    shared = both[both["side"] == "both"]
+    changed = shared[shared["problem_version_before"].ne(shared["problem_version_after"]).fillna(False)]
+    if len(changed):
+        row = changed.iloc[0]
+        raise BadInput(
+            f"{row['problem_before']} is another problem in the second run (version {row['problem_version_before']}, "
+            f"then {row['problem_version_after']}); runs on different problem versions cannot be compared"
+        )
+    return both
+
+
+def _tested(both: pd.DataFrame, limits: tuple[Limit, ...]) -> pd.DataFrame:
+    """Ratio and adjusted p-value of every matched cell and limit."""
+    shared = both[both["side"] == "both"]
+    frame = pd.concat([_one_limit(shared, limit) for limit in limits], ignore_index=True)
+    frame["p"] = holm(frame["p"].to_numpy(float))
+    frame["regressed"] = frame["p"] < LEVEL
+    return frame.sort_values(["regressed", "p"], ascending=[False, True], kind="stable").reset_index(drop=True)
+
+
+def _one_limit(shared: pd.DataFrame, limit: Limit) -> pd.DataFrame:
+    metric, share = limit
+    found = ratio(_side(shared, metric, "_after"), _side(shared, metric, "_before"))
+    lower = METRICS[metric].direction == "lower"
+    degrees = _degrees(shared, metric)
+    p = p_above(found, 1 + share, degrees) if lower else p_below(found, 1 / (1 + share), degrees)
+    frame = shared[["problem_before", "estimator_before", "samples"]].set_axis(
+        ["problem", "estimator", "samples"], axis=1
+    )
+    frame = frame.assign(metric=metric, limit=share, ratio=found.value, ratio_low=found.low, ratio_high=found.high, p=p)
+    return frame.dropna(subset="ratio")
+
+
+TIMES = ("seconds_per_estimate", "estimates_per_second", "device_seconds_per_estimate", "random_seconds_per_estimate",
+         "work_normalised_variance")  # fmt: skip
+"""The metrics whose intervals come from timing."""
+
+
+def _degrees(shared: pd.DataFrame, metric: str) -> Float[ndarray, " rows"]:
+    """Degrees of freedom of the intervals: of times, the visits of the run that has fewer, less 1; NaN, hence no
+    p-value, where one of the two runs' intervals covers no repetition."""
+    if metric not in TIMES:
+        return np.full(len(shared), np.inf)
+    return np.minimum(*(shared[f"visits{side}"].to_numpy(float) for side in ("_before", "_after"))) - 1
+
+
+def _unjudged(tested: pd.DataFrame) -> list[str]:
+    """Says of which times no claim is made, because a run's interval covers a single visit."""
+    silent = tested[tested["metric"].isin(TIMES) & tested["p"].isna()]
+    return [
+        f"{metric} of {len(rows)} of {(tested['metric'] == metric).sum()} cells: not judged, since in one of the runs "
+        "the interval of the time holds within one visit only and says nothing of a repetition; "
+        "time two cells or more in one run to have them visited in turn"
+        for metric, rows in silent.groupby("metric", sort=False)
+    ]
+
+
+def _side(shared: pd.DataFrame, metric: str, side: str) -> Ratio:
+    """A metric's values and intervals in one run; a number without an interval is taken as exact."""
+    value, low, high = (shared[f"{metric}{end}{side}"].to_numpy(float) for end in ("", "_low", "_high"))
+    exact = np.isnan(low) & np.isnan(high)
+    return Ratio(value, np.where(exact, value, low), np.where(exact, value, high))
+
+
+def _lost(both: pd.DataFrame, limits: tuple[Limit, ...]) -> list[str]:
+    """Cells that were measured before and are not any more: their limits cannot be kept."""
+    shared = both[both["side"] == "both"]
+    broken = shared[(shared["status_before"] == "ok") & (shared["status_after"] != "ok")]
+    return [
+        f"{_cell(row)}: was ok, is now {row['status_after']} ({row['reason_after'] or 'no reason given'})"
+        for row in broken.to_dict("records")
+    ]
+
+
+def _changes(both: pd.DataFrame) -> list[str]:
+    """What else changed: bias verdicts, and cells that only one run has."""
+    shared = both[both["side"] == "both"]
+    turned = shared[(shared["verdict_before"] != shared["verdict_after"]) & (shared["status_after"] == "ok")]
+    notes = [
+        f"{_cell(row)}: the bias verdict was {row['verdict_before'] or 'none'}, is now {row['verdict_after'] or 'none'}"
+        for row in turned.to_dict("records")
+    ]
+    for side, words in (("left_only", "first"), ("right_only", "second")):
+        count = int((both["side"] == side).sum())
+        if count:
+            notes.append(f"{count} cells are in the {words} run only")
+    return notes
+
+
+def _sentence(row: dict) -> str:
+    return (
+        f"{row['estimator']} on {row['problem']}, n = {row['samples']}: {row['metric']} × {row['ratio']:.3g} "
+        f"({row['ratio_low']:.3g} to {row['ratio_high']:.3g}), beyond the limit of {row['limit']:.0%}"
+    )
+
+
+def _cell(row: dict) -> str:
+    return f"{row['estimator_before']} on {row['problem_before']}, n = {row['samples']}"
+
+
+def regressions_view(found: "Regressions") -> RenderableType:
+    """What got worse first; then notes and failures."""
+    table = Table(title="second run relative to the first", caption=_counts(found))
+    for name in ("problem", "estimator", "n", "metric", "ratio", "limit", "adjusted p", ""):
+        table.add_column(name)
+    for row in found.rows.head(SHOWN).to_dict("records"):
+        table.add_row(
+            escape(row["problem"]),
+            escape(row["estimator"]),
+            str(row["samples"]),
+            row["metric"],
+            interval(row),
+            f"{row['limit']:.0%}",
+            number(row["p"]),
+            Text("worse", style="red") if row["regressed"] else "",
+        )
+    notes = [Text(note, style="yellow") for note in found.notes]
+    return Group(table, *notes, *(Text(failure, style="red") for failure in found.failures))
+
+
+def _counts(found: "Regressions") -> str:
+    worse, every = int(found.rows["regressed"].sum()), len(found.rows)
+    return f"{worse} of {every} comparisons got worse beyond the limit" + (
+        f"; the {SHOWN} with the smallest p are shown" if every > SHOWN else ""
+    )

@@ -1,0 +1,149 @@
+"""What there is: every estimator, distribution, objective, metric and suite, with its facts and where it comes from."""
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import MISSING, fields
+from typing import TYPE_CHECKING, Any
+
+from bench.catalogue.offers import listed
+from bench.distributions import distributions
+from bench.objectives import objectives
+from bench.plugins.settings import public
+from bench.suites.builtin import suites, summary
+from bench.tables.metrics import METRICS
+from estimators.errors import BadInput, nearest
+from estimators.registry import Registry, estimators, owner
+from estimators.traits import Traits
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REGISTRIES: dict[str, Registry[Any]] = {
+    "estimators": estimators,
+    "distributions": distributions,
+    "objectives": objectives,
+}
+KINDS = (*REGISTRIES, "metrics", "suites", "offers")
+
+BRIEF = {
+    "estimators": ["family", "name", "unbiased", "samples", "asks", "paper"],
+    "distributions": ["name", "support", "reparameterised", "settings", "used_by"],
+    "objectives": ["name", "settings", "used_by"],
+    "metrics": ["name", "unit", "direction", "sentence"],
+    "suites": ["name", "what"],
+    "offers": ["name", "density", "path", "mean", "mode"],
+}
+"""The columns that fit a terminal; `gradest show NAME` tells the rest."""
+
+
+def listing(kind: str) -> "pd.DataFrame":
+    """All of one kind, a row each: the name, facts, the first sentence of its docstring, where it is defined."""
+    import pandas as pd
+
+    return pd.DataFrame(rows(kind))
+
+
+def rows(kind: str) -> list[dict[str, Any]]:
+    """What `listing` says, without pandas, which takes long to import."""
+    if kind not in KINDS:
+        raise BadInput(f"there is no kind {kind!r}; {nearest(kind, KINDS)}")
+    found = {
+        "estimators": lambda: [_estimator(name, cls) for name, cls in estimators],
+        "distributions": lambda: [_distribution(name, cls) for name, cls in distributions],
+        "objectives": lambda: [_objective(name, cls) for name, cls in objectives],
+        "metrics": lambda: [vars(metric) for metric in METRICS.values()],
+        "suites": lambda: [summary(path) for path in suites().values()],
+        "offers": listed,
+    }
+    every = found[kind]()
+    return sorted(every, key=lambda row: (row["family"], row["name"])) if kind == "estimators" else every
+
+
+def broken() -> Iterator[str]:
+    """The plug-ins of installed packages that cannot be used, in a sentence each."""
+    for kind, registry in REGISTRIES.items():
+        for each in registry.broken():
+            yield f"{kind.removesuffix('s')} {each.name} of {each.package}: {each.reason}"
+
+
+def describe(name: str) -> str:
+    """One of them in full: docstring, settings with their defaults, facts."""
+    for kind, registry in REGISTRIES.items():
+        if name in registry.available():
+            return _text(kind.removesuffix("s"), name, registry.lookup(name))
+    if name in METRICS:
+        metric = METRICS[name]
+        return f"{name}: a metric [{metric.unit}]\n\n{metric.sentence}"
+    known = [each for registry in REGISTRIES.values() for each in registry.available()]
+    raise BadInput(f"there is nothing called {name!r}; {nearest(name, [*known, *METRICS])}")
+
+
+def _text(kind: str, name: str, cls: type) -> str:
+    from bench.catalogue.fits import in_words, runs_with
+
+    lines = [f"{name}: {'an' if kind[0] in 'aeo' else 'a'} {kind} ({owner(cls)})", "", inspect.getdoc(cls) or ""]
+    settings = _settings(cls)
+    if settings:
+        lines += ["", f"Settings: {settings}"]
+    lines += ["", *(f"{key}: {value}" for key, value in _facts(kind, name, cls).items() if value != "")]
+    return "\n".join([*lines, "", in_words(runs_with(cls()))] if kind == "estimator" else lines)
+
+
+def _facts(kind: str, name: str, cls: Any) -> dict[str, Any]:
+    row = {"estimator": _estimator, "distribution": _distribution, "objective": _objective}[kind](name, cls)
+    return {key: value for key, value in row.items() if key not in ("name", "what", "settings", "from", "asks")}
+
+
+def _estimator(name: str, cls: Any) -> dict[str, Any]:
+    traits: Traits = cls().traits  # a wrapper's traits, and some others', depend on its settings: those of the defaults
+    step = f", multiples of {traits.samples_step}" if traits.samples_step > 1 else ""
+    return _row(
+        name,
+        cls,
+        family=cls.__module__.rsplit(".", 1)[-1].replace("_", " "),
+        unbiased="yes" if traits.unbiased else "no",
+        samples=f"≥ {traits.min_samples}{step}",
+        asks=", ".join(sorted(need.name.lower().replace("_", " ") for need in traits.needs)),
+        needs="; ".join(sorted(need.value for need in traits.needs)),
+        paper=traits.paper,
+    )
+
+
+def _distribution(name: str, cls: Any) -> dict[str, Any]:
+    return _row(
+        name,
+        cls,
+        support="discrete" if cls.discrete else "continuous",
+        reparameterised="yes" if cls.reparameterised else "no",
+        coordinates=", ".join(cls.coordinates),
+        pathwise_tolerance=f"{cls.pathwise_tolerance:g}, relative" if cls.pathwise_tolerance else "",
+        points=", ".join(cls.points),
+        used_by=cls.used_by,
+    )
+
+
+def _objective(name: str, cls: Any) -> dict[str, Any]:
+    return _row(
+        name,
+        cls,
+        separable="yes" if cls.separable is True else "no" if cls.separable is False else "depends on its settings",
+        points=", ".join(cls.points),
+        used_by=cls.used_by,
+    )
+
+
+def _row(name: str, cls: type, **facts: str) -> dict[str, Any]:
+    what = (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ")
+    return {"name": name, **facts, "settings": _settings(cls), "what": what, "from": cls.__module__}
+
+
+def _settings(cls: type) -> str:
+    """The settings with their defaults, as they are written in a suite."""
+    own = {field.name: field for field in fields(cls)}
+    return ", ".join(f"{name} = {_default(own[name])}" for name in public(cls))
+
+
+def _default(field: Any) -> str:
+    if field.default is not MISSING:
+        return repr(field.default)
+    return repr(field.default_factory()) if field.default_factory is not MISSING else "…"

@@ -1,0 +1,35 @@
+"""The committed table of what torch's distributions offer, as `gradest list offers` prints it."""
+
+from typing import Any
+
+from estimators.tools.torch_offers import COLUMNS, Row, table
+
+DTYPES = ("float32", "float64")
+
+
+def listed() -> list[dict[str, Any]]:
+    """The committed table for people: a row per class."""
+    return [{"name": name, **{column: _cell(each, column) for column in COLUMNS}} for name, each in table().items()]
+
+
+def _cell(each: Row, column: str) -> str:
+    reasons = {dtype: each[column][dtype] for dtype in DTYPES}
+    if column == "density" and each["moves"]:
+        return f"no: the support moves with {', '.join(each['moves'])}"
+    if len(set(reasons.values())) == 1 and reasons[DTYPES[0]]:
+        return f"no: {reasons[DTYPES[0]]}"
+    parts = [
+        f"{dtype}: no, {reasons[dtype]}"
+        if reasons[dtype]
+        else _range(each["ranges"].get(column, {}).get(dtype, {}), dtype)
+        for dtype in DTYPES
+    ]
+    return "; ".join(["yes" if not all(reasons.values()) else "no", *filter(None, parts)])
+
+
+def _range(own: dict[str, list[float | None]], dtype: str) -> str:
+    bounds = [
+        " ".join([knob, *([f"≥ {low:g}"] if low is not None else []), *([f"≤ {high:g}"] if high is not None else [])])
+        for knob, (low, high) in own.items()
+    ]
+    return f"{dtype}: {', '.join(bounds)}" if bounds else ""

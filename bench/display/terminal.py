@@ -1,0 +1,70 @@
+"""What the verbs return, for a terminal: tables and lines."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+STYLES = {"better": "green", "worse": "red", "biased": "red", "unbiased": "green", "unclear": "yellow", "same": ""}
+SHOWN = 40
+
+
+def number(value: object) -> str:
+    """Three significant digits, and a dash for nothing.
+
+    >>> number(0.012345), number(123456.0), number(None), number(float("inf"))
+    ('0.0123', '1.23e+05', '—', '∞')
+    """
+    if missing(value):
+        return "—"
+    found = float(value)  # type: ignore[arg-type]
+    return "∞" if found == float("inf") else f"{found:.3g}"
+
+
+def missing(value: object) -> bool:
+    """None, NaN or pandas' NA."""
+    import pandas as pd  # takes long: not where there are no numbers, as in a list of what there is
+
+    return value is None or bool(pd.isna(value))
+
+
+def interval(row: dict) -> str:
+    """`0.2 (0.18 to 0.22)`."""
+    ends = "" if missing(row["ratio_low"]) else f" ({number(row['ratio_low'])} to {number(row['ratio_high'])})"
+    return number(row["ratio"]) + ends
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them.
+
+    >>> duration(4000.0), duration(75.0), duration(3.2)
+    ('1 h 6 min', '1 min 15 s', '3 s')
+    """
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:.0f} min"
+    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
+
+
+def frame(rows: "pd.DataFrame", title: str) -> Table:
+    """A DataFrame as it is, numbers at three digits."""
+    return table(rows.columns, rows.itertuples(index=False, name=None), title)
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str) -> Table:
+    """Rows as they are, numbers at three digits."""
+    shown = Table(title=escape(title))
+    for column in columns:
+        shown.add_column(column.replace("_", " "), no_wrap=column in ("name", "unbiased"))
+    for row in rows:
+        shown.add_row(*(number(cell) if isinstance(cell, float) else escape(str(cell)) for cell in row))
+    return shown

@@ -1,0 +1,1 @@
+"""Measures one estimator on one problem."""

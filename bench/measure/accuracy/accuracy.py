@@ -1,0 +1,121 @@
+"""Bias and variance of one estimator on one problem: independent estimates against the exact gradient.
+
+Estimates come in chunks, each with a seed of its own, and are looked at a few times fixed beforehand (each look
+has four times the estimates of the one before). The measurement stops when the variance is known to the precision
+asked for and the verdict on the bias is settled, or when neither can be had within the budget.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.measure.accuracy.measurements import block_measurements, cell_measurements
+from bench.measure.accuracy.positive_control import control_of, typical_size
+from bench.measure.accuracy.rare_outcomes import rare_outcomes
+from bench.measure.accuracy.stopping import AccuracySettings, Sampling
+from bench.measure.estimates.batching import quarter
+from bench.measure.estimates.calls import count
+from bench.measure.estimates.gradients import Gradients
+from bench.measure.estimates.prepared import Execution, opened
+from bench.numerics.tensors import Tensors
+from bench.problems.exact import Reference
+from bench.problems.problem import Problem
+from bench.problems.theta import flat
+from bench.statistics.stream import Replicates
+from bench.tables.metrics import Measurement, Outcome
+from estimators.core import Estimator
+from estimators.errors import BadInput
+from estimators.traits import Need
+
+ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-6}
+"""Agreement asked for where an estimator has no variance, relative to the gradient."""
+
+
+def measure(
+    problem: Problem,
+    estimator: Estimator,
+    samples: int,
+    settings: AccuracySettings,
+    reference: Reference | None,
+    *,
+    execution: Execution,
+) -> Outcome:
+    """All accuracy metrics of `estimator` at `samples` draws; the same numbers for the same cell and seed."""
+    off = known_bias(problem, estimator)
+    with opened(problem, estimator, samples, execution) as cell:
+        calls = sum(count(problem, cell.eager.estimator, samples))
+        within = settings.within(calls)
+        chunk = quarter(cell.replicates, within.max_replicates)
+
+        def draw(index: int) -> Tensor:
+            own = execution.seed_of(index)
+            torch.manual_seed(own)
+            estimates = cell.gradients(chunk)
+            if torch.initial_seed() != own:
+                raise BadInput("torch's seed was set while estimates were drawn: they would not be independent")
+            return estimates
+
+        sampling = Sampling(
+            draw,
+            chunk,
+            keeper(cell.eager, reference, execution.seed_of("size")),
+            allowing(off, within),
+            tolerance=ROUNDING[execution.dtype],
+            exact=cell.eager.estimator.traits.exact,
+            rare=lambda replicates: rare_outcomes(cell.eager, replicates),
+            control=control_of(cell.eager, calls, execution.seed_of("control")),
+        )
+        return said(off, problem, outcome(sampling, cell.fitting))
+
+
+def known_bias(problem: Problem, estimator: Estimator) -> float:
+    """The relative bias that torch's own pathwise gradient of the family may bring into this estimator."""
+    return problem.family.pathwise_tolerance if Need.REPARAMETERISED in estimator.traits.needs else 0.0
+
+
+def allowing(off: float, settings: AccuracySettings) -> AccuracySettings:
+    """The same with a resolution that is no finer than a known bias.
+
+    >>> allowing(5e-4, AccuracySettings(bias_resolution=1e-4)).bias_resolution
+    0.0005
+    """
+    return replace(settings, bias_resolution=max(settings.bias_resolution, off))
+
+
+def said(off: float, problem: Problem, outcome: Outcome) -> Outcome:
+    """The outcome, whose reason says what bias is tolerated."""
+    if not off:
+        return outcome
+    known = f"torch's own pathwise gradient of {problem.family.name} may be off by {off:g}, which is tolerated"
+    return replace(outcome, reason="; ".join(filter(None, (outcome.reason, known))))
+
+
+def keeper(gradients: Gradients, reference: Reference | None, seed: int) -> Replicates:
+    """What keeps the estimates: for the whole of θ and, where it has several entries, for each of them."""
+    own = gradients.blocks
+    blocks = {"all": slice(0, max(block.stop for block in own.values()))} | (own if len(own) > 1 else {})
+    if reference is None:
+        return Replicates(blocks, None, None)
+    torch.manual_seed(seed)
+    size = typical_size(gradients)
+    return Replicates(blocks, vector(reference.gradient), vector(reference.error), size, only=next(iter(own)))
+
+
+def outcome(sampling: Sampling, fitting: tuple[Measurement, ...]) -> Outcome:
+    """Draw until it is time to stop; the table's rows."""
+    ended, kept = sampling.run(), sampling.kept
+    rows = list(cell_measurements(kept))
+    if kept.total.count < 2:
+        rows.append(Measurement("variance", float("nan"), method="no estimate is finite"))
+        return Outcome((*rows, *fitting), kept.drawn, ended.stop_reason, "", ended.verdict.reason)
+    for name in kept.blocks:
+        p = ended.verdict.p if name == "all" else None
+        rows += block_measurements(kept.block(name), name, p, sampling.rules.tolerance)
+    return Outcome((*rows, *fitting), kept.drawn, ended.stop_reason, ended.verdict.word, ended.verdict.reason)
+
+
+def vector(values: Tensors) -> np.ndarray:
+    """A gradient as one float64 vector."""
+    return flat(values).double().cpu().numpy()

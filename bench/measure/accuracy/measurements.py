@@ -1,0 +1,74 @@
+"""From statistics to the table's rows: one measurement per metric and block, with its interval and its method."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from bench.statistics.block import Block
+from bench.statistics.means import Interval
+from bench.statistics.stream import Replicates
+from bench.statistics.tails import approximate, hill, unstable
+from bench.tables.metrics import Measurement
+
+JACKKNIFE = "jackknife on the logarithm"
+LENGTH = "inverted distribution of the noisy length"
+
+
+def cell_measurements(kept: Replicates) -> Iterator[Measurement]:
+    """The rows that a cell has once."""
+    rate, drawn = kept.nonfinite / kept.drawn, kept.drawn
+    interval = rate_interval(kept.nonfinite, drawn)
+    yield Measurement("nonfinite_rate", rate, interval.low, interval.high, drawn, "Wilson")
+    if kept.target is not None and kept.error is not None:
+        length = float(np.linalg.norm(kept.target))
+        error = float(np.linalg.norm(kept.error))
+        yield Measurement("reference_error", error / length if length else None, n=drawn, method="norms")
+
+
+def block_measurements(block: Block, name: str, p: float | None, tolerance: float) -> Iterator[Measurement]:
+    """The rows of one block; `p` is the verdict's p-value, which only the whole cell has.
+
+    `tolerance`: what of the gradient is rounding. A number that has no meaning is null, and its method says why.
+    """
+
+    def row(metric: str, interval: Interval | None, method: str) -> Measurement:
+        value, low, high = (interval.value, interval.low, interval.high) if interval else (None, None, None)
+        return Measurement(metric, value, low, high, block.count, method, name)
+
+    still = not block.varies(tolerance)
+    gate = None if still else unstable(block.distances)
+    caution = None if still else approximate(block.distances, block.variance_error())
+    spread = f"{JACKKNIFE}; {caution}" if caution else JACKKNIFE
+    if gate:
+        yield from (row(metric, None, gate) for metric in ("variance", "variance_max", "mse", "snr"))
+    else:
+        yield row("variance", block.variance(), spread)
+        yield row("variance_max", block.variance_max(), spread)
+        if block.against:
+            yield row("mse", block.mse(), spread)
+        length = f"{LENGTH}; {caution}" if caution else LENGTH
+        yield row("snr", None if still else block.snr(), "no variance" if still else length)
+    index = None if still else hill(np.sqrt(block.distances))
+    yield Measurement("tail_index", index, n=block.count, method="Hill, largest 0.5 %", block=name)
+    if block.against is None:
+        return
+    bias, length = block.bias(), 0.0 if block.exact_is_zero else block.exact.length
+    method = f"{LENGTH}; resolves {(bias.high - bias.value) / length:.1g}" if length else LENGTH
+    yield row("bias", bias, LENGTH)
+    yield row("relative_bias", bias.scaled(1 / length) if length else None, method)
+    if p is not None:
+        yield Measurement("bias_pvalue", p, n=block.count, method="Hall's t, Bonferroni", block=name)
+    yield row("scale", block.scale() if length else None, "Hall's t")
+    yield row("cosine", block.cosine() if length else None, LENGTH)
+
+
+def rate_interval(hits: int, count: int) -> Interval:
+    """Wilson's 95 % interval of a proportion.
+
+    >>> round(rate_interval(0, 100).high, 3)
+    0.037
+    """
+    z2 = 1.959964**2
+    centre = (hits + z2 / 2) / (count + z2)
+    half = (z2 * (hits * (count - hits) / count + z2 / 4)) ** 0.5 / (count + z2)
+    return Interval(hits / count, max(centre - half, 0.0), min(centre + half, 1.0))

@@ -1,0 +1,140 @@
+"""Counting what an estimate costs: calls of f, and of its gradient in z. Calls count, not distinct points."""
+
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from bench.measure.estimates.gradients import Gradients
+from bench.problems.problem import Problem
+from estimators.core import Estimator, Objective
+from estimators.tools.calls import changed
+
+ENTRIES = ("__call__", "held", "without_log_q", "log_weight", "held_weight", "each")
+"""The methods by which estimators ask objectives for values."""
+
+
+@dataclass
+class Tally:
+    """Calls so far, per datum: draws in a batch of data count once together."""
+
+    values: int = 0
+    gradients: int = 0
+    inside: bool = False
+    seen: list[tuple[Tensor, Tensor]] | None = None
+    """Where it is a list: z as it came, and a copy, to tell whether the objective changes it."""
+
+
+class _Added(torch.autograd.Function):
+    """The identity, which adds to the tally's gradients when it runs; under `torch.func.vmap` once per element."""
+
+    @staticmethod
+    def forward(x: Tensor, tally: Tally, draws: int) -> Tensor:
+        tally.gradients += draws
+        return x.view_as(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tally, int], output: Tensor) -> None: ...
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return gradients[0], None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *none: None) -> Tensor:
+        return tangent.view_as(tangent)
+
+    @staticmethod
+    def vmap(info: Any, dims: tuple[int, None, None], x: Tensor, tally: Tally, draws: int) -> tuple[Any, int]:
+        return _Added.apply(x, tally, draws * info.batch_size), dims[0]
+
+
+class _Marked(torch.autograd.Function):
+    """The identity on z, whose derivative adds to the tally: in reverse mode, and in forward mode along a direction."""
+
+    @staticmethod
+    def forward(z: Tensor, tally: Tally, draws: int) -> Tensor:
+        if tally.seen is not None:
+            tally.seen.append((z, z.clone()))
+        return z.view_as(z)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tally, int], output: Tensor) -> None:
+        _, ctx.tally, ctx.draws = inputs
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, None, None]:
+        return _Added.apply(gradients[0], ctx.tally, ctx.draws), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *none: None) -> Any:
+        return _Added.apply(tangent, ctx.tally, ctx.draws)
+
+    @staticmethod
+    def vmap(info: Any, dims: tuple[int, None, None], z: Tensor, tally: Tally, draws: int) -> tuple[Any, int]:
+        tally.values += draws * (info.batch_size - 1)
+        return _Marked.apply(z, tally, draws * info.batch_size), dims[0]
+
+
+def counting(f: Objective, *, watched: bool = False) -> tuple[Objective, Tally]:
+    """A copy of f, still of f's kind, that keeps a tally of its calls.
+
+    `watched`: it raises `BadInput` where a call changes the values of z, by whatever way.
+
+    >>> from torch.distributions import Normal
+    >>> from estimators import Function
+    >>> counted, tally = counting(Function(torch.square))
+    >>> _ = counted(torch.zeros(7), Normal(0.0, 1.0))
+    >>> tally.values
+    7
+    """
+    tally, kind = Tally(seen=[] if watched else None), type(f)
+
+    def counted(method: Any) -> Any:
+        def call(self: Objective, z: Tensor, q: Distribution) -> Tensor:
+            if tally.inside:
+                return method(self, z, q)
+            draws = z.numel() // max(q.batch_shape.numel() * q.event_shape.numel(), 1)
+            tally.values += draws
+            tally.inside = True
+            try:
+                value = method(self, _Marked.apply(z, tally, draws), q)
+            finally:
+                tally.inside = False
+            if tally.seen and not all(same(*pair) for pair in tally.seen):
+                raise changed(f)
+            return value
+
+        return call
+
+    wrapped = copy(f)
+    methods = {name: counted(getattr(kind, name)) for name in ENTRIES if hasattr(kind, name)}
+    wrapped.__class__ = type(kind.__name__, (kind,), methods)
+    return wrapped, tally
+
+
+def count(problem: Problem, estimator: Estimator, samples: int) -> tuple[float, float]:
+    """Calls of f and of its gradient for one estimate, by a separate eager pass; keeps torch's generator.
+
+    Raises `BadInput` where f changes the values of z or of θ.
+    """
+    with torch.random.fork_rng(devices=[]):
+        gradients = Gradients(problem, estimator, samples)
+        before = {name: value.clone() for name, value in gradients.parameters.items()}
+        gradients.function, tally = counting(gradients.function, watched=True)
+        gradients(1)
+        if not all(same(value, before[name]) for name, value in gradients.parameters.items()):
+            raise changed(gradients.function)
+    return float(tally.values), float(tally.gradients)
+
+
+def same(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors hold the same values, NaN for NaN.
+
+    >>> same(torch.tensor([1.0, torch.nan]), torch.tensor([1.0, torch.nan]))
+    True
+    """
+    return bool(((a == b) | (a.isnan() & b.isnan())).all())

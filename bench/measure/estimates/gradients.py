@@ -1,0 +1,87 @@
+"""Independent gradient estimates, many at a time: replicates are a leading batch axis."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bench.measure.execution.modes import executed
+from bench.numerics.tensors import Tensors
+from bench.problems.problem import Problem
+from bench.problems.theta import blocks
+from estimators.core import Estimator
+
+
+class Gradients:
+    """Draws estimates of one problem's gradient by one estimator: `Gradients(…)(R)` is `[R, P]`.
+
+    θ is encoded once; the parameters are expanded to `[R, …]`, one backward pass of the summed surrogate
+    gives every replicate's gradient in the parameters, and one batched pullback takes them to θ.
+    Draws come from torch's global generator: seed it first. `bench.measure.execution.modes` says what
+    each mode draws.
+
+    >>> from bench.distributions import distributions
+    >>> from bench.objectives import objectives
+    >>> import estimators
+    >>> problem = Problem(distributions.get("bernoulli", size=3), objectives.get("quadratic_bits"))
+    >>> Gradients(problem, estimators.get("rloo"), samples=2)(7).shape
+    torch.Size([7, 3])
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        estimator: Estimator,
+        samples: int,
+        *,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float64,
+        mode: str = "eager",
+    ) -> None:
+        self.problem, self.estimator, self.samples = problem, estimator, samples
+        theta = {name: value.to(device, dtype) for name, value in problem.theta().items()}
+        self.blocks = blocks(theta)
+        self.parameters, self._pullback = encoded(problem, theta)
+        self.function = problem.function(next(iter(theta.values())))
+        self._step = executed(self.estimates, mode)
+
+    def surrogate(self, parameters: Tensors) -> Tensor:
+        """The summed surrogate at parameters `[R, …]`."""
+        q = self.problem.build(parameters)
+        f = self.problem.at(self.function, parameters)
+        return self.problem.reduce(self.estimator.surrogate(q, f, self.samples)).sum()
+
+    def __call__(self, replicates: int) -> Float[Tensor, "R P"]:
+        return self._step(self.expanded(replicates))
+
+    def expanded(self, replicates: int) -> Tensors:
+        """The parameters once per replicate, `[R, …]`, without copies."""
+        return {name: value.expand(replicates, *value.shape) for name, value in self.parameters.items()}
+
+    def estimates(self, expanded: Tensors) -> Float[Tensor, "R P"]:
+        """One estimate per replicate: a pure function of the expanded parameters and torch's generator."""
+        return self._pullback(torch.func.grad(self.surrogate)(expanded))
+
+    def reached(self, marked: Tensor) -> Float[Tensor, " P"]:
+        """The pullback to θ of ones at the marked entries of q's only parameter: nonzero where θ moves one of them."""
+        (name,) = set(self.parameters) - set(self.problem.weights)
+        none = {name: torch.zeros_like(value).unsqueeze(0) for name, value in self.parameters.items()}
+        return self._pullback(none | {name: marked.to(none[name]).unsqueeze(0)})[0]
+
+
+def encoded(problem: Problem, theta: Tensors) -> tuple[Tensors, Callable[[Tensors], Tensor]]:
+    """The parameters at θ, constant, and the batched pullback of their gradients to θ: `[R, …]` → `[R, P]`.
+
+    A pullback made outside a compiled step cannot be called inside it, so each call encodes anew: little beside R
+    replicates.
+    """
+
+    encode = problem.encoder(next(iter(theta.values())))
+
+    def pull(gradients: Tensors) -> Tensor:
+        _, pullback, *_ = torch.func.vjp(encode, theta)
+        (in_theta,) = torch.func.vmap(pullback)(gradients)
+        return torch.cat([value.flatten(1) for value in in_theta.values()], 1)
+
+    return {name: value.detach() for name, value in encode(theta).items()}, pull

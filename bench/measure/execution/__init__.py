@@ -1,0 +1,1 @@
+"""Where and how a measurement runs: devices, modes, random numbers, process state."""

@@ -1,0 +1,29 @@
+"""Devices and dtypes: what this machine has, and each device's default dtype."""
+
+import torch
+
+from estimators.errors import BadInput
+
+
+def check_device(device: str) -> None:
+    """Raises where torch does not have this device."""
+    try:
+        wanted = torch.device(device)
+    except RuntimeError:
+        raise BadInput(f"there is no device {device!r}; write cpu, cuda or cuda:0") from None
+    if wanted.type == "cpu":
+        return
+    there = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if there is None or there.type != wanted.type:
+        raise BadInput(
+            f"the device {device!r} is not there; this machine has cpu{f' and {there.type}' if there else ''}"
+        )
+    if wanted.index is not None and wanted.index >= torch.accelerator.device_count():
+        raise BadInput(
+            f"the device {device!r} is not there; the last is {wanted.type}:{torch.accelerator.device_count() - 1}"
+        )
+
+
+def default_dtype(device: str) -> str:
+    """An accelerator's float64 is slow or is not there; references are float64 in any case."""
+    return "float64" if device == "cpu" else "float32"

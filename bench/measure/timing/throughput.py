@@ -1,0 +1,179 @@
+"""How long an estimate takes: wall time of the whole measurement step, divided by its replicates.
+
+A step draws, evaluates, differentiates and takes the mean and variance of one chunk of replicates, in the cell's
+mode. Steps run back to back in blocks with one synchronisation at each block's end: that is what a training loop
+pays, launches included. Caches are hot. Between the blocks the step's random numbers are timed alone, which no
+arrangement can save and which show whether the machine drifted. On an accelerator the device's own time is measured
+too. Memory is measured in a separate pass; the first call stands apart. Several cells are kept warm together and
+visited in turn (`bench.sweeps.windows`), so that the interval covers a repetition of the run.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import torch
+from torch import Tensor
+from torch.utils.benchmark import Timer, timer
+
+from bench.measure.estimates.gradients import Gradients
+from bench.measure.estimates.prepared import Execution, opened
+from bench.measure.execution.modes import executed
+from bench.measure.timing.blocks import VISITS, Block, ThroughputSettings, Timing, Visited
+from bench.measure.timing.device import device_block
+from bench.measure.timing.gpu_state import clocks, in_words
+from bench.measure.timing.lock import alone
+from bench.measure.timing.memory import peak_memory
+from bench.measure.timing.random_numbers import Drawn
+from bench.numerics.tensors import Tensors
+from bench.problems.problem import Problem
+from bench.statistics.moments import mean_and_spread
+from bench.tables.metrics import Measurement, Outcome
+from estimators.core import Estimator
+
+Step = Callable[[], tuple[Tensor, ...]]
+
+
+def measure(
+    problem: Problem, estimator: Estimator, samples: int, settings: ThroughputSettings, execution: Execution
+) -> Outcome:
+    """Seconds per estimate, on the wall, on the device and of its random numbers alone; those of the first call; the
+    peak memory. Torch's generators are kept. One cell alone is visited once: see `bench.sweeps.windows` for several."""
+    with alone(execution.device), Warm(problem, estimator, samples, settings, execution, visits=1) as warm:
+        warm.first()
+        warm.visit(0)
+        return warm.outcome()
+
+
+class Warm:
+    """A cell that is opened once, then timed in visits; closing it gives back its memory and torch's generators."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        estimator: Estimator,
+        samples: int,
+        settings: ThroughputSettings,
+        execution: Execution,
+        *,
+        visits: int = VISITS,
+    ) -> None:
+        self.settings, self.execution, self.visits = settings, execution, visits
+        self._open = ExitStack()
+        self._cell = self._open.enter_context(opened(problem, estimator, samples, execution))
+        self.replicates = settings.replicates or self._cell.replicates
+        modes = ("eager", execution.mode)
+        self._eager, self._step = (whole_step(self._cell.eager, self.replicates, mode) for mode in modes)
+
+    def __enter__(self) -> "Warm":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def first(self) -> None:
+        """Notes the random numbers of a step, makes its first call, and sets up what `visit` times."""
+        torch.manual_seed(self.execution.seed_of("time"))
+        with Drawn() as self._drawn:
+            self._eager()
+        self._first = first_call(self._step)
+        device = self.execution.device
+        self._before = clocks(device)
+        numbers = numbers_alone(self._drawn, self._cell.eager.expanded(self.replicates), self.execution.mode)
+        self._wall = Visited(wall(self._step), self.settings, numbers, planned=self.visits)
+        if torch.device(device).type != "cpu":
+            block, self._how = device_block(self._step, device)
+            self._device = Visited(block, self.settings, planned=self.visits)
+        else:
+            self._device = None
+
+    def visit(self, index: int) -> None:
+        """One visit on the wall clock, and one on the device's own; a CPU's own time would be the wall's."""
+        torch.manual_seed(self.execution.seed_of(f"time {index}" if index else "time"))
+        self._wall.visit()
+        if self._device:
+            self._device.visit()
+
+    def outcome(self) -> Outcome:
+        """All rows; the peak memory is measured here, in a pass apart."""
+        timing, device = self._wall.timing(), self.execution.device
+        state = in_words(self._before, clocks(device))
+        rows = (
+            *wall_rows(timing, self._wall.beside(), self.replicates, self._drawn, state),
+            *([device_row(self._device.timing(), self.replicates, self._how)] if self._device else []),
+            *first_rows(self._first, timing.median, self.execution.mode),
+            memory_row(self._eager, device),
+        )
+        return Outcome(rows, self.replicates, timing.stop_reason)
+
+
+def whole_step(gradients: Gradients, replicates: int, mode: str) -> Step:
+    """Draw, evaluate, differentiate, take the mean and the variance of one chunk; its parameters are laid out once."""
+    run = executed(lambda expanded: mean_and_spread(gradients.estimates(expanded)), mode)
+    expanded = gradients.expanded(replicates)
+    return lambda: run(expanded)
+
+
+def numbers_alone(drawn: Drawn, expanded: Tensors, mode: str) -> Block | None:
+    """The step's random numbers, drawn as the mode draws them; None where there are none."""
+    if not drawn.operations:
+        return None
+    again = executed(lambda expanded: drawn.again(), "compile" if mode == "compile" else "eager")
+    again(expanded)
+    return wall(lambda: again(expanded))
+
+
+def wall(step: Callable[[], object]) -> Block:
+    """So many steps back to back on the wall clock, which torch's Timer reads when the device has finished.
+
+    It runs two steps and more before each block, which are not timed: the caches are hot again.
+    """
+    torchs = Timer("step()", globals={"step": step}, num_threads=torch.get_num_threads())
+    return lambda number: torchs.timeit(number).raw_times[0]
+
+
+def first_call(step: Callable[[], object]) -> float:
+    """The seconds of a step that has never run."""
+    began = timer()
+    step()
+    return timer() - began
+
+
+def wall_rows(
+    timing: Timing, numbers: Timing | None, replicates: int, drawn: Drawn, state: str
+) -> Iterator[Measurement]:
+    """The step's own time, and that of its random numbers."""
+    drift = f"drift {timing.drift:+.1%}" if timing.beside else ""
+    how = f"{medians(timing)}, {replicates} replicates a step"
+    yield _row("seconds_per_estimate", timing, replicates, how, timing.covers, drift, state)
+    if numbers:
+        how = f"its {drawn.numbers / replicates:g} random numbers alone, between the blocks"
+        yield _row("random_seconds_per_estimate", numbers, replicates, how, timing.covers)
+
+
+def medians(timing: Timing) -> str:
+    """How the value follows from the blocks, in words."""
+    visits = f"median of {timing.visits} visits' medians, " if timing.visits > 1 else "median of "
+    return f"{visits}{timing.blocks} blocks"
+
+
+def device_row(timing: Timing, replicates: int, how: str) -> Measurement:
+    """The device's own time."""
+    return _row("device_seconds_per_estimate", timing, replicates, how, timing.covers)
+
+
+def first_rows(first: float, usual: float, mode: str) -> Iterator[Measurement]:
+    """The first call, and what of it went into compiling or capturing."""
+    yield Measurement("first_call_seconds", first, n=1, method=f"wall time, {mode}")
+    if mode != "eager":
+        yield Measurement("compile_seconds", max(first - usual, 0.0), n=1, method="first call less a usual step")
+
+
+def memory_row(eager: Step, device: str) -> Measurement:
+    """The peak of one eager step, in a pass of its own."""
+    memory, how = peak_memory(eager, device)
+    return Measurement("peak_memory", float(memory), n=1, method=how)
+
+
+def _row(metric: str, timing: Timing, replicates: int, *method: str) -> Measurement:
+    value, low, high = (seconds / replicates for seconds in (timing.median, timing.low, timing.high))
+    return Measurement(metric, value, low, high, timing.blocks, "; ".join(filter(None, method)))

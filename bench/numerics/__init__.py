@@ -1,0 +1,1 @@
+"""Named tensors, quadrature, expected softplus, likelihoods of bits."""

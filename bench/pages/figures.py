@@ -1,0 +1,208 @@
+"""The figures of the report: what is drawn, in parts, by several processes."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.context import BaseContext
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from bench import plots
+from bench.analysis.comparison import EQUAL, Comparison
+from bench.pages.svg import inline
+from bench.plots.matrices import ordered
+from bench.plots.style import as_svg
+from bench.plots.training import on_trajectory
+from bench.tables.derived import with_limit
+
+PANELS, COLUMNS, SERIES = 12, 7, 8
+"""Problems in one figure of small multiples, and in one matrix; more make more figures. Estimators in one panel."""
+
+
+REPAYS = 16
+"""Figures from which on more processes repay their start."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of the page: its file name without the suffix, the words below it, and how it is drawn."""
+
+    name: str
+    caption: str
+    draw: Callable[[pd.DataFrame, list[str]], Figure]
+    needs: str
+    """The column without which there is nothing to draw."""
+    problems: int = PANELS
+    series: int | None = None
+    """Estimators in a panel at most: the baseline and those of least variance."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A drawn figure as the template takes it."""
+
+    name: str
+    caption: str
+    svg: Markup
+
+
+def drawings(found: Comparison) -> tuple[Drawing, ...]:
+    """Every figure of the page, in its order."""
+    return (
+        Drawing("ranking", "Interquartile mean over problems of the log ratio, with its 95 % interval.",
+                partial(_ranking, found), "variance", 10**6),
+        Drawing("outcome_matrix", "How the cells ended, the worst over the numbers of samples; point at a cell for "
+                "the reason, click to open it.",
+                plots.outcome_matrix, "status", 3 * COLUMNS),
+        Drawing("bias_matrix", "Bias verdicts; biased where it is at any number of samples. "
+                "Unbiased is only said where the bias is shown to be below the resolution asked for.",
+                plots.bias_matrix, "relative_bias", 3 * COLUMNS),
+        Drawing("scale_and_cosine", "How the biased ones are wrong, with 95 % intervals: left of the line the estimate "
+                "is too short, below the top it points elsewhere.", plots.scale_and_cosine, "scale", 10**6),
+        *(Drawing(f"relative_variance_{equal}", f"Variance ÷ the baseline's at equal {_way(equal)}; below it the 95 % "
+                  "interval (where it is long, as ± or as factors ×), a question mark where that holds 1; grey: not "
+                  "measured on both.",
+                  partial(_relative, found, equal), metric, COLUMNS)
+          for equal, metric in EQUAL.items()),
+        Drawing("variance_by_samples", "Variance against samples, with 95 % intervals; the dotted line falls as 1 ÷ n.",
+                plots.variance_by_samples, "variance", PANELS, SERIES),
+        Drawing("variance_by_evaluations", "Variance against evaluations of f; the line is the Pareto front: nothing "
+                "beats its points (ringed) in both.", plots.variance_by_evaluations, "evaluations", PANELS, SERIES),
+        Drawing("variance_by_time", "Variance against time, with 95 % intervals; the line is the Pareto front.",
+                plots.variance_by_time, "seconds_per_estimate", PANELS, SERIES),
+        Drawing("trajectory", "Variance along the training trajectory, with 95 % intervals.", plots.trajectory, "turn",
+                3 * PANELS, SERIES),
+        Drawing("throughput", "Estimates per second, with 95 % intervals.", plots.throughput, "estimates_per_second",
+                PANELS, SERIES),
+        Drawing("throughput_by_batch", "Estimates per second against the replicates of a step, with 95 % intervals; "
+                "dashed, where it was measured, the limit set by drawing the random numbers alone.",
+                plots.throughput_by_batch, "batches", PANELS, SERIES),
+        Drawing("distance_from_limit", "Time per estimate ÷ that of its random numbers alone, with 95 % intervals; a "
+                "dot per problem and number of samples.", plots.distance_from_limit, "times_of_limit", 10**6),
+        Drawing("fitting", "Cost of fitting, once per problem: seconds, and the estimates they would have paid for.",
+                plots.fitting, "fit_seconds", 10**6),
+    )  # fmt: skip
+
+
+def _ranking(found: Comparison, rows: pd.DataFrame, order: list[str]) -> Figure:
+    return plots.ranking(rows, compared=found)
+
+
+def _relative(found: Comparison, equal: str, rows: pd.DataFrame, order: list[str]) -> Figure:
+    return plots.relative_variance(rows, equal=equal, order=order, compared=found)
+
+
+def _way(equal: str) -> str:
+    return {"samples": "samples", "evaluations": "evaluations", "seconds": "time"}[equal]
+
+
+def drawn_figures(
+    every: Sequence[Drawing], rows: pd.DataFrame, order: list[str], folder: Path | None, jobs: int
+) -> dict[str, list[Shown]]:
+    """The figures by the names of their drawings; none where a drawing's column was not measured."""
+    parts = [part for drawing in every for part in parts_of(drawing, rows, order, folder)]
+    if jobs > 1 and len(parts) >= REPAYS:
+        with ProcessPoolExecutor(jobs, _processes()) as pool:
+            shown = list(pool.map(Part.shown, parts))
+    else:
+        shown = [part.shown() for part in parts]
+    found: dict[str, list[Shown]] = {drawing.name: [] for drawing in every}
+    for part, figure in zip(parts, shown, strict=True):
+        found[part.drawing.name].append(figure)
+    return found
+
+
+def _processes() -> BaseContext:
+    """Processes that share one import of this module where the system can do that."""
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
+@dataclass(frozen=True)
+class Part:
+    """One figure to draw, of as many of a drawing's problems as it holds; `number` of `parts`."""
+
+    drawing: Drawing
+    rows: pd.DataFrame
+    order: list[str]
+    folder: Path | None
+    number: int
+    parts: int
+
+    def shown(self) -> Shown:
+        """Draws it, and writes its files where there is a folder for them."""
+        drawing, order = self.drawing, self.order
+        name = drawing.name if self.parts == 1 else f"{drawing.name}-{self.number}"
+        leading = leaders(self.rows, order[0], drawing.series) if drawing.series else self.rows
+        figure = drawing.draw(leading, order)
+        caption = drawing.caption + (f" Part {self.number} of {self.parts}." if self.parts > 1 else "")
+        if len(leading) < len(self.rows):
+            caption += (
+                f" On each problem {order[0]} and the {drawing.series} estimators of least variance; the table has all."
+            )
+        svg = as_svg(figure)
+        if self.folder is not None:
+            (self.folder / f"{name}.svg").write_text(svg, encoding="utf-8")
+            plots.save(figure, self.folder / f"{name}.png")
+        over = outcome_fields(figure, self.rows, order) if drawing.draw is plots.outcome_matrix else Markup()
+        return Shown(name, caption, inline(svg, name, caption, over))
+
+
+def parts_of(drawing: Drawing, rows: pd.DataFrame, order: list[str], folder: Path | None) -> list[Part]:
+    """As many figures as the drawing's problems need; none where its column was not measured."""
+    if rows.empty or not rows[drawing.needs].notna().any():
+        return []
+    problems = list(dict.fromkeys(rows.loc[rows[drawing.needs].notna(), "problem"]))
+    parts = [problems[i : i + drawing.problems] for i in range(0, len(problems), drawing.problems)]
+    return [
+        Part(drawing, rows[rows["problem"].isin(part)], order, folder, i + 1, len(parts))
+        for i, part in enumerate(parts)
+    ]
+
+
+def outcome_fields(figure: Figure, rows: pd.DataFrame, order: list[str]) -> Markup:
+    """Where the fields of the outcome matrix lie, for the browser, which lays a link over each, with the reason shown
+    on hover. The keyboard goes through the table below instead."""
+    width, height = figure.get_size_inches() * 72
+    box = figure.axes[0].get_position()
+    place = (box.x0 * width, (1 - box.y1) * height, box.width * width, box.height * height)
+    return Markup('<g class="fields" data-box="{}" data-estimators="{}" data-problems="{}"></g>').format(
+        " ".join(f"{number:.1f}" for number in place),
+        json.dumps(ordered(rows["estimator"], order)),
+        json.dumps(list(dict.fromkeys(rows["problem"]))),
+    )
+
+
+def _marked(rows: pd.DataFrame) -> pd.DataFrame:
+    """The cells with a column for each figure that needs more than a metric: `turn`, `batches` and `times_of_limit`,
+    null elsewhere."""
+    turns = on_trajectory(rows)["turn"] if len(rows) else None
+    sizes = rows.groupby(["estimator", "problem", "samples"])["batch"].transform("nunique") if len(rows) else None
+    rows = rows.assign(turn=turns, batches=sizes.where(sizes > 1) if sizes is not None else None)
+    return with_limit(rows) if len(rows) else rows
+
+
+def leaders(rows: pd.DataFrame, baseline: str, most: int) -> pd.DataFrame:
+    """The cells of the baseline and, on each problem, of the `most` estimators with the least variance: at equal time
+    where that was measured, over the numbers of samples on the log scale."""
+    metric = "work_normalised_variance" if rows["work_normalised_variance"].notna().any() else "variance"
+    with np.errstate(divide="ignore"):
+        level = np.log(rows[metric]).groupby([rows["problem"], rows["estimator"]]).mean()
+    best = level.groupby("problem").rank(method="first") <= most
+    chosen = set(best[best].index)
+    pairs = zip(rows["problem"], rows["estimator"], strict=True)
+    return rows[[estimator == baseline or (problem, estimator) in chosen for problem, estimator in pairs]]

@@ -1,0 +1,116 @@
+"""What a table says, in sentences with numbers; each is computed, none is written beforehand."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis.comparison import Comparison
+from bench.plots.style import plain_number
+
+WORDS = {"samples": "at equal samples", "evaluations": "at equal evaluations", "seconds": "at equal time"}
+
+
+def what_was_run(rows: pd.DataFrame) -> str:
+    """Estimators, problems, samples, device: what the table is about."""
+    samples = sorted({int(n) for n in rows["samples"].dropna()})
+    numbers = f"n = {_listed([str(n) for n in samples])}"
+    device = _listed(sorted({f"{row.device}, {row.dtype}" for row in rows[["device", "dtype"]].itertuples()}))
+    return (
+        f"{_count(rows['estimator'].nunique(), 'estimator')} on {_count(rows['problem'].nunique(), 'problem')}, "
+        f"{numbers} samples per estimate, on {device}: {_count(len(rows), 'cell')}."
+    )
+
+
+def statuses(rows: pd.DataFrame) -> dict[str, int]:
+    """How many cells ended how."""
+    return {str(status): int(count) for status, count in rows["status"].value_counts().items()}
+
+
+def findings(rows: pd.DataFrame, found: Comparison) -> list[str]:
+    """At most four: the best that is not shown biased, where the choice matters most, who is biased, what is open."""
+    each = (_best(found), _widest(rows), _biased(rows), _unclear(rows))
+    return [sentence for sentence in each if sentence] or ["Nothing was measured that could be compared."]
+
+
+def _best(found: Comparison) -> str | None:
+    """The lowest variance over problems among estimators never shown biased and measured on most of the problems."""
+    for equal in ("seconds", "samples"):
+        every = found.overall[found.overall["equal"] == equal]
+        honest = every[(every["biased_on"] == 0) & (every["problems"] * 2 >= every["problems"].max())]
+        sampled = honest[honest["ratio"] > 0]
+        if len(sampled):
+            row = sampled.iloc[0]
+            most = f"on {row['problems']} of them" if row["problems"] < every["problems"].max() else "over all of them"
+            return (
+                f"Against {found.baseline}, among the sampling estimators that are nowhere shown biased and fit at "
+                f"least half of the problems, {row['estimator']} has the lowest variance {WORDS[equal]}: "
+                f"{plain_number(row['ratio'])} times {found.baseline}'s (95 % interval "
+                f"{plain_number(row['ratio_low'])} to {plain_number(row['ratio_high'])}; {most})."
+            )
+    return None
+
+
+def _widest(rows: pd.DataFrame) -> str | None:
+    """The problem where estimators that are not shown biased differ most, at equal time or else at equal samples."""
+    for metric, equal in (("work_normalised_variance", "seconds"), ("variance", "samples")):
+        honest = rows[(rows[metric] > 0) & (rows["verdict"] != "biased")]
+        groups = {key: group for key, group in honest.groupby(["problem", "samples"]) if len(group) > 1}
+        if not groups:
+            continue
+        spread = {key: group[metric].max() / group[metric].min() for key, group in groups.items()}
+        problem, samples = max(spread, key=lambda key: spread[key])
+        group = groups[problem, samples]
+        best, worst = (group.loc[pick, "estimator"] for pick in (group[metric].idxmin(), group[metric].idxmax()))
+        return (
+            f"The choice matters most on {problem} (n = {samples}): {WORDS[equal]}, {worst} has "
+            f"{plain_number(spread[problem, samples])} times the variance of {best}."
+        )
+    return None
+
+
+def _biased(rows: pd.DataFrame) -> str | None:
+    """Who is shown biased, and the largest relative bias."""
+    judged = rows[rows["verdict"] != ""]
+    biased = judged[judged["verdict"] == "biased"]
+    if biased.empty:
+        return (
+            f"No estimator is shown biased in {_count(len(judged), 'cell')} with an exact gradient."
+            if len(judged)
+            else None
+        )
+    names = list(dict.fromkeys(biased["estimator"]))
+    worst = biased.loc[biased["relative_bias"].astype(float).idxmax()]
+    ends = [worst["relative_bias_low"], worst["relative_bias_high"]]
+    interval = f" ({plain_number(ends[0])} to {plain_number(ends[1])})" if np.isfinite(ends).all() else ""
+    return (
+        f"{len(names)} of {_count(judged['estimator'].nunique(), 'estimator')} {'is' if len(names) == 1 else 'are'} "
+        f"shown biased somewhere: {_listed(names)}. "
+        f"The largest relative bias is {plain_number(worst['relative_bias'])}{interval}: "
+        f"{worst['estimator']} on {worst['problem']}, n = {worst['samples']}."
+    )
+
+
+def _unclear(rows: pd.DataFrame) -> str | None:
+    """How many verdicts are open: not shown biased is not the same as shown unbiased."""
+    judged = rows[rows["verdict"] != ""]
+    open_cells = int((judged["verdict"] == "unclear").sum())
+    if not open_cells:
+        return None
+    return (
+        f"In {open_cells} of {_count(len(judged), 'cell')} the bias is unclear: neither shown, nor shown to be below "
+        "the resolution asked for."
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _listed(words: list[str], most: int = 8) -> str:
+    """`a, b and c`, and how many more there are."""
+    if len(words) > most:
+        return f"{', '.join(words[:most])} and {len(words) - most} more"
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else "none"

@@ -1,0 +1,145 @@
+"""One self-contained page about a run, and its figures as files beside it."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+import base64
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment
+from markupsafe import Markup, escape
+
+from bench.analysis.comparison import Comparison, compare_estimators
+from bench.pages.figures import _marked, drawings, drawn_figures
+from bench.pages.findings import findings, statuses, what_was_run
+from bench.pages.jinja import page_environment, template_file
+from bench.pages.report_tables import cell_data, failures, pivot, rank_rows
+from bench.plots.style import plain_number
+from bench.tables.metrics import METRICS
+from bench.tables.wide import cells
+from estimators.errors import BadInput
+
+
+class Page(type(Path())):  # pyright: ignore[reportUntypedBaseClass, reportGeneralTypeIssues]
+    """The path of a written page, which a notebook shows."""
+
+    def _repr_html_(self) -> str:
+        address = escape(os.path.relpath(self))
+        return (
+            f'<a href="{address}" target="_blank">{address}</a>'
+            f'<iframe src="{address}" title="The report" style="width:100%;height:40rem;border:0"></iframe>'
+        )
+
+
+def report(path: str | Path, out: str | Path | None = None, *, baseline: str | None = None, jobs: int = 1) -> Page:
+    """Writes the page about the run in `path` (a folder or a table file), and returns where it is.
+
+    Figures go beside it, as PNG and SVG, into `<name of the page>-figures/`. They are drawn by `jobs` processes: with
+    more than one, call this under `if __name__ == "__main__":` in a script.
+    """
+    from bench.measure.timing.ceilings import load as load_ceilings
+    from bench.tables.folder import environments, load
+
+    path = Path(path)
+    table = load(path)
+    folder = path if path.is_dir() else path.parent
+    target = Page(out if out is not None else folder / "report.html")
+    figures = target.with_name(f"{target.stem}-figures")
+    try:
+        figures.mkdir(parents=True, exist_ok=True)
+        text = page(
+            table,
+            environments(folder),
+            baseline=baseline,
+            source=str(folder),
+            ceilings=load_ceilings(folder).to_dict("records"),
+            figures=figures,
+            jobs=jobs,
+        )
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"cannot write the report to {target}: {error.strerror}") from None
+    return target
+
+
+def page(
+    table: pd.DataFrame,
+    environments: list[dict[str, Any]],
+    *,
+    baseline: str | None = None,
+    source: str = "results/…",
+    ceilings: Sequence[dict[str, Any]] = (),
+    figures: Path | None = None,
+    jobs: int = 1,
+) -> str:
+    """The page as HTML, `source` the folder it names for reproducing, `ceilings` what the devices do at most; with
+    `figures`, each figure is also written there as PNG and SVG. `jobs` processes draw."""
+    rows = cells(table)
+    found = compare_estimators(rows, baseline=baseline) if len(rows) else _nothing()
+    order = [found.baseline, *(name for name in dict.fromkeys(rows["estimator"]) if name != found.baseline)]
+    marked = _marked(rows)
+    drawn = drawn_figures(drawings(found), marked, order, figures, jobs)
+    script = template_file("report.js")
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            reproduce=source,
+            runs=sorted(set(table["run"].dropna())) if "run" in table else [],
+            created=[_when(at) for at in sorted(table["created"].dropna())[-1:]] if "created" in table else [],
+            what=what_was_run(rows) if len(rows) else "The table is empty: no cell was planned or run.",
+            statuses=statuses(rows),
+            findings=findings(rows, found) if len(rows) else [],
+            found=found,
+            ranks=rank_rows(found),
+            failures=failures(rows),
+            ratios={equal: pivot(found.pairs, equal) for equal in dict.fromkeys(found.pairs["equal"])},
+            figures=drawn,
+            environments=environments,
+            metrics=METRICS.values(),
+            data=cell_data(marked),
+            ceilings=list(ceilings),
+            style=Markup(template_file("report.css")),
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        )
+    )
+
+
+def _when(created: str) -> str:
+    """ISO 8601 as people write it.
+
+    >>> _when("2026-01-31T04:05:54+00:00")
+    '2026-01-31 04:05 UTC'
+    """
+    return f"{created[:10]} {created[11:16]} UTC"
+
+
+def _nothing() -> Comparison:
+    none = pd.DataFrame(columns=["equal", "estimator", "problem", "baseline", "samples"])
+    return Comparison("variance", "", 0.1, none, none)
+
+
+def _environment() -> Environment:
+    """With the page's own filters."""
+    made = page_environment()
+    made.filters["number"] = lambda value: "—" if value is None or pd.isna(value) else plain_number(float(value))
+    made.filters["plainly"] = plainly
+    return made
+
+
+def plainly(value: Any, name: str) -> str:
+    """What an environment says of itself, as people write it.
+
+    >>> plainly(25276502016, "memory_bytes"), plainly([], "accelerators"), plainly(["A", "B"], "accelerators")
+    ('23.5 GiB', 'none', 'A, B')
+    """
+    if name.endswith("bytes") and isinstance(value, int):
+        return f"{value / 2**30:.1f} GiB"
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)

@@ -1,0 +1,136 @@
+"""The tables of the page: what stands beside the figures, and the cells as data for the browser."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis.comparison import Comparison
+from bench.plots.relative import ratio_of
+from bench.plots.style import STATUSES
+from bench.statistics.ratios import middle
+from bench.tables.metrics import METRICS, Metric
+
+IDENTITY = ("estimator", "problem", "samples", "status", "verdict", "stop_reason", "reason", "cell")
+REPEATED = ("estimator", "problem", "status", "verdict", "stop_reason", "reason")
+MEASURED = (
+    "relative_bias", "scale", "cosine", "variance", "mse", "snr", "evaluations", "seconds_per_estimate",
+    "times_of_limit", "work_normalised_variance",
+)  # fmt: skip
+"""Metrics that have a column of their own in the full table; a cell's window shows all."""
+DECLARED = METRICS | {
+    "times_of_limit": Metric(
+        "times_of_limit", "1", "lower", "Seconds per estimate ÷ those of its random numbers alone.", "throughput", True
+    )
+}
+"""The table's metrics, and what the page adds to them."""
+
+
+def rank_rows(found: Comparison) -> list[dict[str, Any]]:
+    """One row per estimator, best first: the ratio at equal samples, evaluations and time."""
+    rows: dict[str, dict[str, Any]] = {}
+    for row in found.overall.to_dict("records"):
+        mine = rows.setdefault(
+            row["estimator"], {"estimator": row["estimator"], "problems": 0, "biased_on": 0, "at": {}}
+        )
+        mine["at"][row["equal"]] = row
+        mine["problems"], mine["biased_on"] = (
+            max(mine["problems"], row["problems"]),
+            max(mine["biased_on"], row["biased_on"]),
+        )
+    key = "seconds" if "seconds" in set(found.overall["equal"]) else "samples"
+    return sorted(rows.values(), key=lambda row: row["at"].get(key, {}).get("ratio", math.inf))
+
+
+def outcomes(rows: pd.DataFrame) -> dict[str, Any]:
+    """Estimator × problem: the place in `rows` of the cell with the worst status over sample sizes (not applicable
+    where all are), null where there is none."""
+    ranks = {status: rank for rank, status in enumerate(STATUSES)}
+    worst = rows.assign(rank=rows["status"].map(ranks), place=range(len(rows))).sort_values("rank", kind="stable")
+    worst = worst.drop_duplicates(["estimator", "problem"], keep="last")
+    found = dict(zip(zip(worst["estimator"], worst["problem"], strict=True), worst["place"], strict=True))
+    names, problems = list(dict.fromkeys(rows["estimator"])), list(dict.fromkeys(rows["problem"]))
+    places = [[found.get((name, problem)) for problem in problems] for name in names]
+    return {"estimators": names, "problems": problems, "places": places}
+
+
+def failures(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Cells that were not measured, together where status and reason are one; failures first."""
+    lost = rows[rows["status"] != "ok"]
+    groups = [
+        {
+            "status": status,
+            "reason": reason or "no reason given",
+            "cells": len(group),
+            "estimators": _several(group["estimator"], "estimators"),
+            "problems": _several(group["problem"], "problems"),
+        }
+        for (status, reason), group in lost.groupby(["status", "reason"], sort=False)
+    ]
+    return sorted(groups, key=lambda group: (group["status"] == "not_applicable", -group["cells"]))
+
+
+def _several(names: pd.Series, noun: str) -> str:
+    """The names where there are at most three of them, else their number."""
+    found = sorted(set(names))
+    return "; ".join(found) if len(found) <= 3 else f"{len(found)} {noun}"
+
+
+def pivot(pairs: pd.DataFrame, equal: str) -> dict[str, Any]:
+    """Estimator × problem: the ratio to the baseline with its interval, the mean over sample sizes on the log scale."""
+    mine = pairs[pairs["equal"] == equal]
+    found = {key: middle(ratio_of(group), list(group["problem"]))
+             for key, group in mine.groupby(["estimator", "problem"], sort=False)}  # fmt: skip
+    names, problems = list(dict.fromkeys(mine["estimator"])), list(dict.fromkeys(mine["problem"]))
+    return {"problems": problems, "rows": [(name, [found.get((name, other)) for other in problems]) for name in names]}
+
+
+def cell_data(rows: pd.DataFrame) -> dict[str, Any]:
+    """All cells for the browser: columns once, then a list per cell, numbers at four digits, nulls for what is not.
+
+    Nulls at a list's end are left out. Texts that repeat are places in their column's list in `levels`.
+    """
+    metrics = [name for name in DECLARED if name in rows and rows[name].notna().any()]
+    ends = [f"{name}{end}" for name in metrics for end in ("_low", "_high")]
+    columns = [
+        *(name for name in IDENTITY if name in rows),
+        *metrics,
+        *(end for end in ends if rows[end].notna().any()),
+    ]
+    levels = {name: list(dict.fromkeys(rows[name].map(_plain))) for name in columns if name in REPEATED}
+    places = {name: {value: place for place, value in enumerate(values)} for name, values in levels.items()}
+    coded = rows[columns].assign(**{name: rows[name].map(_plain).map(found) for name, found in places.items()})
+    return {
+        "columns": columns,
+        "levels": levels,
+        "shown": ["estimator", "problem", "samples", "status", "verdict", *(m for m in MEASURED if m in metrics)],
+        "units": {name: DECLARED[name].unit for name in metrics},
+        "sentences": {name: DECLARED[name].sentence for name in metrics},
+        "rows": [_trimmed([_plain(value) for value in row]) for row in coded.itertuples(index=False, name=None)],
+        "outcomes": outcomes(rows),
+    }
+
+
+def _trimmed(row: list[Any]) -> list[Any]:
+    """Without the nulls at its end.
+
+    >>> _trimmed([1, None, 2, None, None])
+    [1, None, 2]
+    """
+    return row[: next((i for i in range(len(row), 0, -1) if row[i - 1] is not None), 0)]
+
+
+def _plain(value: Any) -> str | int | float | None:
+    """A value that JSON has: four significant digits, null in place of NaN."""
+    if value is None or pd.isna(value):
+        return None
+    if isinstance(value, str):
+        return value
+    number = float(value)
+    if not math.isfinite(number):
+        return str(number)
+    return int(number) if number.is_integer() and abs(number) < 1e15 else float(f"{number:.4g}")

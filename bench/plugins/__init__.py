@@ -1,0 +1,1 @@
+"""Classes from names, settings and files."""

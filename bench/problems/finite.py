@@ -1,0 +1,67 @@
+"""Whether a problem's objective is finite where q puts mass, and a value of z at which it is not."""
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from bench.problems.problem import Problem
+from estimators.core import ImportanceBound, Objective
+from estimators.errors import BadInput
+from estimators.tools.parameters import states, support
+
+MAX_STATES = 2**16
+DRAWS = 2**16
+"""Draws that are searched where the values of z are too many to go through."""
+
+SHOWN = 8
+"""Entries of z in a sentence."""
+
+
+class NotFinite(BadInput):
+    """The objective is NaN or infinite where q puts mass, so that there is no gradient to measure."""
+
+
+def not_finite(problem: Problem) -> str | None:
+    """A sentence that names a value of z at which the objective is NaN or infinite; None where none is found.
+
+    All values of z are tried where they are few, else draws of q; torch's generators are kept.
+    """
+    parameters = problem.encode(problem.theta())
+    q = problem.build(parameters)
+    f = problem.at(problem.function(next(iter(parameters.values()))), parameters)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        z = values(q, f)
+        value = f(z, q)
+        wrong = ~value.isfinite()
+        if states(q) and not isinstance(f, ImportanceBound):
+            wrong &= q.log_prob(z) > -torch.inf
+    if not wrong.any():
+        return None
+    place = tuple(wrong.nonzero()[0].tolist())
+    at = z[place] if not isinstance(f, ImportanceBound) else z[place[0], :, *place[1:]]
+    return f"the objective is not finite at z = {short(at)}: it is {float(value[place])}"
+
+
+def values(q: Distribution, f: Objective) -> Tensor:
+    """All values of z, or many draws of q."""
+    count = states(q)
+    if isinstance(f, ImportanceBound):
+        return q.sample((DRAWS // 16, f.draws))
+    if count is not None and count <= MAX_STATES:
+        return support(q)
+    return q.sample((max(64, min(DRAWS, 2**24 // max(1, q.batch_shape.numel() * q.event_shape.numel()))),))
+
+
+def short(z: Tensor) -> str:
+    """A value of z in a sentence.
+
+    >>> short(torch.tensor([1.0, 0.5])), short(torch.zeros(100))
+    ('[1, 0.5]', '[0, 0, 0, 0, 0, 0, 0, 0, …] (100 numbers)')
+    """
+    numbers = [f"{number:.6g}" for number in z.flatten()[:SHOWN].tolist()]
+    if not z.dim():
+        return numbers[0]
+    if z.numel() <= SHOWN:
+        return f"[{', '.join(numbers)}]"
+    return f"[{', '.join(numbers)}, …] ({z.numel()} numbers)"

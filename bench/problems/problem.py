@@ -1,0 +1,101 @@
+"""A problem: a distribution family at a point θ with an objective; the gradient of E f in θ is sought."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+from torch.distributions import Distribution
+
+from bench.distributions.base import Family
+from bench.numerics.tensors import Tensors
+from bench.objectives.base import Target
+from estimators.core import Function, Objective
+
+
+@dataclass(frozen=True)
+class Problem:
+    """∇θ of the mean over data of E_{z~qθ}[f(z)], at θ = `theta()`."""
+
+    family: Family
+    objective: Target
+    coordinates: str = "unconstrained"
+    point: str = "default"
+
+    def theta(self) -> Tensors:
+        """θ, float64 on the CPU; each entry is a block of the gradient."""
+        own = self.objective.theta(self.family, self.point)
+        theta = self.family.theta(self.point, self.coordinates) if own is None else own
+        return theta | self.objective.weights(self.family, self.point)
+
+    @cached_property
+    def weights(self) -> tuple[str, ...]:
+        """The blocks of θ that are f's own: they are among the parameters as they are."""
+        return tuple(self.objective.weights(self.family, self.point))
+
+    def encode(self, theta: Tensors) -> Tensors:
+        return self.encoder(next(iter(theta.values())))(theta)
+
+    def encoder(self, like: Tensor) -> Callable[[Tensors], Tensors]:
+        """`encode`, with its constants on `like`'s device and dtype."""
+        encode = self.family.encoder(like)
+        return lambda theta: encode(theta, self.coordinates) | {name: theta[name] for name in self.weights}
+
+    def build(self, parameters: Tensors) -> Distribution:
+        return self.family.build({name: each for name, each in parameters.items() if name not in self.weights})
+
+    def function(self, like: Tensor) -> Objective:
+        """f, with its constants on `like`'s device and dtype."""
+        f = self.objective.build(self.family, self.point, like)
+        return seeing_all_but(self.family.hidden, f) if self.family.hidden else f
+
+    def at(self, f: Objective, parameters: Tensors) -> Objective:
+        """f at these parameters of its own, which may have leading axes."""
+        own = {name: parameters[name] for name in self.weights}
+        return f.at(own) if own else f  # type: ignore[attr-defined]
+
+    def reduce(self, values: Tensor) -> Tensor:
+        """The mean over the trailing data axes: `[*leading, *data]` → `[*leading]`."""
+        axes = self.family.data_axes
+        return values.mean(tuple(range(-axes, 0))) if axes else values
+
+    @property
+    def dim(self) -> int:
+        """The number of parameters, P."""
+        return sum(value.numel() for value in self.theta().values())
+
+    @property
+    def version(self) -> str:
+        """Changes when the exact gradient does."""
+        return f"{self.family.version}.{self.objective.version}"
+
+    def misfit(self) -> str | None:
+        """Why family, objective, coordinates and point do not go together, in a sentence; None when they do."""
+        reason = self.objective.fits(self.family)
+        if reason:
+            return f"{self.objective.name} {reason}; {self.family.name} does not fit"
+        if self.coordinates not in self.family.coordinates:
+            return (
+                f"{self.family.name} has no {self.coordinates} coordinates; it has {', '.join(self.family.coordinates)}"
+            )
+        if self.point in self.objective.points and self.coordinates != self.family.coordinates[0]:
+            return (
+                f"{self.objective.name} has the point {self.point!r} in {self.family.coordinates[0]} coordinates only, "
+                f"not {self.coordinates}"
+            )
+        points = (*self.family.points, *self.objective.points)
+        if self.point not in points:
+            return (
+                f"{self.family.name} with {self.objective.name} has no point {self.point!r}; it has {', '.join(points)}"
+            )
+        return None
+
+
+def seeing_all_but(hidden: int, f: Objective) -> Objective:
+    """f of all but the last `hidden` coordinates of a draw; only for an f of z alone."""
+    return Function(
+        lambda z: f(z[..., :-hidden], None),  # type: ignore[arg-type]
+        differentiable=f.differentiable,
+        twice_differentiable=f.twice_differentiable,
+        relaxable=f.relaxable,
+    )

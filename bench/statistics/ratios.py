@@ -1,0 +1,183 @@
+"""Ratios of two measured numbers with intervals; many tests at once; the middle of many ratios.
+
+Cells draw independently of each other, so the interval of a ratio comes from the two cells' own intervals.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from scipy.stats import norm, t
+
+from bench.statistics.means import holm
+from bench.statistics.ties import possible_values
+
+Z = float(norm.ppf(0.975))
+DRAWS = 1000
+
+
+class Ratio(NamedTuple):
+    """Ratios and the ends of their 95 % intervals, float arrays (or scalars) of one shape; NaN where there is none."""
+
+    value: Any
+    low: Any
+    high: Any
+
+
+def ratio(above: Ratio, below: Ratio) -> Ratio:
+    """above ÷ below with its interval, from two independent numbers with theirs.
+
+    On the log scale by the method of variance estimates recovery (Zou and Donner 2008), which keeps the asymmetry
+    of the intervals: log low = log a − log b − √((log a − log a_low)² + (log b_high − log b)²). A number that is 0
+    (an exact estimator's variance) has the ratio 0 to any other and 1 to another 0.
+
+    >>> certain = Ratio(*np.ones(3))
+    >>> found = ratio(Ratio(*np.array([2.0, 1.8, 2.2])), certain)
+    >>> [round(float(end), 3) for end in found]
+    [2.0, 1.8, 2.2]
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        centre = np.log(above.value) - np.log(below.value)
+        down = np.hypot(np.log(above.value) - np.log(above.low), np.log(below.high) - np.log(below.value))
+        up = np.hypot(np.log(above.high) - np.log(above.value), np.log(below.value) - np.log(below.low))
+        found = Ratio(np.exp(centre), np.exp(centre - down), np.exp(centre + up))
+    zero = (above.value == 0) | (below.value == 0)
+    limit = np.where(above.value == below.value, 1.0, np.where(above.value == 0, 0.0, np.inf))
+    limit = np.where(np.isnan(above.value) | np.isnan(below.value), np.nan, limit)
+    return Ratio(*(np.where(zero, limit, each) for each in found))
+
+
+def p_above(found: Ratio, bound: float, degrees: Any = np.inf) -> Float[ndarray, "..."]:
+    """p-value of the test whose alternative is ratio > `bound`; NaN without an interval.
+
+    `degrees` of freedom of the t distribution that the interval was made with; infinite: a normal one.
+    """
+    return _p(found.value, found.low, bound, 1.0, degrees)
+
+
+def p_below(found: Ratio, bound: float, degrees: Any = np.inf) -> Float[ndarray, "..."]:
+    """p-value of the test whose alternative is ratio < `bound`; NaN without an interval. `degrees` as in `p_above`."""
+    return _p(found.value, found.high, bound, -1.0, degrees)
+
+
+def _p(
+    value: Float[ndarray, "..."], end: Float[ndarray, "..."], bound: float, sign: float, degrees: Any
+) -> Float[ndarray, "..."]:
+    """Student's t on the log scale, with the standard error of the side of the interval that faces the bound."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distance = sign * (np.log(value) - np.log(bound))
+        error = sign * (np.log(value) - np.log(end)) / t.ppf(0.975, degrees)
+        tested = t.sf(distance / error, degrees)
+    certain = np.where(distance > 0, 0.0, 1.0)
+    exact = (error == 0) | np.isinf(distance) | ((value == end) & np.isfinite(distance))
+    return np.where(np.isnan(value) | np.isnan(end), np.nan, np.where(exact, certain, tested))
+
+
+def verdicts(found: Ratio, margin: float, *, lower_is_better: bool = True, level: float = 0.05) -> list[str]:
+    """`same`, `better`, `worse` or `unclear` for each ratio to the baseline, empty without a ratio.
+
+    `same`: two one-sided tests show the ratio between 1 ÷ (1 + margin) and 1 + margin. Otherwise `better` or
+    `worse`: the ratio is shown to be on that side of 1. Holm's method runs over all of these tests together.
+    """
+    shape = found.value.shape
+    equal = np.fmax(p_above(found, 1 / (1 + margin)), p_below(found, 1 + margin))
+    differ = np.minimum(1.0, 2 * np.fmin(p_above(found, 1.0), p_below(found, 1.0)))
+    adjusted = holm(np.concatenate([equal.ravel(), differ.ravel()])).reshape(2, *shape)
+    words = []
+    for value, same, other in zip(found.value.ravel(), *adjusted.reshape(2, -1), strict=True):
+        if np.isnan(value):
+            words.append("")
+        elif same < level:
+            words.append("same")
+        elif other < level:
+            words.append("better" if (value < 1) == lower_is_better else "worse")
+        else:
+            words.append("unclear")
+    return words
+
+
+def interquartile_mean(values: Float[ndarray, "k draws"]) -> Float[ndarray, " draws"]:
+    """The mean of the middle half along the first axis; of all where there are fewer than four.
+
+    >>> interquartile_mean(np.array([[0.0], [1.0], [2.0], [100.0]])).tolist()
+    [1.5]
+    """
+    ordered = np.sort(values, axis=0)
+    cut = len(ordered) // 4
+    with np.errstate(invalid="ignore"):
+        return ordered[cut : len(ordered) - cut].mean(axis=0)
+
+
+def middle(found: Ratio, strata: list[str], seed: int = 0) -> Ratio:
+    """The interquartile mean of the log ratios over problems (Agarwal et al. 2021), as a ratio, with its interval.
+
+    A stratum (a problem) counts once: by the mean of its log ratios at several sample sizes. What is estimated is the
+    interquartile mean of the strata's *true* log ratios; the interval says how well that is measured on these
+    problems, not what other problems would give. Up to three strata, whose mean it is: the ends as in `ratio`.
+    From four on the interval holds the value and two intervals (`_trimmed`). Strata measured without error, and
+    infinite log ratios (a variance of 0), stay what they are.
+    """
+    names, index = np.unique(np.array(strata, dtype=object).astype(str), return_inverse=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log = np.log(found.value)
+        up, down = np.log(found.high) - log, log - np.log(found.low)
+    share = (index == np.arange(len(names))[:, None]) / np.bincount(index)[:, None]
+    with np.errstate(invalid="ignore"):  # 0 × ∞ of another stratum
+        centre = np.array([log[index == stratum].mean() for stratum in range(len(names))])
+    above, below = (np.sqrt((share**2) @ _finite(side) ** 2) for side in (up, down))
+    if len(names) < TRIMMED:
+        value, reach = centre.mean(), (np.sqrt((side**2).sum()) / len(names) for side in (below, above))
+        low, high = (value + sign * each for sign, each in zip((-1, 1), reach, strict=True))
+    else:
+        low, value, high = _trimmed(centre, (above + below) / (2 * Z), seed)
+    return Ratio(*(np.exp(np.asarray(each)) for each in (value, low, high)))
+
+
+TRIMMED = 4
+"""From so many strata on the interquartile mean leaves some out."""
+WIDEST = 50.0
+"""The half-width of a log ratio's interval that has no end."""
+
+
+def _finite(side: Float[ndarray, " k"]) -> Float[ndarray, " k"]:
+    """An interval's reach on the log scale: 0 without an interval."""
+    return np.clip(np.nan_to_num(side, nan=0.0, posinf=WIDEST), 0.0, WIDEST)
+
+
+def _trimmed(centre: Float[ndarray, " k"], error: Float[ndarray, " k"], seed: int) -> tuple[float, float, float]:
+    """Low end, value and high end of the interquartile mean of true values measured as `centre` ± `error`.
+
+    Where true values are equal at a quartile, the interquartile mean has a kink: noise spreads equal values, the
+    middle half takes the larger (or the smaller) ones, and the value is off by a share of the noise that no number of
+    problems removes. A bootstrap of the measurements adds that error once more instead of removing it, so that its
+    interval is off centre. Two intervals do not have this fault:
+
+    - each value weighted by its chance to be in the middle half when noise is added, Σ w x ± 1.96 √Σ w² error²: equal
+      values share their weight. It holds for values that differ, near or far, and errs with many ties;
+    - the central 95 % of the posterior in which values may be equal (`bench.statistics.ties`). It holds with ties and
+      for values that lie apart, and errs where many different values lie closer than their errors.
+
+    Each is too narrow where the other holds, so the interval holds both, and the value.
+    """
+    value = float(interquartile_mean(centre[:, None])[0])
+    known = np.isfinite(centre)
+    if not error.any() or not np.isfinite(value):
+        return value, value, value
+    rng = np.random.default_rng(seed)
+    drawn = np.repeat(centre[:, None], DRAWS, axis=1)
+    drawn[known] = possible_values(centre[known], error[known], DRAWS, rng).T
+    low, high = np.quantile(interquartile_mean(drawn), [0.025, 0.975])
+    weight = _chance_of_the_middle(centre, error, rng)
+    shared = weight[known] @ centre[known]
+    half = Z * np.sqrt(weight**2 @ error**2)
+    return min(low, shared - half, value), value, max(high, shared + half, value)
+
+
+def _chance_of_the_middle(
+    centre: Float[ndarray, " k"], error: Float[ndarray, " k"], rng: np.random.Generator
+) -> Float[ndarray, " k"]:
+    """Each value's share of the middle half's mean, over draws of the noise; they add up to 1."""
+    k = len(centre)
+    order = np.argsort(centre + error * rng.standard_normal((DRAWS, k)), axis=1)[:, k // 4 : k - k // 4]
+    return np.bincount(order.ravel(), minlength=k) / order.size

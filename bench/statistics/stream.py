@@ -1,0 +1,167 @@
+"""What is kept of a stream of estimates: moments, batch means and a few numbers per replicate.
+
+Memory does not grow with P × R: per coordinate four moments, 64 batch means and the means of at most 64 groups of
+whole chunks, per replicate and block three doubles. The batch means carry the covariance of the mean (as a 64 × 64 Gram
+matrix), the groups show whether replicates are independent, the numbers per replicate carry the intervals of the trace,
+of the mean squared error and of the projection on the exact gradient.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bench.statistics.block import Against, Block
+from bench.statistics.moments import Moments
+
+BATCHES = 64
+GROUPS = 64
+"""At most so many groups of whole chunks; beyond it neighbours are merged."""
+
+HUGE = 1e70
+"""Beyond it the fourth power overflows: such an estimate counts as not finite."""
+
+Vector = Float[np.ndarray, " P"]
+
+
+class Replicates:
+    """Takes chunks of estimates `[R, P]`, R a power of two, and gives each block's statistics.
+
+    `size`: see `Against`; zero where it is not known. `only`: the name of the parameter where it is the only one.
+
+    >>> kept = Replicates({"all": slice(0, 3)}, target=np.zeros(3), error=np.zeros(3))
+    >>> kept.add(torch.randn(128, 3, generator=torch.Generator().manual_seed(0)))
+    >>> kept.block("all").count
+    128
+    """
+
+    def __init__(
+        self,
+        blocks: dict[str, slice],
+        target: Vector | None,
+        error: Vector | None,
+        size: Vector | None = None,
+        only: str = "coordinate ",
+    ) -> None:
+        self.blocks, self.only = blocks, only
+        self.dim = max(block.stop for block in blocks.values())
+        self.target, self.error = target, error
+        self.size = np.zeros(self.dim) if size is None else size
+        self.nonfinite = self.drawn = 0
+        self._before, self.fresh = Moments.none(self.dim), Moments.none(self.dim)
+        self._sums, self._counts = torch.zeros(BATCHES, self.dim, dtype=torch.float64), np.zeros(BATCHES)
+        self._spreads = {name: np.zeros(BATCHES) for name in blocks}
+        self._scalars: dict[str, dict[str, list[np.ndarray]]] = {name: {} for name in blocks}
+        self._centre: Vector | None = None
+        self._groups: list[tuple[Vector, int]] = []
+        self._chunks, self._per_group, self._within = 0, 1, np.zeros(self.dim)
+
+    def add(self, chunk: Float[Tensor, "R P"]) -> None:
+        """One more chunk; estimates with a NaN or an infinity are counted and left out."""
+        x = chunk.detach().double()
+        finite = x.abs().amax(1) <= HUGE  # a NaN is not
+        kept = x[finite]
+        slots = self._slots(len(x))[finite.cpu().numpy()]
+        self.drawn += len(x)
+        self.nonfinite += len(x) - len(kept)
+        if not len(kept):
+            return
+        moments = Moments.of(kept)
+        self.fresh = self.fresh + moments
+        self._within = self._within + moments.m2
+        self._add_group(moments.mean * moments.count, moments.count)
+        if self._centre is None:
+            self._centre = moments.mean
+        self._add_batches(kept, slots)
+        self._add_scalars(kept, slots)
+
+    @property
+    def total(self) -> Moments:
+        """The moments of all stages."""
+        return self._before + self.fresh
+
+    def look(self) -> None:
+        """Start a fresh stage: its own moments, and distances from the best mean so far."""
+        self._before, self.fresh = self.total, Moments.none(self.dim)
+        self._centre = self._before.mean if self._before.count else None
+
+    def block(self, name: str) -> Block:
+        """The statistics of one block."""
+        where = self.blocks[name]
+        scalars = {key: np.concatenate(parts) for key, parts in self._scalars[name].items()}
+        filled = self._counts > 0
+        counts = self._counts[filled]
+        return Block(
+            moments=self.total[where],
+            fresh=self.fresh[where],
+            batches=self._sums.cpu().numpy()[filled][:, where] / counts[:, None],
+            batch_spread=self._spreads[name][filled] / counts,
+            distances=scalars["distance"],
+            groups=np.array([total[where] / count for total, count in self._groups]),
+            chunks=self._chunks,
+            within=self._within[where],
+            group_counts=np.array([float(count) for _, count in self._groups]),
+            against=self._against(where, scalars),
+        )
+
+    def coordinate(self, index: int) -> str:
+        """A coordinate's name: its block and its place there.
+
+        >>> Replicates({"all": slice(0, 3), "loc": slice(0, 2), "scale": slice(2, 3)}, None, None).coordinate(1)
+        'loc[1]'
+        """
+        own = {name: where for name, where in self.blocks.items() if where.start <= index < where.stop}
+        name = next((name for name in own if name != "all"), self.only)
+        return f"{name}[{index - own.get(name, slice(0, 0)).start}]"
+
+    def _against(self, where: slice, scalars: dict[str, np.ndarray]) -> Against | None:
+        if self.target is None or self.error is None:
+            return None
+        return Against(self.target[where], self.error[where], scalars["along"], scalars["squared"], self.size[where])
+
+    def _add_group(self, total: Vector, count: int) -> None:
+        """One more chunk to the last group, or to a new one; of too many groups, every two become one."""
+        if self._chunks % self._per_group == 0:
+            self._groups.append((total, count))
+        else:
+            before, counted = self._groups[-1]
+            self._groups[-1] = before + total, counted + count
+        self._chunks += 1
+        if len(self._groups) == GROUPS and self._chunks % self._per_group == 0:
+            pairs = zip(self._groups[::2], self._groups[1::2], strict=True)
+            self._groups = [(a + b, m + n) for (a, m), (b, n) in pairs]
+            self._per_group *= 2
+
+    def _slots(self, rows: int) -> np.ndarray:
+        """The batch that each row goes to: contiguous runs, equally many in every 64 replicates or more."""
+        if rows < BATCHES:
+            return (self.drawn + np.arange(rows)) % BATCHES
+        return np.arange(rows) * BATCHES // rows
+
+    def _add_batches(self, kept: Tensor, slots: np.ndarray) -> None:
+        index = torch.as_tensor(slots, device=kept.device)
+        self._sums = self._sums.to(kept.device).index_add_(0, index, kept)
+        self._counts += np.bincount(slots, minlength=BATCHES)
+
+    def _add_scalars(self, kept: Tensor, slots: np.ndarray) -> None:
+        """Of each block; what is elementwise is computed once for all of them."""
+        assert self._centre is not None
+        distance = (kept - kept.new_tensor(self._centre)).square()
+        for name, where in self.blocks.items():
+            self._keep(name, "distance", distance[:, where].sum(1))
+            self._spreads[name] += np.bincount(slots, self._scalars[name]["distance"][-1], minlength=BATCHES)
+        if self.target is not None:
+            self._add_errors(kept, kept.new_tensor(self.target))
+
+    def _add_errors(self, kept: Tensor, target: Tensor) -> None:
+        """What is compared with the exact gradient."""
+        error = kept - target
+        squared = error.square()
+        for name, where in self.blocks.items():
+            length = target[where].norm()
+            self._keep(name, "squared", squared[:, where].sum(1))
+            along = error[:, where] @ target[where] / length if length > 0 else error.new_zeros(len(error))
+            self._keep(name, "along", along)
+
+    def _keep(self, block: str, key: str, values: Tensor) -> None:
+        self._scalars[block].setdefault(key, []).append(values.cpu().numpy())

@@ -1,0 +1,191 @@
+"""From a suite to its cells: the product of its axes, and for each pair that does not fit, the sentence why."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from bench.distributions import distributions
+from bench.measure.execution.devices import check_device, default_dtype
+from bench.measure.execution.modes import chosen, unavailable
+from bench.objectives import objectives
+from bench.plugins.settings import build, checked, combinations, identifying, plain
+from bench.problems.problem import Problem
+from bench.provenance.identity import canonical, class_digest, digest
+from bench.suites.cell import Cell
+from bench.suites.suite import GROUPS, SETTINGS, Choice, Group, Problems, Suite
+from bench.tables import where
+from estimators.core import Estimator
+from estimators.errors import BadInput, nearest
+from estimators.needs import Offer, unmet_samples
+from estimators.registry import Registry, estimators, is_spec, owner
+
+BUILT_IN = ("bench", "estimators")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One estimator, distribution or objective of a suite, with what a cell says of it."""
+
+    instance: Any
+    name: str
+    params: str
+    plugin: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A problem and what its cells share. `reason`: why it makes no sense; `offer`: what q and f offer."""
+
+    columns: dict[str, Any]
+    parts: tuple[Part, ...]
+    reason: str = ""
+    offer: Offer | None = None
+
+
+def cells(suite: Suite, *, force: bool = False) -> list[Cell]:
+    """Every cell of a suite, once, in the order of the file; those with a `reason` are not applicable.
+
+    Each pair of an estimator and a problem is judged once, so that large grids are planned quickly.
+    `force`: a pair that does not fit is measured all the same, and its cells say so.
+    """
+    for device in suite.device:
+        check_device(device)
+    chosen = list(parts(estimators, suite.estimators, "estimators"))
+    found = [cell for pair in pairs(suite) for part in chosen for cell in _of_pair(part, pair, suite, force)]
+    return list({cell.id: cell for cell in _excluded(found, suite)}.values())
+
+
+def pairs(suite: Suite) -> Iterator[Pair]:
+    """Every problem of a suite: each block's distributions × objectives × coordinates × points."""
+    for index, block in enumerate(suite.problems):
+        path = f"problems[{index}]"
+        families = list(parts(distributions, block.distribution, f"{path}.distribution"))
+        targets = list(parts(objectives, block.objective, f"{path}.objective"))
+        _known_names(families, targets, block, suite, path)
+        for family, target in product(families, targets):
+            for coordinates in block.coordinates or suite.coordinates or family.instance.coordinates[:1]:
+                for point in block.point or suite.point or (*family.instance.points, *target.instance.points)[:1]:
+                    yield _pair(family, target, coordinates, point)
+
+
+def parts(registry: Registry[Any], choices: list[Choice], path: str) -> Iterator[Part]:
+    """Each choice once per combination of its settings' axes."""
+    for index, choice in enumerate(choices):
+        place = f"{path}[{index}]"
+        for settings in combinations(choice.settings, place):
+            yield _part(registry, choice.name, settings, place)
+
+
+def _part(registry: Registry[Any], name: str, settings: dict[str, Any], path: str) -> Part:
+    instance = build(registry, name, settings, path)
+    classes = list(_classes(instance))
+    outside = sorted({owner(cls) for cls in classes if cls.__module__.split(".")[0] not in BUILT_IN})
+    return Part(
+        instance,
+        name,
+        canonical(identifying(instance)),
+        " ".join(outside),
+        " ".join(class_digest(cls) for cls in classes),
+    )
+
+
+def _classes(instance: Any) -> Iterator[type]:
+    """The class of a plug-in, and those of the plug-ins inside it."""
+    yield type(instance)
+    for key, value in plain(instance).items():
+        if is_spec(value):
+            yield from _classes(getattr(instance, key))
+
+
+def _known_names(families: list[Part], targets: list[Part], block: Problems, suite: Suite, path: str) -> None:
+    """A coordinate system or a point that nothing in the block has is a slip, not a pair that does not fit."""
+    own = {"coordinates": block.coordinates, "point": block.point}
+    have = {
+        "coordinates": {name for family in families for name in family.instance.coordinates},
+        "point": {name for part in (*families, *targets) for name in part.instance.points},
+    }
+    for key, names in own.items():
+        for name in names or ():
+            if name not in have[key]:
+                raise BadInput(f"{path}.{key}: there is no {key} {name!r}; {nearest(name, have[key])}")
+
+
+def _pair(family: Part, target: Part, coordinates: str, point: str) -> Pair:
+    problem = Problem(family.instance, target.instance, coordinates, point)
+    columns = {
+        "distribution": family.name,
+        "distribution_params": family.params,
+        "objective": target.name,
+        "objective_params": target.params,
+        "problem_version": problem.version,
+        "coordinates": coordinates,
+        "point": point,
+    }
+    reason = problem.misfit()
+    if reason:
+        return Pair(columns, (family, target), reason)
+    try:
+        theta = problem.theta()
+        offer = Offer(problem.build(problem.encode(theta)), problem.function(next(iter(theta.values()))))
+    except Exception:  # a broken plug-in: its cells fail when they are measured, and say how
+        return Pair(columns, (family, target))
+    return Pair(columns | {"dim": sum(value.numel() for value in theta.values())}, (family, target), "", offer)
+
+
+def _of_pair(part: Part, pair: Pair, suite: Suite, force: bool) -> Iterator[Cell]:
+    """One estimator on one problem, over the budgets and ways to execute."""
+    estimator: Estimator = part.instance
+    traits = estimator.traits
+    misfit = pair.offer.unmet(estimator, traits.min_samples * traits.samples_step) if pair.offer else ""
+    shared = pair.columns | {
+        "estimator": part.name,
+        "estimator_params": part.params,
+        "estimator_version": getattr(estimator, "version", 1),
+        "plugin": " ".join(each.plugin for each in (part, *pair.parts) if each.plugin),
+        "source_digest": digest([each.source for each in (part, *pair.parts)]),
+        "seed": suite.seed,
+    }
+    for samples, device, asked, budget in product(suite.samples, suite.device, suite.mode, budgets(suite)):
+        mode = chosen(planned_numbers(pair, samples, budget, suite)) if asked == "auto" else asked
+        unfit = misfit or unmet_samples(traits, samples) or ""
+        forced = bool(force and unfit and not pair.reason)
+        reason = pair.reason or unavailable(mode, device) or ("" if forced or not unfit else f"{part.name} {unfit}")
+        for dtype in suite.dtype or [default_dtype(device)]:
+            own = {"samples": samples, "device": device, "dtype": dtype, "mode": mode, "forced": forced}
+            given: dict[str, Any] = {group: canonical(identifying(budget[group])) for group in GROUPS}
+            yield Cell(**shared, **own, **given, reason=reason)
+
+
+def budgets(suite: Suite) -> list[dict[Group, Any]]:
+    """The settings of accuracy and throughput, once per combination of their axes."""
+    each = {
+        group: [checked(SETTINGS[group], settings, group) for settings in combinations(getattr(suite, group), group)]
+        for group in GROUPS
+    }
+    return [dict(zip(GROUPS, chosen, strict=True)) for chosen in product(*each.values())]
+
+
+def planned_numbers(pair: Pair, samples: int, budget: dict[Group, Any], suite: Suite) -> float:
+    """Replicates × draws × parameters that a cell may take: what `auto` judges by. Timing alone plans nothing."""
+    if "accuracy" not in suite.metrics:
+        return 0.0
+    replicates = budget["accuracy"].within(float(samples)).max_replicates
+    return float(replicates * samples * pair.columns.get("dim", 0))
+
+
+def _excluded(found: list[Cell], suite: Suite) -> list[Cell]:
+    """The cells, those that the suite excludes with its reason."""
+    rules = [(where.parse(rule.where), rule.reason) for rule in suite.exclude]
+    if not rules:
+        return found
+    return [_first_rule(cell, rules) for cell in found]
+
+
+def _first_rule(cell: Cell, rules: list[tuple[where.Predicate, str]]) -> Cell:
+    facts = where.facts(vars(cell))
+    for excludes, reason in rules:
+        if excludes(facts):
+            return replace(cell, reason=f"excluded: {reason}")
+    return cell

@@ -1,0 +1,168 @@
+"""A suite: what to measure, from a TOML file whose every error says its place."""
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from bench.measure.accuracy.stopping import AccuracySettings
+from bench.measure.timing.blocks import ThroughputSettings
+from bench.suites.builtin import suites
+from bench.tables import where
+from estimators.errors import BadInput, nearest
+
+Group = Literal["accuracy", "throughput"]
+Mode = Literal["eager", "compile", "graph", "auto"]
+GROUPS: tuple[Group, ...] = get_args(Group)
+
+
+def _axis(value: Any) -> Any:
+    """A list is an axis; anything else is an axis of one value."""
+    if value == []:
+        raise ValueError("an axis needs at least one value")
+    return value if isinstance(value, list) else [value]
+
+
+def _named(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _parsed(text: str) -> str:
+    where.parse(text)
+    return text
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Choice(BaseModel):
+    """A plug-in by name, with settings; a setting that is a list is an axis."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    name: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return self.__pydantic_extra__ or {}
+
+
+Choices = Annotated[list[Annotated[Choice, BeforeValidator(_named)]], BeforeValidator(_axis)]
+Names = Annotated[list[str], BeforeValidator(_axis)]
+
+
+class Problems(_Model):
+    """A block of problems: every distribution with every objective; coordinates and points default to the suite's."""
+
+    distribution: Choices
+    objective: Choices
+    coordinates: Names | None = None
+    point: Names | None = None
+
+
+class Exclude(_Model):
+    """Cells that are left out on purpose, with the reason that their rows carry."""
+
+    where: Annotated[str, AfterValidator(_parsed)]
+    reason: Annotated[str, Field(min_length=1)]
+
+
+class Suite(_Model):
+    """All that a sweep's numbers depend on, and its time limit."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    samples: Annotated[list[Annotated[int, Field(ge=1, lt=2**63)]], BeforeValidator(_axis)]
+    metrics: Annotated[list[Group], BeforeValidator(_axis)] = list(GROUPS)
+    device: Names = ["cpu"]
+    dtype: Annotated[list[Literal["float32", "float64"]], BeforeValidator(_axis)] | None = None
+    """Where nothing is said: float64 on a CPU, float32 on an accelerator."""
+    mode: Annotated[list[Mode], BeforeValidator(_axis)] = ["eager"]
+    """`auto` compiles where the planned work repays it."""
+    coordinates: Names | None = None
+    point: Names | None = None
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 600.0
+    accuracy: dict[str, Any] = {}
+    throughput: dict[str, Any] = {}
+    estimators: Choices
+    problems: Annotated[list[Problems], Field(min_length=1)]
+    exclude: list[Exclude] = []
+
+
+SETTINGS = {"accuracy": AccuracySettings, "throughput": ThroughputSettings}
+"""The settings of each group of metrics: a table of the suite each."""
+
+
+def load_suite(name_or_path: str | Path) -> Suite:
+    """A built-in suite by name, or the suite in a TOML file."""
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = builtin(str(name_or_path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read the suite {path}: {getattr(error, 'strerror', None) or error}") from None
+    try:
+        found = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, and a number of thousands of digits
+        raise BadInput(f"{path} is not TOML: {error}") from None
+    return parse_suite(found, str(path))
+
+
+def parse_suite(found: dict[str, Any], source: str) -> Suite:
+    """A suite from a table; `source` is named in errors."""
+    try:
+        suite = Suite.model_validate(found)
+    except ValidationError as error:
+        first = min(
+            error.errors(), key=lambda each: each["type"] != "extra_forbidden"
+        )  # a slip explains what is missing
+        raise BadInput(f"{source}: {_sentence(first)}") from None
+    resolved = {group: _group(group, getattr(suite, group), source) for group in GROUPS}
+    return suite.model_copy(update=resolved)
+
+
+def builtin(name: str) -> Path:
+    """The file of a suite that comes with gradest."""
+    known = suites()
+    if name not in known:
+        raise BadInput(f"there is no suite {name!r}; {nearest(name, known)} A file's name ends in .toml")
+    return known[name]
+
+
+def _group(group: Group, found: dict[str, Any], source: str) -> dict[str, Any]:
+    """The settings of a group of metrics, every combination checked, with the defaults filled in."""
+    from bench.plugins.settings import checked, combinations, plain
+
+    path = f"{source}: {group}"
+    every = [checked(SETTINGS[group], settings, path) for settings in combinations(found, path)]
+    return plain(every[0]) | {key: value for key, value in found.items() if isinstance(value, list)}
+
+
+def _sentence(error: ErrorDetails) -> str:
+    """The place of an error, what is wrong there, and what would be right."""
+    place = _place(error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{place}: unknown key; {nearest(str(error['loc'][-1]), _keys(error['loc']))}"
+    if error["type"] == "missing":
+        return f"{place}: this key is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    shown = "" if error["type"] == "value_error" else f", not {str(error['input'])[:60]!r}"
+    return f"{place}: {message[:1].lower()}{message[1:]}{shown}"
+
+
+def _place(location: Iterable[int | str]) -> str:
+    """`estimators[0].name` from ("estimators", 0, "name").
+
+    >>> _place(("problems", 1, "distribution", 0, "name"))
+    'problems[1].distribution[0].name'
+    """
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+
+
+def _keys(location: tuple[int | str, ...]) -> Iterable[str]:
+    """The keys that are valid where an unknown one was found."""
+    models = {"problems": Problems, "exclude": Exclude}
+    return models.get(str(location[0]) if len(location) > 1 else "", Suite).model_fields

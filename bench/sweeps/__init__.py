@@ -1,0 +1,1 @@
+"""Measures many cells and survives what they do."""

@@ -1,0 +1,158 @@
+"""Measures one cell and one group of metrics, and returns its record."""
+
+import json
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import fields
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Literal
+
+import torch
+
+from bench.measure.accuracy import accuracy
+from bench.measure.accuracy.stopping import AccuracySettings
+from bench.measure.estimates.calls import count
+from bench.measure.estimates.prepared import Execution
+from bench.measure.execution.process_state import Kept
+from bench.measure.timing import throughput
+from bench.measure.timing.blocks import ThroughputSettings
+from bench.plugins.settings import checked
+from bench.problems.exact import Reference, reference
+from bench.problems.finite import NotFinite, not_finite
+from bench.problems.problem import Problem
+from bench.suites.cell import IDENTITY, Cell, estimator_of, problem_of
+from bench.suites.suite import Group
+from bench.tables.columns import SCHEMA
+from bench.tables.metrics import Measurement, Outcome
+from bench.tables.records import Record, Task
+
+Status = Literal["ok", "not_applicable", "failed", "timeout", "crashed", "out_of_memory", "nonfinite"]
+
+
+@lru_cache(maxsize=64)
+def _reference(problem: Problem) -> Reference | NotFinite | None:
+    """The exact gradient, or the error that there is none, once per problem and process."""
+    try:
+        return reference(problem)
+    except NotFinite as error:
+        return error
+
+
+def measure(cell: Cell, task: Group) -> Record:
+    """The record of one cell and group; whatever goes wrong in Python is in the record, not raised."""
+    start = time.perf_counter()
+    with Kept() as kept:
+        found = attempt(lambda: finished(MEASURES[task](cell), cell))
+    assert found is not None
+    if kept.changed:
+        found["reason"] = "; ".join(filter(None, (found["reason"], f"changed {' and '.join(kept.changed)}: restored")))
+    return record(cell, task, found, time.perf_counter() - start)
+
+
+def attempt(action: Callable[[], Record | None]) -> Record | None:
+    """What `action` returns, or how the cell ended where it raises."""
+    try:
+        return action()
+    except NotFinite as error:
+        return ended("nonfinite", str(error))
+    except Exception as error:
+        return ended("out_of_memory" if _about_memory(error) else "failed", _sentence(error))
+
+
+def ended(status: Status, reason: str) -> Record:
+    """The outcome columns of a cell without measurements."""
+    return {
+        "status": status,
+        "reason": reason,
+        "verdict": "",
+        "stop_reason": "",
+        "replicates": None,
+        "measurements": [],
+    }
+
+
+def record(cell: Cell, task: Task, outcome: Record, wall_s: float) -> Record:
+    """One line of the record file: the identity of the cell and how its measuring ended."""
+    identity = {name: getattr(cell, name) for name in (*IDENTITY, "dim", "plugin", "source_digest")}
+    return {
+        "schema": SCHEMA,
+        "cell": cell.id,
+        "task": task,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "wall_s": wall_s,
+        "threads": torch.get_num_threads(),
+        **identity,
+        **outcome,
+    }
+
+
+def _accuracy(cell: Cell) -> Outcome:
+    problem, estimator = problem_of(cell), estimator_of(cell)
+    settings = checked(AccuracySettings, json.loads(cell.accuracy), "accuracy")
+    exact = _reference(problem)
+    if isinstance(exact, NotFinite):
+        raise exact
+    outcome = accuracy.measure(problem, estimator, cell.samples, settings, exact, execution=execution(cell))
+    calls, gradient_calls = count(problem, estimator, cell.samples)
+    counted = (
+        Measurement("evaluations", calls, method="counted"),
+        Measurement("gradient_evaluations", gradient_calls, method="counted"),
+    )
+    return Outcome(
+        (*outcome.measurements, *counted), outcome.replicates, outcome.stop_reason, outcome.verdict, outcome.reason
+    )
+
+
+def _throughput(cell: Cell) -> Outcome:
+    settings = checked(ThroughputSettings, json.loads(cell.throughput), "throughput")
+    return throughput.measure(problem_of(cell), estimator_of(cell), cell.samples, settings, execution(cell))
+
+
+MEASURES = {"accuracy": _accuracy, "throughput": _throughput}
+
+
+def execution(cell: Cell) -> Execution:
+    """Where and how the cell runs."""
+    return Execution(cell.id, cell.seed, cell.device, getattr(torch, cell.dtype), cell.mode)
+
+
+def finished(outcome: Outcome, cell: Cell) -> Record:
+    """An outcome as plain values. If any value is NaN or infinite, the status is `nonfinite`, and the reason names a
+    value of z at which the objective is not finite, where there is such a value."""
+    numbers = [number for each in outcome.measurements for number in (each.value, each.ci_low, each.ci_high)]
+    wrong = [number for number in numbers if number is not None and not -INFINITE < number < INFINITE]
+    if wrong:
+        rate = next((each.value for each in outcome.measurements if each.metric == "nonfinite_rate"), None)
+        share = f"{rate:.2g} of the estimates are" if rate else "its statistics are"
+        cause = not_finite(problem_of(cell))
+        return ended("nonfinite", "; ".join(filter(None, (f"{share} NaN or infinite", cause))))
+    return {
+        "status": "ok",
+        "reason": outcome.reason,
+        "verdict": outcome.verdict,
+        "stop_reason": outcome.stop_reason,
+        "replicates": outcome.replicates,
+        "measurements": [_plain(each) for each in outcome.measurements],
+    }
+
+
+INFINITE = float("inf")
+
+
+def _plain(each: Measurement) -> dict[str, Any]:
+    return {column.name: getattr(each, column.name) for column in fields(each)}
+
+
+def _about_memory(error: Exception) -> bool:
+    """torch's CPU allocator raises a plain RuntimeError when there is no memory left."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _sentence(error: BaseException) -> str:
+    """The error in one line, with the place in the source where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename.rsplit('/', 1)[-1]}, line {frames[-1].lineno})" if frames else ""
+    text = " ".join(str(error).split())[:500]
+    return f"{type(error).__name__}: {text}{place}"

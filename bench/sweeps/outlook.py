@@ -1,0 +1,100 @@
+"""What a run would do: its cells and the expected time."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from bench.display.notebook import Shown as InNotebooks
+from bench.display.terminal import SHOWN, duration, frame
+from bench.plugins.files import load_files
+from bench.suites.grid import cells
+from bench.suites.suite import Suite
+from bench.sweeps.planning import known_rerun, pick, planned_work, resolve, tasks_of
+from bench.sweeps.run import cores, folder_of
+from bench.tables.columns import SCHEMA
+from bench.tables.records import Records, read
+
+
+def outlook_view(found: "Outlook", most: int = SHOWN) -> RenderableType:
+    """The first cells of a plan, why others do not apply, how many are to run and how long that takes."""
+    cells = found.cells
+    columns = ["estimator", "estimator_params", "objective", "distribution", "point", "samples", "state"]
+    shown = cells.filter(columns).head(most)
+    title = f"{len(cells)} cells" + (f", the first {most}" if len(shown) < len(cells) else "")
+    skipped = cells[cells["reason"] != ""].groupby("reason", sort=False).size() if len(cells) else {}
+    counts = [f"{count} {state}" for state, count in cells["state"].value_counts().items()] if len(cells) else []
+    counts += [f"{sum(cells['stale'])} stale"] if len(cells) and cells["stale"].any() else []
+    guess = ", a guess: nothing of it has been measured yet" if found.guessed and found.seconds else ""
+    return Group(
+        frame(shown, title),
+        *(Text(f"{count} not applicable: {reason}") for reason, count in skipped.items()),
+        Text(", ".join(counts) or "no cells"),
+        Text(f"expected time: {duration(found.seconds)}" + guess),
+    )
+
+
+@dataclass(frozen=True)
+class Outlook(InNotebooks):
+    """What a run would do: `cells` (a row each: what it is, its status or reason, expected seconds), seconds in all;
+    `guessed` where nothing like them was measured yet."""
+
+    cells: pd.DataFrame = field(repr=False)
+    seconds: float
+    folder: Path
+    guessed: bool = False
+
+    def __rich__(self) -> object:
+        return outlook_view(self)
+
+
+def plan(
+    suite: str | Path | Suite,
+    out: str | Path | None = None,
+    *,
+    where: str | None = None,
+    jobs: int | None = None,
+    device: str | None = None,
+    seed: int | None = None,
+    rerun: str = "missing",
+    plugins: Iterable[str | Path] = (),
+    force: bool = False,
+) -> Outlook:
+    """What `run` would do, without doing it."""
+    load_files(str(path) for path in plugins)
+    known_rerun(rerun)
+    resolved, folder = resolve(suite, device=device, seed=seed), folder_of(suite, out)
+    every = cells(resolved, force=force)
+    picked = pick(every, where)
+    done = read(folder, SCHEMA) if folder.is_dir() else Records([], [])
+    found = planned_work(resolved, every, picked, done, rerun)
+    open_cells, stale = {cell.id for cell, _ in found.work}, {cell.id for cell in found.stale}
+    rows = [
+        {
+            "cell": cell.id,
+            "estimator": cell.estimator,
+            "estimator_params": cell.estimator_params,
+            "objective": cell.objective,
+            "objective_params": cell.objective_params,
+            "distribution": cell.distribution,
+            "distribution_params": cell.distribution_params,
+            "point": cell.point,
+            "coordinates": cell.coordinates,
+            "dim": cell.dim,
+            "samples": cell.samples,
+            "state": (cell.reason and "not applicable") or ("to run" if cell.id in open_cells else "done"),
+            "stale": cell.id in stale,
+            "reason": cell.reason,
+            "seconds": sum(found.cost.expected(cell, task) for task in tasks_of(cell, resolved)),
+        }
+        for cell in picked
+    ]
+    seconds = found.cost.total(found.work, jobs or cores())
+    return Outlook(pd.DataFrame(rows), seconds, folder, guessed=not found.cost.measured)

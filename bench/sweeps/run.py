@@ -1,0 +1,248 @@
+"""Many cells: planned, measured by an engine, and written by one process that can be interrupted at any moment.
+
+Accuracy tasks run side by side; timed tasks follow, alone. The parent plans, writes and shows progress; it
+computes nothing, so that its state is no part of a number.
+"""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.markup import escape
+
+from bench.display.notebook import Shown
+from bench.measure.execution.devices import default_dtype
+from bench.measure.timing.ceilings import note
+from bench.plugins.files import load_files
+from bench.provenance.machine import environment
+from bench.suites.cell import Cell
+from bench.suites.grid import cells
+from bench.suites.suite import GROUPS, Suite
+from bench.sweeps.cell_record import ended, record
+from bench.sweeps.engines.base import Engine, Found
+from bench.sweeps.engines.choose import known, open_engine
+from bench.sweeps.planning import Planned, Work, known_rerun, pick, planned_work, resolve, stale_note
+from bench.sweeps.shards import sharded
+from bench.sweeps.worker import WORKER, Setup
+from bench.tables.folder import Store
+from bench.tables.records import Key, Record
+from estimators.errors import BadInput
+
+Show = Callable[["Progress"], None]
+
+
+@dataclass
+class Progress:
+    """How far a run is; handed to `show` a few times a second."""
+
+    done: int
+    total: int
+    seconds_left: float
+
+
+@dataclass
+class Summary(Shown):
+    """What a run did: where, how many tasks by status, those that failed, and what was odd."""
+
+    folder: Path
+    counts: dict[str, int] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    left: int = 0
+    interrupted: bool = False
+
+    def __rich__(self) -> str:
+        counts = ", ".join(f"{count} {name}" for name, count in sorted(self.counts.items())) or "nothing was left to do"
+        left = [f"{self.left} left"] if self.left else []
+        return escape("\n".join([f"{self.folder}: {counts}", *left, *self.failed, *self.notes]))
+
+
+def sweep(
+    suite: Suite,
+    folder: Path,
+    *,
+    where: str | None = None,
+    shard: str | None = None,
+    jobs: int | None = None,
+    rerun: str = "missing",
+    plugins: Iterable[str] = (),
+    force: bool = False,
+    memory: float | None = None,
+    engine: str = "local",
+    scheduler: str | None = None,
+    show: Show = lambda progress: None,
+) -> Summary:
+    """Measures what is missing of a suite into `folder`; Ctrl-C keeps what is done.
+
+    `memory`: GiB that a worker may allocate. `scheduler`: the address of a Dask cluster. A script calls this under
+    `if __name__ == "__main__":`, because the workers import it.
+    """
+    _not_in_a_worker()
+    setup = Setup(tuple(str(Path(path).resolve()) for path in plugins), int(memory * 2**30) if memory else None)
+    load_files(setup.plugins)
+    known_rerun(rerun)
+    known(engine)
+    every = cells(suite, force=force)
+    picked = sharded(pick(every, where), shard)  # all bad input is found before anything is written
+    with Store(folder) as store:
+        done = store.read()
+        planned = planned_work(suite, every, picked, done, rerun)
+        summary = Summary(folder, notes=[*done.notes, *stale_note(planned, rerun)])
+        del done  # what was measured before is on the disk, and not kept in memory over the run
+        store.begin(suite.model_dump(), planned.tasks(), shard)
+        store.log(f"run: {len(planned.work)} of {len(picked)} cells' tasks to do, engine {engine}")
+        writer = _Writer(store, summary, planned, show)
+        try:
+            writer(_unfit(planned))
+            if writer.left:
+                opened = open_engine(
+                    engine, setup=setup, jobs=jobs or cores(), limit=suite.timeout, scheduler=scheduler, log=store.log
+                )
+                _measure_all(planned, opened, writer)
+            store.finish()
+            store.log(f"run: ended, {summary.counts}")
+        except KeyboardInterrupt:
+            summary.interrupted = True
+            store.log("run: interrupted")
+        summary.left = len(writer.left)
+    return summary
+
+
+def _not_in_a_worker() -> None:
+    """A script without the guard would start a run in every worker that imports it."""
+    if multiprocessing.current_process().name == WORKER:
+        raise SystemExit('gradest: a script has to call bench.run under `if __name__ == "__main__":`')
+
+
+def cores() -> int:
+    """How many workers run side by side unless it is said otherwise."""
+    return len(os.sched_getaffinity(0))
+
+
+def _measure_all(planned: Planned, engine: Engine, write: "_Writer") -> None:
+    try:
+        for task in GROUPS:
+            write.width = engine.width()
+            for found in engine.measure([cell for cell, own in planned.work if own == task], task):
+                write(found)
+    finally:
+        engine.close()
+
+
+def _unfit(planned: Planned) -> list[Found]:
+    """The rows of the cells that are not applicable: the plan's own word, measured by nobody."""
+    unfit = [cell for cell, task in planned.work if task == "plan"]
+    return [Found(cell, _not_applicable(cell), environment()) for cell in unfit]
+
+
+def _not_applicable(cell: Cell) -> Record:
+    return record(cell, "plan", ended("not_applicable", cell.reason), 0.0)
+
+
+class _Writer:
+    """Appends records, counts them, and says how far the run is."""
+
+    def __init__(self, store: Store, summary: Summary, planned: Planned, show: Show) -> None:
+        self.store, self.summary, self.show, self.width = store, summary, show, 1
+        self.cost, self._next = planned.cost, 0.0
+        self.left: dict[Key, Work] = {(cell.id, task): (cell, task) for cell, task in planned.work}
+        self.total = len(self.left)
+
+    def __call__(self, found: list[Found]) -> None:
+        machines = [self.store.note_environment(each.environment) for each in found]
+        self.store.append({**each.record, "env": env} for each, env in zip(found, machines, strict=True))
+        for each in found:
+            self._count(each.cell, each.record)
+        self.store.log(*(_line(each.cell, each.record) for each in found))
+        if time.monotonic() > self._next or not self.left:
+            self._say()
+
+    def _say(self) -> None:
+        """Progress, five times a second, but not for more than a twentieth of the time: many cells take long to add."""
+        start = time.monotonic()
+        seconds_left = self.cost.total(self.left.values(), self.width)
+        progress = Progress(self.total - len(self.left), self.total, seconds_left)
+        self.show(progress)
+        self.store.say(vars(progress))
+        now = time.monotonic()
+        self._next = now + max(0.2, 20 * (now - start))
+
+    def _count(self, cell: Cell, found: Record) -> None:
+        del self.left[cell.id, found["task"]]
+        self.cost.add(cell, found["task"], found["wall_s"])
+        counts, status = self.summary.counts, found["status"]
+        counts[status] = counts.get(status, 0) + 1
+        if status not in ("ok", "not_applicable"):
+            self.summary.failed.append(f"{status}: {cell.label}, {found['task']}: {found['reason']}")
+
+
+def _line(cell: Cell, found: Record) -> str:
+    return f"{found['status']} {found['task']} {found['wall_s']:.2f} s {cell.label} {found['reason']}".rstrip()
+
+
+def run(
+    suite: str | Path | Suite,
+    out: str | Path | None = None,
+    *,
+    where: str | None = None,
+    shard: str | None = None,
+    jobs: int | None = None,
+    device: str | None = None,
+    seed: int | None = None,
+    timeout: float | None = None,
+    rerun: str = "missing",
+    plugins: Iterable[str | Path] = (),
+    force: bool = False,
+    memory: float | None = None,
+    engine: str = "local",
+    scheduler: str | None = None,
+    show: Callable[[Progress], None] = lambda progress: None,
+) -> Summary:
+    """Measures what is missing of a suite in the folder `out` (results/<suite> unless it is said otherwise).
+
+    A cell may take `timeout` seconds and a worker allocate `memory` GiB. `engine="dask"` measures on the Dask cluster
+    at the address `scheduler`, or on one started for it on this machine.
+    Workers are fresh processes: in a script, call this under `if __name__ == "__main__":`, and hand over your own
+    plug-ins as files.
+    """
+    plugins = tuple(str(path) for path in plugins)
+    load_files(plugins)
+    resolved = resolve(suite, device=device, seed=seed, timeout=timeout)
+    folder = folder_of(suite, out)
+    summary = sweep(
+        resolved,
+        folder,
+        where=where,
+        shard=shard,
+        jobs=jobs,
+        rerun=rerun,
+        plugins=plugins,
+        force=force,
+        memory=memory,
+        engine=engine,
+        scheduler=scheduler,
+        show=show,
+    )
+    if "throughput" in resolved.metrics and not summary.interrupted:
+        note(folder, executions(resolved))
+    return summary
+
+
+def executions(suite: Suite) -> list[tuple[str, str]]:
+    """The devices and dtypes that a suite's cells run in."""
+    return [(device, dtype) for device in suite.device for dtype in suite.dtype or [default_dtype(device)]]
+
+
+def folder_of(suite: str | Path | Suite, out: str | Path | None) -> Path:
+    """Where a run lands."""
+    if out is not None:
+        return Path(out)
+    if isinstance(suite, Suite):
+        raise BadInput("say which folder the results go to: out=…")
+    path = Path(suite)
+    if path.stem == "..":  # of a file called ...toml
+        raise BadInput(f"{path} is no name for a folder of results; say which: --out DIR")
+    return path.parent if path.name == "config.toml" else Path("results") / path.stem

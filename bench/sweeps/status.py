@@ -1,0 +1,68 @@
+"""How a run stands."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from bench.display.notebook import Shown as InNotebooks
+from bench.display.terminal import duration, frame
+from bench.sweeps.shards import own_plan
+from bench.tables.columns import SCHEMA
+from bench.tables.folder import said, shown
+from bench.tables.records import read
+from estimators.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Status(InNotebooks):
+    """How a run stands: tasks by status, tasks left, the slowest records, and what is odd about the files.
+
+    `seconds_left` is the run's own estimate, `said` when it said so; both None where no run ever did.
+    """
+
+    counts: dict[str, int]
+    left: int
+    seconds_left: float | None
+    said: str | None
+    slowest: pd.DataFrame = field(repr=False)
+    notes: list[str]
+
+    def __rich__(self) -> object:
+        return status_view(self, self.notes)
+
+
+def status(folder: str | Path) -> Status:
+    """How a run stands, also while it runs: reads, never writes. A shard's folder is about that shard."""
+    folder = Path(folder)
+    if folder.is_file():
+        raise BadInput(f"{folder} is a file; say the folder of a run")
+    if not folder.is_dir():
+        raise BadInput(f"there is no folder {folder}")
+    found, whole = read(folder, SCHEMA), own_plan(folder)
+    if whole is None:
+        raise BadInput(f"{folder} holds no run of gradest; `gradest run SUITE --out {folder}` starts one")
+    latest = pd.DataFrame(list(shown(whole, found.latest())))
+    total = sum(len(tasks) for tasks in whole.values())
+    estimate = said(folder) or (None, None)
+    if latest.empty:
+        return Status({}, total, *estimate, latest, found.notes)
+    columns = ["wall_s", "status", "task", "estimator", "objective", "distribution", "samples", "cell"]
+    slowest = pd.DataFrame(latest.sort_values("wall_s", ascending=False)[columns].head(5))
+    return Status(latest["status"].value_counts().to_dict(), total - len(latest), *estimate, slowest, found.notes)
+
+
+def status_view(found: "Status", notes: Sequence[str] = ()) -> RenderableType:
+    """How a run stands: these notes, counts, the time that is left, the slowest."""
+    parts: list[RenderableType] = [Text(f"note: {note}", style="yellow") for note in notes]
+    parts.append(Text(", ".join([*(f"{count} {name}" for name, count in found.counts.items()), f"{found.left} left"])))
+    if found.left and found.seconds_left:
+        parts.append(Text(f"{duration(found.seconds_left)} to go, as the run saw it at {found.said}"))
+    return Group(*parts, *([frame(found.slowest, "slowest")] if len(found.slowest) else []))

@@ -1,0 +1,108 @@
+"""Timed cells in a window: all kept warm in one process, then visited in turn.
+
+A cell's visits lie as far apart as the other cells' visits take, so that its interval covers what changes on the
+machine meanwhile (`bench.measure.timing.blocks.Visited`). Each cell is tuned and compiled once. An
+exception in one cell is in its own record; the others go on.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from math import ceil
+
+from bench.measure.execution.modes import kept_generator
+from bench.measure.execution.process_state import Kept
+from bench.measure.timing.blocks import VISITS, ThroughputSettings
+from bench.measure.timing.lock import alone
+from bench.measure.timing.throughput import Warm
+from bench.plugins.settings import checked
+from bench.suites.cell import Cell, estimator_of, problem_of
+from bench.sweeps.cell_record import attempt, ended, execution, finished, record
+from bench.tables.records import Record
+
+LARGEST = 16
+"""Cells of a window. Sweeps of nine cells and more have windows of 8 to 16."""
+NOBODY = -1
+"""The place of no cell: the window waits, and no cell's time limit runs."""
+At = Callable[[int], object]
+"""Is told the place of the cell whose turn begins."""
+
+
+def windows(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
+    """The cells of one device in windows of equal length, their order kept: 17 cells in windows of 9 and 8."""
+    count = ceil(len(cells) / LARGEST)
+    edges = [ceil(index * len(cells) / count) for index in range(count + 1)] if count else []
+    return [tuple(cells[start:end]) for start, end in pairwise(edges)]
+
+
+def measure(cells: Sequence[Cell], at: At = lambda place: None) -> list[Record]:
+    """The records of the cells of one window, all on one device; a single cell is visited once."""
+    turns = [_Turns(cell, VISITS if len(cells) > 1 else 1) for cell in cells]
+
+    def each(action: Callable[[_Turns], None]) -> None:
+        for place, own in enumerate(turns):
+            if own.outcome is None:
+                at(place)
+                own.do(action)
+        at(NOBODY)
+
+    with kept_generator(cells[0].device):
+        each(_Turns.open)
+        with alone(cells[0].device):
+            each(_Turns.first)
+            for index in range(VISITS if len(cells) > 1 else 1):
+                each(lambda own, index=index: own.visit(index))
+            each(_Turns.end)
+    return [own.record() for own in turns]
+
+
+class _Turns:
+    """One cell's turns, and how it ended; its own seconds are counted."""
+
+    def __init__(self, cell: Cell, visits: int) -> None:
+        self.cell, self.visits, self.seconds = cell, visits, 0.0
+        self.warm: Warm | None = None
+        self.outcome: Record | None = None
+        self.changed: dict[str, None] = {}
+
+    def do(self, action: Callable[["_Turns"], None]) -> None:
+        """One turn; an exception ends the cell, and its memory is given back."""
+        began = time.perf_counter()
+        with Kept() as kept:
+            failed = attempt(lambda: action(self))
+        if failed:
+            self.outcome = failed
+        if self.outcome and self.warm:
+            attempt(self.warm.__exit__)
+            self.warm = None
+        self.changed |= dict.fromkeys(kept.changed)
+        self.seconds += time.perf_counter() - began
+
+    def open(self) -> None:
+        settings = checked(ThroughputSettings, json.loads(self.cell.throughput), "throughput")
+        where = execution(self.cell)
+        self.warm = Warm(
+            problem_of(self.cell), estimator_of(self.cell), self.cell.samples, settings, where, visits=self.visits
+        )
+
+    def first(self) -> None:
+        self._warm.first()
+
+    def visit(self, index: int) -> None:
+        self._warm.visit(index)
+
+    def end(self) -> None:
+        self.outcome = finished(self._warm.outcome(), self.cell)
+
+    @property
+    def _warm(self) -> Warm:
+        assert self.warm is not None
+        return self.warm
+
+    def record(self) -> Record:
+        found = self.outcome or ended("failed", "the window ended before the cell did")
+        if self.changed:
+            said = f"changed {' and '.join(self.changed)}: restored"
+            found["reason"] = "; ".join(filter(None, (found["reason"], said)))
+        return record(self.cell, "throughput", found, self.seconds)

@@ -1,0 +1,1 @@
+"""Metrics and columns declared; records, long and wide tables, files, folders, filters."""

@@ -1,0 +1,150 @@
+"""The columns of the table, declared once, and the reference page that is generated from them."""
+
+from dataclasses import dataclass
+
+from bench.tables.metrics import METRICS
+
+SCHEMA = 2
+"""Raised when a column is added or changes its meaning; no cell's id depends on it. 2 added `rarest_event`."""
+
+OLDEST = 1
+"""Tables and records from this schema on are read; columns that came later are null in them."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """`kind` is the plain dtype it has in the table: text, integer, number or truth; all but text may be null.
+
+    `since`: the schema that added the column.
+    """
+
+    name: str
+    group: str
+    kind: str
+    sentence: str
+    since: int = 1
+
+
+SINCE = {"rarest_event": 2}
+"""The schema that added a column, where it was not the first."""
+
+COLUMNS = {
+    name: Column(name, group, kind, sentence, SINCE.get(name, 1))
+    for group, name, kind, sentence in (
+        ("identity", "run", "text", "The folder's name."),
+        ("identity", "cell", "text", "Hash of all that determines the number."),
+        ("identity", "schema", "integer", "Version of the meaning of these columns."),
+        ("identity", "created", "text", "When the cell's measurement ended, UTC, ISO 8601."),
+        ("identity", "attempt", "integer", "How often the cell has been measured in this folder, this time included."),
+        ("estimator", "estimator", "text", "Its registered name."),
+        (
+            "estimator",
+            "estimator_params",
+            "text",
+            "Its settings, canonical JSON, with defaults, those of settings added later apart.",
+        ),
+        ("estimator", "estimator_version", "integer", "Raised by its author when its numbers change."),
+        ("estimator", "plugin", "text", "Where classes from outside gradest are defined; empty when there are none."),
+        ("estimator", "source_digest", "text", "Hash of the source of the classes that were measured."),
+        ("problem", "distribution", "text", "Name of the distribution family."),
+        ("problem", "distribution_params", "text", "Its settings, canonical JSON."),
+        ("problem", "objective", "text", "Name of the objective."),
+        ("problem", "objective_params", "text", "Its settings, canonical JSON."),
+        ("problem", "problem_version", "text", "Changes when the exact gradient does."),
+        ("problem", "coordinates", "text", "In which θ the gradient is taken: natural, unconstrained, …"),
+        ("problem", "point", "text", "The named θ at which the gradient is taken."),
+        ("problem", "dim", "integer", "Number of parameters, P."),
+        ("problem", "block", "text", "`all`, or the parameter whose coordinates alone the row is about."),
+        ("budget", "samples", "integer", "Draws per estimate, n."),
+        ("budget", "replicates", "integer", "Independent estimates that were made."),
+        ("budget", "seed", "integer", "The suite's seed."),
+        ("execution", "device", "text", "cpu, cuda, …"),
+        ("execution", "dtype", "text", "Of the estimates; moments are always float64."),
+        ("execution", "mode", "text", "eager, compile or graph."),
+        ("execution", "threads", "integer", "Threads that torch used."),
+        ("execution", "env", "text", "Key of the machine and versions in `environments.jsonl`."),
+        (
+            "outcome",
+            "status",
+            "text",
+            "ok, not_applicable, failed, timeout, crashed, out_of_memory or nonfinite; without ok, metric is null.",
+        ),
+        ("outcome", "forced", "truth", "Measured with --force though the pair does not fit."),
+        ("outcome", "reason", "text", "Why the status is what it is, or what would settle an unclear verdict."),
+        ("outcome", "verdict", "text", "On `relative_bias`: unbiased, biased or unclear."),
+        (
+            "outcome",
+            "rarest_event",
+            "number",
+            "Beside *biased* and *unbiased*: 3/R, the probability of the rarest event that the R estimates show with a "
+            "chance of 95 %; null in tables of schema 1.",
+        ),
+        ("outcome", "stop_reason", "text", "Why the measurement stopped when it did."),
+        ("outcome", "wall_s", "number", "Seconds that measuring the cell took, set-up included."),
+        ("measurement", "metric", "text", "Name of the metric, see below."),
+        ("measurement", "value", "number", "Its value; null where it does not exist, for example without a reference."),
+        ("measurement", "ci_low", "number", "Lower end of its 95 % interval."),
+        ("measurement", "ci_high", "number", "Upper end of its 95 % interval."),
+        ("measurement", "n", "integer", "Number of observations behind the value."),
+        ("measurement", "unit", "text", "Unit of the value."),
+        ("measurement", "method", "text", "How value and interval were computed."),
+    )
+}
+
+INTRODUCTION = """# Results
+
+Generated by `python -m bench.tables.columns` from the columns and metrics that the code declares; do not edit.
+
+`results/<run>/` holds what one sweep measured:
+
+| file | what it is |
+|---|---|
+| `config.toml` | the suite as it was run, defaults filled in; `gradest run results/<run>/config.toml` runs it again |
+| `plan.json` | the cells of the sweep, so that what is missing is known |
+| `progress.json`, `run.log` | how far the run is by its own word, and a line per cell; no number depends on them |
+| `environments.jsonl` | machine and versions, one line each, by the key in column `env` |
+| `ceilings.jsonl` | what the machine does at most (random numbers, copies, matrix products), where cells were timed |
+| `records-*.jsonl` | one line per finished cell and group of metrics, append-only |
+| `results.parquet`, `results.csv` | the table below, written when a run ends |
+
+```python
+import bench
+
+table = bench.load("results/reference")
+```
+
+The table is long: one row per cell × metric (× block of parameters). g is the exact gradient, ĝ an estimate.
+
+A verdict holds for what its R estimates can see. A bias that is carried by events rarer than about 3/R (column
+`rarest_event`) is invisible to any such test: *unbiased* does not exclude it, and *biased* is said only where a second,
+independent look at the same objective (a score function in as many draws) shows the gradient that the estimates miss,
+or after a million estimates.
+
+Tables of schema 1 are read too, with null in the columns that came later; a later schema than this one is refused.
+"""
+
+
+def reference_page() -> str:
+    """`results/README.md`: every column and every metric with its sentence."""
+    columns = [f"| `{c.name}` | {c.group} | {c.kind} | {c.sentence} |" for c in COLUMNS.values()]
+    metrics = [
+        f"| `{m.name}` | {m.group}{', derived' if m.derived else ''} | {m.unit} | {m.direction} | {m.sentence} |"
+        for m in METRICS.values()
+    ]
+    return "\n".join(
+        [
+            INTRODUCTION,
+            "## Columns\n",
+            "| column | group | type | meaning |\n|---|---|---|---|",
+            *columns,
+            "\n## Metrics\n",
+            "`better`: which way is better; at `one`, 1 is right. Derived metrics are computed from measured ones.\n",
+            "| metric | group | unit | better | meaning |\n|---|---|---|---|---|",
+            *metrics,
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    print(reference_page(), end="")

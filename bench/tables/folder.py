@@ -1,0 +1,236 @@
+"""A run's folder: one process owns it, records are appended and synced, the table is written at the end."""
+
+import errno
+import fcntl
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, cast, get_args
+
+import pandas as pd
+
+from bench.provenance.identity import canonical, digest
+from bench.provenance.machine import environment
+from bench.tables import files as formats
+from bench.tables import records as record_files
+from bench.tables.columns import SCHEMA
+from bench.tables.long import rows
+from bench.tables.records import Key, Records, Task, no_garbage_collection
+from bench.tables.toml import dumps
+from estimators.errors import BadInput
+
+Plan = dict[str, list[Task]]
+"""The tasks of each cell, by cell id, in the order of the suite."""
+
+
+class Store:
+    """The writing end of a run's folder; `with Store(folder) as store:` holds its lock.
+
+    A torn last line, left by a process that was killed, is cut off when the folder is opened.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._records: IO[bytes] | None = None
+        self._environments: set[str] = set()
+        self._lock: IO[str] | None = None
+
+    def __enter__(self) -> "Store":
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.folder / ".lock").open("w")
+        except OSError as error:
+            raise BadInput(f"cannot write to the folder {self.folder}: {error.strerror}") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise BadInput(f"another run is writing to {self.folder}; wait for it, or choose another --out") from None
+        self._environments = {found["env"] for found in environments(self.folder)}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for file in (self._records, self._lock):
+            if file is not None:
+                file.close()
+
+    def read(self) -> Records:
+        """What the folder holds already; torn last lines are cut off, and the notes say so."""
+        found = record_files.read(self.folder, SCHEMA)
+        for path in [*record_files.files(self.folder), *self.folder.glob("environments.jsonl")]:
+            whole, torn = record_files.split(path)
+            if torn:
+                os.truncate(path, len(whole))
+        return found
+
+    def begin(self, config: Mapping[str, Any], plan: Plan, shard: str | None = None) -> None:
+        """Writes what is about to be run: the suite as resolved, its cells, and which shard of them it is."""
+        _write(self.folder / "config.toml", dumps(config))
+        cells = [[*each] for each in plan.items()]
+        _write(self.folder / "plan.json", canonical({"schema": SCHEMA, "shard": shard, "cells": cells}))
+
+    def append(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Records that are on the disk when this returns; lines that could not be written whole leave no trace.
+
+        A record that does not say its machine (`env`) was measured on this one.
+        """
+        here = self.note_environment(environment())
+        lines = [canonical({"env": here, **record}) for record in records]
+        if lines:
+            self._write(lines)
+
+    def take(self, records: Iterable[Mapping[str, Any]], folder: Path) -> None:
+        """Records of another folder of the same sweep, with the environments that they were measured in."""
+        for found in environments(folder):
+            self.note_environment({key: value for key, value in found.items() if key != "env"})
+        lines = [canonical(record) for record in records]
+        if lines:
+            self._write(lines)
+
+    def say(self, progress: Mapping[str, Any]) -> None:
+        """How far the run is, in `progress.json`, for whoever looks while it runs; a full disk stops no run."""
+        with suppress(BadInput):
+            _write(self.folder / "progress.json", canonical({**progress, "said": _now()}))
+
+    def log(self, *lines: str) -> None:
+        """Lines in `run.log`, with the time. It is for people: no one reads it back, and a full disk stops no run."""
+        now = _now()
+        with suppress(OSError), (self.folder / "run.log").open("a", encoding="utf-8", errors="replace") as file:
+            file.write("".join(f"{now} {line}\n" for line in lines))
+
+    def _write(self, lines: list[str]) -> None:
+        if self._records is None:
+            self._records = (self.folder / "records-0.jsonl").open("ab", buffering=0)
+        _append(self._records, "".join(f"{line}\n" for line in lines))
+
+    def note_environment(self, found: Mapping[str, Any]) -> str:
+        """The key of a machine, whose line in `environments.jsonl` is written once."""
+        key = digest(found)
+        if key not in self._environments:
+            with (self.folder / "environments.jsonl").open("ab", buffering=0) as file:
+                _append(file, canonical({"env": key, **found}) + "\n")
+            self._environments.add(key)
+        return key
+
+    def finish(self) -> pd.DataFrame:
+        """Writes `results.parquet` and `results.csv`, and returns the table."""
+        made_from = _state(self.folder)
+        frame, _ = _from_records(self.folder)
+        formats.write_parquet(frame, self.folder / "results.parquet", made_from)
+        formats.write_csv(frame, self.folder / "results.csv")
+        return frame
+
+
+def load(path: str | Path) -> pd.DataFrame:
+    """The table of a run's folder, or of a Parquet or CSV file; what is odd about the files is a warning."""
+    path = Path(path)
+    if not path.exists():
+        raise BadInput(f"there is no folder or file {path}")
+    if path.is_file():
+        return formats.read_table(path)
+    ready = path / "results.parquet"
+    if not record_files.files(path):
+        for table in (ready, path / "results.csv"):
+            if table.is_file():
+                return formats.read_table(table)
+        raise BadInput(f"{path} holds no records of gradest; `gradest run SUITE --out {path}` makes them")
+    if formats.made_from(ready) == _state(path):
+        return formats.read_table(ready)
+    frame, notes = _from_records(path)
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
+    return frame
+
+
+@no_garbage_collection()
+def planned(folder: Path) -> Plan | None:
+    """The cells that the folder's suite has; None where no plan was written."""
+    return _read(
+        folder / "plan.json",
+        lambda found: {str(cell): [_task(each) for each in tasks] for cell, tasks in found["cells"]},
+    )
+
+
+def _task(word: object) -> Task:
+    """A task's name, checked: the file may have been torn or made by others."""
+    if word not in get_args(Task):
+        raise ValueError(f"{word!r} is no task")
+    return cast(Task, word)
+
+
+def last_shard(folder: Path) -> str | None:
+    """Which shard of the suite the last run in this folder measured; None where it was all of it."""
+    return _read(folder / "plan.json", lambda found: found.get("shard") and str(found["shard"]))
+
+
+def said(folder: Path) -> tuple[float, str] | None:
+    """The seconds that the run of this folder had left by its own word, and when that was."""
+    return _read(folder / "progress.json", lambda found: (float(found["seconds_left"]), str(found["said"])))
+
+
+def shown(plan: Plan | None, latest: dict[Key, dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    """The latest record of every planned cell and task, in the order of the plan."""
+    if plan is None:
+        return latest.values()
+    return (latest[cell, task] for cell, tasks in plan.items() for task in tasks if (cell, task) in latest)
+
+
+@no_garbage_collection()
+def _from_records(folder: Path) -> tuple[pd.DataFrame, list[str]]:
+    found = record_files.read(folder, SCHEMA)
+    return rows(folder.resolve().name, shown(planned(folder), found.latest())), found.notes
+
+
+def _state(folder: Path) -> str:
+    """Changes whenever the records or the plan do."""
+    files = [*record_files.files(folder), folder / "plan.json"]
+    return digest([[path.name, path.stat().st_size if path.exists() else 0] for path in files] + [SCHEMA])
+
+
+def environments(folder: Path) -> list[dict[str, Any]]:
+    """What `environments.jsonl` holds; a torn last line is left out."""
+    path = folder / "environments.jsonl"
+    whole, _ = record_files.split(path) if path.exists() else (b"", b"")
+    found = []
+    for line in whole.splitlines():
+        try:
+            found.append({"env": str(json.loads(line)["env"]), **json.loads(line)})
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise BadInput(f"{path} is no file of gradest") from None
+    return found
+
+
+def _read(path: Path, get: Callable[[dict[str, Any]], Any]) -> Any:
+    """What `get` finds in a JSON file; None where there is no file."""
+    try:
+        return get(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise BadInput(f"{path} is no file of gradest; `gradest run` writes it anew") from None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _append(file: IO[bytes], text: str) -> None:
+    """Whole lines, synced; where the disk is full, the part that was written is cut off again."""
+    end = file.seek(0, os.SEEK_END)
+    line = text.encode()
+    try:
+        if file.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(file.fileno())
+    except OSError as error:
+        os.ftruncate(file.fileno(), end)
+        raise BadInput(f"cannot write {file.name}: {error.strerror}; what was measured before is saved") from None
+
+
+def _write(path: Path, text: str) -> None:
+    formats.replace(path, lambda new: Path(new).write_text(text, encoding="utf-8"))

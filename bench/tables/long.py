@@ -1,0 +1,73 @@
+"""Records → the long table: a row per cell and metric, with the declared columns and plain dtypes."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
+# pyright: reportAssignmentType=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.statistics.control import UNSEEN
+from bench.tables.columns import COLUMNS
+from bench.tables.derived import derived
+from bench.tables.metrics import METRICS
+from bench.tables.records import Measured
+
+DTYPES = {"text": "str", "integer": "Int64", "number": "float64", "truth": "bool"}
+MEASURED = tuple(Measured.__annotations__)
+OF_RECORD = tuple(name for name in COLUMNS if name not in (*MEASURED, "run", "unit", "rarest_event"))
+
+
+def rows(run: str, records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """A row per measurement, and one row with a null metric for a record that has none.
+
+    The records' columns, most of them text, are laid out once, at the end: until then a row knows the number of its
+    record.
+    """
+    records = list(records)
+    of_record = _columns(OF_RECORD, records)
+    cells, _ = pd.factorize(of_record["cell"])
+    narrow = _ordered(_measurements(records, cells))
+    whole = of_record.take(narrow["record"]).reset_index(drop=True).assign(run=run, **narrow[[*MEASURED, "unit"]])
+    whole["verdict"] = whole["verdict"].where(whole["metric"] == "relative_bias", "")
+    whole["rarest_event"] = rarest_event(whole)
+    return typed(whole)
+
+
+def rarest_event(whole: pd.DataFrame) -> pd.Series:
+    """3/R beside a verdict on R estimates that is not *unclear*; null for records of schema 1."""
+    said = whole["verdict"].isin(["unbiased", "biased"]) & (whole["schema"] >= COLUMNS["rarest_event"].since)
+    return (UNSEEN / whole["n"].astype("float64")).where(said)
+
+
+def typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The declared columns, in their order, with their plain dtypes."""
+    return frame[list(COLUMNS)].astype({name: DTYPES[column.kind] for name, column in COLUMNS.items()})
+
+
+def _measurements(records: list[dict[str, Any]], cells: np.ndarray) -> pd.DataFrame:
+    """What the records measured, with the number of the record and that of its cell."""
+    empty: dict[str, Any] = dict.fromkeys(MEASURED) | {"block": "all", "method": ""}
+    measured = [each for record in records for each in (record["measurements"] or [empty])]
+    record = np.repeat(np.arange(len(records)), [max(1, len(record["measurements"])) for record in records])
+    units = {metric.name: metric.unit for metric in METRICS.values()}
+    found = _columns(MEASURED, measured).assign(record=record, cell=cells[record])
+    return found.assign(unit=found["metric"].map(units))
+
+
+def _columns(names: Iterable[str], lines: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {name: pd.array([line[name] for line in lines], dtype=DTYPES[COLUMNS[name].kind]) for name in names}
+    )
+
+
+def _ordered(measured: pd.DataFrame) -> pd.DataFrame:
+    """With the derived metrics, cells in the order of the records, metrics in the order of their declaration."""
+    whole = pd.concat([measured, derived(measured)], ignore_index=True)
+    metrics = {name: index for index, name in enumerate(METRICS)}
+    metric = whole["metric"].map(metrics).fillna(len(metrics))
+    return whole.take(np.lexsort((metric, whole["cell"]))).reset_index(drop=True)

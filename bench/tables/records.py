@@ -1,0 +1,155 @@
+"""Record files: one JSON line per finished cell and task, read as text that may be torn or hostile."""
+
+import gc
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Optional
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
+
+from bench.tables.columns import COLUMNS, OLDEST
+from estimators.errors import BadInput
+
+Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""A table's column holds no larger ones."""
+KINDS: dict[str, Any] = {"text": str, "integer": Optional[Integer], "number": float | None, "truth": bool}  # noqa: UP045
+FROM_ELSEWHERE = {
+    "run",
+    "rarest_event",
+    "attempt",
+    "unit",
+    "metric",
+    "value",
+    "ci_low",
+    "ci_high",
+    "n",
+    "method",
+    "block",
+}
+"""Columns that no record holds: known from the folder and the metrics, or one of many in `measurements`."""
+
+Task = Literal["plan", "accuracy", "throughput"]
+"""What a record is about: a group of metrics, or the plan itself, which says why a cell is not measured."""
+Key = tuple[str, str]
+"""A cell and a task: what a record is about."""
+
+
+_STRICT = with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
+
+
+@_STRICT
+class Measured(TypedDict):
+    metric: str
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: Integer | None
+    method: str
+    block: str
+
+
+_FROM_COLUMNS = {name: KINDS[column.kind] for name, column in COLUMNS.items() if name not in FROM_ELSEWHERE}
+_LINE: Any = TypedDict(
+    "_LINE",
+    {
+        **_FROM_COLUMNS,  # pyright: ignore[reportGeneralTypeIssues]
+        "task": Task,
+        "accuracy": str,
+        "throughput": str,
+        "measurements": list[Measured],
+    },
+)
+_READER = TypeAdapter(_STRICT(_LINE))
+
+
+@dataclass(frozen=True)
+class Records:
+    """The records of a folder in the order of writing, and what was odd about the files, in sentences."""
+
+    lines: list[dict[str, Any]]
+    notes: list[str]
+
+    def latest(self) -> dict[Key, dict[str, Any]]:
+        """The last record of each cell and task, with the number of attempts in `attempt`."""
+        found: dict[Key, dict[str, Any]] = {}
+        for line in self.lines:
+            key = line["cell"], line["task"]
+            found[key] = line | {"attempt": found[key]["attempt"] + 1 if key in found else 1}
+        return found
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """While many plain values come to be: searching them for cycles again and again takes longer than reading them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def files(folder: Path) -> list[Path]:
+    """The record files of a folder, in the order of their names."""
+    return sorted(folder.glob("records-*.jsonl"))
+
+
+@no_garbage_collection()
+def read(folder: Path, schema: int) -> Records:
+    """All records of a folder that have this schema, or an earlier one that is read."""
+    lines: list[dict[str, Any]] = []
+    notes: list[str] = []
+    older = 0
+    for path in files(folder):
+        whole, torn = split(path)
+        if torn:
+            notes.append(f"{path}: the last line was not finished ({len(torn)} bytes); it is dropped")
+        for number, line in enumerate(whole.splitlines(), 1):
+            found = parsed(line, schema, f"{path}, line {number}")
+            older += found is None
+            lines += [] if found is None else [found]
+    if older:
+        notes.append(f"{folder}: {older} records of another version of gradest are not shown")
+    return Records(lines, notes)
+
+
+def split(path: Path) -> tuple[bytes, bytes]:
+    """The finished lines of a file, and what follows the last end of line: the torn line."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}") from None
+    end = content.rfind(b"\n") + 1
+    return content[:end], content[end:]
+
+
+def parsed(line: bytes, schema: int, place: str) -> dict[str, Any] | None:
+    """A line as a record; None when its schema is not read, an error that says its place when it is no record."""
+    try:
+        found: dict[str, Any] = _READER.validate_json(line)
+    except ValidationError as error:
+        claimed = _schema(line)
+        if claimed is not None and not OLDEST <= claimed <= schema:
+            return None
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the line"
+        raise BadInput(f"{place} is no record of gradest: {key}: {first['msg']}") from None
+    return found if OLDEST <= found["schema"] <= schema else None
+
+
+def _schema(line: bytes) -> int | None:
+    """The schema that a line claims to have."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    schema = found.get("schema") if isinstance(found, dict) else None
+    return schema if isinstance(schema, int) else None
+
+
+Record = dict[str, Any]

@@ -1,0 +1,169 @@
+"""The long table reshaped: one row per cell, a short label for its estimator and its problem, a column per metric."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+import json
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.tables.metrics import METRICS
+from bench.tables.visits import visits_of
+from estimators.errors import BadInput
+
+PROBLEM = ("distribution", "distribution_params", "objective", "objective_params", "coordinates", "point")
+"""The columns that say which problem a cell is about; `problem_version` says whether it stayed the same."""
+VARIANCES = ("variance", "variance_max", "variance_per_evaluation", "work_normalised_variance")
+ROUNDING = {"float64": 1e-24, "float32": 1e-11}
+EXECUTION = ("device", "dtype", "mode", "seed")
+NEEDED = ("cell", "estimator", "estimator_params", *PROBLEM, "samples", "status", "metric", "value")
+
+
+def cells(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per cell: its identity, labels `estimator`, `problem` and `name` (the bare estimator), `status`,
+    `reason`, `verdict`, and for each metric its value with its interval as `variance`, `variance_low`,
+    `variance_high`; null where it was not measured; `batch`, the replicates of a timed step; `visits`, on how
+    many visits the intervals of its times rest, null where they cover no repetition of the run.
+
+    A problem's label ends in what else it was run with (device, mode, …) where that varies, so that cells of one
+    `problem` and `samples` differ in nothing but the estimator. A cell whose timing failed keeps its accuracy; its
+    status is the failure. A variance that is only rounding is 0. What is cells already, a part of them for example,
+    is given back as it is.
+    """
+    if "problem" in table:
+        return table
+    missing = [column for column in NEEDED if column not in table]
+    if missing:
+        raise BadInput(f"this is not a gradest table: it has no column {missing[0]!r}")
+    first = table.drop_duplicates("cell").set_index("cell", drop=False)
+    found = first.drop(columns=[*MEASURED, "estimator"], errors="ignore")
+    found["name"] = first["estimator"].astype(str)
+    found["estimator"] = estimator_labels(first)
+    found["problem"] = problem_labels(first)
+    outcome = _outcomes(table).reindex(first.index)
+    found = found.assign(status=outcome["status"], reason=outcome["reason"], verdict=_verdicts(table, first.index))
+    timed = table[table["metric"].eq("seconds_per_estimate").fillna(False)].drop_duplicates("cell").set_index("cell")
+    found["visits"] = _visits(timed).reindex(first.index)
+    found["batch"] = timed["replicates"].reindex(first.index).astype(float) if "replicates" in timed else np.nan
+    metrics = _without_rounding(_metrics(table, first.index), found)
+    return pd.concat([found, metrics], axis=1).reset_index(drop=True)
+
+
+MEASURED = ("metric", "value", "ci_low", "ci_high", "n", "unit", "method", "block")
+
+
+def estimator_labels(first: pd.DataFrame) -> pd.Series:
+    """Short labels: the name, with the settings that tell it from others of its name in this table.
+
+    >>> first = pd.DataFrame({"estimator": ["gumbel_softmax", "gumbel_softmax", "rloo"],
+    ...     "estimator_params": ['{"temperature":0.5}', '{"temperature":1.0}', "{}"]})
+    >>> list(estimator_labels(first))
+    ['gumbel_softmax(temperature=0.5)', 'gumbel_softmax(temperature=1)', 'rloo']
+    """
+    labels = _named(first, "estimator")
+    forced = first["forced"].fillna(False).astype(bool) if "forced" in first else pd.Series(False, first.index)
+    return labels.where(~forced, labels + " (forced)")
+
+
+def problem_labels(first: pd.DataFrame) -> pd.Series:
+    """`objective / distribution`, and after a comma what else varies: coordinates, point, device, mode, …"""
+    labels = _named(first, "objective") + " / " + _named(first, "distribution")
+    pair = first["objective"].astype(str) + "/" + first["distribution"].astype(str)
+    for column in ("coordinates", "point"):
+        varies = first.groupby(pair)[column].transform("nunique") > 1
+        labels = labels.where(~varies, labels + ", " + first[column].astype(str))
+    for column in EXECUTION:
+        if column in first and first[column].nunique() > 1:
+            labels = labels + ", " + ("seed " if column == "seed" else "") + first[column].astype(str)
+    return labels
+
+
+def _named(first: pd.DataFrame, kind: str) -> pd.Series:
+    """Each row's plug-in by name and by the settings that vary under that name."""
+    pairs = list(zip(first[kind].astype(str), first[f"{kind}_params"].astype(str), strict=True))
+    settings = {pair: _settings(pair[1]) for pair in set(pairs)}
+    varying: dict[str, list[str]] = {}
+    for name in {name for name, _ in settings}:
+        varying[name] = _varying([found for (other, _), found in settings.items() if other == name])
+    return pd.Series([_label(name, settings[name, text], varying[name]) for name, text in pairs], index=first.index)
+
+
+def _settings(text: str) -> dict[str, Any]:
+    found = json.loads(text) if text and text not in ("nan", "None", "<NA>") else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _varying(settings: Sequence[dict[str, Any]]) -> list[str]:
+    """The settings that differ, and those that hold another plug-in: a wrapper is named with what it wraps."""
+    keys = sorted({key for each in settings for key in each})
+    texts = {key: {json.dumps(each.get(key)) for each in settings} for key in keys}
+    wrapped = {key for each in settings for key, value in each.items() if isinstance(value, dict)}
+    return [key for key in keys if len(texts[key]) > 1 or key in wrapped]
+
+
+def _label(name: str, settings: dict[str, Any], shown: Sequence[str]) -> str:
+    parts = [_part(key, settings[key]) for key in shown if settings.get(key) is not None]
+    return f"{name}({', '.join(parts)})" if parts else name
+
+
+def _part(key: str, value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("name", value))
+    return f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
+
+
+def _outcomes(table: pd.DataFrame) -> pd.DataFrame:
+    """Each cell's status and reason: the first that is not ok, or ok."""
+    rows = table.assign(reason=table.get("reason", ""), fine=table["status"].eq("ok").astype(int))
+    rows = rows.sort_values("fine", kind="stable").drop_duplicates("cell").set_index("cell")
+    return rows[["status", "reason"]].astype(object).fillna("").astype(str)
+
+
+def _visits(timed: pd.DataFrame) -> pd.Series:
+    """The number of visits of each timed cell, by the method of its row."""
+    if "method" not in timed:
+        return pd.Series(np.nan, timed.index)
+    return timed["method"].astype(object).map(visits_of).astype(float)
+
+
+def _verdicts(table: pd.DataFrame, index: pd.Index) -> pd.Series:
+    """The bias verdict of each cell; empty where there is none."""
+    if "verdict" not in table:
+        return pd.Series("", index=index)
+    rows = _whole(table[table["metric"].eq("relative_bias").fillna(False)])
+    found = rows.drop_duplicates("cell").set_index("cell")["verdict"]
+    return found.reindex(index).astype(object).fillna("").astype(str)
+
+
+def _metrics(table: pd.DataFrame, index: pd.Index) -> pd.DataFrame:
+    """A column per metric and two for its interval."""
+    rows = _whole(table[table["metric"].notna() & table["metric"].isin(list(METRICS))])
+    rows = rows.drop_duplicates(["cell", "metric"], keep="last")
+    ends: dict[str, str] = {"value": "", "ci_low": "_low", "ci_high": "_high"}
+    wide = {
+        f"{metric}{suffix}": group.set_index("cell")[column].astype(float)
+        for metric, group in rows.groupby(rows["metric"].astype(str))
+        for column, suffix in ends.items()
+        if column in group
+    }
+    every: list[Hashable] = [f"{metric}{suffix}" for metric in METRICS for suffix in ends.values()]
+    return pd.DataFrame(wide, index=index).reindex(columns=every).astype(float)
+
+
+def _without_rounding(metrics: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """Variances of estimators without noise made 0: below `ROUNDING` of the largest on their problem."""
+    largest = metrics["variance"].groupby([found["problem"], found["samples"]]).transform("max")
+    single = found["dtype"].eq("float32").fillna(False).to_numpy(bool) if "dtype" in found else False
+    noiseless = metrics["variance"] < largest * np.where(single, ROUNDING["float32"], ROUNDING["float64"])
+    columns = [f"{name}{end}" for name in VARIANCES for end in ("", "_low", "_high")]
+    zero = metrics[columns].mask(noiseless, metrics[columns] * 0)
+    return metrics.assign(**{column: zero[column] for column in columns})
+
+
+def _whole(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows about the whole gradient, not about one block of its parameters."""
+    return rows[rows["block"].fillna("all").eq("all")] if "block" in rows else rows

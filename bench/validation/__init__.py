@@ -1,0 +1,1 @@
+"""Why the numbers can be believed."""

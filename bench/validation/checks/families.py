@@ -1,0 +1,242 @@
+"""Checks of a distribution family: shapes, coordinates, independent replicates, draws that follow the density."""
+
+import pickle
+from collections.abc import Callable
+from dataclasses import fields
+
+import torch
+from jaxtyping import Float
+from scipy.stats import rankdata
+from torch import Tensor
+from torch.distributions import Distribution
+
+from bench.distributions.base import Family
+from bench.numerics.tensors import Tensors
+from bench.problems.theta import flat
+from bench.statistics.tails import MIN_OUTCOMES
+from estimators.checks.failure import require
+from estimators.checks.statistics import LIMIT
+from estimators.tools.parameters import states, support
+
+DRAWS = 20_000
+
+MAX_STATES = 4096
+"""Outcomes of one draw up to which a variance is summed over all of them."""
+
+
+def check_frozen_and_pickles(family: Family, seed: int) -> None:
+    """Equal settings are equal, share a hash and survive pickling."""
+    require(type(family).__dataclass_params__.frozen, f"{family!r} is not frozen")  # type: ignore[attr-defined]
+    twin = type(family)(**{each.name: getattr(family, each.name) for each in fields(family) if each.init})
+    require(twin == family and hash(twin) == hash(family), f"{family!r} differs from one with the same settings")
+    require(pickle.loads(pickle.dumps(family)) == family, f"{family!r} came back changed from pickling")
+
+
+def check_default_point(family: Family, seed: int) -> None:
+    """θ is float64, finite, and neither zero nor the same everywhere, so that errors show."""
+    for coordinates in family.coordinates:
+        theta = family.theta(family.points[0], coordinates)
+        values = flat(theta)
+        require(values.dtype == torch.float64, f"θ is {values.dtype} in {coordinates} coordinates, not float64")
+        require(bool(values.isfinite().all()), f"θ is not finite in {coordinates} coordinates: {theta}")
+        require(bool(values.abs().max() > 0), f"θ is zero in {coordinates} coordinates")
+        alike = values.numel() > 1 and bool((values == values[0]).all())
+        require(not alike, f"θ is {float(values[0])} in every place: a symmetric point hides errors")
+
+
+def check_coordinates_agree(family: Family, seed: int) -> None:
+    """In every coordinates the default θ is the same distribution."""
+    found = [parameters(family, coordinates) for coordinates in family.coordinates]
+    z = drawn(expanded(family, 50), seed)
+    for other, coordinates in zip(found[1:], family.coordinates[1:], strict=True):
+        if family.tractable_density:
+            differences = [family.build(found[0]).log_prob(z) - family.build(other).log_prob(z)]
+        else:
+            differences = [value - other[name] for name, value in found[0].items()]
+        apart = max(float(each.abs().max()) for each in differences)
+        require(apart < 1e-8, f"q differs by {apart:.2g} between {family.coordinates[0]} and {coordinates} coordinates")
+
+
+def check_leading_axes(family: Family, seed: int) -> None:
+    """Parameters with leading axes give batches of that shape, and draws and densities to match, in either dtype."""
+    own = family.build(parameters(family)).batch_shape
+    require(len(own) == family.data_axes, f"one θ gives batch {tuple(own)}; it has {family.data_axes} data axes")
+    for batch in ((3,), (2, 3)):
+        for dtype in (torch.float32, torch.float64):
+            q = expanded(family, *batch, dtype=dtype)
+            z = q.sample((4,))
+            require(q.batch_shape == (*batch, *own), f"leading axes {batch} give batch {tuple(q.batch_shape)}")
+            require(z.shape == (4, *q.batch_shape, *q.event_shape), f"draws have shape {tuple(z.shape)}")
+            require(z.dtype == dtype, f"{dtype} parameters give {z.dtype} draws")
+            if family.tractable_density:
+                shape = q.log_prob(z).shape
+                require(shape == (4, *q.batch_shape), f"the log-density has shape {tuple(shape)}")
+
+
+def check_replicates_are_independent(family: Family, seed: int) -> None:
+    """A batch of replicates draws each on its own, and a seed repeats them."""
+    q = expanded(family, DRAWS)
+    first, again = (drawn(q, seed) for _ in range(2))
+    require(torch.equal(first, again), "one seed gave two sets of draws")
+    x = first.reshape(DRAWS, -1)[:, :200]
+    if not bool((x.std(0) > 0).any()):
+        require(surely_the_same(family, q, first), "every replicate drew the same value")
+        return
+    x = torch.from_numpy(rankdata(x, axis=0)) if not family.discrete else x  # ranks: some draws have no variance
+    x = (x - x.mean(0)) / x.std(0).clamp_min(1e-12)
+    x = x[:, x.pow(4).mean(0) < 20]  # what hardly ever comes up says nothing
+    if not x.shape[1]:
+        return
+    for lag in (1, DRAWS // 2):
+        product = x * x.roll(lag, 0)
+        z = float((product.mean(0).abs() / product.std(0).clamp_min(1e-12)).max()) * (DRAWS / 2) ** 0.5
+        require(z < LIMIT + 1, f"replicates {lag} apart correlate ({z:.1f} standard errors)")
+
+
+def check_draws_follow_the_density(family: Family, seed: int) -> None:
+    """The score of the draws has mean zero, as it has under the density that they are said to come from."""
+    if not family.tractable_density:
+        return
+    values = {name: value.expand(DRAWS, *value.shape) for name, value in parameters(family).items()}
+    z = drawn(family.build(values), seed)
+
+    zero_mean(scores(family, values, z), "the score of the draws", lambda name: score_variance(family, values, z, name))
+
+
+def check_path(family: Family, seed: int) -> None:
+    """Differentiable draws have the gradient of their law: the path's and the score's agree on a bounded function."""
+    q = family.build(parameters(family))
+    if family.reparameterised and not family.discrete:
+        require(q.has_rsample, "declared reparameterised, but it has no rsample")
+    if not (family.reparameterised and family.tractable_density):
+        return
+    values = {name: value.expand(DRAWS, *value.shape) for name, value in parameters(family).items()}
+
+    def bounded(z: Tensor) -> Tensor:
+        return (1.3 * z).sin().flatten(len(q.batch_shape) + 1).sum(-1) if q.event_shape else (1.3 * z).sin()
+
+    def apart(values: Tensors) -> Tensor:
+        q = family.build(values)
+        torch.manual_seed(seed)
+        z = q.rsample()
+        held = z.detach()
+        return (bounded(z) - bounded(held) * q.log_prob(held)).sum()
+
+    zero_mean(torch.func.grad(apart)(values), "the path's gradient minus the score's")
+
+
+def check_weighted_support(family: Family, seed: int) -> None:
+    """The density integrates to one over the weighted support, which is constant in θ."""
+    try:
+        z, weight = family.line(parameters(family), (), 1)
+    except NotImplementedError:
+        return
+    mass = family.mass(parameters(family), z, weight)
+    off = float((mass.sum(0) - 1).abs().max())
+    require(off < 1e-6, f"the density sums to 1 ± {off:.2g} over the weighted support")
+    require(not z.requires_grad and not weight.requires_grad, "the weighted support carries a gradient")
+
+
+def parameters(family: Family, coordinates: str | None = None) -> Tensors:
+    """The distribution's parameters at the default θ."""
+    coordinates = coordinates or family.coordinates[0]
+    return family.encode(family.theta(family.points[0], coordinates), coordinates)
+
+
+def expanded(family: Family, *batch: int, dtype: torch.dtype = torch.float64) -> Distribution:
+    """A batch of the distribution, as the measurement makes one."""
+    return family.build({n: value.to(dtype).expand(*batch, *value.shape) for n, value in parameters(family).items()})
+
+
+def drawn(q: Distribution, seed: int) -> Tensor:
+    torch.manual_seed(seed)
+    return q.sample()
+
+
+def zero_mean(replicates: Tensors, what: str, variance: Callable[[str], Tensor] | None = None) -> None:
+    """Raises `CheckFailed` where a coordinate's mean over the first axis is not zero, by more than chance.
+
+    A mean that rests on few outcomes has no t-statistic: one that was never drawn leaves a constant. Such a coordinate
+    is judged by the variance that the density says, `variance(name)`, or not at all where that is not known.
+    """
+    for name, value in replicates.items():
+        x = value.flatten(1)
+        spread, few = x.var(0), outcomes(x) < MIN_OUTCOMES
+        if few.any():
+            said = variance(name) if variance else torch.full_like(spread, torch.inf)
+            spread = torch.where(few, torch.maximum(spread, said), spread)
+        z = float(deviations(x, spread).max())
+        require(z < LIMIT + 1, f"{what} has mean {z:.1f} standard errors from zero in {name}")
+
+
+def outcomes(x: Float[Tensor, "R P"]) -> Float[Tensor, " P"]:
+    """How many replicates a column's spread rests on: (Σ |x − m|)² ÷ Σ (x − m)², m the median.
+
+    >>> rare = torch.zeros(1000, 1).index_fill(0, torch.arange(7), 1.0)
+    >>> outcomes(rare)
+    tensor([7.])
+    """
+    apart = (x - x.median(0).values).abs()
+    apart = torch.where(apart > 1e-12 * x.abs().amax(0), apart, 0)
+    return apart.sum(0).square() / apart.square().sum(0).clamp_min(1e-300)
+
+
+def deviations(x: Float[Tensor, "R P"], variance: Float[Tensor, " P"]) -> Float[Tensor, " P"]:
+    """Each column's mean in standard errors; by Bernstein's inequality these are larger where single numbers are large.
+
+    P(mean > t) < exp(−t² / 2(v + M t/3)), v the variance of the mean and M the largest number's share in it.
+    """
+    mean, error = x.mean(0).abs(), (variance / len(x)).sqrt().clamp_min(1e-12)
+    largest = (x - x.mean(0)).abs().amax(0) / len(x)
+    return mean / (error.square() + largest * mean / 3).sqrt()
+
+
+def scores(family: Family, values: Tensors, z: Tensor) -> Tensors:
+    """∇ log q(z) in every replicate's own parameters, `[R, …]`."""
+    return torch.func.grad(lambda values: family.build(values).log_prob(z).sum())(values)
+
+
+def score_variance(family: Family, values: Tensors, z: Tensor, name: str) -> Float[Tensor, " P"]:
+    """The variance of the score by the density: of all outcomes, or of the parameters' own where they are too many.
+
+    In the second case it is the mean of −∂² log q / ∂θ², which in logits is the same for every draw, so that outcomes
+    that were never drawn are in it.
+    """
+    one = {key: value[:1] for key, value in values.items()}
+    q = family.build({key: value[0] for key, value in one.items()})
+    count = states(q)
+    if count is not None and count <= MAX_STATES:
+        every = {key: value.expand(count, *value.shape[1:]) for key, value in one.items()}
+        z = support(q)
+        mass, x = family.build(every).log_prob(z).exp(), scores(family, every, z)[name]
+        return (mass.reshape(*mass.shape, *(1 for _ in x.shape[mass.dim() :])) * x.square()).sum(0).flatten()
+    width = values[name][0].numel()
+    return torch.stack([curvature(family, values, z, name, at) for at in range(width)])
+
+
+def curvature(family: Family, values: Tensors, z: Tensor, name: str, at: int) -> Tensor:
+    """The mean of −∂² log q / ∂θ² in one coordinate, not below 0."""
+    tangent = {key: torch.zeros_like(value) for key, value in values.items()}
+    tangent[name] = torch.zeros_like(values[name]).flatten(1).index_fill(1, torch.tensor([at]), 1).view_as(values[name])
+    own = {key: value.clone() for key, value in values.items()}  # forward mode refuses expanded tensors
+    _, second, *_ = torch.func.jvp(lambda values: scores(family, values, z), (own,), (tangent,))
+    return -second[name].flatten(1)[:, at].mean().clamp_max(0)
+
+
+def surely_the_same(family: Family, q: Distribution, drawn: Tensor) -> bool:
+    """Whether so many equal draws are no surprise under the density: all outcomes but one are rare."""
+    if not (family.discrete and family.tractable_density):
+        return False
+    return float(-q.log_prob(drawn).sum()) < LIMIT**2
+
+
+FAMILY_CHECKS = (
+    check_frozen_and_pickles,
+    check_default_point,
+    check_coordinates_agree,
+    check_leading_axes,
+    check_replicates_are_independent,
+    check_draws_follow_the_density,
+    check_path,
+    check_weighted_support,
+)

@@ -1,0 +1,19 @@
+"""The facts that gradest stands on, and the verb that reproduces them."""
+
+from bench.validation.facts import (  # noqa: F401  (they register their facts)
+    biased_bits,
+    bounds,
+    course,
+    course_models,
+    families,
+    gaussian,
+    one_bit,
+    options,
+    real_data,
+    several_bits,
+    training,
+    training_published,
+)
+from bench.validation.facts.fact import FACTS, GROUPS, Check, Fact, Picture
+
+__all__ = ["FACTS", "GROUPS", "Check", "Fact", "Picture"]

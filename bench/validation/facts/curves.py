@@ -1,0 +1,101 @@
+"""Pictures of facts: how well their numbers agree, and the curves that they show."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.plots.style import (
+    BASELINE,
+    INK,
+    PAGE,
+    PALETTE,
+    VERDICTS,
+    blank,
+    empty,
+    grid_shape,
+    log_axis,
+    shorten,
+    styled,
+)
+from bench.validation.facts.fact import Curve, Picture
+
+LEAST = 1e-16
+"""What a resolution of 0 is drawn as."""
+
+
+def agreement(table: pd.DataFrame) -> Figure:
+    """A row per fact: how far its numbers are from what is expected, and how well they are known.
+
+    The distance is in halves of the interval: between −1 and 1 the number is reproduced.
+    """
+    rows = table[table["relation"] == "="]
+    names = list(dict.fromkeys(rows["fact"]))
+    if not names:
+        return empty("no number was compared with a number")
+    place = {name: i for i, name in enumerate(names)}
+    half = np.maximum((rows["high"] - rows["low"]).to_numpy(float) / 2, 1e-300)
+    apart = np.clip((rows["measured"] - rows["expected"]).to_numpy(float) / half, -2, 2)
+    y = rows["fact"].map(place).to_numpy(float)
+    held = rows["holds"].to_numpy(bool)
+    colour = np.where(held, VERDICTS["unbiased"], VERDICTS["biased"])
+    with styled():
+        figure = blank(PAGE, 0.17 * len(names) + 0.9)
+        left, right = figure.subplots(1, 2, sharey=True)
+        left.axvspan(-1, 1, color=BASELINE, alpha=0.12, linewidth=0)
+        left.scatter(apart, y, c=colour, s=9, marker="|")
+        left.set(xlim=(-2.1, 2.1), xlabel="(measured − expected) ÷ half of the interval")
+        left.set_yticks(range(len(names)), [shorten(name.replace("_", " "), 40) for name in names])
+        left.set_ylim(len(names) - 0.4, -0.6)
+        right.scatter(np.clip(rows["resolution"].to_numpy(float), LEAST, 1), y, c=colour, s=9, marker="|")
+        right.set(xscale="log", xlabel="half of the interval, relative")
+        log_axis(right.xaxis)
+        return figure
+
+
+def curves(pictures: list[Picture]) -> Figure:
+    """One fact's pictures side by side."""
+    with styled():
+        down, across = grid_shape(len(pictures), 2)
+        entries = max(len(picture.curves) for picture in pictures)
+        figure = blank(PAGE if across > 1 else PAGE * 0.62, (2.3 + 0.08 * entries) * down)
+        panels = figure.subplots(down, across, squeeze=False).ravel()
+        for axes in panels[len(pictures) :]:
+            axes.set_axis_off()
+        for axes, picture in zip(panels, pictures, strict=False):
+            _draw(axes, picture)
+        return figure
+
+
+def _draw(axes: Axes, picture: Picture) -> None:
+    axes.set(title=picture.title, xlabel=picture.x, ylabel=picture.y)
+    shades: dict[str, str] = {}
+    for curve in picture.curves:
+        _curve(axes, curve, shades.setdefault(curve.label.split(",")[0], PALETTE[len(shades) % len(PALETTE)]))
+    if "x" in picture.log:
+        axes.set_xscale("log")
+        log_axis(axes.xaxis)
+    if "y" in picture.log:
+        axes.set_yscale("log")
+        log_axis(axes.yaxis)
+    if any(curve.label for curve in picture.curves):
+        axes.legend(fontsize=6)
+
+
+def _curve(axes: Axes, curve: Curve, colour: str) -> None:
+    """Curves that share the first part of their label share its colour; what is dashed is what is expected."""
+    x, y = np.array(curve.x, float), np.array(curve.y, float)
+    label = shorten(curve.label, 40) or None
+    if curve.style == "points":
+        ends = None if not curve.low else np.abs(np.array([y - curve.low, np.array(curve.high) - y]))
+        axes.errorbar(x, y, yerr=ends, color=colour, marker="o", markersize=3, linestyle="", capsize=1.5, label=label)
+        return
+    if curve.low:
+        axes.fill_between(x, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0)
+    dashed = {"linestyle": (0, (3, 1.5)), "color": INK if not label else colour}
+    steps = {"drawstyle": "steps-mid"} if curve.style == "steps" else {}
+    axes.plot(x, y, label=label, **{"color": colour, **steps, **(dashed if curve.style == "dashed" else {})})

@@ -1,0 +1,156 @@
+"""The verb `verify`: measures the facts that are not yet measured, and writes the table and the page."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from bench.display.notebook import Shown
+from bench.display.terminal import frame
+from bench.tables.where import parse
+from bench.validation.facts import FACTS, GROUPS, record
+from bench.validation.facts.fact import SOURCE, Fact
+from bench.validation.facts.record import Record
+from estimators.errors import BadInput
+
+NAMES = ("fact", "group", "topic", "slow")
+"""What `--where` can ask of a fact."""
+
+RERUN = ("missing", "all")
+
+
+@dataclass(frozen=True)
+class Verified(Shown):
+    """The records of what was asked for, the table of it, and where both and the page are."""
+
+    facts: list[Fact]
+    records: dict[str, Record]
+    folder: Path
+
+    @property
+    def table(self) -> pd.DataFrame:
+        return record.table(self.facts, self.records)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Facts by verdict."""
+        return record.counted(self.facts, self.records)
+
+    @property
+    def failed(self) -> list[str]:
+        """A line for each fact that is not reproduced."""
+        return [
+            f"{each.fact}: {each.reason}" for each in self.records.values() if each.verdict == record.NOT_REPRODUCED
+        ]
+
+    def __rich__(self) -> object:
+        pass
+
+        return verified_view(self)
+
+
+def verify(
+    out: str | Path | None = None,
+    *,
+    quick: bool = False,
+    where: str | None = None,
+    jobs: int = 1,
+    rerun: str = "missing",
+    seed: int = 0,
+    show: Callable[[Record, int], None] = lambda record, left: None,
+) -> Verified:
+    """Reproduces the facts, the quick ones alone or all, and writes table and page into the folder `out`.
+
+    It is results/verify, or results/verify-quick, where it is not said.
+    A fact that was measured from the same source, as thoroughly, is not measured again: an interrupted run goes on
+    where it stopped.
+    """
+    if rerun not in RERUN:
+        raise BadInput(f"there is no --rerun {rerun!r}; it is one of {', '.join(RERUN)}")
+    folder, facts = Path(out or ("results/verify-quick" if quick else "results/verify")), chosen(where)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        known = record.read(folder / "records.jsonl")
+    except OSError as error:
+        raise BadInput(f"cannot write to the folder {folder}: {error.strerror}") from None
+    records = (
+        {} if rerun == "all" else {each.name: known[each.name] for each in facts if valid(each, known, quick, seed)}
+    )
+    work = [each for each in facts if each.name not in records and not (quick and each.slow) and not each.lacking]
+    for left, found in zip(range(len(work) - 1, -1, -1), measured(work, seed, quick, jobs), strict=True):
+        record.append(folder / "records.jsonl", found)
+        records[found.fact] = found
+        show(found, left)
+    verified = Verified(facts, {each.name: records[each.name] for each in facts if each.name in records}, folder)
+    others = {each.name: known[each.name] for each in FACTS.values() if valid(each, known, quick, seed)}
+    write(Verified(list(FACTS.values()), others | verified.records, folder))
+    return verified
+
+
+def chosen(where: str | None) -> list[Fact]:
+    """The facts that a filter picks, in the order of the catalogue.
+
+    >>> [each.name for each in chosen("topic == 'one bit'")][:2]
+    ['reinforce_on_a_bit', 'constant_baseline_on_a_bit']
+    """
+    picked = parse(where, NAMES) if where else lambda facts: True
+    found = [
+        each
+        for each in FACTS.values()
+        if picked({"fact": each.name, "group": each.group, "topic": each.topic, "slow": each.slow})
+    ]
+    if not found:
+        raise BadInput(f"--where: no fact fits {where!r}; the groups are {', '.join(GROUPS)}")
+    return found
+
+
+def valid(fact: Fact, known: dict[str, Record], quick: bool, seed: int) -> bool:
+    """Whether what is known of a fact was measured from its present source, and no less thoroughly."""
+    found = known.get(fact.name)
+    if found is None:
+        return False
+    return found.digest == SOURCE and (quick or not found.quick) and found.seed in (seed, seed + found.retested)
+
+
+def measured(work: list[Fact], seed: int, quick: bool, jobs: int) -> Iterator[Record]:
+    """Each fact's record as it is finished; several processes measure side by side."""
+    if jobs == 1 or len(work) < 2:
+        yield from (record.examined(each, seed, quick) for each in work)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        tasks = [pool.submit(by_name, each.name, seed, quick) for each in work]
+        yield from (task.result() for task in as_completed(tasks))
+
+
+def by_name(name: str, seed: int, quick: bool) -> Record:
+    """What a worker runs: facts do not pickle, their names do."""
+    return record.examined(FACTS[name], seed, quick)
+
+
+def write(verified: Verified) -> None:
+    """The table as CSV, the tables that facts keep, and the page with its figures."""
+    from bench.validation.facts.page import page
+
+    verified.table.to_csv(verified.folder / "facts.csv", index=False, float_format="%.10g")
+    for name, rows in record.kept(verified.records.values()).items():
+        rows.to_csv(verified.folder / f"{name}.csv", index=False, float_format="%.7g")
+    page(verified.facts, verified.records, verified.folder)
+
+
+def verified_view(found: "Verified") -> RenderableType:
+    """Facts by group and verdict, and what is not reproduced, with its numbers."""
+    counts = found.table.drop_duplicates("fact").groupby(["group", "verdict"], sort=False).size().unstack(fill_value=0)
+    return Group(
+        frame(counts.reset_index(), f"facts, in {found.folder}"), *(Text(line, style="red") for line in found.failed)
+    )

@@ -1,0 +1,318 @@
+"""What a distribution that is in no table shows of itself: a few thousand draws, before anything is measured.
+
+Probed once for each class, precision and structure, with a fixed seed; torch's generator is left as it was.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, TransformedDistribution, transforms
+
+from estimators.tools.readable import inside
+from estimators.traits import Need
+
+DRAWS = 2**15
+NUMBERS = 2**21
+"""At most so many numbers in the draws of a probe."""
+ELEMENTS = 8
+"""At most so many batch elements are probed."""
+LIMIT = 6.0
+"""Standard errors."""
+NEEDS = (Need.DENSITY, Need.REPARAMETERISED, Need.MEAN, Need.MODE)
+
+Values = dict[str, Tensor]
+_seen: dict[Any, dict[Need, str]] = {}
+
+
+def probed(inner: Distribution) -> dict[Need, str]:
+    """The needs that the probe does not find met, each with the reason and how to declare it."""
+    key = signature(inner)
+    if key not in _seen:
+        with torch.random.fork_rng(), torch.enable_grad():
+            torch.manual_seed(0)
+            _seen[key] = {need: f"{why}; {_how(inner, need)}" for need, why in _probe(inner).items()}
+    return _seen[key]
+
+
+def signature(inner: Distribution) -> tuple[Any, ...]:
+    """What a probe's answer is kept for: classes, precisions, powers of ten of the parameters and the shape of an
+    event, of all parts."""
+    parts = [part for part in vars(inner).values() if isinstance(part, Distribution)]
+    maps = [_map_signature(each) for each in getattr(inner, "transforms", ())]
+    own = {name: each for name, each in vars(inner).items() if isinstance(each, Tensor)}
+    kinds = tuple(
+        sorted((name, str(each.dtype), each.requires_grad, powers_of_ten(each)) for name, each in own.items())
+    )
+    return (type(inner), kinds, inner.event_shape, *map(signature, parts), *maps)
+
+
+def powers_of_ten(values: Tensor) -> tuple[int, ...]:
+    """Of the smallest and the largest size: torch is right at ordinary parameters and not at extreme ones.
+
+    >>> powers_of_ten(torch.tensor([0.02, -30.0, 0.0]))
+    (-2, 1)
+    """
+    if values.is_meta or not values.numel() or not values.is_floating_point():
+        return ()
+    sizes = values.detach().double().abs()
+    sizes = sizes[(sizes > 0) & sizes.isfinite()]
+    return tuple(int(each.log10().floor()) for each in (sizes.amin(), sizes.amax())) if sizes.numel() else ()
+
+
+def _map_signature(each: transforms.Transform) -> tuple[Any, ...]:
+    inner = [_map_signature(part) for part in getattr(each, "parts", ())]
+    moving = tuple(
+        sorted((name, value.requires_grad) for name, value in vars(each).items() if isinstance(value, Tensor))
+    )
+    return (type(each), moving, *inner)
+
+
+def _how(inner: Distribution, need: Need) -> str:
+    return f"a class that has it says offers = {{Need.{need.name}}} ({type(inner).__name__} was probed)"
+
+
+def _probe(inner: Distribution) -> dict[Need, str]:
+    try:
+        knobs = sliced(knobs_of(inner), inner)
+        count = max(512, min(DRAWS, NUMBERS // max(1, sum(value.numel() for value in knobs.values()))))
+        theta = {name: value.detach().expand(count, *value.shape).clone() for name, value in knobs.items()}
+        for name in learned(knobs) or knobs:  # without gradients any of them may be learned
+            theta[name].requires_grad_()
+        q = remade(inner, theta)
+        z = q.sample()
+    except Exception as error:
+        reason = f"{type(inner).__name__} cannot be made from its parameters ({type(error).__name__})"
+        return dict.fromkeys(NEEDS, reason)
+    density = _tried(lambda: _no_density(inner, q, z, theta))
+    found = {
+        Need.DENSITY: density,
+        Need.REPARAMETERISED: _tried(lambda: _no_map(inner, theta) if density else _no_path(q, theta)),
+        Need.MEAN: _tried(lambda: _no_mean(q, z)),
+        Need.MODE: density or _tried(lambda: _no_mode(q, z)),
+    }
+    return {need: reason for need, reason in found.items() if reason}
+
+
+def _tried(check: Callable[[], str | None]) -> str | None:
+    try:
+        return check()
+    except Exception as error:
+        return f"{type(error).__name__} when it was tried"
+
+
+def knobs_of(inner: Distribution, prefix: str = "") -> Values:
+    """Every floating-point parameter that moves the law, by name; those of a base distribution and of its maps, too."""
+    if isinstance(inner, Independent):
+        return knobs_of(inner.base_dist, prefix)
+    if type(inner) is TransformedDistribution:
+        found = knobs_of(inner.base_dist, f"{prefix}base.")
+        for i, each in enumerate(inner.transforms):
+            found |= {f"{prefix}{i}.{name}": value for name, value in _map_knobs(each).items()}
+        return found
+    names = inner.arg_constraints.keys()
+    names = names - {"probs"} if "logits" in names else names
+    names = names - {"covariance_matrix", "precision_matrix"} if "scale_tril" in names else names
+    values = {name: getattr(inner, name) for name in sorted(names) if not inner.arg_constraints[name].is_discrete}
+    if not values:
+        raise ValueError("arg_constraints names no parameter")
+    return {f"{prefix}{name}": value for name, value in values.items() if isinstance(value, Tensor)}
+
+
+def _map_knobs(each: transforms.Transform) -> Values:
+    """A map's tensors; of a number, none."""
+    if isinstance(each, transforms.ComposeTransform):
+        return {f"{i}.{name}": value for i, part in enumerate(each.parts) for name, value in _map_knobs(part).items()}
+    return {
+        name: value for name, value in vars(each).items() if isinstance(value, Tensor) and value.is_floating_point()
+    }
+
+
+def sliced(knobs: Values, inner: Distribution) -> Values:
+    """A few elements of the batch: every parameter `[few, *own]`."""
+    batch = inner.batch_shape
+    if batch.numel() <= ELEMENTS:
+        return knobs
+    few = torch.linspace(0, batch.numel() - 1, ELEMENTS).long()
+    return {
+        name: value.flatten(0, len(batch) - 1)[few.to(value.device)] if value.shape[: len(batch)] == batch else value
+        for name, value in knobs.items()
+    }
+
+
+def remade(inner: Distribution, values: Values, prefix: str = "") -> Distribution:
+    """A distribution of the same structure at other parameters."""
+    if isinstance(inner, Independent):
+        return Independent(remade(inner.base_dist, values, prefix), inner.reinterpreted_batch_ndims, False)
+    if type(inner) is TransformedDistribution:
+        maps = [_remade_map(each, values, f"{prefix}{i}.") for i, each in enumerate(inner.transforms)]
+        return TransformedDistribution(remade(inner.base_dist, values, f"{prefix}base."), maps, validate_args=False)
+    own = {name: values[prefix + name] for name in inner.arg_constraints if prefix + name in values}
+    fixed = {name: getattr(inner, name) for name, each in inner.arg_constraints.items() if each.is_discrete}
+    other: Any = type(inner)
+    try:
+        return other(**own, **fixed, validate_args=False)
+    except TypeError:
+        return other(**own, **fixed)
+
+
+def _remade_map(each: transforms.Transform, values: Values, prefix: str) -> transforms.Transform:
+    if isinstance(each, transforms.ComposeTransform):
+        parts = [_remade_map(part, values, f"{prefix}{i}.") for i, part in enumerate(each.parts)]
+        return transforms.ComposeTransform(parts)
+    own = {name: values[prefix + name] for name in vars(each) if prefix + name in values}
+    if not own:
+        return each
+    made = object.__new__(type(each))
+    made.__dict__.update(vars(each) | own)
+    return made
+
+
+def _no_density(inner: Distribution, q: Distribution, z: Tensor, theta: Values) -> str | None:
+    log_q = q.log_prob(z)
+    if not bool(log_q.isfinite().all()):
+        return "its log-density is not finite at its own draws"
+    for name in learned(theta):
+        if _moves(inner, q, z, theta, name):
+            return f"its support moves with {name}"
+    if not log_q.requires_grad:
+        return "its log-density has no gradient"
+    for name, score in _grads(log_q, theta).items():
+        if not _zero(score):
+            return f"its score in {name} does not have mean 0 over its own draws"
+    return _no_mass(q, z, log_q.detach())
+
+
+def _moves(inner: Distribution, q: Distribution, z: Tensor, theta: Values, name: str) -> bool:
+    """Whether a slightly different parameter would not allow some of the draws."""
+    for factor in (0.95, 1.05):
+        other = theta | {name: (theta[name] * factor + (factor - 1) * 0.02 * (theta[name] == 0)).detach()}
+        there = remade(inner, other)
+        with suppress(NotImplementedError):
+            if bool((q.support.check(z) & ~there.support.check(z)).any()):  # pyright: ignore[reportOptionalMemberAccess]
+                return True
+        if bool((there.log_prob(z) == -torch.inf).any()):
+            return True
+    return False
+
+
+def _no_mass(q: Distribution, z: Tensor, log_q: Tensor) -> str | None:
+    """In one dimension: the density's integral over the middle of the draws is the share of the draws there."""
+    if q.event_shape:
+        return None
+    with suppress(NotImplementedError):
+        if q.support.is_discrete:  # pyright: ignore[reportOptionalMemberAccess]
+            return _no_chances(z, log_q)
+    draws, _ = z.reshape(len(z), -1).sort(0)
+    count = len(draws)
+    for low, high in ((0.02, 0.98), (0.2, 0.6)):
+        left, right = draws[int(low * count)], draws[int(high * count)]
+        share = torch.linspace(0, 1, count, dtype=z.dtype, device=z.device).reshape(-1, *(1 for _ in z.shape[1:]))
+        x = left.reshape(z.shape[1:]) + (right - left).reshape(z.shape[1:]) * share
+        mass = torch.trapezoid(q.log_prob(x).exp(), x, dim=0)
+        off = float((mass - (high - low)).detach().abs().max())
+        if off > LIMIT * 0.5 / count**0.5 + 0.01:
+            return f"its density integrates to {high - low + off:.3g} where {high - low:.2g} of its draws fall"
+    return None
+
+
+def _no_chances(z: Tensor, log_q: Tensor) -> str | None:
+    """Every value's share of the draws is its probability."""
+    for value in z.unique()[:50]:
+        hit = z == value
+        p = torch.where(hit, log_q.exp(), 0.0).sum(0) / hit.sum(0).clamp_min(1)
+        error = (p.clamp(0, 1) * (1 - p.clamp(0, 1)) / len(z)).sqrt() + 1 / len(z)
+        if bool((((hit.double().mean(0) - p).abs() > LIMIT * error) & hit.any(0)).any()):
+            return f"its probability of {float(value):g} is not that value's share of its draws"
+    return None
+
+
+def _no_path(q: Distribution, theta: Values) -> str | None:
+    """The path's gradient of a bounded function is the score's."""
+    if not q.has_rsample:
+        return "it has no rsample"
+    z = q.rsample()
+    if not z.requires_grad:
+        return "its rsample has no gradient"
+    held = z.detach()
+    for h in (_bounded(held, q), _bounded(held, q, even=True)):
+        difference = h(z) - (h(held) - h(held).mean(0)) * q.log_prob(held)
+        for name, each in _grads(difference, theta).items():
+            if not _zero(each):
+                return f"the gradient of its rsample in {name} is not that of its density"
+    return None
+
+
+def _no_map(inner: Distribution, theta: Values) -> str | None:
+    """Where there is no density to compare with: the draws of one seed move with θ as their gradient says."""
+    seed = int(torch.randint(2**31, ()))
+
+    def drawn(values: Values) -> tuple[Tensor, Distribution]:
+        torch.manual_seed(seed)
+        q = remade(inner, values)
+        return q.rsample(), q
+
+    z, q = drawn(theta)
+    if not q.has_rsample or not z.requires_grad:
+        return "its rsample has no gradient"
+    h = _bounded(z.detach(), q)
+    slopes = _grads(h(z), theta)
+    for name, value in learned(theta).items():
+        step = (1e-3 * (value.abs() + 0.1)).detach()
+        ends = [h(drawn(theta | {name: value + sign * step})[0]).detach().reshape(len(value), -1) for sign in (1, -1)]
+        moved = (ends[0] - ends[1]).sum(-1)
+        said = (2 * step * slopes[name]).reshape(len(value), -1).sum(-1) if name in slopes else torch.zeros_like(moved)
+        if float((moved - said).abs().mean()) > 0.02 * float(moved.abs().mean()) + 1e-6:
+            return f"its draws do not move with {name} as the gradient of its rsample says"
+    return None
+
+
+def _bounded(held: Tensor, q: Distribution, even: bool = False) -> Callable[[Tensor], Tensor]:
+    """A bounded smooth function on the draws' own scale, summed over an event."""
+    middle, width = held.median(0).values, held.sub(held.median(0).values).abs().median(0).values.clamp_min(1e-30)
+
+    def h(x: Tensor) -> Tensor:
+        u = (x - middle) / (1.5 * width)
+        each = u.square() / (1 + u.square()) if even else (u + 0.3).tanh()
+        return each.flatten(each.dim() - len(q.event_shape)).sum(-1) if q.event_shape else each
+
+    return h
+
+
+def _no_mean(q: Distribution, z: Tensor) -> str | None:
+    mean = q.mean.detach()
+    if not bool(mean.isfinite().all()):
+        return "its mean is not finite"
+    return None if _zero((z - mean).double()) else "its mean is not E z"
+
+
+def _no_mode(q: Distribution, z: Tensor) -> str | None:
+    mode = q.mode.detach()
+    if not bool(mode.isfinite().all()):
+        return "its mode is not finite"
+    top, drawn = q.log_prob(mode), q.log_prob(z)
+    if not bool(top.isfinite().all()) or bool((drawn.amax(0) > top.amax(0) + 1e-3).any()):
+        return "its mode does not have the highest density"
+    return None if inside(q, mode) else "its mode is on the edge of its support"
+
+
+def learned(theta: Values) -> Values:
+    """The parameters that have a gradient."""
+    return {name: value for name, value in theta.items() if value.requires_grad}
+
+
+def _grads(value: Tensor, theta: Values) -> Values:
+    own = learned(theta)
+    found = torch.autograd.grad(value.sum(), list(own.values()), allow_unused=True, retain_graph=True)
+    return {name: each for name, each in zip(own, found, strict=True) if each is not None}
+
+
+def _zero(replicates: Tensor) -> bool:
+    """The mean over the first axis is 0 in every coordinate, within chance and rounding."""
+    x = replicates.detach().reshape(len(replicates), -1).double()
+    if not bool(x.isfinite().all()):
+        return False
+    slack = 1e-3 * x.abs().mean(0)
+    return bool((x.mean(0).abs() <= LIMIT * x.std(0) / len(x) ** 0.5 + slack).all())

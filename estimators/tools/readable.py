@@ -1,0 +1,44 @@
+"""Values that can be read: on the meta device and inside a transform there are none."""
+
+from contextlib import suppress
+from typing import Any
+
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+
+
+def number_of(value: Tensor) -> float | None:
+    """Returns the value of a scalar tensor as a float, or None where it cannot be read."""
+    if value.is_meta:
+        return None
+    with suppress(RuntimeError):
+        return float(value)
+    return None
+
+
+def all_true(each: Tensor) -> bool:
+    """Whether all values are true; True where they cannot be read."""
+    return number_of(each.all().float()) != 0.0
+
+
+def inside(q: Distribution, z: Tensor) -> bool:
+    """z lies in q's support, and not on its edge where z is continuous.
+
+    >>> import torch
+    >>> inside(distributions.Exponential(1.0), torch.tensor(0.0))
+    False
+    """
+    try:
+        support: Any = q.support
+    except NotImplementedError:
+        return True
+    if not all_true(support.check(z)):
+        return False
+    while isinstance(support, constraints.independent):
+        support = support.base_constraint
+    if support.is_discrete:
+        return True
+    if support is constraints.simplex:
+        return all_true(z > 0)
+    low, high = (getattr(support, name, None) for name in ("lower_bound", "upper_bound"))
+    return (low is None or all_true(z > low)) and (high is None or all_true(z < high))

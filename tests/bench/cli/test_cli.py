@@ -1,0 +1,128 @@
+"""The command, as a user runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import bench
+from tests.support.sweeps import TOML, gradest
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a suite that has been run."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "small.toml").write_text(TOML)
+    found = gradest("run", "small.toml", "--jobs", "1", folder=folder)
+    assert found.returncode == 0, found.stderr
+    assert "4 ok" in found.stdout
+    return folder
+
+
+def test_help_does_not_import_torch():
+    code = "import sys, bench.cli.main; sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_list_does_not_import_what_only_tables_and_compilers_need():
+    """It may take two seconds, of which torch's own import takes most."""
+    unwanted = ["pandas", "scipy", "sklearn", "matplotlib", "pyarrow", "sympy", "torch._dynamo", "torch._inductor"]
+    say = f"sys.exit({{*{unwanted}}} & {{*sys.modules}})"
+    code = f"import sys, bench.cli.main; bench.cli.main.app(['list'], standalone_mode=False); {say}"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert found.stderr.strip() == "set()"
+    assert "rloo" in found.stdout and "bernoulli" in found.stdout and "suites" in found.stdout
+
+
+@pytest.mark.parametrize("kind", ["estimators", "distributions", "objectives", "metrics", "suites"])
+def test_list_and_show(kind, tmp_path, capsys):
+    table = bench.listing(kind)
+    assert len(table) and table["name"].is_unique
+    if kind != "suites":
+        for name in table["name"]:
+            assert name in bench.describe(name)
+
+
+def test_plan_says_what_is_done_and_what_does_not_fit(folder):
+    found = gradest("plan", "small.toml", "--out", "results/small", folder=folder)
+    assert "4 done" in found.stdout and "expected time: 0 s" in found.stdout
+    (folder / "one.toml").write_text(TOML.replace("[2, 4]", "[1, 2]"))
+    found = gradest("plan", "one.toml", folder=folder)
+    assert "1 not applicable: rloo needs at least 2 samples, not 1" in found.stdout
+    assert "3 to run" in found.stdout and not (folder / "results/one").exists()
+
+
+def test_the_results_are_where_they_are_said_to_be(folder):
+    table = bench.load(folder / "results/small")
+    assert set(table["estimator"]) == {"rloo", "reinforce"}
+    names = {path.name for path in (folder / "results/small").iterdir()}
+    assert names >= {"config.toml", "environments.jsonl", "records-0.jsonl", "results.parquet", "results.csv"}
+
+
+def test_status_compare_export_env(folder):
+    assert "4 ok, 0 left" in gradest("status", "results/small", folder=folder).stdout
+    found = gradest("compare", "results/small", "--baseline", "reinforce", folder=folder)
+    assert found.returncode == 0 and "rloo" in found.stdout
+    assert gradest("export", "results/small", "--format", "csv", folder=folder).stdout.startswith(
+        "wrote results/small/"
+    )
+    assert json.loads(gradest("env", folder=folder).stdout)["torch"]
+
+
+def test_samples_below_the_minimum_are_a_row_and_no_error(folder):
+    (folder / "one.toml").write_text(TOML.replace("[2, 4]", "1"))
+    found = gradest("run", "one.toml", "--jobs", "1", folder=folder)
+    assert found.returncode == 0 and "1 not_applicable, 1 ok" in found.stdout
+    table = bench.load(folder / "results/one")
+    assert list(table[table["status"] == "not_applicable"]["reason"]) == ["rloo needs at least 2 samples, not 1"]
+
+
+def test_a_failed_cell_is_named_and_the_exit_code_is_1(folder):
+    (folder / "plugin.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from estimators import register\n"
+        "from estimators.score_function import Reinforce\n"
+        "@register('mine')\n"
+        "@dataclass(frozen=True)\n"
+        "class Mine(Reinforce):\n"
+        "    '''Mine.'''\n"
+        "    def coefficient(self, value):\n"
+        "        raise RuntimeError('not today')\n"
+    )
+    (folder / "mine.toml").write_text(TOML.replace('"reinforce"', '"mine"').replace("[2, 4]", "2"))
+    found = gradest("run", "mine.toml", "--jobs", "1", "--plugin", "plugin.py", folder=folder)
+    assert found.returncode == 1 and "1 failed, 1 ok" in found.stdout
+    assert "mine on quadratic_bits/bernoulli" in found.stderr and "not today" in found.stderr
+
+
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_continue(folder):
+    (folder / "long.toml").write_text(TOML.replace("[2, 4]", f"{list(range(2, 400))}"))
+    command = [sys.executable, "-c", "from bench.cli.main import main; main()", "run", "long.toml", "--jobs", "1"]
+    environment = {"PYTHONPATH": str(ROOT)}
+    run = subprocess.Popen(
+        command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    records = folder / "results/long/records-0.jsonl"
+    while not (records.exists() and records.read_bytes().count(b"\n") > 3):
+        assert run.poll() is None
+        time.sleep(0.05)
+    standing = json.loads(gradest("status", "results/long", "--json", folder=folder).stdout)
+    assert standing["counts"]["ok"] > 3 and standing["left"] > 0 and standing["slowest"][0]["wall_s"] > 0
+    assert standing["seconds_left"] > 0 and standing["said"] > "2026"
+    assert "to go, as the run saw it at 20" in gradest("status", "results/long", folder=folder).stdout
+    second = gradest("run", "long.toml", "--jobs", "1", folder=folder)
+    assert second.returncode == 2 and "another run is writing to results/long" in second.stderr
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: the workers hear it too
+    start = time.monotonic()
+    _, said = run.communicate(timeout=20)
+    assert time.monotonic() - start < 5 and run.returncode == 130  # under 2 s where nothing else runs
+    assert "gradest run long.toml --jobs 1" in said and "Traceback" not in said
+    assert len(set(bench.load(folder / "results/long")["cell"])) > 3

@@ -1,0 +1,47 @@
+"""What the verbs return shows itself in a notebook once, as HTML, with its text escaped."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench.analysis.comparison import compare
+from bench.display.notebook import Shown
+from bench.sweeps.outlook import Outlook
+from bench.sweeps.status import Status
+from bench.validation.checks.conformance import Conformance
+from tests.support.tables import table
+
+CHECKS = pd.DataFrame({"check": ["[bold]x"], "outcome": ["failed"], "detail": ["<b>"]})
+SLOWEST = pd.DataFrame({"wall_s": [1.5], "estimator": ["<script>"]})
+CELLS = pd.DataFrame(
+    {"estimator": ["rloo", "exact"], "samples": [2, 2], "state": ["to run", "not applicable"],
+     "reason": ["", "too <b>many</b> states"], "stale": [False, False]}
+)  # fmt: skip
+OBJECTS: dict[str, tuple[Shown, str]] = {
+    "conformance": (Conformance("half", CHECKS), "[bold]x"),
+    "status": (
+        Status({"ok": 3}, 2, 75.0, "noon", SLOWEST, ["a torn line"]),
+        "1 min 15 s to go, as the run saw it at noon",
+    ),
+    "outlook": (Outlook(CELLS, 4.0, Path("r"), True), "expected time: 4 s, a guess: nothing of it has been measured"),
+    "comparison": (compare(table()), "relative to reinforce"),
+    "regressions": (compare(table(), table()), "second run relative to the first"),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_it_shows_itself_as_html(name: str):
+    shown, says = OBJECTS[name]
+    text = shown._repr_html_()
+    assert text.startswith("<pre") and says in " ".join(text.split())
+    assert "<b>" not in text and "<script>" not in text
+
+
+def test_in_jupyter_it_is_shown_once(monkeypatch: pytest.MonkeyPatch):
+    """Rich displays what it prints where it finds itself in Jupyter, beside what `_repr_html_` returns."""
+    displayed = []
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr("rich.jupyter.display", lambda *all_: displayed.append(all_))
+    assert OBJECTS["comparison"][0]._repr_html_()
+    assert not displayed

@@ -1,0 +1,173 @@
+"""The page is whole, says what the table says, and stays text whatever the names are."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench.pages.report import page, report
+from estimators.errors import BadInput
+from tests.support.tables import ESTIMATORS, PROBLEMS, cell, table, typed, varied
+
+ENVIRONMENT = {"env": "a", "python": "3.12", "processor": "<b>fast</b>", "accelerators": []}
+VOID = {"meta", "link", "input", "br", "path", "use", "rect"}
+
+
+class Reader(HTMLParser):
+    """Collects ids, references, tags and visible text, and checks that tags nest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.targets: list[str] = []
+        self.addresses: list[str] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+        assert not self.open, self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = {key: value or "" for key, value in attrs}
+        self.ids += [found["id"]] if "id" in found else []
+        for key in ("href", "xlink:href", "src", "action"):
+            if key in found:
+                (self.targets if found[key].startswith("#") else self.addresses).append(found[key])
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"script", "style"} & set(self.open):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def whole() -> str:
+    return page(table(), [ENVIRONMENT], source="results/synthetic")
+
+
+def test_the_page_is_well_formed_and_needs_nothing_from_outside(whole: str):
+    found = Reader(whole)
+    assert len(found.ids) == len(set(found.ids))
+    assert all(target[1:] in found.ids for target in found.targets if not target.startswith("#cell="))
+    assert all(address.startswith("data:") for address in found.addresses)
+    outside = set(re.findall(r"https?://[^\"' )]+", whole))
+    assert outside <= {"http://www.w3.org/2000/svg"}
+    assert "default-src 'none'" in whole
+
+
+def test_the_summary_is_computed_from_the_table(whole: str):
+    text = Reader(whole).text
+    assert "6 estimators on 4 problems, n = 2 and 10 samples per estimate, on cpu, float64: 48 cells." in text
+    assert "42 ok" in text and "4 not applicable" in text and "2 failed" in text
+    assert "rloo has the lowest variance at equal time: 0.24 times reinforce's (95 % interval 0.2" in text
+    assert "2 of 6 estimators are shown biased somewhere: gumbel_softmax(temperature=0.5)" in text
+    assert "The largest relative bias is 0.3 (0.285 to 0.315)" in text
+    assert "In 8 of 42 cells the bias is unclear" in text
+
+
+def test_what_was_not_measured_is_there_with_its_reason(whole: str):
+    text = Reader(whole).text
+    assert "gumbel_softmax needs discrete draws; normal is continuous" in text
+    assert "4294967296 states are too many to enumerate" in text
+
+
+def test_the_page_says_how_to_reproduce_and_on_what_it_ran(whole: str):
+    text = Reader(whole).text
+    assert "gradest run results/synthetic/config.toml --out again" in text
+    assert "<b>fast</b>" in text and "<b>fast</b>" not in whole
+
+
+def test_every_cell_is_in_the_page_as_data(whole: str):
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', whole, re.DOTALL)
+    assert found is not None
+    data = json.loads(found[1])
+    assert len(data["rows"]) == 48
+    row = dict(zip(data["columns"], data["rows"][0], strict=True))
+    row |= {name: values[row[name]] for name, values in data["levels"].items()}
+    assert (row["estimator"], row["variance"], row["variance_low"]) == ("reinforce", 5, 4.75)
+    lost = next(row for row in data["rows"] if len(row) < len(data["columns"]))
+    assert data["levels"]["status"][lost[data["columns"].index("status")]] != "ok" and lost[-1] is not None
+
+
+HOSTILE = "</script><script>alert(1)</script>\"><img src=x onerror=a>$'"
+
+
+def test_a_hostile_name_stays_text():
+    frame = table((2,), problems=3).replace({"estimator": {"rloo": HOSTILE}, "objective": {"linear": HOSTILE}})
+    found = page(frame.assign(run=HOSTILE, reason=HOSTILE), [])
+    assert found.count("<script") == 2
+    assert "<img" not in found
+    assert HOSTILE in Reader(found).text
+
+
+def test_an_empty_table_and_a_single_cell_make_pages_that_say_so():
+    empty = Reader(page(table().iloc[:0], [])).text
+    assert "The table is empty" in empty and "There are no cells" in empty
+    one = Reader(page(typed(pd.DataFrame(cell(("reinforce", "{}"), PROBLEMS[0], 2))), [])).text
+    assert "1 estimator on 1 problem, n = 2" in one
+    assert "nothing to rank" in one
+    lost = Reader(page(typed(pd.DataFrame(cell(("gumbel_softmax", "{}"), PROBLEMS[2], 2))), [])).text
+    assert "1 not applicable" in lost and "No variance was measured" in lost
+
+
+def test_each_timed_cell_says_how_far_it_is_from_the_limit_and_the_page_what_the_device_does():
+    most = {"env": "a", "device": "cpu", "dtype": "float32", "value": 3.4e8, "ci_low": 3.3e8, "ci_high": 3.5e8}
+    found = page(varied(), [], ceilings=[most | {"unit": "numbers/s", "method": "Uniform numbers."}])
+    assert "3.4×10⁸ numbers/s 3.3×10⁸ to 3.5×10⁸ Uniform numbers." in Reader(found).text
+    data = json.loads(re.findall(r'id="data">(.*?)</script>', found, re.DOTALL)[0])
+    assert "times_of_limit" in data["shown"]
+    assert data["rows"][0][data["columns"].index("times_of_limit")] == 4
+
+
+def test_of_many_parts_two_are_open_and_the_rest_unfold():
+    problems = [("bernoulli", f'{{"size":{size}}}', "quadratic_bits", "{}", size) for size in range(2, 32)]
+    rows = [row for which in problems for each in list(ESTIMATORS)[:2] for row in cell(each, which, 2)]
+    found = page(typed(pd.DataFrame(rows)), [])
+    first, second, third = (found.index(f'id="figure-relative_variance_samples-{i}"') for i in (1, 2, 3))
+    summary = found.index("<summary>Parts 3 to 5</summary>")
+    assert first < second < summary < third
+
+
+def test_a_file_becomes_a_page_with_figures_beside_it(tmp_path: Path):
+    table((2,), problems=2).to_parquet(tmp_path / "results.parquet")
+    (tmp_path / "environments.jsonl").write_text(json.dumps(ENVIRONMENT) + "\n")
+    found = report(tmp_path / "results.parquet", tmp_path / "out.html")
+    assert found == tmp_path / "out.html"
+    names = {path.name for path in (tmp_path / "out-figures").iterdir()}
+    drawn = re.findall(r'id="figure-([^"]*)"', found.read_text())
+    assert len(drawn) >= 9
+    assert names == {f"{name}.{kind}" for name in drawn for kind in ("png", "svg")}
+    assert all(path.read_bytes()[:4] in (b"\x89PNG", b"<?xm") for path in (tmp_path / "out-figures").iterdir())
+
+
+def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path: Path):
+    table((2,), problems=1).to_parquet(tmp_path / "results.parquet")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match="cannot write the report to"):
+        report(tmp_path / "results.parquet", tmp_path / "file" / "out.html")
+    with pytest.raises(BadInput, match="there is no"):
+        report(tmp_path / "nothing")
+
+
+@pytest.mark.slow
+def test_ten_thousand_cells_make_less_than_ten_megabytes():
+    estimators = [(f"estimator_{i}", "{}") for i in range(40)]
+    problems = [("bernoulli", f'{{"size":{size}}}', "quadratic_bits", "{}", size) for size in range(2, 52)]
+    rows = [row for which in problems for each in estimators for n in (1, 2, 4, 8, 16) for row in cell(each, which, n)]
+    assert len(page(typed(pd.DataFrame(rows)), []).encode()) < 10_000_000

@@ -1,0 +1,205 @@
+"""Intervals over problems and over repetitions of a run: the truth, their own value, and what they cover."""
+
+# pyright: reportGeneralTypeIssues=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binom
+
+from bench.analysis.comparison import Comparison, _overall
+from bench.analysis.regressions import compare_runs
+from bench.measure.timing.blocks import VISITS, ThroughputSettings, Visited, over_visits, timed
+from bench.plots import ranking
+from bench.statistics.ratios import Ratio, interquartile_mean, middle, p_above
+from bench.sweeps.run import run
+from bench.sweeps.windows import windows
+from bench.tables.derived import derived
+from bench.tables.folder import load
+from bench.validation.coverage.clock import CLOCKS, MEDIAN, Machine
+from bench.validation.coverage.over_problems import one
+from bench.validation.coverage.real import against_others
+from tests.bench.sweeps.test_run import BAD, _toml
+from tests.support.sweeps import small_cells
+from tests.support.tables import table
+
+CELL = small_cells()[0]
+FEWEST_HITS = int(binom.ppf(1e-7, 200, 0.95))
+"""Of 200 studies of an interval that covers 95 %, so many hold the truth but for a chance of one in ten million."""
+
+
+@pytest.mark.parametrize("error", [0.03, 0.3])
+def test_the_interval_over_problems_holds_the_truth_with_ties_at_the_quartiles(error):
+    """A bootstrap of the measured ratios holds it in 150 of 200 studies, 15 fewer than the bound."""
+    found = [one("over_problems_ties", 12, error, index) for index in range(200)]
+    hits = sum((each.ci_low or 0) <= 0 <= (each.ci_high or 0) for each in found)
+    assert hits >= FEWEST_HITS > 165
+    widths = [(each.ci_high or 0) - (each.ci_low or 0) for each in found]
+    assert np.median(widths) < 2.5 * error  # six problems' mean alone has 1.6
+
+
+@pytest.mark.parametrize("name", ["over_problems_spread", "over_problems_skewed", "over_problems_equal"])
+@pytest.mark.slow
+def test_the_interval_over_problems_holds_the_truth_without_ties(name):
+    for k in (5, 12, 50):
+        found = [one(name, k, 0.3, index) for index in range(200)]
+        assert sum((each.ci_low or 0) <= 0 <= (each.ci_high or 0) for each in found) >= FEWEST_HITS
+
+
+def ratios(rng, k):
+    """k ratios of any kind: ties, zeros, infinities, exact ones, ones without an end, lopsided intervals."""
+    log = rng.choice([0.0, 1.0, 4.0], k) if rng.random() < 0.4 else rng.standard_normal(k) * 10 ** rng.uniform(-2, 1)
+    error = 10 ** rng.uniform(-6, 1, 2)[:, None] * np.exp(rng.standard_normal((2, k)))
+    log = log + error[0] * rng.standard_normal(k)
+    error[:, rng.random(k) < 0.1] = 0
+    found = np.exp([log, log - error[0], log + error[1]])
+    found[:, rng.random(k) < 0.05] = rng.choice([0.0, np.inf])
+    found[2, rng.random(k) < 0.02] = np.inf
+    found[1:, rng.random(k) < 0.02] = np.nan
+    return Ratio(*found)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_interval_over_problems_holds_its_own_value(seed):
+    rng = np.random.default_rng(seed)
+    k = int(rng.choice([1, 2, 3, 4, 5, 12, 50, 120]))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        given = ratios(rng, k)
+        found = middle(given, [str(each) for each in range(k)])
+        plain = np.exp(interquartile_mean(np.log(given.value)[:, None])[0])
+    np.testing.assert_allclose(float(found.value), plain, rtol=1e-9)
+    assert np.isnan(plain) or found.low <= found.value <= found.high
+
+
+def test_a_ranking_over_many_tied_problems_is_drawn():
+    """Twenty estimators, 200 problems each: before, such tables had intervals without their value, and no figure."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for index in range(20):
+        truth = np.repeat([0.0, 0.0, 0.01, 2.0], 50)
+        log = truth + 0.03 * rng.standard_normal(200)
+        ends = {"ratio": np.exp(log), "ratio_low": np.exp(log - 0.06), "ratio_high": np.exp(log + 0.06)}
+        named = {"problem": [str(each) for each in range(200)], "estimator": f"e{index}", "equal": "samples"}
+        parts.append(pd.DataFrame({**named, **ends, "verdict": "unbiased"}))
+    pairs = pd.concat(parts, ignore_index=True)
+    overall = _overall(pairs, True)
+    assert (overall["ratio_low"] <= overall["ratio"]).all() and (overall["ratio"] <= overall["ratio_high"]).all()
+    assert ranking(pairs, compared=Comparison("variance", "base", 0.1, pairs, overall)).axes
+
+
+def test_exact_ratios_have_no_interval_and_few_keep_both_ends():
+    exact = Ratio(*np.exp([[0.0, 1.0, 2.0, 3.0, 50.0]] * 3))
+    assert [float(np.log(each)) for each in middle(exact, list("abcde"))] == pytest.approx([2.0] * 3)
+    lopsided = Ratio(np.array([1.0]), np.array([0.5]), np.array([3.0]))
+    assert [float(each) for each in middle(lopsided, ["a"])] == pytest.approx([1.0, 0.5, 3.0])
+
+
+@pytest.mark.parametrize("clock", ["correlated_clock", "slow_seconds_clock"])
+def test_the_interval_of_a_time_covers_a_repetition_of_the_run(clock):
+    """Neighbouring blocks are alike: visits that lie apart differ as repetitions do; one visit does not see it."""
+    settings = ThroughputSettings()
+    hits = alone = 0
+    for seed in range(200):
+        found = Machine(CLOCKS[clock](np.random.default_rng(seed))).timing(settings)
+        hits += found.low <= MEDIAN <= found.high
+        machine = Machine(CLOCKS[clock](np.random.default_rng(seed)))
+        single = timed(machine, settings, clock=lambda machine=machine: machine.now)
+        alone += single.low <= MEDIAN <= single.high
+    assert hits >= FEWEST_HITS > alone
+
+
+@pytest.mark.parametrize("visits", range(1, 8))
+def test_the_interval_over_visits_holds_its_value(visits):
+    rng = np.random.default_rng(visits)
+    for _ in range(200):
+        medians = np.exp(rng.standard_cauchy(visits).clip(-50, 50))
+        value, low, high = over_visits([(each, each, each) for each in medians.tolist()])
+        assert low * (1 - 1e-12) <= value <= high * (1 + 1e-12)
+
+
+def test_visits_share_the_seconds_of_one():
+    machine = Machine(CLOCKS["spiky_clock"](np.random.default_rng(0)))
+    visited = Visited(machine, ThroughputSettings(precision=1e-6, max_seconds=2.0), clock=lambda: machine.now)
+    for _ in range(VISITS):
+        visited.visit()
+        machine.now += 10.0
+    found = visited.timing()
+    assert found.visits == VISITS and found.stop_reason == "budget"
+    assert 2.0 <= machine.now - 10.0 * VISITS < 2.0 + 2 * VISITS * 0.05
+    assert found.covers == "covers a repetition of the run: 5 visits over 42 s"
+
+
+def test_a_slow_step_is_not_visited_beyond_twice_its_seconds():
+    machine = Machine(lambda now: 3.0)
+    visited = Visited(machine, ThroughputSettings(max_seconds=2.0), clock=lambda: machine.now)
+    for _ in range(VISITS):
+        visited.visit()
+    assert machine.now == 6.0  # the second began within twice the seconds
+    one_only = Visited(lambda number: 9.0, ThroughputSettings(max_seconds=2.0)).visit().timing()
+    assert (one_only.visits, one_only.covers) == (1, "within this visit only")
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 8, 16, 17, 33, 100, 257])
+def test_windows_hold_every_cell_once_and_8_to_16_where_there_are_enough(count):
+    every = [replace(CELL, seed=seed) for seed in range(count)]
+    found = windows(every)
+    assert [cell for window in found for cell in window] == every
+    assert all(8 <= len(window) <= 16 for window in found) or count < 8
+
+
+def between(before, after, method):
+    """Two runs of one timed cell each, the second slower by half: what --fail-on says."""
+    rows = table((2,), 1)
+    rows = rows[rows["metric"].eq("seconds_per_estimate").fillna(False)]
+    first, second = rows.assign(method=before), rows.assign(method=after)
+    for name in ("value", "ci_low", "ci_high"):
+        second[name] = second[name] * method
+    return compare_runs(first, second, "seconds_per_estimate>10%")
+
+
+def test_fail_on_makes_no_claim_from_an_interval_within_one_visit():
+    over = "covers a repetition of the run: 5 visits over 40 s"
+    judged = between(over, over, 1.5)
+    assert judged.failures and not any("not judged" in note for note in judged.notes)
+    for before, after in ((over, "within this visit only"), ("median of 9 blocks", over), ("", "")):
+        silent = between(before, after, 1.5)
+        assert not silent.failures and silent.rows["p"].isna().all()
+        assert any("says nothing of a repetition" in note for note in silent.notes)
+
+
+def test_few_visits_make_a_p_value_of_students_t():
+    found = Ratio(*np.array([[1.5], [1.2], [1.9]]))
+    five, many = p_above(found, 1.0, np.array([4.0])), p_above(found, 1.0)
+    assert float(five[0]) > 5 * float(many[0])
+    assert np.isnan(p_above(found, 1.0, np.array([np.nan]))[0])
+    assert float(p_above(Ratio(*np.array([[1.2], [1.0], [1.5]])), 1.0, np.array([4.0]))[0]) == pytest.approx(0.025)
+
+
+def test_derived_times_say_what_their_interval_covers():
+    rows = table((2,), 1).assign(method="median; covers a repetition of the run: 5 visits over 40 s; drift +1%")
+    found = derived(rows).groupby("metric")["method"].first()
+    assert found["estimates_per_second"] == "1 ÷ median time; covers a repetition of the run: 5 visits over 40 s"
+    assert found["variance_per_evaluation"] == "variance × evaluations"
+
+
+def test_a_repetition_is_held_against_the_others():
+    own = pd.DataFrame({"value": [1.0, 2.0, 4.0], "low": [0.5, 1.0, 3.0], "high": [3.5, 3.0, 5.0]})
+    assert [(each.ci_low or 0) <= 1 <= (each.ci_high or 0) for each in against_others(own)] == [True, True, False]
+
+
+@pytest.mark.parametrize("harmful", [["raises", "dies"], pytest.param(["hangs", "dies"], marks=pytest.mark.slow)])
+def test_a_bad_cell_in_a_window_costs_its_own_row_only(tmp_path, harmful):
+    (tmp_path / "bad.py").write_text(BAD)
+    suite = _toml(tmp_path, ["rloo", harmful[0], "reinforce", harmful[1]])
+    text = suite.read_text().replace('metrics = ["accuracy"]', 'metrics = ["throughput"]')
+    suite.write_text(text.replace("max_seconds = 0.1", "max_seconds = 0.1, replicates = 64"))  # many steps to a visit
+    found = run(suite, tmp_path / "out", jobs=1, timeout=30.0, plugins=[tmp_path / "bad.py"], where="samples == 2")
+    words = {"raises": "failed", "dies": "crashed", "hangs": "timeout"}
+    assert found.counts == {"ok": 2} | {words[name]: 1 for name in harmful}
+    times = load(tmp_path / "out").query("metric == 'seconds_per_estimate'")
+    assert set(times["estimator"]) == {"rloo", "reinforce"}
+    said = r"covers a repetition of the run: \d visits over|within this visit only"  # a retry may be alone
+    assert times["method"].str.contains(said).all()

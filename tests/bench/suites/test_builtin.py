@@ -1,0 +1,86 @@
+"""Every suite that comes with gradest can be planned, and `core` holds everything that is registered."""
+
+from collections import defaultdict
+from functools import lru_cache
+
+import pytest
+
+import bench
+from bench.distributions import distributions
+from bench.objectives import objectives
+from bench.suites.cell import Cell
+from bench.suites.grid import cells
+from bench.suites.suite import suites
+from bench.validation.exactness import is_extreme
+from estimators.registry import estimators
+
+NAMES = (
+    "continuous",
+    "core",
+    "discontinuous",
+    "discrete",
+    "exactness",
+    "extreme",
+    "finance",
+    "fitting",
+    "mnist",
+    "policy",
+    "quick",
+    "scaling",
+    "throughput",
+    "vae",
+)
+KINDS = {"estimator": estimators, "distribution": distributions, "objective": objectives}
+NOT_IN_CORE: dict[str, str] = {}
+"""What `core` leaves out, with the reason."""
+
+
+@lru_cache
+def planned(name: str) -> list[Cell]:
+    return cells(bench.load_suite(name))
+
+
+def test_the_suites_are_there():
+    assert set(NAMES) <= set(suites())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_problem_makes_sense(name):
+    """Objectives fit their families, and most estimators have a cell; a pair that never fits is a slip in the file."""
+    ran = [cell for cell in planned(name) if not cell.reason]
+    assert ran
+    asked = {(cell.distribution, cell.objective) for cell in planned(name)}
+    assert not asked - {(cell.distribution, cell.objective) for cell in ran}
+
+
+@pytest.mark.parametrize("column", KINDS)
+def test_core_holds_everything(column):
+    own = {name for name, cls in KINDS[column] if cls.__module__.startswith(("bench.", "estimators."))}
+    ran = {getattr(cell, column) for cell in planned("core") if not cell.reason}
+    assert own - ran == {name for name in NOT_IN_CORE if name in own}
+
+
+def test_exactness_is_asked_of_everything():
+    """Each on ≥ 3 problems in float64, one of them extreme, and on one in float32."""
+    met: dict[str, list[Cell]] = defaultdict(list)
+    for cell in planned("exactness"):
+        if not cell.reason:
+            met[cell.estimator].append(cell)
+    own = {name for name, cls in estimators if cls.__module__.startswith("estimators.")}
+    assert set(met) == own
+    for name, ran in met.items():
+        problems = {
+            (cell.distribution, cell.distribution_params, cell.objective, cell.objective_params, cell.point)
+            for cell in ran
+            if cell.dtype == "float64"
+        }
+        assert len(problems) >= 3, name
+        assert any(cell.dtype == "float32" for cell in ran), name
+        assert any(is_extreme(cell.point, cell.distribution_params) for cell in ran), name
+
+
+def test_extreme_is_extreme_and_throughput_is_compiled():
+    assert {cell.point for cell in planned("extreme")} == {"extreme"}
+    assert {cell.mode for cell in planned("throughput")} == {"eager", "compile", "graph"}
+    assert {cell.dtype for cell in planned("throughput")} == {"float32"}
+    assert max(cell.dim for cell in planned("scaling")) >= 10_000

@@ -1,0 +1,129 @@
+"""From suites to cells."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from bench.measure.execution.devices import check_device
+from bench.suites.cell import estimator_of, problem_of
+from bench.suites.grid import cells
+from bench.suites.suite import parse_suite
+from estimators.errors import BadInput
+
+BITS = {
+    "distribution": {"name": "bernoulli", "size": [3, 5]},
+    "objective": {"name": "quadratic_bits", "t": [0.45, 0.4]},
+}
+
+
+def suite(**changes):
+    return parse_suite({"samples": [1, 4], "estimators": ["rloo", "reinforce"], "problems": [BITS]} | changes, "here")
+
+
+def test_cells_are_the_product_of_the_axes():
+    found = cells(suite(dtype=["float32", "float64"]))
+    assert len(found) == 2 * 2 * 2 * 2 * 2
+    assert len({cell.id for cell in found}) == len(found)
+    assert {json.loads(cell.distribution_params)["size"] for cell in found} == {3, 5}
+
+
+def test_defaults():
+    cell = cells(suite())[0]
+    assert (cell.coordinates, cell.point, cell.dtype, cell.mode, cell.dim) == (
+        "unconstrained",
+        "default",
+        "float64",
+        "eager",
+        3,
+    )
+
+
+def test_what_does_not_fit_is_a_cell_with_its_sentence():
+    few = [cell for cell in cells(suite()) if cell.samples == 1 and cell.estimator == "rloo"]
+    assert {cell.reason for cell in few} == {"rloo needs at least 2 samples, not 1"}
+    normal = {"distribution": "normal", "objective": "quadratic_bits"}
+    misfit = cells(suite(problems=[normal]))
+    assert all("normal does not fit" in cell.reason for cell in misfit)
+
+
+def test_force_measures_what_does_not_fit_as_another_cell():
+    plain, forced = cells(suite()), cells(suite(), force=True)
+    assert not any(cell.reason for cell in forced)
+    changed = [one for one, other in zip(forced, plain, strict=True) if one.id != other.id]
+    assert changed and all(cell.forced and cell.samples == 1 and cell.estimator == "rloo" for cell in changed)
+    assert all(
+        cell.reason
+        for cell in cells(suite(problems=[{"distribution": "normal", "objective": "quadratic_bits"}]), force=True)
+    )
+
+
+def test_excluded_cells_carry_the_reason():
+    found = cells(
+        suite(exclude=[{"where": "estimator == 'reinforce' and distribution.size == 5", "reason": "too noisy"}])
+    )
+    excluded = [cell for cell in found if cell.reason == "excluded: too noisy"]
+    assert len(excluded) == 2 * 2 and all('"size":5' in cell.distribution_params for cell in excluded)
+
+
+def test_a_problem_that_is_named_twice_is_measured_once():
+    assert len(cells(suite(problems=[BITS, BITS]))) == len(cells(suite()))
+
+
+def test_the_id_follows_what_determines_the_number_and_nothing_else():
+    cell = cells(suite())[0]
+    assert replace(cell, seed=1).id != cell.id
+    assert replace(cell, accuracy='{"precision":0.1}').id != cell.id
+    assert replace(cell, dim=99, plugin="x", source_digest="y", reason="z").id == cell.id
+    assert replace(cell, device="cuda:0").id == replace(cell, device="cuda:1").id
+    # An integer where a number is meant is the same setting.
+    whole = suite(problems=[BITS | {"objective": {"name": "quadratic_bits", "t": 1}}])
+    same = suite(problems=[BITS | {"objective": {"name": "quadratic_bits", "t": 1.0}}])
+    assert [cell.id for cell in cells(whole)] == [cell.id for cell in cells(same)]
+
+
+def test_a_cell_rebuilds_its_estimator_and_problem():
+    cell = cells(suite())[0]
+    assert problem_of(cell).dim == cell.dim
+    assert type(estimator_of(cell)).__name__ == "LeaveOneOut"
+
+
+def test_a_nested_estimator_is_a_setting():
+    inner = {"name": "antithetic", "inner": {"name": "reinforce"}}
+    found = cells(suite(samples=4, estimators=[inner]))
+    assert found[0].estimator_params == '{"inner":{"name":"reinforce"}}'
+    assert vars(estimator_of(found[0]))["inner"] == estimator_of(cells(suite(estimators=["reinforce"]))[0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"estimators": ["rlo"]}, "estimators[0]: there is no estimator 'rlo'; did you mean 'rloo'?"),
+        ({"estimators": [{"name": "rloo", "k": 2}]}, "estimators[0].k: unknown setting"),
+        (
+            {"problems": [BITS | {"distribution": {"name": "bernoulli", "size": "big"}}]},
+            "problems[0].distribution[0].size",
+        ),
+        ({"problems": [BITS | {"distribution": {"name": "bernoulli", "size": 0}}]}, "problems[0].distribution[0]"),
+        (
+            {"problems": [BITS | {"distribution": {"name": "bernoulli", "size": []}}]},
+            "problems[0].distribution[0].size",
+        ),
+        (
+            {"problems": [BITS | {"coordinates": "natrual"}]},
+            "problems[0].coordinates: there is no coordinates 'natrual'",
+        ),
+        ({"problems": [BITS | {"point": "start"}]}, "problems[0].point: there is no point 'start'"),
+        ({"device": "gpu"}, "there is no device 'gpu'"),
+    ],
+)
+def test_mistakes_are_told_with_their_place(changes, said):
+    with pytest.raises(BadInput) as caught:
+        cells(suite(**changes))
+    assert str(caught.value).startswith(said)
+
+
+def test_devices():
+    check_device("cpu")
+    with pytest.raises(BadInput, match="is not there"):
+        check_device("mps:7")

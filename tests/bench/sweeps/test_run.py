@@ -1,0 +1,227 @@
+"""Many cells in worker processes."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+from contextlib import closing
+from unittest.mock import patch
+
+import pandas as pd
+import pytest
+import torch
+
+from bench.sweeps.engines import isolated
+from bench.sweeps.engines.isolated import Isolated
+from bench.sweeps.engines.local import Local
+from bench.sweeps.run import run, sweep
+from bench.sweeps.worker import Setup
+from bench.tables.folder import load
+from estimators.errors import BadInput
+from tests.support.sweeps import small_cells, suite
+
+ASIDE = ["run", "created", "wall_s", "attempt"]
+BAD = textwrap.dedent(
+    '''
+    """Estimators that go wrong in every way."""
+    import os, time
+    from dataclasses import dataclass
+    import torch
+    from estimators import register
+    from estimators.score_function import Reinforce
+
+    class Bad(Reinforce):
+        def coefficient(self, value):
+            self.harm()
+            return value
+
+    @register("raises")
+    @dataclass(frozen=True)
+    class Raises(Bad):
+        def harm(self):
+            raise RuntimeError("no such thing")
+
+    @register("dies")
+    @dataclass(frozen=True)
+    class Dies(Bad):
+        def harm(self):
+            os._exit(0)
+
+    @register("segfaults")
+    @dataclass(frozen=True)
+    class Segfaults(Bad):
+        def harm(self):
+            import ctypes
+            ctypes.string_at(0)
+
+    @register("is_killed")
+    @dataclass(frozen=True)
+    class IsKilled(Bad):
+        def harm(self):
+            os.kill(os.getpid(), 9)
+
+    @register("greedy")
+    @dataclass(frozen=True)
+    class Greedy(Bad):
+        def harm(self):
+            torch.zeros(6 * 2**30, dtype=torch.uint8)
+
+    @register("seeds")
+    @dataclass(frozen=True)
+    class Seeds(Bad):
+        def harm(self):
+            torch.manual_seed(0)
+
+    @register("meddles")
+    @dataclass(frozen=True)
+    class Meddles(Bad):
+        def harm(self):
+            torch.set_default_dtype(torch.float16)
+            torch.set_num_threads(2)
+
+    @register("hangs")
+    @dataclass(frozen=True)
+    class Hangs(Bad):
+        def harm(self):
+            time.sleep(1000)
+
+    @register("nan")
+    @dataclass(frozen=True)
+    class Nan(Reinforce):
+        def coefficient(self, value):
+            return value * float("nan")
+    '''
+)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """The sweep of the good cells alone, on one worker."""
+    folder = tmp_path_factory.mktemp("good")
+    summary = sweep(suite(metrics=["accuracy", "throughput"], throughput={"max_seconds": 0.1}), folder, jobs=1)
+    assert summary.counts == {"ok": 8} and not summary.failed
+    return folder
+
+
+def accuracy(folder, estimators=("rloo", "reinforce")):
+    table = load(folder)
+    timed = table["unit"].isin(["s", "1/s", "bytes", "gradient²·s"])
+    kept = table[table["estimator"].isin(estimators) & ~timed]
+    return pd.DataFrame(kept).drop(columns=ASIDE).reset_index(drop=True)
+
+
+def test_a_second_run_has_nothing_to_do(good):
+    summary = sweep(suite(metrics=["accuracy", "throughput"], throughput={"max_seconds": 0.1}), good, jobs=1)
+    assert summary.counts == {} and summary.left == 0
+
+
+BAD_ONES = {
+    "raises": ("failed", "no such thing"),
+    "dies": ("crashed", "exit code 0"),
+    "segfaults": ("crashed", "exit code -11"),
+    "is_killed": ("crashed", "exit code -9"),
+    "greedy": ("out_of_memory", "allocate"),
+    "seeds": ("failed", "torch's seed was set"),
+    "hangs": ("timeout", "longer than 15 s"),
+    "nan": ("nonfinite", "NaN or infinite"),
+    "meddles": ("ok", "changed torch's default dtype and torch's number of threads: restored"),
+}
+
+
+def test_bad_cells_are_rows_and_the_good_ones_stay_the_same(good, tmp_path):
+    """One sweep on two workers, good cells among cells that go wrong in every way."""
+    (tmp_path / "bad.py").write_text(BAD)
+    mixed = [*list(BAD_ONES)[:4], "rloo", *list(BAD_ONES)[4:], "reinforce"]
+    found = run(
+        _toml(tmp_path, mixed),
+        tmp_path / "mixed",
+        jobs=2,
+        timeout=15.0,
+        memory=5.0,
+        plugins=[tmp_path / "bad.py"],
+        where="samples == 2 or estimator in ['rloo', 'reinforce']",
+    )
+    assert found.left == 0 and sum(found.counts.values()) == len(BAD_ONES) + 4
+    table = load(tmp_path / "mixed")
+    for name, (status, reason) in BAD_ONES.items():
+        rows = pd.DataFrame(table[table["estimator"] == name])
+        assert set(rows["status"]) == {status} and reason in rows["reason"].iloc[0], rows["reason"].iloc[0]
+        assert status == "ok" or all(rows["metric"].isna())
+        assert set(rows["plugin"]) == {f"gradest_plugin_bad.{''.join(map(str.title, name.split('_')))}"}
+    assert table["reason"].str.contains("no such thing (bad.py", regex=False).any()
+    pd.testing.assert_frame_equal(accuracy(tmp_path / "mixed"), accuracy(good), check_like=True)
+
+
+def _toml(folder, estimators):
+    path = folder / "suite.toml"
+    names = ", ".join(f'"{name}"' for name in estimators)
+    path.write_text(
+        f"""samples = [2, 4]\nmetrics = ["accuracy"]\nestimators = [{names}]\naccuracy = {{ max_replicates = 1024 }}
+throughput = {{ max_seconds = 0.1 }}
+[[problems]]\ndistribution = {{ name = "bernoulli", size = 3 }}\nobjective = "quadratic_bits"\n"""
+    )
+    return path
+
+
+def test_a_worker_that_dies_between_cells_is_replaced():
+    """What a pool with one pipe for all does not survive: killed from outside while it has nothing to do."""
+    (cell,) = small_cells(samples=2, estimators=["rloo"])
+    with closing(Isolated(Setup(), limit=600.0)) as worker:
+        first = worker.measure(cell, "accuracy")
+        died = worker._process
+        died.kill()
+        died.join()
+        assert worker.measure(cell, "accuracy")["measurements"] == first["measurements"]
+
+
+MASK = """
+from bench.sweeps.engines.isolated import Isolated
+from bench.sweeps.worker import Setup
+if __name__ == "__main__":
+    worker = Isolated(Setup(), 60.0)
+    with open(f"/proc/{worker._process.pid}/status") as status:
+        print(next(line for line in status if line.startswith("SigBlk")).split()[1])
+    worker.close()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the mask in /proc")
+def test_ctrl_c_does_not_reach_the_first_worker(tmp_path):
+    """In a process of its own: Python's resource tracker, which unblocks the signal, starts with the first worker."""
+    script = tmp_path / "first.py"
+    script.write_text(MASK)
+    said = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout
+    assert int(said, 16) & 1 << signal.SIGINT - 1
+
+
+def test_workers_that_cannot_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(isolated, "FALSE_STARTS", 1)
+    inside = "import multiprocessing, os\nif multiprocessing.parent_process():\n    "
+    for harm, said in (("os._exit(3)", "it died with exit code 3"), ("1 / 0", "does not import: ZeroDivisionError")):
+        (tmp_path / "plugin.py").write_text(inside + harm)
+        setup, refused = Setup((str(tmp_path / "plugin.py"),)), pytest.raises(BadInput, match=f"cannot start: .*{said}")
+        with closing(Isolated(setup, limit=600.0)) as worker, refused:
+            worker.measure(small_cells()[0], "accuracy")
+
+
+def test_a_script_without_the_guard_is_told(tmp_path):
+    """Workers import the script that started them."""
+    script = tmp_path / "script.py"
+    script.write_text("import sys, bench\nbench.run('quick', sys.argv[1], where=\"estimator == 'rloo'\", jobs=1)\n")
+    ended = subprocess.run([sys.executable, script, tmp_path / "out"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1 and 'call bench.run under `if __name__ == "__main__":`' in ended.stderr
+
+
+def test_timed_cells_are_alone():
+    """Their worker is the only one there is; on accelerators one per device."""
+    engine = Local(Setup(), jobs=3, limit=600.0)
+    assert len(engine._setups("cpu", 10, "accuracy")) == 3 and len(engine._setups("cpu", 10, "throughput")) == 1
+    with patch.object(torch.accelerator, "device_count", return_value=2):
+        assert [each.accelerator for each in engine._setups("cuda", 10, "throughput")] == [0, 1]
+    assert [each.accelerator for each in engine._setups("cuda:1", 10, "throughput")] == [1]
+
+
+def test_rerun_words(tmp_path):
+    with pytest.raises(BadInput, match="did you mean 'missing'"):
+        sweep(suite(), tmp_path / "out", rerun="mising")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,122 @@
+"""Every surrogate compiles whole, and with the same random numbers gives what it gives in eager; so do whole steps."""
+
+import os
+
+import pytest
+import torch
+import torch._inductor.config
+
+import estimators
+from bench.distributions import distributions
+from bench.measure.estimates.gradients import Gradients, encoded
+from bench.measure.execution.counter_rng import Counted
+from bench.measure.execution.modes import executed
+from bench.objectives import objectives
+from bench.problems.problem import Problem
+from tests.support.cases import EVERY, fitting
+
+pytestmark = [
+    pytest.mark.compile,
+    pytest.mark.skipif(
+        not os.environ.get("GRADEST_NO_SHAPES"),
+        reason="the shape hook of tests/conftest.py is not traceable; set GRADEST_NO_SHAPES=1 to compile",
+    ),
+]
+
+
+@pytest.fixture(autouse=True)
+def eager_draws(monkeypatch):
+    """Eager's random kernels; no validation, which one-hot categoricals do inside; torch's state as it was."""
+    monkeypatch.setattr(torch.distributions.Distribution, "_validate_args", False)
+    with torch._inductor.config.patch(fallback_random=True):
+        yield
+    torch._dynamo.reset()
+
+
+def first_of_each_family():
+    """One estimator per module: those of a module share their code. The others generate code in `make test-all`."""
+    return {type(estimators.get(name)).__module__: name for name in reversed(estimators.available())}.values()
+
+
+@pytest.mark.parametrize("name", estimators.available())
+def test_is_traced_whole_and_agrees_with_eager(name):
+    """All that torch.compile does but to generate code, which is what takes the time."""
+    assert_compiles(name, "aot_eager")
+
+
+@pytest.mark.parametrize("name", first_of_each_family())
+def test_compiles_whole_and_agrees_with_eager(name):
+    assert_compiles(name, "inductor")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted({*estimators.available()} - {*first_of_each_family()}))
+def test_the_others_compile_whole_and_agree_with_eager(name):
+    assert_compiles(name, "inductor")
+
+
+def assert_compiles(name, backend):
+    estimator = estimators.get(name)
+    cases, n = fitting(estimator)
+    build, parameters, f = EVERY[cases[0]]
+    values = {key: value.expand(16, *value.shape) for key, value in parameters.items()}
+
+    def gradient(values):
+        return torch.func.grad(lambda values: estimator.surrogate(build(**values), f, n).sum())(values)
+
+    torch.manual_seed(0)
+    expected = gradient(values)
+    torch.manual_seed(0)
+    found = torch.compile(gradient, fullgraph=True, backend=backend)(values)
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, msg=lambda m: f"{cases[0]}: {m}")
+
+
+VAE = Problem(distributions.get("bernoulli_encoder", size=64), objectives.get("digits_vae"), point="start")
+
+
+@pytest.mark.parametrize(("name", "samples"), [("reinforce", 1), ("rloo", 2), ("disarm", 2)])
+def test_a_vae_compiles_down_to_its_encoders_weights(name, samples):
+    eager, compiled = (Gradients(VAE, estimators.get(name), samples, mode=mode) for mode in ("eager", "compile"))
+    torch.manual_seed(0)
+    with Counted():
+        expected = eager(4)
+    torch.manual_seed(0)
+    torch.testing.assert_close(compiled(4), expected)
+
+
+@pytest.mark.parametrize("name", distributions.available())
+def test_every_family_is_pulled_back_to_its_parameters_inside_a_compiled_step(name):
+    """Only traced: what cannot be is a host's work or a closure from outside, which no backend mends."""
+    family = distributions.get(name)
+    problem = Problem(family, objectives.get("quadratic"), coordinates=family.coordinates[0])
+    parameters, pull = encoded(problem, problem.theta())
+    gradients = {key: torch.ones(3, *value.shape, dtype=value.dtype) for key, value in parameters.items()}
+    torch.testing.assert_close(torch.compile(pull, fullgraph=True, backend="eager")(gradients), pull(gradients))
+
+
+def test_more_cells_are_compiled_in_a_process_than_torchs_limit_of_eight():
+    def cell(size):
+        scale = torch.arange(1.0, 1.0 + size)
+        return executed(lambda parameters: {"x": parameters["x"] * scale}, "compile")
+
+    for size in range(1, 12):
+        x = torch.ones(4, size)
+        assert torch.equal(cell(size)({"x": x})["x"], x * torch.arange(1.0, 1.0 + size))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_compiled_step_counts_its_numbers_also_an_odd_number_of_them(dtype):
+    def step(parameters):
+        shape = parameters["x"].shape
+        return torch.rand(shape, dtype=dtype), torch.randn(*shape, dtype=dtype, device="cpu")
+
+    x = {"x": torch.zeros(3, 7)}
+    torch.manual_seed(0)
+    found = executed(step, "compile")(x)
+    torch.manual_seed(0)
+    with Counted():
+        expected = step(x)
+    torch.testing.assert_close(found, expected)
+    torch.manual_seed(0)
+    assert not torch.equal(found[0], torch.rand(3, 7, dtype=dtype))
