@@ -2,14 +2,17 @@
 
 from typing import Any
 
-from estimators.tools.torch_offers import COLUMNS, Row, table
+from estimators.tools.torch_offers import OFFER_COLUMNS, Row, offers_table
 
 DTYPES = ("float32", "float64")
 
 
 def listed() -> list[dict[str, Any]]:
     """The committed table for people: a row per class."""
-    return [{"name": name, **{column: _cell(each, column) for column in COLUMNS}} for name, each in table().items()]
+    return [
+        {"name": name, **{column: _cell(each, column) for column in OFFER_COLUMNS}}
+        for name, each in offers_table().items()
+    ]
 
 
 def _cell(each: Row, column: str) -> str:

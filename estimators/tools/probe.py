@@ -14,14 +14,14 @@ from torch.distributions import Distribution, Independent, TransformedDistributi
 from estimators.tools.readable import inside
 from estimators.traits import Need
 
-DRAWS = 2**15
+PROBE_DRAWS = 2**15
 NUMBERS = 2**21
 """At most so many numbers in the draws of a probe."""
 ELEMENTS = 8
 """At most so many batch elements are probed."""
-LIMIT = 6.0
+PROBE_LIMIT = 6.0
 """Standard errors."""
-NEEDS = (Need.DENSITY, Need.REPARAMETERISED, Need.MEAN, Need.MODE)
+PROBED_NEEDS = (Need.DENSITY, Need.REPARAMETERISED, Need.MEAN, Need.MODE)
 
 Values = dict[str, Tensor]
 _seen: dict[Any, dict[Need, str]] = {}
@@ -77,15 +77,15 @@ def _how(inner: Distribution, need: Need) -> str:
 def _probe(inner: Distribution) -> dict[Need, str]:
     try:
         knobs = sliced(knobs_of(inner), inner)
-        count = max(512, min(DRAWS, NUMBERS // max(1, sum(value.numel() for value in knobs.values()))))
+        count = max(512, min(PROBE_DRAWS, NUMBERS // max(1, sum(value.numel() for value in knobs.values()))))
         theta = {name: value.detach().expand(count, *value.shape).clone() for name, value in knobs.items()}
-        for name in learned(knobs) or knobs:  # without gradients any of them may be learned
+        for name in with_gradient(knobs) or knobs:  # without gradients any of them may be learned
             theta[name].requires_grad_()
         q = remade(inner, theta)
         z = q.sample()
     except Exception as error:
         reason = f"{type(inner).__name__} cannot be made from its parameters ({type(error).__name__})"
-        return dict.fromkeys(NEEDS, reason)
+        return dict.fromkeys(PROBED_NEEDS, reason)
     density = _tried(lambda: _no_density(inner, q, z, theta))
     found = {
         Need.DENSITY: density,
@@ -174,7 +174,7 @@ def _no_density(inner: Distribution, q: Distribution, z: Tensor, theta: Values) 
     log_q = q.log_prob(z)
     if not bool(log_q.isfinite().all()):
         return "its log-density is not finite at its own draws"
-    for name in learned(theta):
+    for name in with_gradient(theta):
         if _moves(inner, q, z, theta, name):
             return f"its support moves with {name}"
     if not log_q.requires_grad:
@@ -213,7 +213,7 @@ def _no_mass(q: Distribution, z: Tensor, log_q: Tensor) -> str | None:
         x = left.reshape(z.shape[1:]) + (right - left).reshape(z.shape[1:]) * share
         mass = torch.trapezoid(q.log_prob(x).exp(), x, dim=0)
         off = float((mass - (high - low)).detach().abs().max())
-        if off > LIMIT * 0.5 / count**0.5 + 0.01:
+        if off > PROBE_LIMIT * 0.5 / count**0.5 + 0.01:
             return f"its density integrates to {high - low + off:.3g} where {high - low:.2g} of its draws fall"
     return None
 
@@ -224,7 +224,7 @@ def _no_chances(z: Tensor, log_q: Tensor) -> str | None:
         hit = z == value
         p = torch.where(hit, log_q.exp(), 0.0).sum(0) / hit.sum(0).clamp_min(1)
         error = (p.clamp(0, 1) * (1 - p.clamp(0, 1)) / len(z)).sqrt() + 1 / len(z)
-        if bool((((hit.double().mean(0) - p).abs() > LIMIT * error) & hit.any(0)).any()):
+        if bool((((hit.double().mean(0) - p).abs() > PROBE_LIMIT * error) & hit.any(0)).any()):
             return f"its probability of {float(value):g} is not that value's share of its draws"
     return None
 
@@ -259,7 +259,7 @@ def _no_map(inner: Distribution, theta: Values) -> str | None:
         return "its rsample has no gradient"
     h = _bounded(z.detach(), q)
     slopes = _grads(h(z), theta)
-    for name, value in learned(theta).items():
+    for name, value in with_gradient(theta).items():
         step = (1e-3 * (value.abs() + 0.1)).detach()
         ends = [h(drawn(theta | {name: value + sign * step})[0]).detach().reshape(len(value), -1) for sign in (1, -1)]
         moved = (ends[0] - ends[1]).sum(-1)
@@ -298,13 +298,13 @@ def _no_mode(q: Distribution, z: Tensor) -> str | None:
     return None if inside(q, mode) else "its mode is on the edge of its support"
 
 
-def learned(theta: Values) -> Values:
+def with_gradient(theta: Values) -> Values:
     """The parameters that have a gradient."""
     return {name: value for name, value in theta.items() if value.requires_grad}
 
 
 def _grads(value: Tensor, theta: Values) -> Values:
-    own = learned(theta)
+    own = with_gradient(theta)
     found = torch.autograd.grad(value.sum(), list(own.values()), allow_unused=True, retain_graph=True)
     return {name: each for name, each in zip(own, found, strict=True) if each is not None}
 
@@ -315,4 +315,4 @@ def _zero(replicates: Tensor) -> bool:
     if not bool(x.isfinite().all()):
         return False
     slack = 1e-3 * x.abs().mean(0)
-    return bool((x.mean(0).abs() <= LIMIT * x.std(0) / len(x) ** 0.5 + slack).all())
+    return bool((x.mean(0).abs() <= PROBE_LIMIT * x.std(0) / len(x) ** 0.5 + slack).all())

@@ -15,7 +15,7 @@ from bench.numerics.tensors import Tensors
 from bench.problems.theta import flat
 from bench.statistics.tails import MIN_OUTCOMES
 from estimators.checks.failure import require
-from estimators.checks.statistics import LIMIT
+from estimators.checks.statistics import CHECK_LIMIT
 from estimators.tools.parameters import states, support
 
 DRAWS = 20_000
@@ -90,7 +90,7 @@ def check_replicates_are_independent(family: Family, seed: int) -> None:
     for lag in (1, DRAWS // 2):
         product = x * x.roll(lag, 0)
         z = float((product.mean(0).abs() / product.std(0).clamp_min(1e-12)).max()) * (DRAWS / 2) ** 0.5
-        require(z < LIMIT + 1, f"replicates {lag} apart correlate ({z:.1f} standard errors)")
+        require(z < CHECK_LIMIT + 1, f"replicates {lag} apart correlate ({z:.1f} standard errors)")
 
 
 def check_draws_follow_the_density(family: Family, seed: int) -> None:
@@ -166,7 +166,7 @@ def zero_mean(replicates: Tensors, what: str, variance: Callable[[str], Tensor] 
             said = variance(name) if variance else torch.full_like(spread, torch.inf)
             spread = torch.where(few, torch.maximum(spread, said), spread)
         z = float(deviations(x, spread).max())
-        require(z < LIMIT + 1, f"{what} has mean {z:.1f} standard errors from zero in {name}")
+        require(z < CHECK_LIMIT + 1, f"{what} has mean {z:.1f} standard errors from zero in {name}")
 
 
 def outcomes(x: Float[Tensor, "R P"]) -> Float[Tensor, " P"]:
@@ -227,7 +227,7 @@ def surely_the_same(family: Family, q: Distribution, drawn: Tensor) -> bool:
     """Whether so many equal draws are no surprise under the density: all outcomes but one are rare."""
     if not (family.discrete and family.tractable_density):
         return False
-    return float(-q.log_prob(drawn).sum()) < LIMIT**2
+    return float(-q.log_prob(drawn).sum()) < CHECK_LIMIT**2
 
 
 FAMILY_CHECKS = (

@@ -10,7 +10,7 @@ from bench.problems.exact import RUNGS, Reference, climb, reference
 from bench.problems.problem import Problem
 from bench.problems.theta import flat
 from bench.statistics.tails import MIN_OUTCOMES
-from bench.validation.checks.families import LIMIT, expanded, outcomes
+from bench.validation.checks.families import CHECK_LIMIT, expanded, outcomes
 from estimators.checks.failure import require
 from estimators.core import ImportanceBound, Objective
 from estimators.registry import get
@@ -110,9 +110,9 @@ def check_reference(problem: Problem, seed: int, exact: Reference | None = None)
     chunk = max(64, min(REPLICATES, 1_000_000 // problem.dim) // 8)
     x = torch.cat([draw(chunk) for _ in range(8)])
     worst = standard_errors(x, gradient, slack)
-    if worst > LIMIT + 1:
+    if worst > CHECK_LIMIT + 1:
         worst = standard_errors(torch.cat([draw(chunk) for _ in range(16)]), gradient, slack)
-    require(worst <= LIMIT + 1, f"{exact.method}: {worst:.1f} standard errors from score-function estimates")
+    require(worst <= CHECK_LIMIT + 1, f"{exact.method}: {worst:.1f} standard errors from score-function estimates")
 
 
 def standard_errors(x: Tensor, exact: Tensor, slack: Tensor) -> float:

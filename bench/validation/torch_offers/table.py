@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from bench.catalogue.offers import DTYPES
-from estimators.tools.torch_offers import COLUMNS, Row, table
+from estimators.tools.torch_offers import OFFER_COLUMNS, Row, offers_table
 
 SEED = 17
 
@@ -41,12 +41,12 @@ def row(name: str) -> Row:
     subject = {each.kind.__name__: each for each in SUBJECTS}.get(name)
     if subject is None:
         reason = "not measured: gradest has no exact law of it"
-        return {"moves": [], **{column: dict.fromkeys(DTYPES, reason) for column in COLUMNS}, "ranges": {}}
+        return {"moves": [], **{column: dict.fromkeys(DTYPES, reason) for column in OFFER_COLUMNS}, "ranges": {}}
     torch.set_num_threads(1)
     found = list(measure(subject, [getattr(torch, dtype) for dtype in DTYPES], SEED))
     moving = set(found[0].moves)
     made: Row = {"moves": sorted(moving), "ranges": {}}
-    for column in COLUMNS:
+    for column in OFFER_COLUMNS:
         made[column] = {}
         for dtype in DTYPES:
             points = [(each.knob, each.value, wrong(each, column, moving)) for each in found if each.dtype == dtype]
@@ -98,13 +98,13 @@ def written(rows: dict[str, Row]) -> str:
 
 def differences(found: dict[str, Row], committed: dict[str, Row] | None = None) -> list[str]:
     """What is offered otherwise than the committed table says, in a sentence each. Numbers inside reasons may vary."""
-    said = table() if committed is None else committed
+    said = offers_table() if committed is None else committed
     lines = [f"{name}: not in the committed table" for name in found.keys() - said.keys()]
     for name in sorted(found.keys() & said.keys()):
         was, now = said[name], found[name]
         if was["moves"] != now["moves"]:
             lines.append(f"{name}: the support moved with {was['moves']}, and moves with {now['moves']}")
-        for column in COLUMNS:
+        for column in OFFER_COLUMNS:
             for dtype in DTYPES:
                 lines += _of_cell(f"{name}, {column}, {dtype}", was, now, column, dtype)
     return lines

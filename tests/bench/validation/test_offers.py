@@ -52,7 +52,7 @@ from estimators import BadInput, Fitted, Function, Need, offers, unmet
 from estimators.checks.cases import draws
 from estimators.tools import probe as probing
 from estimators.tools import torch_offers
-from estimators.tools.torch_offers import COLUMNS, refused, table
+from estimators.tools.torch_offers import OFFER_COLUMNS, offers_table, refused
 
 F = Function(lambda z: z)
 ROWS = Function(lambda z: z.sum(-1))
@@ -66,7 +66,7 @@ def double(*values: float) -> Tensor:
 
 
 def test_every_class_of_torch_distributions_has_a_row_and_an_exact_law() -> None:
-    assert set(classes()) == table().keys() == BY_NAME.keys()
+    assert set(classes()) == offers_table().keys() == BY_NAME.keys()
     assert len(classes()) > 35
 
 
@@ -155,7 +155,7 @@ def moving(name: str) -> list[Distribution]:
     return [single, batch, Independent(batch, 1)]
 
 
-@pytest.mark.parametrize("name", [name for name, each in table().items() if each["moves"]])
+@pytest.mark.parametrize("name", [name for name, each in offers_table().items() if each["moves"]])
 def test_a_support_that_moves_with_theta_has_no_score_function(name: str) -> None:
     for q in moving(name):
         f = ROWS if q.event_shape else F
@@ -512,7 +512,7 @@ def test_all_that_is_offered_is_right_in_a_plain_loop(name: str) -> None:
 def test_list_offers_prints_the_table_and_a_slip_is_named() -> None:
     found = CliRunner().invoke(app, ["list", "offers"])
     assert found.exit_code == 0
-    for name in table():
+    for name in offers_table():
         assert name in found.output
     assert "moves with" in found.output and "concentration0 ≥" in found.output
     with pytest.raises(BadInput, match="offers"):
@@ -520,13 +520,13 @@ def test_list_offers_prints_the_table_and_a_slip_is_named() -> None:
 
 
 def test_a_change_in_torch_is_named() -> None:
-    upgraded = {name: {**each} for name, each in table().items()}
+    upgraded = {name: {**each} for name, each in offers_table().items()}
     upgraded["Pareto"]["moves"] = []
     upgraded["Gamma"]["density"] = {"float32": "raises", "float64": ""}
     found = differences(upgraded)
     assert len(found) == 2 and "Gamma, density, float32: was right; is raises" in found
     assert "Pareto: the support moved with ['scale'], and moves with []" in found
-    assert set(COLUMNS) == {"density", "path", "mean", "mode"}
+    assert set(OFFER_COLUMNS) == {"density", "path", "mean", "mode"}
     assert measuring.DRAWS >= 2**16 and quantiles is not None
 
 
