@@ -22,7 +22,7 @@ from bench.advice.entrants import BASELINE, WITNESSES, Field, Judge, entrants
 from bench.advice.own_model import OwnModel, load_model
 from bench.advice.race import Standing, eliminate, race, reopen, still_open
 from bench.advice.wording import _exact_too, _headline, _trust, _undecided, code
-from bench.display.notebook import Shown
+from bench.display.notebook import InNotebooks
 from bench.display.terminal import number
 from bench.measure.execution.process_state import Kept
 from bench.plugins.files import load_files
@@ -35,7 +35,7 @@ FINAL = 0.3
 
 
 @dataclass(frozen=True)
-class Recommendation(Shown):
+class Recommendation(InNotebooks):
     """`sentence` and `code` are the answer. `table`: a row per estimator at each number of samples, cheapest first.
 
     The first rows (`final`) come from fresh draws after the race. `left_out`: other estimators, and why.

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.regressions import Regressions, compare_runs
-from bench.display.notebook import Shown
+from bench.display.notebook import InNotebooks
 from bench.display.terminal import STYLES, interval
 from bench.statistics.ratios import Ratio, middle, ratio, verdicts
 from bench.tables.metrics import METRICS, Metric
@@ -39,7 +39,7 @@ PAIR = ["problem", "samples", "equal", "estimator", "baseline"]
 
 
 @dataclass(frozen=True)
-class Comparison(Shown):
+class Comparison(InNotebooks):
     """Ratios to a baseline.
 
     `pairs`: one row per problem × samples × what is held equal × estimator: `ratio`, `ratio_low`, `ratio_high`,

@@ -17,8 +17,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from bench.display.notebook import Shown
-from bench.display.terminal import SHOWN, interval, number
+from bench.display.notebook import InNotebooks
+from bench.display.terminal import MAX_ROWS, interval, number
 from bench.statistics.means import holm
 from bench.statistics.ratios import Ratio, p_above, p_below, ratio
 from bench.tables.metrics import METRICS
@@ -38,7 +38,7 @@ class Limit(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Regressions(Shown):
+class Regressions(InNotebooks):
     """The second run against the first.
 
     `rows`: one row per matched cell × metric: `ratio` (second ÷ first) with its interval, `p` (adjusted) of the test
@@ -212,7 +212,7 @@ def regressions_view(found: "Regressions") -> RenderableType:
     table = Table(title="second run relative to the first", caption=_counts(found))
     for name in ("problem", "estimator", "n", "metric", "ratio", "limit", "adjusted p", ""):
         table.add_column(name)
-    for row in found.rows.head(SHOWN).to_dict("records"):
+    for row in found.rows.head(MAX_ROWS).to_dict("records"):
         table.add_row(
             escape(row["problem"]),
             escape(row["estimator"]),
@@ -230,5 +230,5 @@ def regressions_view(found: "Regressions") -> RenderableType:
 def _counts(found: "Regressions") -> str:
     worse, every = int(found.rows["regressed"].sum()), len(found.rows)
     return f"{worse} of {every} comparisons got worse beyond the limit" + (
-        f"; the {SHOWN} with the smallest p are shown" if every > SHOWN else ""
+        f"; the {MAX_ROWS} with the smallest p are shown" if every > MAX_ROWS else ""
     )

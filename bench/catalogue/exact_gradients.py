@@ -11,7 +11,7 @@ from bench.distributions import Family, distributions
 from bench.objectives import objectives
 from bench.problems.exact import reference
 from bench.problems.problem import Problem
-from bench.problems.theta import flat
+from bench.problems.theta import as_vector
 from estimators.errors import BadInput
 
 COLUMNS = ["problem", "point", "method", "relative_error", "error", "norm"]
@@ -77,8 +77,8 @@ def _row(problem: Problem) -> dict[str, object]:
     }
     if exact is None:
         return what | {"method": "none", "relative_error": None, "error": None, "norm": None}
-    norm = float(flat(exact.gradient).norm())
-    error = float(flat(exact.error).norm())
+    norm = float(as_vector(exact.gradient).norm())
+    error = float(as_vector(exact.error).norm())
     relative = error / norm if norm > error else None  # at an optimum the gradient is zero, to within its error
     return what | {"method": exact.method, "relative_error": relative, "error": error, "norm": norm}
 

@@ -78,7 +78,7 @@ def list_(
 ) -> None:
     """What there is: estimators, distributions, objectives, metrics, suites; and what torch's distributions offer."""
     from bench.catalogue.listing import BRIEF, KINDS, broken, rows
-    from bench.display.terminal import frame, table
+    from bench.display.terminal import frame
     from bench.plugins.files import load_files
 
     load_files(plugin or [])

@@ -13,8 +13,8 @@ from scipy.stats import norm, t
 from bench.statistics.means import holm
 from bench.statistics.ties import possible_values
 
-Z = float(norm.ppf(0.975))
-DRAWS = 1000
+Z_95 = float(norm.ppf(0.975))
+RESAMPLES = 1000
 
 
 class Ratio(NamedTuple):
@@ -130,7 +130,7 @@ def middle(found: Ratio, strata: list[str], seed: int = 0) -> Ratio:
         value, reach = centre.mean(), (np.sqrt((side**2).sum()) / len(names) for side in (below, above))
         low, high = (value + sign * each for sign, each in zip((-1, 1), reach, strict=True))
     else:
-        low, value, high = _trimmed(centre, (above + below) / (2 * Z), seed)
+        low, value, high = _trimmed(centre, (above + below) / (2 * Z_95), seed)
     return Ratio(*(np.exp(np.asarray(each)) for each in (value, low, high)))
 
 
@@ -165,12 +165,12 @@ def _trimmed(centre: Float[ndarray, " k"], error: Float[ndarray, " k"], seed: in
     if not error.any() or not np.isfinite(value):
         return value, value, value
     rng = np.random.default_rng(seed)
-    drawn = np.repeat(centre[:, None], DRAWS, axis=1)
-    drawn[known] = possible_values(centre[known], error[known], DRAWS, rng).T
+    drawn = np.repeat(centre[:, None], RESAMPLES, axis=1)
+    drawn[known] = possible_values(centre[known], error[known], RESAMPLES, rng).T
     low, high = np.quantile(interquartile_mean(drawn), [0.025, 0.975])
     weight = _chance_of_the_middle(centre, error, rng)
     shared = weight[known] @ centre[known]
-    half = Z * np.sqrt(weight**2 @ error**2)
+    half = Z_95 * np.sqrt(weight**2 @ error**2)
     return min(low, shared - half, value), value, max(high, shared + half, value)
 
 
@@ -179,5 +179,5 @@ def _chance_of_the_middle(
 ) -> Float[ndarray, " k"]:
     """Each value's share of the middle half's mean, over draws of the noise; they add up to 1."""
     k = len(centre)
-    order = np.argsort(centre + error * rng.standard_normal((DRAWS, k)), axis=1)[:, k // 4 : k - k // 4]
+    order = np.argsort(centre + error * rng.standard_normal((RESAMPLES, k)), axis=1)[:, k // 4 : k - k // 4]
     return np.bincount(order.ravel(), minlength=k) / order.size

@@ -11,7 +11,7 @@ from bench.measure.execution.modes import chosen, unavailable
 from bench.objectives import objectives
 from bench.plugins.settings import build, checked, combinations, identifying, plain
 from bench.problems.problem import Problem
-from bench.provenance.identity import canonical, class_digest, digest
+from bench.provenance.identity import canonical, class_digest, json_digest
 from bench.suites.cell import Cell
 from bench.suites.suite import GROUPS, SETTINGS, Choice, Group, Problems, Suite
 from bench.tables import where
@@ -144,7 +144,7 @@ def _of_pair(part: Part, pair: Pair, suite: Suite, force: bool) -> Iterator[Cell
         "estimator_params": part.params,
         "estimator_version": getattr(estimator, "version", 1),
         "plugin": " ".join(each.plugin for each in (part, *pair.parts) if each.plugin),
-        "source_digest": digest([each.source for each in (part, *pair.parts)]),
+        "source_digest": json_digest([each.source for each in (part, *pair.parts)]),
         "seed": suite.seed,
     }
     for samples, device, asked, budget in product(suite.samples, suite.device, suite.mode, budgets(suite)):

@@ -12,8 +12,8 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from bench.display.notebook import Shown as InNotebooks
-from bench.display.terminal import SHOWN, duration, frame
+from bench.display.notebook import InNotebooks
+from bench.display.terminal import MAX_ROWS, duration, frame
 from bench.plugins.files import load_files
 from bench.suites.grid import cells
 from bench.suites.suite import Suite
@@ -23,7 +23,7 @@ from bench.tables.columns import SCHEMA
 from bench.tables.records import Records, read
 
 
-def outlook_view(found: "Outlook", most: int = SHOWN) -> RenderableType:
+def outlook_view(found: "Outlook", most: int = MAX_ROWS) -> RenderableType:
     """The first cells of a plan, why others do not apply, how many are to run and how long that takes."""
     cells = found.cells
     columns = ["estimator", "estimator_params", "objective", "distribution", "point", "samples", "state"]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from bench.display.notebook import Shown
+from bench.display.notebook import InNotebooks
 from bench.measure.execution.devices import default_dtype
 from bench.measure.timing.ceilings import note
 from bench.plugins.files import load_files
@@ -44,7 +44,7 @@ class Progress:
 
 
 @dataclass
-class Summary(Shown):
+class Summary(InNotebooks):
     """What a run did: where, how many tasks by status, those that failed, and what was odd."""
 
     folder: Path

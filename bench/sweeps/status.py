@@ -12,7 +12,7 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from bench.display.notebook import Shown as InNotebooks
+from bench.display.notebook import InNotebooks
 from bench.display.terminal import duration, frame
 from bench.sweeps.shards import own_plan
 from bench.tables.columns import SCHEMA

@@ -14,7 +14,7 @@ from typing import IO, Any, cast, get_args
 
 import pandas as pd
 
-from bench.provenance.identity import canonical, digest
+from bench.provenance.identity import canonical, json_digest
 from bench.provenance.machine import environment
 from bench.tables import files as formats
 from bench.tables import records as record_files
@@ -110,7 +110,7 @@ class Store:
 
     def note_environment(self, found: Mapping[str, Any]) -> str:
         """The key of a machine, whose line in `environments.jsonl` is written once."""
-        key = digest(found)
+        key = json_digest(found)
         if key not in self._environments:
             with (self.folder / "environments.jsonl").open("ab", buffering=0) as file:
                 _append(file, canonical({"env": key, **found}) + "\n")
@@ -189,7 +189,7 @@ def _from_records(folder: Path) -> tuple[pd.DataFrame, list[str]]:
 def _state(folder: Path) -> str:
     """Changes whenever the records or the plan do."""
     files = [*record_files.files(folder), folder / "plan.json"]
-    return digest([[path.name, path.stat().st_size if path.exists() else 0] for path in files] + [SCHEMA])
+    return json_digest([[path.name, path.stat().st_size if path.exists() else 0] for path in files] + [SCHEMA])
 
 
 def environments(folder: Path) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from bench.measure.estimates.prepared import Execution, opened
 from bench.numerics.tensors import Tensors
 from bench.problems.exact import Reference
 from bench.problems.problem import Problem
-from bench.problems.theta import flat
+from bench.problems.theta import as_vector
 from bench.statistics.stream import Replicates
 from bench.tables.metrics import Measurement, Outcome
 from estimators.core import Estimator
@@ -118,4 +118,4 @@ def outcome(sampling: Sampling, fitting: tuple[Measurement, ...]) -> Outcome:
 
 def vector(values: Tensors) -> np.ndarray:
     """A gradient as one float64 vector."""
-    return flat(values).double().cpu().numpy()
+    return as_vector(values).double().cpu().numpy()

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bench.catalogue.listing import REGISTRIES
-from bench.display.notebook import Shown
+from bench.display.notebook import InNotebooks
 from bench.display.terminal import frame
 from bench.distributions.base import Family
 from bench.objectives.base import Target
@@ -23,7 +23,7 @@ KINDS = (Estimator, Family, Target)
 
 
 @dataclass(frozen=True)
-class Conformance(Shown):
+class Conformance(InNotebooks):
     """How the checks of one subject ended: a row each in `checks` (`check`, `outcome`, `detail`)."""
 
     subject: str

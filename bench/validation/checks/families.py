@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 
 from bench.distributions.base import Family
 from bench.numerics.tensors import Tensors
-from bench.problems.theta import flat
+from bench.problems.theta import as_vector
 from bench.statistics.tails import MIN_OUTCOMES
 from estimators.checks.failure import require
 from estimators.checks.statistics import CHECK_LIMIT
@@ -36,7 +36,7 @@ def check_default_point(family: Family, seed: int) -> None:
     """θ is float64, finite, and neither zero nor the same everywhere, so that errors show."""
     for coordinates in family.coordinates:
         theta = family.theta(family.points[0], coordinates)
-        values = flat(theta)
+        values = as_vector(theta)
         require(values.dtype == torch.float64, f"θ is {values.dtype} in {coordinates} coordinates, not float64")
         require(bool(values.isfinite().all()), f"θ is not finite in {coordinates} coordinates: {theta}")
         require(bool(values.abs().max() > 0), f"θ is zero in {coordinates} coordinates")

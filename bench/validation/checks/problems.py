@@ -8,7 +8,7 @@ from torch import Tensor
 from bench.measure.estimates.gradients import Gradients
 from bench.problems.exact import RUNGS, Reference, climb, reference
 from bench.problems.problem import Problem
-from bench.problems.theta import flat
+from bench.problems.theta import as_vector
 from bench.statistics.tails import MIN_OUTCOMES
 from bench.validation.checks.families import CHECK_LIMIT, expanded, outcomes
 from estimators.checks.failure import require
@@ -103,7 +103,7 @@ def check_reference(problem: Problem, seed: int, exact: Reference | None = None)
     exact = exact or reference(problem)
     if exact is None or not problem.family.tractable_density:
         return
-    gradient, slack = flat(exact.gradient), flat(exact.error)
+    gradient, slack = as_vector(exact.gradient), as_vector(exact.error)
     torch.manual_seed(seed)
     bound = bool(together(problem.function(gradient)))
     draw = Gradients(problem, get("importance_reinforce" if bound else "rloo"), samples=8)

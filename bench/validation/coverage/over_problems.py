@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.provenance.seeds import chunk_seed
-from bench.statistics.ratios import Ratio, Z, interquartile_mean, middle
+from bench.statistics.ratios import Z_95, Ratio, interquartile_mean, middle
 from bench.tables.metrics import Measurement
 from bench.validation.coverage.study import line
 
@@ -68,7 +68,9 @@ def one(name: str, k: int, error: float, index: int) -> Measurement:
     rng = np.random.default_rng(chunk_seed(index, name, f"{k} {error}"))
     truth = OVER_PROBLEMS[name].truth(rng, k)
     log = truth + error * rng.standard_normal(k)
-    found = middle(Ratio(*np.exp([log, log - Z * error, log + Z * error])), [str(i) for i in range(k)], seed=index)
+    found = middle(
+        Ratio(*np.exp([log, log - Z_95 * error, log + Z_95 * error])), [str(i) for i in range(k)], seed=index
+    )
     true = float(interquartile_mean(truth[:, None])[0])
     value, low, high = (float(np.log(each)) - true for each in found)
     return Measurement("interquartile_mean", value, low, high)

@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.measure.accuracy.measurements import block_measurements
 from bench.measure.accuracy.stopping import AccuracySettings, Sampling
 from bench.provenance.seeds import chunk_seed
-from bench.statistics.control import known
+from bench.statistics.control import known_control
 from bench.statistics.ratios import Ratio, ratio
 from bench.statistics.stream import Replicates
 from bench.tables.metrics import Measurement
@@ -41,7 +41,9 @@ def study(case: Case, index: int, settings: AccuracySettings = SETTINGS) -> Stud
         return mean + scale * noise.draw(chunk, case.dim)
 
     kept = Replicates({"all": slice(0, case.dim)}, case.target, np.zeros(case.dim))
-    ended = Sampling(draw, chunk, kept, settings, control=known).run()  # the noise's law is known: it hides no event
+    ended = Sampling(
+        draw, chunk, kept, settings, control=known_control
+    ).run()  # the noise's law is known: it hides no event
     rows = {row.metric: row for row in block_measurements(kept.block("all"), "all", None, 1e-12)}
     return Study(rows, ended.verdict.word, kept.drawn)
 

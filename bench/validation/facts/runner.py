@@ -15,7 +15,7 @@ import torch
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from bench.display.notebook import Shown
+from bench.display.notebook import InNotebooks
 from bench.display.terminal import frame
 from bench.tables.where import parse
 from bench.validation.facts import FACTS, GROUPS, record
@@ -30,7 +30,7 @@ RERUN = ("missing", "all")
 
 
 @dataclass(frozen=True)
-class Verified(Shown):
+class Verified(InNotebooks):
     """The records of what was asked for, the table of it, and where both and the page are."""
 
     facts: list[Fact]
