@@ -25,7 +25,7 @@ from bench.display.notebook import InNotebooks
 from bench.display.terminal import STYLES, interval
 from bench.statistics.ratios import Ratio, middle, ratio, verdicts
 from bench.tables.metrics import METRICS, Metric
-from bench.tables.wide import cells
+from bench.tables.wide import wide_table
 from estimators.errors import BadInput, nearest
 
 BASELINE = "reinforce"
@@ -88,7 +88,7 @@ def compare_estimators(
     shown biased stands in, which is said; such problems are left out of `overall`.
     """
     better, equals = comparable(metric), equal(metric)
-    rows = latest(cells(table))
+    rows = latest(wide_table(table))
     chosen = named_baseline(rows, baseline)
     stand_ins, notes = _stand_ins(rows, chosen, metric)
     pairs = _pairs(rows, rows["problem"].map(stand_ins), equals)

@@ -22,7 +22,7 @@ from bench.display.terminal import MAX_ROWS, interval, number
 from bench.statistics.means import holm
 from bench.statistics.ratios import Ratio, p_above, p_below, ratio
 from bench.tables.metrics import METRICS
-from bench.tables.wide import EXECUTION, PROBLEM, cells
+from bench.tables.wide import EXECUTION, PROBLEM, wide_table
 from estimators.errors import BadInput, nearest
 
 LEVEL = 0.05
@@ -87,7 +87,7 @@ def compare_runs(
     """What the second run changed. Worse means shown to be worse by more than the limit, by Holm's method over all
     cells and limits; without `fail_on` the limit is 0 and nothing fails."""
     limits = parse_limits(fail_on)
-    both = _matched(cells(before), cells(after))
+    both = _matched(wide_table(before), wide_table(after))
     tested = _tested(both, limits or (Limit(metric, 0.0),))
     lost = _lost(both, limits)
     worse = [_sentence(row) for row in tested[tested["regressed"]].to_dict("records")]

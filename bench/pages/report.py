@@ -22,7 +22,7 @@ from bench.pages.jinja import page_environment, template_file
 from bench.pages.report_tables import cell_data, failures, pivot, rank_rows
 from bench.plots.style import plain_number
 from bench.tables.metrics import METRICS
-from bench.tables.wide import cells
+from bench.tables.wide import wide_table
 from estimators.errors import BadInput
 
 
@@ -80,7 +80,7 @@ def page(
 ) -> str:
     """The page as HTML, `source` the folder it names for reproducing, `ceilings` what the devices do at most; with
     `figures`, each figure is also written there as PNG and SVG. `jobs` processes draw."""
-    rows = cells(table)
+    rows = wide_table(table)
     found = compare_estimators(rows, baseline=baseline) if len(rows) else _nothing()
     order = [found.baseline, *(name for name in dict.fromkeys(rows["estimator"]) if name != found.baseline)]
     marked = _marked(rows)

@@ -14,13 +14,13 @@ from matplotlib.lines import Line2D
 from bench.plots.matrices import ordered
 from bench.plots.panels import coloured, known_hue
 from bench.plots.style import BASELINE, PAGE, blank, empty, shorten, styled
-from bench.tables.wide import cells
+from bench.tables.wide import wide_table
 
 
 def scale_and_cosine(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
     """Scale (1 is right) against cosine (1 is right) of the estimates' mean and the exact gradient, for the cells
     that are shown biased, with intervals. Left of the line: shrunk; below the top: in another direction."""
-    rows = cells(table)
+    rows = wide_table(table)
     known_hue(rows, hue)
     rows = rows[(rows["verdict"] == "biased") & rows["scale"].notna() & rows["cosine"].notna()]
     if rows.empty:

@@ -15,13 +15,13 @@ from bench.plots.matrices import ordered
 from bench.plots.panels import ends, known_hue
 from bench.plots.style import BASELINE, PAGE, blank, empty, log_axis, looks, shorten, styled
 from bench.tables.derived import with_limit
-from bench.tables.wide import cells
+from bench.tables.wide import wide_table
 
 
 def distance_from_limit(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "mode") -> Figure:
     """The time of each timed cell ÷ that of its random numbers alone, with intervals; at the line nothing is left to
     gain. A dot per problem and number of samples, coloured by `hue`: how the step was executed."""
-    rows = cells(table)
+    rows = wide_table(table)
     known_hue(rows, hue)
     rows = with_limit(rows) if len(rows) else rows.assign(times_of_limit=np.nan)
     rows = rows[rows["times_of_limit"].notna()]

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from bench.plots.style import PAGE, STATUSES, VERDICTS, blank, empty, shorten, styled, wrapped
-from bench.tables.wide import cells
+from bench.tables.wide import wide_table
 
 MARKS = {
     "ok": "", "not_applicable": "", "failed": "F", "timeout": "T", "crashed": "C", "out_of_memory": "M",
@@ -27,13 +27,13 @@ MARKS = {
 def outcome_matrix(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
     """How the cells of each estimator on each problem ended: the worst over the numbers of samples, not applicable
     where that holds for all of them."""
-    rows = cells(table)
+    rows = wide_table(table)
     return _matrix(rows.assign(shown=rows["status"]), STATUSES, order, "no cells in this table")
 
 
 def bias_matrix(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
     """The bias verdict of each estimator on each problem: `biased` where it is at any number of samples."""
-    rows = cells(table)
+    rows = wide_table(table)
     rows = rows[rows["verdict"].isin(list(VERDICTS))]
     return _matrix(rows.assign(shown=rows["verdict"]), VERDICTS, order, "no bias verdicts in this table")
 

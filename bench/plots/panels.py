@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from bench.plots.matrices import ordered
 from bench.plots.style import BASELINE, INK, PAGE, blank, empty, grid_shape, log_axis, looks, shorten, styled, wrapped
-from bench.tables.wide import cells
+from bench.tables.wide import wide_table
 from estimators.errors import BadInput, nearest
 
 Looks = dict[str, tuple[str, str]]
@@ -55,7 +55,7 @@ def throughput(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str
 def throughput_by_batch(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
     """Estimates per second against the replicates of a step, with intervals: where the device is saturated. The dashes
     are the limit, where it was measured: what drawing an estimate's random numbers alone would give."""
-    rows = cells(table)
+    rows = wide_table(table)
     sizes = rows.groupby(["estimator", "problem", "samples"])["batch"].transform("nunique")
     return _panels(rows[sizes > 1], "batch", "estimates_per_second", order, hue, limit="random_seconds_per_estimate")
 
@@ -64,7 +64,7 @@ def _panels(
     table: pd.DataFrame, x: str, y: str, order: Sequence[str] | None, hue: str = "estimator", *, slope: bool = False,
     front: bool = False, limit: str = "",
 ) -> Figure:  # fmt: skip
-    whole = cells(table)
+    whole = wide_table(table)
     known_hue(whole, hue)
     every = _narrow(whole, x, y, limit)
     rows = every[(every[x].astype(float) > 0) & (every[y] > 0)]

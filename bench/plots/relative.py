@@ -18,7 +18,7 @@ from bench.analysis.comparison import EQUAL, Comparison, compare_estimators
 from bench.plots.matrices import label_matrix, matrix_size, ordered
 from bench.plots.style import BASELINE, INK, PAGE, VERDICTS, blank, empty, log_axis, plain_number, shorten, styled
 from bench.statistics.ratios import Ratio, middle
-from bench.tables.wide import cells
+from bench.tables.wide import wide_table
 
 WORDS = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
 
@@ -38,7 +38,7 @@ def relative_variance(
     """
     if table.empty:
         return empty("no cells in this table")
-    rows = cells(table)
+    rows = wide_table(table)
     found = compared or compare_estimators(rows, baseline=baseline)
     pairs = found.pairs[(found.pairs["equal"] == equal) & found.pairs["problem"].isin(rows["problem"])]
     if pairs.empty:

@@ -15,13 +15,13 @@ from matplotlib.figure import Figure
 from bench.plots.matrices import ordered
 from bench.plots.panels import TITLE, coloured, ends, known_hue, legend
 from bench.plots.style import PAGE, blank, empty, grid_shape, log_axis, shorten, styled, wrapped
-from bench.tables.wide import cells
+from bench.tables.wide import wide_table
 
 
 def trajectory(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
     """Variance along the training trajectory, with intervals, for each model that was measured at two of its points
     or more; at the fewest samples that were measured at all of them."""
-    rows = cells(table)
+    rows = wide_table(table)
     known_hue(rows, hue)
     rows = on_trajectory(rows)
     if rows.empty:
@@ -90,7 +90,7 @@ def _turns(axes: Axes, rows: pd.DataFrame, style: dict[str, tuple[str, str]]) ->
 def fitting(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
     """What fitting costs, a dot per problem and number of samples: seconds, and how many estimates they would have
     paid for. Measured once, so without an interval."""
-    rows = cells(table)
+    rows = wide_table(table)
     known_hue(rows, hue)
     rows = rows[rows["fit_seconds"] > 0]
     if rows.empty:

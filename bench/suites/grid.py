@@ -184,7 +184,7 @@ def _excluded(found: list[Cell], suite: Suite) -> list[Cell]:
 
 
 def _first_rule(cell: Cell, rules: list[tuple[where.Predicate, str]]) -> Cell:
-    facts = where.facts(vars(cell))
+    facts = where.filter_facts(vars(cell))
     for excludes, reason in rules:
         if excludes(facts):
             return replace(cell, reason=f"excluded: {reason}")

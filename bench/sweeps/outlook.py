@@ -20,7 +20,7 @@ from bench.suites.suite import Suite
 from bench.sweeps.planning import known_rerun, pick, planned_work, resolve, tasks_of
 from bench.sweeps.run import cores, folder_of
 from bench.tables.columns import SCHEMA
-from bench.tables.records import Records, read
+from bench.tables.records import Records, read_records
 
 
 def outlook_view(found: "Outlook", most: int = MAX_ROWS) -> RenderableType:
@@ -73,7 +73,7 @@ def plan(
     resolved, folder = resolve(suite, device=device, seed=seed), folder_of(suite, out)
     every = cells(resolved, force=force)
     picked = pick(every, where)
-    done = read(folder, SCHEMA) if folder.is_dir() else Records([], [])
+    done = read_records(folder, SCHEMA) if folder.is_dir() else Records([], [])
     found = planned_work(resolved, every, picked, done, rerun)
     open_cells, stale = {cell.id for cell, _ in found.work}, {cell.id for cell in found.stale}
     rows = [

@@ -51,7 +51,7 @@ def pick(every: list[Cell], where: str | None) -> list[Cell]:
     if not where:
         return every
     chosen = filters.parse(where)
-    picked = [cell for cell in every if chosen(filters.facts(vars(cell) | {"cell": cell.id}))]
+    picked = [cell for cell in every if chosen(filters.filter_facts(vars(cell) | {"cell": cell.id}))]
     if not picked:
         raise BadInput(f"--where {where!r} means none of the suite's {len(every)} cells")
     return picked

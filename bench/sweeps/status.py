@@ -16,8 +16,8 @@ from bench.display.notebook import InNotebooks
 from bench.display.terminal import duration, frame
 from bench.sweeps.shards import own_plan
 from bench.tables.columns import SCHEMA
-from bench.tables.folder import said, shown
-from bench.tables.records import read
+from bench.tables.folder import planned_records, stated_seconds_left
+from bench.tables.records import read_records
 from estimators.errors import BadInput
 
 
@@ -31,7 +31,7 @@ class Status(InNotebooks):
     counts: dict[str, int]
     left: int
     seconds_left: float | None
-    said: str | None
+    stated_seconds_left: str | None
     slowest: pd.DataFrame = field(repr=False)
     notes: list[str]
 
@@ -46,12 +46,12 @@ def status(folder: str | Path) -> Status:
         raise BadInput(f"{folder} is a file; say the folder of a run")
     if not folder.is_dir():
         raise BadInput(f"there is no folder {folder}")
-    found, whole = read(folder, SCHEMA), own_plan(folder)
+    found, whole = read_records(folder, SCHEMA), own_plan(folder)
     if whole is None:
         raise BadInput(f"{folder} holds no run of gradest; `gradest run SUITE --out {folder}` starts one")
-    latest = pd.DataFrame(list(shown(whole, found.latest())))
+    latest = pd.DataFrame(list(planned_records(whole, found.latest())))
     total = sum(len(tasks) for tasks in whole.values())
-    estimate = said(folder) or (None, None)
+    estimate = stated_seconds_left(folder) or (None, None)
     if latest.empty:
         return Status({}, total, *estimate, latest, found.notes)
     columns = ["wall_s", "status", "task", "estimator", "objective", "distribution", "samples", "cell"]

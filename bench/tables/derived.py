@@ -68,7 +68,7 @@ def _distance(rows: pd.DataFrame, end: str) -> np.ndarray:
     return np.where((value > 0) | (limit > 0), distance, 0.0)
 
 
-LIMIT = "random_seconds_per_estimate"
+RANDOM_SECONDS = "random_seconds_per_estimate"
 
 
 def with_limit(rows: pd.DataFrame) -> pd.DataFrame:
@@ -76,7 +76,7 @@ def with_limit(rows: pd.DataFrame) -> pd.DataFrame:
     null where either was not measured or nothing is drawn."""
     time, least = (
         Ratio(*(rows[f"{name}{end}"].astype(float).to_numpy() for end in ("", "_low", "_high")))
-        for name in ("seconds_per_estimate", LIMIT)
+        for name in ("seconds_per_estimate", RANDOM_SECONDS)
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         found = ratio(time, least)

@@ -19,7 +19,7 @@ from bench.provenance.machine import environment
 from bench.tables import files as formats
 from bench.tables import records as record_files
 from bench.tables.columns import SCHEMA
-from bench.tables.long import rows
+from bench.tables.long import long_rows
 from bench.tables.records import Key, Records, Task, no_garbage_collection
 from bench.tables.toml import dumps
 from estimators.errors import BadInput
@@ -61,7 +61,7 @@ class Store:
 
     def read(self) -> Records:
         """What the folder holds already; torn last lines are cut off, and the notes say so."""
-        found = record_files.read(self.folder, SCHEMA)
+        found = record_files.read_records(self.folder, SCHEMA)
         for path in [*record_files.files(self.folder), *self.folder.glob("environments.jsonl")]:
             whole, torn = record_files.split(path)
             if torn:
@@ -168,12 +168,12 @@ def last_shard(folder: Path) -> str | None:
     return _read(folder / "plan.json", lambda found: found.get("shard") and str(found["shard"]))
 
 
-def said(folder: Path) -> tuple[float, str] | None:
+def stated_seconds_left(folder: Path) -> tuple[float, str] | None:
     """The seconds that the run of this folder had left by its own word, and when that was."""
     return _read(folder / "progress.json", lambda found: (float(found["seconds_left"]), str(found["said"])))
 
 
-def shown(plan: Plan | None, latest: dict[Key, dict[str, Any]]) -> Iterable[dict[str, Any]]:
+def planned_records(plan: Plan | None, latest: dict[Key, dict[str, Any]]) -> Iterable[dict[str, Any]]:
     """The latest record of every planned cell and task, in the order of the plan."""
     if plan is None:
         return latest.values()
@@ -182,8 +182,8 @@ def shown(plan: Plan | None, latest: dict[Key, dict[str, Any]]) -> Iterable[dict
 
 @no_garbage_collection()
 def _from_records(folder: Path) -> tuple[pd.DataFrame, list[str]]:
-    found = record_files.read(folder, SCHEMA)
-    return rows(folder.resolve().name, shown(planned(folder), found.latest())), found.notes
+    found = record_files.read_records(folder, SCHEMA)
+    return long_rows(folder.resolve().name, planned_records(planned(folder), found.latest())), found.notes
 
 
 def _state(folder: Path) -> str:

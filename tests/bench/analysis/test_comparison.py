@@ -13,7 +13,7 @@ from rich.console import Console
 from bench.analysis.comparison import Comparison, compare, compare_estimators
 from bench.analysis.regressions import Regressions, compare_runs, parse_limits
 from bench.statistics.ratios import Ratio, holm, middle, ratio, verdicts
-from bench.tables.wide import cells
+from bench.tables.wide import wide_table
 from estimators.errors import BadInput
 from tests.support.tables import ESTIMATORS, PROBLEMS, cell, table, typed
 
@@ -149,7 +149,7 @@ def test_times_of_two_machines_are_not_divided():
 def test_labels_tell_settings_points_and_modes_apart():
     rows = [row for mode in ("eager", "compile") for point in ("start", "trained")
             for row in cell(("rloo", "{}"), PROBLEMS[3], 2, mode=mode, point=point, cell=mode + point)]  # fmt: skip
-    assert set(cells(typed(pd.DataFrame(rows)))["problem"]) == {
+    assert set(wide_table(typed(pd.DataFrame(rows)))["problem"]) == {
         f"vae / amortised, {point}, {mode}" for mode in ("eager", "compile") for point in ("start", "trained")
     }
 
@@ -211,6 +211,6 @@ def test_empty_and_one_cell_tables_compare_to_nothing():
 
 
 def test_a_variance_that_is_only_rounding_is_zero():
-    found = cells(scaled(table(), "rloo", "variance", 1e-30)).set_index(["estimator", "problem", "samples"])
+    found = wide_table(scaled(table(), "rloo", "variance", 1e-30)).set_index(["estimator", "problem", "samples"])
     assert found.loc[("rloo", "linear / normal", 2), ["variance", "variance_low"]].tolist() == [0, 0]
     assert found.loc[("reinforce", "linear / normal", 2), "variance"] == 6
