@@ -10,7 +10,7 @@ from scipy.special import ndtri
 from scipy.stats import quantile_test
 from torch import Tensor
 
-from bench.measure.accuracy.accuracy import ROUNDING
+from bench.measure.accuracy.accuracy import RELATIVE_ROUNDING
 from bench.measure.estimates.batching import replicates_per_chunk
 from bench.measure.estimates.fitting import fitted
 from bench.measure.estimates.gradients import Gradients
@@ -77,7 +77,7 @@ class Arm:
         self.fit_seconds += sum(each.value or 0.0 for each in spent if each.metric == "fit_seconds")
         self.gradients = Gradients(self.problem, self.estimator, self.samples, **place)
         self.chunk = replicates_per_chunk(self.gradients)
-        self.tolerance = ROUNDING.get(like.dtype, 1e-6)
+        self.tolerance = RELATIVE_ROUNDING.get(like.dtype, 1e-6)
         self._theta = {name: value.clone().requires_grad_() for name, value in theta.items()}
         return self.fresh(stage)
 

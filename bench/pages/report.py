@@ -43,7 +43,7 @@ def report(path: str | Path, out: str | Path | None = None, *, baseline: str | N
     Figures go beside it, as PNG and SVG, into `<name of the page>-figures/`. They are drawn by `jobs` processes: with
     more than one, call this under `if __name__ == "__main__":` in a script.
     """
-    from bench.measure.timing.ceilings import load as load_ceilings
+    from bench.measure.timing.ceilings import load_ceilings
     from bench.tables.folder import environments, load
 
     path = Path(path)

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.distributions import distributions
 from bench.measure.execution.devices import check_device, default_dtype
-from bench.measure.execution.modes import chosen, unavailable
+from bench.measure.execution.modes import resolved_mode, unavailable
 from bench.objectives import objectives
 from bench.plugins.settings import build, checked, combinations, identifying, plain
 from bench.problems.problem import Problem
@@ -148,7 +148,7 @@ def _of_pair(part: Part, pair: Pair, suite: Suite, force: bool) -> Iterator[Cell
         "seed": suite.seed,
     }
     for samples, device, asked, budget in product(suite.samples, suite.device, suite.mode, budgets(suite)):
-        mode = chosen(planned_numbers(pair, samples, budget, suite)) if asked == "auto" else asked
+        mode = resolved_mode(planned_numbers(pair, samples, budget, suite)) if asked == "auto" else asked
         unfit = misfit or unmet_samples(traits, samples) or ""
         forced = bool(force and unfit and not pair.reason)
         reason = pair.reason or unavailable(mode, device) or ("" if forced or not unfit else f"{part.name} {unfit}")

@@ -94,7 +94,7 @@ def _accuracy(cell: Cell) -> Outcome:
     exact = _reference(problem)
     if isinstance(exact, NotFinite):
         raise exact
-    outcome = accuracy.measure(problem, estimator, cell.samples, settings, exact, execution=execution(cell))
+    outcome = accuracy.measure_accuracy(problem, estimator, cell.samples, settings, exact, execution=execution(cell))
     calls, gradient_calls = count(problem, estimator, cell.samples)
     counted = (
         Measurement("evaluations", calls, method="counted"),
@@ -107,7 +107,7 @@ def _accuracy(cell: Cell) -> Outcome:
 
 def _throughput(cell: Cell) -> Outcome:
     settings = checked(ThroughputSettings, json.loads(cell.throughput), "throughput")
-    return throughput.measure(problem_of(cell), estimator_of(cell), cell.samples, settings, execution(cell))
+    return throughput.measure_throughput(problem_of(cell), estimator_of(cell), cell.samples, settings, execution(cell))
 
 
 MEASURES = {"accuracy": _accuracy, "throughput": _throughput}

@@ -11,7 +11,7 @@ from statistics import median as median_of
 from bench.tables.visits import REPETITION, WITHIN
 from estimators.errors import BadInput
 
-BLOCK_SECONDS = 0.01
+MIN_BLOCK_SECONDS = 0.01
 """A block is long against the clock's resolution and the synchronisation at its end."""
 
 BESIDE_SECONDS = 0.002
@@ -20,7 +20,7 @@ BESIDE_SECONDS = 0.002
 FIRST_LOOK = 8
 """Blocks before the first look; each look has twice the blocks of the one before."""
 
-Block = Callable[[int], float]
+TimedBlock = Callable[[int], float]
 """`block(number)` runs so many steps back to back and gives the seconds of all."""
 
 
@@ -86,9 +86,9 @@ FEWEST = 3
 
 
 def timed(
-    block: Block,
+    block: TimedBlock,
     settings: ThroughputSettings,
-    beside: Block | None = None,
+    beside: TimedBlock | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Timing:
     """One visit: rounds of blocks until the median is known or the time is up.
@@ -115,14 +115,14 @@ class Visited:
 
     def __init__(
         self,
-        block: Block,
+        block: TimedBlock,
         settings: ThroughputSettings,
-        beside: Block | None = None,
+        beside: TimedBlock | None = None,
         clock: Callable[[], float] = time.perf_counter,
         planned: int = VISITS,
     ) -> None:
         self.settings, self.planned, self._clock = settings, planned, clock
-        self._own = _Repeated(block, BLOCK_SECONDS)
+        self._own = _Repeated(block, MIN_BLOCK_SECONDS)
         self._others = [_Repeated(beside, BESIDE_SECONDS)] if beside else []
         self._visits: list[tuple[float, float, float]] = []
         self._beside: list[list[float]] = []
@@ -200,7 +200,7 @@ def over_visits(visits: list[tuple[float, float, float]]) -> tuple[float, float,
 class _Repeated:
     """Blocks of one step, `target` seconds each: their seconds per step in order."""
 
-    def __init__(self, block: Block, target: float) -> None:
+    def __init__(self, block: TimedBlock, target: float) -> None:
         self._block, self._target, self._number = block, target, 0
         self.seconds: list[float] = []
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.measure.timing.blocks import BESIDE_SECONDS, BLOCK_SECONDS, ThroughputSettings, median_interval, timed
+from bench.measure.timing.blocks import BESIDE_SECONDS, MIN_BLOCK_SECONDS, ThroughputSettings, median_interval, timed
 from estimators import BadInput
 
 ENDLESS = 1e9
@@ -82,7 +82,7 @@ def test_a_slow_step_is_run_once():
 def test_blocks_are_long_against_the_clock():
     own, beside = FakeMachine([1e-5] * 100), FakeMachine([1e-5] * 100)
     timed(own, ThroughputSettings(), beside)
-    assert own.blocks == [1] + [round(BLOCK_SECONDS / 1e-5)] * 8
+    assert own.blocks == [1] + [round(MIN_BLOCK_SECONDS / 1e-5)] * 8
     assert beside.blocks == [1] + [round(BESIDE_SECONDS / 1e-5)] * 2  # before and after
 
 

@@ -10,7 +10,7 @@ import torch
 import estimators
 from bench.distributions import distributions
 from bench.distributions.amortised import BernoulliEncoder
-from bench.measure.accuracy.accuracy import measure
+from bench.measure.accuracy.accuracy import measure_accuracy
 from bench.measure.accuracy.rare_outcomes import rare_outcomes, rarest
 from bench.measure.accuracy.stopping import AccuracySettings, Ended, Sampling
 from bench.measure.estimates.gradients import Gradients
@@ -33,7 +33,7 @@ SHORT = AccuracySettings(max_replicates=16_384)
 def outcome(problem: Problem, name: str, samples: int = 1, **changes: Any) -> Outcome:
     settings, exact = changes.pop("settings", SHORT), changes.pop("exact", None) or reference(problem)
     execution = Execution(cell_id="cell", seed=0, **changes)
-    return measure(problem, estimators.get(name), samples, settings, exact, execution=execution)
+    return measure_accuracy(problem, estimators.get(name), samples, settings, exact, execution=execution)
 
 
 def normal(objective: str, **settings: Any) -> Problem:
