@@ -9,7 +9,7 @@ from bench.catalogue.offers import listed
 from bench.distributions import distributions
 from bench.objectives import objectives
 from bench.plugins.settings import public
-from bench.suites.builtin import suites, summary
+from bench.suites.builtin import suite_summary, suites
 from bench.tables.metrics import METRICS
 from estimators.errors import BadInput, nearest
 from estimators.registry import Registry, estimators, owner
@@ -52,7 +52,7 @@ def rows(kind: str) -> list[dict[str, Any]]:
         "distributions": lambda: [_distribution(name, cls) for name, cls in distributions],
         "objectives": lambda: [_objective(name, cls) for name, cls in objectives],
         "metrics": lambda: [vars(metric) for metric in METRICS.values()],
-        "suites": lambda: [summary(path) for path in suites().values()],
+        "suites": lambda: [suite_summary(path) for path in suites().values()],
         "offers": listed,
     }
     every = found[kind]()

@@ -15,7 +15,7 @@ from rich.text import Text
 from bench.display.notebook import InNotebooks
 from bench.display.terminal import MAX_ROWS, duration, frame
 from bench.plugins.files import load_files
-from bench.suites.grid import cells
+from bench.suites.grid import suite_cells
 from bench.suites.suite import Suite
 from bench.sweeps.planning import known_rerun, pick, planned_work, resolve, tasks_of
 from bench.sweeps.run import cores, folder_of
@@ -71,7 +71,7 @@ def plan(
     load_files(str(path) for path in plugins)
     known_rerun(rerun)
     resolved, folder = resolve(suite, device=device, seed=seed), folder_of(suite, out)
-    every = cells(resolved, force=force)
+    every = suite_cells(resolved, force=force)
     picked = pick(every, where)
     done = read_records(folder, SCHEMA) if folder.is_dir() else Records([], [])
     found = planned_work(resolved, every, picked, done, rerun)

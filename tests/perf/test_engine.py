@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from bench.provenance.identity import canonical
-from bench.suites.grid import cells
+from bench.suites.grid import suite_cells
 from bench.sweeps.planning import planned_work
 from bench.sweeps.run import sweep
 from bench.tables.columns import SCHEMA
@@ -49,7 +49,7 @@ def test_planning():
         ],
     )
     with seconds(f"planning {MANY} cells", 5):
-        every = cells(many)
+        every = suite_cells(many)
         planned = planned_work(many, every, every, Records([], []))
     assert len(planned.work) == MANY
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 import torch
 
-from bench.sweeps.cell_record import measure
+from bench.sweeps.cell_record import measure_cell
 from bench.sweeps.engines import isolated
 from bench.sweeps.run import sweep
 from bench.sweeps.shards import collect
@@ -57,7 +57,7 @@ class Killer:
         self.lines = self.end = 0
         self.workers, self.starting = workers, 6 if workers is SPAWN else 1
         if workers is FORK:
-            measure(small_cells()[0], "accuracy")
+            measure_cell(small_cells()[0], "accuracy")
 
     def kill(self):
         """Anywhere between starting and the third record; or within milliseconds of a record's end, when lines are

@@ -23,7 +23,7 @@ from bench.tables.records import Record
 from estimators.errors import BadInput
 
 
-def measured(name: str, window: Window, task: Group) -> tuple[list[Record], dict[str, Any]]:
+def measure_in_task(name: str, window: Window, task: Group) -> tuple[list[Record], dict[str, Any]]:
     """A Dask task: a window's records from the worker's `Measurer` called `name`, and its environment."""
     measurer: Any = distributed.get_worker().plugins[name]
     return measurer.measure(window, task)

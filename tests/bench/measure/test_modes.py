@@ -5,7 +5,7 @@ import torch
 
 from bench.measure.execution import modes
 from bench.measure.execution.modes import captured, executed, kept_generator, resolved_mode, unavailable
-from bench.suites.grid import cells
+from bench.suites.grid import suite_cells
 from bench.suites.suite import parse_suite
 from estimators import BadInput
 
@@ -79,7 +79,7 @@ SUITE = {
 
 
 def planned(**changes):
-    return cells(parse_suite(SUITE | changes, "here"))
+    return suite_cells(parse_suite(SUITE | changes, "here"))
 
 
 def test_a_mode_that_a_device_lacks_leaves_a_cell_with_the_reason():
