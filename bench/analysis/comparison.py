@@ -28,7 +28,7 @@ from bench.tables.metrics import METRICS, Metric
 from bench.tables.wide import wide_table
 from estimators.errors import BadInput, nearest
 
-BASELINE = "reinforce"
+DEFAULT_BASELINE = "reinforce"
 EQUAL = {
     "samples": "variance",
     "evaluations": "variance_per_evaluation",
@@ -128,7 +128,7 @@ def named_baseline(rows: pd.DataFrame, baseline: str | None) -> str:
         raise BadInput("this table has no cell: there is nothing to compare")
     if baseline in labels:
         return str(baseline)
-    wanted = baseline or BASELINE
+    wanted = baseline or DEFAULT_BASELINE
     of_that_name = rows.loc[rows["name"] == wanted, "estimator"].unique()
     if len(of_that_name) == 1:
         return str(of_that_name[0])
@@ -179,7 +179,7 @@ def _pairs(rows: pd.DataFrame, baselines: pd.Series, equals: dict[str, str]) -> 
 
 def _ratios(both: pd.DataFrame, name: str, metric: str) -> pd.DataFrame:
     """One row per pair: the ratio of one metric. Times of two machines are not divided."""
-    found = ratio(measured(both, metric), measured(both, metric, "_of_baseline"))
+    found = ratio(metric_intervals(both, metric), metric_intervals(both, metric, "_of_baseline"))
     frame = both[["problem", "samples", "estimator", "baseline", "verdict", "relative_bias"]].copy()
     frame["equal"] = name
     frame["ratio"], frame["ratio_low"], frame["ratio_high"] = found
@@ -188,7 +188,7 @@ def _ratios(both: pd.DataFrame, name: str, metric: str) -> pd.DataFrame:
     return frame[[*PAIR, "ratio", "ratio_low", "ratio_high", "verdict", "relative_bias"]]
 
 
-def measured(rows: pd.DataFrame, metric: str, suffix: str = "") -> Ratio:
+def metric_intervals(rows: pd.DataFrame, metric: str, suffix: str = "") -> Ratio:
     """A metric's values with its intervals. A count, which has no interval, is exact: its ends are the value."""
     value, low, high = (rows[f"{metric}{end}{suffix}"].to_numpy(float) for end in ("", "_low", "_high"))
     counted = METRICS[metric].unit in ("calls",)

@@ -25,7 +25,7 @@ from bench.tables.metrics import METRICS
 from bench.tables.wide import EXECUTION, PROBLEM, wide_table
 from estimators.errors import BadInput, nearest
 
-LEVEL = 0.05
+REGRESSION_LEVEL = 0.05
 KEY = ["name", "estimator_params", *PROBLEM, *(column for column in EXECUTION if column != "seed"), "samples"]
 """What makes a cell of one run and a cell of the other the same measurement; seeds may differ."""
 
@@ -123,7 +123,7 @@ def _tested(both: pd.DataFrame, limits: tuple[Limit, ...]) -> pd.DataFrame:
     shared = both[both["side"] == "both"]
     frame = pd.concat([_one_limit(shared, limit) for limit in limits], ignore_index=True)
     frame["p"] = holm(frame["p"].to_numpy(float))
-    frame["regressed"] = frame["p"] < LEVEL
+    frame["regressed"] = frame["p"] < REGRESSION_LEVEL
     return frame.sort_values(["regressed", "p"], ascending=[False, True], kind="stable").reset_index(drop=True)
 
 

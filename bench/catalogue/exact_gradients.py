@@ -14,7 +14,7 @@ from bench.problems.problem import Problem
 from bench.problems.theta import as_vector
 from estimators.errors import BadInput
 
-COLUMNS = ["problem", "point", "method", "relative_error", "error", "norm"]
+GRADIENT_COLUMNS = ["problem", "point", "method", "relative_error", "error", "norm"]
 
 
 def reference_table(names: list[str] | None = None) -> pd.DataFrame:
@@ -27,10 +27,10 @@ def reference_table(names: list[str] | None = None) -> pd.DataFrame:
     >>> reference_table(["k_sparse"]).method.unique().tolist()
     ['closed form', 'enumeration']
     """
-    return pd.DataFrame([_row(problem) for problem in problems(names)], columns=COLUMNS)
+    return pd.DataFrame([_row(problem) for problem in committed_problems(names)], columns=GRADIENT_COLUMNS)
 
 
-def problems(names: list[str] | None = None) -> Iterator[Problem]:
+def committed_problems(names: list[str] | None = None) -> Iterator[Problem]:
     """Every family's problems in its default coordinates, at all points; points that are not committed left out."""
     for _, cls in distributions:
         for name in names or objectives.available():

@@ -23,7 +23,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "distributions": distributions,
     "objectives": objectives,
 }
-KINDS = (*REGISTRIES, "metrics", "suites", "offers")
+LISTED_KINDS = (*REGISTRIES, "metrics", "suites", "offers")
 
 BRIEF = {
     "estimators": ["family", "name", "unbiased", "samples", "asks", "paper"],
@@ -40,13 +40,13 @@ def listing(kind: str) -> "pd.DataFrame":
     """All of one kind, a row each: the name, facts, the first sentence of its docstring, where it is defined."""
     import pandas as pd
 
-    return pd.DataFrame(rows(kind))
+    return pd.DataFrame(listing_rows(kind))
 
 
-def rows(kind: str) -> list[dict[str, Any]]:
+def listing_rows(kind: str) -> list[dict[str, Any]]:
     """What `listing` says, without pandas, which takes long to import."""
-    if kind not in KINDS:
-        raise BadInput(f"there is no kind {kind!r}; {nearest(kind, KINDS)}")
+    if kind not in LISTED_KINDS:
+        raise BadInput(f"there is no kind {kind!r}; {nearest(kind, LISTED_KINDS)}")
     found = {
         "estimators": lambda: [_estimator(name, cls) for name, cls in estimators],
         "distributions": lambda: [_distribution(name, cls) for name, cls in distributions],
@@ -79,7 +79,7 @@ def describe(name: str) -> str:
 
 
 def _text(kind: str, name: str, cls: type) -> str:
-    from bench.catalogue.fits import in_words, runs_with
+    from bench.catalogue.fits import runs_with
 
     lines = [f"{name}: {'an' if kind[0] in 'aeo' else 'a'} {kind} ({owner(cls)})", "", inspect.getdoc(cls) or ""]
     settings = _settings(cls)

@@ -77,7 +77,7 @@ def list_(
     plugin: Plugin = None,
 ) -> None:
     """What there is: estimators, distributions, objectives, metrics, suites; and what torch's distributions offer."""
-    from bench.catalogue.listing import BRIEF, KINDS, broken, rows
+    from bench.catalogue.listing import BRIEF, broken
     from bench.display.terminal import frame
     from bench.plugins.files import load_files
 

@@ -53,7 +53,7 @@ def report(path: str | Path, out: str | Path | None = None, *, baseline: str | N
     figures = target.with_name(f"{target.stem}-figures")
     try:
         figures.mkdir(parents=True, exist_ok=True)
-        text = page(
+        text = report_page(
             table,
             environments(folder),
             baseline=baseline,
@@ -68,7 +68,7 @@ def report(path: str | Path, out: str | Path | None = None, *, baseline: str | N
     return target
 
 
-def page(
+def report_page(
     table: pd.DataFrame,
     environments: list[dict[str, Any]],
     *,

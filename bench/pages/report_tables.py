@@ -15,9 +15,9 @@ from bench.plots.style import STATUSES
 from bench.statistics.ratios import middle
 from bench.tables.metrics import METRICS, Metric
 
-IDENTITY = ("estimator", "problem", "samples", "status", "verdict", "stop_reason", "reason", "cell")
+IDENTITY_FIELDS = ("estimator", "problem", "samples", "status", "verdict", "stop_reason", "reason", "cell")
 REPEATED = ("estimator", "problem", "status", "verdict", "stop_reason", "reason")
-MEASURED = (
+METRIC_FIELDS = (
     "relative_bias", "scale", "cosine", "variance", "mse", "snr", "evaluations", "seconds_per_estimate",
     "times_of_limit", "work_normalised_variance",
 )  # fmt: skip
@@ -46,7 +46,7 @@ def rank_rows(found: Comparison) -> list[dict[str, Any]]:
     return sorted(rows.values(), key=lambda row: row["at"].get(key, {}).get("ratio", math.inf))
 
 
-def outcomes(rows: pd.DataFrame) -> dict[str, Any]:
+def worst_outcomes(rows: pd.DataFrame) -> dict[str, Any]:
     """Estimator × problem: the place in `rows` of the cell with the worst status over sample sizes (not applicable
     where all are), null where there is none."""
     ranks = {status: rank for rank, status in enumerate(STATUSES)}
@@ -97,7 +97,7 @@ def cell_data(rows: pd.DataFrame) -> dict[str, Any]:
     metrics = [name for name in DECLARED if name in rows and rows[name].notna().any()]
     ends = [f"{name}{end}" for name in metrics for end in ("_low", "_high")]
     columns = [
-        *(name for name in IDENTITY if name in rows),
+        *(name for name in IDENTITY_FIELDS if name in rows),
         *metrics,
         *(end for end in ends if rows[end].notna().any()),
     ]
@@ -107,11 +107,11 @@ def cell_data(rows: pd.DataFrame) -> dict[str, Any]:
     return {
         "columns": columns,
         "levels": levels,
-        "shown": ["estimator", "problem", "samples", "status", "verdict", *(m for m in MEASURED if m in metrics)],
+        "shown": ["estimator", "problem", "samples", "status", "verdict", *(m for m in METRIC_FIELDS if m in metrics)],
         "units": {name: DECLARED[name].unit for name in metrics},
         "sentences": {name: DECLARED[name].sentence for name in metrics},
         "rows": [_trimmed([_plain(value) for value in row]) for row in coded.itertuples(index=False, name=None)],
-        "outcomes": outcomes(rows),
+        "outcomes": worst_outcomes(rows),
     }
 
 

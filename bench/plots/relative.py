@@ -16,11 +16,22 @@ from matplotlib.lines import Line2D
 
 from bench.analysis.comparison import EQUAL, Comparison, compare_estimators
 from bench.plots.matrices import label_matrix, matrix_size, ordered
-from bench.plots.style import BASELINE, INK, PAGE, VERDICTS, blank, empty, log_axis, plain_number, shorten, styled
+from bench.plots.style import (
+    BASELINE_COLOUR,
+    INK,
+    PAGE_WIDTH,
+    VERDICTS,
+    blank,
+    empty,
+    log_axis,
+    plain_number,
+    shorten,
+    styled,
+)
 from bench.statistics.ratios import Ratio, middle
 from bench.tables.wide import wide_table
 
-WORDS = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
+EQUAL_BUDGETS = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
 
 
 def relative_variance(
@@ -42,7 +53,7 @@ def relative_variance(
     found = compared or compare_estimators(rows, baseline=baseline)
     pairs = found.pairs[(found.pairs["equal"] == equal) & found.pairs["problem"].isin(rows["problem"])]
     if pairs.empty:
-        return empty(f"no variance at {WORDS[equal]} to compare with {found.baseline}")
+        return empty(f"no variance at {EQUAL_BUDGETS[equal]} to compare with {found.baseline}")
     ratios, notes = _ratios(pairs, order)
     with styled():
         figure = blank(*matrix_size(ratios, cell=0.64, row=0.3))
@@ -58,7 +69,7 @@ def relative_variance(
         label_matrix(axes, ratios)
         bar = axes.collections[0].colorbar
         assert bar is not None
-        bar.set_label(f"variance ÷ {shorten(found.baseline)}'s\nat {WORDS[equal]}")
+        bar.set_label(f"variance ÷ {shorten(found.baseline)}'s\nat {EQUAL_BUDGETS[equal]}")
         log_axis(bar.ax.yaxis)
         return figure
 
@@ -119,11 +130,11 @@ def ranking(
     ways = [way for way in EQUAL if way in set(overall["equal"])]
     names = ordered(overall["estimator"], order)
     with styled():
-        figure = blank(PAGE, 0.21 * len(names) + 1.1)
+        figure = blank(PAGE_WIDTH, 0.21 * len(names) + 1.1)
         panels = figure.subplots(1, len(ways), sharey=True, squeeze=False)[0]
         for axes, way in zip(panels, ways, strict=True):
             _ranks(axes, overall[overall["equal"] == way], names)
-            axes.set_title(f"at {WORDS[way]}")
+            axes.set_title(f"at {EQUAL_BUDGETS[way]}")
         panels[0].set_yticks(range(len(names)), [shorten(name) for name in names])
         panels[0].set_ylim(len(names) - 0.5, -0.5)
         figure.supxlabel(f"variance ÷ {shorten(found.baseline)}'s (interquartile mean over problems)", fontsize=8)
@@ -147,6 +158,6 @@ def _ranks(axes: Axes, rows: pd.DataFrame, names: list[str]) -> None:
             continue
         ends = np.nan_to_num([[row["ratio"] - row["ratio_low"]], [row["ratio_high"] - row["ratio"]]])
         axes.errorbar([row["ratio"]], [y], xerr=ends, linestyle="", ecolor=INK, elinewidth=1, **look)
-    axes.axvline(1, color=BASELINE, linewidth=1)
+    axes.axvline(1, color=BASELINE_COLOUR, linewidth=1)
     axes.set_xscale("log")
     log_axis(axes.xaxis)

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.plots.style import (
-    BASELINE,
+    BASELINE_COLOUR,
     INK,
-    PAGE,
+    PAGE_WIDTH,
     PALETTE,
     VERDICTS,
     blank,
@@ -44,9 +44,9 @@ def agreement(table: pd.DataFrame) -> Figure:
     held = rows["holds"].to_numpy(bool)
     colour = np.where(held, VERDICTS["unbiased"], VERDICTS["biased"])
     with styled():
-        figure = blank(PAGE, 0.17 * len(names) + 0.9)
+        figure = blank(PAGE_WIDTH, 0.17 * len(names) + 0.9)
         left, right = figure.subplots(1, 2, sharey=True)
-        left.axvspan(-1, 1, color=BASELINE, alpha=0.12, linewidth=0)
+        left.axvspan(-1, 1, color=BASELINE_COLOUR, alpha=0.12, linewidth=0)
         left.scatter(apart, y, c=colour, s=9, marker="|")
         left.set(xlim=(-2.1, 2.1), xlabel="(measured − expected) ÷ half of the interval")
         left.set_yticks(range(len(names)), [shorten(name.replace("_", " "), 40) for name in names])
@@ -62,7 +62,7 @@ def curves(pictures: list[Picture]) -> Figure:
     with styled():
         down, across = grid_shape(len(pictures), 2)
         entries = max(len(picture.curves) for picture in pictures)
-        figure = blank(PAGE if across > 1 else PAGE * 0.62, (2.3 + 0.08 * entries) * down)
+        figure = blank(PAGE_WIDTH if across > 1 else PAGE_WIDTH * 0.62, (2.3 + 0.08 * entries) * down)
         panels = figure.subplots(down, across, squeeze=False).ravel()
         for axes in panels[len(pictures) :]:
             axes.set_axis_off()

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from bench.catalogue.offers import DTYPES
+from bench.catalogue.offers import OFFER_DTYPES
 from estimators.tools.torch_offers import OFFER_COLUMNS, Row, offers_table
 
 SEED = 17
@@ -41,14 +41,14 @@ def row(name: str) -> Row:
     subject = {each.kind.__name__: each for each in SUBJECTS}.get(name)
     if subject is None:
         reason = "not measured: gradest has no exact law of it"
-        return {"moves": [], **{column: dict.fromkeys(DTYPES, reason) for column in OFFER_COLUMNS}, "ranges": {}}
+        return {"moves": [], **{column: dict.fromkeys(OFFER_DTYPES, reason) for column in OFFER_COLUMNS}, "ranges": {}}
     torch.set_num_threads(1)
-    found = list(measure(subject, [getattr(torch, dtype) for dtype in DTYPES], SEED))
+    found = list(measure(subject, [getattr(torch, dtype) for dtype in OFFER_DTYPES], SEED))
     moving = set(found[0].moves)
     made: Row = {"moves": sorted(moving), "ranges": {}}
     for column in OFFER_COLUMNS:
         made[column] = {}
-        for dtype in DTYPES:
+        for dtype in OFFER_DTYPES:
             points = [(each.knob, each.value, wrong(each, column, moving)) for each in found if each.dtype == dtype]
             made[column][dtype] = points[0][2]
             own = {} if points[0][2] or column == "mode" else dict(ranges(subject.ordinary, points[1:]))
@@ -105,7 +105,7 @@ def differences(found: dict[str, Row], committed: dict[str, Row] | None = None) 
         if was["moves"] != now["moves"]:
             lines.append(f"{name}: the support moved with {was['moves']}, and moves with {now['moves']}")
         for column in OFFER_COLUMNS:
-            for dtype in DTYPES:
+            for dtype in OFFER_DTYPES:
                 lines += _of_cell(f"{name}, {column}, {dtype}", was, now, column, dtype)
     return lines
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from bench import plots
 from bench.plots.panels import pareto
-from bench.plots.style import looks, save
+from bench.plots.style import colours_and_markers, save
 from bench.tables.wide import wide_table
 from estimators.errors import BadInput
 from tests.support.tables import PROBLEMS, cell, table, typed, varied
@@ -201,7 +201,7 @@ def test_not_applicable_at_one_number_of_samples_does_not_hide_what_was_measured
 def test_an_order_is_kept_and_so_are_the_looks():
     figure = plots.bias_matrix(table(), order=["rloo", "nobody", "exact"])
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()][:2] == ["rloo", "exact"]
-    assert len(set(looks([str(i) for i in range(64)]).values())) == 64
+    assert len(set(colours_and_markers([str(i) for i in range(64)]).values())) == 64
 
 
 @each

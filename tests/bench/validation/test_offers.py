@@ -40,7 +40,7 @@ from torch.distributions import (
 from typer.testing import CliRunner
 
 import estimators
-from bench.catalogue.listing import rows
+from bench.catalogue.listing import listing_rows
 from bench.cli.main import app
 from bench.distributions import distributions
 from bench.validation.torch_offers import measure as measuring
@@ -516,7 +516,7 @@ def test_list_offers_prints_the_table_and_a_slip_is_named() -> None:
         assert name in found.output
     assert "moves with" in found.output and "concentration0 ≥" in found.output
     with pytest.raises(BadInput, match="offers"):
-        rows("offrs")
+        listing_rows("offrs")
 
 
 def test_a_change_in_torch_is_named() -> None:
