@@ -33,7 +33,7 @@ __all__ = [
     "problem_for",
 ]
 
-PLAIN = ("normal", "bernoulli", "categorical", "poisson", "gamma")
+TRACTABLE = ("normal", "bernoulli", "categorical", "poisson", "gamma")
 """Families with a tractable density, tried first."""
 
 
@@ -103,7 +103,7 @@ def parametrize_with_checks(
 
 def problem_for(target: Target) -> Problem:
     """The objective on the first registered family that it fits, a plain one where it can be."""
-    plain = [name for name in PLAIN if name in distributions.available()]
+    plain = [name for name in TRACTABLE if name in distributions.available()]
     for name in (*plain, *(name for name in distributions.available() if name not in plain)):
         for settings in ({"size": 3}, {}):
             try:

@@ -10,12 +10,12 @@ from bench.problems.exact import RUNGS, Reference, climb, reference
 from bench.problems.problem import Problem
 from bench.problems.theta import as_vector
 from bench.statistics.tails import MIN_OUTCOMES
-from bench.validation.checks.families import CHECK_LIMIT, expanded, outcomes
+from bench.validation.checks.families import CHECK_LIMIT, expanded, outcomes_behind
 from estimators.checks.failure import require
 from estimators.core import ImportanceBound, Objective
 from estimators.registry import get
 
-REPLICATES = 100_000
+PROBLEM_REPLICATES = 100_000
 POINTS = 400
 
 
@@ -107,7 +107,7 @@ def check_reference(problem: Problem, seed: int, exact: Reference | None = None)
     torch.manual_seed(seed)
     bound = bool(together(problem.function(gradient)))
     draw = Gradients(problem, get("importance_reinforce" if bound else "rloo"), samples=8)
-    chunk = max(64, min(REPLICATES, 1_000_000 // problem.dim) // 8)
+    chunk = max(64, min(PROBLEM_REPLICATES, 1_000_000 // problem.dim) // 8)
     x = torch.cat([draw(chunk) for _ in range(8)])
     worst = standard_errors(x, gradient, slack)
     if worst > CHECK_LIMIT + 1:
@@ -125,7 +125,7 @@ def standard_errors(x: Tensor, exact: Tensor, slack: Tensor) -> float:
     apart = (x.mean(0) - torch.cat([exact, exact.norm().unsqueeze(0)])).abs()
     apart = (apart - torch.cat([slack, slack.norm().unsqueeze(0)])).clamp_min(0)
     error = (x.std(0) / len(x) ** 0.5).clamp_min(1e-12)
-    return float(torch.where(outcomes(x) >= MIN_OUTCOMES, apart / error, 0).max())
+    return float(torch.where(outcomes_behind(x) >= MIN_OUTCOMES, apart / error, 0).max())
 
 
 PROBLEM_CHECKS = (

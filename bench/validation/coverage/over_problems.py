@@ -12,7 +12,7 @@ from bench.validation.coverage.study import line
 
 
 @dataclass(frozen=True)
-class Problems:
+class ProblemLaw:
     """`truth(rng, k)`: the true log ratios of k problems in a study; `counts`: the numbers k; `errors`: the standard
     errors of the measured log ratios."""
 
@@ -35,7 +35,7 @@ def all_equal(rng: np.random.Generator, k: int) -> np.ndarray:
     return np.zeros(k)
 
 
-def spread(rng: np.random.Generator, k: int) -> np.ndarray:
+def normal_ratios(rng: np.random.Generator, k: int) -> np.ndarray:
     return rng.standard_normal(k)
 
 
@@ -44,12 +44,12 @@ def skewed(rng: np.random.Generator, k: int) -> np.ndarray:
 
 
 OVER_PROBLEMS = {
-    "over_problems_ties": Problems(tied, (12,)),
-    "over_problems_many_ties": Problems(tied, (48,), (0.3,)),
-    "over_problems_near_ties": Problems(nearly_tied, (12,), (0.1,)),
-    "over_problems_equal": Problems(all_equal, (12,), (0.1,)),
-    "over_problems_spread": Problems(spread, (5, 12, 50), (0.3,)),
-    "over_problems_skewed": Problems(skewed, (12,), (0.3,)),
+    "over_problems_ties": ProblemLaw(tied, (12,)),
+    "over_problems_many_ties": ProblemLaw(tied, (48,), (0.3,)),
+    "over_problems_near_ties": ProblemLaw(nearly_tied, (12,), (0.1,)),
+    "over_problems_equal": ProblemLaw(all_equal, (12,), (0.1,)),
+    "over_problems_spread": ProblemLaw(normal_ratios, (5, 12, 50), (0.3,)),
+    "over_problems_skewed": ProblemLaw(skewed, (12,), (0.3,)),
 }
 
 

@@ -16,10 +16,10 @@ from bench.statistics.control import known_control
 from bench.statistics.ratios import Ratio, ratio
 from bench.statistics.stream import Replicates
 from bench.tables.metrics import Measurement
-from bench.validation.coverage.case import Case
+from bench.validation.coverage.case import StudyCase
 from bench.validation.coverage.noise import NOISES
 
-SETTINGS = AccuracySettings(max_replicates=262_144)
+STUDY_SETTINGS = AccuracySettings(max_replicates=262_144)
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Study:
     replicates: int
 
 
-def study(case: Case, index: int, settings: AccuracySettings = SETTINGS) -> Study:
+def study(case: StudyCase, index: int, settings: AccuracySettings = STUDY_SETTINGS) -> Study:
     """Measure synthetic gradients under the sweep's own stopping rule."""
     noise, chunk = NOISES[case.noise], 1 << max(6, min(13, (300_000 // case.dim).bit_length() - 1))
     mean, scale = torch.tensor(case.mean), torch.tensor(case.scale)
@@ -48,7 +48,7 @@ def study(case: Case, index: int, settings: AccuracySettings = SETTINGS) -> Stud
     return Study(rows, ended.verdict.word, kept.drawn)
 
 
-def summarised(case: Case, studies: list[Study]) -> Iterator[dict[str, object]]:
+def summarised(case: StudyCase, studies: list[Study]) -> Iterator[dict[str, object]]:
     """The lines of one case: the coverage of each interval, flagged or not, over the studies that gave one."""
     words = [each.verdict for each in studies]
     for metric, truth in case.truths().items():

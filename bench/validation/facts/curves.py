@@ -28,7 +28,7 @@ LEAST = 1e-16
 """What a resolution of 0 is drawn as."""
 
 
-def agreement(table: pd.DataFrame) -> Figure:
+def agreement_figure(table: pd.DataFrame) -> Figure:
     """A row per fact: how far its numbers are from what is expected, and how well they are known.
 
     The distance is in halves of the interval: between −1 and 1 the number is reproduced.
@@ -57,7 +57,7 @@ def agreement(table: pd.DataFrame) -> Figure:
         return figure
 
 
-def curves(pictures: list[Picture]) -> Figure:
+def fact_figure(pictures: list[Picture]) -> Figure:
     """One fact's pictures side by side."""
     with styled():
         down, across = grid_shape(len(pictures), 2)

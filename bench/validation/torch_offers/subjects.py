@@ -67,10 +67,10 @@ def of(kind: Any, **fixed: Any) -> Build:
     return lambda knobs: kind(**knobs, **fixed, validate_args=False)
 
 
-TINY = (1e-3, 1e-2, 0.03, 0.1, 0.3, 0.6, 1.0)
-SHAPES = (*TINY, 10.0, 100.0, 1e3, 1e4)
+SMALL_SHAPES = (1e-3, 1e-2, 0.03, 0.1, 0.3, 0.6, 1.0)
+SHAPES = (*SMALL_SHAPES, 10.0, 100.0, 1e3, 1e4)
 SCALES = (1e-6, 1e6)
-LOGITS = (-8.0, 8.0)
+LOGIT_RANGE = (-8.0, 8.0)
 PLACES = (1e6,)
 """Locations, in a scale near 1: how far a draw rounds."""
 
@@ -91,7 +91,7 @@ def sigmoid(t: Array) -> Array:
         return 1 / (1 + np.exp(-t))
 
 
-def chance(logit: float) -> float:
+def probability(logit: float) -> float:
     """One chance from its logit."""
     return 1 / (1 + math.exp(-logit))
 
@@ -119,13 +119,13 @@ def pointed(knobs: dict[str, Tensor]) -> Tensor:
     return torch.stack([knobs["loc"], 0.5 * knobs["loc"]], -1)
 
 
-def summed(z: Tensor) -> Tensor:
+def weighted_sum(z: Tensor) -> Tensor:
     """z₀ + 0.7 z₁."""
     return z[..., 0] + 0.7 * z[..., 1]
 
 
 def gaussian(k: Knobs) -> Law:
-    """The law of `summed` under Normal(pointed, tril trilᵀ)."""
+    """The law of `weighted_sum` under Normal(pointed, tril trilᵀ)."""
     variance = (k["scale"] + 0.7 * 0.3) ** 2 + (0.7 * 0.7) ** 2
     return quantiles(stats.norm(1.35 * k["loc"], math.sqrt(variance)))
 
@@ -153,7 +153,7 @@ def mixture(knobs: dict[str, Tensor]) -> Any:
 
 
 def mixture_law(k: Knobs) -> Law:
-    p = chance(k["logits"])
+    p = probability(k["logits"])
     one, two = quantiles(stats.norm(k["loc"], k["scale"])), quantiles(stats.norm(1.0, 0.5))
     return Law(
         np.concatenate([one.points, two.points]),
@@ -231,7 +231,7 @@ def multinomial(knobs: dict[str, Tensor]) -> Any:
     return torchs.Multinomial(6, logits=categories(knobs), validate_args=False)
 
 
-def wrapped(knobs: dict[str, Tensor]) -> Any:
+def build_wrapped(knobs: dict[str, Tensor]) -> Any:
     inner = torchs.Normal(pointed(knobs), torch.stack([knobs["scale"], 0.5 + 0 * knobs["scale"]], -1), False)
     return torchs.Independent(inner, 1, validate_args=False)
 
@@ -245,7 +245,7 @@ def transformed(knobs: dict[str, Tensor]) -> Any:
     return torchs.TransformedDistribution(inner, [torchs.TanhTransform()], validate_args=False)
 
 
-def one_hot(x: Tensor) -> Tensor:
+def one_hot_row(x: Tensor) -> Tensor:
     return torch.nn.functional.one_hot(x.long(), 3).to(x.dtype)
 
 
@@ -254,7 +254,7 @@ def second(z: Tensor) -> Tensor:
     return z @ torch.tensor([0.0, 1.0, 2.0], dtype=z.dtype)
 
 
-def pareto(k: Knobs) -> Law:
+def pareto_law(k: Knobs) -> Law:
     return quantiles(stats.pareto(k["alpha"], scale=k["scale"]))
 
 
@@ -264,8 +264,8 @@ SUBJECTS: tuple[Subject, ...] = (
         T.Bernoulli,
         {"logits": -0.6},
         of(T.Bernoulli),
-        lambda k: counts(np.array([1 - chance(k["logits"]), chance(k["logits"])])),
-        {"logits": LOGITS},
+        lambda k: counts(np.array([1 - probability(k["logits"]), probability(k["logits"])])),
+        {"logits": LOGIT_RANGE},
     ),
     Subject(
         T.Beta,
@@ -278,15 +278,15 @@ SUBJECTS: tuple[Subject, ...] = (
         T.Binomial,
         {"logits": -0.6},
         of(T.Binomial, total_count=6),
-        lambda k: counts(stats.binom.pmf(np.arange(7), 6, chance(k["logits"]))),
-        {"logits": LOGITS},
+        lambda k: counts(stats.binom.pmf(np.arange(7), 6, probability(k["logits"]))),
+        {"logits": LOGIT_RANGE},
     ),
     Subject(
         T.Categorical,
         {"logits": 0.7},
         lambda k: T.Categorical(logits=categories(k), validate_args=False),
         lambda k: counts(chances(k["logits"])),
-        {"logits": LOGITS},
+        {"logits": LOGIT_RANGE},
     ),
     Subject(T.Cauchy, build=of(T.Cauchy), law=located(stats.cauchy), **LOC_SCALE),
     Subject(T.Chi2, {"df": 3.0}, of(T.Chi2), lambda k: quantiles(stats.chi2(k["df"])), {"df": SHAPES}),
@@ -338,8 +338,8 @@ SUBJECTS: tuple[Subject, ...] = (
         T.Geometric,
         {"logits": -0.6},
         of(T.Geometric),
-        lambda k: counts(stats.geom.pmf(np.arange(1, 40_000), chance(k["logits"]))),
-        {"logits": LOGITS},
+        lambda k: counts(stats.geom.pmf(np.arange(1, 40_000), probability(k["logits"]))),
+        {"logits": LOGIT_RANGE},
     ),
     Subject(T.Gumbel, build=of(T.Gumbel), law=located(stats.gumbel_r), **LOC_SCALE),
     Subject(
@@ -356,7 +356,7 @@ SUBJECTS: tuple[Subject, ...] = (
         lambda k: quantiles(stats.halfnorm(scale=k["scale"])),
         {"scale": SCALES},
     ),
-    Subject(T.Independent, {"loc": 0.4, "scale": 0.8}, wrapped, wrapped_law, project=summed, lift=None),
+    Subject(T.Independent, {"loc": 0.4, "scale": 0.8}, build_wrapped, wrapped_law, project=weighted_sum, lift=None),
     Subject(
         T.InverseGamma,
         {"concentration": 3.3, "rate": 0.8},
@@ -404,7 +404,7 @@ SUBJECTS: tuple[Subject, ...] = (
         low_rank,
         low_rank_law,
         {"loc": PLACES},
-        summed,
+        weighted_sum,
         None,
     ),
     Subject(
@@ -412,7 +412,7 @@ SUBJECTS: tuple[Subject, ...] = (
         {"logits": -0.6, "loc": -0.4, "scale": 0.8},
         mixture,
         mixture_law,
-        {"logits": LOGITS},
+        {"logits": LOGIT_RANGE},
     ),
     Subject(
         T.Multinomial,
@@ -429,15 +429,15 @@ SUBJECTS: tuple[Subject, ...] = (
         lambda k: T.MultivariateNormal(pointed(k), scale_tril=tril(k), validate_args=False),
         gaussian,
         {"loc": PLACES},
-        summed,
+        weighted_sum,
         None,
     ),
     Subject(
         T.NegativeBinomial,
         {"total_count": 2.4, "logits": -0.6},
         of(T.NegativeBinomial),
-        lambda k: counts(stats.nbinom.pmf(np.arange(60_000), k["total_count"], chance(-k["logits"]))),
-        {"total_count": TINY, "logits": (-8.0, -4.0, 4.0)},
+        lambda k: counts(stats.nbinom.pmf(np.arange(60_000), k["total_count"], probability(-k["logits"]))),
+        {"total_count": SMALL_SHAPES, "logits": (-8.0, -4.0, 4.0)},
     ),
     Subject(T.Normal, build=of(T.Normal), law=located(stats.norm), **LOC_SCALE),
     Subject(
@@ -445,24 +445,24 @@ SUBJECTS: tuple[Subject, ...] = (
         {"logits": 0.7},
         lambda k: T.OneHotCategorical(logits=categories(k), validate_args=False),
         lambda k: counts(chances(k["logits"])),
-        {"logits": LOGITS},
+        {"logits": LOGIT_RANGE},
         second,
-        one_hot,
+        one_hot_row,
     ),
     Subject(
         T.OneHotCategoricalStraightThrough,
         {"logits": 0.7},
         lambda k: T.OneHotCategoricalStraightThrough(logits=categories(k), validate_args=False),
         lambda k: counts(chances(k["logits"])),
-        {"logits": LOGITS},
+        {"logits": LOGIT_RANGE},
         second,
-        one_hot,
+        one_hot_row,
     ),
     Subject(
         T.Pareto,
         {"scale": 0.8, "alpha": 2.4},
         of(T.Pareto),
-        pareto,
+        pareto_law,
         {"alpha": (0.1, 0.5, 1.0, 100.0), "scale": SCALES},
     ),
     Subject(
@@ -477,14 +477,14 @@ SUBJECTS: tuple[Subject, ...] = (
         {"temperature": 0.7, "logits": -0.6},
         of(T.RelaxedBernoulli),
         relaxed,
-        {"temperature": (0.03, 0.1, 0.3, 3.0), "logits": LOGITS},
+        {"temperature": (0.03, 0.1, 0.3, 3.0), "logits": LOGIT_RANGE},
     ),
     Subject(
         T.RelaxedOneHotCategorical,
         {"temperature": 0.7, "logits": -0.6},
         relaxed_categories,
         relaxed,
-        {"temperature": (0.03, 0.1, 0.3, 3.0), "logits": LOGITS},
+        {"temperature": (0.03, 0.1, 0.3, 3.0), "logits": LOGIT_RANGE},
         first,
         pair,
         fixed=frozenset({"temperature"}),

@@ -14,7 +14,7 @@ from estimators.tools.torch_offers import OFFER_COLUMNS, Row, offers_table
 SEED = 17
 
 
-def measured(names: Iterable[str] = (), jobs: int = 1) -> dict[str, Row]:
+def measure_classes(names: Iterable[str] = (), jobs: int = 1) -> dict[str, Row]:
     """A row per class of `torch.distributions`, or per named class, measured with the torch that is installed."""
     chosen = list(names) or classes()
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
@@ -35,7 +35,6 @@ def classes() -> list[str]:
 
 def row(name: str) -> Row:
     """What one class offers: reasons by column and precision (empty where it is right), ranges, what moves."""
-    from bench.validation.torch_offers.measure import measure
     from bench.validation.torch_offers.subjects import SUBJECTS
 
     subject = {each.kind.__name__: each for each in SUBJECTS}.get(name)

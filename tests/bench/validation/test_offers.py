@@ -45,7 +45,7 @@ from bench.cli.main import app
 from bench.distributions import distributions
 from bench.validation.torch_offers import measure as measuring
 from bench.validation.torch_offers.laws import quantiles
-from bench.validation.torch_offers.measure import LIMIT, functions, measure, slopes
+from bench.validation.torch_offers.measure import OFFER_LIMIT, functions, measure_subject, slopes
 from bench.validation.torch_offers.subjects import SUBJECTS, Subject
 from bench.validation.torch_offers.table import classes, differences, row
 from estimators import BadInput, Fitted, Function, Need, offers, unmet
@@ -141,7 +141,7 @@ MUTANTS = {
 def test_the_measurement_finds_wrong_draws_paths_densities_means_and_modes(kind: type[Normal]) -> None:
     right = BY_NAME["Normal"]
     subject = Subject(kind, right.ordinary, lambda k: kind(k["loc"], k["scale"], validate_args=False), right.law)
-    (found,) = measure(subject, [torch.float64], far=False)
+    (found,) = measure_subject(subject, [torch.float64], far=False)
     wrong = {name for name in ("draws", "density", "path", "mean", "mode") if getattr(found, name)}
     assert MUTANTS[kind] <= wrong
     assert wrong <= MUTANTS[kind] | ({"draws", "density", "path"} if kind in (Wide, Shifted) else set())
@@ -483,7 +483,7 @@ def check_right(name: str, estimator: str) -> None:
         each = torch.zeros(REPLICATES, dtype=torch.float64) if g is None else g
         error = float(each.std()) / REPLICATES**0.5
         off = abs(float(each.mean()) - truth[key])
-        assert off < LIMIT * error + 1e-3 * abs(truth[key]) + 1e-9, (
+        assert off < OFFER_LIMIT * error + 1e-3 * abs(truth[key]) + 1e-9, (
             f"{estimator} on {name}: ∂/∂{key} is {float(each.mean()):.4g} ± {error:.2g} in place of {truth[key]:.4g}"
         )
 
@@ -527,7 +527,7 @@ def test_a_change_in_torch_is_named() -> None:
     assert len(found) == 2 and "Gamma, density, float32: was right; is raises" in found
     assert "Pareto: the support moved with ['scale'], and moves with []" in found
     assert set(OFFER_COLUMNS) == {"density", "path", "mean", "mode"}
-    assert measuring.DRAWS >= 2**16 and quantiles is not None
+    assert measuring.OFFER_DRAWS >= 2**16 and quantiles is not None
 
 
 @pytest.mark.parametrize("name", ["rejection_reparameterisation", "generalised_reparameterisation"])
