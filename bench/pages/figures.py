@@ -78,7 +78,8 @@ def drawings(found: Comparison) -> tuple[Drawing, ...]:
         Drawing("variance_by_samples", "Variance against samples, with 95 % intervals; the dotted line falls as 1 ÷ n.",
                 plots.variance_by_samples, "variance", MAX_PANELS, MAX_SERIES),
         Drawing("variance_by_evaluations", "Variance against evaluations of f; the line is the Pareto front: nothing "
-                "beats its points (ringed) in both.", plots.variance_by_evaluations, "evaluations", MAX_PANELS, MAX_SERIES),
+                "beats its points (ringed) in both.", plots.variance_by_evaluations, "evaluations", MAX_PANELS,
+                MAX_SERIES),
         Drawing("variance_by_time", "Variance against time, with 95 % intervals; the line is the Pareto front.",
                 plots.variance_by_time, "seconds_per_estimate", MAX_PANELS, MAX_SERIES),
         Drawing("trajectory", "Variance along the training trajectory, with 95 % intervals.", plots.trajectory, "turn",

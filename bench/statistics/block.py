@@ -126,7 +126,7 @@ class Block:
     def deviation(self) -> NoisyLength:
         """‖E ĝ − g‖."""
         error = self.moments.mean - self.exact.target
-        return self.noisy(error, self.batches @ unit(error))
+        return self.noisy(error, self.batches @ unit_vector(error))
 
     def bias(self) -> Interval:
         """‖E ĝ − g‖, debiased; the reference's own error widens it."""
@@ -147,14 +147,14 @@ class Block:
         """Of E ĝ and g, from the tangent: the length across g divided by the length along it."""
         if not self.exact.length:
             return None
-        g = unit(self.exact.target)
+        g = unit_vector(self.exact.target)
         along = float(self.moments.mean @ g)
         across = self.moments.mean - along * g
         batches = self.batches @ g
         if abs(along) <= 4 * batches.std(ddof=1) / len(batches) ** 0.5:
             return Interval(cosine_of(float(np.linalg.norm(across)), along), -1.0, 1.0)
         tangent = float(np.linalg.norm(across)) / along
-        influence = (self.batches @ unit(across) - tangent * (batches - along)) / abs(along)
+        influence = (self.batches @ unit_vector(across) - tangent * (batches - along)) / abs(along)
         angle = self.noisy(across, influence, abs(along)).interval().widened(self.exact.slack / self.exact.length)
         ends = (cosine_of(t, float(np.sign(along))) for t in (max(angle.low, 0.0), angle.high))
         return Interval(cosine_of(angle.value, float(np.sign(along))), *sorted(ends))
@@ -187,7 +187,7 @@ class Block:
         mean, sd = self.moments.mean, self.trace**0.5
         length = float(np.linalg.norm(mean))
         spread = self.batch_spread - self.batch_spread.mean()
-        influence = self.batches @ unit(mean) / sd - length * spread / (2 * sd**3)
+        influence = self.batches @ unit_vector(mean) / sd - length * spread / (2 * sd**3)
         heavier = (1 + largest_share(self.distances)) ** 0.5
         return self.noisy(mean, heavier * influence, sd).interval()
 
@@ -200,7 +200,7 @@ def magnitude(mean: Float[np.ndarray, " P"], against: Against | None) -> Float[n
     return np.maximum(max(largest, float(np.abs(against.target).max())), against.size)
 
 
-def unit(vector: Float[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:
+def unit_vector(vector: Float[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:
     """The vector at length 1; zero stays zero."""
     length = np.linalg.norm(vector)
     return vector / length if length > 0 else vector

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bench.statistics.block import Against, Block
-from bench.statistics.moments import Moments
+from bench.statistics.moments import Moments, Vector
 
 BATCHES = 64
 MAX_GROUPS = 64
@@ -20,8 +20,6 @@ MAX_GROUPS = 64
 
 HUGE = 1e70
 """Beyond it the fourth power overflows: such an estimate counts as not finite."""
-
-Vector = Float[np.ndarray, " P"]
 
 
 class Replicates:

@@ -19,8 +19,8 @@ from torch.distributions import (
 from estimators.core import Estimator, Evidence, Function, ImportanceBound, Objective, Terms
 from estimators.needs import Offer
 from estimators.tools.parameters import base, states, support
+from estimators.tools.tensors import Tensors
 
-Tensors = dict[str, Tensor]
 NODES = 48
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, TransformedDistribution, transforms
 
 from estimators.tools.readable import inside
+from estimators.tools.tensors import Tensors
 from estimators.traits import Need
 
 PROBE_DRAWS = 2**15
@@ -23,7 +24,6 @@ PROBE_LIMIT = 6.0
 """Standard errors."""
 PROBED_NEEDS = (Need.DENSITY, Need.REPARAMETERISED, Need.MEAN, Need.MODE)
 
-Values = dict[str, Tensor]
 _seen: dict[Any, dict[Need, str]] = {}
 
 
@@ -103,7 +103,7 @@ def _tried(check: Callable[[], str | None]) -> str | None:
         return f"{type(error).__name__} when it was tried"
 
 
-def knobs_of(inner: Distribution, prefix: str = "") -> Values:
+def knobs_of(inner: Distribution, prefix: str = "") -> Tensors:
     """Every floating-point parameter that moves the law, by name; those of a base distribution and of its maps, too."""
     if isinstance(inner, Independent):
         return knobs_of(inner.base_dist, prefix)
@@ -121,7 +121,7 @@ def knobs_of(inner: Distribution, prefix: str = "") -> Values:
     return {f"{prefix}{name}": value for name, value in values.items() if isinstance(value, Tensor)}
 
 
-def _map_knobs(each: transforms.Transform) -> Values:
+def _map_knobs(each: transforms.Transform) -> Tensors:
     """A map's tensors; of a number, none."""
     if isinstance(each, transforms.ComposeTransform):
         return {f"{i}.{name}": value for i, part in enumerate(each.parts) for name, value in _map_knobs(part).items()}
@@ -130,7 +130,7 @@ def _map_knobs(each: transforms.Transform) -> Values:
     }
 
 
-def sliced(knobs: Values, inner: Distribution) -> Values:
+def sliced(knobs: Tensors, inner: Distribution) -> Tensors:
     """A few elements of the batch: every parameter `[few, *own]`."""
     batch = inner.batch_shape
     if batch.numel() <= ELEMENTS:
@@ -142,7 +142,7 @@ def sliced(knobs: Values, inner: Distribution) -> Values:
     }
 
 
-def remade(inner: Distribution, values: Values, prefix: str = "") -> Distribution:
+def remade(inner: Distribution, values: Tensors, prefix: str = "") -> Distribution:
     """A distribution of the same structure at other parameters."""
     if isinstance(inner, Independent):
         return Independent(remade(inner.base_dist, values, prefix), inner.reinterpreted_batch_ndims, False)
@@ -158,7 +158,7 @@ def remade(inner: Distribution, values: Values, prefix: str = "") -> Distributio
         return other(**own, **fixed)
 
 
-def _remade_map(each: transforms.Transform, values: Values, prefix: str) -> transforms.Transform:
+def _remade_map(each: transforms.Transform, values: Tensors, prefix: str) -> transforms.Transform:
     if isinstance(each, transforms.ComposeTransform):
         parts = [_remade_map(part, values, f"{prefix}{i}.") for i, part in enumerate(each.parts)]
         return transforms.ComposeTransform(parts)
@@ -170,7 +170,7 @@ def _remade_map(each: transforms.Transform, values: Values, prefix: str) -> tran
     return made
 
 
-def _no_density(inner: Distribution, q: Distribution, z: Tensor, theta: Values) -> str | None:
+def _no_density(inner: Distribution, q: Distribution, z: Tensor, theta: Tensors) -> str | None:
     log_q = q.log_prob(z)
     if not bool(log_q.isfinite().all()):
         return "its log-density is not finite at its own draws"
@@ -185,7 +185,7 @@ def _no_density(inner: Distribution, q: Distribution, z: Tensor, theta: Values) 
     return _no_mass(q, z, log_q.detach())
 
 
-def _moves(inner: Distribution, q: Distribution, z: Tensor, theta: Values, name: str) -> bool:
+def _moves(inner: Distribution, q: Distribution, z: Tensor, theta: Tensors, name: str) -> bool:
     """Whether a slightly different parameter would not allow some of the draws."""
     for factor in (0.95, 1.05):
         other = theta | {name: (theta[name] * factor + (factor - 1) * 0.02 * (theta[name] == 0)).detach()}
@@ -229,7 +229,7 @@ def _no_chances(z: Tensor, log_q: Tensor) -> str | None:
     return None
 
 
-def _no_path(q: Distribution, theta: Values) -> str | None:
+def _no_path(q: Distribution, theta: Tensors) -> str | None:
     """The path's gradient of a bounded function is the score's."""
     if not q.has_rsample:
         return "it has no rsample"
@@ -245,11 +245,11 @@ def _no_path(q: Distribution, theta: Values) -> str | None:
     return None
 
 
-def _no_map(inner: Distribution, theta: Values) -> str | None:
+def _no_map(inner: Distribution, theta: Tensors) -> str | None:
     """Where there is no density to compare with: the draws of one seed move with θ as their gradient says."""
     seed = int(torch.randint(2**31, ()))
 
-    def drawn(values: Values) -> tuple[Tensor, Distribution]:
+    def drawn(values: Tensors) -> tuple[Tensor, Distribution]:
         torch.manual_seed(seed)
         q = remade(inner, values)
         return q.rsample(), q
@@ -298,12 +298,12 @@ def _no_mode(q: Distribution, z: Tensor) -> str | None:
     return None if inside(q, mode) else "its mode is on the edge of its support"
 
 
-def with_gradient(theta: Values) -> Values:
+def with_gradient(theta: Tensors) -> Tensors:
     """The parameters that have a gradient."""
     return {name: value for name, value in theta.items() if value.requires_grad}
 
 
-def _grads(value: Tensor, theta: Values) -> Values:
+def _grads(value: Tensor, theta: Tensors) -> Tensors:
     own = with_gradient(theta)
     found = torch.autograd.grad(value.sum(), list(own.values()), allow_unused=True, retain_graph=True)
     return {name: each for name, each in zip(own, found, strict=True) if each is not None}

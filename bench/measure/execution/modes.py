@@ -12,17 +12,16 @@ from contextlib import contextmanager
 from typing import Literal, TypeVar, get_args
 
 import torch
-from torch import Tensor
 from torch.distributions import Distribution
 from torch.utils._pytree import tree_map
 
 from bench.measure.execution.counter_rng import Counted
+from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput, nearest
 
 Mode = Literal["eager", "compile", "graph"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
-Tensors = dict[str, Tensor]
 _T = TypeVar("_T")
 StepFunction = Callable[[Tensors], _T]
 """Parameters expanded to `[R, …]` → tensors; draws from torch's global generator."""

@@ -22,6 +22,7 @@ from typing import Any
 from bench.suites.cell import Cell
 from bench.suites.suite import Group
 from bench.sweeps.cell_record import CellStatus, ended, record
+from bench.sweeps.windows import NOBODY
 from bench.sweeps.worker import WORKER, Setup, serve
 from bench.tables.records import Record
 from estimators.errors import BadInput
@@ -32,8 +33,6 @@ FALSE_STARTS = 3
 
 
 Window = tuple[Cell, ...]
-NOBODY = -1
-"""The place of no cell in a window, see `bench.sweeps.windows.NOBODY`."""
 
 
 @dataclass(frozen=True)

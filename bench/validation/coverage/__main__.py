@@ -7,7 +7,7 @@ import pandas as pd
 
 from bench.measure.timing.blocks import ThroughputSettings
 from bench.validation.coverage import NOISES, StudyCase, coverage, outside
-from bench.validation.coverage.alarms import FAMILIES, SIMULATED_CELLS, alarm_lines
+from bench.validation.coverage.alarms import FAMILIES, CELLS, alarm_lines
 from bench.validation.coverage.clock import CLOCKS, clock_lines
 from bench.validation.coverage.over_problems import OVER_PROBLEMS, over_problems_lines
 from bench.validation.coverage.page import coverage_page, told
@@ -39,9 +39,7 @@ def main() -> None:
             table = pd.concat([others, lines] if len(others) else [lines], ignore_index=True)
             table.to_csv(file, index=False, float_format="%.6g")
             print(f"{noise}, {dim}: coverage {lines.coverage.min():.3f} to {lines.coverage.max():.3f}", flush=True)
-    alarms = false_alarms(
-        given.out / "alarms.csv", SIMULATED_CELLS if whole and given.alarms is None else given.alarms or 0
-    )
+    alarms = false_alarms(given.out / "alarms.csv", CELLS if whole and given.alarms is None else given.alarms or 0)
     (given.out / "README.md").write_text(coverage_page(table, alarms), encoding="utf-8")
     print(told(outside(table)))
 

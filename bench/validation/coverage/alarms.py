@@ -29,11 +29,11 @@ from bench.statistics.verdict import CONFIRM
 from bench.validation.coverage.noise import NOISES
 
 LEVELS = (1e-2, 1e-3)
-FIRST_LOOK = 1024
+EARLY = 1024
 """Estimates of the first look; the stage that confirms has three times as many."""
 
-SIMULATED_CELLS, SWEEP, AT_ONCE = 100_000, 100_000, 2000
-MAX_LOOKS = 6
+CELLS, SWEEP, AT_ONCE = 100_000, 100_000, 2000
+LOOKS = 6
 """Looks of a cell at the default settings, at most: the level in use is divided by them."""
 
 
@@ -102,7 +102,7 @@ def exact_alarm_rate(p: float, level: float) -> float:
         sums = with_events(events, rows, 1.0, p, np.zeros(len(events)))
         return float(binom.pmf(events, rows, p)[p_values(sums) <= at].sum())
 
-    sizes = [FIRST_LOOK * 4**look for look in range(MAX_LOOKS)]
+    sizes = [EARLY * 4**look for look in range(LOOKS)]
     return sum(rejecting(rows, level) * rejecting(3 * rows, CONFIRM) for rows in sizes)
 
 
@@ -160,7 +160,7 @@ def rejections(family: EstimateFamily, cells: int) -> tuple[dict[float, int], in
     for start in range(0, cells, AT_ONCE):
         rng = np.random.default_rng(chunk_seed(0, family.name, start))
         number = min(AT_ONCE, cells - start)
-        one, two = (p_values(family.draw(number, rows, rng)) for rows in (FIRST_LOOK, 3 * FIRST_LOOK))
+        one, two = (p_values(family.draw(number, rows, rng)) for rows in (EARLY, 3 * EARLY))
         again: Bool[np.ndarray, " cells"] = two <= CONFIRM
         for level in LEVELS:
             first[level] += int((one <= level).sum())
@@ -169,17 +169,17 @@ def rejections(family: EstimateFamily, cells: int) -> tuple[dict[float, int], in
     return first, confirmed, both
 
 
-def alarm_lines(names: list[str], cells: int = SIMULATED_CELLS) -> Iterator[dict[str, object]]:
+def alarm_lines(names: list[str], cells: int = CELLS) -> Iterator[dict[str, object]]:
     """A line per noise: the rates of both rejections, their product, and what follows at the level in use."""
     level = AccuracySettings().level
     for name in names:
         family = FAMILIES[name]
         first, confirmed, both = rejections(family, cells)
-        in_use, upper_in_use = scaled(first, cells, level / MAX_LOOKS)
+        in_use, upper_in_use = scaled(first, cells, level / LOOKS)
         second, upper_second = confirmed / cells, upper(confirmed, cells)
-        expected, most = MAX_LOOKS * in_use * second, MAX_LOOKS * upper_in_use * upper_second
+        expected, most = LOOKS * in_use * second, LOOKS * upper_in_use * upper_second
         if family.alone and family.event:
-            expected = most = exact_alarm_rate(family.event, level / MAX_LOOKS)
+            expected = most = exact_alarm_rate(family.event, level / LOOKS)
         yield {
             "noise": name,
             "cells": cells,
@@ -233,7 +233,7 @@ def alarms_told(table: pd.DataFrame) -> str:
         "confirmed_at_1e-03": "confirmation at 1e-3",
         "both_at_1e-03": "both, counted",
         "product_at_1e-03": "both, product",
-        "first_in_use": f"first rejection at {AccuracySettings().level / MAX_LOOKS:.1e}",
+        "first_in_use": f"first rejection at {AccuracySettings().level / LOOKS:.1e}",
         "false_biased_in_a_sweep": "false *biased* in a sweep",
         "upper": "upper end",
     }
@@ -263,12 +263,12 @@ def unseen(table: pd.DataFrame) -> str:
 
 ALARMS = f"""## How often an unbiased cell is called biased
 
-The numbers are in `alarms.csv`: {SIMULATED_CELLS:,} cells of each distribution, one coordinate, first look at {FIRST_LOOK:,} estimates
-and a confirming stage of {3 * FIRST_LOOK:,} more. The two rejections are independent, so their rates multiply. The first one
-is asked for at the level in use (1e-5 divided by at most {MAX_LOOKS} looks); its rate there follows from those at 1e-2 and
+The numbers are in `alarms.csv`: {CELLS:,} cells of each distribution, one coordinate, first look at {EARLY:,} estimates
+and a confirming stage of {3 * EARLY:,} more. The two rejections are independent, so their rates multiply. The first one
+is asked for at the level in use (1e-5 divided by at most {LOOKS} looks); its rate there follows from those at 1e-2 and
 1e-3 by a power law in the nominal level (Weissman's model of an exponential tail); of events alone the chance is summed
 over all numbers of events and all looks, without a model. A sweep is {SWEEP:,} cells, each
-looked at {MAX_LOOKS} times; its upper end takes the upper 97.5 % limit of each factor. That a bias must also be shown to be
+looked at {LOOKS} times; its upper end takes the upper 97.5 % limit of each factor. That a bias must also be shown to be
 above the resolution is left out; it makes false alarms rarer.
 """
 

@@ -17,6 +17,7 @@ import estimators
 from bench.data.datasets import digits
 from bench.distributions.amortised import linear_layer
 from bench.measure.estimates.calls import counting
+from bench.numerics.constants import LOG_2
 from bench.numerics.tensors import Tensors
 from bench.objectives.logistic_regression import SIZE, log_joint, signed_features
 from bench.objectives.logistic_regression import bound as logistic_bound
@@ -151,9 +152,6 @@ class DigitsVaeTask(TrainingTask):
         likelihood = x @ pixel.mT - torch.nn.functional.softplus(pixel).sum(-1).unsqueeze(-2) - self.size * LOG_2
         log_q = logits @ z.T - torch.nn.functional.softplus(logits).sum(-1, keepdim=True)
         return -(log_q.exp() * (likelihood - log_q)).sum(-1).mean(-1)
-
-
-LOG_2 = 0.6931471805599453
 
 
 @dataclass(frozen=True)
