@@ -7,7 +7,7 @@ import pandas as pd
 
 from bench.measure.timing.blocks import ThroughputSettings
 from bench.validation.coverage import NOISES, StudyCase, coverage, outside
-from bench.validation.coverage.alarms import FAMILIES, CELLS, alarm_lines
+from bench.validation.coverage.alarms import CELLS, FAMILIES, alarm_lines
 from bench.validation.coverage.clock import CLOCKS, clock_lines
 from bench.validation.coverage.over_problems import OVER_PROBLEMS, over_problems_lines
 from bench.validation.coverage.page import coverage_page, told
