@@ -4,21 +4,14 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
-from typing import TYPE_CHECKING
-
-from rich.console import Group, RenderableType
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from bench.analysis.regressions import Regressions
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 
 from bench.analysis.regressions import Regressions, compare_runs
 from bench.display.notebook import InNotebooks
@@ -35,6 +28,8 @@ EQUAL = {
     "seconds": "work_normalised_variance",
 }
 """What is held equal, and the metric whose ratio is then the ratio of variances."""
+EQUAL_BUDGETS = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
+"""The same in words."""
 PAIR = ["problem", "samples", "equal", "estimator", "baseline"]
 
 
@@ -57,8 +52,6 @@ class Comparison(InNotebooks):
     notes: tuple[str, ...] = ()
 
     def __rich__(self) -> object:
-        pass
-
         return comparison_view(self)
 
 
@@ -225,10 +218,7 @@ def _over_problems(group: pd.DataFrame) -> dict[str, object]:
     }
 
 
-EQUAL = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
-
-
-def comparison_view(found: "Comparison") -> RenderableType:
+def comparison_view(found: Comparison) -> RenderableType:
     """The overall ranking, each problem's table, and the notes."""
     parts: list[RenderableType] = [_overall_view(found)] if len(found.overall) else []
     parts += [
@@ -239,14 +229,14 @@ def comparison_view(found: "Comparison") -> RenderableType:
     return Group(*parts, *(Text(note, style="yellow") for note in found.notes))
 
 
-def _overall_view(found: "Comparison") -> Table:
+def _overall_view(found: Comparison) -> Table:
     table = Table(
         title=f"{found.metric} relative to {escape(found.baseline)}, over problems",
         caption="Interquartile mean of log ratios, with its 95 % interval; lower variance is better. "
         "Estimators that fit other problems have other means: see the number of problems.",
     )
     ways = list(dict.fromkeys(found.overall["equal"]))
-    for name in ("estimator", *(f"at {EQUAL[way]}" for way in ways), "problems", "biased on"):
+    for name in ("estimator", *(f"at {EQUAL_BUDGETS[way]}" for way in ways), "problems", "biased on"):
         table.add_column(name, justify="left" if name == "estimator" else "right")
     for estimator, group in found.overall.groupby("estimator", sort=False):
         rows = {row["equal"]: row for row in group.to_dict("records")}
@@ -256,11 +246,11 @@ def _overall_view(found: "Comparison") -> Table:
     return table
 
 
-def _problem_view(found: "Comparison", problem: str, group: "pd.DataFrame") -> Table:
+def _problem_view(found: Comparison, problem: str, group: pd.DataFrame) -> Table:
     base = group["baseline"].iloc[0]
     ways = list(dict.fromkeys(group["equal"]))
     table = Table(title=f"{escape(problem)}: {found.metric} relative to {escape(base)}")
-    for name in ("estimator", "n", *(f"at {EQUAL[way]}" for way in ways), "outcome", "bias"):
+    for name in ("estimator", "n", *(f"at {EQUAL_BUDGETS[way]}" for way in ways), "outcome", "bias"):
         table.add_column(name, justify="right" if name.startswith(("n", "at")) else "left")
     for (samples, estimator), rows in group.groupby(["samples", "estimator"], sort=False):
         by = {row["equal"]: row for row in rows.to_dict("records")}

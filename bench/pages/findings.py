@@ -10,9 +10,6 @@ import pandas as pd
 from bench.analysis.comparison import Comparison
 from bench.plots.style import plain_number
 
-WORDS = {"samples": "at equal samples", "evaluations": "at equal evaluations", "seconds": "at equal time"}
-
-
 def what_was_run(rows: pd.DataFrame) -> str:
     """Estimators, problems, samples, device: what the table is about."""
     samples = sorted({int(n) for n in rows["samples"].dropna()})
@@ -46,7 +43,7 @@ def _best(found: Comparison) -> str | None:
             most = f"on {row['problems']} of them" if row["problems"] < every["problems"].max() else "over all of them"
             return (
                 f"Against {found.baseline}, among the sampling estimators that are nowhere shown biased and fit at "
-                f"least half of the problems, {row['estimator']} has the lowest variance {WORDS[equal]}: "
+                f"least half of the problems, {row['estimator']} has the lowest variance at {EQUAL_BUDGETS[equal]}: "
                 f"{plain_number(row['ratio'])} times {found.baseline}'s (95 % interval "
                 f"{plain_number(row['ratio_low'])} to {plain_number(row['ratio_high'])}; {most})."
             )
@@ -65,7 +62,7 @@ def _widest(rows: pd.DataFrame) -> str | None:
         group = groups[problem, samples]
         best, worst = (group.loc[pick, "estimator"] for pick in (group[metric].idxmin(), group[metric].idxmax()))
         return (
-            f"The choice matters most on {problem} (n = {samples}): {WORDS[equal]}, {worst} has "
+            f"The choice matters most on {problem} (n = {samples}): at {EQUAL_BUDGETS[equal]}, {worst} has "
             f"{plain_number(spread[problem, samples])} times the variance of {best}."
         )
     return None

@@ -14,7 +14,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.analysis.comparison import EQUAL, Comparison, compare_estimators
+from bench.analysis.comparison import EQUAL, EQUAL_BUDGETS, Comparison, compare_estimators
 from bench.plots.matrices import label_matrix, matrix_size, ordered
 from bench.plots.style import (
     BASELINE_COLOUR,
@@ -30,9 +30,6 @@ from bench.plots.style import (
 )
 from bench.statistics.ratios import Ratio, middle
 from bench.tables.wide import wide_table
-
-EQUAL_BUDGETS = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
-
 
 def relative_variance(
     table: pd.DataFrame,

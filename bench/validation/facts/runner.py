@@ -54,8 +54,6 @@ class Verified(InNotebooks):
         ]
 
     def __rich__(self) -> object:
-        pass
-
         return verified_view(self)
 
 
