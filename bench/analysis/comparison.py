@@ -6,7 +6,6 @@
 
 from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -16,7 +15,8 @@ from rich.text import Text
 from bench.analysis.regressions import Regressions, compare_runs
 from bench.display.notebook import InNotebooks
 from bench.display.terminal import STYLES, interval
-from bench.statistics.ratios import Ratio, middle, ratio, verdicts
+from bench.statistics.interval import Interval
+from bench.statistics.ratios import middle, verdicts
 from bench.tables.metrics import METRICS, Metric
 from bench.tables.wide import wide_table
 from estimators.errors import BadInput, nearest
@@ -86,7 +86,8 @@ def compare_estimators(
     stand_ins, notes = _stand_ins(rows, chosen, metric)
     pairs = _pairs(rows, rows["problem"].map(stand_ins), equals)
     outcome = [
-        verdicts(_ratio(group), margin, lower_is_better=better) for _, group in pairs.groupby("equal", sort=False)
+        verdicts(Interval.of_columns(group, "ratio"), margin, lower_is_better=better)
+        for _, group in pairs.groupby("equal", sort=False)
     ]
     pairs["outcome"] = [word for words in outcome for word in words]
     overall = _overall(pairs[pairs["baseline"] == chosen], better)
@@ -172,7 +173,7 @@ def _pairs(rows: pd.DataFrame, baselines: pd.Series, equals: dict[str, str]) -> 
 
 def _ratios(both: pd.DataFrame, name: str, metric: str) -> pd.DataFrame:
     """One row per pair: the ratio of one metric. Times of two machines are not divided."""
-    found = ratio(metric_intervals(both, metric), metric_intervals(both, metric, "_of_baseline"))
+    found = metric_intervals(both, metric).over(metric_intervals(both, metric, "_of_baseline"))
     frame = both[["problem", "samples", "estimator", "baseline", "verdict", "relative_bias"]].copy()
     frame["equal"] = name
     frame["ratio"], frame["ratio_low"], frame["ratio_high"] = found
@@ -181,15 +182,10 @@ def _ratios(both: pd.DataFrame, name: str, metric: str) -> pd.DataFrame:
     return frame[[*PAIR, "ratio", "ratio_low", "ratio_high", "verdict", "relative_bias"]]
 
 
-def metric_intervals(rows: pd.DataFrame, metric: str, suffix: str = "") -> Ratio:
+def metric_intervals(rows: pd.DataFrame, metric: str, suffix: str = "") -> Interval:
     """A metric's values with its intervals. A count, which has no interval, is exact: its ends are the value."""
-    value, low, high = (rows[f"{metric}{end}{suffix}"].to_numpy(float) for end in ("", "_low", "_high"))
-    counted = METRICS[metric].unit in ("calls",)
-    return Ratio(value, *(np.where(np.isnan(end) & (counted | (value == 0)), value, end) for end in (low, high)))
-
-
-def _ratio(pairs: pd.DataFrame) -> Ratio:
-    return Ratio(*(pairs[column].to_numpy(float) for column in ("ratio", "ratio_low", "ratio_high")))
+    found = Interval.of_columns(rows, metric, suffix)
+    return found.or_exact((METRICS[metric].unit == "calls") | (found.value == 0))
 
 
 def _overall(pairs: pd.DataFrame, lower_is_better: bool) -> pd.DataFrame:
@@ -205,7 +201,7 @@ def _overall(pairs: pd.DataFrame, lower_is_better: bool) -> pd.DataFrame:
 
 def _over_problems(group: pd.DataFrame) -> dict[str, object]:
     """One estimator's ratios over its problems."""
-    found = middle(_ratio(group), list(group["problem"]))
+    found = middle(Interval.of_columns(group, "ratio"), list(group["problem"]))
     biased = group.loc[group["verdict"] == "biased", "problem"].nunique()
     return {
         "ratio": float(found.value),

@@ -19,8 +19,9 @@ from rich.text import Text
 
 from bench.display.notebook import InNotebooks
 from bench.display.terminal import MAX_ROWS, interval, number
+from bench.statistics.interval import Interval
 from bench.statistics.means import holm
-from bench.statistics.ratios import Ratio, p_above, p_below, ratio
+from bench.statistics.ratios import p_above, p_below
 from bench.tables.metrics import METRICS
 from bench.tables.wide import EXECUTION, PROBLEM, wide_table
 from estimators.errors import BadInput, nearest
@@ -127,7 +128,7 @@ def _tested(both: pd.DataFrame, limits: tuple[Limit, ...]) -> pd.DataFrame:
 
 def _one_limit(shared: pd.DataFrame, limit: Limit) -> pd.DataFrame:
     metric, share = limit
-    found = ratio(_side(shared, metric, "_after"), _side(shared, metric, "_before"))
+    found = _side(shared, metric, "_after").over(_side(shared, metric, "_before"))
     lower = METRICS[metric].direction == "lower"
     degrees = _degrees(shared, metric)
     p = p_above(found, 1 + share, degrees) if lower else p_below(found, 1 / (1 + share), degrees)
@@ -162,11 +163,10 @@ def _unjudged(tested: pd.DataFrame) -> list[str]:
     ]
 
 
-def _side(shared: pd.DataFrame, metric: str, side: str) -> Ratio:
+def _side(shared: pd.DataFrame, metric: str, side: str) -> Interval:
     """A metric's values and intervals in one run; a number without an interval is taken as exact."""
-    value, low, high = (shared[f"{metric}{end}{side}"].to_numpy(float) for end in ("", "_low", "_high"))
-    exact = np.isnan(low) & np.isnan(high)
-    return Ratio(value, np.where(exact, value, low), np.where(exact, value, high))
+    found = Interval.of_columns(shared, metric, side)
+    return found.or_exact(np.isnan(found.low) & np.isnan(found.high))
 
 
 def _lost(both: pd.DataFrame, limits: tuple[Limit, ...]) -> list[str]:

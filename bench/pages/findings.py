@@ -7,8 +7,9 @@
 import numpy as np
 import pandas as pd
 
-from bench.analysis.comparison import Comparison
+from bench.analysis.comparison import EQUAL_BUDGETS, Comparison
 from bench.plots.style import plain_number
+
 
 def what_was_run(rows: pd.DataFrame) -> str:
     """Estimators, problems, samples, device: what the table is about."""

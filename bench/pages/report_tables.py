@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.comparison import Comparison
-from bench.plots.relative import ratio_of
 from bench.plots.style import STATUSES
+from bench.statistics.interval import Interval
 from bench.statistics.ratios import middle
 from bench.tables.metrics import METRICS, Metric
 
@@ -83,7 +83,7 @@ def _several(names: pd.Series, noun: str) -> str:
 def pivot(pairs: pd.DataFrame, equal: str) -> dict[str, Any]:
     """Estimator × problem: the ratio to the baseline with its interval, the mean over sample sizes on the log scale."""
     mine = pairs[pairs["equal"] == equal]
-    found = {key: middle(ratio_of(group), list(group["problem"]))
+    found = {key: middle(Interval.of_columns(group, "ratio"), list(group["problem"]))
              for key, group in mine.groupby(["estimator", "problem"], sort=False)}  # fmt: skip
     names, problems = list(dict.fromkeys(mine["estimator"])), list(dict.fromkeys(mine["problem"]))
     return {"problems": problems, "rows": [(name, [found.get((name, other)) for other in problems]) for name in names]}

@@ -28,8 +28,10 @@ from bench.plots.style import (
     shorten,
     styled,
 )
-from bench.statistics.ratios import Ratio, middle
+from bench.statistics.interval import Interval
+from bench.statistics.ratios import middle
 from bench.tables.wide import wide_table
+
 
 def relative_variance(
     table: pd.DataFrame,
@@ -75,7 +77,7 @@ def _ratios(pairs: pd.DataFrame, order: Sequence[str] | None) -> tuple[pd.DataFr
     """The ratio of each estimator on each problem, and its text: the ratio over its interval."""
     numbers, texts = {}, {}
     for key, group in pairs.groupby(["estimator", "problem"], sort=False):
-        found = middle(ratio_of(group), list(group["problem"]))
+        found = middle(Interval.of_columns(group, "ratio"), list(group["problem"]))
         numbers[key], texts[key] = float(found.value), _text(found)
     rows, columns = ordered(pairs["estimator"], order), list(dict.fromkeys(pairs["problem"]))
 
@@ -85,7 +87,7 @@ def _ratios(pairs: pd.DataFrame, order: Sequence[str] | None) -> tuple[pd.DataFr
     return frame(numbers).astype(float), frame(texts).fillna("")
 
 
-def _text(found: Ratio) -> str:
+def _text(found: Interval) -> str:
     value, low, high = (plain_number(float(each)) for each in found)
     unclear = found.low <= 1 <= found.high and found.low < found.high
     interval = f"\n{low}–{high}" if found.low < found.high else ""
@@ -93,11 +95,6 @@ def _text(found: Ratio) -> str:
         down, up = found.low / found.value, found.high / found.value
         interval = f"\n±{max(1 - down, up - 1):.1%}" if up < 2 * down else f"\n×{down:.2g}–{up:.3g}"
     return f"{value}{' ?' if unclear else ''}{interval}"
-
-
-def ratio_of(pairs: pd.DataFrame) -> Ratio:
-    """The ratio columns of `Comparison.pairs` or `.overall` as arrays."""
-    return Ratio(*(pairs[column].to_numpy(float) for column in ("ratio", "ratio_low", "ratio_high")))
 
 
 def _limit(ratios: pd.DataFrame) -> float:

@@ -6,11 +6,12 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 
-from bench.statistics.means import Interval, mean_interval
+from bench.statistics.interval import Interval
+from bench.statistics.means import mean_interval
 from bench.statistics.moments import Moments
 from bench.statistics.norms import NoisyLength, trace_of_square
 from bench.statistics.tails import largest_share
-from bench.statistics.variances import largest_interval, log_interval, relative_error, trace_error
+from bench.statistics.variances import largest_interval, relative_error, trace_error
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class Block:
             return None
         relative = mean_interval(self.exact.along).scaled(1 / length)
         widened = relative.widened(self.exact.slack / length)
-        return Interval(1 + widened.value, 1 + widened.low, 1 + widened.high)
+        return widened.shifted(1.0)
 
     def cosine(self) -> Interval | None:
         """Of E ĝ and g, from the tangent: the length across g divided by the length along it."""
@@ -166,8 +167,8 @@ class Block:
     def variance(self) -> Interval:
         """tr Σ."""
         if not self.trace:
-            return Interval(0.0, 0.0, 0.0)
-        return log_interval(self.trace, self.variance_error())
+            return Interval.exact(0.0)
+        return Interval.on_log_scale(self.trace, self.variance_error())
 
     def variance_max(self) -> Interval:
         """The largest diagonal entry of Σ."""
@@ -180,7 +181,11 @@ class Block:
         mean = float(squared.mean())
         spread = float(squared.std(ddof=1)) * ((1 + largest_share(squared)) / self.count) ** 0.5
         second_order = 2 * self.trace_of_square / self.count**2
-        return log_interval(mean, float(np.sqrt(spread**2 + second_order)) / mean) if mean else Interval(0.0, 0.0, 0.0)
+        return (
+            Interval.on_log_scale(mean, float(np.sqrt(spread**2 + second_order)) / mean)
+            if mean
+            else Interval.exact(0.0)
+        )
 
     def snr(self) -> Interval:
         """‖E ĝ‖/√tr Σ; its numerator and its denominator vary together."""

@@ -96,12 +96,13 @@ def ceilings(device: str = "cpu", dtype: torch.dtype = torch.float32) -> list[di
 def _measured(name: str, ceiling: Ceiling, device: str, dtype: torch.dtype) -> dict[str, Any]:
     size = ceiling.sizes[torch.device(device).type != "cpu"]
     x = torch.zeros(size, device=device, dtype=dtype)
-    timing, amount = timed(wall(ceiling.step(x)), CEILING_SETTINGS), ceiling.amount(x)
+    timing = timed(wall(ceiling.step(x)), CEILING_SETTINGS)
+    value, low, high = timing.seconds.reciprocal(ceiling.amount(x))
     return {
         "metric": name,
-        "value": amount / timing.median,
-        "ci_low": amount / timing.high,
-        "ci_high": amount / timing.low,
+        "value": float(value),
+        "ci_low": float(low),
+        "ci_high": float(high),
         "n": timing.blocks,
         "unit": ceiling.unit,
         "device": device,

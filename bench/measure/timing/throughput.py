@@ -100,7 +100,7 @@ class Warm:
         rows = (
             *wall_rows(timing, self._wall.beside(), self.replicates, self._drawn, state),
             *([device_row(self._device.timing(), self.replicates, self._how)] if self._device else []),
-            *first_rows(self._first, timing.median, self.execution.mode),
+            *first_rows(self._first, timing.seconds.value, self.execution.mode),
             memory_row(self._eager, device),
         )
         return Outcome(rows, self.replicates, timing.stop_reason)
@@ -175,5 +175,4 @@ def memory_row(eager: TimedStep, device: str) -> Measurement:
 
 
 def _row(metric: str, timing: Timing, replicates: int, *method: str) -> Measurement:
-    value, low, high = (seconds / replicates for seconds in (timing.median, timing.low, timing.high))
-    return Measurement(metric, value, low, high, timing.blocks, "; ".join(filter(None, method)))
+    return Measurement.of(metric, timing.seconds.per(replicates), timing.blocks, "; ".join(filter(None, method)))

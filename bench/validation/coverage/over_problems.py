@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.provenance.seeds import chunk_seed
-from bench.statistics.ratios import Z_95, Ratio, interquartile_mean, middle
+from bench.statistics.interval import Interval
+from bench.statistics.ratios import Z_95, interquartile_mean, middle
 from bench.tables.metrics import Measurement
 from bench.validation.coverage.study import line
 
@@ -69,7 +70,7 @@ def one(name: str, k: int, error: float, index: int) -> Measurement:
     truth = OVER_PROBLEMS[name].truth(rng, k)
     log = truth + error * rng.standard_normal(k)
     found = middle(
-        Ratio(*np.exp([log, log - Z_95 * error, log + Z_95 * error])), [str(i) for i in range(k)], seed=index
+        Interval(*np.exp([log, log - Z_95 * error, log + Z_95 * error])), [str(i) for i in range(k)], seed=index
     )
     true = float(interquartile_mean(truth[:, None])[0])
     value, low, high = (float(np.log(each)) - true for each in found)

@@ -93,4 +93,4 @@ def against_others(own: pd.DataFrame) -> Iterator[Measurement]:
     values = own["value"].to_numpy(float)
     for index, (value, low, high) in enumerate(own[["value", "low", "high"]].to_numpy(float)):
         truth = float(np.median(np.delete(values, index)))
-        yield Measurement(METRIC, value / truth, low / truth, high / truth)
+        yield Measurement.of(METRIC, Interval(value, low, high).per(truth))

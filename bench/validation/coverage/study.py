@@ -13,7 +13,7 @@ from bench.measure.accuracy.measurements import block_measurements
 from bench.measure.accuracy.stopping import AccuracySettings, Sampling
 from bench.provenance.seeds import chunk_seed
 from bench.statistics.control import known_control
-from bench.statistics.ratios import Ratio, ratio
+from bench.statistics.interval import Interval
 from bench.statistics.stream import Replicates
 from bench.tables.metrics import Measurement
 from bench.validation.coverage.case import StudyCase
@@ -89,15 +89,15 @@ def flagged(row: Measurement) -> bool:
 def ratios(measured: list[Measurement]) -> list[Measurement]:
     """The ratio of every two neighbours."""
     pairs = zip(measured[::2], measured[1::2], strict=False)
-    return [Measurement("variance_ratio", *divided(above, below)) for above, below in pairs]
+    return [Measurement.of("variance_ratio", divided(above, below)) for above, below in pairs]
 
 
-def divided(above: Measurement, below: Measurement) -> tuple[float | None, float | None, float | None]:
+def divided(above: Measurement, below: Measurement) -> Interval | None:
     """A ratio with its interval, none where one of the two has none."""
     if None in (above.value, above.ci_low, below.value, below.ci_low):
-        return None, None, None
-    found = ratio(*(Ratio(*map(np.float64, (each.value, each.ci_low, each.ci_high))) for each in (above, below)))
-    return float(found.value), float(found.low), float(found.high)
+        return None
+    one, other = (Interval(each.value, each.ci_low, each.ci_high) for each in (above, below))
+    return one.over(other)
 
 
 def outside(table: pd.DataFrame) -> pd.DataFrame:
