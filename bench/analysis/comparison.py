@@ -98,10 +98,10 @@ def comparable(metric: str) -> bool:
     """Whether lower is better, for a metric whose ratios mean something."""
     if metric not in METRICS:
         raise BadInput(f"there is no metric {metric!r}; {nearest(metric, METRICS)}")
-    found: Metric = METRICS[metric]
-    if found.direction not in ("lower", "higher"):
+    declared: Metric = METRICS[metric]
+    if declared.direction not in ("lower", "higher"):
         raise BadInput(f"metric {metric!r} cannot be compared by ratios; variance, mse or seconds_per_estimate can")
-    return found.direction == "lower"
+    return declared.direction == "lower"
 
 
 def equal(metric: str) -> dict[str, str]:
@@ -135,20 +135,20 @@ def named_baseline(rows: pd.DataFrame, baseline: str | None) -> str:
 
 def _stand_ins(rows: pd.DataFrame, chosen: str, metric: str) -> tuple[dict[str, str], list[str]]:
     """The baseline of each problem, and a sentence for each problem where it is another than `chosen`."""
-    found: dict[str, str] = {}
+    baselines: dict[str, str] = {}
     notes = []
     for problem, group in rows.groupby("problem", sort=False):
         measured = group[group[metric].notna()]
         if (measured["estimator"] == chosen).any():
-            found[str(problem)] = chosen
+            baselines[str(problem)] = chosen
             continue
         other = _most_measured(rows[rows["estimator"].isin(measured["estimator"])], metric)
         if other is not None:
-            found[str(problem)] = other
+            baselines[str(problem)] = other
             notes.append(
                 f"{problem}: {chosen} was not measured there; {other} stands in, left out of the overall ranking"
             )
-    return found, notes
+    return baselines, notes
 
 
 def _most_measured(rows: pd.DataFrame, metric: str) -> str | None:
@@ -167,16 +167,16 @@ def _pairs(rows: pd.DataFrame, baselines: pd.Series, equals: dict[str, str]) -> 
     both = rows[rows["estimator"] != rows["baseline"]].merge(
         base, on=["problem", "samples"], suffixes=("", "_of_baseline"), how="inner"
     )
-    found = [_ratios(both, name, metric) for name, metric in equals.items()]
-    return pd.concat(found, ignore_index=True).dropna(subset="ratio").reset_index(drop=True)
+    ratios = [_ratios(both, name, metric) for name, metric in equals.items()]
+    return pd.concat(ratios, ignore_index=True).dropna(subset="ratio").reset_index(drop=True)
 
 
 def _ratios(both: pd.DataFrame, name: str, metric: str) -> pd.DataFrame:
     """One row per pair: the ratio of one metric. Times of two machines are not divided."""
-    found = metric_intervals(both, metric).over(metric_intervals(both, metric, "_of_baseline"))
+    ratio = metric_intervals(both, metric).over(metric_intervals(both, metric, "_of_baseline"))
     frame = both[["problem", "samples", "estimator", "baseline", "verdict", "relative_bias"]].copy()
     frame["equal"] = name
-    frame["ratio"], frame["ratio_low"], frame["ratio_high"] = found
+    frame["ratio"], frame["ratio_low"], frame["ratio_high"] = ratio
     if METRICS[metric].group == "throughput" and "env" in both:
         frame = frame[both["env"].eq(both["env_of_baseline"]).fillna(True).to_numpy()]
     return frame[[*PAIR, "ratio", "ratio_low", "ratio_high", "verdict", "relative_bias"]]
@@ -184,8 +184,8 @@ def _ratios(both: pd.DataFrame, name: str, metric: str) -> pd.DataFrame:
 
 def metric_intervals(rows: pd.DataFrame, metric: str, suffix: str = "") -> Interval:
     """A metric's values with its intervals. A count, which has no interval, is exact: its ends are the value."""
-    found = Interval.of_columns(rows, metric, suffix)
-    return found.or_exact((METRICS[metric].unit == "calls") | (found.value == 0))
+    interval = Interval.of_columns(rows, metric, suffix)
+    return interval.or_exact((METRICS[metric].unit == "calls") | (interval.value == 0))
 
 
 def _overall(pairs: pd.DataFrame, lower_is_better: bool) -> pd.DataFrame:
@@ -201,12 +201,12 @@ def _overall(pairs: pd.DataFrame, lower_is_better: bool) -> pd.DataFrame:
 
 def _over_problems(group: pd.DataFrame) -> dict[str, object]:
     """One estimator's ratios over its problems."""
-    found = middle(Interval.of_columns(group, "ratio"), list(group["problem"]))
+    ratio = middle(Interval.of_columns(group, "ratio"), list(group["problem"]))
     biased = group.loc[group["verdict"] == "biased", "problem"].nunique()
     return {
-        "ratio": float(found.value),
-        "ratio_low": float(found.low),
-        "ratio_high": float(found.high),
+        "ratio": float(ratio.value),
+        "ratio_low": float(ratio.low),
+        "ratio_high": float(ratio.high),
         "best": group["ratio"].min(),
         "worst": group["ratio"].max(),
         "problems": group["problem"].nunique(),
@@ -214,27 +214,28 @@ def _over_problems(group: pd.DataFrame) -> dict[str, object]:
     }
 
 
-def comparison_view(found: Comparison) -> RenderableType:
+def comparison_view(comparison: Comparison) -> RenderableType:
     """The overall ranking, each problem's table, and the notes."""
-    parts: list[RenderableType] = [_overall_view(found)] if len(found.overall) else []
+    parts: list[RenderableType] = [_overall_view(comparison)] if len(comparison.overall) else []
     parts += [
-        _problem_view(found, str(problem), group) for problem, group in found.pairs.groupby("problem", sort=False)
+        _problem_view(comparison, str(problem), group)
+        for problem, group in comparison.pairs.groupby("problem", sort=False)
     ]
-    if not len(found.pairs):
-        parts.append(Text(f"Nothing to compare: no other estimator was measured beside {found.baseline}."))
-    return Group(*parts, *(Text(note, style="yellow") for note in found.notes))
+    if not len(comparison.pairs):
+        parts.append(Text(f"Nothing to compare: no other estimator was measured beside {comparison.baseline}."))
+    return Group(*parts, *(Text(note, style="yellow") for note in comparison.notes))
 
 
-def _overall_view(found: Comparison) -> Table:
+def _overall_view(comparison: Comparison) -> Table:
     table = Table(
-        title=f"{found.metric} relative to {escape(found.baseline)}, over problems",
+        title=f"{comparison.metric} relative to {escape(comparison.baseline)}, over problems",
         caption="Interquartile mean of log ratios, with its 95 % interval; lower variance is better. "
         "Estimators that fit other problems have other means: see the number of problems.",
     )
-    ways = list(dict.fromkeys(found.overall["equal"]))
+    ways = list(dict.fromkeys(comparison.overall["equal"]))
     for name in ("estimator", *(f"at {EQUAL_BUDGETS[way]}" for way in ways), "problems", "biased on"):
         table.add_column(name, justify="left" if name == "estimator" else "right")
-    for estimator, group in found.overall.groupby("estimator", sort=False):
+    for estimator, group in comparison.overall.groupby("estimator", sort=False):
         rows = {row["equal"]: row for row in group.to_dict("records")}
         ratios = [interval(rows[way]) if way in rows else "—" for way in ways]
         most = max(rows.values(), key=lambda row: row["problems"])
@@ -242,10 +243,10 @@ def _overall_view(found: Comparison) -> Table:
     return table
 
 
-def _problem_view(found: Comparison, problem: str, group: pd.DataFrame) -> Table:
+def _problem_view(comparison: Comparison, problem: str, group: pd.DataFrame) -> Table:
     base = group["baseline"].iloc[0]
     ways = list(dict.fromkeys(group["equal"]))
-    table = Table(title=f"{escape(problem)}: {found.metric} relative to {escape(base)}")
+    table = Table(title=f"{escape(problem)}: {comparison.metric} relative to {escape(base)}")
     for name in ("estimator", "n", *(f"at {EQUAL_BUDGETS[way]}" for way in ways), "outcome", "bias"):
         table.add_column(name, justify="right" if name.startswith(("n", "at")) else "left")
     for (samples, estimator), rows in group.groupby(["samples", "estimator"], sort=False):

@@ -128,14 +128,14 @@ def _tested(both: pd.DataFrame, limits: tuple[Limit, ...]) -> pd.DataFrame:
 
 def _one_limit(shared: pd.DataFrame, limit: Limit) -> pd.DataFrame:
     metric, share = limit
-    found = _side(shared, metric, "_after").over(_side(shared, metric, "_before"))
+    ratio = _side(shared, metric, "_after").over(_side(shared, metric, "_before"))
     lower = METRICS[metric].direction == "lower"
     degrees = _degrees(shared, metric)
-    p = p_above(found, 1 + share, degrees) if lower else p_below(found, 1 / (1 + share), degrees)
+    p = p_above(ratio, 1 + share, degrees) if lower else p_below(ratio, 1 / (1 + share), degrees)
     frame = shared[["problem_before", "estimator_before", "samples"]].set_axis(
         ["problem", "estimator", "samples"], axis=1
     )
-    frame = frame.assign(metric=metric, limit=share, ratio=found.value, ratio_low=found.low, ratio_high=found.high, p=p)
+    frame = frame.assign(metric=metric, limit=share, ratio=ratio.value, ratio_low=ratio.low, ratio_high=ratio.high, p=p)
     return frame.dropna(subset="ratio")
 
 
@@ -165,8 +165,8 @@ def _unjudged(tested: pd.DataFrame) -> list[str]:
 
 def _side(shared: pd.DataFrame, metric: str, side: str) -> Interval:
     """A metric's values and intervals in one run; a number without an interval is taken as exact."""
-    found = Interval.of_columns(shared, metric, side)
-    return found.or_exact(np.isnan(found.low) & np.isnan(found.high))
+    interval = Interval.of_columns(shared, metric, side)
+    return interval.or_exact(np.isnan(interval.low) & np.isnan(interval.high))
 
 
 def _lost(both: pd.DataFrame, limits: tuple[Limit, ...]) -> list[str]:
@@ -205,12 +205,12 @@ def _cell(row: dict) -> str:
     return f"{row['estimator_before']} on {row['problem_before']}, n = {row['samples']}"
 
 
-def regressions_view(found: "Regressions") -> RenderableType:
+def regressions_view(regressions: "Regressions") -> RenderableType:
     """What got worse first; then notes and failures."""
-    table = Table(title="second run relative to the first", caption=_counts(found))
+    table = Table(title="second run relative to the first", caption=_counts(regressions))
     for name in ("problem", "estimator", "n", "metric", "ratio", "limit", "adjusted p", ""):
         table.add_column(name)
-    for row in found.rows.head(MAX_ROWS).to_dict("records"):
+    for row in regressions.rows.head(MAX_ROWS).to_dict("records"):
         table.add_row(
             escape(row["problem"]),
             escape(row["estimator"]),
@@ -221,12 +221,12 @@ def regressions_view(found: "Regressions") -> RenderableType:
             number(row["p"]),
             Text("worse", style="red") if row["regressed"] else "",
         )
-    notes = [Text(note, style="yellow") for note in found.notes]
-    return Group(table, *notes, *(Text(failure, style="red") for failure in found.failures))
+    notes = [Text(note, style="yellow") for note in regressions.notes]
+    return Group(table, *notes, *(Text(failure, style="red") for failure in regressions.failures))
 
 
-def _counts(found: "Regressions") -> str:
-    worse, every = int(found.rows["regressed"].sum()), len(found.rows)
+def _counts(regressions: "Regressions") -> str:
+    worse, every = int(regressions.rows["regressed"].sum()), len(regressions.rows)
     return f"{worse} of {every} comparisons got worse beyond the limit" + (
         f"; the {MAX_ROWS} with the smallest p are shown" if every > MAX_ROWS else ""
     )

@@ -44,7 +44,7 @@ def runs_with(estimator: Estimator) -> dict[str, list[str]]:
     return dict(found)
 
 
-def fits_in_words(found: dict[str, list[str]]) -> str:
+def fits_in_words(fitting: dict[str, list[str]]) -> str:
     """A paragraph for each list of objectives, after the distributions that share it.
 
     >>> print(fits_in_words({"normal": ["linear", "step"], "gamma": ["linear", "step"], "poisson": ["linear"]}))
@@ -53,7 +53,7 @@ def fits_in_words(found: dict[str, list[str]]) -> str:
       poisson: linear
     """
     shared = defaultdict(list)
-    for distribution, names in found.items():
+    for distribution, names in fitting.items():
         shared[tuple(names)].append(distribution)
     lines = [f"{', '.join(families)}: {', '.join(names)}" for names, families in shared.items()]
     wrapped = [textwrap.fill(line, 110, initial_indent="  ", subsequent_indent="      ") for line in lines]

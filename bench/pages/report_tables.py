@@ -30,10 +30,10 @@ DECLARED = METRICS | {
 """The table's metrics, and what the page adds to them."""
 
 
-def rank_rows(found: Comparison) -> list[dict[str, Any]]:
+def rank_rows(comparison: Comparison) -> list[dict[str, Any]]:
     """One row per estimator, best first: the ratio at equal samples, evaluations and time."""
     rows: dict[str, dict[str, Any]] = {}
-    for row in found.overall.to_dict("records"):
+    for row in comparison.overall.to_dict("records"):
         mine = rows.setdefault(
             row["estimator"], {"estimator": row["estimator"], "problems": 0, "biased_on": 0, "at": {}}
         )
@@ -42,7 +42,7 @@ def rank_rows(found: Comparison) -> list[dict[str, Any]]:
             max(mine["problems"], row["problems"]),
             max(mine["biased_on"], row["biased_on"]),
         )
-    key = "seconds" if "seconds" in set(found.overall["equal"]) else "samples"
+    key = "seconds" if "seconds" in set(comparison.overall["equal"]) else "samples"
     return sorted(rows.values(), key=lambda row: row["at"].get(key, {}).get("ratio", math.inf))
 
 

@@ -49,10 +49,10 @@ def relative_variance(
     if table.empty:
         return empty("no cells in this table")
     rows = wide_table(table)
-    found = compared or compare_estimators(rows, baseline=baseline)
-    pairs = found.pairs[(found.pairs["equal"] == equal) & found.pairs["problem"].isin(rows["problem"])]
+    comparison = compared or compare_estimators(rows, baseline=baseline)
+    pairs = comparison.pairs[(comparison.pairs["equal"] == equal) & comparison.pairs["problem"].isin(rows["problem"])]
     if pairs.empty:
-        return empty(f"no variance at {EQUAL_BUDGETS[equal]} to compare with {found.baseline}")
+        return empty(f"no variance at {EQUAL_BUDGETS[equal]} to compare with {comparison.baseline}")
     ratios, notes = _ratios(pairs, order)
     with styled():
         figure = blank(*matrix_size(ratios, cell=0.64, row=0.3))
@@ -68,7 +68,7 @@ def relative_variance(
         label_matrix(axes, ratios)
         bar = axes.collections[0].colorbar
         assert bar is not None
-        bar.set_label(f"variance ÷ {shorten(found.baseline)}'s\nat {EQUAL_BUDGETS[equal]}")
+        bar.set_label(f"variance ÷ {shorten(comparison.baseline)}'s\nat {EQUAL_BUDGETS[equal]}")
         log_axis(bar.ax.yaxis)
         return figure
 
@@ -77,8 +77,8 @@ def _ratios(pairs: pd.DataFrame, order: Sequence[str] | None) -> tuple[pd.DataFr
     """The ratio of each estimator on each problem, and its text: the ratio over its interval."""
     numbers, texts = {}, {}
     for key, group in pairs.groupby(["estimator", "problem"], sort=False):
-        found = middle(Interval.of_columns(group, "ratio"), list(group["problem"]))
-        numbers[key], texts[key] = float(found.value), _text(found)
+        ratio = middle(Interval.of_columns(group, "ratio"), list(group["problem"]))
+        numbers[key], texts[key] = float(ratio.value), _text(ratio)
     rows, columns = ordered(pairs["estimator"], order), list(dict.fromkeys(pairs["problem"]))
 
     def frame(values: dict) -> pd.DataFrame:
@@ -87,12 +87,12 @@ def _ratios(pairs: pd.DataFrame, order: Sequence[str] | None) -> tuple[pd.DataFr
     return frame(numbers).astype(float), frame(texts).fillna("")
 
 
-def _text(found: Interval) -> str:
-    value, low, high = (plain_number(float(each)) for each in found)
-    unclear = found.low <= 1 <= found.high and found.low < found.high
-    interval = f"\n{low}–{high}" if found.low < found.high else ""
-    if len(interval) > 12 and found.low > 0:  # too long for a cell
-        down, up = found.low / found.value, found.high / found.value
+def _text(ratio: Interval) -> str:
+    value, low, high = (plain_number(float(each)) for each in ratio)
+    unclear = ratio.low <= 1 <= ratio.high and ratio.low < ratio.high
+    interval = f"\n{low}–{high}" if ratio.low < ratio.high else ""
+    if len(interval) > 12 and ratio.low > 0:  # too long for a cell
+        down, up = ratio.low / ratio.value, ratio.high / ratio.value
         interval = f"\n±{max(1 - down, up - 1):.1%}" if up < 2 * down else f"\n×{down:.2g}–{up:.3g}"
     return f"{value}{' ?' if unclear else ''}{interval}"
 
@@ -117,10 +117,10 @@ def ranking(
     """
     if table.empty:
         return empty("no cells in this table")
-    found = compared or compare_estimators(table, baseline=baseline)
-    overall = found.overall[np.isfinite(found.overall["ratio"])]
+    comparison = compared or compare_estimators(table, baseline=baseline)
+    overall = comparison.overall[np.isfinite(comparison.overall["ratio"])]
     if overall.empty:
-        return empty(f"no variance to rank against {found.baseline}")
+        return empty(f"no variance to rank against {comparison.baseline}")
     ways = [way for way in EQUAL if way in set(overall["equal"])]
     names = ordered(overall["estimator"], order)
     with styled():
@@ -131,7 +131,7 @@ def ranking(
             axes.set_title(f"at {EQUAL_BUDGETS[way]}")
         panels[0].set_yticks(range(len(names)), [shorten(name) for name in names])
         panels[0].set_ylim(len(names) - 0.5, -0.5)
-        figure.supxlabel(f"variance ÷ {shorten(found.baseline)}'s (interquartile mean over problems)", fontsize=8)
+        figure.supxlabel(f"variance ÷ {shorten(comparison.baseline)}'s (interquartile mean over problems)", fontsize=8)
         handles = [Line2D([], [], linestyle="", label=word, **_look(biased)) for biased, word in BIASED.items()]
         figure.legend(handles=handles, loc="outside upper right", ncols=2, handlelength=1)
         return figure

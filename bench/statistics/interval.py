@@ -79,11 +79,11 @@ class Interval(NamedTuple):
             centre = np.log(self.value) - np.log(other.value)
             down = np.hypot(self._distance(self.low), other._distance(other.high))
             up = np.hypot(self._distance(self.high), other._distance(other.low))
-            found = (np.exp(centre), np.exp(centre - down), np.exp(centre + up))
+            ratio = (np.exp(centre), np.exp(centre - down), np.exp(centre + up))
         zero = np.equal(self.value, 0) | np.equal(other.value, 0)
         limit = np.where(np.equal(self.value, other.value), 1.0, np.where(np.equal(self.value, 0), 0.0, np.inf))
         limit = np.where(np.isnan(self.value) | np.isnan(other.value), np.nan, limit)
-        return Interval(*(np.where(zero, limit, each)[()] for each in found))
+        return Interval(*(np.where(zero, limit, each)[()] for each in ratio))
 
     def _distance(self, end: Any) -> Any:
         """|log(end ÷ value)|; 0 where both are 0."""

@@ -15,17 +15,17 @@ Z_95 = float(norm.ppf(0.975))
 RESAMPLES = 1000
 
 
-def p_above(found: Interval, bound: float, degrees: Any = np.inf) -> Float[ndarray, "..."]:
+def p_above(ratio: Interval, bound: float, degrees: Any = np.inf) -> Float[ndarray, "..."]:
     """p-value of the test whose alternative is ratio > `bound`; NaN without an interval.
 
     `degrees` of freedom of the t distribution that the interval was made with; infinite: a normal one.
     """
-    return _p(found.value, found.low, bound, 1.0, degrees)
+    return _p(ratio.value, ratio.low, bound, 1.0, degrees)
 
 
-def p_below(found: Interval, bound: float, degrees: Any = np.inf) -> Float[ndarray, "..."]:
+def p_below(ratio: Interval, bound: float, degrees: Any = np.inf) -> Float[ndarray, "..."]:
     """p-value of the test whose alternative is ratio < `bound`; NaN without an interval. `degrees` as in `p_above`."""
-    return _p(found.value, found.high, bound, -1.0, degrees)
+    return _p(ratio.value, ratio.high, bound, -1.0, degrees)
 
 
 def _p(
@@ -41,18 +41,18 @@ def _p(
     return np.where(np.isnan(value) | np.isnan(end), np.nan, np.where(exact, certain, tested))
 
 
-def verdicts(found: Interval, margin: float, *, lower_is_better: bool = True, level: float = 0.05) -> list[str]:
+def verdicts(ratios: Interval, margin: float, *, lower_is_better: bool = True, level: float = 0.05) -> list[str]:
     """`same`, `better`, `worse` or `unclear` for each ratio to the baseline, empty without a ratio.
 
     `same`: two one-sided tests show the ratio between 1 ÷ (1 + margin) and 1 + margin. Otherwise `better` or
     `worse`: the ratio is shown to be on that side of 1. Holm's method runs over all of these tests together.
     """
-    shape = found.value.shape
-    equal = np.fmax(p_above(found, 1 / (1 + margin)), p_below(found, 1 + margin))
-    differ = np.minimum(1.0, 2 * np.fmin(p_above(found, 1.0), p_below(found, 1.0)))
+    shape = ratios.value.shape
+    equal = np.fmax(p_above(ratios, 1 / (1 + margin)), p_below(ratios, 1 + margin))
+    differ = np.minimum(1.0, 2 * np.fmin(p_above(ratios, 1.0), p_below(ratios, 1.0)))
     adjusted = holm(np.concatenate([equal.ravel(), differ.ravel()])).reshape(2, *shape)
     words = []
-    for value, same, other in zip(found.value.ravel(), *adjusted.reshape(2, -1), strict=True):
+    for value, same, other in zip(ratios.value.ravel(), *adjusted.reshape(2, -1), strict=True):
         if np.isnan(value):
             words.append("")
         elif same < level:
@@ -76,7 +76,7 @@ def interquartile_mean(values: Float[ndarray, "k draws"]) -> Float[ndarray, " dr
         return ordered[cut : len(ordered) - cut].mean(axis=0)
 
 
-def middle(found: Interval, strata: list[str], seed: int = 0) -> Interval:
+def middle(ratios: Interval, strata: list[str], seed: int = 0) -> Interval:
     """The interquartile mean of the log ratios over problems (Agarwal et al. 2021), as a ratio, with its interval.
 
     A stratum (a problem) counts once: by the mean of its log ratios at several sample sizes. What is estimated is the
@@ -87,8 +87,8 @@ def middle(found: Interval, strata: list[str], seed: int = 0) -> Interval:
     """
     names, index = np.unique(np.array(strata, dtype=object).astype(str), return_inverse=True)
     with np.errstate(divide="ignore", invalid="ignore"):
-        log = np.log(found.value)
-        up, down = np.log(found.high) - log, log - np.log(found.low)
+        log = np.log(ratios.value)
+        up, down = np.log(ratios.high) - log, log - np.log(ratios.low)
     share = (index == np.arange(len(names))[:, None]) / np.bincount(index)[:, None]
     with np.errstate(invalid="ignore"):  # 0 × ∞ of another stratum
         centre = np.array([log[index == stratum].mean() for stratum in range(len(names))])

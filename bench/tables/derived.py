@@ -70,7 +70,7 @@ def with_limit(rows: pd.DataFrame) -> pd.DataFrame:
     """The cells with `times_of_limit` and its interval: seconds per estimate ÷ those of its random numbers alone;
     null where either was not measured or nothing is drawn."""
     time, least = (Interval.of_columns(rows, name) for name in ("seconds_per_estimate", RANDOM_SECONDS))
-    found = time.over(least)
+    ratio = time.over(least)
     drawn = (time.value > 0) & (least.value > 0)
     names = ("times_of_limit", "times_of_limit_low", "times_of_limit_high")
-    return rows.assign(**{name: np.where(drawn, end, np.nan) for name, end in zip(names, found, strict=True)})
+    return rows.assign(**{name: np.where(drawn, end, np.nan) for name, end in zip(names, ratio, strict=True)})

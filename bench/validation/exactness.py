@@ -44,14 +44,14 @@ def verdict_rows(table: pd.DataFrame) -> pd.DataFrame:
     """One row per measured cell: what was measured, its verdict, and the declared one."""
     whole = table[(table.status == "ok") & (table.block == "all")]
     wide = whole.pivot(index="cell", columns="metric", values=["value", "ci_high"])
-    found = whole.loc[whole.metric == "relative_bias"].set_index("cell")
+    rows = whole.loc[whole.metric == "relative_bias"].set_index("cell")
     for name in ("scale", "cosine", "reference_error"):
-        found[name] = wide["value", name]
-    return found.assign(
-        label=[label(*each) for each in zip(found.estimator, found.estimator_params, strict=True)],
-        declared=[declared(*each) for each in zip(found.estimator, found.estimator_params, strict=True)],
-        problem=[problem_in_words(row) for row in found.itertuples()],
-        extreme=[is_extreme(*each) for each in zip(found.point, found.distribution_params, strict=True)],
+        rows[name] = wide["value", name]
+    return rows.assign(
+        label=[label(*each) for each in zip(rows.estimator, rows.estimator_params, strict=True)],
+        declared=[declared(*each) for each in zip(rows.estimator, rows.estimator_params, strict=True)],
+        problem=[problem_in_words(row) for row in rows.itertuples()],
+        extreme=[is_extreme(*each) for each in zip(rows.point, rows.distribution_params, strict=True)],
     ).reset_index()
 
 
@@ -86,9 +86,9 @@ def problem_in_words(row) -> str:  # noqa: ANN001  (a row of a data frame)
     return f"{row.objective}{row.objective_params} / {row.distribution}{row.distribution_params}, {row.point}"
 
 
-def verdict_summary(found: pd.DataFrame) -> pd.DataFrame:
+def verdict_summary(verdicts: pd.DataFrame) -> pd.DataFrame:
     """One row per estimator and settings, sorted by family."""
-    rows = [_row(str(name), own) for name, own in found.groupby("label", sort=True)]
+    rows = [_row(str(name), own) for name, own in verdicts.groupby("label", sort=True)]
     return pd.DataFrame(rows).sort_values(["family", "estimator"], ignore_index=True)
 
 
@@ -122,9 +122,9 @@ def span(values: Iterable[float]) -> str:
     return low if low == high else f"{low} – {high}"
 
 
-def undeclared_verdicts(found: pd.DataFrame) -> pd.DataFrame:
+def undeclared_verdicts(verdicts: pd.DataFrame) -> pd.DataFrame:
     """The cells whose verdict is another than the declared one."""
-    other = found.loc[found.verdict != found.declared].sort_values(["declared", "label", "problem"])
+    other = verdicts.loc[verdicts.verdict != verdicts.declared].sort_values(["declared", "label", "problem"])
     columns = ["label", "declared", "verdict", "problem", "dtype", "reason"]
     return pd.DataFrame(other[columns].rename(columns={"label": "estimator", "verdict": "found"}))
 
@@ -137,14 +137,14 @@ def markdown(frame: pd.DataFrame) -> str:
 
 def exactness_page(table: pd.DataFrame) -> str:
     """The README of results/exactness."""
-    found = verdict_rows(table)
+    verdicts = verdict_rows(table)
     return EXACTNESS_PAGE.format(
-        cells=len(found),
+        cells=len(verdicts),
         bound=BOUND,
-        estimators=found.estimator.nunique(),
-        error=found.reference_error.max(),
-        rows=markdown(verdict_summary(found)),
-        apart=markdown(undeclared_verdicts(found)),
+        estimators=verdicts.estimator.nunique(),
+        error=verdicts.reference_error.max(),
+        rows=markdown(verdict_summary(verdicts)),
+        apart=markdown(undeclared_verdicts(verdicts)),
     )
 
 

@@ -72,8 +72,8 @@ def homes(own: dict[str, list[str]]) -> dict[str, list[str]]:
 def advice(own: dict[str, list[str]]) -> list[str]:
     """A sentence for each name that is shared without a reason."""
     return [
-        f"{name} is defined in {' and in '.join(where)}: give each a name that says what it is, move the one definition "
-        "below both and import it, or, if both must stay, say why in SHARED of tests/whole/test_names.py"
+        f"{name} is defined in {' and in '.join(where)}: give each a name that says what it is, move the one "
+        "definition below both and import it, or, if both must stay, say why in SHARED of tests/whole/test_names.py"
         for name, where in homes(own).items()
         if name not in SHARED
     ]
