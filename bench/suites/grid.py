@@ -39,7 +39,7 @@ class Pair:
     """A problem and what its cells share. `reason`: why it makes no sense; `offer`: what q and f offer."""
 
     columns: dict[str, Any]
-    suite_parts: tuple[SuitePart, ...]
+    parts: tuple[SuitePart, ...]
     reason: str = ""
     offer: Offer | None = None
 

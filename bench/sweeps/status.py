@@ -31,7 +31,7 @@ class Status(InNotebooks):
     counts: dict[str, int]
     left: int
     seconds_left: float | None
-    stated_seconds_left: str | None
+    said: str | None
     slowest: pd.DataFrame = field(repr=False)
     notes: list[str]
 
