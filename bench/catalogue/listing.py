@@ -86,7 +86,7 @@ def _text(kind: str, name: str, cls: type) -> str:
     if settings:
         lines += ["", f"Settings: {settings}"]
     lines += ["", *(f"{key}: {value}" for key, value in _facts(kind, name, cls).items() if value != "")]
-    return "\n".join([*lines, "", in_words(runs_with(cls()))] if kind == "estimator" else lines)
+    return "\n".join([*lines, "", fits_in_words(runs_with(cls()))] if kind == "estimator" else lines)
 
 
 def _facts(kind: str, name: str, cls: Any) -> dict[str, Any]:

@@ -44,7 +44,11 @@ def serve(connection: Connection, setup: Setup) -> None:
         while True:
             cells, task = connection.recv()
             timed = task == "throughput"
-            found = windows.measure_window(cells, connection.send) if timed else [measure(cell, task) for cell in cells]
+            found = (
+                windows.measure_window(cells, connection.send)
+                if timed
+                else [measure_cell(cell, task) for cell in cells]
+            )
             connection.send(found)
 
 

@@ -20,7 +20,7 @@ def cell_measurements(kept: Replicates) -> Iterator[Measurement]:
     if kept.target is not None and kept.error is not None:
         length = float(np.linalg.norm(kept.target))
         error = float(np.linalg.norm(kept.error))
-        yield Measurement("reference_error", error / length if length else None, n=drawn, method="norms")
+        yield Measurement("reference_error", error / length if length else None, n=kept.drawn, method="norms")
 
 
 def block_measurements(block: Block, name: str, p: float | None, tolerance: float) -> Iterator[Measurement]:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bench.measure.timing.ceilings import one_thread
+from bench.statistics.interval import Interval
 from bench.suites.cell import Cell
 from bench.suites.grid import suite_cells
 from bench.suites.suite import parse_suite

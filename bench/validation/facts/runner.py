@@ -142,7 +142,7 @@ def write(verified: Verified) -> None:
     verified.table.to_csv(verified.folder / "facts.csv", index=False, float_format="%.10g")
     for name, rows in record.kept(verified.records.values()).items():
         rows.to_csv(verified.folder / f"{name}.csv", index=False, float_format="%.7g")
-    page(verified.facts, verified.records, verified.folder)
+    facts_page(verified.facts, verified.records, verified.folder)
 
 
 def verified_view(found: "Verified") -> RenderableType:

@@ -42,7 +42,7 @@ def row(name: str) -> Row:
         reason = "not measured: gradest has no exact law of it"
         return {"moves": [], **{column: dict.fromkeys(OFFER_DTYPES, reason) for column in OFFER_COLUMNS}, "ranges": {}}
     torch.set_num_threads(1)
-    found = list(measure(subject, [getattr(torch, dtype) for dtype in OFFER_DTYPES], SEED))
+    found = list(measure_subject(subject, [getattr(torch, dtype) for dtype in OFFER_DTYPES], SEED))
     moving = set(found[0].moves)
     made: Row = {"moves": sorted(moving), "ranges": {}}
     for column in OFFER_COLUMNS:

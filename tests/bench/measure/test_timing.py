@@ -44,7 +44,7 @@ def test_looking_does_not_cost_coverage(noise):
     hits, stopped = 0, 0
     for _ in range(1000):
         timing = timed(FakeMachine(stream(rng, draw)), ThroughputSettings(precision=0.02, max_seconds=ENDLESS))
-        hits += timing.low <= 1e-3 * true <= timing.high
+        hits += timing.seconds.low <= 1e-3 * true <= timing.seconds.high
         stopped += timing.stop_reason == "precision"
     assert stopped == 1000
     assert hits / 1000 > 0.95 - 5.5 * (0.95 * 0.05 / 1000) ** 0.5
