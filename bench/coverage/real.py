@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bench import windows
+from bench.ceilings import one_thread
 from bench.cell import Cell
 from bench.config import parse_suite
 from bench.coverage.study import line
@@ -69,7 +70,7 @@ REAL = {"real_idle": idle, "real_busy": busy}
 
 def real_lines(name: str, repetitions: int) -> Iterator[dict[str, object]]:
     """One line over all cells; `repetitions` × ten timings, of which each is held against the others of its cell."""
-    with REAL[name]():
+    with one_thread(), REAL[name]():
         found = pd.DataFrame([row for _ in range(repetitions) for row in repetition(cells(parse_suite(SUITE, name)))])
     relative = [interval for _, own in found.groupby("cell") for interval in against_others(own)]
     yield {"noise": name, "kurtosis": 3.0, "dim": found["cell"].nunique(), "relative_bias": 0.0, "boundary": False,
