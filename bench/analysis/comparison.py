@@ -28,7 +28,7 @@ EQUAL = {
     "seconds": "work_normalised_variance",
 }
 """What is held equal, and the metric whose ratio is then the ratio of variances."""
-EQUAL_BUDGETS = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
+EQUAL_WORDS = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
 """The same in words."""
 PAIR = ["problem", "samples", "equal", "estimator", "baseline"]
 
@@ -233,7 +233,7 @@ def _overall_view(comparison: Comparison) -> Table:
         "Estimators that fit other problems have other means: see the number of problems.",
     )
     ways = list(dict.fromkeys(comparison.overall["equal"]))
-    for name in ("estimator", *(f"at {EQUAL_BUDGETS[way]}" for way in ways), "problems", "biased on"):
+    for name in ("estimator", *(f"at {EQUAL_WORDS[way]}" for way in ways), "problems", "biased on"):
         table.add_column(name, justify="left" if name == "estimator" else "right")
     for estimator, group in comparison.overall.groupby("estimator", sort=False):
         rows = {row["equal"]: row for row in group.to_dict("records")}
@@ -247,7 +247,7 @@ def _problem_view(comparison: Comparison, problem: str, group: pd.DataFrame) -> 
     base = group["baseline"].iloc[0]
     ways = list(dict.fromkeys(group["equal"]))
     table = Table(title=f"{escape(problem)}: {comparison.metric} relative to {escape(base)}")
-    for name in ("estimator", "n", *(f"at {EQUAL_BUDGETS[way]}" for way in ways), "outcome", "bias"):
+    for name in ("estimator", "n", *(f"at {EQUAL_WORDS[way]}" for way in ways), "outcome", "bias"):
         table.add_column(name, justify="right" if name.startswith(("n", "at")) else "left")
     for (samples, estimator), rows in group.groupby(["samples", "estimator"], sort=False):
         by = {row["equal"]: row for row in rows.to_dict("records")}

@@ -7,7 +7,7 @@
 import numpy as np
 import pandas as pd
 
-from bench.analysis.comparison import EQUAL_BUDGETS, Comparison
+from bench.analysis.comparison import EQUAL_WORDS, Comparison
 from bench.plots.style import plain_number
 
 
@@ -44,7 +44,7 @@ def _best(comparison: Comparison) -> str | None:
             most = f"on {row['problems']} of them" if row["problems"] < every["problems"].max() else "over all of them"
             return (
                 f"Against {comparison.baseline}, among the sampling estimators that are nowhere shown biased and fit "
-                f"at least half of the problems, {row['estimator']} has the lowest variance at {EQUAL_BUDGETS[equal]}: "
+                f"at least half of the problems, {row['estimator']} has the lowest variance at {EQUAL_WORDS[equal]}: "
                 f"{plain_number(row['ratio'])} times {comparison.baseline}'s (95 % interval "
                 f"{plain_number(row['ratio_low'])} to {plain_number(row['ratio_high'])}; {most})."
             )
@@ -63,7 +63,7 @@ def _widest(rows: pd.DataFrame) -> str | None:
         group = groups[problem, samples]
         best, worst = (group.loc[pick, "estimator"] for pick in (group[metric].idxmin(), group[metric].idxmax()))
         return (
-            f"The choice matters most on {problem} (n = {samples}): at {EQUAL_BUDGETS[equal]}, {worst} has "
+            f"The choice matters most on {problem} (n = {samples}): at {EQUAL_WORDS[equal]}, {worst} has "
             f"{plain_number(spread[problem, samples])} times the variance of {best}."
         )
     return None

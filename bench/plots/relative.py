@@ -14,7 +14,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.analysis.comparison import EQUAL, EQUAL_BUDGETS, Comparison, compare_estimators
+from bench.analysis.comparison import EQUAL, EQUAL_WORDS, Comparison, compare_estimators
 from bench.plots.matrices import label_matrix, matrix_size, ordered
 from bench.plots.style import (
     BASELINE_COLOUR,
@@ -52,7 +52,7 @@ def relative_variance(
     comparison = compared or compare_estimators(rows, baseline=baseline)
     pairs = comparison.pairs[(comparison.pairs["equal"] == equal) & comparison.pairs["problem"].isin(rows["problem"])]
     if pairs.empty:
-        return empty(f"no variance at {EQUAL_BUDGETS[equal]} to compare with {comparison.baseline}")
+        return empty(f"no variance at {EQUAL_WORDS[equal]} to compare with {comparison.baseline}")
     ratios, notes = _ratios(pairs, order)
     with styled():
         figure = blank(*matrix_size(ratios, cell=0.64, row=0.3))
@@ -68,7 +68,7 @@ def relative_variance(
         label_matrix(axes, ratios)
         bar = axes.collections[0].colorbar
         assert bar is not None
-        bar.set_label(f"variance ÷ {shorten(comparison.baseline)}'s\nat {EQUAL_BUDGETS[equal]}")
+        bar.set_label(f"variance ÷ {shorten(comparison.baseline)}'s\nat {EQUAL_WORDS[equal]}")
         log_axis(bar.ax.yaxis)
         return figure
 
@@ -128,7 +128,7 @@ def ranking(
         panels = figure.subplots(1, len(ways), sharey=True, squeeze=False)[0]
         for axes, way in zip(panels, ways, strict=True):
             _ranks(axes, overall[overall["equal"] == way], names)
-            axes.set_title(f"at {EQUAL_BUDGETS[way]}")
+            axes.set_title(f"at {EQUAL_WORDS[way]}")
         panels[0].set_yticks(range(len(names)), [shorten(name) for name in names])
         panels[0].set_ylim(len(names) - 0.5, -0.5)
         figure.supxlabel(f"variance ÷ {shorten(comparison.baseline)}'s (interquartile mean over problems)", fontsize=8)
