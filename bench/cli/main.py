@@ -77,8 +77,8 @@ def list_(
     plugin: Plugin = None,
 ) -> None:
     """What there is: estimators, distributions, objectives, metrics, suites; and what torch's distributions offer."""
-    from bench.catalogue.listing import BRIEF, broken
-    from bench.display.terminal import frame
+    from bench.catalogue.listing import BRIEF, LISTED_KINDS, broken, listing_rows
+    from bench.display.terminal import frame, rich_table
     from bench.plugins.files import load_files
 
     load_files(plugin or [])
