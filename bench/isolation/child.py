@@ -41,6 +41,12 @@ class Started:
     reason: str = ""
 
 
+def refuse_inside(verb: str) -> None:
+    """A script without the guard would call the verb again in every worker that imports it."""
+    if multiprocessing.current_process().name == NAME:
+        raise SystemExit(f'gradest: a script has to call {verb} under `if __name__ == "__main__":`')
+
+
 def main(connection: Connection, printed: Connection, memory: int | None, packed: bytes) -> None:
     """Says whether it has started; then answers each task with how it ended.
 
@@ -73,6 +79,11 @@ def limit_memory(most: int) -> None:
     _, allowed = resource.getrlimit(resource.RLIMIT_DATA)
     most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+def calls(function: Callable[..., Any]) -> Action:
+    """What does a task that is the arguments of a function; stands here so that it imports nothing heavy."""
+    return lambda arguments, say: function(*arguments)
 
 
 def _ending(action: Action, packed: bytes, say: Say) -> Ending:

@@ -56,8 +56,9 @@ class Process:
         self.memory = memory
         self.deadline = inf
         """When the task has taken too long, by `time.monotonic()`; whoever gave the task may move it."""
-        self._packed = pickle.dumps((start, arguments))
-        self._closed, self._false_starts = False, 0
+        self.closed = False
+        """Whether it was ended for good."""
+        self._packed, self._false_starts = pickle.dumps((start, arguments)), 0
         self._start()
 
     @property
@@ -73,6 +74,7 @@ class Process:
 
     def send(self, task: Any, seconds: float = inf) -> None:
         """Gives an idle process a task, which may take so many seconds; `take` says what becomes of it."""
+        self._listen()
         self._busy, self._seconds, self._printed = True, seconds, b""
         self.deadline = time.monotonic() + seconds
         packed = pickle.dumps(task)
@@ -85,6 +87,8 @@ class Process:
         Raises:
             BadInput: the process cannot start: `start` raised an error, died several times, or never ended.
         """
+        if self.closed:
+            return Died(self._process.exitcode) if self._busy else None
         alive = self._process.is_alive()  # asked first: what it said before it died is still in the pipe
         self._listen()
         while self._connection.poll():
@@ -103,7 +107,7 @@ class Process:
 
         The seconds count from when the process is ready. Raises as `take` does.
         """
-        while not (self.idle or self._closed):
+        while not (self.idle or self.closed):
             wait_for([self])
             self.take()
         self.send(task, seconds)
@@ -121,12 +125,12 @@ class Process:
         self._end()
         self._connection.close()
         self._output.close()
-        if not self._closed:
+        if not self.closed:
             self._start()
 
     def close(self) -> None:
         """Ends the process at once, and for good; also from another thread than the one that waits for it."""
-        self._closed = True
+        self.closed = True
         self._end()
 
     def ends(self) -> list[Connection | int]:
