@@ -9,10 +9,9 @@ import pickle
 import resource
 import signal
 import threading
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -59,7 +58,7 @@ def main(connection: Connection, printed: Connection, memory: int | None, packed
         try:
             action = _started(packed, memory)
         except Exception as error:
-            _tell(connection, Started(_reason(error)))
+            _tell(connection, Started(str(Raised.of(error))))
             return
         _tell(connection, Started())
         while True:
@@ -90,9 +89,8 @@ def _ending(action: Action, packed: bytes, say: Say) -> Ending:
     try:
         return Returned(action(pickle.loads(packed), say))
     except Exception as error:
-        if about_memory(error):
-            return OutOfMemory(_reason(error))
-        return Raised(type(error).__name__, str(error), traceback.format_exc())
+        raised = Raised.of(error)
+        return OutOfMemory(str(raised)) if about_memory(error) else raised
 
 
 def _answer(connection: Connection, ending: Ending) -> None:
@@ -100,21 +98,14 @@ def _answer(connection: Connection, ending: Ending) -> None:
     try:
         packed = pickle.dumps(ending)
     except Exception as error:
-        reason = f"its answer cannot be sent: {_reason(error)}"
-        packed = pickle.dumps(Raised(type(error).__name__, reason, traceback.format_exc()))
+        raised = Raised.of(error)
+        packed = pickle.dumps(replace(raised, text=f"its answer cannot be sent: {raised.text}"))
     connection.send_bytes(packed)
 
 
 def _tell(connection: Connection, message: Any) -> None:
     """Plain pickle: by `Connection.send`, torch would share a tensor's memory and not send its numbers."""
     connection.send_bytes(pickle.dumps(message))
-
-
-def _reason(error: BaseException) -> str:
-    """What a person did wrong, said as it is; any other error with its kind."""
-    from estimators.errors import BadInput
-
-    return str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
 
 
 def _print_into(printed: Connection) -> None:

@@ -1,5 +1,6 @@
 """How a task in another process ended; `str(ending)` says it in words."""
 
+import traceback
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,15 @@ class Raised:
     text: str
     trace: str = ""
 
+    @classmethod
+    def of(cls, error: BaseException) -> "Raised":
+        """What is told of an error, in the process that caught it."""
+        return cls(type(error).__name__, str(error), "".join(traceback.format_exception(error)))
+
     def __str__(self) -> str:
+        """What a person did wrong (`BadInput`) is a sentence already; any other error is said with its kind."""
+        if self.kind == "BadInput":
+            return self.text
         return f"{self.kind}: {self.text}" if self.text else self.kind
 
 

@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from math import inf
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -208,7 +209,8 @@ def _unpacked(packed: bytes) -> Said | Started | Ending:
     try:
         return pickle.loads(packed)
     except Exception as error:
-        return Raised(type(error).__name__, f"its answer cannot be read here: {error}")
+        raised = Raised.of(error)
+        return replace(raised, text=f"its answer cannot be read here: {raised.text}")
 
 
 def wait_for(processes: Sequence[Process]) -> None:
