@@ -190,8 +190,8 @@ class Process:
         return TimedOut(seconds)
 
     def _listen(self) -> None:
-        """Keeps the end of what it has printed by now."""
-        while self._prints and self._output.poll():
+        """Keeps the end of what it has printed by now: one reading, all that a pipe holds, of one that never stops."""
+        if self._prints and self._output.poll():
             new = os.read(self._output.fileno(), 2**16)
             self._prints = bool(new)
             self._printed = (self._printed + new)[-TAIL:]

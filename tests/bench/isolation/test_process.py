@@ -141,6 +141,14 @@ def test_much_that_is_printed_neither_blocks_nor_piles_up():
     assert str(ending).startswith("died with exit code 3: xxx")
 
 
+def test_one_that_never_stops_printing_runs_out_of_time():
+    with closing(ready(Process(tasks.start))) as worker:
+        worker.send(("chatters",))
+        assert heard(worker) == Said("chatters")
+        worker.deadline = 0.0
+        assert isinstance(heard(worker), TimedOut)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the mask in /proc")
 def test_ctrl_c_does_not_reach_the_first_process(tmp_path):
     """In a script of its own: Python's resource tracker, which unblocks the signal, starts with the first process."""
