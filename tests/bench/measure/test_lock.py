@@ -11,7 +11,7 @@ from bench.isolation import process
 from bench.isolation.process import Process
 from bench.measure.timing.lock import physical
 from bench.sweeps import windows
-from bench.sweeps.engines.isolated import Isolated, wait_for
+from bench.sweeps.engines.isolated import Isolated, wait_for_workers
 from bench.sweeps.worker import Setup
 from tests.support import tasks
 from tests.support.sweeps import small_cells
@@ -70,11 +70,11 @@ def test_a_timed_cell_waits_for_another_process_outside_its_time_limit(held):
     with closing(Isolated(Setup(), limit=600.0)) as worker:
         turns = told(worker)
         while not worker.idle:
-            wait_for([worker])
+            wait_for_workers([worker])
             worker.take()
         worker.give((cell,), "throughput")
         while len(turns) < 2:  # once when it is given, once when it says that it waits
-            wait_for([worker])
+            wait_for_workers([worker])
             assert worker.take() is None
         clock = process.time.monotonic
         with pytest.MonkeyPatch.context() as later:
@@ -83,7 +83,7 @@ def test_a_timed_cell_waits_for_another_process_outside_its_time_limit(held):
         assert turns == [windows.NOBODY] * 2
         held.close()
         while (answer := worker.take()) is None:
-            wait_for([worker])
+            wait_for_workers([worker])
         assert 0 in turns[2:]
     ((_, record),) = answer.records
     assert record["status"] == "ok"
@@ -117,6 +117,6 @@ def test_a_window_waits_before_its_first_turn_and_holds_the_device_to_its_end(mo
 
     monkeypatch.setattr(windows, "alone", noted)
     every = small_cells(metrics=["throughput"], throughput={"max_seconds": 0.01})[:2]
-    windows.measure(every, happened.append)
+    windows.measure_window(every, happened.append)
     turns = [each for each in happened[2:-1] if each != windows.NOBODY]
     assert happened[:2] == [windows.NOBODY, "cpu"] and happened[-1] == "free" and turns[:4] == [0, 1, 0, 1]
