@@ -120,6 +120,7 @@ def test_a_parent_that_is_killed_takes_everything_with_it(tmp_path):
     """Its process and the child of that; and the pipe that it printed to is closed."""
     parent = script(tmp_path, HANGS)
     with parent:
+        assert parent.stdout
         pids = [int(word) for word in parent.stdout.readline().split()]
         assert len(pids) == 2
         parent.kill()
