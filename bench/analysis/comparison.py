@@ -4,27 +4,23 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from bench.analysis.regressions import Regressions
-from dataclasses import dataclass, field
-
-import numpy as np
-import pandas as pd
-
 from bench.analysis.regressions import Regressions, compare_runs
 from bench.display.notebook import Shown
 from bench.display.terminal import STYLES, interval
 from bench.statistics.ratios import Ratio, middle, ratio, verdicts
+from bench.tables.folder import load
 from bench.tables.metrics import METRICS, Metric
+from bench.tables.where import select
 from bench.tables.wide import cells
 from estimators.errors import BadInput, nearest
 
@@ -57,26 +53,52 @@ class Comparison(Shown):
     notes: tuple[str, ...] = ()
 
     def __rich__(self) -> object:
-        pass
-
         return comparison_view(self)
 
 
 def compare(
-    table: pd.DataFrame,
-    other: pd.DataFrame | None = None,
+    results: str | Path | pd.DataFrame,
+    other: str | Path | pd.DataFrame | None = None,
     *,
     baseline: str | None = None,
     metric: str = "variance",
     margin: float = 0.1,
+    where: str | None = None,
     fail_on: str | None = None,
 ) -> Comparison | Regressions:
-    """Every estimator against `baseline` within one table, or, with `other`, the second run against the first."""
-    if other is not None:
-        return compare_runs(table, other, fail_on or "", metric=metric)
+    """Ranks the estimators of a run against a baseline, or compares a second run with a first.
+
+    Args:
+        results: Name of a suite that was run, folder of a run, or table.
+        other: A second run, which is compared with the first.
+        baseline: Estimator that the others are compared with. Default: reinforce.
+        metric: What is compared.
+        margin: Estimators whose ratio lies within this share of 1 are called the same.
+        where: Compares only these cells, e.g. 'samples >= 4'.
+        fail_on: What must not get worse in the second run, e.g. 'variance>10%'; the command then exits with 1.
+
+    Returns:
+        A `Comparison` of estimators, or with `other` the `Regressions` of the second run.
+
+    Raises:
+        BadInput: A run, a baseline or a metric is not there, or no cell is left to compare.
+    """
+    tables = [_chosen(each, where) for each in (results, other) if each is not None]
+    if len(tables) == 2:
+        return compare_runs(*tables, fail_on or "", metric=metric)
     if fail_on:
         raise BadInput(f"--fail-on {fail_on!r} judges a second run against the first: name two")
-    return compare_estimators(table, baseline=baseline, metric=metric, margin=margin)
+    return compare_estimators(*tables, baseline=baseline, metric=metric, margin=margin)
+
+
+def _chosen(results: str | Path | pd.DataFrame, where: str | None) -> pd.DataFrame:
+    """The rows of a run's table that a filter picks; a filter that picks none is a slip."""
+    table = load(results)
+    found = select(table, where)
+    if where and not len(found):
+        of = "" if isinstance(results, pd.DataFrame) else f" of {results}"
+        raise BadInput(f"--where {where!r} means no row{of}")
+    return found
 
 
 def compare_estimators(
@@ -225,7 +247,8 @@ def _over_problems(group: pd.DataFrame) -> dict[str, object]:
     }
 
 
-EQUAL = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
+IN_WORDS = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
+"""What is held equal, for a person."""
 
 
 def comparison_view(found: "Comparison") -> RenderableType:
@@ -246,7 +269,7 @@ def _overall_view(found: "Comparison") -> Table:
         "Estimators that fit other problems have other means: see the number of problems.",
     )
     ways = list(dict.fromkeys(found.overall["equal"]))
-    for name in ("estimator", *(f"at {EQUAL[way]}" for way in ways), "problems", "biased on"):
+    for name in ("estimator", *(f"at {IN_WORDS[way]}" for way in ways), "problems", "biased on"):
         table.add_column(name, justify="left" if name == "estimator" else "right")
     for estimator, group in found.overall.groupby("estimator", sort=False):
         rows = {row["equal"]: row for row in group.to_dict("records")}
@@ -260,7 +283,7 @@ def _problem_view(found: "Comparison", problem: str, group: "pd.DataFrame") -> T
     base = group["baseline"].iloc[0]
     ways = list(dict.fromkeys(group["equal"]))
     table = Table(title=f"{escape(problem)}: {found.metric} relative to {escape(base)}")
-    for name in ("estimator", "n", *(f"at {EQUAL[way]}" for way in ways), "outcome", "bias"):
+    for name in ("estimator", "n", *(f"at {IN_WORDS[way]}" for way in ways), "outcome", "bias"):
         table.add_column(name, justify="right" if name.startswith(("n", "at")) else "left")
     for (samples, estimator), rows in group.groupby(["samples", "estimator"], sort=False):
         by = {row["equal"]: row for row in rows.to_dict("records")}

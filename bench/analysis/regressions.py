@@ -52,8 +52,6 @@ class Regressions(Shown):
     notes: tuple[str, ...] = ()
 
     def __rich__(self) -> object:
-        pass
-
         return regressions_view(self)
 
 
