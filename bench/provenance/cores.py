@@ -2,7 +2,7 @@
 
 import os
 
-from estimators.errors import BadInput
+from estimators.errors import at_least
 
 
 def cores() -> int:
@@ -12,8 +12,4 @@ def cores() -> int:
 
 def processes(jobs: int | None) -> int:
     """`jobs`, or one process per core if None. Raises BadInput below 1."""
-    if jobs is None:
-        return cores()
-    if jobs < 1:
-        raise BadInput(f"jobs must be at least 1, found {jobs}")
-    return jobs
+    return cores() if jobs is None else at_least(1, "jobs", jobs)

@@ -31,7 +31,7 @@ from bench.sweeps.worker import WORKER, Setup
 from bench.tables.folder import Store
 from bench.tables.records import Key, Record
 from bench.tables.results import RESULTS
-from estimators.errors import BadInput
+from estimators.errors import BadInput, at_least
 
 
 @dataclass
@@ -158,11 +158,7 @@ def _measure_and_write(planned: Planned, opening: Callable[..., Engine], writer:
 
 def memory_limit(gib: float | None) -> int | None:
     """GiB in bytes. Raises BadInput below 0.1, with which no worker starts."""
-    if gib is None:
-        return None
-    if not gib >= 0.1:
-        raise BadInput(f"memory must be at least 0.1 (GiB), found {gib:g}")
-    return int(gib * 2**30)
+    return None if gib is None else int(at_least(0.1, "memory", gib) * 2**30)
 
 
 def _not_in_a_worker() -> None:

@@ -17,7 +17,7 @@ from bench.plugins.files import load_file, load_files
 from bench.validation.checks import CheckFailed, checks_of
 from estimators.checks.expected import expected_failures
 from estimators.core import Estimator
-from estimators.errors import BadInput, nearest
+from estimators.errors import BadInput, at_least, nearest
 
 KINDS = (Estimator, Family, Target)
 
@@ -53,6 +53,7 @@ def check(name: str, *, seed: int = 0, plugin: str | Path | Iterable[str | Path]
     >>> check("bernoulli").failed
     False
     """
+    at_least(0, "seed", seed)
     load_files(plugin)
     subject = found(name)
     return Conformance(repr(subject), pd.DataFrame(outcomes(subject, seed), columns=["check", "outcome", "detail"]))

@@ -22,7 +22,7 @@ from bench.tables.where import parse
 from bench.validation.facts import FACTS, GROUPS, record
 from bench.validation.facts.fact import SOURCE, Fact
 from bench.validation.facts.record import Record
-from estimators.errors import BadInput
+from estimators.errors import BadInput, at_least
 
 NAMES = ("fact", "group", "topic", "slow")
 """What `--where` can ask of a fact."""
@@ -87,6 +87,8 @@ def verify(
     """
     if rerun not in RERUN:
         raise BadInput(f"there is no --rerun {rerun!r}; it is one of {', '.join(RERUN)}")
+    workers = processes(jobs)
+    at_least(0, "seed", seed)
     folder, facts = Path(out or ("results/verify-quick" if quick else "results/verify")), chosen(where)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +99,7 @@ def verify(
         {} if rerun == "all" else {each.name: known[each.name] for each in facts if valid(each, known, quick, seed)}
     )
     work = [each for each in facts if each.name not in records and not (quick and each.slow) and not each.lacking]
-    for left, found in zip(range(len(work) - 1, -1, -1), measured(work, seed, quick, processes(jobs)), strict=True):
+    for left, found in zip(range(len(work) - 1, -1, -1), measured(work, seed, quick, workers), strict=True):
         record.append(folder / "records.jsonl", found)
         records[found.fact] = found
         show(found, left)
