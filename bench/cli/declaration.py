@@ -65,6 +65,15 @@ def meanings(docstring: str) -> dict[str, str]:
     return {name: " ".join(text.split()) for name, _, text in (entry.partition(": ") for entry in entries)}
 
 
+def unfolded(docstring: str) -> str:
+    """Each paragraph on a line of its own: a terminal folds lines where it ends.
+
+    >>> unfolded("Runs.\\n\\n    A long\\n    sentence.\\n    ")
+    'Runs.\\n\\nA long sentence.'
+    """
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in docstring.strip().split("\n\n"))
+
+
 def _definition(verb: str) -> ast.FunctionDef:
     """The verb's function in the source of its module."""
     source = Path(bench.__file__).parents[1] / (bench.HOMES[verb].replace(".", "/") + ".py")

@@ -10,6 +10,7 @@ import typer
 
 from bench.cli import catalogue, results, sweeps, validation
 from bench.cli.console import BAD_INPUT, err, say
+from bench.cli.declaration import unfolded
 from bench.cli.recommend import recommend
 
 VERBS: dict[str, dict[str, Callable[..., None]]] = {
@@ -25,12 +26,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Which stochastic gradient estimator to use, how biased and how noisy it is, and what it costs.",
-    epilog="To start: gradest run quick, then gradest report quick --open. "
+    epilog="To start: gradest run quick, then gradest report quick --open.\n\n"
     "For your own model: gradest recommend FILE.py.",
 )
 for group, verbs in VERBS.items():
     for name, verb in verbs.items():
-        app.command(name, rich_help_panel=group)(verb)
+        app.command(name, help=unfolded(verb.__doc__ or ""), rich_help_panel=group)(verb)
 
 
 def main() -> None:

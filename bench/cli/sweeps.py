@@ -22,8 +22,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print only what failed.")]
 
 
 @command(
-    "run", suite=SUITE, out="DIR", where="EXPRESSION", shard="I/N", plugin="FILE.py", scheduler="ADDRESS",
-    timeout="SECONDS", memory="GIB", jobs="N", seed="N",
+    "run", suite=SUITE, out="DIR", where="EXPRESSION", shard="I/N", jobs="N", device="DEVICE", seed="N",
+    timeout="SECONDS", memory="GIB", rerun="WHICH", plugin="FILE.py", engine="local|dask", scheduler="ADDRESS",
 )  # fmt: skip
 def run(given: dict[str, Any], quiet: Quiet = False, json: Json = False) -> None:
     with measuring(quiet or json) as show:
@@ -49,7 +49,10 @@ def _ended(summary: "Summary", quiet: bool) -> None:
         raise typer.Exit(FAILED)
 
 
-@command("plan", suite=SUITE, out="DIR", where="EXPRESSION", plugin="FILE.py", jobs="N", seed="N")
+@command(
+    "plan", suite=SUITE, out="DIR", where="EXPRESSION", jobs="N", device="DEVICE", seed="N", rerun="WHICH",
+    plugin="FILE.py",
+)  # fmt: skip
 def plan(given: dict[str, Any], json: Json = False) -> None:
     from bench.sweeps.outlook import outlook_view
 

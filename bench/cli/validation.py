@@ -20,7 +20,7 @@ def check(given: dict[str, Any]) -> None:
         raise typer.Exit(FAILED)
 
 
-@command("verify", out="DIR", where="EXPRESSION", jobs="N", seed="N")
+@command("verify", out="DIR", where="EXPRESSION", jobs="N", rerun="WHICH", seed="N")
 def verify(given: dict[str, Any]) -> None:
     found = bench.verify(**given, show=_measured)
     for line in found.failed:

@@ -17,7 +17,7 @@ def export(results: str | Path | pd.DataFrame, out: str | Path | None = None, *,
     """Writes the table of a run as CSV or Parquet.
 
     Args:
-        results: Name of a suite that was run, folder of a run, or table (Python: also a DataFrame).
+        results: Name of a suite that was run, folder of a run, or table.
         out: File to write. Default: results.csv or results.parquet in the folder of the run.
         format: csv or parquet. Default: what the name of the file ends in, or csv.
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -39,3 +40,14 @@ def test_a_type_checker_finds_misspelt_verbs_and_options():
     command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, typed_api.__file__]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout
+
+
+def test_the_wheel_has_all_files_of_both_packages(tmp_path):
+    """Marks for type checkers, suites, trained points and templates too."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    files = (path for package in ("bench", "estimators") for path in (ROOT / package).rglob("*") if path.is_file())
+    ours = {str(path.relative_to(ROOT)) for path in files if path.parent.name != "__pycache__"}
+    assert inside == ours and {"bench/py.typed", "estimators/py.typed"} <= ours

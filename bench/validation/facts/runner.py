@@ -74,8 +74,8 @@ def verify(
     where it stopped.
 
     Args:
-        out: Folder of the table and the page. Default: results/verify, or results/verify-quick with `quick`.
-        quick: Measures only what takes seconds, with fewer draws.
+        out: Folder of the table and the page. Default: results/verify, or results/verify-quick.
+        quick: Measures only the facts that take seconds, with fewer draws.
         where: Measures only these facts, e.g. 'group == "course"'.
         jobs: Number of facts measured side by side.
         rerun: Which facts are measured again: missing or all.
