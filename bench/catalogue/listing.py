@@ -11,7 +11,7 @@ from bench.distributions import distributions
 from bench.objectives import objectives
 from bench.plugins.files import load_files
 from bench.plugins.settings import public
-from bench.suites.builtin import suites, summary
+from bench.suites.builtin import suite_summary, suites
 from bench.tables.metrics import METRICS
 from estimators.errors import BadInput, nearest
 from estimators.registry import Registry, estimators, owner
@@ -25,7 +25,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "distributions": distributions,
     "objectives": objectives,
 }
-KINDS = (*REGISTRIES, "metrics", "suites", "offers", "gradients")
+LISTED_KINDS = (*REGISTRIES, "metrics", "suites", "offers", "gradients")
 SLOW = ("gradients",)
 """Kinds that `all` leaves out: each of their rows is computed."""
 
@@ -61,21 +61,21 @@ def listing(kind: str = "all", *, plugin: str | Path | Iterable[str | Path] = ()
 
     load_files(plugin)
     if kind == "all":
-        every = ((each, row["name"]) for each in KINDS if each not in SLOW for row in rows(each))
+        every = ((each, row["name"]) for each in LISTED_KINDS if each not in SLOW for row in listing_rows(each))
         return pd.DataFrame(every, columns=["kind", "name"])
-    return pd.DataFrame(rows(kind))
+    return pd.DataFrame(listing_rows(kind))
 
 
-def rows(kind: str) -> list[dict[str, Any]]:
+def listing_rows(kind: str) -> list[dict[str, Any]]:
     """The rows of `listing`, without pandas, which takes long to import. Raises BadInput for an unknown kind."""
-    if kind not in KINDS:
-        raise BadInput(f"there is no kind {kind!r}; {nearest(kind, KINDS)}")
+    if kind not in LISTED_KINDS:
+        raise BadInput(f"there is no kind {kind!r}; {nearest(kind, LISTED_KINDS)}")
     found = {
         "estimators": lambda: [_estimator(name, cls) for name, cls in estimators],
         "distributions": lambda: [_distribution(name, cls) for name, cls in distributions],
         "objectives": lambda: [_objective(name, cls) for name, cls in objectives],
         "metrics": lambda: [vars(metric) for metric in METRICS.values()],
-        "suites": lambda: [summary(path) for path in suites().values()],
+        "suites": lambda: [suite_summary(path) for path in suites().values()],
         "offers": listed,
         "gradients": _gradients,
     }
@@ -118,14 +118,14 @@ def describe(name: str, *, plugin: str | Path | Iterable[str | Path] = ()) -> st
 
 
 def _text(kind: str, name: str, cls: type) -> str:
-    from bench.catalogue.fits import in_words, runs_with
+    from bench.catalogue.fits import runs_with
 
     lines = [f"{name}: {'an' if kind[0] in 'aeo' else 'a'} {kind} ({owner(cls)})", "", inspect.getdoc(cls) or ""]
     settings = _settings(cls)
     if settings:
         lines += ["", f"Settings: {settings}"]
     lines += ["", *(f"{key}: {value}" for key, value in _facts(kind, name, cls).items() if value != "")]
-    return "\n".join([*lines, "", in_words(runs_with(cls()))] if kind == "estimator" else lines)
+    return "\n".join([*lines, "", fits_in_words(runs_with(cls()))] if kind == "estimator" else lines)
 
 
 def _facts(kind: str, name: str, cls: Any) -> dict[str, Any]:

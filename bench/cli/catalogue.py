@@ -9,11 +9,11 @@ from bench.cli.console import err, out, say, say_json
 
 @command("listing", kind="KIND", plugin="FILE.py")
 def list_(given: dict[str, Any]) -> None:
-    from bench.catalogue.listing import KINDS, SLOW, broken
+    from bench.catalogue.listing import LISTED_KINDS, SLOW, broken
     from bench.plugins.files import load_files
 
     load_files(given["plugin"])
-    for kind in [each for each in KINDS if each not in SLOW] if given["kind"] == "all" else [given["kind"]]:
+    for kind in [each for each in LISTED_KINDS if each not in SLOW] if given["kind"] == "all" else [given["kind"]]:
         _print(kind)
     for each in broken():
         say(f"cannot be used: {each}", err)
@@ -21,14 +21,14 @@ def list_(given: dict[str, Any]) -> None:
 
 def _print(kind: str) -> None:
     """The columns of one kind that fit a terminal; without pandas, which takes long to import."""
-    from bench.catalogue.listing import BRIEF, rows
-    from bench.display.terminal import table
+    from bench.catalogue.listing import BRIEF, listing_rows
+    from bench.display.terminal import rich_table
 
-    found = rows(kind)
+    found = listing_rows(kind)
     columns = BRIEF[kind]
     title = f"{len(found)} {WHAT.get(kind, kind)}"
     tells = "; gradest show NAME tells more" if kind not in WHAT else ""
-    out.print(table(columns, ([row[column] for column in columns] for row in found), title + tells))
+    out.print(rich_table(columns, ([row[column] for column in columns] for row in found), title + tells))
 
 
 WHAT = {

@@ -9,7 +9,7 @@ from bench.cli.command import command
 from bench.cli.console import FAILED, err, out, say
 
 if TYPE_CHECKING:
-    from bench.validation.facts.record import Record
+    from bench.validation.facts.record import FactRecord
 
 
 @command("check", name="NAME|FILE.py:CLASS", plugin="FILE.py", seed="N")
@@ -31,7 +31,7 @@ def verify(given: dict[str, Any]) -> None:
         raise typer.Exit(FAILED)
 
 
-def _measured(record: "Record", left: int) -> None:
+def _measured(record: "FactRecord", left: int) -> None:
     """A line for each fact, as soon as it is measured."""
     numbers = f"{len(record.checks)} numbers, {record.seconds:.1f} s"
     say(f"{record.fact}: {record.verdict} ({numbers}), {left} left", err)

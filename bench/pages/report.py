@@ -16,7 +16,7 @@ from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from bench.analysis.comparison import Comparison, compare_estimators
-from bench.measure.timing.ceilings import load as load_ceilings
+from bench.measure.timing.ceilings import load_ceilings
 from bench.pages.figures import _marked, drawings, drawn_figures
 from bench.pages.findings import findings, statuses, what_was_run
 from bench.pages.jinja import page_environment, template_file
@@ -26,7 +26,7 @@ from bench.provenance.cores import processes
 from bench.tables.folder import environments, load
 from bench.tables.metrics import METRICS
 from bench.tables.results import beside
-from bench.tables.wide import cells
+from bench.tables.wide import wide_table
 from estimators.errors import BadInput
 
 
@@ -72,7 +72,7 @@ def report(
     figures = target.with_name(f"{target.stem}-figures")
     try:
         figures.mkdir(parents=True, exist_ok=True)
-        text = page(
+        text = report_page(
             table,
             environments(folder) if folder else [],
             baseline=baseline,
@@ -87,7 +87,7 @@ def report(
     return target
 
 
-def page(
+def report_page(
     table: pd.DataFrame,
     environments: list[dict[str, Any]],
     *,
@@ -99,7 +99,7 @@ def page(
 ) -> str:
     """The page as HTML, `source` the folder it names for reproducing, `ceilings` what the devices do at most; with
     `figures`, each figure is also written there as PNG and SVG. `jobs` processes draw."""
-    rows = cells(table)
+    rows = wide_table(table)
     found = compare_estimators(rows, baseline=baseline) if len(rows) else _nothing()
     order = [found.baseline, *(name for name in dict.fromkeys(rows["estimator"]) if name != found.baseline)]
     marked = _marked(rows)
