@@ -118,7 +118,7 @@ def describe(name: str, *, plugin: str | Path | Iterable[str | Path] = ()) -> st
 
 
 def _text(kind: str, name: str, cls: type) -> str:
-    from bench.catalogue.fits import runs_with
+    from bench.catalogue.fits import fits_in_words, runs_with
 
     lines = [f"{name}: {'an' if kind[0] in 'aeo' else 'a'} {kind} ({owner(cls)})", "", inspect.getdoc(cls) or ""]
     settings = _settings(cls)

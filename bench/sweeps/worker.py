@@ -40,6 +40,7 @@ def serve(connection: Connection, setup: Setup) -> None:
             return
         connection.send("")
         from bench.sweeps import windows
+        from bench.sweeps.cell_record import measure_cell
 
         while True:
             cells, task = connection.recv()

@@ -152,6 +152,7 @@ def by_name(name: str, seed: int, quick: bool) -> FactRecord:
 
 def write(verified: Verified) -> None:
     """The table as CSV, the tables that facts keep, and the page with its figures."""
+    from bench.validation.facts.page import facts_page
 
     verified.table.to_csv(verified.folder / "facts.csv", index=False, float_format="%.10g")
     for name, rows in record.kept(verified.records.values()).items():
