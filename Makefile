@@ -33,8 +33,8 @@ picture: install  ## the README's picture of the report, from the committed swee
 
 quick: install  ## the quick sweep (under 3 minutes on 2 cores) and its report
 	$(BIN)/gradest run quick
-	$(BIN)/gradest compare results/quick
-	$(BIN)/gradest report results/quick
+	$(BIN)/gradest compare quick
+	$(BIN)/gradest report quick
 
 lint: install
 	$(BIN)/ruff check .

@@ -197,7 +197,7 @@ def test_a_bad_cell_in_a_window_costs_its_own_row_only(tmp_path, harmful):
     suite = _toml(tmp_path, ["rloo", harmful[0], "reinforce", harmful[1]])
     text = suite.read_text().replace('metrics = ["accuracy"]', 'metrics = ["throughput"]')
     suite.write_text(text.replace("max_seconds = 0.1", "max_seconds = 0.1, replicates = 64"))  # many steps to a visit
-    found = run(suite, tmp_path / "out", jobs=1, timeout=30.0, plugins=[tmp_path / "bad.py"], where="samples == 2")
+    found = run(suite, tmp_path / "out", jobs=1, timeout=30.0, plugin=tmp_path / "bad.py", where="samples == 2")
     words = {"raises": "failed", "dies": "crashed", "hangs": "timeout"}
     assert found.counts == {"ok": 2} | {words[name]: 1 for name in harmful}
     times = load(tmp_path / "out").query("metric == 'seconds_per_estimate'")
