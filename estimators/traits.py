@@ -34,7 +34,7 @@ class Need(Enum):
     PARAMETERS = "a distribution that its named parameters make again"
     CONTEXT = "the context that q was computed from"
     TERMS = "an objective given as terms, with the variables that each depends on"
-    PROPOSAL = "a flattened q to draw from: bits, categoricals, or a location-scale family"
+    PROPOSAL = "a q that can be widened to draw from: bits, categoricals, or a location-scale family"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.validation.torch_offers.laws import Array, Knobs, Law
 from bench.validation.torch_offers.subjects import Subject
 
-DRAWS = 2**16
+DRAWS = 2**18
 FEW = 2**12
 """Draws that are compared with the support at other parameters, and with the mode."""
 LIMIT = 5.5

@@ -1,0 +1,149 @@
+"""Bits that are sure: logits of ±∞ have a gradient of 0 and leave the others theirs; probabilities of 0 and 1."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Bernoulli, Distribution, Independent, OneHotCategorical
+
+import estimators
+from estimators import BadInput, Estimator, Evidence, Function, Objective, Terms, unmet
+from estimators.core import Fitted
+from estimators.needs import unmet_samples
+from tests.support.exactness import assert_unbiased
+
+SURE = torch.tensor([0.4, torch.inf, -0.8, -torch.inf], dtype=torch.float64)
+FREE = SURE.isfinite()
+
+
+def rows(logits: Tensor) -> Distribution:
+    return Independent(Bernoulli(logits=logits), 1)
+
+
+def alone(logits: Tensor) -> Distribution:
+    return Bernoulli(logits=logits)
+
+
+def of_rows(z: Tensor) -> Tensor:
+    return (z.sum(-1) - 0.45).square() + 2 * z[..., 0] * z[..., 1] - z[..., 2] * z[..., 3] + z[..., 2]
+
+
+def of_one(z: Tensor) -> Tensor:
+    return (z - 0.3).square() + z
+
+
+PROBLEMS: dict[str, tuple] = {
+    "rows": (rows, Function(of_rows)),
+    "evidence of rows": (rows, Evidence(of_rows)),
+    "each alone": (alone, Function(of_one)),
+    "evidence of each": (alone, Evidence(of_one)),
+    "chain": (
+        rows,
+        Terms(lambda z: (z[..., 1:] - 0.6 * z[..., :-1]).square(), torch.eye(4)[:-1] + torch.eye(4)[1:]),
+    ),
+}
+
+
+def exact(build, f: Objective) -> Tensor:
+    """By the values of the free bits, whose log-density is written out."""
+    free = SURE[FREE].clone().requires_grad_()
+    both = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=torch.float64)] * 2)
+    z = torch.zeros(4, 4, dtype=torch.float64)
+    z[:, FREE], z[:, 1] = both, 1.0
+    log_p = both * free - torch.nn.functional.softplus(free)
+    value = f.log_joint(z) if isinstance(f, Evidence) else f(z, build(torch.zeros(4)))
+    if isinstance(f, Evidence):
+        value = (
+            value - torch.zeros_like(z).masked_scatter(FREE, log_p.detach())
+            if build is alone
+            else value - log_p.sum(-1).detach()
+        )
+    each = (log_p.sum(-1).exp() * value.movedim(0, -1)).sum()
+    (found,) = torch.autograd.grad(each, free)
+    return torch.zeros(4, dtype=torch.float64).masked_scatter(FREE, found)
+
+
+def draws(estimator: Estimator) -> int:
+    return next(n for n in (2, 4, 6, 1) if unmet_samples(estimator.traits, n) is None)
+
+
+def fits(name: str, problem: str) -> bool:
+    build, f = PROBLEMS[problem]
+    estimator = estimators.get(name)
+    return unmet(estimator, build(SURE), f, draws(estimator)) is None
+
+
+WALK = [(name, problem) for name in estimators.available() for problem in PROBLEMS if fits(name, problem)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize(("name", "problem"), WALK)
+def test_a_sure_bit_has_no_gradient_and_the_others_theirs(name, problem, dtype):
+    build, f = PROBLEMS[problem]
+    estimator = estimators.get(name)
+    n = draws(estimator)
+    torch.manual_seed(3)
+    if isinstance(estimator, Fitted):
+        estimator = estimator.fit(build(SURE.to(dtype)), f, n, 3)
+    logits = SURE.to(dtype).expand(3000, 4).clone().requires_grad_()
+    value = estimator.surrogate(build(logits), f, n)
+    value.sum().backward()
+    assert logits.grad is not None
+    assert value.isfinite().all()
+    assert logits.grad.isfinite().all()
+    assert (logits.grad[:, ~FREE] == 0).all()
+    if estimator.traits.unbiased:
+        assert_unbiased(logits.grad.double()[:, FREE], exact(build, f)[FREE], resolution=0.4)
+
+
+def test_the_walk_is_complete():
+    """All but those of several draws, of one-hot variables and of continuous ones."""
+    assert len({name for name, _ in WALK}) > 50
+
+
+def test_a_distribution_is_left_as_it_was():
+    logits = torch.tensor([torch.inf, 0.3], requires_grad=True)
+    q = Independent(Bernoulli(logits=logits), 1)
+    estimators.get("rloo").surrogate(q, Function(lambda z: z.sum(-1)), 4)
+    assert q.base_dist.logits[0] == torch.inf
+
+
+BY_PROBS = {
+    "bits": lambda p: Independent(Bernoulli(probs=p), 1),
+    "one-hot": lambda p: OneHotCategorical(probs=p),
+    "rows of one-hot": lambda p: Independent(OneHotCategorical(probs=p.expand(2, 3)), 1),
+}
+F = Function(lambda z: (z * torch.tensor([1.0, 2.0, -1.0])).flatten(-1).sum(-1))
+
+
+def by_probs(kind: str) -> list[str]:
+    q = BY_PROBS[kind](torch.tensor([0.2, 0.3, 0.5]))
+    return [
+        name
+        for name in estimators.available()
+        if unmet(estimators.get(name), q, F, draws(estimators.get(name))) is None
+    ]
+
+
+@pytest.mark.parametrize("at", [0.0, 1.0])
+@pytest.mark.parametrize("kind", ["bits", "one-hot"])
+def test_a_probability_of_0_or_1_that_is_itself_a_parameter_gets_a_sentence(kind, at):
+    """∂E f/∂p = f(1) − f(0) there, and no estimator sees both: torch's 0 would be wrong without a word."""
+    p = torch.tensor([at, 0.4, 0.6] if kind == "bits" else [at, (1 - at) / 2, (1 - at) / 2], requires_grad=True)
+    for name in by_probs(kind):
+        with pytest.raises(BadInput, match="is exactly 0 or 1 and is itself a parameter"):
+            estimators.get(name).surrogate(BY_PROBS[kind](p), F, draws(estimators.get(name)))
+
+
+@pytest.mark.parametrize("kind", ["bits", "one-hot"])
+def test_probabilities_that_are_computed_or_inside_go_on_working(kind):
+    """A sigmoid or a softmax that is saturated has a derivative of 0 itself; so has a masked category."""
+    inside = torch.tensor([0.2, 0.3, 0.5], requires_grad=True)
+    saturated = torch.tensor([40.0, -120.0, 0.0], requires_grad=True)
+    computed = saturated.sigmoid() if kind == "bits" else (saturated * torch.tensor([0.1, 9.0, 1.0])).softmax(-1)
+    assert ((computed == 0) | (computed == 1)).any()
+    for name in by_probs(kind):
+        for leaf, p in ((inside, inside), (saturated, computed), (None, computed.detach())):
+            value = estimators.get(name).surrogate(BY_PROBS[kind](p), F, draws(estimators.get(name)))
+            if leaf is not None:
+                (found,) = torch.autograd.grad(value.sum(), leaf, retain_graph=True, allow_unused=True)
+                assert found is None or found.isfinite().all(), name
