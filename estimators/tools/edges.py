@@ -24,7 +24,9 @@ def ends(q: Distribution) -> tuple[Tensor | float | None, Tensor | float | None]
         support = support.base_constraint
     if support is constraints.simplex:
         return 0.0, 1.0
-    return getattr(support, "lower_bound", None), getattr(support, "upper_bound", None)
+    found = [getattr(support, name, None) for name in ("lower_bound", "upper_bound")]
+    low, high = (float(each) if isinstance(each, int) else each for each in found)
+    return low, high
 
 
 def step_inside(step: float, q: Distribution, z: Tensor) -> Tensor | float:
