@@ -318,7 +318,7 @@ SHOCKS = {
     "few draws, repeated": lambda m, d: torch.randn(m // 8, d).repeat(8, 1),
     "neighbours are alike": walk_along,
     "mirrored": lambda m, d: torch.cat([x := torch.randn(m // 2, d), -x]) + 0.1 * torch.randn(m, d),
-    "skewed noise, one scale": lambda m, d: torch.randn(1, 1).exp() * torch.empty(m, d).exponential_(),
+    "skewed noise, one scale": lambda m, d: (0.4 * torch.randn(1, 1)).exp() * torch.empty(m, d).exponential_(),
 }
 """Chunks of m replicates in d coordinates that share something."""
 
