@@ -41,7 +41,7 @@ def with_suitable_samples(name: str, method: Callable[..., Any]) -> Callable[...
             traits = self.traits
             if type(n) is not int or n < traits.min_samples or n % traits.samples_step:
                 n = whole(self, n)
-            q = settled(q)
+            q = settled(q, ends=traits.ends)
         return method(self, q, f, n, *rest, **more)
 
     return checked

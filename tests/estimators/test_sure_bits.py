@@ -136,11 +136,41 @@ def by_probs(kind: str) -> list[str]:
 @pytest.mark.parametrize("at", [0.0, 1.0])
 @pytest.mark.parametrize("kind", ["bits", "one-hot"])
 def test_a_probability_of_0_or_1_that_is_itself_a_parameter_gets_a_sentence(kind, at):
-    """∂E f/∂p = f(1) − f(0) there, and no estimator sees both: torch's 0 would be wrong without a word."""
+    """∂E f/∂p = f(1) − f(0) there, which hardly any estimator sees: torch's 0 would be wrong without a word."""
     p = torch.tensor([at, 0.4, 0.6] if kind == "bits" else [at, (1 - at) / 2, (1 - at) / 2], requires_grad=True)
     for name in by_probs(kind):
-        with pytest.raises(BadInput, match="is exactly 0 or 1 and is itself a parameter"):
-            estimators.get(name).surrogate(BY_PROBS[kind](p), F, draws(estimators.get(name)))
+        if kind == "one-hot" or not estimators.get(name).traits.ends:
+            with pytest.raises(BadInput, match="is exactly 0 or 1 and is itself a parameter"):
+                estimators.get(name).surrogate(BY_PROBS[kind](p), F, draws(estimators.get(name)))
+
+
+ENDS = [name for name in estimators.available() if estimators.get(name).traits.ends]
+
+
+@pytest.mark.parametrize("at", [0.0, 1.0])
+@pytest.mark.parametrize("name", ENDS)
+def test_what_sees_both_values_of_a_bit_is_right_at_a_probability_of_0_or_1(name, at):
+    """On a bilinear f also where the estimator is biased: it does not stand still."""
+    estimator = estimators.get(name)
+    f = Function(lambda z: z[..., 0] * (1 + 2 * z[..., 1]) - z[..., 1] + 0.5 * z[..., 2])
+    p = torch.tensor([at, 0.4, 0.6], dtype=torch.float64).expand(4000, 3).clone().requires_grad_()
+    torch.manual_seed(0)
+    (found,) = torch.autograd.grad(estimator.surrogate(BY_PROBS["bits"](p), f, draws(estimator)).sum(), p)
+    truth, error = torch.tensor([1.8, 2 * at - 1, 0.5], dtype=torch.float64), found.std(0) / 4000**0.5
+    assert ((found.mean(0) - truth).abs() < 6 * error + 1e-9).all()
+
+
+def test_no_other_estimator_would_be_right_there(monkeypatch):
+    """So that none is refused for nothing."""
+    monkeypatch.setattr("estimators.tools.parameters._require_inside", lambda q, probs: None)
+    square = Function(lambda z: (z.sum(-1) - 0.45).square())
+    for name in by_probs("bits"):
+        if name not in ENDS:
+            p = torch.tensor([0.0, 0.4, 0.6], dtype=torch.float64).expand(1000, 3).clone().requires_grad_()
+            value = estimators.get(name).surrogate(BY_PROBS["bits"](p), square, draws(estimators.get(name)))
+            (found,) = torch.autograd.grad(value.sum(), p)
+            error = found[:, 0].std() / 1000**0.5
+            assert (found[:, 0].mean() - 2.1).abs() > 4 * error, name  # E (1 + z₁ + z₂ − .45)² − (z₁ + z₂ − .45)²
 
 
 @pytest.mark.parametrize("kind", ["bits", "one-hot"])

@@ -4,7 +4,8 @@
 
 Each is the difference of a line with and without the check. On a core of an AMD EPYC: 0.5 µs for n and 1.0 µs for z
 (the least of three runs, beside other work), where the surrogate of reparameterisation with 4 draws of 3 coordinates
-takes 104 µs and that of reinforce 311 µs. A compiled step has neither check.
+takes 104 µs and that of reinforce 311 µs. Of z and the shape of its value together 1.2 µs of CPU time, and of torch's
+Bernoulli by logits, whose infinite ones are made finite, 6 µs more. A compiled step has none but the last.
 """
 
 from dataclasses import dataclass
