@@ -287,7 +287,7 @@ def gradient_at(f: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tenso
 def held_gradient_at(f: Objective, z: Tensor, q: Distribution) -> tuple[Tensor, Tensor]:
     """f.held(z, q), differentiable in q and in f's own parameters, and the constant ∂f/∂z, from one call of f.
 
-    >>> q = torch.distributions.Normal(torch.zeros(2), 1.0)
+    >>> q = torch.distributions.MultivariateNormal(torch.zeros(2), torch.eye(2))
     >>> held_gradient_at(Function(lambda z: z.square().sum(-1)), torch.tensor([[1.0, 2.0]]), q)
     (tensor([5.]), tensor([[2., 4.]]))
     """

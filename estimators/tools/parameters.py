@@ -58,8 +58,8 @@ def settled(q: Distribution, *, ends: bool = False) -> Distribution:
     gradient, and one of them is exactly 0 or 1: torch's gradient in it is 0, where that of E f is not. With `ends` it
     does not raise for bits: an estimator that sees both values of each bit (`Traits.ends`) is right there.
 
-    >>> settled(Bernoulli(logits=torch.tensor([torch.inf, 0.0]))).log_prob(torch.tensor([1.0, 1.0]))
-    tensor([ 0.0000, -0.6931])
+    >>> settled(Bernoulli(logits=torch.tensor([torch.inf, 0.0]))).log_prob(torch.tensor([1.0, 1.0])).exp()
+    tensor([1.0000, 0.5000])
     """
     kind = type(q)
     if kind is Independent:
