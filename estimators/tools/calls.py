@@ -108,7 +108,7 @@ def with_checked_values(name: str, method: Callable[..., Any]) -> Callable[..., 
     return checked
 
 
-COMPARED = 1024
+COMPARED_NUMBERS = 1024
 """So many numbers of z are compared."""
 
 
@@ -118,7 +118,7 @@ def values_at_first(f: Any, z: Tensor) -> Tensor | None:
         object.__setattr__(f, "_asked", True)
     except AttributeError:  # an objective with slots
         return None
-    return z.detach().flatten()[:COMPARED].clone() if z.is_cpu else None
+    return z.detach().flatten()[:COMPARED_NUMBERS].clone() if z.is_cpu else None
 
 
 def differs(z: Tensor, before: Tensor) -> bool:
@@ -127,7 +127,7 @@ def differs(z: Tensor, before: Tensor) -> bool:
     >>> differs(torch.tensor([1.0, torch.nan]), torch.tensor([1.0, torch.nan]))
     False
     """
-    now = z.detach().flatten()[:COMPARED]
+    now = z.detach().flatten()[:COMPARED_NUMBERS]
     try:
         return not torch.equal(now, before) and not torch.equal(now.nan_to_num(), before.nan_to_num())
     except RuntimeError:
@@ -154,7 +154,7 @@ def misshapen(f: object, z: Tensor, q: Any, value: Any) -> BadInput:
     expected = tuple(z.shape[: z.dim() - len(event)])
     found = f"a value of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
     return BadInput(
-        f"the objective ({named(f)}) gives {found} for z of shape {tuple(z.shape)}: a tensor of shape {expected} would "
+        f"the objective ({objective_name(f)}) gives {found} for z of shape {tuple(z.shape)}: a tensor of shape {expected} would "
         f"be right, a value for each draw, as a draw has shape {tuple(event)}"
     )
 
@@ -163,7 +163,7 @@ IN_PLACE = ("in-place operation", "written-to tensor refers to a single memory l
 """torch's own words for it, where z or θ is a leaf, is captured by a transform, or is expanded."""
 
 
-def named(f: object) -> str:
+def objective_name(f: object) -> str:
     """What an objective is called."""
     return getattr(f, "name", type(f).__name__)
 
@@ -171,6 +171,6 @@ def named(f: object) -> str:
 def changed(f: object) -> BadInput:
     """The error that an objective changed z."""
     return BadInput(
-        f"the objective ({named(f)}) changes in place what it was given, z or θ, which the estimator goes on to use: "
+        f"the objective ({objective_name(f)}) changes in place what it was given, z or θ, which the estimator goes on to use: "
         "make a new tensor, for example z.clamp(…) for z.clamp_(…) or z = z + 1 for z += 1"
     )

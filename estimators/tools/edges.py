@@ -10,10 +10,10 @@ SHARE = 3
 """A step is at most one part in so many of the way to the edge: with 2, rounding could still put it on the edge."""
 
 
-def ends(q: Distribution) -> tuple[Tensor | float | None, Tensor | float | None]:
+def ends_of_support(q: Distribution) -> tuple[Tensor | float | None, Tensor | float | None]:
     """The lowest and the highest value of a coordinate of z; None where there is none, or q does not say.
 
-    >>> ends(torch.distributions.Gamma(1.0, 1.0))
+    >>> ends_of_support(torch.distributions.Gamma(1.0, 1.0))
     (0.0, None)
     """
     try:
@@ -38,7 +38,7 @@ def step_inside(step: float, q: Distribution, z: Tensor) -> Tensor | float:
     >>> step_inside(0.1, q, torch.tensor([0.03, 3.0, 0.0]))
     tensor([0.0100, 0.1000, 0.0000])
     """
-    low, high = ends(q)
+    low, high = ends_of_support(q)
     room = [z - low] if low is not None else []
     room += [high - z] if high is not None else []
     if not room:

@@ -11,14 +11,16 @@ import estimators
 from bench.validation.torch_offers.measure import functions, slopes
 from bench.validation.torch_offers.subjects import SUBJECTS, Subject
 from estimators import Function, unmet
-from estimators.tools.edges import ends, step_inside
+from estimators.tools.edges import ends_of_support, step_inside
 
 STEPPING = ["spsa", "finite_differences"]
 
 
 def objective(subject: Subject) -> Function:
     """A bounded smooth function of the draws, and NaN outside the support or on its edge."""
-    low, high = ends(subject.build({n: torch.tensor(v, dtype=torch.float64) for n, v in subject.ordinary.items()}))
+    low, high = ends_of_support(
+        subject.build({n: torch.tensor(v, dtype=torch.float64) for n, v in subject.ordinary.items()})
+    )
     tensor, _ = functions(subject.law(subject.ordinary))[0]
 
     def inside(z: Tensor) -> Tensor:
@@ -34,7 +36,7 @@ def objective(subject: Subject) -> Function:
 def bounded(subject: Subject) -> bool:
     """Whether it has an edge, and a path."""
     q = subject.build({n: torch.full((2,), v, dtype=torch.float64) for n, v in subject.ordinary.items()})
-    return ends(q) != (None, None) and all(
+    return ends_of_support(q) != (None, None) and all(
         unmet(estimators.get(name), q, Function(lambda z: z), 1) is None for name in STEPPING
     )
 
@@ -83,7 +85,7 @@ def test_the_classes_with_an_edge_are_walked() -> None:
 def test_draws_on_the_edge_or_next_to_it_are_no_nan(estimator: str, made: Callable[[], Independent]) -> None:
     """f is finite on the edge itself, where draws of small concentrations are by rounding, and NaN beyond."""
     q = made()
-    low, high = ends(q)
+    low, high = ends_of_support(q)
     f = Function(lambda z: torch.where((z < low) | (z > high), torch.nan, z).square().sum(-1))
     torch.manual_seed(0)
     assert estimators.get(estimator).surrogate(q, f, 2000).isfinite()

@@ -8,7 +8,7 @@ import torch
 
 import estimators
 from bench.distributions import distributions
-from bench.measure.accuracy.accuracy import measure
+from bench.measure.accuracy.accuracy import measure_accuracy
 from bench.measure.accuracy.stopping import AccuracySettings
 from bench.measure.estimates.prepared import Execution
 from bench.objectives import objectives
@@ -27,7 +27,7 @@ def outcome(
         estimator = replace(estimator, steps=5)  # pyright: ignore[reportArgumentType]
     execution = Execution(cell_id="cell", seed=0, dtype=dtype)
     settings = AccuracySettings(max_replicates=replicates)
-    return measure(problem, estimator, draws(name), settings, exact or reference(problem), execution=execution)
+    return measure_accuracy(problem, estimator, draws(name), settings, exact or reference(problem), execution=execution)
 
 
 def draws(name: str) -> int:

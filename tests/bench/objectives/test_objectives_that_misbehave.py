@@ -10,7 +10,7 @@ import torch
 from torch.distributions import Bernoulli, Independent, Normal
 
 import estimators
-from bench.catalogue.exact_gradients import problems
+from bench.catalogue.exact_gradients import committed_problems
 from bench.distributions import distributions
 from bench.measure.estimates.calls import count
 from bench.objectives import objectives
@@ -302,7 +302,7 @@ def test_an_infinite_value_of_probability_zero_is_not_blamed():
 def test_every_objective_that_is_not_finite_at_one_value_is_named(index, objective, monkeypatch):
     """NaN, ∞ or −∞ at one of many draws or values, in every kind of objective."""
     brackets = Problem(distributions.get("token_policy", vocabulary=2, size=4), objectives.get(objective))
-    problem = next(problems([objective]), brackets)
+    problem = next(committed_problems([objective]), brackets)
     assert not_finite(problem) is None
     wrong = (torch.nan, torch.inf, -torch.inf)[index % 3]
     whole = Problem.function
