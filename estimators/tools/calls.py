@@ -154,8 +154,8 @@ def misshapen(f: object, z: Tensor, q: Any, value: Any) -> BadInput:
     expected = tuple(z.shape[: z.dim() - len(event)])
     found = f"a value of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
     return BadInput(
-        f"the objective ({objective_name(f)}) gives {found} for z of shape {tuple(z.shape)}: a tensor of shape {expected} would "
-        f"be right, a value for each draw, as a draw has shape {tuple(event)}"
+        f"the objective ({called(f)}) gives {found} for z of shape {tuple(z.shape)}: a tensor of shape {expected} "
+        f"would be right, a value for each draw, as a draw has shape {tuple(event)}"
     )
 
 
@@ -163,7 +163,7 @@ IN_PLACE = ("in-place operation", "written-to tensor refers to a single memory l
 """torch's own words for it, where z or θ is a leaf, is captured by a transform, or is expanded."""
 
 
-def objective_name(f: object) -> str:
+def called(f: object) -> str:
     """What an objective is called."""
     return getattr(f, "name", type(f).__name__)
 
@@ -171,6 +171,6 @@ def objective_name(f: object) -> str:
 def changed(f: object) -> BadInput:
     """The error that an objective changed z."""
     return BadInput(
-        f"the objective ({objective_name(f)}) changes in place what it was given, z or θ, which the estimator goes on to use: "
+        f"the objective ({called(f)}) changes in place what it was given, z or θ, which the estimator goes on to use: "
         "make a new tensor, for example z.clamp(…) for z.clamp_(…) or z = z + 1 for z += 1"
     )

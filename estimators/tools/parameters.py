@@ -61,16 +61,16 @@ def settled(q: Distribution, *, ends: bool = False) -> Distribution:
     >>> settled(Bernoulli(logits=torch.tensor([torch.inf, 0.0]))).log_prob(torch.tensor([1.0, 1.0])).exp()
     tensor([1.0000, 0.5000])
     """
-    kind = type(q)
-    if kind is Independent:
+    kind = type(q)  # not a subclass, whose log-density may be another
+    if kind is Independent and isinstance(q, Independent):
         inner = settled(q.base_dist, ends=ends)
         return q if inner is q.base_dist else _with(q, base_dist=inner)
-    if kind is not Bernoulli and kind is not Categorical:
+    if not isinstance(q, Bernoulli | Categorical) or (kind is not Bernoulli and kind is not Categorical):
         return q
-    given = vars(q if kind is Bernoulli else q._categorical)  # pyright: ignore[reportAttributeAccessIssue]
-    if is_parameter(given.get("probs")) and not (ends and kind is Bernoulli):
+    given = vars(q if isinstance(q, Bernoulli) else q._categorical)
+    if is_parameter(given.get("probs")) and not (ends and isinstance(q, Bernoulli)):
         _require_inside(q, given["probs"])
-    if kind is Bernoulli and q._param is given.get("logits"):
+    if isinstance(q, Bernoulli) and q._param is given.get("logits"):
         finite = bounded(q._param)
         return _with(q, logits=finite, _param=finite)
     return q
