@@ -23,7 +23,7 @@ from bench.sweeps.cell_record import measure
 from bench.sweeps.engines.choose import ENGINES
 from bench.tables.derived import derived
 from bench.tables.metrics import METRICS
-from bench.validation.facts import FACTS, GROUPS
+from bench.validation.facts import FACTS
 from estimators.registry import Registry, estimators
 from tests.support.problems import SYNTHETIC
 from tests.support.sweeps import small_cells
@@ -218,7 +218,10 @@ def in_report() -> set[str]:
 
 # What each kind asks for ---------------------------------------------------------------------------------------------
 
-CORE = "bench/suites/builtin/core.toml: give it a cell there, or name it in NOT_IN_CORE of tests/support/extending.py"
+CORE = (
+    "the suite core does not measure it: give it a cell in bench/suites/builtin/core.toml, or name it in NOT_IN_CORE "
+    "of tests/support/extending.py"
+)
 
 KINDS = {
     "file of estimators": Kind(
@@ -255,7 +258,7 @@ KINDS = {
     "estimator": Kind(
         lambda: own(estimators),
         (
-            Step(in_core("estimator"), f"the suite core does not measure it: {CORE}"),
+            Step(in_core("estimator"), CORE),
             Step(
                 lambda: asked("exactness", "estimator"),
                 "its claim is not measured: give it three problems in bench/suites/builtin/exactness.toml, one of them "
@@ -279,7 +282,7 @@ KINDS = {
     "distribution": Kind(
         lambda: own(distributions),
         (
-            Step(in_core("distribution"), f"the suite core does not measure it: {CORE}"),
+            Step(in_core("distribution"), CORE),
             Step(
                 lambda: {*SYNTHETIC, *OWN_TESTS},
                 "its density and draws are not tested: add it to SYNTHETIC of tests/support/problems.py, or name its "
@@ -296,7 +299,7 @@ KINDS = {
     "objective": Kind(
         lambda: own(objectives),
         (
-            Step(in_core("objective"), f"the suite core does not measure it: {CORE}"),
+            Step(in_core("objective"), CORE),
             Step(
                 lambda: (
                     {name.partition(" / ")[0] for name in committed("results/gradients.csv", "problem")}
@@ -377,10 +380,6 @@ KINDS = {
     "fact": Kind(
         lambda: FACTS,
         (
-            Step(
-                lambda: {fact.name for fact in FACTS.values() if fact.group in GROUPS},
-                "its group has no section on the page: choose one of GROUPS in bench/validation/facts/fact.py",
-            ),
             Step(
                 lambda: {fact.name for fact in FACTS.values() if fact.cite and fact.statement.endswith(".")},
                 "say in its docstring, in one sentence, what it claims, and in `cite` where that is from "
