@@ -18,7 +18,7 @@ BITS = (
 )
 NORMALS = (
     "distribution == 'normal' and objective in ['quadratic', 'cosine'] and estimator in ['reinforce', 'rloo', "
-    "'antithetic', 'reparameterisation', 'measure_valued', 'evolution_strategy', 'smoothing', 'spsa']"
+    "'antithetic', 'reparameterisation', 'measure_valued', 'quasi_monte_carlo', 'delta_method', 'spsa']"
 )
 CELLS = f"({BITS}) or ({NORMALS})"
 SHORT = "distribution == 'bernoulli' and objective == 'quadratic_bits' and estimator in ['rloo', 'straight_through']"
@@ -39,7 +39,8 @@ def main() -> None:
     for path in paths:
         measured(core(given.device), [SHORT if given.short else CELLS], path)
     first, second = (bench.load(path) for path in paths)
-    print("\n".join([repeated(first, second), *compared(first, bench.load(ON_CPU))]))
+    print(repeated(first, second), flush=True)
+    print("\n".join(compared(first, bench.load(ON_CPU))))
 
 
 def core(device: str) -> Suite:
