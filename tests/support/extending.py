@@ -19,7 +19,7 @@ from bench.distributions import distributions
 from bench.objectives import objectives
 from bench.pages.figures import drawings
 from bench.sweeps import windows
-from bench.sweeps.cell_record import measure
+from bench.sweeps.cell_record import measure_cell
 from bench.sweeps.engines.choose import ENGINES
 from bench.tables.derived import derived
 from bench.tables.metrics import METRICS
@@ -170,7 +170,7 @@ def measured() -> frozenset[str]:
         metrics=["accuracy", "throughput"],
         throughput={"max_seconds": 0.05, "precision": 0.5},
     )
-    records = [measure(cell, "accuracy"), *windows.measure([cell])]
+    records = [measure_cell(cell, "accuracy"), *windows.measure_window([cell])]
     return frozenset(row["metric"] for record in records for row in record["measurements"])
 
 
