@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import torch
 
@@ -47,15 +47,10 @@ def main() -> None:
         ceilings.note(given.out, [(given.device, "float32")])
         for point, found in curve(given):
             rows.writerow(vars(point) | found)
-            kept(file)
+            file.flush()  # every line is on the disk before the next is measured
 
 
-def kept(file: IO[str]) -> None:
-    """Every line is on the disk before the next is measured."""
-    file.flush()
-
-
-def curve(given: Asked) -> Iterator[tuple[Point, dict[str, object]]]:
+def curve(given: Asked) -> Iterator[tuple[Point, dict[str, Any]]]:
     """All points with what was found of them: quick ones first, compiled steps last."""
     sizes = SHORT if given.short else WHOLE
     few = sizes[:: max(1, (len(sizes) - 1) // 2)]
@@ -67,7 +62,7 @@ def curve(given: Asked) -> Iterator[tuple[Point, dict[str, object]]]:
     yield from (ours(Point("gradest", case, "compile", size), given.device) for size in few[::-1] for case in COMPARED)
 
 
-def ours(point: Point, device: str) -> tuple[Point, dict[str, object]]:
+def ours(point: Point, device: str) -> tuple[Point, dict[str, Any]]:
     """gradest's step; what goes wrong, memory that does not suffice for example, is the result."""
     problem, name = point.case.split("/")
     try:
@@ -82,11 +77,11 @@ def ours(point: Point, device: str) -> tuple[Point, dict[str, object]]:
     finally:
         if torch.device(device).type == "cuda":
             torch.cuda.empty_cache()
-    rates = (point.replicates / seconds for seconds in (timing.median, timing.high, timing.low))
-    return point, dict(zip(("estimates_per_second", "low", "high"), rates, strict=True))
+    rate, low, high = timing.seconds.reciprocal(point.replicates)
+    return point, {"estimates_per_second": rate, "low": low, "high": high}
 
 
-def jax(sizes: tuple[int, ...]) -> Iterator[tuple[Point, dict[str, object]]]:
+def jax(sizes: tuple[int, ...]) -> Iterator[tuple[Point, dict[str, Any]]]:
     """JAX's step at each size, in a process of its own; `mode` is its arrangement, with the device that it runs on."""
     if importlib.util.find_spec("jax") is None:
         yield Point("JAX", COMPARED[0], "", 0), {"error": "JAX is not installed"}
@@ -106,12 +101,12 @@ def jax(sizes: tuple[int, ...]) -> Iterator[tuple[Point, dict[str, object]]]:
             process.wait()
 
 
-def jax_point(case: str, size: int, found: dict[str, object]) -> tuple[Point, dict[str, object]]:
+def jax_point(case: str, size: int, found: dict[str, Any]) -> tuple[Point, dict[str, Any]]:
     """From the side's answer."""
     if "error" in found:
         return Point("JAX", case, "", size), {"error": found["error"]}
-    rate = float(str(found["replicates"])) / float(str(found["seconds"]))
-    return Point("JAX", case, str(found["arrangement"]), size), {"estimates_per_second": rate}
+    rate = found["replicates"] / found["seconds"]
+    return Point("JAX", case, found["arrangement"], size), {"estimates_per_second": rate}
 
 
 if __name__ == "__main__":

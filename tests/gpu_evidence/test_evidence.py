@@ -10,12 +10,14 @@ import pandas as pd
 import pytest
 
 import bench
+from bench.measure.timing.blocks import ThroughputSettings
 from bench.suites.grid import suite_cells
 from bench.sweeps.planning import pick
-from tests.gpu_evidence import machine
+from tests.gpu_evidence import machine, saturation
 from tests.gpu_evidence.__main__ import MOST, PACKAGES, ROOT, steps, variables
 from tests.gpu_evidence.accuracy import CELLS, ON_CPU, compared, core, repeated
 from tests.gpu_evidence.files import FILES, LOG, without, without_names, written
+from tests.gpu_evidence.saturation import Point
 from tests.gpu_evidence.steps import GRACE, Step, run
 from tests.gpu_evidence.sweep import keep, measured
 from tests.support.sweeps import suite
@@ -162,5 +164,25 @@ def test_other_numbers_and_other_verdicts_are_named():
     other.loc[row, "verdict"] = "biased" if other.verdict[row] != "biased" else "unbiased"
     said = compared(other, table)
     assert said[0].startswith("verdicts: 39 of 40") and len(said) == 2 and table.estimator[row] in said[1]
-    assert "other rows" in repeated(table, table[table.metric != "variance"])
-    assert isinstance(table, pd.DataFrame) and len(FILES) == 8
+    assert "other rows" in repeated(table, pd.DataFrame(table[table.metric != "variance"]))
+
+
+def test_a_point_of_the_curve_is_a_rate_with_its_interval_or_the_error(monkeypatch):
+    monkeypatch.setattr(saturation, "SETTINGS", ThroughputSettings(precision=0.5, max_seconds=0.02))
+    point, found = saturation.ours(Point("gradest", "bits/rloo", "eager", 64), "cpu")
+    assert 0 < found["low"] <= found["estimates_per_second"] <= found["high"]
+    assert set(vars(point) | found) <= {*saturation.COLUMNS}
+    _, failed = saturation.ours(Point("gradest", "bits/rloo", "graf", 64), "cpu")
+    assert "there is no mode 'graf'" in failed["error"]
+
+
+def test_jax_beside_it_says_on_what_it_ran_and_what_went_wrong():
+    _, found = saturation.jax_point(
+        "bits/rloo", 64, {"replicates": 128, "seconds": 0.5, "arrangement": "64 at once, rbg"}
+    )
+    assert found == {"estimates_per_second": 256.0}
+    assert saturation.jax_point("bits/rloo", 64, {"error": "no memory"})[1] == {"error": "no memory"}
+
+
+def test_the_curve_goes_from_a_thousand_to_four_million():
+    assert saturation.WHOLE[0] == 2**10 and saturation.WHOLE[-1] == 2**22 and len(FILES) == 8
