@@ -13,7 +13,7 @@ from bench.suites.builtin import suites, summary
 from bench.tables.metrics import METRICS
 from estimators.errors import BadInput, nearest
 from estimators.registry import Registry, estimators, owner
-from estimators.traits import Traits
+from estimators.traits import Need, Traits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "distributions": distributions,
     "objectives": objectives,
 }
-KINDS = (*REGISTRIES, "metrics", "suites", "offers")
+KINDS = (*REGISTRIES, "metrics", "suites", "needs", "offers")
 
 BRIEF = {
     "estimators": ["family", "name", "unbiased", "samples", "asks", "paper"],
@@ -31,6 +31,7 @@ BRIEF = {
     "objectives": ["name", "settings", "used_by"],
     "metrics": ["name", "unit", "direction", "sentence"],
     "suites": ["name", "what"],
+    "needs": ["name", "sentence", "from"],
     "offers": ["name", "density", "path", "mean", "mode"],
 }
 """The columns that fit a terminal; `gradest show NAME` tells the rest."""
@@ -53,6 +54,9 @@ def rows(kind: str) -> list[dict[str, Any]]:
         "objectives": lambda: [_objective(name, cls) for name, cls in objectives],
         "metrics": lambda: [vars(metric) for metric in METRICS.values()],
         "suites": lambda: [summary(path) for path in suites().values()],
+        "needs": lambda: [
+            {"name": each.name, "sentence": each.sentence, "from": each.module} for each in Need.declared()
+        ],
         "offers": listed,
     }
     every = found[kind]()
@@ -104,9 +108,14 @@ def _estimator(name: str, cls: Any) -> dict[str, Any]:
         unbiased="yes" if traits.unbiased else "no",
         samples=f"≥ {traits.min_samples}{step}",
         asks=", ".join(sorted(need.name.lower().replace("_", " ") for need in traits.needs)),
-        needs="; ".join(sorted(need.value for need in traits.needs)),
+        needs="; ".join(sorted(map(_in_words, traits.needs))),
         paper=traits.paper,
     )
+
+
+def _in_words(need: Need) -> str:
+    """A need's sentence; that of a plug-in with its name and where it is declared, for those who want to offer it."""
+    return need.sentence if need.built_in else f"{need.sentence} ({need.name} of {need.module})"
 
 
 def _distribution(name: str, cls: Any) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def main() -> None:
 @app.command("list")
 def list_(
     kind: Annotated[
-        str | None, typer.Argument(help="estimators, distributions, objectives, metrics, suites, offers")
+        str | None, typer.Argument(help="estimators, distributions, objectives, metrics, suites, needs, offers")
     ] = None,
     references: Annotated[
         bool, typer.Option("--reference", help="The exact gradients: method, error, norm (takes a minute).")
@@ -91,7 +91,7 @@ def list_(
         found = rows(each)  # raises for an unknown kind
         cells = ([row[column] for column in BRIEF[each]] for row in found)
         more = "classes of torch.distributions and what they offer, as measured" if each == "offers" else each
-        tells = "" if each == "offers" else "; gradest show NAME tells more"
+        tells = "" if each in ("needs", "offers") else "; gradest show NAME tells more"
         out.print(table(BRIEF[each], cells, f"{len(found)} {more}{tells}"))
     for each in broken():
         err.print(f"cannot be used: {each}", markup=False, soft_wrap=True)

@@ -43,7 +43,7 @@ def test_a_throughput_record():
     ],
 )
 def test_an_error_is_a_status_with_a_reason(monkeypatch, error, status):
-    def wrong(cell):
+    def wrong(cell, problem):
         raise error
 
     monkeypatch.setitem(bench.sweeps.cell_record.MEASURES, "accuracy", wrong)
@@ -54,6 +54,6 @@ def test_an_error_is_a_status_with_a_reason(monkeypatch, error, status):
 
 def test_a_number_that_is_none_is_a_status(monkeypatch):
     outcome = Outcome((Measurement("nonfinite_rate", 0.25), Measurement("variance", float("nan"))), 10, "budget")
-    monkeypatch.setitem(bench.sweeps.cell_record.MEASURES, "accuracy", lambda cell: outcome)
+    monkeypatch.setitem(bench.sweeps.cell_record.MEASURES, "accuracy", lambda *cell_and_problem: outcome)
     found = measure(CELL, "accuracy")
     assert found["status"] == "nonfinite" and found["reason"] == "0.25 of the estimates are NaN or infinite"
