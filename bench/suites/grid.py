@@ -166,7 +166,7 @@ class Budget:
     """How much a cell may draw and time: `accuracy` parsed, and both groups' settings as a cell holds them, in text."""
 
     accuracy: AccuracySettings
-    given: dict[str, str]
+    given: dict[str, Any]
 
 
 def budgets(suite: Suite) -> list[Budget]:

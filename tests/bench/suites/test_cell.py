@@ -1,10 +1,15 @@
 """One cell, one record; whatever happens inside."""
 
+from collections import Counter
+
 import pytest
 import torch
 
 import bench.suites.cell
+from bench.measure.accuracy import accuracy
+from bench.measure.estimates import gradients
 from bench.provenance.identity import canonical
+from bench.sweeps import cell_record
 from bench.sweeps.cell_record import measure
 from bench.tables.columns import SCHEMA
 from bench.tables.metrics import Measurement, Outcome
@@ -24,6 +29,19 @@ def test_an_accuracy_record_is_complete_and_repeats():
         m for m in again["measurements"] if m["metric"] not in times
     ]
     assert parsed(canonical(first | {"env": "e"}).encode(), SCHEMA, "here") == first | {"env": "e"}
+
+
+@pytest.mark.parametrize("name", ["rloo", "nvil"])
+def test_a_cell_is_built_encoded_and_counted_once(monkeypatch, name):
+    calls = Counter()
+    places = {"encoded": gradients, "count": accuracy, "problem_of": cell_record, "estimator_of": cell_record}
+    for function, module in places.items():
+        own = getattr(module, function)
+        noted = lambda *given, own=own, function=function: calls.update([function]) or own(*given)  # noqa: E731
+        monkeypatch.setattr(module, function, noted)
+    (cell, *_) = small_cells(estimators=[name], samples=[4])
+    assert measure(cell, "accuracy")["status"] == "ok"
+    assert calls == dict.fromkeys(places, 1)
 
 
 def test_a_throughput_record():
