@@ -20,12 +20,12 @@ from bench.problems.exact import Reference, reference
 from bench.problems.finite import NotFinite, not_finite
 from bench.problems.problem import Problem
 from bench.suites.cell import IDENTITY, Cell, estimator_of, problem_of
-from bench.suites.suite import SETTINGS, Group
+from bench.suites.suite import SETTINGS_TYPES, Group
 from bench.tables.columns import SCHEMA
 from bench.tables.metrics import Measurement, Outcome
 from bench.tables.records import Record, Task
 
-Status = Literal["ok", "not_applicable", "failed", "timeout", "crashed", "out_of_memory", "nonfinite"]
+CellStatus = Literal["ok", "not_applicable", "failed", "timeout", "crashed", "out_of_memory", "nonfinite"]
 
 
 @lru_cache(maxsize=64)
@@ -37,7 +37,7 @@ def _reference(problem: Problem) -> Reference | NotFinite | None:
         return error
 
 
-def measure(cell: Cell, task: Group) -> Record:
+def measure_cell(cell: Cell, task: Group) -> Record:
     """The record of one cell and group; whatever goes wrong in Python is in the record, not raised."""
     start = time.perf_counter()
     with Kept() as kept:
@@ -63,7 +63,7 @@ def attempt(action: Callable[[], Record | None]) -> Record | None:
         return ended("out_of_memory" if _about_memory(error) else "failed", _sentence(error))
 
 
-def ended(status: Status, reason: str) -> Record:
+def ended(status: CellStatus, reason: str) -> Record:
     """The outcome columns of a cell without measurements."""
     return {
         "status": status,
@@ -93,7 +93,7 @@ def record(cell: Cell, task: Task, outcome: Record, wall_s: float) -> Record:
 @lru_cache(maxsize=64)
 def settings_of(group: Group, text: str) -> Any:
     """A group's settings from a cell's text, parsed once per process: most cells of a sweep share them."""
-    return checked(SETTINGS[group], json.loads(text), group)
+    return checked(SETTINGS_TYPES[group], json.loads(text), group)
 
 
 def _accuracy(cell: Cell, problem: Problem) -> Outcome:
@@ -101,12 +101,12 @@ def _accuracy(cell: Cell, problem: Problem) -> Outcome:
     exact = _reference(problem)
     if isinstance(exact, NotFinite):
         raise exact
-    return accuracy.measure(problem, estimator, cell.samples, settings, exact, execution=execution(cell))
+    return accuracy.measure_accuracy(problem, estimator, cell.samples, settings, exact, execution=execution(cell))
 
 
 def _throughput(cell: Cell, problem: Problem) -> Outcome:
     settings = settings_of("throughput", cell.throughput)
-    return throughput.measure(problem, estimator_of(cell), cell.samples, settings, execution(cell))
+    return throughput.measure_throughput(problem, estimator_of(cell), cell.samples, settings, execution(cell))
 
 
 MEASURES = {"accuracy": _accuracy, "throughput": _throughput}

@@ -34,22 +34,25 @@ def serve(connection: Connection, setup: Setup) -> None:
 
     with suppress(EOFError, ConnectionError):  # the parent is gone
         try:
-            start(setup)
+            start_worker(setup)
         except BadInput as error:
             connection.send(str(error))
             return
         connection.send("")
         from bench.sweeps import windows
-        from bench.sweeps.cell_record import measure
 
         while True:
             cells, task = connection.recv()
             timed = task == "throughput"
-            found = windows.measure(cells, connection.send) if timed else [measure(cell, task) for cell in cells]
+            found = (
+                windows.measure_window(cells, connection.send)
+                if timed
+                else [measure_cell(cell, task) for cell in cells]
+            )
             connection.send(found)
 
 
-def start(setup: Setup) -> None:
+def start_worker(setup: Setup) -> None:
     """Readies a fresh worker.
 
     What torch imports at its first derivative is imported here, so that no cell's time limit pays for it.

@@ -9,7 +9,7 @@ from estimators.errors import BadInput, nearest
 ENGINES = ("local", "dask")
 
 
-def known(name: str) -> str:
+def known_engine(name: str) -> str:
     """The name of an engine, or the sentence that there is none."""
     if name not in ENGINES:
         raise BadInput(f"--engine {name!r} is not known; {nearest(name, ENGINES)}")
@@ -20,7 +20,7 @@ def open_engine(
     name: str, *, setup: Setup, jobs: int, limit: float, scheduler: str | None, log: Callable[[str], None]
 ) -> Engine:
     """The engine called `name`; a cell may take `limit` seconds."""
-    if known(name) == "dask":
+    if known_engine(name) == "dask":
         from bench.sweeps.engines.dask import Dask
 
         return Dask(setup, jobs, limit, scheduler, log)

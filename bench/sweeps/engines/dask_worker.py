@@ -14,7 +14,7 @@ from typing import Any
 import distributed
 import torch
 
-from bench.provenance.identity import digest, installed_digest
+from bench.provenance.identity import installed_digest, json_digest
 from bench.provenance.machine import environment
 from bench.suites.suite import Group
 from bench.sweeps.engines.isolated import Isolated, Window
@@ -23,7 +23,7 @@ from bench.tables.records import Record
 from estimators.errors import BadInput
 
 
-def measured(name: str, window: Window, task: Group) -> tuple[list[Record], dict[str, Any]]:
+def measure_in_task(name: str, window: Window, task: Group) -> tuple[list[Record], dict[str, Any]]:
     """A Dask task: a window's records from the worker's `Measurer` called `name`, and its environment."""
     measurer: Any = distributed.get_worker().plugins[name]
     return measurer.measure(window, task)
@@ -89,7 +89,7 @@ def _versions() -> tuple[str, str]:
 def _alone(device: str) -> Iterator[None]:
     """Holds this machine's lock for timed cells, so that no two are measured at once, or no two on one accelerator."""
     seen = os.environ.get("CUDA_VISIBLE_DEVICES", "") if device != "cpu" else "cpu"
-    path = Path(tempfile.gettempdir()) / f"gradest-{os.getuid()}-{digest(seen)}.lock"
+    path = Path(tempfile.gettempdir()) / f"gradest-{os.getuid()}-{json_digest(seen)}.lock"
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

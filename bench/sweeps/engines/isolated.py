@@ -21,7 +21,8 @@ from typing import Any
 
 from bench.suites.cell import Cell
 from bench.suites.suite import Group
-from bench.sweeps.cell_record import Status, ended, record
+from bench.sweeps.cell_record import CellStatus, ended, record
+from bench.sweeps.windows import NOBODY
 from bench.sweeps.worker import WORKER, Setup, serve
 from bench.tables.records import Record
 from estimators.errors import BadInput
@@ -32,8 +33,6 @@ FALSE_STARTS = 3
 
 
 Window = tuple[Cell, ...]
-NOBODY = -1
-"""The place of no cell in a window, see `bench.sweeps.windows.NOBODY`."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def answered(window: Window, records: list[Record]) -> Answer:
     return Answer([pair for pair in both if pair[0] not in short], [(cell,) for cell in short])
 
 
-def apart(suspects: list[Cell], cells: list[Cell]) -> Iterator[Window]:
+def suspects_apart(suspects: list[Cell], cells: list[Cell]) -> Iterator[Window]:
     """Each suspect alone, the others together; halves where nobody is suspect: in the end every cell is alone."""
     others = [cell for cell in cells if cell not in suspects]
     half = len(others) // 2 if not suspects else 0
@@ -179,7 +178,7 @@ class Isolated:
         lost = [0] if self.work and len(self.work[0]) == 1 else []
         return self._replaced("crashed", f"the worker died with exit code {code}", 0.0, lost)
 
-    def _replaced(self, status: Status, reason: str, seconds: float, lost: list[int]) -> Answer | None:
+    def _replaced(self, status: CellStatus, reason: str, seconds: float, lost: list[int]) -> Answer | None:
         """Starts a fresh process. Of the window that the old one had: records of the cells at the places `lost`."""
         self._process.kill()
         self._process.join()
@@ -195,7 +194,7 @@ class Isolated:
         records = [(window[each], record(window[each], task, outcome, seconds) | {"threads": 1}) for each in lost]
         rest = [cell for index, cell in enumerate(window) if index not in lost]
         suspect = [window[place]] if window[place] in rest and place >= 0 else []
-        return Answer(records, [*apart(suspect, rest)] if not lost else [tuple(rest)] * bool(rest))
+        return Answer(records, [*suspects_apart(suspect, rest)] if not lost else [tuple(rest)] * bool(rest))
 
 
 def wait_for(workers: list[Isolated]) -> None:
