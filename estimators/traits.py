@@ -93,7 +93,7 @@ class Need(metaclass=_Names):
     PARAMETERS = _BuiltIn("a distribution that its named parameters make again")
     CONTEXT = _BuiltIn("the context that q was computed from")
     TERMS = _BuiltIn("an objective given as terms, with the variables that each depends on")
-    PROPOSAL = _BuiltIn("a flattened q to draw from: bits, categoricals, or a location-scale family")
+    PROPOSAL = _BuiltIn("a q that can be widened to draw from: bits, categoricals, or a location-scale family")
 
     _declared: ClassVar[dict[str, "Need"]] = {}
 
@@ -168,6 +168,7 @@ class Traits:
 
     `samples_step`: n must be a multiple of it (2 where draws come in pairs).
     `valued`: the surrogate's value estimates E f.
+    `ends`: right in a bit's probability of exactly 0 or 1 as well, where that is itself a parameter.
     """
 
     unbiased: bool
@@ -177,4 +178,5 @@ class Traits:
     exact: bool = False
     fitted: bool = False
     valued: bool = True
+    ends: bool = False
     paper: str = ""

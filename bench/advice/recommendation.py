@@ -61,7 +61,7 @@ def recommend(
     biased: bool = False,
     samples: Sequence[int] = SAMPLES,
     seed: int = 0,
-    plugins: Iterable[str | Path] = (),
+    plugin: str | Path | Iterable[str | Path] = (),
     clock: Callable[[], float] = time.monotonic,
     show: Callable[[Standing], None] = lambda standing: None,
 ) -> Recommendation:
@@ -76,7 +76,7 @@ def recommend(
         raise BadInput(f"seconds must be above 0, found {seconds:g}")
     if not samples or min(samples) < 1:
         raise BadInput(f"samples must be whole numbers of at least 1, found {', '.join(map(str, samples)) or 'none'}")
-    load_files(str(each) for each in plugins)
+    load_files(plugin)
     model, start = load_model(path), clock()
     with Kept(), torch.random.fork_rng(devices=[]):
         entered = entrants(model, samples, seed, biased=biased)

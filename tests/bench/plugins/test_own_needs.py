@@ -87,7 +87,7 @@ SCRIPT = """
 import bench
 
 if __name__ == "__main__":
-    bench.run("suite.toml", "out", plugins=["audited.py"], jobs=1)
+    bench.run("suite.toml", "out", plugin="audited.py", jobs=1)
 """
 
 
