@@ -8,7 +8,7 @@ from estimators import Function, Need
 from estimators.rebar import controlled
 from estimators.relax import FittedRebar, Relax, untuned, with_slope
 from tests.support.cases import CASES, bits, double, exact, single
-from tests.support.exactness import assert_unbiased, estimates
+from tests.support.exactness import assert_unbiased, enough, estimates
 
 LEARNED = [FittedRebar(), Relax(), Relax(relaxes_f=False)]
 
@@ -40,12 +40,12 @@ def test_unbiased_with_any_weights():
             name: w + 0.5 * torch.randn_like(w)
             for name, w in estimator.initial(bits(**CASES["bits"][1]), hidden=10).items()
         }
-        assert_unbiased(estimates(estimator.frozen(state), *CASES["bits"], 2, 100_000), exact("bits"))
+        assert_unbiased(enough(estimator.frozen(state), *CASES["bits"], 2, 100_000), exact("bits"))
 
 
 def test_float32():
     case = single(CASES["one_hot"], torch.float32)
-    sample = estimates(fitted(Relax(), case), *case, 2, 100_000)
+    sample = enough(fitted(Relax(), case), *case, 2, 100_000)
     assert sample.dtype == torch.float32
     assert_unbiased(sample.double(), exact("one_hot"))
 

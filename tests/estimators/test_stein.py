@@ -9,7 +9,7 @@ from estimators.stein import WEIGHTS, Rodeo
 from estimators.tools.learned import network
 from estimators.tools.parameters import support
 from tests.support.cases import CASES, DISCRETE, LOGITS, bits, double, exact, single
-from tests.support.exactness import assert_unbiased, estimates
+from tests.support.exactness import assert_unbiased, enough, estimates
 
 BITS = [name for name, case in DISCRETE.items() if case[0] is bits]
 
@@ -39,11 +39,11 @@ def test_stein_operators_have_zero_mean(operator):
 def test_unbiased_with_any_network(operator, case):
     many = {("barker", "extreme_bits"): 150_000, ("mpf", "extreme_bits"): 300_000, ("mpf", "chain_of_bits"): 200_000}
     replicates = many.get((operator, case), 40_000)
-    assert_unbiased(estimates(arbitrary(operator), *CASES[case], 3, replicates), exact(case))
+    assert_unbiased(enough(arbitrary(operator), *CASES[case], 3, replicates), exact(case))
 
 
 def test_float32():
-    sample = estimates(arbitrary("barker"), *single(CASES["bits"], torch.float32), 2, 200_000)
+    sample = enough(arbitrary("barker"), *single(CASES["bits"], torch.float32), 2, 200_000)
     assert_unbiased(sample.double(), exact("bits"))
 
 

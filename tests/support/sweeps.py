@@ -2,9 +2,12 @@
 
 import io
 import os
+import subprocess
 import sys
+import time
 import warnings
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
@@ -32,6 +35,9 @@ accuracy = { max_replicates = 1024 }
 distribution = { name = "bernoulli", size = 3 }
 objective = "quadratic_bits"
 """
+ROOT = Path(__file__).parents[2]
+HANG = 600.0
+"""Seconds after which a test that waits for an event gives up: it hangs. How long the event takes is for tests/perf."""
 VALUE = {"ci_low": None, "ci_high": None, "n": 10, "method": "made up", "block": "all"}
 
 
@@ -77,3 +83,22 @@ def gradest(*arguments, folder: Path) -> Finished:
         finally:
             os.chdir(before)
     return Finished(int(code or 0), out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def long_run(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A sweep of `long.toml` as a process with a session of its own, in which a few of 796 cells are measured."""
+    (folder / "long.toml").write_text(TOML.replace("[2, 4]", f"{list(range(2, 400))}"))
+    command = [sys.executable, "-c", "from bench.cli.main import main; main()", "run", "long.toml", "--jobs", "1"]
+    environment = {"PYTHONPATH": str(ROOT)}
+    run = subprocess.Popen(
+        command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        records = folder / "results/long/records-0.jsonl"
+        while not (records.exists() and records.read_bytes().count(b"\n") > 3):
+            assert run.poll() is None
+            time.sleep(0.05)
+        yield run
+    finally:
+        run.kill()

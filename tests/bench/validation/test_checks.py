@@ -38,7 +38,7 @@ ORIGINALS = {
     "disarm", "group_mean", "measure_valued", "moving_average", "off_policy", "off_policy_clipped",
     "optimal_coefficient", "rebar", "reinforce", "reparameterisation", "rloo", "straight_through", "vimco",
 }  # fmt: skip
-"""The right estimators that `tests/mutants.py` breaks."""
+"""The right estimators that `tests/support/mutants.py` breaks."""
 
 
 @pytest.mark.slow
