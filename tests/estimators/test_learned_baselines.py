@@ -69,7 +69,7 @@ def test_float32(estimator, case):
 @pytest.mark.parametrize(("estimator", "case"), [(Nvil(), "bits"), (Lax(), "normal")])
 def test_fitting_halves_the_variance_at_least_and_keeps_the_mean(estimator, case):
     ready = fitted(estimator, case)
-    after = estimates(ready, *CASES[case], 2, 100_000)
+    after = enough(ready, *CASES[case], 2, 100_000)
     before = estimates(estimators.get("reinforce"), *CASES[case], 2, 100_000)
     assert_unbiased(after, exact(case))
     assert after.var(0).sum() < 0.5 * before.var(0).sum()

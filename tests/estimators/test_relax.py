@@ -25,10 +25,10 @@ def fitted(estimator, case, steps=60):
 def test_unbiased_and_quieter_once_fitted(estimator, case):
     learned = fitted(estimator, CASES[case])
     replicates = 150_000 if case == "extreme_bits" else 50_000
-    after = estimates(learned, *CASES[case], 2, replicates)
+    after = enough(learned, *CASES[case], 2, replicates)
     assert_unbiased(after, exact(case), resolution=0.08)
     if case != "extreme_bits":  # there most draws show one value, and 60 steps have seen little else
-        before = estimates(estimators.get("reinforce"), *CASES[case], 2, replicates)
+        before = estimates(estimators.get("reinforce"), *CASES[case], 2, 50_000)
         assert after.var(0).sum() < 0.9 * before.var(0).sum()
 
 

@@ -51,7 +51,7 @@ def test_many_bits_take_two_evaluations():
         return z.sum(-1).square()
 
     case = (bits, {"logits": torch.linspace(-3, 3, 10, dtype=torch.float64)})
-    sample = enough(ESTIMATOR, *case, Function(f), 5, 100_000)
+    sample = estimates(ESTIMATOR, *case, Function(f), 5, 100_000)
     assert seen == [10]  # 2 × 5 draws of 10 bits
     truth = enumerated(*case, Function(lambda z: z.sum(-1).square()))
     assert_unbiased(sample, truth, resolution=0.03)
