@@ -38,6 +38,22 @@ objective = "quadratic_bits"
 ROOT = Path(__file__).parents[2]
 HANG = 600.0
 """Seconds after which a test that waits for an event gives up: it hangs. How long the event takes is for tests/perf."""
+LONG = ("run", "long.toml", "--jobs", "1", "--plugin", "endless.py")
+ENDLESS = """
+import time
+from dataclasses import dataclass
+from estimators import register
+from estimators.score_function import Reinforce
+
+@register("endless")
+@dataclass(frozen=True)
+class Endless(Reinforce):
+    'With more than six draws it never ends.'
+
+    def coefficient(self, value):
+        time.sleep(1e6 * (len(value) > 6))
+        return value
+"""
 VALUE = {"ci_low": None, "ci_high": None, "n": 10, "method": "made up", "block": "all"}
 
 
@@ -87,9 +103,12 @@ def gradest(*arguments, folder: Path) -> Finished:
 
 @contextmanager
 def long_run(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """A sweep of `long.toml` as a process with a session of its own, in which a few of 796 cells are measured."""
-    (folder / "long.toml").write_text(TOML.replace("[2, 4]", f"{list(range(2, 400))}"))
-    command = [sys.executable, "-c", "from bench.cli.main import main; main()", "run", "long.toml", "--jobs", "1"]
+    """A sweep of `long.toml` as a process with a session of its own: a few cells are measured, and one never ends."""
+    (folder / "long.toml").write_text(
+        TOML.replace("[2, 4]", f"{list(range(2, 10))}").replace('"reinforce"', '"endless"')
+    )
+    (folder / "endless.py").write_text(ENDLESS)
+    command = [sys.executable, "-c", "from bench.cli.main import main; main()", *LONG]
     environment = {"PYTHONPATH": str(ROOT)}
     run = subprocess.Popen(
         command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True

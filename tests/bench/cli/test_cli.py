@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import bench
-from tests.support.sweeps import HANG, TOML, gradest, long_run
+from tests.support.sweeps import HANG, LONG, TOML, gradest, long_run
 
 ROOT = Path(__file__).parents[3]
 
@@ -108,7 +108,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_continue(folder):
         assert standing["counts"]["ok"] > 3 and standing["left"] > 0 and standing["slowest"][0]["wall_s"] > 0
         assert standing["seconds_left"] > 0 and standing["said"] > "2026"
         assert "to go, as the run saw it at 20" in gradest("status", "results/long", folder=folder).stdout
-        second = gradest("run", "long.toml", "--jobs", "1", folder=folder)
+        second = gradest(*LONG, folder=folder)
         assert second.returncode == 2 and "another run is writing to results/long" in second.stderr
         os.killpg(run.pid, signal.SIGINT)  # as a terminal does: the workers hear it too
         _, said = run.communicate(timeout=HANG)
