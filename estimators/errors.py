@@ -2,13 +2,29 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import TypeVar
 
-MOST = 12
+MAX_NAMES = 12
 """Names in one sentence."""
 
 
 class BadInput(ValueError):
     """One clear sentence: what was wrong, where, and what would be right. The command line exits with 2."""
+
+
+Number = TypeVar("Number", int, float)
+
+
+def at_least(least: Number, name: str, value: Number) -> Number:
+    """Returns `value`; raises BadInput if it is below `least`, or NaN.
+
+    >>> at_least(1, "jobs", 0)
+    Traceback (most recent call last):
+    estimators.errors.BadInput: jobs must be at least 1, found 0
+    """
+    if not value >= least:
+        raise BadInput(f"{name} must be at least {least:g}, found {value:g}")
+    return value
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -21,5 +37,5 @@ def nearest(name: str, names: Iterable[str]) -> str:
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     if close:
         return f"did you mean {close[0]!r}?"
-    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
-    return f"there is {', '.join(names[:MOST]) or 'none'}{more}"
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return f"there is {', '.join(names[:MAX_NAMES]) or 'none'}{more}"

@@ -6,18 +6,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from scipy.special import ndtri
 from scipy.stats import quantile_test
 from torch import Tensor
 
-from bench.measure.accuracy.accuracy import ROUNDING
+from bench.measure.accuracy.accuracy import RELATIVE_ROUNDING
 from bench.measure.estimates.batching import replicates_per_chunk
 from bench.measure.estimates.fitting import fitted
 from bench.measure.estimates.gradients import Gradients
 from bench.measure.execution.process_state import Kept
 from bench.problems.problem import Problem
 from bench.provenance.seeds import chunk_seed
-from bench.statistics.ratios import Ratio, ratio
+from bench.statistics.interval import Interval
 from bench.statistics.stream import Replicates
 from bench.statistics.tails import unstable
 from estimators.core import Estimator
@@ -39,9 +38,9 @@ class Found:
     `gate`: why the variance has no meaning yet, in a clause; such an arm neither leads nor drops out.
     """
 
-    variance: Ratio
-    seconds: Ratio
-    cost: Ratio
+    variance: Interval
+    seconds: Interval
+    cost: Interval
     low: float
     high: float
     replicates: int
@@ -77,7 +76,7 @@ class Arm:
         self.fit_seconds += sum(each.value or 0.0 for each in spent if each.metric == "fit_seconds")
         self.gradients = Gradients(self.problem, self.estimator, self.samples, **place)
         self.chunk = replicates_per_chunk(self.gradients)
-        self.tolerance = ROUNDING.get(like.dtype, 1e-6)
+        self.tolerance = RELATIVE_ROUNDING.get(like.dtype, 1e-6)
         self._theta = {name: value.clone().requires_grad_() for name, value in theta.items()}
         return self.fresh(stage)
 
@@ -123,31 +122,30 @@ class Arm:
 
     def look(self, level: float) -> None:
         """Sums up what is known; `level` is that of the interval that decides the race."""
-        cost = product(self.variance(level, SPREAD), self.step_seconds(level))
+        cost = self.variance(level, SPREAD).times(self.step_seconds(level))
         variance, seconds = self.variance(), self.step_seconds()
         low, high = (0.0, np.inf) if self.gate else (cost.low, cost.high)
-        self.found = Found(variance, seconds, product(variance, seconds), low, high, self.kept.drawn, self.gate or "")
+        self.found = Found(variance, seconds, variance.times(seconds), low, high, self.kept.drawn, self.gate or "")
 
     def release(self) -> None:
         """Lets go of what takes memory; one that was taken back and is out again has nothing left to let go of."""
         for name in ("kept", "gradients"):
             vars(self).pop(name, None)
 
-    def variance(self, level: float = 0.95, least_spread: float = 0.0) -> Ratio:
+    def variance(self, level: float = 0.95, least_spread: float = 0.0) -> Interval:
         """The trace of the covariance of one estimate; 0 where the estimates do not vary."""
         block = self.kept.block("all")
         if not block.varies(self.tolerance):
-            return Ratio(0.0, 0.0, 0.0)
+            return Interval.exact(0.0)
         error = max(block.variance_error(), (least_spread / block.count) ** 0.5)
-        factor = float(np.exp(ndtri((1 + level) / 2) * error))
-        return Ratio(block.trace, block.trace / factor, block.trace * factor)
+        return Interval.on_log_scale(block.trace, error, level)
 
-    def step_seconds(self, level: float = 0.95) -> Ratio:
+    def step_seconds(self, level: float = 0.95) -> Interval:
         """The median over blocks; the interval is by order statistics, all of them where they are too few."""
         found = quantile_test(self.seconds, p=0.5).confidence_interval(level)
         low, high = (end if np.isfinite(end) else pick(self.seconds)
                      for end, pick in ((found.low, min), (found.high, max)))  # fmt: skip
-        return Ratio(float(np.median(self.seconds)), float(low), float(high))
+        return Interval(float(np.median(self.seconds)), float(low), float(high))
 
     @property
     def gate(self) -> str | None:
@@ -156,16 +154,6 @@ class Arm:
         if not block.varies(self.tolerance):
             return None if block.moments.mean.any() else "every estimate so far is zero"
         return unstable(block.distances)
-
-
-def product(a: Ratio, b: Ratio) -> Ratio:
-    """Of two independent positive numbers: distances on the log scale add as squares. Zero times anything is 0."""
-    if not a.value:
-        return Ratio(0.0, 0.0, 0.0)
-    down = np.hypot(np.log(a.value / a.low), np.log(b.value / b.low))
-    up = np.hypot(np.log(a.high / a.value), np.log(b.high / b.value))
-    value = a.value * b.value
-    return Ratio(value, float(value * np.exp(-down)), float(value * np.exp(up)))
 
 
 def measured(arm: Arm, replicates: int) -> bool:
@@ -216,9 +204,9 @@ def rounds(arms: Sequence[Arm], deadline: float, clock: Callable[[], float] = ti
         yield number
 
 
-def less(arm: Arm, winner: Arm) -> Ratio:
+def less(arm: Arm, winner: Arm) -> Interval:
     """cost ÷ the winner's cost."""
-    return ratio(known(arm).cost, known(winner).cost)
+    return known(arm).cost.over(known(winner).cost)
 
 
 def known(arm: Arm) -> Found:

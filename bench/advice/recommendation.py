@@ -22,11 +22,11 @@ from bench.advice.entrants import BASELINE, WITNESSES, Field, Judge, entrants
 from bench.advice.own_model import OwnModel, load_model
 from bench.advice.race import Standing, eliminate, race, reopen, still_open
 from bench.advice.wording import _exact_too, _headline, _trust, _undecided, code
-from bench.display.notebook import Shown
+from bench.display.notebook import InNotebooks
 from bench.display.terminal import number
 from bench.measure.execution.process_state import Kept
 from bench.plugins.files import load_files
-from bench.statistics.ratios import Ratio, ratio
+from bench.statistics.interval import Interval
 from estimators.errors import BadInput
 
 SAMPLES = (1, 2, 4, 16, 64)
@@ -35,7 +35,7 @@ FINAL = 0.3
 
 
 @dataclass(frozen=True)
-class Recommendation(Shown):
+class Recommendation(InNotebooks):
     """`sentence` and `code` are the answer. `table`: a row per estimator at each number of samples, cheapest first.
 
     The first rows (`final`) come from fresh draws after the race. `left_out`: other estimators, and why.
@@ -61,7 +61,7 @@ def recommend(
     biased: bool = False,
     samples: Sequence[int] = SAMPLES,
     seed: int = 0,
-    plugins: Iterable[str | Path] = (),
+    plugin: str | Path | Iterable[str | Path] = (),
     clock: Callable[[], float] = time.monotonic,
     show: Callable[[Standing], None] = lambda standing: None,
 ) -> Recommendation:
@@ -76,7 +76,7 @@ def recommend(
         raise BadInput(f"seconds must be above 0, found {seconds:g}")
     if not samples or min(samples) < 1:
         raise BadInput(f"samples must be whole numbers of at least 1, found {', '.join(map(str, samples)) or 'none'}")
-    load_files(str(each) for each in plugins)
+    load_files(plugin)
     model, start = load_model(path), clock()
     with Kept(), torch.random.fork_rng(devices=[]):
         entered = entrants(model, samples, seed, biased=biased)
@@ -133,11 +133,9 @@ def _table(arms: list[Arm], finalists: list[Arm], base: Arm | None) -> pd.DataFr
         row = {"estimator": arm.name, "samples": arm.samples, "state": arm.state, "final": arm in finalists}
         if arm.found:
             for name in ("variance", "seconds", "cost"):
-                value: Ratio = getattr(arm.found, name)
+                value: Interval = getattr(arm.found, name)
                 row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
-            against = (
-                ratio(arm.found.cost, known(base).cost) if base else Ratio(float("nan"), float("nan"), float("nan"))
-            )
+            against = arm.found.cost.over(known(base).cost) if base else Interval.exact(float("nan"))
             row |= {"relative": float(against.value), "relative_low": float(against.low),
                     "relative_high": float(against.high), "replicates": arm.found.replicates}  # fmt: skip
         rows.append(row | {"fit_seconds": arm.fit_seconds})

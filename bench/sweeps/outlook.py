@@ -12,18 +12,19 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from bench.display.notebook import Shown as InNotebooks
-from bench.display.terminal import SHOWN, duration, frame
+from bench.display.notebook import InNotebooks
+from bench.display.terminal import MAX_ROWS, duration, frame
 from bench.plugins.files import load_files
-from bench.suites.grid import cells
+from bench.provenance.cores import processes
+from bench.suites.grid import suite_cells
 from bench.suites.suite import Suite
 from bench.sweeps.planning import known_rerun, pick, planned_work, resolve, tasks_of
-from bench.sweeps.run import cores, folder_of
+from bench.sweeps.run import folder_of
 from bench.tables.columns import SCHEMA
-from bench.tables.records import Records, read
+from bench.tables.records import Records, read_records
 
 
-def outlook_view(found: "Outlook", most: int = SHOWN) -> RenderableType:
+def outlook_view(found: "Outlook", most: int = MAX_ROWS) -> RenderableType:
     """The first cells of a plan, why others do not apply, how many are to run and how long that takes."""
     cells = found.cells
     columns = ["estimator", "estimator_params", "objective", "distribution", "point", "samples", "state"]
@@ -64,16 +65,32 @@ def plan(
     device: str | None = None,
     seed: int | None = None,
     rerun: str = "missing",
-    plugins: Iterable[str | Path] = (),
+    plugin: str | Path | Iterable[str | Path] = (),
     force: bool = False,
 ) -> Outlook:
-    """What `run` would do, without doing it."""
-    load_files(str(path) for path in plugins)
+    """Says what `run` would do: cells to measure, cells done, cells that do not fit and why, the expected time.
+
+    Args:
+        suite: A built-in suite, or a TOML file.
+        out: Folder whose finished cells count as done. Default: results/SUITE.
+        where: Plans only these cells, e.g. 'estimator == "rloo" and samples >= 4'.
+        jobs: Number of worker processes. Default: one per core.
+        device: cpu, cuda, cuda:1, … Default: as the suite says.
+        seed: Replaces the suite's seed.
+        rerun: Which cells are measured again: missing, failed, stale (measured from other source code) or all.
+        plugin: Python file that registers plug-ins; several are allowed.
+        force: Measures pairs that do not fit, too.
+
+    Raises:
+        BadInput: An argument or the suite is wrong.
+    """
+    load_files(plugin)
     known_rerun(rerun)
+    workers = processes(jobs)
     resolved, folder = resolve(suite, device=device, seed=seed), folder_of(suite, out)
-    every = cells(resolved, force=force)
+    every = suite_cells(resolved, force=force)
     picked = pick(every, where)
-    done = read(folder, SCHEMA) if folder.is_dir() else Records([], [])
+    done = read_records(folder, SCHEMA) if folder.is_dir() else Records([], [])
     found = planned_work(resolved, every, picked, done, rerun)
     open_cells, stale = {cell.id for cell, _ in found.work}, {cell.id for cell in found.stale}
     rows = [
@@ -96,5 +113,5 @@ def plan(
         }
         for cell in picked
     ]
-    seconds = found.cost.total(found.work, jobs or cores())
+    seconds = found.cost.total(found.work, workers)
     return Outlook(pd.DataFrame(rows), seconds, folder, guessed=not found.cost.measured)

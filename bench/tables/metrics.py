@@ -1,7 +1,10 @@
 """Every metric, declared once: its unit, which way is better, and one sentence."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from bench.statistics.interval import Interval  # with scipy, which takes long: not where metrics are only listed
 
 Direction = Literal["lower", "higher", "one", "none"]
 
@@ -118,6 +121,14 @@ class Measurement:
     n: int | None = None
     method: str = ""
     block: str = "all"
+
+    @classmethod
+    def of(
+        cls, metric: str, interval: "Interval | None", n: int | None = None, method: str = "", block: str = "all"
+    ) -> "Measurement":
+        """The value and the ends of an interval; nulls where there is none."""
+        value, low, high = interval or (None, None, None)
+        return cls(metric, value, low, high, n, method, block)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from scipy.stats import norm
 from torch import Tensor
 from torch.distributions import Distribution
 
-from bench.validation.checks.families import outcomes
+from bench.validation.checks.families import outcomes_behind
 from estimators import Estimator, Objective
 from estimators.tools.parameters import support
 
@@ -42,7 +42,7 @@ def enough(
     first = estimates(estimator, build, parameters, f, n, PILOT, seed).double()
     square = first.var(0).sum() / PILOT
     length = (first.mean(0).square().sum() - square).clamp_min(1e-30)
-    rare = outcomes(first)[first.var(0) > 0]
+    rare = outcomes_behind(first)[first.var(0) > 0]
     times = max(float(square / length) / PRECISE**2, *(RARE / rare).tolist(), 1.0)
     return estimates(estimator, build, parameters, f, n, min(most, int(1.2 * PILOT * times)), seed)
 

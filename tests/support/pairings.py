@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import estimators
-from bench.catalogue.fits import problems
+from bench.catalogue.fits import all_problems
 from bench.problems.problem import Problem
 from estimators import Estimator
 from estimators.needs import Offer
@@ -32,7 +32,7 @@ class Pairing(NamedTuple):
 
 def pairings() -> Iterator[Pairing]:
     """All of them."""
-    for family, problem in problems():
+    for family, problem in all_problems():
         offer = offered(problem)
         for name in estimators.available():
             found = Pairing(family, problem.objective.name, name, problem)
@@ -49,7 +49,7 @@ def covering() -> list[Pairing]:
     """So few of them that every family, every objective and every estimator is there: those that bring a new one."""
     seen: set[tuple[int, str]] = set()
     chosen = []
-    for family, problem in problems():
+    for family, problem in all_problems():
         offer = None  # most problems bring nothing new, and are not asked what they offer
         for name in estimators.available():
             found = Pairing(family, problem.objective.name, name, problem)

@@ -13,18 +13,18 @@ import psutil
 import pytest
 import torch
 
-from bench.sweeps.cell_record import measure
-from bench.sweeps.engines import isolated
-from bench.sweeps.run import sweep
+from bench.isolation import process
+from bench.sweeps.cell_record import measure_cell
+from bench.sweeps.run import run
 from bench.sweeps.shards import collect
 from bench.sweeps.status import status
 from bench.tables.columns import SCHEMA
 from bench.tables.folder import load
-from bench.tables.records import read
+from bench.tables.records import read_records
 from estimators.errors import BadInput
 from tests.support.sweeps import HANG, TOML, gradest, small_cells, suite
 
-FORK, SPAWN = multiprocessing.get_context("fork"), isolated.SPAWN
+FORK, SPAWN = multiprocessing.get_context("fork"), process.SPAWN
 CHEAP = SPAWN if torch.accelerator.is_available() else FORK
 """Where torch has an accelerator, a process that has computed a derivative cannot be forked."""
 ASIDE = ["run", "created", "wall_s", "attempt"]
@@ -39,7 +39,7 @@ def statistics(folder):
 def whole(tmp_path_factory):
     """The sweep on one worker, uninterrupted."""
     folder = tmp_path_factory.mktemp("whole")
-    sweep(suite(samples=SAMPLES), folder, jobs=1)
+    run(suite(samples=SAMPLES), folder, jobs=1)
     return statistics(folder)
 
 
@@ -57,7 +57,7 @@ class Killer:
         self.lines = self.end = 0
         self.workers, self.starting = workers, 6 if workers is SPAWN else 1
         if workers is FORK:
-            measure(small_cells()[0], "accuracy")
+            measure_cell(small_cells()[0], "accuracy")
 
     def kill(self):
         """Anywhere between starting and the third record; or within milliseconds of a record's end, when lines are
@@ -83,7 +83,7 @@ class Killer:
         assert not alive, "workers outlive the run"
 
     def run(self):
-        isolated.SPAWN = self.workers  # in this process only, which is about to be killed
+        process.SPAWN = self.workers  # in this process only, which is about to be killed
         gradest("run", "small.toml", "--jobs", "1", folder=self.folder)
 
     def watch(self, process, reached):
@@ -117,15 +117,15 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_twice(tmp_path, whole,
     folder = tmp_path / "results/small"
     if samples != SAMPLES:
         assert "at the end" not in killer.moments, "the sweep was too short: it was not killed so often"
-        sweep(suite(samples=samples), tmp_path / "whole", jobs=1)
+        run(suite(samples=samples), tmp_path / "whole", jobs=1)
         whole = statistics(tmp_path / "whole")
     pd.testing.assert_frame_equal(statistics(folder), whole)
-    times = Counter((line["cell"], line["task"]) for line in read(folder, SCHEMA).lines)
+    times = Counter((line["cell"], line["task"]) for line in read_records(folder, SCHEMA).lines)
     assert set(times.values()) == {1} and len(times) == 2 * len(samples)
 
 
 def test_more_workers_and_another_order_give_the_same_numbers(tmp_path, whole):
-    sweep(suite(samples=SAMPLES[::-1], estimators=["reinforce", "rloo"]), tmp_path, jobs=4)
+    run(suite(samples=SAMPLES[::-1], estimators=["reinforce", "rloo"]), tmp_path, jobs=4)
     order = ["cell", "metric", "block"]
     found = statistics(tmp_path).sort_values(order, ignore_index=True)
     pd.testing.assert_frame_equal(found, whole.sort_values(order, ignore_index=True))
@@ -146,10 +146,10 @@ def test_a_full_disk_an_older_version_and_another_suite_leave_what_was_measured(
     process.join()
     assert process.exitcode == 2
     folder = tmp_path / "results/small"
-    saved = read(folder, SCHEMA).lines
+    saved = read_records(folder, SCHEMA).lines
     assert saved and folder.joinpath("records-0.jsonl").read_bytes().endswith(b"\n")
     folder.joinpath("records-1.jsonl").write_text('{"schema": 0, "cell": "old"}\n')
-    found = sweep(suite(samples=SAMPLES), folder, jobs=1)
+    found = run(suite(samples=SAMPLES), folder, jobs=1)
     assert found.counts == {"ok": len(whole["cell"].unique()) - len(saved)}
     assert any("1 records of another version of gradest are not shown" in note for note in found.notes)
     pd.testing.assert_frame_equal(statistics(folder), whole)
@@ -157,18 +157,18 @@ def test_a_full_disk_an_older_version_and_another_suite_leave_what_was_measured(
 
 def test_shards_together_are_the_whole(tmp_path, whole):
     for shard in ("1/2", "2/2"):
-        sweep(suite(samples=SAMPLES), tmp_path / shard[0], jobs=1, shard=shard)
+        run(suite(samples=SAMPLES), tmp_path / shard[0], jobs=1, shard=shard)
         standing = status(tmp_path / shard[0])
         assert standing.left == 0 and standing.seconds_left == 0 and 0 < standing.counts["ok"] < 2 * len(SAMPLES)
     for _ in range(2):  # a second time changes nothing
         collect([tmp_path / "1", tmp_path / "2"], tmp_path / "all")
         pd.testing.assert_frame_equal(statistics(tmp_path / "all"), whole)
-    assert len(read(tmp_path / "all", SCHEMA).lines) == 2 * len(SAMPLES)
+    assert len(read_records(tmp_path / "all", SCHEMA).lines) == 2 * len(SAMPLES)
 
 
 def test_shards_that_are_none(tmp_path):
     for shard in ("0/2", "3/2", "1", "a/b", "1/0"):
         with pytest.raises(BadInput, match="is not understood; write 1/4"):
-            sweep(suite(), tmp_path / "out", shard=shard)
+            run(suite(), tmp_path / "out", shard=shard)
     with pytest.raises(BadInput, match=r"holds no run of gradest: it has no plan\.json"):
         collect([tmp_path], tmp_path / "out")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.statistics.tails import MIN_OUTCOMES
-from bench.validation.checks.families import outcomes
+from bench.validation.checks.families import outcomes_behind
 from estimators.score_function import LeaveOneOut, scored
 from tests.support.shapes import checked, with_shapes
 
@@ -22,15 +22,15 @@ def test_a_dtype_or_a_number_of_axes_that_is_not_said_is_refused():
     with pytest.raises(TypeError, match="Type-check error"):
         LeaveOneOut().coefficient(torch.ones(4, dtype=torch.int64))
     with pytest.raises(TypeError, match="Type-check error"):
-        outcomes(torch.ones(4))
+        outcomes_behind(torch.ones(4))
     assert MIN_OUTCOMES > 0
 
 
 def test_a_plain_type_is_checked_at_the_outer_level():
-    from bench.suites.grid import cells
+    from bench.suites.grid import suite_cells
 
     with pytest.raises(Exception, match="violates type hint"):
-        cells("no suite")  # type: ignore[arg-type]
+        suite_cells("no suite")  # type: ignore[arg-type]
 
 
 def test_what_has_no_shape_costs_no_second_check():
@@ -38,4 +38,4 @@ def test_what_has_no_shape_costs_no_second_check():
         return x
 
     assert not with_shapes(inner) and checked(inner, typechecker=lambda _: None) is inner
-    assert with_shapes(outcomes)
+    assert with_shapes(outcomes_behind)

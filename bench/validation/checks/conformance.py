@@ -1,7 +1,7 @@
 """`gradest check`: every check of one subject, named or in a user's file, and how each ended."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,21 +9,21 @@ from typing import Any
 import pandas as pd
 
 from bench.catalogue.listing import REGISTRIES
-from bench.display.notebook import Shown
+from bench.display.notebook import InNotebooks
 from bench.display.terminal import frame
 from bench.distributions.base import Family
 from bench.objectives.base import Target
-from bench.plugins.files import load_file
+from bench.plugins.files import load_file, load_files
 from bench.validation.checks import CheckFailed, checks_of
 from estimators.checks.expected import expected_failures
 from estimators.core import Estimator
-from estimators.errors import BadInput, nearest
+from estimators.errors import BadInput, at_least, nearest
 
-KINDS = (Estimator, Family, Target)
+CHECKED_TYPES = (Estimator, Family, Target)
 
 
 @dataclass(frozen=True)
-class Conformance(Shown):
+class Conformance(InNotebooks):
     """How the checks of one subject ended: a row each in `checks` (`check`, `outcome`, `detail`)."""
 
     subject: str
@@ -37,17 +37,31 @@ class Conformance(Shown):
         return bool((self.checks["outcome"] == "failed").any())
 
 
-def check(name: str, *, seed: int = 0) -> Conformance:
-    """Runs every check of a registered name, or of a class in a file (`FILE.py:CLASS`), at its default settings.
+def check(name: str, *, seed: int = 0, plugin: str | Path | Iterable[str | Path] = ()) -> Conformance:
+    """Checks an estimator, distribution or objective: does it keep the contract, are its claims true?
+
+    It is checked at its default settings.
+
+    Args:
+        name: A registered name, or a class in a file: FILE.py:CLASS.
+        seed: Seed of the draws that the checks make.
+        plugin: Python file that registers plug-ins; several are allowed.
+
+    Raises:
+        BadInput: There is no such name or class, or it cannot be made with its default settings.
 
     >>> check("bernoulli").failed
     False
     """
+    at_least(0, "seed", seed)
+    load_files(plugin)
     subject = found(name)
-    return Conformance(repr(subject), pd.DataFrame(outcomes(subject, seed), columns=["check", "outcome", "detail"]))
+    return Conformance(
+        repr(subject), pd.DataFrame(check_outcomes(subject, seed), columns=["check", "outcome", "detail"])
+    )
 
 
-def outcomes(subject: Any, seed: int) -> Iterator[tuple[str, str, str]]:
+def check_outcomes(subject: Any, seed: int) -> Iterator[tuple[str, str, str]]:
     """passed; failed, with the numbers; or failed as expected, with the reason."""
     expected = expected_failures(subject) if isinstance(subject, Estimator) else {}
     for name, checked in checks_of(subject, seed=seed, expected_failures=expected):
@@ -81,7 +95,7 @@ def of_file(file: Path, wanted: str) -> Any:
     known = {
         name: cls
         for name, cls in vars(module).items()
-        if inspect.isclass(cls) and cls.__module__ == module.__name__ and issubclass(cls, KINDS)
+        if inspect.isclass(cls) and cls.__module__ == module.__name__ and issubclass(cls, CHECKED_TYPES)
     }
     if wanted not in known:
         told = nearest(wanted, known) if known else "it defines no estimator, distribution or objective"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.advice.arm import Arm, Found, product, rounds, tried
+from bench.advice.arm import Arm, Found, rounds, tried
 from bench.advice.entrants import Field, Judge, alive, entrants
 from bench.advice.own_model import load_model
 from bench.advice.race import decided, eliminate, race
@@ -20,7 +20,7 @@ from bench.cli.main import app
 from bench.distributions import distributions
 from bench.objectives import objectives
 from bench.problems.problem import Problem
-from bench.statistics.ratios import Ratio
+from bench.statistics.interval import Interval
 from estimators import Estimator, get
 from estimators.errors import BadInput
 from estimators.needs import Offer
@@ -227,9 +227,9 @@ def test_an_arm_that_fails_is_out_with_its_reason():
 
 
 def test_a_product_of_independent_numbers_keeps_both_errors():
-    found = product(Ratio(2.0, 1.0, 4.0), Ratio(3.0, 3.0, 3.0))
+    found = Interval(2.0, 1.0, 4.0).times(Interval(3.0, 3.0, 3.0))
     assert found == pytest.approx((6.0, 3.0, 12.0))
-    assert product(Ratio(0.0, 0.0, 0.0), Ratio(3.0, 2.0, 4.0)) == (0.0, 0.0, 0.0)
+    assert Interval.exact(0.0).times(Interval(3.0, 2.0, 4.0)) == (0.0, 0.0, 0.0)
     assert isinstance(Found(found, found, found, 1.0, 2.0, 64, ""), Found)
 
 

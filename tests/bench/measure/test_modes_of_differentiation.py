@@ -14,7 +14,7 @@ from bench.problems.problem import Problem
 from bench.validation.checks import checks_of
 from bench.validation.checks.passes import check_passes_of_a_sweep, require_passes
 from estimators import Estimator, Function, Need, Traits
-from estimators.checks.cases import CASES, draws, fitting, flat
+from estimators.checks.cases import CASES, as_vectors, draws, fitting_cases
 from estimators.checks.failure import CheckFailed
 from estimators.tools.parameters import sample
 from tests.support.few import spread
@@ -26,7 +26,7 @@ FEW = 3
 
 def pairs():
     for name in estimators.available():
-        for place, case in enumerate(fitting(estimators.get(name))):
+        for place, case in enumerate(fitting_cases(estimators.get(name))):
             marks = [pytest.mark.slow] if place >= FEW else []
             yield pytest.param(name, case, id=f"{name}-{case.name}", marks=marks)
 
@@ -47,7 +47,7 @@ def test_forward_mode_and_a_batched_pullback_give_the_gradient_of_reverse_mode(n
     if case.name != "gamma":  # torch has no forward mode of its draws
         value, along, *_ = torch.func.jvp(surrogate, (values,), (direction,))
         assert torch.allclose(value, surrogate(values), rtol=1e-12)
-        expected = (flat(gradient, 1) * flat(direction, 1)).sum(1)
+        expected = (as_vectors(gradient, 1) * as_vectors(direction, 1)).sum(1)
         assert torch.allclose(along, expected, rtol=1e-8, atol=1e-10)
     _, pullback, *_ = torch.func.vjp(surrogate, values)
     (each,) = torch.func.vmap(pullback)(torch.eye(BATCH, dtype=torch.float64))
@@ -87,7 +87,7 @@ def test_torch_has_no_forward_mode_of_a_gammas_draws():
 @pytest.mark.parametrize("few", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["a few", "all"])
 @pytest.mark.parametrize("name", estimators.available())
 def test_every_estimator_goes_through_a_sweeps_passes(name, few):
-    cases = fitting(estimators.get(name))
+    cases = fitting_cases(estimators.get(name))
     require_passes(estimators.get(name), spread(cases) if few else cases, 0)
 
 
