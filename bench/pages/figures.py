@@ -93,7 +93,8 @@ def drawings(found: Comparison) -> tuple[Drawing, ...]:
                 "dashed, if measured: the limit set by drawing only the random numbers.",
                 plots.throughput_by_batch, "batches", MAX_PANELS, MAX_SERIES),
         Drawing("distance_from_limit", "Time per estimate ÷ time of drawing only its random numbers, with 95 % "
-                "intervals; a dot per problem and number of samples.", plots.distance_from_limit, "times_of_limit", 10**6),
+                "intervals; a dot per problem and number of samples.",
+                plots.distance_from_limit, "times_of_limit", 10**6),
         Drawing("fitting", "Cost of fitting, once per problem: seconds, and the number of estimates in the same time.",
                 plots.fitting, "fit_seconds", 10**6),
     )  # fmt: skip

@@ -29,7 +29,7 @@ COMPARED = ("bias", "variance", "mse", "scale", "snr")
 SAME = 1e-6
 """Relative tolerance: on another processor the same draws are rounded differently."""
 WIDENED_BY = 3.0
-"""Factor by which each interval is widened about its value. Different draws alone do not make such intervals disjoint."""
+"""Factor by which each interval is widened about its value; other draws alone do not make such intervals disjoint."""
 
 
 def main() -> int:

@@ -114,11 +114,9 @@ def span(values: Iterable[float]) -> str:
     """Returns the range of the numbers with two decimals.
 
     >>> span([0.5, 0.871]), span([1.0, 1.001])
-    ('.50 – .87', '1.00')
+    ('0.50 – 0.87', '1.00')
     """
-    low, high = (
-        f"{each:.2f}".replace("0.", ".", 1) if abs(each) < 1 else f"{each:.2f}" for each in (min(values), max(values))
-    )
+    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
     return low if low == high else f"{low} – {high}"
 
 
