@@ -90,7 +90,7 @@ def compare(
     if len(tables) == 2:
         return compare_runs(*tables, fail_on or "", metric=metric)
     if fail_on:
-        raise BadInput(f"--fail-on {fail_on!r} judges a second run against the first: name two")
+        raise BadInput(f"--fail-on {fail_on!r} compares a second run with the first: give two runs")
     return compare_estimators(*tables, baseline=baseline, metric=metric, margin=margin)
 
 
@@ -100,7 +100,7 @@ def _chosen(results: str | Path | pd.DataFrame, where: str | None) -> pd.DataFra
     found = select(table, where)
     if where and not len(found):
         of = "" if isinstance(results, pd.DataFrame) else f" of {results}"
-        raise BadInput(f"--where {where!r} means no row{of}")
+        raise BadInput(f"--where {where!r} selects no row{of}")
     return found
 
 
@@ -165,7 +165,7 @@ def named_baseline(rows: pd.DataFrame, baseline: str | None) -> str:
     if baseline is None and len(labels):
         return _most_measured(rows, "variance") or str(labels[0])
     if len(of_that_name):
-        raise BadInput(f"baseline {baseline!r} is one of several: {', '.join(of_that_name)}; name one of them")
+        raise BadInput(f"the baseline {baseline!r} could be {', '.join(of_that_name)}; give one of these labels")
     raise BadInput(f"there is no estimator {wanted!r} in this table; {nearest(wanted, labels)}")
 
 
@@ -182,7 +182,7 @@ def _stand_ins(rows: pd.DataFrame, chosen: str, metric: str) -> tuple[dict[str, 
         if other is not None:
             baselines[str(problem)] = other
             notes.append(
-                f"{problem}: {chosen} was not measured there; {other} stands in, left out of the overall ranking"
+                f"{problem}: {chosen} was not measured, so {other} is the baseline; left out of the overall ranking"
             )
     return baselines, notes
 
@@ -258,7 +258,7 @@ def comparison_view(comparison: Comparison) -> RenderableType:
         for problem, group in comparison.pairs.groupby("problem", sort=False)
     ]
     if not len(comparison.pairs):
-        parts.append(Text(f"Nothing to compare: no other estimator was measured beside {comparison.baseline}."))
+        parts.append(Text(f"Nothing to compare: no other estimator shares a problem with {comparison.baseline}."))
     return Group(*parts, *(Text(note, style="yellow") for note in comparison.notes))
 
 
@@ -266,7 +266,7 @@ def _overall_view(comparison: Comparison) -> Table:
     table = Table(
         title=f"{comparison.metric} relative to {escape(comparison.baseline)}, over problems",
         caption="Interquartile mean of log ratios, with its 95 % interval; lower variance is better. "
-        "Estimators that fit other problems have other means: see the number of problems.",
+        "Estimators measured on different problems have means over different problems.",
     )
     ways = list(dict.fromkeys(comparison.overall["equal"]))
     for name in ("estimator", *(f"at {EQUAL_WORDS[way]}" for way in ways), "problems", "biased on"):

@@ -76,7 +76,7 @@ def _limit(part: str) -> Limit:
     if metric not in METRICS:
         raise BadInput(f"--fail-on: there is no metric {metric!r}; {nearest(metric, METRICS)}")
     if METRICS[metric].direction not in ("lower", "higher"):
-        raise BadInput(f"--fail-on: {metric!r} has no worse side; use a metric such as variance or mse")
+        raise BadInput(f"--fail-on: {metric!r} has no better or worse direction; use a metric such as variance or mse")
     return Limit(metric, share)
 
 

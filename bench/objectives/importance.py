@@ -22,7 +22,7 @@ MAX_SETS = 2**20
 class ImportanceWeighted(Target):
     """log 1/K Σ_k p(x, z_k)/q(z_k), K = `draws`; for `alpha` ≠ 0 the Rényi bound.
 
-    The model: x = Σ_d w_d v_d + noise of variance `variance`, observed at `target`; w_d falls evenly from 1 to ½,
+    The model: x = Σ_d w_d v_d + noise of variance `variance`, observed at `target`; w_d falls evenly from 1 to ½;
     v_d is a coordinate with a standard Normal or uniform prior, or the category index of a one-hot row, with a uniform
     prior. The exact gradient sums over all sets of K draws, at most 2²⁰, or uses a rule over K draws of one Normal.
     """

@@ -35,12 +35,12 @@ def load_file(path: Path) -> ModuleType:
     if loaded is not None and loaded.__file__ == str(path):
         return loaded
     if loaded is not None:
-        raise BadInput(f"two plug-in files have one name: {loaded.__file__} and {path}; rename one of them")
+        raise BadInput(f"two plug-in files have the same name: {loaded.__file__} and {path}; rename one of them")
     if not path.is_file():
-        raise BadInput(f"the plug-in file {path} is not there")
+        raise BadInput(f"the plug-in file {path} does not exist")
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise BadInput(f"the plug-in file {path} is no Python file; its name must end in .py")
+        raise BadInput(f"the plug-in file {path} is not a Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -55,7 +55,7 @@ def test_suites(folder, change: tuple[str, str], said):
         (("run", "absent.toml"), "cannot read the suite absent.toml: No such file or directory"),
         (("run", "good.toml", "--device", "cuda:99"), "the device 'cuda:99' is not there"),
         (("run", "good.toml", "--device", "gpu"), "there is no device 'gpu'"),
-        (("run", "good.toml", "--plugin", "absent.py"), "absent.py is not there"),
+        (("run", "good.toml", "--plugin", "absent.py"), "absent.py does not exist"),
         (("run", "good.toml", "--where", "sample == 1"), "there is no column 'sample'; did you mean 'samples'?"),
         (("run", "good.toml", "--where", "samples == 77"), "means none of the suite's 4 cells"),
         (("run", "good.toml", "--where", "__import__('os').system('touch evil')"), "--where, character"),

@@ -66,5 +66,5 @@ def test_every_verb_takes_all_three(place: Path):
 
 def test_a_filter_that_picks_nothing(place: Path):
     bench.export(table(), "results/quick/results.csv")
-    with pytest.raises(BadInput, match=r"--where 'samples == 77' means no row of quick"):
+    with pytest.raises(BadInput, match=r"--where 'samples == 77' selects no row of quick"):
         bench.compare("quick", where="samples == 77")
