@@ -188,7 +188,7 @@ def test_two_files_of_one_name(tmp_path):
         (tmp_path / folder / "twin.py").write_text("")
     load_files([str(tmp_path / "a/twin.py")])
     load_files([str(tmp_path / "a/twin.py")])
-    with pytest.raises(BadInput, match="two plug-in files have one name"):
+    with pytest.raises(BadInput, match="two plug-in files have the same name"):
         load_files([str(tmp_path / "b/twin.py")])
 
 
