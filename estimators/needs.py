@@ -1,4 +1,4 @@
-"""What a distribution and an objective offer, and which of an estimator's needs they do not meet."""
+"""Which needs a distribution and an objective meet, and which needs of an estimator remain unmet."""
 
 from torch.distributions import (
     Bernoulli,
@@ -25,25 +25,25 @@ from estimators.tools.torch_offers import MEASURED_NEEDS, gammas_refused, kind, 
 from estimators.traits import Need, Traits
 
 MAX_ENUMERATED_STATES = 2**16
-"""Exact enumeration is refused above this many states."""
+"""Largest number of states for exact enumeration."""
 
 FLATTENED = (Bernoulli, OneHotCategorical, Normal, MultivariateNormal, Laplace, StudentT)
 INVERTIBLE = (Bernoulli, OneHotCategorical, Normal, MultivariateNormal, Laplace, Uniform, Exponential)
 
 
 def offers(q: Distribution, f: Objective) -> frozenset[Need]:
-    """All that the pair (q, f) offers.
+    """Returns all needs that the pair (q, f) meets.
 
-    torch's own classes offer what `torch_offers.json` says, at q's parameters and in their precision. Any other one
-    says so itself, `offers = {Need…}` and `offers_not = {Need…}`, or is probed with a few thousand draws (under a
-    second, once for each class). `learns = ("loc",)` says that the other parameters are fixed. Reads the parameters'
-    values: not to be called inside compiled code.
+    torch's own classes meet the needs listed in `torch_offers.json`, at q's parameters and in their precision. Any
+    other class declares them itself with `offers = {Need…}` and `offers_not = {Need…}`, or is probed with a few
+    thousand draws (under a second, once per class). `learns = ("loc",)` declares that the other parameters are fixed.
+    Reads the values of the parameters, so it cannot be called inside compiled code.
     """
     return Offer(q, f).needs
 
 
 def _said(q: Distribution, name: str = "offers") -> frozenset[Need]:
-    """What the class of q says of itself."""
+    """Returns the needs that q's class declares in the attribute `name`."""
     return frozenset(getattr(base(q), name, ()))
 
 
@@ -92,9 +92,9 @@ def _of_objective(f: Objective) -> set[Need]:
 
 
 class Offer:
-    """What the pair (q, f) offers, found once, so that many estimators can be asked whether they fit.
+    """The needs that the pair (q, f) meets, computed once, so that many estimators can be checked against it.
 
-    `needs`: all that it offers; `reasons`: why q does not offer the others, as far as that was measured.
+    `needs`: all needs that are met. `reasons`: why q does not meet the others, as far as that was measured.
     """
 
     def __init__(self, q: Distribution, f: Objective) -> None:
@@ -103,22 +103,22 @@ class Offer:
         self.needs = own - _said(q, "offers_not") | _of_objective(f)
 
     def unmet(self, estimator: Estimator, n: int) -> str | None:
-        """Why an estimator does not fit at n draws, in a sentence to act on; None when it fits."""
+        """Returns why an estimator does not fit at n draws, in a sentence to act on, or None if it fits."""
         traits = estimator.traits
         missing = sorted(traits.needs - self.needs, key=lambda need: need.name)
         if missing:
             why = "; ".join(dict.fromkeys(self.reasons[need] for need in missing if need in self.reasons))
             return f"needs {' and '.join(need.value for need in missing)}" + (f" ({why})" if why else "")
         if Need.IMPORTANCE_BOUND in self.needs - traits.needs:
-            return "is not made for an importance-weighted bound, which takes several draws at once"
+            return "does not accept an importance-weighted bound, which takes several draws at once"
         return unmet_samples(traits, n)
 
 
 def unmet(estimator: Estimator, q: Distribution, f: Objective, n: int) -> str | None:
-    """Why this estimator does not fit q, f and n, in a sentence to act on; None when it fits."""
+    """Returns why this estimator does not fit q, f and n, in a sentence to act on, or None if it fits."""
     return Offer(q, f).unmet(estimator, n)
 
 
 def unmet_samples(traits: Traits, n: int) -> str | None:
-    """Why n draws do not suit, in a sentence; None when they do."""
+    """Returns why n draws do not suit, in a sentence, or None if they do."""
     return unsuited(traits, n)

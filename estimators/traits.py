@@ -1,21 +1,21 @@
-"""Facts about an estimator: what it needs, and for which numbers of samples it is made."""
+"""Traits of an estimator: what it needs, and which numbers of samples it accepts."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 
 class Need(Enum):
-    """What an estimator asks of a distribution and an objective; the value says it in words."""
+    """A requirement of an estimator on the distribution or the objective; the value describes it in words."""
 
     DENSITY = "a tractable log-density, differentiable in θ, on a support that does not move with θ"
     REPARAMETERISED = "draws z = g(ε, θ) that are differentiable in θ"
-    DIFFERENTIABLE = "an objective that is differentiable in z where q puts its mass"
-    PIECEWISE = "an objective that is differentiable but for declared breaks"
+    DIFFERENTIABLE = "an objective that is differentiable in z wherever q has mass"
+    PIECEWISE = "an objective that is differentiable except at declared breaks"
     TWICE_DIFFERENTIABLE = "an objective with a second derivative in z"
     RELAXABLE = "an objective that is defined and differentiable between the discrete values"
     BINARY = "Bernoulli variables"
     CATEGORICAL = "one-hot categorical variables"
-    SINGLE_CATEGORICAL = "one single categorical variable"
+    SINGLE_CATEGORICAL = "a single categorical variable"
     FINITE = "Bernoulli or one-hot categorical variables"
     GAUSSIAN = "a Normal distribution"
     GAMMA = "a Gamma, Beta or Dirichlet distribution"
@@ -31,7 +31,7 @@ class Need(Enum):
     INDEPENDENT_DRAWS = "independent draws"
     EVIDENCE = "an evidence objective, log p(x, z) − log q(z)"
     IMPORTANCE_BOUND = "an importance-weighted bound"
-    PARAMETERS = "a distribution that its named parameters make again"
+    PARAMETERS = "a distribution that can be rebuilt from its named parameters"
     CONTEXT = "the context that q was computed from"
     TERMS = "an objective given as terms, with the variables that each depends on"
     PROPOSAL = "a q that can be widened to draw from: bits, categoricals, or a location-scale family"
@@ -39,11 +39,18 @@ class Need(Enum):
 
 @dataclass(frozen=True)
 class Traits:
-    """Facts about an estimator that the harness and the tests both read.
+    """Properties of an estimator that the harness and the tests both read.
 
-    `samples_step`: n must be a multiple of it (2 where draws come in pairs).
-    `valued`: the surrogate's value estimates E f.
-    `ends`: right in a bit's probability of exactly 0 or 1 as well, where that is itself a parameter.
+    Attributes:
+        unbiased: the mean of the estimate is the exact gradient.
+        needs: requirements on q and f.
+        min_samples: smallest n.
+        samples_step: n must be a multiple of it (2 where draws come in pairs).
+        exact: there is no sampling noise.
+        fitted: the estimator has a `fit` method.
+        valued: the surrogate's value estimates E f.
+        ends: correct also where a bit's probability is itself the parameter and is exactly 0 or 1.
+        paper: short citation.
     """
 
     unbiased: bool
