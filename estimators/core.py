@@ -257,7 +257,9 @@ class Fitted(Estimator):
 
     @abstractmethod
     def fit(self, q: Distribution, f: Objective, n: int, steps: int) -> "Fitted":
-        """Returns a fitted, frozen copy after `steps` steps of n draws each, by torch's generator; 0 steps fit nothing.
+        """Returns a fitted, frozen copy after `steps` steps of n draws each, with torch's generator.
+
+        0 steps fit nothing.
         """
 
     def frozen(self: F, state: dict[str, Tensor]) -> F:
