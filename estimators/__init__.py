@@ -10,7 +10,7 @@ LeaveOneOut()
 
 from typing import TYPE_CHECKING, Any
 
-from estimators import (  # noqa: F401  (they register their estimators)
+from estimators import (  # noqa: F401  (importing them registers their estimators)
     antithetic,
     arms,
     ars,

@@ -47,9 +47,9 @@ CHECKS: tuple[Seeded, ...] = (
 def estimator_checks(
     estimator: Estimator, *, seed: int = 0, expected_failures: Expected | None = None
 ) -> Iterator[tuple[str, SubjectCheck]]:
-    """Yields the name and the function of every check; called with the estimator, it raises `CheckFailed` if it fails.
+    """Yields every check as (name, function). The function takes the estimator and raises `CheckFailed` on failure.
 
-    Raises `ValueError` if `expected_failures`, the reasons by check of expected failures, names an unknown check.
+    Raises `ValueError` if `expected_failures`, reasons by check name, contains an unknown check.
 
     >>> import estimators
     >>> names = [name for name, check in estimator_checks(estimators.get("rloo"))]

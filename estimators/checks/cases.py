@@ -163,7 +163,7 @@ class Scaled(Objective):
 
     @staticmethod
     def fits(f: Objective) -> bool:
-        """Returns whether f may be scaled: `Evidence` and `Terms` have a meaning of their own by class."""
+        """Returns whether f may be scaled: estimators recognise `Evidence` and `Terms` by class, which is lost here."""
         return isinstance(f, Function | Jumping)
 
 
