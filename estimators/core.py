@@ -19,7 +19,7 @@ from torch.distributions import Distribution
 from estimators.errors import BadInput
 from estimators.tools.calls import VALUES, with_checked_values, with_suitable_samples, wrapped
 from estimators.tools.parameters import log_density
-from estimators.traits import Traits
+from estimators.traits import Need, Traits
 
 F = TypeVar("F", bound="Fitted")
 
@@ -37,6 +37,8 @@ class Objective(ABC):
         relaxable: f is defined and differentiable between the values of a discrete z.
         breaks: values of a coordinate of z at which f may jump or have a kink; f is differentiable between them.
         half_space: (w, c), with w of z's event shape, if f may also jump where w·z crosses c.
+        offers: needs that f meets in addition to those that follow from the other attributes, such as a plug-in's own.
+        offers_not: needs that f does not meet.
     """
 
     differentiable: bool = True
@@ -44,6 +46,8 @@ class Objective(ABC):
     relaxable: bool = True
     breaks: tuple[float, ...] = ()
     half_space: tuple[Tensor, float] | None = None
+    offers: frozenset[Need] = frozenset()
+    offers_not: frozenset[Need] = frozenset()
 
     def __init_subclass__(cls, **settings: object) -> None:
         super().__init_subclass__(**settings)

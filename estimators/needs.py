@@ -1,5 +1,7 @@
 """Which needs a distribution and an objective meet, and which needs of an estimator remain unmet."""
 
+from collections.abc import Iterable
+
 from torch.distributions import (
     Bernoulli,
     Beta,
@@ -19,6 +21,7 @@ from torch.distributions import (
 )
 
 from estimators.core import Estimator, Evidence, ImportanceBound, Objective, Terms
+from estimators.errors import BadInput
 from estimators.tools.calls import unsuited
 from estimators.tools.parameters import base, remakable, states
 from estimators.tools.torch_offers import MEASURED_NEEDS, gammas_refused, kind, refused
@@ -37,14 +40,21 @@ def offers(q: Distribution, f: Objective) -> frozenset[Need]:
     torch's own classes meet the needs listed in `torch_offers.json`, at q's parameters and in their precision. Any
     other class declares them itself with `offers = {Need…}` and `offers_not = {Need…}`, or is probed with a few
     thousand draws (under a second, once per class). `learns = ("loc",)` declares that the other parameters are fixed.
-    Reads the values of the parameters, so it cannot be called inside compiled code.
+    An objective may declare `offers` and `offers_not` too, and a plug-in's own need may decide whether it is met. Reads
+    the values of the parameters, so it cannot be called inside compiled code.
     """
-    return Offer(q, f).needs
+    offer = Offer(q, f)
+    return offer.needs | {need for need in Need.declared() if offer.meets(need)}
 
 
-def _said(q: Distribution, name: str = "offers") -> frozenset[Need]:
-    """Returns the needs that q's class declares in the attribute `name`."""
-    return frozenset(getattr(base(q), name, ()))
+def _said(sides: Iterable[object], name: str = "offers") -> frozenset[Need]:
+    """Returns the needs that `sides` declare in the attribute `name`. Raises `BadInput` if an entry is not a need."""
+    each = [Need.only(getattr(side, name, ()) or (), f"{name} of {_called(side)}") for side in sides]
+    return frozenset().union(*each)
+
+
+def _called(side: object) -> str:
+    return type(side).__name__
 
 
 def _of_distribution(q: Distribution) -> set[Need]:
@@ -94,21 +104,49 @@ def _of_objective(f: Objective) -> set[Need]:
 class Offer:
     """The needs that the pair (q, f) meets, computed once, so that many estimators can be checked against it.
 
-    `needs`: all needs that are met. `reasons`: why q does not meet the others, as far as that was measured.
+    Args:
+        q: the distribution.
+        f: the objective.
+        sides: other objects that may declare `offers` and `offers_not`, such as the family that built q.
+
+    Attributes:
+        needs: all needs that the pair meets, except those that only a need's own `met` decides.
+        reasons: why q does not meet the others, as far as that was measured.
     """
 
-    def __init__(self, q: Distribution, f: Objective) -> None:
+    def __init__(self, q: Distribution, f: Objective, *sides: object) -> None:
+        self.q, self.f = q, f
         self.reasons = refused(q) | gammas_refused(q)
-        own = frozenset(_of_distribution(q) - self.reasons.keys()) | _said(q)
-        self.needs = own - _said(q, "offers_not") | _of_objective(f)
+        every = (base(q), f, *sides)
+        own = frozenset(_of_distribution(q) - self.reasons.keys()) | _of_objective(f)
+        self._withheld = _said(every, "offers_not")
+        self.needs = (own | _said(every)) - self._withheld
+
+    def meets(self, need: Need) -> bool:
+        """Returns whether the pair meets a need: by its class, by declaration, or by the need's own `met`.
+
+        Raises `BadInput` if `met` raises.
+        """
+        if need in self.needs or need in self._withheld or need.met is None:
+            return need in self.needs
+        try:
+            return bool(need.met(self))
+        except Exception as error:
+            raise BadInput(
+                f"need {need.name!r} of {need.module}: its function met raises {type(error).__name__}: {error}"
+            ) from error
 
     def unmet(self, estimator: Estimator, n: int) -> str | None:
-        """Returns why an estimator does not fit at n draws, in a sentence to act on, or None if it fits."""
+        """Returns why an estimator does not fit at n draws, in a sentence to act on, or None if it fits.
+
+        Raises `BadInput` if the estimator's traits contain something that is not a need.
+        """
         traits = estimator.traits
-        missing = sorted(traits.needs - self.needs, key=lambda need: need.name)
+        asked = Need.only(traits.needs, f"traits.needs of {_called(estimator)}")
+        missing = sorted((need for need in asked if not self.meets(need)), key=lambda need: need.name)
         if missing:
             why = "; ".join(dict.fromkeys(self.reasons[need] for need in missing if need in self.reasons))
-            return f"needs {' and '.join(need.value for need in missing)}" + (f" ({why})" if why else "")
+            return f"needs {' and '.join(need.sentence for need in missing)}" + (f" ({why})" if why else "")
         if Need.IMPORTANCE_BOUND in self.needs - traits.needs:
             return "does not accept an importance-weighted bound, which takes several draws at once"
         return unmet_samples(traits, n)

@@ -1,8 +1,9 @@
 """Small problems with exact gradients for the checks: bits, categoricals, Gaussians, a Gamma; none is symmetric."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from estimators.core import Estimator, Evidence, Function, ImportanceBound, Obje
 from estimators.needs import Offer
 from estimators.tools.parameters import base, states, support
 from estimators.tools.tensors import Tensors
+from estimators.traits import Need
 
 NODES = 48
 """Quadrature nodes per dimension."""
@@ -27,12 +29,17 @@ NODES = 48
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A distribution at a parameter point, with an objective. `build` accepts parameters with any leading axes."""
+    """A distribution at a parameter point, with an objective. `build` accepts parameters with any leading axes.
+
+    `expectation`: E f as a differentiable function of the parameters. It is required unless q is discrete, a Gaussian
+    in one or two dimensions, or a Gamma.
+    """
 
     name: str
     build: Callable[..., Distribution]
     parameters: Tensors
     f: Objective
+    expectation: Callable[[Tensors], Tensor] | None = None
 
     def at(self, *batch: int, dtype: torch.dtype = torch.float64, device: str = "cpu") -> Tensors:
         """Returns the parameters, expanded to a batch."""
@@ -66,7 +73,7 @@ def truth(case: Case) -> tuple[Tensor, Tensor]:
     >>> value.shape, gradient.shape
     (torch.Size([]), torch.Size([3]))
     """
-    expectation = enumerated(case) if states(case.q()) else integrated(case)
+    expectation = case.expectation or (enumerated(case) if states(case.q()) else integrated(case))
     gradient, value = torch.func.grad_and_value(expectation)(case.parameters)
     return value, as_vectors(gradient)
 
@@ -291,15 +298,22 @@ CASES: tuple[Case, ...] = (
 
 
 @cache
-def case_offers() -> list[Offer]:
-    """Returns what each of the cases offers."""
-    return [Offer(case.q(), case.f) for case in CASES]
+def offer_of(case: Case) -> Offer:
+    """Returns the needs that a case meets."""
+    return Offer(case.q(), case.f)
+
+
+@cache
+def own_cases(made: Callable[[], Iterable[Case]]) -> tuple[Case, ...]:
+    """Returns the cases of a plug-in's need, created once."""
+    return tuple(made())
 
 
 def fitting_cases(estimator: Estimator) -> list[Case]:
-    """Returns the cases that meet all needs of an estimator."""
+    """Returns the cases, built in and from the estimator's own needs, that meet all its needs."""
+    own = [own_cases(need.cases) for need in Need.declared() if need.cases and need in estimator.traits.needs]
     n = draws(estimator)
-    return [case for case, offer in zip(CASES, case_offers(), strict=True) if offer.unmet(estimator, n) is None]
+    return [case for case in (*CASES, *chain(*own)) if offer_of(case).unmet(estimator, n) is None]
 
 
 def draws(estimator: Estimator, at_least: int = 3) -> int:

@@ -63,6 +63,8 @@ def refused(q: Distribution) -> dict[Need, str]:
     """Returns which of density, paths, mean and mode q does not offer, each with the reason in words."""
     inner = base(q)
     name, said, said_not = type(inner).__name__, getattr(inner, "offers", None), getattr(inner, "offers_not", ())
+    if said and not any(need.built_in for need in Need.only(said, f"offers of {name}")):
+        said = None  # only a plug-in's needs are declared, none of the measured ones
     left = MEASURED_NEEDS - frozenset(said or ()) - frozenset(said_not)
     found = dict.fromkeys(MEASURED_NEEDS & frozenset(said_not), f"{name} lists it in offers_not")
     if said is not None:
