@@ -84,7 +84,7 @@ def test_traits_take_needs_alone(needs, said):
 @pytest.mark.parametrize("attribute", ["offers", "offers_not"])
 def test_offers_are_needs_alone(attribute):
     q = normal(type("Own", (Normal,), {attribute: {"MEEN"}}))
-    with pytest.raises(BadInput, match=f"{attribute} of Own holds 'MEEN', .* did you mean 'MEAN'?"):
+    with pytest.raises(BadInput, match=f"{attribute} of Own contains 'MEEN', .* did you mean 'MEAN'?"):
         unmet(estimators.get("reinforce"), q, F, 1)
 
 
