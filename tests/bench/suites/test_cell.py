@@ -5,7 +5,6 @@ from collections import Counter
 import pytest
 import torch
 
-import bench.suites.cell
 from bench.measure.accuracy import accuracy
 from bench.measure.estimates import gradients
 from bench.provenance.identity import canonical
