@@ -227,7 +227,7 @@ class Estimator(ABC):
     """An estimator of ∇θ E_{z~qθ}[f(z)]. Subclasses are frozen dataclasses whose fields are their settings."""
 
     traits: Traits
-    """A class attribute, or a (cached) property if the traits depend on the settings."""
+    """A class attribute, or a (cached) property where the facts depend on the settings."""
 
     def __init_subclass__(cls, **settings: object) -> None:
         super().__init_subclass__(**settings)
