@@ -13,7 +13,7 @@ import estimators
 from bench.provenance.identity import class_digest
 from estimators import BadInput, Estimator, Fitted, Function, Need, Traits
 from estimators.antithetic import Antithetic
-from estimators.checks.cases import draws, fitting_cases, truth
+from estimators.checks.cases import CASES, draws, fitting_cases, truth
 from estimators.checks.statistics import estimates, require_mean, tuned
 from estimators.needs import unmet_samples
 from estimators.score_function import LeaveOneOut, Reinforce
