@@ -9,6 +9,7 @@ from torch.distributions import Independent, Normal
 import estimators
 from bench.distributions import distributions
 from bench.measure.estimates.calls import count, counting
+from bench.measure.estimates.gradients import Gradients
 from bench.objectives import objectives
 from bench.problems.problem import Problem
 from bench.validation.checks import checks_of
@@ -132,7 +133,7 @@ NORMAL = Problem(distributions.get("normal", size=3), objectives.get("quadratic"
 def test_an_estimator_by_forward_mode_or_vmap_runs_and_is_counted(estimator, expected):
     """A derivative along a direction counts as a gradient, and each element of a mapped axis as a call."""
     check_passes_of_a_sweep(estimator, 0)
-    assert count(NORMAL, estimator, 4) == expected
+    assert count(Gradients(NORMAL, estimator, 4)) == expected
     assert "passes_of_a_sweep" in dict(checks_of(estimator))
 
 

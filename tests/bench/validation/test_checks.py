@@ -7,6 +7,7 @@ import pytest
 import estimators
 from bench.distributions import Family, distributions
 from bench.measure.estimates.calls import count
+from bench.measure.estimates.gradients import Gradients
 from bench.objectives import linear_regression, logistic_regression, objectives
 from bench.problems.problem import Problem
 from bench.validation.checks import check_family, check_objective
@@ -185,4 +186,4 @@ Hessian counts as its D rows.
 @pytest.mark.parametrize(("problem", "name"), [(p, n) for p, (_, names) in CATALOGUE.items() for n in names])
 def test_evaluations_are_the_catalogues(problem, name):
     which, names = CATALOGUE[problem]
-    assert count(which, estimators.get(name), K) == names[name]
+    assert count(Gradients(which, estimators.get(name), K)) == names[name]
