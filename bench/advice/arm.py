@@ -71,10 +71,10 @@ class Arm:
         theta = self.problem.theta()
         like = next(iter(theta.values()))
         torch.manual_seed(self._seed("fit"))
-        place = {"device": like.device, "dtype": like.dtype}
-        self.estimator, spent = fitted(self.problem, self.estimator, self.samples, **place)
+        untuned = Gradients(self.problem, self.estimator, self.samples, device=like.device, dtype=like.dtype)
+        self.estimator, spent = fitted(untuned)
         self.fit_seconds += sum(each.value or 0.0 for each in spent if each.metric == "fit_seconds")
-        self.gradients = Gradients(self.problem, self.estimator, self.samples, **place)
+        self.gradients = untuned.by(self.estimator)
         self.chunk = replicates_per_chunk(self.gradients)
         self.tolerance = RELATIVE_ROUNDING.get(like.dtype, 1e-6)
         self._theta = {name: value.clone().requires_grad_() for name, value in theta.items()}

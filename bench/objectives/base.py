@@ -18,7 +18,8 @@ class Target(ABC):
     """An objective as a sweep names it; the dataclass fields are its settings.
 
     Define `terms` (a separable f = Σ_d terms_d) or `value`, of z alone; or override `build` where f needs
-    data or q. Facts: `breaks` are the points where a coordinate's term jumps or kinks.
+    data or q. Facts: `breaks` are the points where a coordinate's term jumps or kinks. `offers` and `offers_not` may
+    name needs (`estimators.Need`) that f meets, or does not.
     """
 
     name: ClassVar[str]

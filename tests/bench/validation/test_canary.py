@@ -30,7 +30,7 @@ def measured(folder: Path) -> pd.DataFrame:
     (folder / "suite.toml").write_text(SUITE)
     run(folder / "suite.toml", folder / "out", jobs=1)
     found = load(folder / "out")
-    return found[found["metric"].isin(COMPARED) & (found["status"] == "ok")]
+    return pd.DataFrame(found[found["metric"].isin(COMPARED) & (found["status"] == "ok")])
 
 
 def test_cells_that_are_measured_again_are_the_same(tmp_path: Path) -> None:
