@@ -77,6 +77,8 @@ def unsuited(traits: Traits, n: int) -> str | None:
 def leaving_z_alone(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     """A method of an objective, which raises `BadInput` where the call changes z, or its value has a wrong shape.
 
+    The name stands in bodies of classes whose source tells stale cells: another would make every record stale.
+
     torch counts the changes of a tensor in place, through its views too. Those through `z.data` or `z.numpy()` it does
     not count: an objective's first call on a CPU compares some values of z as well, and later calls do not. Under
     `torch.func.vmap` neither is seen. `gradest run` compares all values.
