@@ -82,7 +82,9 @@ class GroupRelative(ScoreFunction):
     """1/K Σ (f_k − f̄)/std(f) s_k: the group's mean is the baseline, its standard deviation the scale.
 
     Biased in scale and, because the scale is random, in direction; it reweights the states of a batch. Where all values
-    are equal up to `rounding`, the coefficient is 0: the limit of published code, which has an ε in the denominator.
+    are equal up to `rounding`, the coefficient is 0: the limit of published code, which has an ε in the denominator. If
+    f is a difference of larger numbers, such as an evidence, its values have larger rounding errors than their size
+    suggests: where they are otherwise equal, the coefficient is these errors, scaled to size 1.
     Paper: Shao et al. 2024 (GRPO), arXiv:2402.03300, section 4.1.2.
     Differs from the paper: the standard deviation divides by K − 1 and has no added ε (the paper does not specify
     either), and the clipped ratio and the penalty on the divergence are left out.

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.errors import BadInput
-from estimators.tools.calls import VALUES, with_checked_values, with_suitable_samples, wrapped
+from estimators.tools.calls import VALUES, leaving_z_alone, with_suitable_samples, wrapped
 from estimators.tools.parameters import log_density
 from estimators.traits import Need, Traits
 
@@ -51,7 +51,7 @@ class Objective(ABC):
 
     def __init_subclass__(cls, **settings: object) -> None:
         super().__init_subclass__(**settings)
-        wrapped(cls, VALUES, with_checked_values)
+        wrapped(cls, VALUES, leaving_z_alone)
 
     @abstractmethod
     def __call__(self, z: Tensor, q: Distribution) -> Tensor: ...

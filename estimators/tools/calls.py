@@ -75,8 +75,11 @@ def unsuited(traits: Traits, n: int) -> str | None:
     return None
 
 
-def with_checked_values(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+def leaving_z_alone(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     """Returns an objective's method, which now raises `BadInput` if a call changes z or returns a wrong shape.
+
+    This function's name is part of class bodies that are hashed to find stale cells: renaming it makes every record
+    stale.
 
     torch counts in-place changes of a tensor, including those through its views. It does not count changes through
     `z.data` or `z.numpy()`: the first call of an objective on a CPU therefore also compares some values of z, and later
