@@ -115,12 +115,12 @@ COMPARED_NUMBERS = 1024
 
 
 def values_at_first(f: Any, z: Tensor) -> Tensor | None:
-    """A copy of some values of z, at f's first call; None where they are on a device, for which it would be waited."""
+    """Returns a copy of some values of z at f's first call; None where they are on a device, or there are none."""
     try:
         object.__setattr__(f, "_asked", True)
     except AttributeError:  # an objective with slots
         return None
-    return z.detach().flatten()[:COMPARED_NUMBERS].clone() if z.is_cpu else None
+    return z.detach().flatten()[:COMPARED_NUMBERS].clone() if z.is_cpu and type(z) is Tensor else None  # a fake tensor has no values
 
 
 def differs(z: Tensor, before: Tensor) -> bool:
