@@ -119,13 +119,15 @@ COMPARED_NUMBERS = 1024
 def values_at_first(f: Any, z: Tensor) -> Tensor | None:
     """Returns a copy of some values of z at f's first call.
 
-    Returns None at later calls, and on other devices than the CPU, where the comparison would wait for the device.
+    Returns None for a z on another device than the CPU, where the comparison would wait for the device, for a z without
+    values (a fake tensor), and for an f that cannot store that it was called.
     """
     try:
         object.__setattr__(f, "_asked", True)
     except AttributeError:  # an objective with __slots__
         return None
-    return z.detach().flatten()[:COMPARED_NUMBERS].clone() if z.is_cpu else None
+    # a fake tensor is a subclass and has no values
+    return z.detach().flatten()[:COMPARED_NUMBERS].clone() if z.is_cpu and type(z) is Tensor else None
 
 
 def differs(z: Tensor, before: Tensor) -> bool:
