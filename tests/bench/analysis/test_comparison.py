@@ -122,9 +122,9 @@ def test_a_baseline_can_be_named_by_its_label():
     assert overall(found).loc["gumbel_softmax(temperature=0.5)", "ratio"] == pytest.approx(2)
 
 
-def test_where_the_baseline_was_not_measured_another_stands_in_and_it_is_said():
+def test_where_the_baseline_was_not_measured_another_replaces_it_with_a_note():
     found = compare_estimators(table(), baseline="exact")
-    assert any("vae / amortised: exact was not measured there; antithetic" in note for note in found.notes)
+    assert any("vae / amortised: exact was not measured, so antithetic" in note for note in found.notes)
     vae = found.pairs[found.pairs["problem"] == "vae / amortised"]
     assert set(vae["baseline"]) == {"antithetic(reinforce)"}
     without = table()[lambda rows: rows["estimator"] != "reinforce"]
