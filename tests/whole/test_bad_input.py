@@ -129,4 +129,4 @@ def test_a_torn_record_file_is_said_and_its_cell_runs_again(folder):
     assert found.returncode == 0 and "1 ok" in found.stdout
     assert "the last line was not finished" in " ".join(found.stderr.split())
     records.write_bytes(b"hello\n" + records.read_bytes())
-    refused("run", "good.toml", folder=folder, said="line 1 is no record of gradest", written=("records",))
+    refused("run", "good.toml", folder=folder, said="line 1 is not a record of gradest", written=("records",))
