@@ -1,4 +1,4 @@
-"""Devices and dtypes: what this machine has, and each device's default dtype."""
+"""Checks devices against this machine, and gives each device's default dtype."""
 
 import torch
 
@@ -6,7 +6,7 @@ from estimators.errors import BadInput
 
 
 def check_device(device: str) -> None:
-    """Raises where torch does not have this device."""
+    """Raises BadInput if torch does not have this device."""
     try:
         wanted = torch.device(device)
     except RuntimeError:
@@ -25,5 +25,5 @@ def check_device(device: str) -> None:
 
 
 def default_dtype(device: str) -> str:
-    """An accelerator's float64 is slow or is not there; references are float64 in any case."""
+    """float64 on a CPU, float32 on an accelerator, where float64 is slow or missing. References are always float64."""
     return "float64" if device == "cpu" else "float32"
