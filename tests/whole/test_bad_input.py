@@ -57,7 +57,7 @@ def test_suites(folder, change: tuple[str, str], said):
         (("run", "good.toml", "--device", "gpu"), "there is no device 'gpu'"),
         (("run", "good.toml", "--plugin", "absent.py"), "absent.py is not there"),
         (("run", "good.toml", "--where", "sample == 1"), "there is no column 'sample'; did you mean 'samples'?"),
-        (("run", "good.toml", "--where", "samples == 77"), "means none of the suite's 4 cells"),
+        (("run", "good.toml", "--where", "samples == 77"), "matches none of the suite's 4 cells"),
         (("run", "good.toml", "--where", "__import__('os').system('touch evil')"), "--where, character"),
         (("run", "good.toml", "--rerun", "everything"), "--rerun 'everything' is not known"),
         (("run", "good.toml", "--jobs", "0"), "jobs must be at least 1, found 0"),
