@@ -63,5 +63,5 @@ def dependence_reason(replicates: float, ratio: float) -> str:
     """The sentence that `dependent` returns."""
     return (
         f"the replicates of a chunk depend on each other: means of {replicates:.0f} of them vary {ratio:.2g} times as "
-        "much as those of independent ones would, so no interval holds"
+        "much as means of independent replicates, so no interval is valid"
     )

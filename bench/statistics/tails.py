@@ -107,7 +107,7 @@ def approximate(squares: Float[np.ndarray, " R"], relative_error: float) -> str 
     """
     share = largest_share(squares)
     if share > MAX_SINGLE_SHARE and len(squares) >= MIN_FOR_SHARE:
-        return f"approximate: one estimate makes {share:.0%} of its error"
+        return f"approximate: a single estimate contributes {share:.0%} of its error"
     if relative_error**2 > 1 / KURTOSES:
         return f"approximate: fewer than {KURTOSES} κ replicates"
     index = extreme_index(squares)

@@ -131,7 +131,7 @@ def judge(
     low, high = limits(block, rules)
     rejects = p <= rules.level
     if high <= bound:
-        below = yard.of(f"is below {high / yard.length:.2g}") if high else "the mean is the exact gradient's"
+        below = yard.of(f"is below {high / yard.length:.2g}") if high else "the mean equals the exact gradient"
         return Verdict("unbiased", below + (f", yet {shown_bias(block, yard, test, name)}" if rejects else ""), p)
     if rejects and low > bound and (rejected_before or not varies) and confirmed(block, rules, rare, control):
         doubt = hidden(block, test, control)
@@ -170,9 +170,9 @@ def shown_bias(block: Block, yard: Yardstick, test: ZeroBias, name: Callable[[in
     """A clause about a detected bias: its size, its interval and the worst coordinate."""
     bias = block.bias().scaled(1 / yard.length)
     off, g = float(block.moments.mean[test.worst]), float(block.exact.target[test.worst])
-    worst = f"{off:.3g} in place of {g:.3g}" + (f", off by {abs(off / g - 1):.2g} of it" if g else "")
+    worst = f"{off:.3g} instead of {g:.3g}" + (f", off by {abs(off / g - 1):.2g} of it" if g else "")
     return (
-        f"a test of zero bias rejects {test.where}: a bias is there, of {bias.value:.2g} "
+        f"a test of zero bias rejects {test.where}: there is a bias of {bias.value:.2g} "
         f"(95 % interval {bias.low:.2g} to {bias.high:.2g}); the worst coordinate is {name(test.worst)} ({worst})"
     )
 
@@ -184,15 +184,15 @@ def hidden(block: Block, test: ZeroBias, control: Ask) -> str | None:
         if block.count >= ALONE:
             return None
         return (
-            f"a test of zero bias rejects, but nothing shows that no event rarer than {UNSEEN / block.count:.1g} "
-            f"(3/R) moves the mean; biased is said from {ALONE:,} replicates on"
+            f"a test of zero bias rejects, but an unseen event rarer than {UNSEEN / block.count:.1g} (3/R) may explain "
+            f"the difference; without a control, biased is said only from {ALONE:,} replicates on"
         )
     off = np.where(test.untested, 0.0, block.moments.mean - block.exact.target)
     if not found.misses(block.exact.target, off, block.exact.slack):
         return None
     return (
-        "a test of zero bias rejects, but a score function misses the exact gradient in these draws as well: the "
-        f"events that it rests on, rarer than about {UNSEEN / block.count:.1g} (3/R), have not come up, or the exact "
+        "a test of zero bias rejects, but a score function misses the exact gradient in these draws as well: either "
+        f"events rarer than about {UNSEEN / block.count:.1g} (3/R) carry it and have not come up, or the exact "
         "gradient is wrong"
     )
 
@@ -205,9 +205,9 @@ def untested_share(block: Block, test: ZeroBias, rules: Rules) -> str | None:
     count = len(block.exact.target)
     if test.constant.any():
         return (
-            f"{int(test.constant.sum())} of {count} coordinates are constant and not the exact gradient, and nothing "
-            "shows that the objective varies in these draws: what moves them, if anything does, has not come up, and "
-            f"is rarer than about {UNSEEN / block.count:.1g} (3/R)"
+            f"{int(test.constant.sum())} of {count} coordinates are constant and differ from the exact gradient, and "
+            "nothing shows that the objective varies in these draws: an event that moves them may not have come up, "
+            f"if it is rarer than about {UNSEEN / block.count:.1g} (3/R)"
         )
     return f"{int(test.untested.sum())} of {count} coordinates rest on fewer than 25 rare outcomes"
 
@@ -218,13 +218,13 @@ def open_verdict(block: Block, rules: Rules, p: float, low: float, yard: Yardsti
     if 2 * block.exact.slack > bound:
         return Verdict("unclear", "the exact gradient is not known well enough for this resolution", p)
     if p <= rules.level and low > bound:
-        return Verdict("unclear", "a test of zero bias rejects, and more replicates have to confirm it", p)
+        return Verdict("unclear", "a test of zero bias rejects, but more replicates must confirm it", p)
     if not block.varies(rules.tolerance):
         return Verdict("unclear", rounded(block, yard), p)
     noise = block.deviation()
     needed = block.count * min(growth(noise, rules, bound, length) for length in (0.0, noise.value))
     if needed > HOPELESS:
-        return Verdict("unclear", "the bias is too near to the resolution to tell on which side it lies", p, needed)
+        return Verdict("unclear", "the bias is too close to the resolution to tell which is larger", p, needed)
     more = max(needed - block.count, block.count)
     return Verdict("unclear", f"about {more:.2g} more replicates would settle it", p, needed)
 
@@ -233,9 +233,9 @@ def rounded(block: Block, yard: Yardstick) -> str:
     """The reason for estimates that do not vary and differ from the exact gradient by no more than rounding."""
     off = float(np.linalg.norm(block.moments.mean - block.exact.target))
     return (
-        f"the estimates do not vary, and {yard.of(f'is {off / yard.length:.2g}')}: no more than rounding may account "
-        "for, since the exact gradient is small beside the terms that an estimate is summed from; a longer dtype "
-        "would tell, more replicates would not"
+        f"the estimates do not vary, and {yard.of(f'is {off / yard.length:.2g}')}: rounding may explain it, because "
+        "the exact gradient is small compared with the terms that an estimate is summed from; a longer dtype would "
+        "settle it, more replicates would not"
     )
 
 

@@ -33,7 +33,7 @@ def outlook_view(found: "Outlook", most: int = MAX_ROWS) -> RenderableType:
     skipped = cells[cells["reason"] != ""].groupby("reason", sort=False).size() if len(cells) else {}
     counts = [f"{count} {state}" for state, count in cells["state"].value_counts().items()] if len(cells) else []
     counts += [f"{sum(cells['stale'])} stale"] if len(cells) and cells["stale"].any() else []
-    guess = ", a guess: nothing of it has been measured yet" if found.guessed and found.seconds else ""
+    guess = ", a guess: no similar cell has been measured yet" if found.guessed and found.seconds else ""
     return Group(
         frame(shown, title),
         *(Text(f"{count} not applicable: {reason}") for reason, count in skipped.items()),

@@ -71,5 +71,5 @@ def status_view(found: "Status", notes: Sequence[str] = ()) -> RenderableType:
     parts: list[RenderableType] = [Text(f"note: {note}", style="yellow") for note in notes]
     parts.append(Text(", ".join([*(f"{count} {name}" for name, count in found.counts.items()), f"{found.left} left"])))
     if found.left and found.seconds_left:
-        parts.append(Text(f"{duration(found.seconds_left)} to go, as the run saw it at {found.said}"))
+        parts.append(Text(f"{duration(found.seconds_left)} left, as the run estimated at {found.said}"))
     return Group(*parts, *([frame(found.slowest, "slowest")] if len(found.slowest) else []))

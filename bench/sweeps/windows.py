@@ -102,7 +102,7 @@ class _Turns:
         return self.warm
 
     def record(self) -> Record:
-        found = self.outcome or ended("failed", "the window ended before the cell did")
+        found = self.outcome or ended("failed", "the window ended before the cell was measured")
         if self.changed:
             said = f"changed {' and '.join(self.changed)}: restored"
             found["reason"] = "; ".join(filter(None, (found["reason"], said)))

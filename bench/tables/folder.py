@@ -150,7 +150,7 @@ def load(results: str | Path | pd.DataFrame) -> pd.DataFrame:
         for table in (ready, path / "results.csv"):
             if table.is_file():
                 return formats.read_table(table)
-        raise BadInput(f"{path} holds no records of gradest; `gradest run SUITE --out {path}` makes them")
+        raise BadInput(f"{path} holds no records of gradest; `gradest run SUITE --out {path}` creates them")
     if formats.made_from(ready) == _state(path):
         return formats.read_table(ready)
     frame, notes = _from_records(path)
@@ -241,7 +241,7 @@ def _append(file: IO[bytes], text: str) -> None:
         os.fsync(file.fileno())
     except OSError as error:
         os.ftruncate(file.fileno(), end)
-        raise BadInput(f"cannot write {file.name}: {error.strerror}; what was measured before is saved") from None
+        raise BadInput(f"cannot write {file.name}: {error.strerror}; earlier results are saved") from None
 
 
 def _write(path: Path, text: str) -> None:

@@ -29,7 +29,7 @@ def results_path(given: str | Path) -> Path:
 def beside(results: str | Path | pd.DataFrame, name: str) -> Path:
     """The file called `name` in the folder of a run. Raises BadInput for a DataFrame, which has no folder."""
     if isinstance(results, pd.DataFrame):
-        raise BadInput("a DataFrame has no folder; say which file to write: out=…")
+        raise BadInput("a DataFrame has no folder; give the file to write: out=…")
     path = results_path(results)
     return (path if path.is_dir() else path.parent) / name
 
@@ -38,7 +38,7 @@ def run_folder(given: str | Path) -> Path:
     """The folder of a run, by its path or its suite's name. Raises BadInput for anything else."""
     path = results_path(given)
     if not path.is_dir():
-        raise BadInput(f"{path} is a file; say the folder of a run")
+        raise BadInput(f"{path} is a file; give the folder of a run")
     return path
 
 

@@ -53,7 +53,7 @@ def test_suites(folder, change: tuple[str, str], said):
     [
         (("run", "quik"), "there is no suite 'quik'; did you mean 'quick'?"),
         (("run", "absent.toml"), "cannot read the suite absent.toml: No such file or directory"),
-        (("run", "good.toml", "--device", "cuda:99"), "the device 'cuda:99' is not there"),
+        (("run", "good.toml", "--device", "cuda:99"), "there is no device 'cuda:99'"),
         (("run", "good.toml", "--device", "gpu"), "there is no device 'gpu'"),
         (("run", "good.toml", "--plugin", "absent.py"), "absent.py is not there"),
         (("run", "good.toml", "--where", "sample == 1"), "there is no column 'sample'; did you mean 'samples'?"),
@@ -78,7 +78,7 @@ def test_suites(folder, change: tuple[str, str], said):
             "there is no folder or file absent, and no results/absent",
         ),
         (("compare", "absent"), "there is no folder or file absent"),
-        (("status", "good.toml"), "good.toml is a file; say the folder of a run"),
+        (("status", "good.toml"), "good.toml is a file; give the folder of a run"),
         (("collect", "absent", "--out", "whole"), "there is no folder or file absent"),
         (("collect", ".", "--out", "whole"), ". holds no run of gradest"),
         (("env", "--device", "cpu"), "say --measure, too"),

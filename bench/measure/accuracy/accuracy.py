@@ -68,7 +68,7 @@ def measure_accuracy(
             torch.manual_seed(own)
             estimates = cell.gradients(chunk)
             if torch.initial_seed() != own:
-                raise BadInput("torch's seed was set while estimates were drawn: they would not be independent")
+                raise BadInput("torch's seed was set while estimates were drawn, so they are not independent")
             return estimates
 
         sampling = Sampling(

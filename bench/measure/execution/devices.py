@@ -16,11 +16,12 @@ def check_device(device: str) -> None:
     there = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     if there is None or there.type != wanted.type:
         raise BadInput(
-            f"the device {device!r} is not there; this machine has cpu{f' and {there.type}' if there else ''}"
+            f"there is no device {device!r} on this machine; it has cpu{f' and {there.type}' if there else ''}"
         )
     if wanted.index is not None and wanted.index >= torch.accelerator.device_count():
         raise BadInput(
-            f"the device {device!r} is not there; the last is {wanted.type}:{torch.accelerator.device_count() - 1}"
+            f"there is no device {device!r} on this machine; "
+            f"the last is {wanted.type}:{torch.accelerator.device_count() - 1}"
         )
 
 

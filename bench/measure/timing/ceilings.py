@@ -73,7 +73,7 @@ CEILINGS = {
     ),
     "copy_bytes_per_second": Ceiling(
         "bytes/s",
-        "Bytes read and written by a copy that no cache holds.",
+        "Bytes read and written by a copy larger than any cache.",
         ((2**24,), (2**28,)),
         lambda x: 2 * x.numel() * x.element_size(),
         copies,

@@ -157,7 +157,7 @@ def wall_rows(
 ) -> Iterator[Measurement]:
     """The rows for the wall time of the step and of its random numbers."""
     drift = f"drift {timing.drift:+.1%}" if timing.beside else ""
-    how = f"{medians(timing)}, {replicates} replicates a step"
+    how = f"{medians(timing)}, {replicates} replicates per step"
     yield _row("seconds_per_estimate", timing, replicates, how, timing.covers, drift, state)
     if numbers:
         how = f"its {drawn.numbers / replicates:g} random numbers alone, between the blocks"
@@ -179,7 +179,7 @@ def first_rows(first: float, usual: float, mode: str) -> Iterator[Measurement]:
     """The rows for the first call, and for its part spent on compiling or capturing."""
     yield Measurement("first_call_seconds", first, n=1, method=f"wall time, {mode}")
     if mode != "eager":
-        yield Measurement("compile_seconds", max(first - usual, 0.0), n=1, method="first call less a usual step")
+        yield Measurement("compile_seconds", max(first - usual, 0.0), n=1, method="first call minus a usual step")
 
 
 def memory_row(eager: TimedStep, device: str) -> Measurement:

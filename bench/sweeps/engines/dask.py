@@ -25,7 +25,7 @@ try:
 
     from bench.sweeps.engines.dask_worker import StationPlugin, measure_in_task
 except ImportError:
-    raise BadInput("--engine dask needs the package distributed; pip install 'gradest[dask]' brings it") from None
+    raise BadInput("--engine dask needs the package distributed: pip install 'gradest[dask]'") from None
 
 WAIT = 30
 """Seconds within which a cluster must answer and have a worker."""
@@ -108,7 +108,10 @@ class Dask(Engine):
 
     def _lost(self) -> BadInput:
         address = self.options.address or "here"
-        return BadInput(f"the Dask scheduler at {address} went away; what was measured is saved: run this again")
+        return BadInput(
+            f"the Dask scheduler at {address} does not answer any more; finished cells are saved: run the same command "
+            "again"
+        )
 
 
 def _killed(result: Any) -> bool:

@@ -255,12 +255,12 @@ def test_unbiased_beside_a_rejection_says_how_large_the_bias_is_and_where():
     one_wrong = target + 0.5 * (np.arange(1000) == 617)
     found = verdict_of(one_wrong, target)
     assert found.word == "unbiased" and found.p is not None and found.p < 1e-5
-    assert "a bias is there, of 0.016 (95 % interval 0.01" in found.reason
-    assert "the worst coordinate is weight[117] (1.5 in place of 1, off by 0.5 of it)" in found.reason
+    assert "there is a bias of 0.016 (95 % interval 0.01" in found.reason
+    assert "the worst coordinate is weight[117] (1.5 instead of 1, off by 0.5 of it)" in found.reason
     across = target + 0.015 * np.where(np.arange(1000) < 500, 1.0, -1.0)
     aside = verdict_of(across, target)
-    assert aside.word == "unbiased" and "a bias is there, of 0.015 (95 % interval 0.01" in aside.reason
-    assert "a bias is there" not in verdict_of(target, target).reason
+    assert aside.word == "unbiased" and "there is a bias of 0.015 (95 % interval 0.01" in aside.reason
+    assert "there is a bias" not in verdict_of(target, target).reason
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -274,7 +274,7 @@ def test_whatever_bias_is_shown_beside_unbiased_is_described(seed):
     bias *= rng.uniform(0.008, 0.017) * np.linalg.norm(target) / np.linalg.norm(bias)
     found = verdict_of(target + bias, target, 0.01 * float(np.linalg.norm(target)) / dim**0.5)
     assert found.word == "unbiased" and found.p is not None and found.p < 1e-5, found.reason
-    said = re.search(r"a bias is there, of (\S+) \(95 % interval (\S+) to (\S+)\)", found.reason)
+    said = re.search(r"there is a bias of (\S+) \(95 % interval (\S+) to (\S+)\)", found.reason)
     assert said, found.reason
     low, high, truth = float(said[2]), float(said[3]), float(np.linalg.norm(bias) / np.linalg.norm(target))
     assert 0.9 * low <= truth <= 1.1 * high and low <= float(said[1]) <= high

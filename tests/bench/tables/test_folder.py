@@ -108,7 +108,7 @@ def test_a_full_disk_leaves_no_half_line(folder, cells, monkeypatch):
 
     with Store(folder) as store:
         monkeypatch.setattr(bench.tables.folder.os, "fsync", full)
-        with pytest.raises(BadInput, match="No space left on device; what was measured before is saved"):
+        with pytest.raises(BadInput, match="No space left on device; earlier results are saved"):
             store.append([finished(cells[0], variance=1.0)])
     assert (folder / "records-0.jsonl").read_bytes() == before
 
