@@ -1,7 +1,6 @@
 """`gradest recommend`: a user's file, the race, the refusal of what is biased, and code that runs."""
 
 import itertools
-import sys
 import textwrap
 from collections.abc import Callable
 from functools import cached_property, partial
@@ -309,7 +308,7 @@ def test_a_plug_in_whose_facts_raise_is_left_out_with_the_reason(
                 raise IndexError("list index out of range")
             return super().unmet(estimator, n)
 
-    monkeypatch.setitem(vars(sys.modules["bench.recommend"]), "Offer", Broken)
+    monkeypatch.setattr("bench.advice.entrants.Offer", Broken)
     found = entrants(load_model(write(TEN_LINES)), [2], 0, biased=False)
     assert found.left_out["arm"] == "fails: IndexError: list index out of range"
     assert {"reinforce", "disarm"} <= {arm.name for arm in found.arms}

@@ -5,7 +5,6 @@ from collections import Counter
 import pytest
 import torch
 
-import bench.suites.cell
 from bench.measure.accuracy import accuracy
 from bench.measure.estimates import gradients
 from bench.provenance.identity import canonical
@@ -64,7 +63,7 @@ def test_an_error_is_a_status_with_a_reason(monkeypatch, error, status):
     def wrong(cell, problem):
         raise error
 
-    monkeypatch.setitem(bench.sweeps.cell_record.MEASURES, "accuracy", wrong)
+    monkeypatch.setitem(cell_record.MEASURES, "accuracy", wrong)
     found = measure_cell(CELL, "accuracy")
     assert found["status"] == status and found["measurements"] == []
     assert type(error).__name__ in found["reason"] and "\n" not in found["reason"]
@@ -72,6 +71,6 @@ def test_an_error_is_a_status_with_a_reason(monkeypatch, error, status):
 
 def test_a_number_that_is_none_is_a_status(monkeypatch):
     outcome = Outcome((Measurement("nonfinite_rate", 0.25), Measurement("variance", float("nan"))), 10, "budget")
-    monkeypatch.setitem(bench.sweeps.cell_record.MEASURES, "accuracy", lambda *cell_and_problem: outcome)
+    monkeypatch.setitem(cell_record.MEASURES, "accuracy", lambda *cell_and_problem: outcome)
     found = measure_cell(CELL, "accuracy")
     assert found["status"] == "nonfinite" and found["reason"] == "0.25 of the estimates are NaN or infinite"
