@@ -47,9 +47,9 @@ def test_the_place_beside_results(place: Path):
     (place / "table.csv").write_text("")
     assert beside("quick", "report.html") == Path("results/quick/report.html")
     assert beside("table.csv", "report.html") == Path("report.html")
-    with pytest.raises(BadInput, match="a DataFrame has no folder; say which file to write"):
+    with pytest.raises(BadInput, match="a DataFrame has no folder; give the file to write"):
         beside(pd.DataFrame(), "report.html")
-    with pytest.raises(BadInput, match=r"table\.csv is a file; say the folder of a run"):
+    with pytest.raises(BadInput, match=r"table\.csv is a file; give the folder of a run"):
         run_folder("table.csv")
 
 
