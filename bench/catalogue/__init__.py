@@ -1,1 +1,1 @@
-"""What there is and what fits what."""
+"""Lists of estimators, distributions, objectives, metrics and suites, and which of them fit together."""

@@ -1,6 +1,6 @@
 """The table of exact gradients: every family with every objective that fits, at its default settings and points.
 
-`python -m bench.catalogue.exact_gradients > results/gradients.csv` writes the committed one.
+`python -m bench.catalogue.exact_gradients > results/gradients.csv` writes the committed table.
 """
 
 from collections.abc import Iterator
@@ -18,11 +18,13 @@ GRADIENT_COLUMNS = ["problem", "point", "method", "relative_error", "error", "no
 
 
 def reference_table(names: list[str] | None = None) -> pd.DataFrame:
-    """One line per problem: how its exact gradient is got, the bound on its error (÷ the norm, and as it is), the norm.
+    """Returns a row per problem: method of the exact gradient, relative and absolute error bound, norm.
 
-    At an optimum the gradient is zero to within its error, which is then relative to nothing: an empty field.
+    At an optimum the gradient is zero to within its error, so the relative error is empty. If no method computes a
+    problem's exact gradient, `method` is `none` and the numbers are empty.
 
-    `names`: only these objectives. A problem that no rung of the ladder reaches says `none`, with empty numbers.
+    Args:
+        names: Objectives to include. Default: all.
 
     >>> reference_table(["k_sparse"]).method.unique().tolist()
     ['closed form', 'enumeration']
@@ -31,7 +33,11 @@ def reference_table(names: list[str] | None = None) -> pd.DataFrame:
 
 
 def committed_problems(names: list[str] | None = None) -> Iterator[Problem]:
-    """Every family's problems in its default coordinates, at all points; points that are not committed left out."""
+    """Yields every family's problems in its default coordinates, at all points for which θ is committed.
+
+    Args:
+        names: Objectives to include. Default: all.
+    """
     for _, cls in distributions:
         for name in names or objectives.available():
             family = sized(cls(), name)
@@ -43,7 +49,7 @@ def committed_problems(names: list[str] | None = None) -> Iterator[Problem]:
 
 
 def sized(family: Family, objective: str) -> Family:
-    """The family at its default size, or at the one that the objective's data or its exact gradient asks for."""
+    """Returns the family at its default size, or at the size that the objective's data or exact gradient requires."""
     size = OWN_SIZE.get((family.name, objective))
     return family if size is None else distributions.get(family.name, size=size)
 

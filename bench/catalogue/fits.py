@@ -1,4 +1,4 @@
-"""What runs with what: every estimator on every registered problem, at default settings and the first point."""
+"""Which estimators fit which registered problems, at default settings and the first point."""
 
 import textwrap
 from collections import defaultdict
@@ -14,7 +14,7 @@ from estimators.needs import Offer
 
 @cache
 def problem_offers() -> list[tuple[str, str, Offer]]:
-    """All pairs of a distribution and an objective that make a problem: their names and what they offer."""
+    """Returns (distribution, objective, offer) for all pairs of a distribution and an objective that make a problem."""
     return [
         (label, problem.objective.name, problem.offer(problem.encode(theta), problem.function(like)))
         for label, problem in all_problems()
@@ -24,8 +24,11 @@ def problem_offers() -> list[tuple[str, str, Offer]]:
 
 
 def all_problems() -> Iterator[tuple[str, Problem]]:
+    """Yields (label of the distribution, problem) for all pairs that fit."""
     families = {name: distribution() for name, distribution in distributions}
-    families["categorical of size 1"] = distributions.get("categorical", size=1)  # some take one variable alone
+    families["categorical of size 1"] = distributions.get(
+        "categorical", size=1
+    )  # some estimators take only one variable
     for label, family in families.items():
         for _, objective in objectives:
             target = objective()
@@ -35,7 +38,7 @@ def all_problems() -> Iterator[tuple[str, Problem]]:
 
 
 def runs_with(estimator: Estimator) -> dict[str, list[str]]:
-    """The distributions that an estimator fits, each with its objectives."""
+    """Returns the objectives that an estimator fits, by distribution."""
     n = estimator.traits.min_samples * estimator.traits.samples_step
     found = defaultdict(list)
     for distribution, objective, offer in problem_offers():
@@ -45,7 +48,7 @@ def runs_with(estimator: Estimator) -> dict[str, list[str]]:
 
 
 def fits_in_words(fitting: dict[str, list[str]]) -> str:
-    """A paragraph for each list of objectives, after the distributions that share it.
+    """Formats `runs_with` as text: distributions with the same objectives share a line.
 
     >>> print(fits_in_words({"normal": ["linear", "step"], "gamma": ["linear", "step"], "poisson": ["linear"]}))
     Runs with

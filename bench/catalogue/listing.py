@@ -1,4 +1,4 @@
-"""What there is: every estimator, distribution, objective, metric and suite, with its facts and where it comes from."""
+"""Lists every estimator, distribution, objective, metric and suite, with its properties and its module."""
 
 import inspect
 from collections.abc import Iterable, Iterator
@@ -27,7 +27,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
 }
 LISTED_KINDS = (*REGISTRIES, "metrics", "suites", "needs", "offers", "gradients")
 SLOW = ("gradients",)
-"""Kinds that `all` leaves out: each of their rows is computed."""
+"""Kinds that `all` leaves out, because computing their rows is slow."""
 
 BRIEF = {
     "estimators": ["family", "name", "unbiased", "samples", "asks", "paper"],
@@ -39,21 +39,20 @@ BRIEF = {
     "offers": ["name", "density", "path", "mean", "mode"],
     "gradients": ["problem", "point", "method", "relative_error", "error", "norm"],
 }
-"""The columns that fit a terminal; `gradest show NAME` tells the rest."""
+"""The columns that fit a terminal; `gradest show NAME` prints the rest."""
 
 
 def listing(kind: str = "all", *, plugin: str | Path | Iterable[str | Path] = ()) -> "pd.DataFrame":
-    """Lists what there is: estimators, distributions, objectives, metrics, suites.
+    """Lists estimators, distributions, objectives, metrics or suites.
 
     Args:
-        kind: estimators, distributions, objectives, metrics, suites, needs, offers (what torch's distributions offer),
-            gradients (every problem's exact gradient: method, error, norm; takes a minute), or all of them but the
-            last.
+        kind: estimators, distributions, objectives, metrics, suites, needs, offers (of torch's distributions),
+            gradients (every problem's exact gradient: method, error, norm; takes a minute), or all, which leaves out
+            the gradients.
         plugin: Python file that registers plug-ins; several are allowed.
 
     Returns:
-        A row each: the name, facts, the first sentence of its docstring, where it is defined. With `all`, the kind and
-        the name.
+        One row per entry: name, properties, first sentence of the docstring, module. For `all`: kind and name.
 
     Raises:
         BadInput: There is no such kind, or a plug-in file does not import.
@@ -68,7 +67,7 @@ def listing(kind: str = "all", *, plugin: str | Path | Iterable[str | Path] = ()
 
 
 def listing_rows(kind: str) -> list[dict[str, Any]]:
-    """The rows of `listing`, without pandas, which takes long to import. Raises BadInput for an unknown kind."""
+    """Returns the rows of `listing` without pandas, whose import is slow. Raises BadInput for an unknown kind."""
     if kind not in LISTED_KINDS:
         raise BadInput(f"there is no kind {kind!r}; {nearest(kind, LISTED_KINDS)}")
     found = {
@@ -94,7 +93,7 @@ def _gradients() -> list[dict[str, Any]]:
 
 
 def broken() -> Iterator[str]:
-    """The plug-ins of installed packages that cannot be used, in a sentence each."""
+    """Yields a sentence for each plug-in of an installed package that cannot be used."""
     for kind, registry in REGISTRIES.items():
         for each in registry.broken():
             yield f"{kind.removesuffix('s')} {each.name} of {each.package}: {each.reason}"
@@ -104,11 +103,11 @@ def describe(name: str, *, plugin: str | Path | Iterable[str | Path] = ()) -> st
     """Describes an estimator, distribution, objective or metric: formula, conditions, paper, settings.
 
     Args:
-        name: Name, as `gradest list` says it.
+        name: Name, as in `gradest list`.
         plugin: Python file that registers plug-ins; several are allowed.
 
     Raises:
-        BadInput: There is nothing of that name, or a plug-in file does not import.
+        BadInput: There is no such name, or a plug-in file does not import.
     """
     load_files(plugin)
     for kind, registry in REGISTRIES.items():
@@ -138,7 +137,7 @@ def _facts(kind: str, name: str, cls: Any) -> dict[str, Any]:
 
 
 def _estimator(name: str, cls: Any) -> dict[str, Any]:
-    traits: Traits = cls().traits  # a wrapper's traits, and some others', depend on its settings: those of the defaults
+    traits: Traits = cls().traits  # some traits, such as a wrapper's, depend on the settings: here the defaults
     step = f", multiples of {traits.samples_step}" if traits.samples_step > 1 else ""
     return _row(
         name,
@@ -153,7 +152,7 @@ def _estimator(name: str, cls: Any) -> dict[str, Any]:
 
 
 def _in_words(need: Need) -> str:
-    """A need's sentence; that of a plug-in with its name and where it is declared, for those who want to offer it."""
+    """Returns the need's sentence; for a plug-in's need also its name and module, for those who want to offer it."""
     return need.sentence if need.built_in else f"{need.sentence} ({need.name} of {need.module})"
 
 
@@ -186,7 +185,7 @@ def _row(name: str, cls: type, **facts: str) -> dict[str, Any]:
 
 
 def _settings(cls: type) -> str:
-    """The settings with their defaults, as they are written in a suite."""
+    """Returns the settings with their defaults, in the form used in a suite."""
     own = {field.name: field for field in fields(cls)}
     return ", ".join(f"{name} = {_default(own[name])}" for name in public(cls))
 

@@ -1,4 +1,4 @@
-"""The committed table of what torch's distributions offer, as `gradest list offers` prints it."""
+"""The committed table of the offers of torch's distributions, as printed by `gradest list offers`."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ OFFER_DTYPES = ("float32", "float64")
 
 
 def listed() -> list[dict[str, Any]]:
-    """The committed table for people: a row per class."""
+    """Returns the committed table in readable form, a row per class."""
     return [
         {"name": name, **{column: _cell(each, column) for column in OFFER_COLUMNS}}
         for name, each in offers_table().items()

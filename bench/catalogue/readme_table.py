@@ -1,4 +1,4 @@
-"""The table *estimator × what it needs* of the README; `python -m bench.catalogue.readme_table` writes it anew."""
+"""The README's table of estimators and their needs; `python -m bench.catalogue.readme_table` updates it."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ README_COLUMNS = ["family", "name", "unbiased", "samples", "asks", "paper"]
 
 
 def readme_table() -> str:
-    """A row per estimator, by family, from the traits at default settings."""
+    """Returns the Markdown table: a row per estimator, by family, from the traits at default settings."""
     frame = listing("estimators")
     own = frame[frame["from"].str.startswith("estimators.")]
     rows = own.assign(name="`" + own["name"] + "`")[README_COLUMNS].itertuples(index=False)
@@ -19,7 +19,7 @@ def readme_table() -> str:
 
 
 def inserted(page: str) -> str:
-    """The page with the table between its markers.
+    """Returns the page with the table between its markers. Raises BadInput if a marker is missing.
 
     >>> inserted(f"a {START} old {END} b").startswith(f"a {START}")
     True
@@ -27,7 +27,7 @@ def inserted(page: str) -> str:
     before, start, rest = page.partition(START)
     _, end, after = rest.partition(END)
     if not (start and end):
-        raise BadInput(f"the page has no place for the table: write {START} and {END} into it")
+        raise BadInput(f"the page has no markers for the table: add the lines {START} and {END}")
     return f"{before}{START}\n{readme_table()}\n{END}{after}"
 
 

@@ -1,4 +1,4 @@
-"""The machine: what is recorded of it, and what it can do at most."""
+"""The machine: its recorded properties and its measured limits."""
 
 from typing import Any
 
@@ -8,21 +8,21 @@ from estimators.errors import BadInput
 
 
 def environment(*, measure: bool = False, device: str | None = None, dtype: str | None = None) -> dict[str, Any]:
-    """Says what is recorded about this machine: versions, processor, memory, accelerators.
+    """Describes this machine: versions, processor, memory, accelerators.
 
     Args:
-        measure: Measures its ceilings, too: random numbers, copies and matrix products per second.
-        device: Device whose ceilings are measured. Default: cpu.
+        measure: Also measure the machine's limits: random numbers, copies and matrix products per second.
+        device: Device whose limits are measured. Default: cpu.
         dtype: float32 or float64. Default: float32.
 
     Returns:
-        A dict of plain values; with `measure`, a list of ceilings as its item "ceilings".
+        A dict of plain values; with `measure`, its item "ceilings" is the list of limits.
 
     Raises:
         BadInput: There is no such device or dtype, or one was given without `measure`.
     """
     if (device or dtype) and not measure:
-        raise BadInput("--device and --dtype are of the ceilings; say --measure, too")
+        raise BadInput("--device and --dtype apply only to the measured limits; add --measure")
     found = dict(machine.machine_environment())
     if measure:
         found["ceilings"] = measured_ceilings(device or "cpu", dtype or "float32")

@@ -1,4 +1,4 @@
-"""list, show, env: what there is, and on which machine."""
+"""The commands list, show and env: the catalogue, and the machine."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def list_(given: dict[str, Any]) -> None:
 
 
 def _print(kind: str) -> None:
-    """The columns of one kind that fit a terminal; without pandas, which takes long to import."""
+    """Prints the columns of one kind that fit a terminal. Without pandas, whose import is slow."""
     from bench.catalogue.listing import BRIEF, listing_rows
     from bench.display.terminal import rich_table
 
@@ -37,7 +37,7 @@ WHAT = {
     "offers": "classes of torch.distributions and what they offer, as measured",
     "gradients": "exact gradients",
 }
-"""Titles of what `gradest show` does not know."""
+"""Table titles of the kinds that `gradest show` does not describe."""
 
 
 @command("describe", name="NAME", plugin="FILE.py")

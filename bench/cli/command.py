@@ -1,4 +1,4 @@
-"""A command made of a verb: its options are those of the function `bench.<verb>`."""
+"""Makes a command from a verb: its options are the parameters of the function `bench.<verb>`."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -9,15 +9,20 @@ import typer
 from bench.cli.declaration import REQUIRED, Parameter, declaration
 
 Present = Callable[..., None]
-"""Calls the verb with the options that were given (a dict by name), and shows what it returns."""
+"""A presenter: calls the verb with the given options (a dict by name) and prints the result."""
 
 
 def command(verb: str, **metavars: str) -> Callable[[Present], Present]:
-    """Makes a presenter a command of typer, with the verb's options before the presenter's own.
+    """Returns a decorator that turns a presenter into a typer command.
+
+    The command has the verb's options, then the presenter's own.
 
     Args:
         verb: Name of a function of `bench`.
-        metavars: What stands for a value in the help page, by parameter, e.g. `out="DIR"`.
+        metavars: Placeholder for the value in the help page, by parameter, e.g. `out="DIR"`.
+
+    Raises:
+        TypeError: A name in `metavars` is not a parameter of the verb.
     """
     declared = declaration(verb)
     unknown = metavars.keys() - {each.name for each in declared.parameters}
@@ -38,7 +43,7 @@ def command(verb: str, **metavars: str) -> Callable[[Present], Present]:
 
 
 def _typed(parameter: Parameter, metavar: str | None) -> inspect.Parameter:
-    """A parameter as typer wants it."""
+    """Returns the parameter in typer's form."""
     kind: Any = list[parameter.kind] if parameter.several else parameter.kind
     kind = kind | None if parameter.default is None else kind
     if parameter.positional:
@@ -55,7 +60,7 @@ def _default(parameter: Parameter) -> Any:
 
 
 def _own(present: Present) -> Iterator[inspect.Parameter]:
-    """The presenter's own options: how the result is shown."""
+    """Yields the presenter's own options, which control how the result is shown."""
     for each in [*inspect.signature(present).parameters.values()][1:]:
         yield _keyword(each.name, each.annotation, each.default)
 

@@ -1,7 +1,7 @@
-"""A verb as its function in `bench` declares it: what it does, its parameters, their defaults and what they mean.
+"""Reads the declaration of a verb from its function in `bench`: text, parameters, defaults and their meaning.
 
-The command takes its options from here, so that command and function cannot differ. The function's source is read and
-not imported: importing it would import torch, which takes seconds, and a help page must not.
+The command takes its options from here, so command and function cannot differ. The function's source is parsed, not
+imported: an import would load torch, which takes seconds, and a help page must be fast.
 """
 
 import ast
@@ -14,7 +14,7 @@ from typing import Any
 import bench
 
 REQUIRED = object()
-"""The default of a parameter that has none."""
+"""Stands for the default of a required parameter."""
 
 HEADING = re.compile(r"^(?:(?:Args|Returns|Raises|Note):$|>>> )", flags=re.MULTILINE)
 
@@ -23,8 +23,8 @@ HEADING = re.compile(r"^(?:(?:Args|Returns|Raises|Note):$|>>> )", flags=re.MULTI
 class Parameter:
     """A parameter of a verb that can be given on the command line.
 
-    `kind` is the type of one value, `several` whether it takes any number of them, `positional` whether it is an
-    argument of the command and not an option.
+    `kind`: type of one value. `several`: True if the parameter takes any number of values. `positional`: True if the
+    parameter is an argument of the command, False if it is an option.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a verb does, in words, and its parameters."""
+    """The description of a verb and its parameters."""
 
     text: str
     parameters: tuple[Parameter, ...]
@@ -55,7 +55,7 @@ def declaration(verb: str) -> Declaration:
 
 
 def meanings(docstring: str) -> dict[str, str]:
-    """What a docstring says of each argument, under "Args:".
+    """Returns the description of each argument in a docstring's "Args:" section, by name.
 
     >>> meanings("Runs.\\n\\nArgs:\\n    jobs: Processes,\\n        side by side.\\n    seed: Of all draws.\\n")
     {'jobs': 'Processes, side by side.', 'seed': 'Of all draws.'}
@@ -66,7 +66,7 @@ def meanings(docstring: str) -> dict[str, str]:
 
 
 def unfolded(docstring: str) -> str:
-    """Each paragraph on a line of its own: a terminal folds lines where it ends.
+    """Joins each paragraph into one line, because the terminal folds long lines.
 
     >>> unfolded("Runs.\\n\\n    A long\\n    sentence.\\n    ")
     'Runs.\\n\\nA long sentence.'
@@ -75,14 +75,14 @@ def unfolded(docstring: str) -> str:
 
 
 def _definition(verb: str) -> ast.FunctionDef:
-    """The verb's function in the source of its module."""
+    """Returns the syntax tree of the verb's function, parsed from the source of its module."""
     source = Path(bench.__file__).parents[1] / (bench.HOMES[verb].replace(".", "/") + ".py")
     body = ast.parse(source.read_text(encoding="utf-8")).body
     return next(node for node in body if isinstance(node, ast.FunctionDef) and node.name == verb)
 
 
 def _parameters(function: ast.FunctionDef, help_: dict[str, str]) -> Iterator[Parameter]:
-    """All parameters but those that take a function: a command line cannot give one."""
+    """Yields all parameters except those that take a function, which cannot be given on a command line."""
     for argument, default, positional in _arguments(function.args):
         words = {node.id for node in ast.walk(argument.annotation or argument) if isinstance(node, ast.Name)}
         if "Callable" in words:
@@ -93,7 +93,7 @@ def _parameters(function: ast.FunctionDef, help_: dict[str, str]) -> Iterator[Pa
 
 
 def _arguments(every: ast.arguments) -> Iterator[tuple[ast.arg, ast.expr | None, bool]]:
-    """Each parameter with its default, and whether the command takes it by position; `--out` is always an option."""
+    """Yields each parameter, its default, and whether it is positional in the command; `--out` is always an option."""
     without = [None] * (len(every.args) - len(every.defaults))
     for argument, default in zip(every.args, [*without, *every.defaults], strict=True):
         yield argument, default, argument.arg != "out"
@@ -102,5 +102,5 @@ def _arguments(every: ast.arguments) -> Iterator[tuple[ast.arg, ast.expr | None,
 
 
 def _kind(words: set[str]) -> type:
-    """The type of one value, from the words of an annotation; a path and a table are named by a text."""
+    """Returns the type of one value, from the words of an annotation. Paths and tables are given as text."""
     return next((kind for kind in (bool, int, float) if kind.__name__ in words), str)

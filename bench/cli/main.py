@@ -25,7 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Which stochastic gradient estimator to use, how biased and how noisy it is, and what it costs.",
+    help="Measures which stochastic gradient estimator to use: its bias, variance and cost.",
     epilog="To start: gradest run quick, then gradest report quick --open.\n\n"
     "For your own model: gradest recommend FILE.py.",
 )
@@ -35,10 +35,10 @@ for group, verbs in VERBS.items():
 
 
 def main() -> None:
-    """The entry point: bad input is one sentence and exit code 2, without a traceback."""
+    """Runs the command. Bad input prints one sentence, without a traceback, and exits with code 2."""
     warnings.showwarning = _note
     if sys.argv[1:2] in (["list"], ["show"]) and "gradients" not in sys.argv:
-        gc.disable()  # their life is short, and collecting while torch is imported is a tenth of it
+        gc.disable()  # a short process: garbage collection during the import of torch takes a tenth of its time
     try:
         app()
     except Exception as error:
@@ -51,5 +51,5 @@ def main() -> None:
 
 
 def _note(message: Any, *_place: Any, **_more: Any) -> None:
-    """Prints a warning as a note, without its place in the source."""
+    """Prints a warning as a note, without its source location."""
     say(f"note: {message}", err)

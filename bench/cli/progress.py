@@ -1,4 +1,4 @@
-"""Progress bars: on a terminal only, and gone when the work is done."""
+"""Progress bars: shown only on a terminal, and removed when the work is done."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def measuring(quiet: bool) -> Iterator["Callable[[SweepProgress], None]"]:
-    """Cells done of all, and the time left."""
+    """Shows the number of cells done, the total, and the time left."""
     columns = (TextColumn("measuring"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]} left"))
     with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as bar:
         task = bar.add_task("", total=None, left="")
@@ -25,7 +25,7 @@ def measuring(quiet: bool) -> Iterator["Callable[[SweepProgress], None]"]:
 
 @contextmanager
 def racing() -> Iterator["Callable[[Standing], None]"]:
-    """The share of the time that is spent, and how many estimators are still in the race."""
+    """Shows the share of the time spent, and the number of estimators still in the race."""
     columns = (TextColumn("racing"), BarColumn(), TextColumn("{task.fields[open]} still open"))
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task("", total=1.0, open="all")

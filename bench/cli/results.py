@@ -1,4 +1,4 @@
-"""compare, report, export: what reads a finished table."""
+"""The commands compare, report and export, which read a finished table."""
 
 import webbrowser
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""run, plan, status, collect."""
+"""The commands run, plan, status and collect."""
 
 import shlex
 import sys
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from bench.sweeps.run import Summary
 
 SHOWN = 500
-"""Cells of a plan that a table shows; `--json` prints all."""
+"""Maximum number of a plan's cells in the printed table; `--json` prints all."""
 SUITE = "SUITE|FILE.toml"
 
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print only what failed.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print only failed cells.")]
 
 
 @command(
@@ -34,7 +34,7 @@ def run(given: dict[str, Any], quiet: Quiet = False, json: Json = False) -> None
 
 
 def _ended(summary: "Summary", quiet: bool) -> None:
-    """Says how a run ended, and ends with its exit code."""
+    """Prints how a run ended, and exits with its exit code."""
     for note in summary.notes:
         say(f"note: {note}", err)
     for line in summary.failed:

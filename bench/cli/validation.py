@@ -1,4 +1,4 @@
-"""check, verify: why the numbers can be believed."""
+"""The commands check and verify, which validate estimators and measurements."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,6 @@ def verify(given: dict[str, Any]) -> None:
 
 
 def _measured(record: "FactRecord", left: int) -> None:
-    """A line for each fact, as soon as it is measured."""
+    """Prints a line for a fact as soon as it is measured."""
     numbers = f"{len(record.checks)} numbers, {record.seconds:.1f} s"
     say(f"{record.fact}: {record.verdict} ({numbers}), {left} left", err)

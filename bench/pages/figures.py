@@ -1,4 +1,4 @@
-"""The figures of the report: what is drawn, in parts, by several processes."""
+"""The figures of the report, drawn in parts by several processes."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -29,30 +29,31 @@ from bench.tables.derived import with_limit
 from estimators.errors import BadInput
 
 MAX_PANELS, MAX_COLUMNS, MAX_SERIES = 12, 7, 8
-"""Problems in one figure of small multiples, and in one matrix; more make more figures. Estimators in one panel."""
+"""Maximum number of problems in a figure of small multiples and in a matrix (further problems go into further
+figures), and of estimators in a panel."""
 
 
 PARALLEL_FROM = 16
-"""Figures from which on more processes repay their start."""
+"""Number of figures from which starting several processes pays off."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure of the page: its file name without the suffix, the words below it, and how it is drawn."""
+    """A figure of the page: its file name without the suffix, its caption, and the function that draws it."""
 
     name: str
     caption: str
     draw: Callable[[pd.DataFrame, list[str]], Figure]
     needs: str
-    """The column without which there is nothing to draw."""
+    """The column that must have been measured."""
     problems: int = MAX_PANELS
     series: int | None = None
-    """Estimators in a panel at most: the baseline and those of least variance."""
+    """Maximum number of estimators in a panel, besides the baseline: those of least variance."""
 
 
 @dataclass(frozen=True)
 class DrawnFigure:
-    """A drawn figure as the template takes it."""
+    """A drawn figure, as passed to the template."""
 
     name: str
     caption: str
@@ -60,28 +61,28 @@ class DrawnFigure:
 
 
 def drawings(found: Comparison) -> tuple[Drawing, ...]:
-    """Every figure of the page, in its order."""
+    """Returns every figure of the page, in order."""
     return (
         Drawing("ranking", "Interquartile mean over problems of the log ratio, with its 95 % interval.",
                 partial(_ranking, found), "variance", 10**6),
-        Drawing("outcome_matrix", "How the cells ended, the worst over the numbers of samples; point at a cell for "
+        Drawing("outcome_matrix", "Status of the cells: the worst over the numbers of samples. Point at a cell for "
                 "the reason, click to open it.",
                 plots.outcome_matrix, "status", 3 * MAX_COLUMNS),
-        Drawing("bias_matrix", "Bias verdicts; biased where it is at any number of samples. "
-                "Unbiased is only said where the bias is shown to be below the resolution asked for.",
+        Drawing("bias_matrix", "Bias verdicts: biased if the estimator is biased at any number of samples. "
+                "Unbiased means that the bias was shown to be below the requested resolution.",
                 plots.bias_matrix, "relative_bias", 3 * MAX_COLUMNS),
-        Drawing("scale_and_cosine", "How the biased ones are wrong, with 95 % intervals: left of the line the estimate "
-                "is too short, below the top it points elsewhere.", plots.scale_and_cosine, "scale", 10**6),
+        Drawing("scale_and_cosine", "Error of the biased estimators, with 95 % intervals: left of the line the mean "
+                "estimate is too short, below the top its direction is wrong.", plots.scale_and_cosine, "scale", 10**6),
         *(Drawing(f"relative_variance_{equal}", f"Variance ÷ the baseline's at equal {_way(equal)}; below it the 95 % "
-                  "interval (where it is long, as ± or as factors ×), a question mark where that holds 1; grey: not "
+                  "interval (if it is wide, as ± or as factors ×), with a question mark if it contains 1. Grey: not "
                   "measured on both.",
                   partial(_relative, found, equal), metric, MAX_COLUMNS)
           for equal, metric in EQUAL.items()),
         Drawing("variance_by_samples", "Variance against samples, with 95 % intervals; the dotted line falls as 1 ÷ n.",
                 plots.variance_by_samples, "variance", MAX_PANELS, MAX_SERIES),
-        Drawing("variance_by_evaluations", "Variance against evaluations of f; the line is the Pareto front: nothing "
-                "beats its points (ringed) in both.", plots.variance_by_evaluations, "evaluations", MAX_PANELS,
-                MAX_SERIES),
+        Drawing("variance_by_evaluations", "Variance against evaluations of f. The line is the Pareto front: no "
+                "estimator is better than its points (ringed) in both.", plots.variance_by_evaluations, "evaluations",
+                MAX_PANELS, MAX_SERIES),
         Drawing("variance_by_time", "Variance against time, with 95 % intervals; the line is the Pareto front.",
                 plots.variance_by_time, "seconds_per_estimate", MAX_PANELS, MAX_SERIES),
         Drawing("trajectory", "Variance along the training trajectory, with 95 % intervals.", plots.trajectory, "turn",
@@ -89,11 +90,12 @@ def drawings(found: Comparison) -> tuple[Drawing, ...]:
         Drawing("throughput", "Estimates per second, with 95 % intervals.", plots.throughput, "estimates_per_second",
                 MAX_PANELS, MAX_SERIES),
         Drawing("throughput_by_batch", "Estimates per second against the replicates of a step, with 95 % intervals; "
-                "dashed, where it was measured, the limit set by drawing the random numbers alone.",
+                "dashed, if measured: the limit set by drawing only the random numbers.",
                 plots.throughput_by_batch, "batches", MAX_PANELS, MAX_SERIES),
-        Drawing("distance_from_limit", "Time per estimate ÷ that of its random numbers alone, with 95 % intervals; a "
-                "dot per problem and number of samples.", plots.distance_from_limit, "times_of_limit", 10**6),
-        Drawing("fitting", "Cost of fitting, once per problem: seconds, and the estimates they would have paid for.",
+        Drawing("distance_from_limit", "Time per estimate ÷ time of drawing only its random numbers, with 95 % "
+                "intervals; a dot per problem and number of samples.",
+                plots.distance_from_limit, "times_of_limit", 10**6),
+        Drawing("fitting", "Cost of fitting, once per problem: seconds, and the number of estimates in the same time.",
                 plots.fitting, "fit_seconds", 10**6),
     )  # fmt: skip
 
@@ -113,7 +115,21 @@ def _way(equal: str) -> str:
 def drawn_figures(
     every: Sequence[Drawing], rows: pd.DataFrame, order: list[str], folder: Path | None, jobs: int
 ) -> dict[str, list[DrawnFigure]]:
-    """The figures by the names of their drawings; none where a drawing's column was not measured."""
+    """Draws all figures.
+
+    Args:
+        every: The drawings of the page.
+        rows: The cells, one row each.
+        order: Names of the estimators, the baseline first.
+        folder: Folder for PNG and SVG files. None: no files.
+        jobs: Number of processes.
+
+    Returns:
+        The figures by the name of their drawing; an empty list if the drawing's column was not measured.
+
+    Raises:
+        BadInput: A process that draws ended early.
+    """
     parts = [part for drawing in every for part in parts_of(drawing, rows, order, folder)]
     shown = _side_by_side(parts, jobs) if jobs > 1 and len(parts) >= PARALLEL_FROM else [part.shown() for part in parts]
     found: dict[str, list[DrawnFigure]] = {drawing.name: [] for drawing in every}
@@ -123,19 +139,19 @@ def drawn_figures(
 
 
 def _side_by_side(parts: list["FigurePart"], jobs: int) -> list[DrawnFigure]:
-    """The figures in the order of `parts`, drawn by `jobs` processes."""
+    """Draws the figures with `jobs` processes; returns them in the order of `parts`."""
     try:
         with ProcessPoolExecutor(jobs, _processes()) as pool:
             return list(pool.map(FigurePart.shown, parts))
     except BrokenProcessPool:
         raise BadInput(
-            "a process that draws figures ended early; does a script call bench.report outside of "
-            '`if __name__ == "__main__":`? There it needs jobs=1'
+            "a process that draws figures ended early; in a script, call bench.report under "
+            '`if __name__ == "__main__":`, or with jobs=1'
         ) from None
 
 
 def _processes() -> BaseContext:
-    """Processes that share one import of this module where the system can do that."""
+    """Returns a process context; where the system allows, the processes share one import of this module."""
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
     context = get_context("forkserver")
@@ -145,7 +161,7 @@ def _processes() -> BaseContext:
 
 @dataclass(frozen=True)
 class FigurePart:
-    """One figure to draw, of as many of a drawing's problems as it holds; `number` of `parts`."""
+    """One of the figures that a drawing needs for all its problems: number `number` of `parts`."""
 
     drawing: Drawing
     rows: pd.DataFrame
@@ -155,7 +171,7 @@ class FigurePart:
     parts: int
 
     def shown(self) -> DrawnFigure:
-        """Draws it, and writes its files where there is a folder for them."""
+        """Draws the figure, and writes its files if there is a folder."""
         drawing, order = self.drawing, self.order
         name = drawing.name if self.parts == 1 else f"{drawing.name}-{self.number}"
         leading = leaders(self.rows, order[0], drawing.series) if drawing.series else self.rows
@@ -163,7 +179,8 @@ class FigurePart:
         caption = drawing.caption + (f" Part {self.number} of {self.parts}." if self.parts > 1 else "")
         if len(leading) < len(self.rows):
             caption += (
-                f" On each problem {order[0]} and the {drawing.series} estimators of least variance; the table has all."
+                f" On each problem: {order[0]} and the {drawing.series} estimators of least variance. "
+                "The table has all."
             )
         svg = as_svg(figure)
         if self.folder is not None:
@@ -174,7 +191,7 @@ class FigurePart:
 
 
 def parts_of(drawing: Drawing, rows: pd.DataFrame, order: list[str], folder: Path | None) -> list[FigurePart]:
-    """As many figures as the drawing's problems need; none where its column was not measured."""
+    """Splits a drawing into figures of at most `drawing.problems` problems; none if its column was not measured."""
     if rows.empty or not rows[drawing.needs].notna().any():
         return []
     problems = list(dict.fromkeys(rows.loc[rows[drawing.needs].notna(), "problem"]))
@@ -186,8 +203,8 @@ def parts_of(drawing: Drawing, rows: pd.DataFrame, order: list[str], folder: Pat
 
 
 def outcome_fields(figure: Figure, rows: pd.DataFrame, order: list[str]) -> Markup:
-    """Where the fields of the outcome matrix lie, for the browser, which lays a link over each, with the reason shown
-    on hover. The keyboard goes through the table below instead."""
+    """Returns the position of the outcome matrix, for the browser, which puts a link over each field and shows the
+    reason on hover. Keyboard users have the table below instead."""
     width, height = figure.get_size_inches() * 72
     box = figure.axes[0].get_position()
     place = (box.x0 * width, (1 - box.y1) * height, box.width * width, box.height * height)
@@ -199,8 +216,8 @@ def outcome_fields(figure: Figure, rows: pd.DataFrame, order: list[str]) -> Mark
 
 
 def _marked(rows: pd.DataFrame) -> pd.DataFrame:
-    """The cells with a column for each figure that needs more than a metric: `turn`, `batches` and `times_of_limit`,
-    null elsewhere."""
+    """Adds the columns of figures that need more than a metric: `turn`, `batches` and `times_of_limit`, which are null
+    for other cells."""
     turns = on_trajectory(rows)["turn"] if len(rows) else None
     sizes = rows.groupby(["estimator", "problem", "samples"])["batch"].transform("nunique") if len(rows) else None
     rows = rows.assign(turn=turns, batches=sizes.where(sizes > 1) if sizes is not None else None)
@@ -208,8 +225,10 @@ def _marked(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def leaders(rows: pd.DataFrame, baseline: str, most: int) -> pd.DataFrame:
-    """The cells of the baseline and, on each problem, of the `most` estimators with the least variance: at equal time
-    where that was measured, over the numbers of samples on the log scale."""
+    """Returns the cells of the baseline and, on each problem, of the `most` estimators with the least variance.
+
+    The variance is at equal time if that was measured, and averaged over the numbers of samples on the log scale.
+    """
     metric = "work_normalised_variance" if rows["work_normalised_variance"].notna().any() else "variance"
     with np.errstate(divide="ignore"):
         level = np.log(rows[metric]).groupby([rows["problem"], rows["estimator"]]).mean()

@@ -1,4 +1,4 @@
-"""What a table says, in sentences with numbers; each is computed, none is written beforehand."""
+"""The findings of a table, as sentences with numbers computed from it."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -12,7 +12,7 @@ from bench.plots.style import plain_number
 
 
 def what_was_run(rows: pd.DataFrame) -> str:
-    """Estimators, problems, samples, device: what the table is about."""
+    """Returns a sentence with the table's estimators, problems, samples and devices."""
     samples = sorted({int(n) for n in rows["samples"].dropna()})
     numbers = f"n = {_listed([str(n) for n in samples])}"
     device = _listed(sorted({f"{row.device}, {row.dtype}" for row in rows[["device", "dtype"]].itertuples()}))
@@ -23,18 +23,22 @@ def what_was_run(rows: pd.DataFrame) -> str:
 
 
 def statuses(rows: pd.DataFrame) -> dict[str, int]:
-    """How many cells ended how."""
+    """Returns the number of cells by status."""
     return {str(status): int(count) for status, count in rows["status"].value_counts().items()}
 
 
 def findings(rows: pd.DataFrame, comparison: Comparison) -> list[str]:
-    """At most four: the best that is not shown biased, where the choice matters most, who is biased, what is open."""
+    """Returns at most four sentences.
+
+    They name the best estimator not shown biased, the problem where the choice matters most, the biased estimators,
+    and the number of unclear verdicts.
+    """
     each = (_best(comparison), _widest(rows), _biased(rows), _unclear(rows))
     return [sentence for sentence in each if sentence] or ["Nothing was measured that could be compared."]
 
 
 def _best(comparison: Comparison) -> str | None:
-    """The lowest variance over problems among estimators never shown biased and measured on most of the problems."""
+    """Names the lowest variance among estimators never shown biased and measured on at least half of the problems."""
     for equal in ("seconds", "samples"):
         every = comparison.overall[comparison.overall["equal"] == equal]
         honest = every[(every["biased_on"] == 0) & (every["problems"] * 2 >= every["problems"].max())]
@@ -43,16 +47,16 @@ def _best(comparison: Comparison) -> str | None:
             row = sampled.iloc[0]
             most = f"on {row['problems']} of them" if row["problems"] < every["problems"].max() else "over all of them"
             return (
-                f"Against {comparison.baseline}, among the sampling estimators that are nowhere shown biased and fit "
-                f"at least half of the problems, {row['estimator']} has the lowest variance at {EQUAL_WORDS[equal]}: "
-                f"{plain_number(row['ratio'])} times {comparison.baseline}'s (95 % interval "
+                f"Compared with {comparison.baseline}, among the sampling estimators that are nowhere shown biased and "
+                f"fit at least half of the problems, {row['estimator']} has the lowest variance at "
+                f"{EQUAL_WORDS[equal]}: {plain_number(row['ratio'])} times {comparison.baseline}'s (95 % interval "
                 f"{plain_number(row['ratio_low'])} to {plain_number(row['ratio_high'])}; {most})."
             )
     return None
 
 
 def _widest(rows: pd.DataFrame) -> str | None:
-    """The problem where estimators that are not shown biased differ most, at equal time or else at equal samples."""
+    """Names the problem where estimators not shown biased differ most, at equal time or else at equal samples."""
     for metric, equal in (("work_normalised_variance", "seconds"), ("variance", "samples")):
         honest = rows[(rows[metric] > 0) & (rows["verdict"] != "biased")]
         groups = {key: group for key, group in honest.groupby(["problem", "samples"]) if len(group) > 1}
@@ -70,7 +74,7 @@ def _widest(rows: pd.DataFrame) -> str | None:
 
 
 def _biased(rows: pd.DataFrame) -> str | None:
-    """Who is shown biased, and the largest relative bias."""
+    """Names the estimators shown biased, and the largest relative bias."""
     judged = rows[rows["verdict"] != ""]
     biased = judged[judged["verdict"] == "biased"]
     if biased.empty:
@@ -92,14 +96,14 @@ def _biased(rows: pd.DataFrame) -> str | None:
 
 
 def _unclear(rows: pd.DataFrame) -> str | None:
-    """How many verdicts are open: not shown biased is not the same as shown unbiased."""
+    """Counts the unclear verdicts: not shown biased is not the same as shown unbiased."""
     judged = rows[rows["verdict"] != ""]
     open_cells = int((judged["verdict"] == "unclear").sum())
     if not open_cells:
         return None
     return (
         f"In {open_cells} of {_count(len(judged), 'cell')} the bias is unclear: neither shown, nor shown to be below "
-        "the resolution asked for."
+        "the requested resolution."
     )
 
 
@@ -108,7 +112,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _listed(words: list[str], most: int = 8) -> str:
-    """`a, b and c`, and how many more there are."""
+    """Returns `a, b and c`; after `most` words, the number of further words."""
     if len(words) > most:
         return f"{', '.join(words[:most])} and {len(words) - most} more"
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else "none"

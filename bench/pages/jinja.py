@@ -1,4 +1,4 @@
-"""Jinja as every page uses it."""
+"""The Jinja environment shared by all pages."""
 
 from importlib import resources
 
@@ -6,7 +6,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 
 def page_environment() -> Environment:
-    """Everything from a table is escaped; a missing value in a template is an error, not an empty place."""
+    """Returns the environment: values are escaped, and an undefined value in a template is an error."""
     return Environment(
         loader=ChoiceLoader([PackageLoader("bench.pages", "templates"), PackageLoader("bench.validation", "facts")]),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""One self-contained page about a run, and its figures as files beside it."""
+"""Writes one self-contained page about a run, and its figures as files beside the page."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -31,7 +31,7 @@ from estimators.errors import BadInput
 
 
 class Page(type(Path())):  # pyright: ignore[reportUntypedBaseClass, reportGeneralTypeIssues]
-    """The path of a written page, which a notebook shows."""
+    """The path of a written page; a notebook shows the page."""
 
     def _repr_html_(self) -> str:
         address = escape(os.path.relpath(self))
@@ -50,7 +50,7 @@ def report(
 ) -> Page:
     """Writes one self-contained page about a run, and its figures as PNG and SVG files.
 
-    The figures go into a folder beside the page, called like the page with `-figures`.
+    The figures go into a folder beside the page, named after the page with the suffix `-figures`.
 
     Args:
         results: Name of a suite that was run, folder of a run, or table.
@@ -59,13 +59,14 @@ def report(
         jobs: Number of processes that draw. Default: one per core.
 
     Returns:
-        The path of the page, which a notebook shows.
+        The path of the page; a notebook shows the page.
 
     Raises:
         BadInput: There is no such run or baseline, or the page cannot be written.
 
     Note:
-        More than one process import the calling script: call this under `if __name__ == "__main__":`, or with jobs=1.
+        With more than one process, the calling script is imported again: call this function under
+        `if __name__ == "__main__":`, or with jobs=1.
     """
     target, table = Page(out if out is not None else beside(results, "report.html")), load(results)
     folder = None if isinstance(results, pd.DataFrame) else beside(results, "report.html").parent
@@ -97,8 +98,17 @@ def report_page(
     figures: Path | None = None,
     jobs: int = 1,
 ) -> str:
-    """The page as HTML, `source` the folder it names for reproducing, `ceilings` what the devices do at most; with
-    `figures`, each figure is also written there as PNG and SVG. `jobs` processes draw."""
+    """Returns the page as HTML.
+
+    Args:
+        table: The table of a run.
+        environments: The recorded machines, one dict each.
+        baseline: Estimator that the others are compared with. Default: reinforce.
+        source: Folder that the page names in its commands to reproduce the run.
+        ceilings: The measured limits of the devices, one dict each.
+        figures: Folder in which each figure is also written as PNG and SVG. Default: no files.
+        jobs: Number of processes that draw.
+    """
     rows = wide_table(table)
     found = compare_estimators(rows, baseline=baseline) if len(rows) else _nothing()
     order = [found.baseline, *(name for name in dict.fromkeys(rows["estimator"]) if name != found.baseline)]
@@ -132,7 +142,7 @@ def report_page(
 
 
 def _when(created: str) -> str:
-    """ISO 8601 as people write it.
+    """Returns an ISO 8601 time in readable form.
 
     >>> _when("2026-01-31T04:05:54+00:00")
     '2026-01-31 04:05 UTC'
@@ -146,7 +156,7 @@ def _nothing() -> Comparison:
 
 
 def _environment() -> Environment:
-    """With the page's own filters."""
+    """Returns the page environment with the report's filters."""
     made = page_environment()
     made.filters["number"] = lambda value: "—" if value is None or pd.isna(value) else plain_number(float(value))
     made.filters["plainly"] = plainly
@@ -154,7 +164,7 @@ def _environment() -> Environment:
 
 
 def plainly(value: Any, name: str) -> str:
-    """What an environment says of itself, as people write it.
+    """Returns a value of an environment in readable form.
 
     >>> plainly(25276502016, "memory_bytes"), plainly([], "accelerators"), plainly(["A", "B"], "accelerators")
     ('23.5 GiB', 'none', 'A, B')

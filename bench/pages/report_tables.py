@@ -1,4 +1,4 @@
-"""The tables of the page: what stands beside the figures, and the cells as data for the browser."""
+"""The tables of the report, and the cells as data for the browser."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -21,17 +21,22 @@ METRIC_FIELDS = (
     "relative_bias", "scale", "cosine", "variance", "mse", "snr", "evaluations", "seconds_per_estimate",
     "times_of_limit", "work_normalised_variance",
 )  # fmt: skip
-"""Metrics that have a column of their own in the full table; a cell's window shows all."""
+"""Metrics with a column in the full table; a cell's window shows all metrics."""
 DECLARED = METRICS | {
     "times_of_limit": Metric(
-        "times_of_limit", "1", "lower", "Seconds per estimate ÷ those of its random numbers alone.", "throughput", True
+        "times_of_limit",
+        "1",
+        "lower",
+        "Seconds per estimate ÷ seconds of drawing only its random numbers.",
+        "throughput",
+        True,
     )
 }
-"""The table's metrics, and what the page adds to them."""
+"""The table's metrics, and the metric that the page adds."""
 
 
 def rank_rows(comparison: Comparison) -> list[dict[str, Any]]:
-    """One row per estimator, best first: the ratio at equal samples, evaluations and time."""
+    """Returns one row per estimator, best first: the ratio at equal samples, evaluations and time."""
     rows: dict[str, dict[str, Any]] = {}
     for row in comparison.overall.to_dict("records"):
         mine = rows.setdefault(
@@ -47,8 +52,10 @@ def rank_rows(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def worst_outcomes(rows: pd.DataFrame) -> dict[str, Any]:
-    """Estimator × problem: the place in `rows` of the cell with the worst status over sample sizes (not applicable
-    where all are), null where there is none."""
+    """For each estimator and problem: the row index of the worst-status cell over sample sizes, or null.
+
+    The status is not applicable only if that holds at all sample sizes.
+    """
     ranks = {status: rank for rank, status in enumerate(STATUSES)}
     worst = rows.assign(rank=rows["status"].map(ranks), place=range(len(rows))).sort_values("rank", kind="stable")
     worst = worst.drop_duplicates(["estimator", "problem"], keep="last")
@@ -59,7 +66,7 @@ def worst_outcomes(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def failures(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Cells that were not measured, together where status and reason are one; failures first."""
+    """Returns the cells that were not measured, grouped by status and reason; failures first."""
     lost = rows[rows["status"] != "ok"]
     groups = [
         {
@@ -75,13 +82,16 @@ def failures(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _several(names: pd.Series, noun: str) -> str:
-    """The names where there are at most three of them, else their number."""
+    """Returns up to three names, or the number of names if there are more."""
     found = sorted(set(names))
     return "; ".join(found) if len(found) <= 3 else f"{len(found)} {noun}"
 
 
 def pivot(pairs: pd.DataFrame, equal: str) -> dict[str, Any]:
-    """Estimator × problem: the ratio to the baseline with its interval, the mean over sample sizes on the log scale."""
+    """Returns, for each estimator and problem, the ratio to the baseline with its interval.
+
+    The ratio is the mean over sample sizes on the log scale.
+    """
     mine = pairs[pairs["equal"] == equal]
     found = {key: middle(Interval.of_columns(group, "ratio"), list(group["problem"]))
              for key, group in mine.groupby(["estimator", "problem"], sort=False)}  # fmt: skip
@@ -90,9 +100,10 @@ def pivot(pairs: pd.DataFrame, equal: str) -> dict[str, Any]:
 
 
 def cell_data(rows: pd.DataFrame) -> dict[str, Any]:
-    """All cells for the browser: columns once, then a list per cell, numbers at four digits, nulls for what is not.
+    """Returns all cells as JSON data for the browser.
 
-    Nulls at a list's end are left out. Texts that repeat are places in their column's list in `levels`.
+    `columns` has the names, `rows` a list per cell: numbers with four digits, null for missing values. Nulls at the end
+    of a list are left out. Repeated texts are indices into their column's list in `levels`.
     """
     metrics = [name for name in DECLARED if name in rows and rows[name].notna().any()]
     ends = [f"{name}{end}" for name in metrics for end in ("_low", "_high")]
@@ -116,7 +127,7 @@ def cell_data(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def _trimmed(row: list[Any]) -> list[Any]:
-    """Without the nulls at its end.
+    """Returns the row without trailing nulls.
 
     >>> _trimmed([1, None, 2, None, None])
     [1, None, 2]
@@ -125,7 +136,7 @@ def _trimmed(row: list[Any]) -> list[Any]:
 
 
 def _plain(value: Any) -> str | int | float | None:
-    """A value that JSON has: four significant digits, null in place of NaN."""
+    """Returns a JSON value: numbers with four significant digits, None in place of NaN."""
     if value is None or pd.isna(value):
         return None
     if isinstance(value, str):

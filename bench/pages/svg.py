@@ -1,4 +1,4 @@
-"""A figure as SVG that lives inside a page: it takes the page's colours, clashes with no other figure, and is small."""
+"""Prepares a figure's SVG for embedding in a page: the page's colours, unique ids, small size."""
 
 import hashlib
 import re
@@ -20,14 +20,20 @@ COLOURS = {
     VERDICTS["biased"]: "wrong",
     **{colour: f"c{i}" for i, colour in enumerate(PALETTE)},
 }
-"""Colours of figures, and the page's names for them; the page has other values for a dark screen."""
+"""Colours of figures, and the names of their CSS variables; the page has other values in dark mode."""
 FONT = "font-family: 'DejaVu Sans', sans-serif; "
-"""Said once, at the top."""
+"""The font, declared once in the opening tag."""
 
 
 def inline(text: str, name: str, label: str, over: str = "") -> Markup:
-    """An SVG file as an element: ids prefixed with `name`, `label` read aloud in place of the picture, and what lies
-    `over` it."""
+    """Converts an SVG file to an element of the page.
+
+    Args:
+        text: Text of the SVG file.
+        name: Name of the figure, from which the prefix of its ids is made.
+        label: Text for screen readers.
+        over: SVG elements to put on top of the figure.
+    """
     own = "f" + hashlib.sha256(name.encode()).hexdigest()[:6]
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], count=1, flags=re.DOTALL)
     text = re.sub(r"<style\b.*?</style>", "", text, count=1, flags=re.DOTALL)
@@ -37,7 +43,7 @@ def inline(text: str, name: str, label: str, over: str = "") -> Markup:
 
 
 def _rounded(text: str) -> str:
-    """Coordinates at two decimals, a twentieth of a pixel; no space that says nothing."""
+    """Rounds coordinates to two decimals, a twentieth of a pixel, and removes unnecessary white space."""
 
     def short(tag: re.Match[str]) -> str:
         return re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), tag[0])
@@ -49,7 +55,7 @@ def _rounded(text: str) -> str:
 
 
 def _ungrouped(text: str) -> str:
-    """Without groups that neither place nor style what they hold."""
+    """Removes groups that neither position nor style their content."""
     open_groups: list[bool] = []
 
     def keep(tag: re.Match[str]) -> str:
@@ -62,7 +68,7 @@ def _ungrouped(text: str) -> str:
 
 
 def _hoisted(text: str) -> str:
-    """Markers of one series that share their style, with it once on their group."""
+    """Moves the style shared by all markers of a series to their group."""
 
     def hoist(group: re.Match[str]) -> str:
         styles = re.findall(r' style="([^"]*)"', group[2])
@@ -78,11 +84,11 @@ RECTANGLE = re.compile(r"M(\S+) (\S+)L(\S+) \2L\3 (\S+)L\1 \4L\1 \2")
 
 
 def _joined(text: str) -> str:
-    """Paths that follow each other and look the same, as one: lines, and the fields of a matrix."""
+    """Joins consecutive paths of the same style into one path: lines, and the fields of a matrix."""
 
     def join(run: re.Match[str]) -> str:
         paths = re.findall(r'<path d="([^"]*)"([^>]*)/>', run[0])
-        if all(RECTANGLE.fullmatch(d) for d, _ in paths):  # no field covers another: their order is free
+        if all(RECTANGLE.fullmatch(d) for d, _ in paths):  # fields do not overlap, so their order is free
             paths.sort(key=lambda path: path[1])
         found = [(rest, [_short(d) for d, _ in same]) for rest, same in groupby(paths, key=lambda path: path[1])]
         return "".join(f'<path d="{"".join(ds)}"{rest}/>' for rest, ds in found)
@@ -91,7 +97,7 @@ def _joined(text: str) -> str:
 
 
 def _short(d: str) -> str:
-    """A rectangle by its corner and its sides.
+    """Writes a rectangle as its corner and sides; returns other paths unchanged.
 
     >>> _short("M1 2L11 2L11 7L1 7L1 2"), _short("M1 2L3 4")
     ('M1 2h10v5h-10z', 'M1 2L3 4')
@@ -104,7 +110,7 @@ def _short(d: str) -> str:
 
 
 def _prefixed(text: str, own: str) -> str:
-    """Ids made this figure's own and short, wherever they are defined or used; those that nothing uses are dropped."""
+    """Replaces ids by short ids with the figure's prefix `own`; drops unused ids."""
     used = dict.fromkeys(re.findall(r'(?:url\(#|href="#)([^")]+)', text))
     short = {each: f"{own}-{i:x}" for i, each in enumerate(used)}
     text = re.sub(r' id="([^"]*)"', lambda found: f' id="{short[found[1]]}"' if found[1] in short else "", text)
@@ -112,7 +118,7 @@ def _prefixed(text: str, own: str) -> str:
 
 
 def _classed(text: str, own: str) -> str:
-    """Looks and clips that several elements share, said once: a style sheet at the top that holds for this figure."""
+    """Moves styles and clip paths that several elements share into a style sheet for this figure."""
     counts = Counter(each for tag in STYLED_ELEMENT.finditer(text) for each in tag.group("clip", "style") if each)
     names = {found: f"k{i:x}" for i, (found, count) in enumerate(counts.most_common()) if count > 1}
 
@@ -136,11 +142,11 @@ STYLED_ELEMENT = re.compile(
     r'(?P<start><(?:path d="[^"]*"|use [^>]*?|g|text))(?= (?:clip-path|style)=)'
     r'(?: clip-path="(?P<clip>[^"]*)")?(?: style="(?P<style>[^"]*)")?'
 )
-"""Where an element says how it looks."""
+"""Matches the clip path and style attributes of an element."""
 
 
 def _coloured(text: str) -> str:
-    """Colours by the page's names inside tags; white separators become the page's paper, white text stays."""
+    """Replaces colours in tags by CSS variables; white separators become the page's background, white text stays."""
 
     def recolour(tag: re.Match[str]) -> str:
         found = tag[0]
@@ -152,7 +158,7 @@ def _coloured(text: str) -> str:
 
 
 def _opened(text: str, own: str, label: str) -> str:
-    """The opening tag: sized by its view box, twice its size on paper where there is room, and with a name."""
+    """Writes the opening tag: size from the view box, about doubled if there is room, and the accessible name."""
     start, rest = text.split(">", 1)
     box = re.search(r'viewBox="([^"]*)"', start)
     assert box is not None

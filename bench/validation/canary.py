@@ -1,8 +1,7 @@
-"""`make canary`, for an upgrade of torch: what the installed torch does otherwise than the committed tables say.
+"""`make canary`, for an upgrade of torch: compares the installed torch with the committed tables.
 
-Measures forty cells of `results/reference` again, with the same seeds, and the whole table of what torch's
-distributions offer (`bench.validation.torch_offers`). Prints what changed, a line each,
-with exit code 1 where something did.
+Measures 40 cells of `results/reference` again, with the same seeds, and the whole table of offers of torch's
+distributions (`bench.validation.torch_offers`). Prints a line per change; the exit code is 1 if there is a change.
 """
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
@@ -26,15 +25,15 @@ from bench.validation.torch_offers import table
 REFERENCE = Path("results/reference")
 MEASURED_CELLS = 40
 COMPARED = ("bias", "variance", "mse", "scale", "snr")
-"""Metrics of accuracy. Times belong to a machine."""
+"""Metrics of accuracy. Times are not compared, because they depend on the machine."""
 SAME = 1e-6
-"""Relative: the same draws on another processor round otherwise."""
+"""Relative tolerance: on another processor the same draws are rounded differently."""
 WIDENED_BY = 3.0
-"""Two intervals, each widened so many times about its value, that do not meet: more than other draws do."""
+"""Factor by which each interval is widened about its value; other draws alone do not make such intervals disjoint."""
 
 
 def main() -> int:
-    """Measures, and says what changed."""
+    """Measures and prints the changes. Returns the exit code."""
     changed = [
         *changed_cells(REFERENCE, MEASURED_CELLS),
         *table.differences(table.measure_classes(jobs=os.cpu_count() or 1)),
@@ -44,7 +43,7 @@ def main() -> int:
 
 
 def changed_cells(folder: Path, count: int) -> list[str]:
-    """What differs in `count` cells of a run, evenly spread over its sorted ids, when they are measured again."""
+    """Measures `count` cells of a run again, evenly spaced over its sorted ids. Returns a line per difference."""
     before = load(folder)
     before = before[before["metric"].isin(COMPARED) & (before["status"] == "ok")]
     chosen = evenly_spaced(sorted(before["cell"].unique()), count)
@@ -58,7 +57,7 @@ def changed_cells(folder: Path, count: int) -> list[str]:
 
 
 def evenly_spaced(ids: Sequence[str], count: int) -> list[str]:
-    """`count` of them at equal distances.
+    """Returns `count` of the ids at equal distances.
 
     >>> evenly_spaced(["a", "b", "c", "d"], 2)
     ['a', 'c']
@@ -67,7 +66,10 @@ def evenly_spaced(ids: Sequence[str], count: int) -> list[str]:
 
 
 def compared(before: pd.DataFrame, after: pd.DataFrame) -> list[str]:
-    """Cells that are gone or failed, other verdicts, values beyond chance, and how many cells drew other numbers."""
+    """Returns a line for each missing or failed cell, changed verdict and value changed beyond chance.
+
+    A last line has the number of cells whose draws changed.
+    """
     lines, other = [], set()
     new = after.set_index(["cell", "metric", "block"])
     for row in before.to_dict("records"):
@@ -92,7 +94,7 @@ def compared(before: pd.DataFrame, after: pd.DataFrame) -> list[str]:
 
 
 def intervals_apart(one: "pd.Series | dict", two: "pd.Series | dict") -> bool:
-    """Whether the widened intervals do not meet; values without intervals are compared by `SAME` alone."""
+    """Returns True if the widened intervals are disjoint. Values without intervals are compared only by `SAME`."""
     ends = [
         (
             each["value"] - WIDENED_BY * (each["value"] - each["ci_low"]),

@@ -1,6 +1,6 @@
-"""The table of verdicts: what the `exactness` suite found of every estimator, beside what its traits declare.
+"""The table of verdicts of the `exactness` suite: for every estimator, the measured and the declared bias.
 
-`python -m bench.validation.exactness` writes results/exactness/README.md anew from the table in that folder.
+`python -m bench.validation.exactness` updates results/exactness/README.md from the table in that folder.
 """
 
 import json
@@ -16,32 +16,32 @@ from estimators.registry import estimators
 
 EXACTNESS_FOLDER = Path("results/exactness")
 BOUND = 0.01
-"""The relative bias that *unbiased* is shown to be below: the suite's `bias_resolution`."""
+"""Upper bound of the relative bias for the verdict *unbiased*: the suite's `bias_resolution`."""
 EXACTNESS_PAGE = """# Verdicts
 
 {cells} measurements by `gradest run exactness --out results/exactness` (`make exactness`), of {estimators} estimators
 at 8 draws each (64 for importance bounds at an extreme), on small problems with exact gradients whose error is at most
 {error:.0e} of their norm. *unbiased*:
-the relative bias was shown to be below {bound:.0%}. *biased*: it was shown to be above {bound:.0%}, and shown again by
-fresh draws. Written by `python -m bench.validation.exactness` from the table beside it.
+the relative bias was shown to be below {bound:.0%}. *biased*: the relative bias was shown to be above {bound:.0%}, and
+fresh draws confirmed it. Written by `python -m bench.validation.exactness` from the table in this folder.
 
-Problems: how many differ in distribution, objective or point; extreme: those with logits of ±6, scales of .01 to .05,
-small concentrations; the bias is the largest upper 95 % limit where the verdict is *unbiased*,
-else the range of the values; scale and cosine are the ranges over the problems, 1 is right.
+Problems: the number of combinations of distribution, objective and point. Extreme: the number of these with logits of
+±6, scales of 0.01 to 0.05 or small concentrations. Relative bias: the largest upper 95 % limit if every verdict is
+*unbiased*, else the range of the values. Scale and cosine: the ranges over the problems; without bias both are 1.
 
 {rows}
 
-## Where the verdict is not what is declared
+## Verdicts that differ from the declaration
 
-An estimator that is declared biased may have no bias on some problems (on linear or quadratic or separable functions,
-say); one that is declared unbiased is never found biased, but may be left unclear.
+An estimator that is declared biased may have no bias on some problems (for example, on linear, quadratic or separable
+functions). An estimator that is declared unbiased is never found biased, but a verdict may be unclear.
 
 {apart}
 """
 
 
 def verdict_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per measured cell: what was measured, its verdict, and the declared one."""
+    """Returns one row per measured cell: the measurement, its verdict, and the declared verdict."""
     whole = table[(table.status == "ok") & (table.block == "all")]
     wide = whole.pivot(index="cell", columns="metric", values=["value", "ci_high"])
     rows = whole.loc[whole.metric == "relative_bias"].set_index("cell")
@@ -56,17 +56,17 @@ def verdict_rows(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def instance(name: str, params: str) -> Estimator:
-    """The estimator of a row."""
+    """Returns the estimator of a row; `params` are its settings as JSON."""
     return estimators.get(name, **json.loads(params))
 
 
 def declared(name: str, params: str) -> str:
-    """What the traits say."""
+    """Returns "unbiased" or "biased", as declared by the traits."""
     return "unbiased" if instance(name, params).traits.unbiased else "biased"
 
 
 def label(name: str, params: str) -> str:
-    """The name, with those settings that are not the defaults.
+    """Returns the name with the settings that differ from the defaults.
 
     >>> label("reinmax", '{"temperature":2.0}'), label("reinmax", '{"temperature":1.0}')
     ('reinmax(temperature=2.0)', 'reinmax')
@@ -77,17 +77,17 @@ def label(name: str, params: str) -> str:
 
 
 def is_extreme(point: str, distribution_params: str) -> bool:
-    """Whether a problem is at an extreme: a point of that name, or a fixed scale of .01."""
+    """Returns True for an extreme problem: the point of that name, or a fixed scale of 0.01."""
     return point == "extreme" or json.loads(distribution_params).get("sigma") == 0.01
 
 
 def problem_in_words(row) -> str:  # noqa: ANN001  (a row of a data frame)
-    """A problem and its point in words."""
+    """Returns a text that identifies a problem and its point."""
     return f"{row.objective}{row.objective_params} / {row.distribution}{row.distribution_params}, {row.point}"
 
 
 def verdict_summary(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """One row per estimator and settings, sorted by family."""
+    """Returns one row per estimator and settings, sorted by family."""
     rows = [_row(str(name), own) for name, own in verdicts.groupby("label", sort=True)]
     return pd.DataFrame(rows).sort_values(["family", "estimator"], ignore_index=True)
 
@@ -111,32 +111,30 @@ def _row(name: str, own: pd.DataFrame) -> dict[str, str | int]:
 
 
 def span(values: Iterable[float]) -> str:
-    """The range of some numbers, in two decimals.
+    """Returns the range of the numbers with two decimals.
 
     >>> span([0.5, 0.871]), span([1.0, 1.001])
-    ('.50 – .87', '1.00')
+    ('0.50 – 0.87', '1.00')
     """
-    low, high = (
-        f"{each:.2f}".replace("0.", ".", 1) if abs(each) < 1 else f"{each:.2f}" for each in (min(values), max(values))
-    )
+    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
     return low if low == high else f"{low} – {high}"
 
 
 def undeclared_verdicts(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """The cells whose verdict is another than the declared one."""
+    """Returns the cells whose verdict differs from the declared verdict."""
     other = verdicts.loc[verdicts.verdict != verdicts.declared].sort_values(["declared", "label", "problem"])
     columns = ["label", "declared", "verdict", "problem", "dtype", "reason"]
     return pd.DataFrame(other[columns].rename(columns={"label": "estimator", "verdict": "found"}))
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """A data frame as a table of Markdown."""
+    """Returns a data frame as a Markdown table."""
     lines = [list(frame.columns), ["---"] * frame.shape[1], *frame.astype(str).values.tolist()]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def exactness_page(table: pd.DataFrame) -> str:
-    """The README of results/exactness."""
+    """Returns the text of results/exactness/README.md."""
     verdicts = verdict_rows(table)
     return EXACTNESS_PAGE.format(
         cells=len(verdicts),

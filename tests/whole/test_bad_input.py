@@ -70,7 +70,7 @@ def test_suites(folder, change: tuple[str, str], said):
         (("run", "good.toml", "--jbs", "2"), "No such option: --jbs"),
         (("check", "rloo", "--seed", "-1"), "seed must be at least 0, found -1"),
         (("verify", "--jobs", "0"), "jobs must be at least 1, found 0"),
-        (("check", "good.toml:Half"), "good.toml is no Python file"),
+        (("check", "good.toml:Half"), "good.toml is not a Python file"),
         (("show", "rlo"), "there is nothing called 'rlo'; did you mean 'rloo'?"),
         (("list", "estimator"), "there is no kind 'estimator'; did you mean 'estimators'?"),
         (
@@ -81,7 +81,7 @@ def test_suites(folder, change: tuple[str, str], said):
         (("status", "good.toml"), "good.toml is a file; give the folder of a run"),
         (("collect", "absent", "--out", "whole"), "there is no folder or file absent"),
         (("collect", ".", "--out", "whole"), ". holds no run of gradest"),
-        (("env", "--device", "cpu"), "say --measure, too"),
+        (("env", "--device", "cpu"), "add --measure"),
         (("export", "."), "holds no records of gradest"),
         (("export", ".", "--out", "table.xlsx"), "there is no format 'xlsx'"),
         (("report", "good"), "there is no folder or file good, and no results/good"),

@@ -1,5 +1,5 @@
 "use strict";
-// The page's own behaviour: theme, and a table of all cells that sorts, filters, searches and downloads. No network.
+// Behaviour of the page: theme, and a table of all cells with sorting, filters, search and download. No network access.
 
 const root = document.documentElement;
 document.getElementById("theme").addEventListener("click", () => {
@@ -62,7 +62,7 @@ if (source) {
 
   function compare(a, b) {
     const [x, y] = [get(a, state.sort), get(b, state.sort)];
-    if (x === null || y === null) return (x === null) - (y === null); // what was not measured comes last, both ways
+    if (x === null || y === null) return (x === null) - (y === null); // missing values come last in both directions
     const order = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y));
     return state.down ? -order : order;
   }

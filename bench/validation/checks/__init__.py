@@ -1,4 +1,4 @@
-"""Conformance of distributions and objectives, in the shape of `estimators.checks`; and of whatever has a name.
+"""Conformance checks of distributions and objectives, with the interface of `estimators.checks`.
 
 @parametrize_with_checks([MyFamily(), MyObjective(), MyEstimator()])
 def test_mine(subject, check):
@@ -34,20 +34,26 @@ __all__ = [
 ]
 
 TRACTABLE = ("normal", "bernoulli", "categorical", "poisson", "gamma")
-"""Families with a tractable density, tried first."""
+"""Families with a tractable density, which `problem_for` tries first."""
 
 
 def family_checks(
     family: Family, *, seed: int = 0, expected_failures: Expected | None = None
 ) -> Iterator[tuple[str, SubjectCheck]]:
-    """Every check of a family by name, to be called with the family."""
+    """Yields (name, check) for every check of a family; call the check with the family.
+
+    Args:
+        family: The family.
+        seed: Seed of the draws.
+        expected_failures: Reason of each expected failure, by the name of the check.
+    """
     return named(FAMILY_CHECKS, seed, expected_failures)
 
 
 def objective_checks(
     problem: Problem | Target, *, seed: int = 0, expected_failures: Expected | None = None
 ) -> Iterator[tuple[str, SubjectCheck]]:
-    """Every check of an objective by name, to be called with a problem that it is part of, or with it alone."""
+    """Yields (name, check) for every check of an objective; call the check with a problem or with the objective."""
     for name, check in named(PROBLEM_CHECKS, seed, expected_failures):
         yield name, lambda subject, check=check: check(problem_for(subject) if isinstance(subject, Target) else subject)
 
@@ -55,14 +61,18 @@ def objective_checks(
 def estimator_checks(
     estimator: Estimator, *, seed: int = 0, expected_failures: Expected | None = None
 ) -> Iterator[tuple[str, SubjectCheck]]:
-    """Every check of an estimator by name, those of `estimators.checks` and that it goes through a sweep's passes."""
+    """Yields (name, check) for every check of an estimator: those of `estimators.checks`, and the passes of a sweep."""
     return named((*CHECKS, *PASS_CHECKS), seed, expected_failures)
 
 
 def checks_of(
     subject: Estimator | Family | Target | Problem, *, seed: int = 0, expected_failures: Expected | None = None
 ) -> Iterator[tuple[str, SubjectCheck]]:
-    """The checks of an estimator, a distribution, an objective, or an objective on a distribution."""
+    """Yields (name, check) for an estimator, a distribution, an objective, or an objective on a distribution.
+
+    Raises:
+        BadInput: The subject is none of these.
+    """
     kinds: dict[Any, Callable[..., Iterator[tuple[str, SubjectCheck]]]] = {
         Estimator: estimator_checks,
         Family: family_checks,
@@ -75,9 +85,9 @@ def checks_of(
 
 
 def check_family(family: Family, *, seed: int = 0, expected_failures: Expected | None = None) -> None:
-    """Run every check of a family.
+    """Runs every check of a family. Raises CheckFailed at the first failure.
 
-    >>> check_family(distributions.get("bernoulli", size=3))
+    check_family(distributions.get("bernoulli", size=3))
     """
     for _, check in family_checks(family, seed=seed, expected_failures=expected_failures):
         check(family)
@@ -86,7 +96,14 @@ def check_family(family: Family, *, seed: int = 0, expected_failures: Expected |
 def check_objective(
     target: Target, family: Family | None = None, *, seed: int = 0, expected_failures: Expected | None = None
 ) -> None:
-    """Run every check of an objective, on `family` or on the first registered one that fits."""
+    """Runs every check of an objective. Raises CheckFailed at the first failure.
+
+    Args:
+        target: The objective.
+        family: Distribution of the problem. Default: the first registered family that fits.
+        seed: Seed of the draws.
+        expected_failures: Reason of each expected failure, by the name of the check.
+    """
     problem = Problem(family, target) if family else problem_for(target)
     for _, check in objective_checks(problem, seed=seed, expected_failures=expected_failures):
         check(problem)
@@ -97,12 +114,21 @@ def parametrize_with_checks(
     *,
     expected_failures: Callable[[Any], Expected] | None = None,
 ) -> Any:
-    """A pytest decorator: the test is called with `(subject, check)` for every subject and check."""
+    """Returns a pytest decorator that calls the test with `(subject, check)` for every subject and check.
+
+    Args:
+        subjects: Estimators, distributions, objectives or problems.
+        expected_failures: From a subject to the reason of each expected failure, by the name of the check.
+    """
     return parametrized("subject", subjects, checks_of, expected_failures)
 
 
 def problem_for(target: Target) -> Problem:
-    """The objective on the first registered family that it fits, a plain one where it can be."""
+    """Returns a problem of the objective and the first registered family that fits, with `TRACTABLE` tried first.
+
+    Raises:
+        CheckFailed: No registered family fits.
+    """
     plain = [name for name in TRACTABLE if name in distributions.available()]
     for name in (*plain, *(name for name in distributions.available() if name not in plain)):
         for settings in ({"size": 3}, {}):

@@ -1,8 +1,7 @@
-"""What a step may not do, if a GPU is to run it without waiting for the host and a graph is to replay it.
+"""Rules of a step that a GPU can run without waiting for the host and that a CUDA graph can replay.
 
-`broken_rules` follows a step on torch's meta device, which every machine has: its tensors have a shape and a dtype and
-no values. A value read back raises there, as nothing can be read; what else is forbidden is watched operation by
-operation.
+`broken_rules` traces a step on torch's meta device, which every machine has: its tensors have a shape and a dtype but
+no values. Reading a value back raises there; the other rules are checked operation by operation.
 """
 
 from contextlib import nullcontext
@@ -21,7 +20,7 @@ from estimators.core import Estimator
 
 
 class Watched(TorchDispatchMode):
-    """Notes every operation of a step, its devices and shapes, and what of it breaks a rule of graph capture.
+    """Records every operation of a step with its shapes, and every operation that breaks a rule of graph capture.
 
     >>> with Watched("cpu") as watched:
     ...     _ = torch.tensor([0.5, 2.0]).nonzero()
@@ -44,7 +43,7 @@ class Watched(TorchDispatchMode):
         return result
 
     def _rules(self, func: Any, taken: list[Tensor], given: list[Tensor], kwargs: dict[str, Any]) -> list[str]:
-        """In words, what this operation breaks."""
+        """Returns the rules that this operation breaks, in words."""
         devices = {each.device.type for each in (*taken, *given) if each.dim() or each.device.type != "cpu"}
         rules = {
             "it reads a value back to the host": torch.Tag.data_dependent_output in func.tags,
@@ -64,17 +63,28 @@ def broken_rules(
     dtype: torch.dtype = torch.float32,
     replicates: int = 3,
 ) -> list[str]:
-    """What the step of this estimator on this problem breaks, forward and backward, on a device without values.
+    """Returns the rules that a step of the estimator breaks, forward and backward, on a device without values.
 
-    On "cpu" the tensors are torch's fake ones, for what the meta device lacks; they cannot tell a mix of devices.
     Two steps must do the same operations on the same shapes.
+
+    Args:
+        problem: The problem.
+        estimator: The estimator.
+        samples: Draws per estimate.
+        device: "meta", or "cpu" for torch's fake tensors, which support operations that the meta device lacks but do
+            not reveal mixed devices.
+        dtype: Precision of the step.
+        replicates: Estimates per step.
+
+    Returns:
+        A sentence per broken rule; if the step raises, only the error.
     """
     without_values = FakeTensorMode(allow_non_fake_inputs=True) if device == "cpu" else nullcontext()
     with kept_generator("cpu"), without_values:
         try:
             gradients = Gradients(problem, estimator, samples, device=device, dtype=dtype)
             first, second = (_followed(gradients, replicates, device) for _ in range(2))
-        except Exception as error:  # whatever torch raises is the answer
+        except Exception as error:  # any error of torch is the result
             return [" ".join(f"{type(error).__name__}: {error}".split())[:300]]
     static = [] if first.operations == second.operations else ["a second step does other operations than the first"]
     return sorted({*first.broken, *static})
@@ -87,7 +97,7 @@ def _followed(gradients: Gradients, replicates: int, device: str) -> Watched:
 
 
 def _by_number(func: Any, taken: list[Tensor]) -> bool:
-    """Whether an indexing is by whole numbers, whose shape is known; by a mask it is not."""
+    """Returns True for indexing by whole numbers, whose shape is known, and False for indexing by a mask."""
     return func.overloadpacket is torch.ops.aten.index and all(each.dtype != torch.bool for each in taken[1:])
 
 

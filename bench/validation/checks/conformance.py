@@ -1,4 +1,4 @@
-"""`gradest check`: every check of one subject, named or in a user's file, and how each ended."""
+"""`gradest check`: runs every check of one subject, registered or in a user's file, and reports the outcomes."""
 
 import inspect
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ CHECKED_TYPES = (Estimator, Family, Target)
 
 @dataclass(frozen=True)
 class Conformance(InNotebooks):
-    """How the checks of one subject ended: a row each in `checks` (`check`, `outcome`, `detail`)."""
+    """The outcomes of the checks of one subject: `checks` has a row each (`check`, `outcome`, `detail`)."""
 
     subject: str
     checks: pd.DataFrame
@@ -34,13 +34,14 @@ class Conformance(InNotebooks):
 
     @property
     def failed(self) -> bool:
+        """True if a check failed unexpectedly."""
         return bool((self.checks["outcome"] == "failed").any())
 
 
 def check(name: str, *, seed: int = 0, plugin: str | Path | Iterable[str | Path] = ()) -> Conformance:
     """Checks an estimator, distribution or objective: does it keep the contract, are its claims true?
 
-    It is checked at its default settings.
+    The subject is checked at its default settings.
 
     Args:
         name: A registered name, or a class in a file: FILE.py:CLASS.
@@ -48,7 +49,7 @@ def check(name: str, *, seed: int = 0, plugin: str | Path | Iterable[str | Path]
         plugin: Python file that registers plug-ins; several are allowed.
 
     Raises:
-        BadInput: There is no such name or class, or it cannot be made with its default settings.
+        BadInput: There is no such name or class, or the class cannot be created with its default settings.
 
     >>> check("bernoulli").failed
     False
@@ -62,7 +63,10 @@ def check(name: str, *, seed: int = 0, plugin: str | Path | Iterable[str | Path]
 
 
 def check_outcomes(subject: Any, seed: int) -> Iterator[tuple[str, str, str]]:
-    """passed; failed, with the numbers; or failed as expected, with the reason."""
+    """Yields (check, outcome, detail).
+
+    The outcome is "passed", "failed" with the numbers as detail, or "as expected" with the reason as detail.
+    """
     expected = expected_failures(subject) if isinstance(subject, Estimator) else {}
     for name, checked in checks_of(subject, seed=seed, expected_failures=expected):
         try:
@@ -74,7 +78,7 @@ def check_outcomes(subject: Any, seed: int) -> Iterator[tuple[str, str, str]]:
 
 
 def found(name: str) -> Any:
-    """The subject that `gradest check` was asked for; raises `BadInput` where there is none."""
+    """Returns the subject that `gradest check` was asked for. Raises BadInput if there is none."""
     file, colon, wanted = name.rpartition(":")
     if colon and file.endswith(".py"):
         return of_file(Path(file), wanted)
@@ -82,15 +86,19 @@ def found(name: str) -> Any:
         if name in registry.available():
             return registry.get(name)
     if colon and Path(file).suffix:
-        raise BadInput(f"{file} is no Python file; its name must end in .py")
+        raise BadInput(f"{file} is not a Python file; its name must end in .py")
     if name.endswith(".py"):
-        raise BadInput(f"say which class of {name} is to be checked: {name}:CLASS")
+        raise BadInput(f"name the class of {name} to check: {name}:CLASS")
     known = [each for registry in REGISTRIES.values() for each in registry.available()]
     raise BadInput(f"there is nothing called {name!r}; {nearest(name, known)}")
 
 
 def of_file(file: Path, wanted: str) -> Any:
-    """An instance, at its defaults, of the class that is called `wanted` in a user's file."""
+    """Returns an instance, at default settings, of the class `wanted` in a user's file.
+
+    Raises:
+        BadInput: The file has no such class, or the class has settings without a default.
+    """
     module = load_file(file)
     known = {
         name: cls

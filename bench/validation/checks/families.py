@@ -21,19 +21,19 @@ from estimators.tools.parameters import states, support
 FAMILY_DRAWS = 20_000
 
 MAX_CHECKED_STATES = 4096
-"""Outcomes of one draw up to which a variance is summed over all of them."""
+"""Maximum number of outcomes of a draw for which a variance is summed over all outcomes."""
 
 
 def check_frozen_and_pickles(family: Family, seed: int) -> None:
-    """Equal settings are equal, share a hash and survive pickling."""
+    """Checks that families with equal settings are equal and share a hash, and that the family survives pickling."""
     require(type(family).__dataclass_params__.frozen, f"{family!r} is not frozen")  # type: ignore[attr-defined]
     twin = type(family)(**{each.name: getattr(family, each.name) for each in fields(family) if each.init})
-    require(twin == family and hash(twin) == hash(family), f"{family!r} differs from one with the same settings")
+    require(twin == family and hash(twin) == hash(family), f"{family!r} differs from a family with the same settings")
     require(pickle.loads(pickle.dumps(family)) == family, f"{family!r} came back changed from pickling")
 
 
 def check_default_point(family: Family, seed: int) -> None:
-    """θ is float64, finite, and neither zero nor the same everywhere, so that errors show."""
+    """Checks that θ is float64, finite, and neither zero nor constant, because symmetric points hide errors."""
     for coordinates in family.coordinates:
         theta = family.theta(family.points[0], coordinates)
         values = as_vector(theta)
@@ -45,7 +45,7 @@ def check_default_point(family: Family, seed: int) -> None:
 
 
 def check_coordinates_agree(family: Family, seed: int) -> None:
-    """In every coordinates the default θ is the same distribution."""
+    """Checks that the default θ gives the same distribution in all coordinate systems of the family."""
     found = [default_parameters(family, coordinates) for coordinates in family.coordinates]
     z = seeded_draw(expanded(family, 50), seed)
     for other, coordinates in zip(found[1:], family.coordinates[1:], strict=True):
@@ -58,7 +58,7 @@ def check_coordinates_agree(family: Family, seed: int) -> None:
 
 
 def check_leading_axes(family: Family, seed: int) -> None:
-    """Parameters with leading axes give batches of that shape, and draws and densities to match, in either dtype."""
+    """Checks that leading axes of the parameters become batch axes of draws and densities, in both dtypes."""
     own = family.build(default_parameters(family)).batch_shape
     require(len(own) == family.data_axes, f"one θ gives batch {tuple(own)}; it has {family.data_axes} data axes")
     for batch in ((3,), (2, 3)):
@@ -74,7 +74,7 @@ def check_leading_axes(family: Family, seed: int) -> None:
 
 
 def check_draws_are_independent(family: Family, seed: int) -> None:
-    """A batch of replicates draws each on its own, and a seed repeats them."""
+    """Checks that the replicates of a batch are independent, and that a seed repeats the draws."""
     q = expanded(family, FAMILY_DRAWS)
     first, again = (seeded_draw(q, seed) for _ in range(2))
     require(torch.equal(first, again), "one seed gave two sets of draws")
@@ -84,7 +84,7 @@ def check_draws_are_independent(family: Family, seed: int) -> None:
         return
     x = torch.from_numpy(rankdata(x, axis=0)) if not family.discrete else x  # ranks: some draws have no variance
     x = (x - x.mean(0)) / x.std(0).clamp_min(1e-12)
-    x = x[:, x.pow(4).mean(0) < 20]  # what hardly ever comes up says nothing
+    x = x[:, x.pow(4).mean(0) < 20]  # rare outcomes give no information
     if not x.shape[1]:
         return
     for lag in (1, FAMILY_DRAWS // 2):
@@ -94,7 +94,7 @@ def check_draws_are_independent(family: Family, seed: int) -> None:
 
 
 def check_draws_follow_the_density(family: Family, seed: int) -> None:
-    """The score of the draws has mean zero, as it has under the density that they are said to come from."""
+    """Checks that the score of the draws has mean zero, as it has under the declared density."""
     if not family.tractable_density:
         return
     values = {name: value.expand(FAMILY_DRAWS, *value.shape) for name, value in default_parameters(family).items()}
@@ -108,7 +108,7 @@ def check_draws_follow_the_density(family: Family, seed: int) -> None:
 
 
 def check_path(family: Family, seed: int) -> None:
-    """Differentiable draws have the gradient of their law: the path's and the score's agree on a bounded function."""
+    """Checks that the pathwise gradient and the score-function gradient of a bounded function agree."""
     q = family.build(default_parameters(family))
     if family.reparameterised and not family.discrete:
         require(q.has_rsample, "declared reparameterised, but it has no rsample")
@@ -130,7 +130,7 @@ def check_path(family: Family, seed: int) -> None:
 
 
 def check_weighted_support(family: Family, seed: int) -> None:
-    """The density integrates to one over the weighted support, which is constant in θ."""
+    """Checks that the density integrates to 1 over the weighted support, which must not depend on θ."""
     try:
         z, weight = family.line(default_parameters(family), (), 1)
     except NotImplementedError:
@@ -142,28 +142,35 @@ def check_weighted_support(family: Family, seed: int) -> None:
 
 
 def default_parameters(family: Family, coordinates: str | None = None) -> Tensors:
-    """The distribution's parameters at the default θ."""
+    """Returns the distribution's parameters at the default θ."""
     coordinates = coordinates or family.coordinates[0]
     return family.encode(family.theta(family.points[0], coordinates), coordinates)
 
 
 def expanded(family: Family, *batch: int, dtype: torch.dtype = torch.float64) -> Distribution:
-    """A batch of the distribution, as the measurement makes one."""
+    """Returns the distribution at the default θ with batch shape `batch`, as in a measurement."""
     return family.build(
         {n: value.to(dtype).expand(*batch, *value.shape) for n, value in default_parameters(family).items()}
     )
 
 
 def seeded_draw(q: Distribution, seed: int) -> Tensor:
+    """Returns one sample of q, drawn after seeding torch."""
     torch.manual_seed(seed)
     return q.sample()
 
 
 def zero_mean(replicates: Tensors, what: str, variance: Callable[[str], Tensor] | None = None) -> None:
-    """Raises `CheckFailed` where a coordinate's mean over the first axis is not zero, by more than chance.
+    """Raises CheckFailed if a coordinate's mean over the first axis differs from zero by more than chance.
 
-    A mean that rests on few outcomes has no t-statistic: one that was never drawn leaves a constant. Such a coordinate
-    is judged by the variance that the density says, `variance(name)`, or not at all where that is not known.
+    A mean that depends on few outcomes has no valid t-statistic: if a rare outcome was never drawn, the values are
+    constant. For such a coordinate the variance under the density, `variance(name)`, is used; if it is not known, the
+    coordinate is not checked.
+
+    Args:
+        replicates: Values by name, `[R, …]`.
+        what: Name of the quantity in the message.
+        variance: From a name to the variances under the density, `[P]`.
     """
     for name, value in replicates.items():
         x = value.flatten(1)
@@ -176,7 +183,7 @@ def zero_mean(replicates: Tensors, what: str, variance: Callable[[str], Tensor] 
 
 
 def outcomes_behind(x: Float[Tensor, "R P"]) -> Float[Tensor, " P"]:
-    """How many replicates a column's spread rests on: (Σ |x − m|)² ÷ Σ (x − m)², m the median.
+    """Returns the effective number of replicates behind a column's variance: (Σ |x − m|)² ÷ Σ (x − m)², m the median.
 
     >>> rare = torch.zeros(1000, 1).index_fill(0, torch.arange(7), 1.0)
     >>> outcomes_behind(rare)
@@ -188,9 +195,9 @@ def outcomes_behind(x: Float[Tensor, "R P"]) -> Float[Tensor, " P"]:
 
 
 def deviations(x: Float[Tensor, "R P"], variance: Float[Tensor, " P"]) -> Float[Tensor, " P"]:
-    """Each column's mean in standard errors; by Bernstein's inequality these are larger where single numbers are large.
+    """Returns each column's mean in standard errors, which Bernstein's inequality enlarges if single values are large.
 
-    P(mean > t) < exp(−t² / 2(v + M t/3)), v the variance of the mean and M the largest number's share in it.
+    P(mean > t) < exp(−t² / 2(v + M t/3)), v the variance of the mean and M the largest value's share in it.
     """
     mean, error = x.mean(0).abs(), (variance / len(x)).sqrt().clamp_min(1e-12)
     largest = (x - x.mean(0)).abs().amax(0) / len(x)
@@ -198,15 +205,15 @@ def deviations(x: Float[Tensor, "R P"], variance: Float[Tensor, " P"]) -> Float[
 
 
 def replicate_scores(family: Family, values: Tensors, z: Tensor) -> Tensors:
-    """∇ log q(z) in every replicate's own parameters, `[R, …]`."""
+    """Returns ∇ log q(z) in every replicate's own parameters, `[R, …]`."""
     return torch.func.grad(lambda values: family.build(values).log_prob(z).sum())(values)
 
 
 def score_variance(family: Family, values: Tensors, z: Tensor, name: str) -> Float[Tensor, " P"]:
-    """The variance of the score by the density: of all outcomes, or of the parameters' own where they are too many.
+    """Returns the variance of the score under the density.
 
-    In the second case it is the mean of −∂² log q / ∂θ², which in logits is the same for every draw, so that outcomes
-    that were never drawn are in it.
+    It is a sum over all outcomes if these are at most `MAX_CHECKED_STATES`. Else it is the mean of −∂² log q / ∂θ²,
+    which in logits is the same for every draw, so that it includes outcomes that were never drawn.
     """
     one = {key: value[:1] for key, value in values.items()}
     q = family.build({key: value[0] for key, value in one.items()})
@@ -221,7 +228,7 @@ def score_variance(family: Family, values: Tensors, z: Tensor, name: str) -> Flo
 
 
 def curvature(family: Family, values: Tensors, z: Tensor, name: str, at: int) -> Tensor:
-    """The mean of −∂² log q / ∂θ² in one coordinate, not below 0."""
+    """Returns the mean of −∂² log q / ∂θ² in one coordinate, at least 0."""
     tangent = {key: torch.zeros_like(value) for key, value in values.items()}
     tangent[name] = torch.zeros_like(values[name]).flatten(1).index_fill(1, torch.tensor([at]), 1).view_as(values[name])
     own = {key: value.clone() for key, value in values.items()}  # forward mode refuses expanded tensors
@@ -230,7 +237,7 @@ def curvature(family: Family, values: Tensors, z: Tensor, name: str, at: int) ->
 
 
 def surely_the_same(family: Family, q: Distribution, drawn: Tensor) -> bool:
-    """Whether so many equal draws are no surprise under the density: all outcomes but one are rare."""
+    """Returns True if so many equal draws are probable under the density, because all outcomes except one are rare."""
     if not (family.discrete and family.tractable_density):
         return False
     return float(-q.log_prob(drawn).sum()) < CHECK_LIMIT**2

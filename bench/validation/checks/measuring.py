@@ -1,4 +1,4 @@
-"""Checks of the measuring itself: what is called a variance, and what is called a test of zero bias."""
+"""Checks of the measurement itself: the variance and the test of zero bias."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ TRIALS = 40
 
 
 def check_variance(variance: Variance, seed: int) -> None:
-    """The spread of independent estimates, whatever the spread over coordinates, and whatever n they average."""
+    """Checks a variance function: the trace of the covariance, with means and variances that differ by coordinate."""
     generator = torch.Generator().manual_seed(seed)
     sizes = torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64)
     x = torch.tensor([5.0, -7.0, 40.0]) + sizes * torch.randn(40_000, 3, generator=generator, dtype=torch.float64)
@@ -27,7 +27,10 @@ def check_variance(variance: Variance, seed: int) -> None:
 
 
 def check_bias_test(test: BiasTest, seed: int) -> None:
-    """It rarely rejects what is right, and sees biases of opposite signs, of few coordinates, in null directions."""
+    """Checks a test of zero bias: few false rejections, and power against several biases.
+
+    The biases: of opposite signs, in one coordinate, a shrinkage, and with a singular covariance.
+    """
     generator = torch.Generator().manual_seed(seed)
     R, P = 2000, 6
     exact = torch.linspace(-1.0, 2.0, P, dtype=torch.float64)
@@ -37,7 +40,7 @@ def check_bias_test(test: BiasTest, seed: int) -> None:
         return torch.cat([x, -x[:, : P - rank]], 1)
 
     alarms = sum(test(exact + noise(P), exact) < 1e-3 for _ in range(TRIALS))
-    require(alarms <= 2, f"{alarms} of {TRIALS} right estimators are called biased at the level 0.001")
+    require(alarms <= 2, f"{alarms} of {TRIALS} unbiased estimators are called biased at the level 0.001")
     biases = {
         "of opposite signs": (torch.tensor([0.3, -0.3, 0.3, -0.3, 0.3, -0.3], dtype=torch.float64), P),
         "in one coordinate": (torch.tensor([0, 0, 0, 0, 0.3, 0], dtype=torch.float64), P),
@@ -46,4 +49,4 @@ def check_bias_test(test: BiasTest, seed: int) -> None:
     }
     for name, (bias, rank) in biases.items():
         p = test(exact + bias + noise(rank), exact)
-        require(p < 1e-6, f"a bias {name} is not seen: p = {p:.2g} in {R} estimates")
+        require(p < 1e-6, f"a bias {name} is not detected: p = {p:.2g} in {R} estimates")

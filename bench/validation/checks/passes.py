@@ -1,4 +1,4 @@
-"""Checks that an estimator goes through every pass of a sweep: what counts its calls, its tensors and its draws."""
+"""Checks that an estimator works in every pass of a sweep: those that count its calls, tensors and draws."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -19,12 +19,12 @@ FEW_REPLICATES = 3
 
 
 def check_passes_of_a_sweep(estimator: Estimator, seed: int) -> None:
-    """Counted calls, noted sizes, noted draws and measured memory leave the estimates what they are."""
+    """Checks that counting calls, sizes and draws and measuring memory do not change the estimates."""
     require_passes(estimator, fitting_cases(estimator), seed)
 
 
 def require_passes(estimator: Estimator, cases: list[Case], seed: int) -> None:
-    """Raises `CheckFailed` where a pass raises on one of these problems, or gives other estimates."""
+    """Raises CheckFailed if a pass raises on one of the cases, or changes the estimates."""
     n = draws(estimator)
     for case in cases:
         plain = seeded(estimator, case, n, seed)
@@ -40,18 +40,19 @@ def require_passes(estimator: Estimator, cases: list[Case], seed: int) -> None:
 
 
 def seeded(estimator: Estimator, case: Case, n: int, seed: int) -> Tensor:
+    """Returns `FEW_REPLICATES` estimates from n draws each, drawn after seeding torch."""
     torch.manual_seed(seed)
     return gradients_at(estimator, case, case.at(FEW_REPLICATES), n)
 
 
 def tallied(estimator: Estimator, case: Case, n: int, seed: int) -> Tensor:
-    """With an objective that keeps a tally of its calls."""
+    """Returns the estimates of `seeded` with an objective that counts its calls."""
     f, _ = counting(case.f, watched=True)
     return seeded(estimator, Case(case.name, case.build, case.parameters, f), n, seed)
 
 
 def under(mode: Callable[[], AbstractContextManager[object]]) -> Callable[[Estimator, Case, int, int], Tensor]:
-    """With every operation followed."""
+    """Returns a function like `seeded` that runs under a torch mode, which follows every operation."""
 
     def watch(estimator: Estimator, case: Case, n: int, seed: int) -> Tensor:
         with mode():

@@ -1,4 +1,4 @@
-"""Checks of an objective, on a problem that it makes with a family: f itself, its facts, its exact gradient."""
+"""Checks of an objective on a problem with a family: f, its declared properties, its exact gradient."""
 
 import pickle
 
@@ -20,17 +20,18 @@ POINTS = 400
 
 
 def check_objective_pickles(problem: Problem, seed: int) -> None:
-    """Equal settings survive pickling."""
+    """Checks that the problem survives pickling."""
     require(pickle.loads(pickle.dumps(problem)) == problem, f"{problem.objective!r} came back changed from pickling")
 
 
 def together(f: Objective) -> tuple[int, ...]:
-    """The axis of the draws that f takes at once, if it takes several."""
+    """Returns the axis of the draws that f takes together, such as `(K,)`, or `()` if f takes single draws."""
     return (f.draws,) if isinstance(f, ImportanceBound) else ()
 
 
 def check_function(problem: Problem, seed: int) -> None:
-    """f is deterministic, leaves z alone, keeps its dtype, and gives one value per draw and batch element."""
+    """Checks that f is deterministic, leaves z unchanged, keeps the dtype, and returns one value per draw and batch
+    element."""
     for dtype in (torch.float32, torch.float64):
         q = expanded(problem.family, 3, dtype=dtype)
         torch.manual_seed(seed)
@@ -39,13 +40,13 @@ def check_function(problem: Problem, seed: int) -> None:
         before = z.clone()
         first, second = f(z, q), f(z, q)
         require(torch.equal(z, before), "f changed z in place")
-        require(torch.equal(first, second), "f gave two values for one z: it is to be deterministic")
+        require(torch.equal(first, second), "f gave two values for one z; it must be deterministic")
         require(first.dtype == dtype, f"f gives {first.dtype} for {dtype}")
         require(first.shape == (5, *q.batch_shape), f"f gives shape {tuple(first.shape)} for draws {tuple(z.shape)}")
 
 
 def check_terms(problem: Problem, seed: int) -> None:
-    """A separable objective is the sum of its terms, and each sees its own coordinate."""
+    """Checks that a separable objective is the sum of its terms over the coordinates."""
     target = problem.objective
     if not target.separable:
         return
@@ -59,9 +60,9 @@ def check_terms(problem: Problem, seed: int) -> None:
 
 
 def check_differentiability(problem: Problem, seed: int) -> None:
-    """Where f is said to be differentiable (or relaxable), its differences are the integrals of its gradient.
+    """Checks that the differences of a differentiable (or relaxable) f are the integrals of its gradient.
 
-    Along the segments between draws: a jump is in the difference and not in the integral.
+    The integrals are along the segments between draws. A jump is in the difference but not in the integral.
     """
     f = problem.function(torch.zeros((), dtype=torch.float64))
     declared = f.relaxable if problem.family.discrete else f.differentiable
@@ -85,7 +86,7 @@ def check_differentiability(problem: Problem, seed: int) -> None:
 
 
 def check_rungs_agree(problem: Problem, seed: int) -> None:
-    """All ways to the exact gradient that reach this problem agree within their errors."""
+    """Checks that all methods for the exact gradient of this problem agree within their errors."""
     found = [each for method, rung in RUNGS.items() if (each := climb(problem, rung, method))]
     for other in found[1:]:
         first = found[0]
@@ -99,7 +100,13 @@ def check_rungs_agree(problem: Problem, seed: int) -> None:
 
 
 def check_reference(problem: Problem, seed: int, exact: Reference | None = None) -> None:
-    """The exact gradient agrees with score-function estimates, which need only draws and densities."""
+    """Checks that the exact gradient agrees with score-function estimates, which need only draws and densities.
+
+    Args:
+        problem: The problem.
+        seed: Seed of the draws.
+        exact: The exact gradient. Default: computed by `reference`.
+    """
     exact = exact or reference(problem)
     if exact is None or not problem.family.tractable_density:
         return
@@ -116,9 +123,14 @@ def check_reference(problem: Problem, seed: int, exact: Reference | None = None)
 
 
 def standard_errors(x: Tensor, exact: Tensor, slack: Tensor) -> float:
-    """The largest difference of the mean from `exact`, over coordinates and along `exact`.
+    """Returns the largest difference of the mean from `exact` in standard errors, over coordinates and along `exact`.
 
-    A mean that rests on a few rare outcomes, or on none yet, has no standard error and is not compared.
+    A mean that depends on few rare outcomes, or on none so far, has no standard error and is not compared.
+
+    Args:
+        x: Estimates, `[R, P]`.
+        exact: The exact gradient, `[P]`.
+        slack: Its error, `[P]`.
     """
     along = x @ (exact / exact.norm().clamp_min(1e-300))
     x = torch.cat([x, along.unsqueeze(1)], 1)

@@ -1,7 +1,7 @@
-"""How often the nominal 95 % intervals hold the truth: synthetic estimates under the sweep's own stopping rules.
+"""Coverage of the nominal 95 % intervals: synthetic estimates under the sweep's own stopping rules.
 
-Each study draws estimates ĝ = E ĝ + scale × noise with known moments, measures them as a sweep would, and asks of
-every interval whether it holds the true value. `make coverage` writes the table into `results/coverage/`.
+Each study draws estimates ĝ = E ĝ + scale × noise with known moments, measures them as a sweep would, and records for
+every interval whether it contains the true value. `make coverage` writes the table into `results/coverage/`.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,7 +22,14 @@ __all__ = ["NOISES", "StudyCase", "coverage", "outside"]
 def coverage(
     cases: list[StudyCase], studies: int, settings: AccuracySettings = STUDY_SETTINGS, jobs: int = 1
 ) -> pd.DataFrame:
-    """The table: one line per case and metric."""
+    """Returns the coverage table, one row per case and metric.
+
+    Args:
+        cases: The cases.
+        studies: Number of studies per case; heavy-tailed cases in many coordinates have fewer.
+        settings: Stopping rule of the measurements.
+        jobs: Number of processes.
+    """
     if jobs == 1:
         tables = [_measured(case, studies, settings, map) for case in cases]
     else:
@@ -34,7 +41,7 @@ def coverage(
 def _measured(
     case: StudyCase, studies: int, settings: AccuracySettings, each: Callable[..., Iterable[Study]]
 ) -> pd.DataFrame:
-    """All studies of one case, made by `map` or by a pool's map."""
+    """Returns the rows of one case; `each` is `map` or a pool's map."""
     return pd.DataFrame(
         summarised(case, list(each(study, repeat(case), range(case.studies(studies)), repeat(settings))))
     )

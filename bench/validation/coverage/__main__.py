@@ -1,4 +1,4 @@
-"""The command `python -m bench.validation.coverage`: run the study and write its table."""
+"""The command `python -m bench.validation.coverage`: runs the study and writes its table."""
 
 import argparse
 from pathlib import Path
@@ -17,7 +17,7 @@ BIASES = (0.0, 0.2)
 
 
 def main() -> None:
-    """Run the study and write its table; lines of distributions that are not asked for are kept."""
+    """Runs the study and writes its table. Rows of distributions that are not selected are kept."""
     parser = argparse.ArgumentParser(prog="python -m bench.validation.coverage", description=main.__doc__)
     parser.add_argument("--out", type=Path, default=Path("results/coverage"), help="the folder of the table")
     parser.add_argument("--studies", type=int, default=1000, help="measurements per case")
@@ -25,7 +25,7 @@ def main() -> None:
     known = [*NOISES, *CLOCKS, *OVER_PROBLEMS]
     choices = [*known, *REAL]
     parser.add_argument("--noises", nargs="*", choices=choices, help="distributions, clocks and machines")
-    parser.add_argument("--alarms", type=int, help="cells per false-alarm rate; none are measured beside --noises")
+    parser.add_argument("--alarms", type=int, help="cells per false-alarm rate; with --noises, default 0: not measured")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def false_alarms(file: Path, cells: int) -> pd.DataFrame | None:
-    """The rates of false alarms, measured with so many cells each; with 0 those of the file, if there is one."""
+    """Returns the false-alarm rates, measured with `cells` cells each; with 0, those of the file or None."""
     if cells:
         lines = []
         for name in FAMILIES:
@@ -56,7 +56,7 @@ def false_alarms(file: Path, cells: int) -> pd.DataFrame | None:
 
 
 def study_lines(noise: str, dim: int, studies: int, jobs: int) -> pd.DataFrame:
-    """The lines of one distribution in one number of coordinates, of one clock or machine, or over problems."""
+    """Returns the rows of one distribution in `dim` coordinates, of one clock or machine, or over problems."""
     if noise in CLOCKS:
         return pd.DataFrame(clock_lines(noise, range(studies), ThroughputSettings()))
     if noise in OVER_PROBLEMS:

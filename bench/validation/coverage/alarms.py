@@ -1,13 +1,13 @@
-"""How often an unbiased cell is called biased, by its two factors: the first rejection and its confirmation.
+"""The false-alarm rate of unbiased cells as the product of two factors: first rejection and confirmation.
 
-A sweep of 100,000 unbiased cells may call one biased with a chance of 1 % at most, which no simulation of whole sweeps
-can show. Each factor can be measured: 100,000 cells of each noise, tested at the level 1e-3 with the first R estimates
-and, by themselves, with the next 3 R. They are independent, so their rates multiply.
+The probability of any false alarm in a sweep of 100,000 unbiased cells must be at most 1 %, which no simulation of
+whole sweeps can show. But each factor can be measured: 100,000 cells of each noise, tested at the level 1e-3 with the
+first R estimates and, separately, with the next 3 R. The two are independent, so their rates multiply.
 
-The first rejection is asked for at the level in use, 1e-5, where 100,000 cells show too little: its rate there follows
-from those at 1e-2 and 1e-3 by a power law in the nominal level, rate = c αᵇ. That is an exponential tail in log α, the
-model that Weissman (1978, J. Amer. Statist. Assoc. 73) extrapolates quantiles by. The upper ends are Clopper and
-Pearson's; of the slope b the smallest that its two rates allow is taken, and never more than 1.
+The first rejection happens at the level in use, 1e-5, where 100,000 cells are too few. Its rate there is extrapolated
+from those at 1e-2 and 1e-3 by a power law in the nominal level, rate = c αᵇ: an exponential tail in log α, the model
+with which Weissman (1978, J. Amer. Statist. Assoc. 73) extrapolates quantiles. The upper limits are those of Clopper
+and Pearson; for the slope b, the smallest value that its two rates allow is used, at most 1.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,16 +30,16 @@ from bench.validation.coverage.noise import NOISES
 
 LEVELS = (1e-2, 1e-3)
 EARLY = 1024
-"""Estimates of the first look; the stage that confirms has three times as many."""
+"""Number of estimates at the first look; the confirming stage has three times as many."""
 
 CELLS, SWEEP, AT_ONCE = 100_000, 100_000, 2000
 LOOKS = 6
-"""Looks of a cell at the default settings, at most: the level in use is divided by them."""
+"""Maximum number of looks of a cell at the default settings; the level in use is divided by it."""
 
 
 @dataclass(frozen=True)
 class Sums:
-    """Of each of many cells: the mean, the central moments, and the share of m2 that the largest 0.1 % hold."""
+    """Statistics of each of many cells: mean, central moments, and the share of m2 in the largest 0.1 %."""
 
     rows: int
     mean: Float[np.ndarray, " cells"]
@@ -50,12 +50,13 @@ class Sums:
 
 
 DrawSums = Callable[[int, int, np.random.Generator], Sums]
-"""Cells and estimates in each → their sums; the estimates' mean is 0."""
+"""(cells, estimates per cell, generator) → their sums; the estimates' mean is 0."""
 
 
 @dataclass(frozen=True)
 class EstimateFamily:
-    """`event`: the probability of the rare event that the estimates rest on, if any; `alone`: on nothing else."""
+    """A family of unbiased estimates. `event`: probability of its rare event, if it has one. `alone`: True if the
+    estimates consist only of the event."""
 
     name: str
     draw: DrawSums
@@ -64,10 +65,11 @@ class EstimateFamily:
 
 
 def rare(p: float, carried: float, sd: float) -> DrawSums:
-    """−pX + sd ε + X·1[u < p] with pX = `carried`: an event that carries a part of the mean. sd 0: nothing else.
+    """Returns a function that draws sums of −pX + sd ε + X·1[u < p] with pX = `carried`.
 
-    Drawn by what the test needs: the number of events is binomial, the mean and the variance of the normal part have
-    their exact laws, and its third and fourth moments are those of the normal law.
+    The event carries a part of the mean; with sd = 0 there is nothing else. Only the statistics of the test are drawn:
+    the number of events is binomial, the mean and the variance of the normal part have their exact laws, and its third
+    and fourth moments are those of the normal law.
     """
 
     def draw(cells: int, rows: int, rng: np.random.Generator) -> Sums:
@@ -81,7 +83,7 @@ def rare(p: float, carried: float, sd: float) -> DrawSums:
 def with_events(
     events: Int[np.ndarray, " cells"], rows: int, size: float, carried: float, normal: Float[np.ndarray, " cells"]
 ) -> Sums:
-    """The sums of cells with so many events of this size, beside normal estimates with the variance `normal`."""
+    """Returns the sums of cells with `events` events of this size, plus normal estimates with variance `normal`."""
     share = events / rows
     spread = share * (1 - share)
     m2 = normal + size**2 * spread
@@ -92,9 +94,9 @@ def with_events(
 
 
 def exact_alarm_rate(p: float, level: float) -> float:
-    """The chance that a cell of events alone is called biased at some look, over all numbers of events: no model.
+    """Returns the probability that a cell of events alone is called biased at some look, summed over numbers of events.
 
-    Looks at R = 1024, 4096, …: the first rejection by R estimates, the confirmation by the next 3 R.
+    No model is needed. Looks at R = 1024, 4096, …: first rejection with R estimates, confirmation with the next 3 R.
     """
 
     def rejecting(rows: int, at: float) -> float:
@@ -107,7 +109,7 @@ def exact_alarm_rate(p: float, level: float) -> float:
 
 
 def noise_sums(name: str) -> DrawSums:
-    """Every estimate of one of the study's noises."""
+    """Returns a function that draws every estimate of one of the study's noises and computes their sums."""
 
     def draw(cells: int, rows: int, rng: np.random.Generator) -> Sums:
         torch.manual_seed(int(rng.integers(2**62)))
@@ -142,10 +144,10 @@ FAMILIES = {
 
 
 def p_values(sums: Sums) -> Float[np.ndarray, " cells"]:
-    """The verdict's p-value of a zero mean, 1 where a gate takes the test away.
+    """Returns the verdict's p-value of a zero mean, or 1 if a gate excludes the test.
 
-    The gates: estimates that do not vary, fewer than 25 κ of them, and a variance that the largest 0.1 % hold.
-    (Hill's index is left out: it takes more tests away.)
+    The gates: constant estimates, fewer than 25 κ estimates, and a variance dominated by the largest 0.1 %. (Hill's
+    index is left out: it would exclude more tests.)
     """
     rows, m2 = sums.rows, np.maximum(sums.m2, 1e-300)
     with np.errstate(all="ignore"):  # cells without variance, which are not tested
@@ -155,7 +157,7 @@ def p_values(sums: Sums) -> Float[np.ndarray, " cells"]:
 
 
 def rejections(family: EstimateFamily, cells: int) -> tuple[dict[float, int], int, int]:
-    """Cells that the first look rejects, by level; that the confirming stage rejects at its level; and both at 1e-3."""
+    """Counts the cells rejected by the first look, by level; by the confirming stage; and by both at 1e-3."""
     first, confirmed, both = dict.fromkeys(LEVELS, 0), 0, 0
     for start in range(0, cells, AT_ONCE):
         rng = np.random.default_rng(chunk_seed(0, family.name, start))
@@ -170,7 +172,7 @@ def rejections(family: EstimateFamily, cells: int) -> tuple[dict[float, int], in
 
 
 def alarm_lines(names: list[str], cells: int = CELLS) -> Iterator[dict[str, object]]:
-    """A line per noise: the rates of both rejections, their product, and what follows at the level in use."""
+    """Yields a row per noise: the rates of both rejections, their product, and the result at the level in use."""
     level = AccuracySettings().level
     for name in names:
         family = FAMILIES[name]
@@ -195,7 +197,7 @@ def alarm_lines(names: list[str], cells: int = CELLS) -> Iterator[dict[str, obje
 
 
 def scaled(first: dict[float, int], cells: int, level: float) -> tuple[float, float]:
-    """The first rejection's rate at `level` by the power law through those at 1e-2 and 1e-3, and its upper end."""
+    """Returns the first rejection's rate at `level` and its upper limit, by the power law through 1e-2 and 1e-3."""
     high, low = LEVELS
     if not first[high]:
         return 0.0, upper(0, cells) * min(level / low, 1.0)
@@ -208,7 +210,7 @@ def scaled(first: dict[float, int], cells: int, level: float) -> tuple[float, fl
 
 
 def slope_of(high: float, low: float) -> float:
-    """The power b of rate ∝ αᵇ between the two levels, at most 1.
+    """Returns the exponent b of rate ∝ αᵇ between the two levels, at most 1.
 
     >>> round(slope_of(2e-2, 2e-3), 6)
     1.0
@@ -217,7 +219,7 @@ def slope_of(high: float, low: float) -> float:
 
 
 def upper(hits: int, count: int) -> float:
-    """Clopper and Pearson's one-sided 97.5 % limit of a proportion.
+    """Returns Clopper and Pearson's one-sided 97.5 % upper limit of a proportion.
 
     >>> round(upper(0, 1000), 5)
     0.00368
@@ -226,16 +228,16 @@ def upper(hits: int, count: int) -> float:
 
 
 def alarms_told(table: pd.DataFrame) -> str:
-    """The lines as a section of the page: what is measured, what follows, and what no test sees."""
+    """Returns the section of the page: the measured rates, the conclusion, and what no test detects."""
     names = {
         "noise": "estimates",
         "first_at_1e-03": "first rejection at 1e-3",
         "confirmed_at_1e-03": "confirmation at 1e-3",
-        "both_at_1e-03": "both, counted",
-        "product_at_1e-03": "both, product",
+        "both_at_1e-03": "both (counted)",
+        "product_at_1e-03": "both (product)",
         "first_in_use": f"first rejection at {AccuracySettings().level / LOOKS:.1e}",
         "false_biased_in_a_sweep": "false *biased* in a sweep",
-        "upper": "upper end",
+        "upper": "upper limit",
     }
     rows = [list(names.values()), ["---"] * len(names)]
     for line in table.to_dict("records"):
@@ -246,34 +248,35 @@ def alarms_told(table: pd.DataFrame) -> str:
 
 
 def claim(table: pd.DataFrame) -> str:
-    """What the product supports."""
+    """Returns the sentence that says whether the product supports the claim."""
     worst = table.loc[table["upper"].idxmax()]
     value, end = (f"{float(worst[key]):.2g}" for key in ("false_biased_in_a_sweep", "upper"))
     held = "supports" if float(worst["upper"]) <= 0.01 else "does not support"
     return (
-        f"The most is expected of {worst['noise']}: {value} false *biased* in {SWEEP:,} cells (upper end {end}). That "
-        f"{held} the claim that such a sweep has one with a chance of at most 1 %."
+        f"The largest rate is that of {worst['noise']}: {value} false *biased* expected in {SWEEP:,} cells (upper "
+        f"limit {end}). This {held} the claim that the probability of a false *biased* in such a sweep is at most 1 %."
     )
 
 
 def unseen(table: pd.DataFrame) -> str:
-    """The chance that no event has come up in a million estimates, by its probability."""
+    """Returns the probability that no event occurs in a million estimates, by the event's probability."""
     return ", ".join(f"{line['unseen_at_a_million']:.1g} ({line['noise'][-5:]})" for line in table.to_dict("records"))
 
 
 ALARMS = f"""## How often an unbiased cell is called biased
 
-The numbers are in `alarms.csv`: {CELLS:,} cells of each distribution, one coordinate, first look at {EARLY:,} estimates
-and a confirming stage of {3 * EARLY:,} more. The two rejections are independent, so their rates multiply. The first one
-is asked for at the level in use (1e-5 divided by at most {LOOKS} looks); its rate there follows from those at 1e-2 and
-1e-3 by a power law in the nominal level (Weissman's model of an exponential tail); of events alone the chance is summed
-over all numbers of events and all looks, without a model. A sweep is {SWEEP:,} cells, each
-looked at {LOOKS} times; its upper end takes the upper 97.5 % limit of each factor. That a bias must also be shown to be
-above the resolution is left out; it makes false alarms rarer.
+The numbers are in `alarms.csv`: {CELLS:,} cells of each distribution, one coordinate, a first look at {EARLY:,}
+estimates and a confirming stage of {3 * EARLY:,} more. The two rejections are independent, so their rates multiply. The
+first rejection happens at the level in use (1e-5 divided by at most {LOOKS} looks); its rate there is extrapolated from
+those at 1e-2 and 1e-3 by a power law in the nominal level (Weissman's model of an exponential tail). For events alone,
+the probability is summed over all numbers of events and all looks, without a model. A sweep has {SWEEP:,} cells with
+{LOOKS} looks each; its upper limit uses the upper 97.5 % limit of each factor. The further condition that the bias must
+be shown to be above the resolution is left out; it makes false alarms rarer.
 """
 
-BLIND = """Normal estimates beside an event that carries a tenth of the mean (*noise and event*) are rejected twice
-wherever the event has not come up: **no test of the estimates can tell them from biased ones**, and neither factor is
-small. What keeps them from being called biased is not the test: below a million estimates *biased* is said only where a
-control shows the gradient that the estimates miss. Without a control a million are needed; the chance that the event
-has not come up by then is {unseen}. A bias carried by rarer events than about 3/R is invisible."""
+BLIND = """Normal estimates plus an event that carries a tenth of the mean (*noise and event*) are rejected twice
+whenever the event has not occurred: **no test of the estimates can distinguish them from biased estimates**, and
+neither factor is small. The test does not prevent a false *biased* here. Below a million estimates, *biased* is
+reported only if a control shows the gradient that the estimates miss. Without a control, a million estimates are
+required; the probability that the event has not occurred by then is {unseen}. A bias carried by events rarer than about
+3/R is invisible."""

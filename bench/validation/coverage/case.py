@@ -1,4 +1,4 @@
-"""One line of the coverage study: synthetic estimates with a stated bias, and every number's true value."""
+"""A case of the coverage study: synthetic estimates with a stated bias, and the true value of every metric."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ SPREADS = {"variance", "variance_max", "mse", "variance_ratio"}
 
 @dataclass(frozen=True)
 class StudyCase:
-    """One line of the study: a noise in P coordinates, and a bias relative to ‖g‖ (half of it along g)."""
+    """A noise in P coordinates, and a bias relative to ‖g‖ (half of the squared bias is along g)."""
 
     noise: str
     dim: int
@@ -23,18 +23,18 @@ class StudyCase:
 
     @property
     def scale(self) -> np.ndarray:
-        """Standard deviations of the coordinates, falling as 1/√j."""
+        """Standard deviations of the coordinates `[P]`, falling as 1/√j."""
         return 1 / np.sqrt(np.arange(1, self.dim + 1))
 
     @property
     def mean(self) -> np.ndarray:
-        """E ĝ, spread over the coordinates."""
+        """E ĝ `[P]`, nonzero in all coordinates."""
         direction = np.where(np.arange(self.dim) % 3 == 0, 1.0, -0.5) * self.scale
         return direction / np.linalg.norm(direction) * SNR * np.linalg.norm(self.scale)
 
     @property
     def target(self) -> np.ndarray:
-        """g: E ĝ without its bias, of the same length in every direction that there is."""
+        """g `[P]`: E ĝ without its bias, which has the same length along and across E ĝ (P = 1: only along)."""
         mean = self.mean
         along, across = (1.0, 0.0) if self.dim == 1 else (0.5**0.5, 0.5**0.5)
         normal = np.roll(mean, 1) if self.dim > 1 else mean
@@ -43,7 +43,7 @@ class StudyCase:
         return mean - self.bias * (along * mean + across * normal)
 
     def truths(self) -> dict[str, float]:
-        """What each interval should hold; the ratio is of the variances of two cells that are alike."""
+        """Returns the true value of each metric; `variance_ratio` is between two cells of the same case."""
         mean, target, variance = self.mean, self.target, self.scale**2
         bias, length = float(np.linalg.norm(mean - target)), float(np.linalg.norm(target))
         trace = float(variance.sum())
@@ -60,17 +60,18 @@ class StudyCase:
         }
 
     def studies(self, most: int) -> int:
-        """How many to make: fewer where heavy tails in many coordinates let none end before the last look."""
+        """Returns the number of studies: fewer than `most` for heavy tails in many coordinates, where every study
+        continues to the last look."""
         kurtosis = NOISES[self.noise].kurtosis
         if kurtosis == math.inf and self.dim >= 100:
             return max(most // 50, 2)
         return max(most // 10, 2) if kurtosis > 100 and self.dim >= 1000 else most
 
     def boundary(self, metric: str) -> bool:
-        """Whether the true value is at the end of its range, where an interval holds it more often.
+        """Returns True if the true value is at the boundary of its range, where coverage is higher.
 
-        In one coordinate the scale is 1 ± the relative bias, so that it is at the boundary where the bias is; so is
-        the signal-to-noise ratio of two points, whose spread is known.
+        In one coordinate the scale is 1 ± the relative bias, so it is at its boundary when the bias is; the same holds
+        for the signal-to-noise ratio of two points, whose variance is known.
         """
         known_spread = NOISES[self.noise].kurtosis == 1
         told_by_bias = {"bias", "relative_bias", "cosine"}

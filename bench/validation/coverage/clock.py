@@ -1,4 +1,4 @@
-"""Times: a made clock with a known median in place of the machine's, and a variance measured beside it."""
+"""Coverage of times: a simulated clock with a known median replaces the machine's; the variance is measured too."""
 
 from collections.abc import Callable, Iterator
 
@@ -15,19 +15,19 @@ from bench.validation.coverage.study import line, study
 MEDIAN = 0.01
 CASE = StudyCase("normal", 10, 0.0)
 OTHERS = 15
-"""Cells that are visited between two visits of a cell, each for as long."""
+"""Number of other cells visited between two visits of a cell, each for the same time."""
 
 Clock = Callable[[float], float]
-"""The seconds of one step in a block that begins at a time; their median is `MEDIAN`."""
+"""From the start time of a block to the seconds of one of its steps, whose median is `MEDIAN`."""
 
 
 def steady(rng: np.random.Generator) -> Clock:
-    """A machine to itself: 2 % of spread."""
+    """A machine without other work: a standard deviation of 2 %."""
     return lambda now: MEDIAN * float(np.exp(0.02 * rng.standard_normal()))
 
 
 def spiky(rng: np.random.Generator) -> Clock:
-    """A shared machine: 10 % of spread, and one block in twenty takes up to five times as long or as short."""
+    """A shared machine: a standard deviation of 10 %, and of log 5 in one block of twenty."""
 
     def seconds(now: float) -> float:
         spread = np.log(5) if rng.random() < 0.05 else 0.1
@@ -37,7 +37,7 @@ def spiky(rng: np.random.Generator) -> Clock:
 
 
 def correlated_blocks(rng: np.random.Generator, memory: float = 0.5) -> Clock:
-    """Blocks that resemble their neighbours: 5 % of spread that is forgotten over half a second, and 2 % beside."""
+    """Autocorrelated blocks: 5 % with a correlation time of `memory` seconds, and 2 % independent noise."""
     last, state = 0.0, float(rng.standard_normal())
 
     def seconds(now: float) -> float:
@@ -50,7 +50,7 @@ def correlated_blocks(rng: np.random.Generator, memory: float = 0.5) -> Clock:
 
 
 def slow_seconds(rng: np.random.Generator) -> Clock:
-    """A neighbour that works in a random third of all seconds, in which a step takes half as long again."""
+    """Another process works in a random third of all seconds, in which a step takes 1.5 times as long; 2 % noise."""
     slow: dict[int, bool] = {}
     start = rng.random()
 
@@ -62,7 +62,7 @@ def slow_seconds(rng: np.random.Generator) -> Clock:
 
 
 def waving(rng: np.random.Generator) -> Clock:
-    """A clock that drifts up and down by 5 % every 4 seconds, from a random moment on, and 2 % of spread."""
+    """A clock that drifts by ±5 % with a period of 4 seconds and a random phase; 2 % noise."""
     start = rng.random()
     return lambda now: (
         MEDIAN * float(np.exp(0.05 * np.sin(2 * np.pi * (now / 4 + start)) + 0.02 * rng.standard_normal()))
@@ -79,7 +79,7 @@ CLOCKS: dict[str, Callable[[np.random.Generator], Clock]] = {
 
 
 class Machine:
-    """Steps whose seconds a made clock gives, block by block; `now`: the seconds that all took."""
+    """Runs steps whose seconds come from a simulated clock, block by block. `now`: total seconds so far."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock, self.now = clock, 0.0
@@ -90,7 +90,7 @@ class Machine:
         return taken
 
     def timing(self, settings: ThroughputSettings) -> Timing:
-        """A cell's time, with the visits of other cells between its own."""
+        """Returns a cell's timing, with visits of other cells between its own visits."""
         visited = Visited(self, settings, clock=lambda: self.now)
         for _ in range(VISITS):
             began = self.now
@@ -100,7 +100,7 @@ class Machine:
 
 
 def clock_lines(name: str, index: range, settings: ThroughputSettings) -> Iterator[dict[str, object]]:
-    """The lines of one clock: the time's interval, and that of variance × time."""
+    """Yields the rows of one clock: coverage of the time, its inverse, and variance × time."""
     rows = pd.DataFrame([row for i in index for row in timed_cell_rows(name, i, settings)])
     table = pd.concat([rows, derived(rows)], ignore_index=True)
     truths = {
@@ -118,7 +118,7 @@ def clock_lines(name: str, index: range, settings: ThroughputSettings) -> Iterat
 
 
 def timed_cell_rows(name: str, index: int, settings: ThroughputSettings) -> list[dict[str, object]]:
-    """One cell's time and variance, as rows of the table."""
+    """Returns one cell's time and variance as rows of the results table."""
     rng = np.random.default_rng(chunk_seed(index, name, 0))
     time = Machine(CLOCKS[name](rng)).timing(settings).seconds
     variance = study(CASE, index).rows["variance"]

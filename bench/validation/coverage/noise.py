@@ -1,4 +1,4 @@
-"""Synthetic estimates with known moments: what the coverage study draws in place of gradients."""
+"""Synthetic estimates with known moments, which the coverage study draws in place of gradients."""
 
 import math
 from collections.abc import Callable
@@ -10,9 +10,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Noise:
-    """A standardised distribution. `draw(R, P)`: mean 0, variance 1; `kurtosis`: its fourth moment, maybe infinite.
+    """A standardised distribution.
 
-    `shared`: all coordinates of a replicate are one draw times a sign each.
+    `draw(R, P)`: draws `[R, P]` with mean 0 and variance 1. `kurtosis`: fourth moment, possibly infinite. `shared`:
+    True if all coordinates of a replicate are the same draw up to a sign.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Noise:
 
 
 def exponential_noise(rows: int, columns: int) -> Tensor:
+    """Exponential draws less their mean."""
     return torch.empty(rows, columns).exponential_() - 1
 
 
@@ -32,19 +34,23 @@ def score_quadratic(rows: int, columns: int) -> Tensor:
 
 
 def lognormal(rows: int, columns: int) -> Tensor:
+    """Standardised draws of exp(ε)."""
     return (torch.randn(rows, columns).exp() - math.exp(0.5)) / math.sqrt((math.e - 1) * math.e)
 
 
 def student(rows: int, columns: int) -> Tensor:
+    """Standardised draws of Student's t with 3 degrees of freedom, whose fourth moment is infinite."""
     normal = torch.randn(4, rows, columns)
     return normal[0] / (normal[1:].square().sum(0) / 3).sqrt() / 3**0.5
 
 
 def rare_bit(rows: int, columns: int, p: float = 0.02) -> Tensor:
+    """Standardised bits that are 1 with probability p."""
     return ((torch.rand(rows, columns) < p).float() - p) / math.sqrt(p * (1 - p))
 
 
 def two_point(rows: int, columns: int) -> Tensor:
+    """Random signs."""
     return (torch.rand(rows, columns) < 0.5).float() * 2 - 1
 
 

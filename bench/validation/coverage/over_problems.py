@@ -1,4 +1,4 @@
-"""The interval over problems: log ratios measured where the true ones are known, with ties and without."""
+"""Coverage of the interval over problems: log ratios measured with error, true values known, with and without ties."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,8 +14,11 @@ from bench.validation.coverage.study import line
 
 @dataclass(frozen=True)
 class ProblemLaw:
-    """`truth(rng, k)`: the true log ratios of k problems in a study; `counts`: the numbers k; `errors`: the standard
-    errors of the measured log ratios."""
+    """A distribution of problems.
+
+    `truth(rng, k)`: true log ratios of k problems in a study, `[k]`. `counts`: the numbers k. `errors`: standard errors
+    of the measured log ratios.
+    """
 
     truth: Callable[[np.random.Generator, int], np.ndarray]
     counts: tuple[int, ...]
@@ -23,24 +26,27 @@ class ProblemLaw:
 
 
 def tied(rng: np.random.Generator, k: int) -> np.ndarray:
-    """Half of the problems at 0, a quarter at 1, a quarter at 4: equal values at both quartiles."""
+    """Returns 0 for half of the problems, 1 for a quarter, 4 for a quarter: ties at both quartiles."""
     return np.repeat([0.0, 0.0, 1.0, 4.0], k // 4)
 
 
 def nearly_tied(rng: np.random.Generator, k: int) -> np.ndarray:
-    """The same, where half of the zeros are 0.1."""
+    """Returns the values of `tied` with half of the zeros replaced by 0.1."""
     return np.repeat([0.0, 0.1, 1.0, 4.0], k // 4)
 
 
 def all_equal(rng: np.random.Generator, k: int) -> np.ndarray:
+    """Returns zeros."""
     return np.zeros(k)
 
 
 def normal_ratios(rng: np.random.Generator, k: int) -> np.ndarray:
+    """Returns standard normal values."""
     return rng.standard_normal(k)
 
 
 def skewed(rng: np.random.Generator, k: int) -> np.ndarray:
+    """Returns exponential values."""
     return rng.exponential(size=k)
 
 
@@ -55,7 +61,7 @@ OVER_PROBLEMS = {
 
 
 def over_problems_lines(name: str, index: range) -> Iterator[dict[str, object]]:
-    """A line per number of problems (column `dim`) and standard error (told in the metric's name)."""
+    """Yields a row per number of problems (column `dim`) and standard error (in the metric's name)."""
     case = OVER_PROBLEMS[name]
     for k in case.counts:
         for error in case.errors:
@@ -65,7 +71,7 @@ def over_problems_lines(name: str, index: range) -> Iterator[dict[str, object]]:
 
 
 def one(name: str, k: int, error: float, index: int) -> Measurement:
-    """One study: the interval's ends on the log scale, relative to the truth."""
+    """Returns the interval of one study on the log scale, less the true value."""
     rng = np.random.default_rng(chunk_seed(index, name, f"{k} {error}"))
     truth = OVER_PROBLEMS[name].truth(rng, k)
     log = truth + error * rng.standard_normal(k)

@@ -1,4 +1,4 @@
-"""The study's table as a page: the range of coverages of every metric, and the lines outside 93–97 %."""
+"""The page of the coverage study: the range of coverages of every metric, and the rows outside 93–97 %."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -9,18 +9,23 @@ import pandas as pd
 from bench.validation.coverage.alarms import alarms_told
 from bench.validation.coverage.study import outside
 
-HEAD = """# How often the 95 % intervals hold the truth
+HEAD = """# Coverage of the 95 % intervals
 
-Written by `make coverage`; the numbers are in `coverage.csv`, a line per distribution of the estimates, number of
-coordinates P, bias and metric. Each study measures synthetic estimates whose moments are known, under the sweep's own
-stopping rule. A cell below is the range of coverages over P and biases, lines at a boundary (bias 0, cosine 1) in
-brackets; *flagged*: of how many the interval says itself that it is approximate, or a sentence stands in its place,
-told where it is more than half.
+Written by `make coverage`. The numbers are in `coverage.csv`, a row per distribution of the estimates, number of
+coordinates P, bias and metric. Each study measures synthetic estimates with known moments, under the sweep's own
+stopping rule. An entry below is the range of coverages over P and biases; values at a boundary (bias 0, cosine 1) are
+in brackets. *flagged*: the percentage of intervals that are marked approximate or replaced by a sentence, if it is more
+than half.
 """
 
 
 def coverage_page(table: pd.DataFrame, alarms: pd.DataFrame | None = None) -> str:
-    """Markdown: a row per metric, a column per distribution, then what is outside, then the false alarms."""
+    """Returns the page as Markdown.
+
+    Args:
+        table: The coverage table.
+        alarms: The table of false alarms. None: no section about them.
+    """
     noises = list(dict.fromkeys(table["noise"]))
     rows = [["metric", *noises], ["---"] * (1 + len(noises))]
     for metric in dict.fromkeys(table["metric"]):
@@ -32,7 +37,7 @@ def coverage_page(table: pd.DataFrame, alarms: pd.DataFrame | None = None) -> st
 
 
 def cell(lines: pd.DataFrame) -> str:
-    """The range of the coverages, those at a boundary in brackets, and of the flags where there are many."""
+    """Returns the range of the coverages, those at a boundary in brackets, and of the flags above one half."""
     edge = lines["boundary"].astype(bool)
     flagged = lines["flagged"][lines["flagged"] > 0.5]
     parts = [*ranged(lines["coverage"][~edge], "{}"), *ranged(lines["coverage"][edge], "({})")]
@@ -40,7 +45,7 @@ def cell(lines: pd.DataFrame) -> str:
 
 
 def ranged(shares: pd.Series, form: str) -> list[str]:
-    """Least and largest, in per cent; nothing of nothing."""
+    """Returns the range in per cent, put into `form`; an empty list if there are no shares."""
     if shares.isna().all():
         return []
     low, high = f"{100 * shares.min():.1f}", f"{100 * shares.max():.1f}"
@@ -48,25 +53,25 @@ def ranged(shares: pd.Series, form: str) -> list[str]:
 
 
 def studies(table: pd.DataFrame) -> str:
-    """How many studies a line has, and how exact its coverage is."""
+    """Returns the sentence with the studies per row and the standard error of the coverage."""
     counts = table["studies"].astype(int)
     errors = 100 * table["standard_error"]
     return (
-        f"{len(table)} lines of {counts.min()} to {counts.max()} studies each; the standard error of a line's coverage "
+        f"{len(table)} rows of {counts.min()} to {counts.max()} studies each; the standard error of a row's coverage "
         f"is {errors.min():.1f} to {errors.max():.1f} %."
     )
 
 
 def told(wrong: pd.DataFrame) -> str:
-    """The lines outside 93–97 % by more than two standard errors, in words."""
+    """Returns the rows outside 93–97 % by more than two standard errors, in words."""
     if wrong.empty:
         return (
-            "Where the fourth moment exists, no interval is outside 93–97 % by more than two standard errors of its "
-            "line, flagged or not (at a boundary: below 93 %)."
+            "Among distributions with a fourth moment, no coverage is outside 93–97 % by more than two standard errors "
+            "of its row, flagged or not (at a boundary: below 93 %)."
         )
     each = [
         f"- `{line['metric']}` of {line['noise']}, P = {line['dim']}, relative bias {line['relative_bias']:.2g}: "
         f"{100 * line['coverage']:.1f} ± {100 * line['standard_error']:.1f} %"
         for _, line in wrong.iterrows()
     ]
-    return "\n".join(["Outside 93–97 % by more than two standard errors of their line:", "", *each])
+    return "\n".join(["Outside 93–97 % by more than two standard errors of the row:", "", *each])

@@ -1,7 +1,7 @@
-"""Real timings: ten cells timed again and again on this machine, idle or with a neighbour that works at times.
+"""Coverage of real timings: ten cells timed repeatedly on this machine, idle or with other processes at work.
 
-Nobody knows the true time of a step on a real machine. What an interval should hold is the grand median: the median
-over all other repetitions of the values that they report. A cell is timed at 0.3 seconds a repetition.
+The true time of a step on a real machine is unknown. An interval is compared with the grand median: the median of the
+values of all other repetitions. A repetition times each cell for 0.3 seconds.
 """
 
 import multiprocessing
@@ -33,18 +33,18 @@ SUITE = {
         {"distribution": {"name": "bernoulli", "size": size}, "objective": "quadratic_bits"} for size in (5, 10)
     ],
 }
-"""Ten cells, whose steps take well under a millisecond."""
+"""Ten cells whose steps take well under a millisecond."""
 
 
 @contextmanager
 def idle() -> Iterator[None]:
-    """No neighbour. (That nothing else runs is for the user to see to.)"""
+    """Runs no other process. (The user must ensure that nothing else runs.)"""
     yield
 
 
 @contextmanager
 def busy() -> Iterator[None]:
-    """A neighbour per core that computes for a random part of each second."""
+    """Runs a process per core that alternates between computing and sleeping, each for a random time up to 1 s."""
     count = multiprocessing.cpu_count()
     neighbours = [multiprocessing.Process(target=_neighbour, args=(seed,), daemon=True) for seed in range(count)]
     for each in neighbours:
@@ -70,7 +70,7 @@ REAL = {"real_idle": idle, "real_busy": busy}
 
 
 def real_lines(name: str, repetitions: int) -> Iterator[dict[str, object]]:
-    """One line over all cells; `repetitions` × ten timings, of which each is held against the others of its cell."""
+    """Yields one row over all cells: `repetitions` × ten timings, each compared with the others of its cell."""
     with one_thread(), REAL[name]():
         found = pd.DataFrame(
             [row for _ in range(repetitions) for row in repetition(suite_cells(parse_suite(SUITE, name)))]
@@ -81,7 +81,7 @@ def real_lines(name: str, repetitions: int) -> Iterator[dict[str, object]]:
 
 
 def repetition(every: list[Cell]) -> Iterator[dict[str, object]]:
-    """One window of all cells: each one's time with its interval."""
+    """Times all cells in one window; yields each cell's time with its interval. Raises RuntimeError if a cell fails."""
     for cell, record in zip(every, windows.measure_window(every), strict=True):
         if record["status"] != "ok":
             raise RuntimeError(f"{cell.label}: {record['reason']}")
@@ -90,7 +90,7 @@ def repetition(every: list[Cell]) -> Iterator[dict[str, object]]:
 
 
 def against_others(own: pd.DataFrame) -> Iterator[Measurement]:
-    """A cell's intervals, each relative to the median of the values of its other repetitions."""
+    """Yields a cell's intervals, each divided by the median of the values of its other repetitions."""
     values = own["value"].to_numpy(float)
     for index, (value, low, high) in enumerate(own[["value", "low", "high"]].to_numpy(float)):
         truth = float(np.median(np.delete(values, index)))

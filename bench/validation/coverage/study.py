@@ -1,4 +1,4 @@
-"""One study measures a case as a sweep would; many of them give the coverage of every interval."""
+"""A study measures a case as a sweep would; many studies give the coverage of every interval."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ STUDY_SETTINGS = AccuracySettings(max_replicates=262_144)
 
 @dataclass(frozen=True)
 class Study:
-    """One measurement of a case: the table's rows by metric, the verdict, the replicates spent."""
+    """One measurement of a case: rows by metric, verdict, number of replicates."""
 
     rows: dict[str, Measurement]
     verdict: str
@@ -32,7 +32,7 @@ class Study:
 
 
 def study(case: StudyCase, index: int, settings: AccuracySettings = STUDY_SETTINGS) -> Study:
-    """Measure synthetic gradients under the sweep's own stopping rule."""
+    """Measures synthetic gradients under the sweep's own stopping rule; `index` is the seed."""
     noise, chunk = NOISES[case.noise], 1 << max(6, min(13, (300_000 // case.dim).bit_length() - 1))
     mean, scale = torch.tensor(case.mean), torch.tensor(case.scale)
 
@@ -43,13 +43,13 @@ def study(case: StudyCase, index: int, settings: AccuracySettings = STUDY_SETTIN
     kept = Replicates({"all": slice(0, case.dim)}, case.target, np.zeros(case.dim))
     ended = Sampling(
         draw, chunk, kept, settings, control=known_control
-    ).run()  # the noise's law is known: it hides no event
+    ).run()  # the law of the noise is known, so there is no hidden event
     rows = {row.metric: row for row in block_measurements(kept.block("all"), "all", None, 1e-12)}
     return Study(rows, ended.verdict.word, kept.drawn)
 
 
 def summarised(case: StudyCase, studies: list[Study]) -> Iterator[dict[str, object]]:
-    """The lines of one case: the coverage of each interval, flagged or not, over the studies that gave one."""
+    """Yields the rows of one case: the coverage of each interval, flagged or not, over the studies that have one."""
     words = [each.verdict for each in studies]
     for metric, truth in case.truths().items():
         measured = [each.rows["variance" if metric == "variance_ratio" else metric] for each in studies]
@@ -67,7 +67,7 @@ def summarised(case: StudyCase, studies: list[Study]) -> Iterator[dict[str, obje
 
 
 def line(metric: str, truth: float, intervals: list[Measurement], flagged: float) -> dict[str, object]:
-    """How often the intervals hold the truth, up to rounding, with the standard error that 95 % would have."""
+    """Returns the coverage of the true value, up to rounding, with the standard error at a coverage of 95 %."""
     ends = [(each.ci_low, each.ci_high) for each in intervals if each.ci_low is not None and each.ci_high is not None]
     slack = 1e-9 * abs(truth)
     held = [low - slack <= truth <= high + slack for low, high in ends]
@@ -82,18 +82,18 @@ def line(metric: str, truth: float, intervals: list[Measurement], flagged: float
 
 
 def flagged(row: Measurement) -> bool:
-    """Whether the row says that its interval may not hold, or gives a sentence in its place."""
+    """Returns True if the row's interval is marked approximate or replaced by a sentence."""
     return row.ci_low is None or "approximate" in row.method
 
 
 def ratios(measured: list[Measurement]) -> list[Measurement]:
-    """The ratio of every two neighbours."""
+    """Returns the ratios of consecutive pairs."""
     pairs = zip(measured[::2], measured[1::2], strict=False)
     return [Measurement.of("variance_ratio", divided(above, below)) for above, below in pairs]
 
 
 def divided(above: Measurement, below: Measurement) -> Interval | None:
-    """A ratio with its interval, none where one of the two has none."""
+    """Returns the ratio with its interval, or None if one of the two has no interval."""
     if None in (above.value, above.ci_low, below.value, below.ci_low):
         return None
     one, other = (Interval(each.value, each.ci_low, each.ci_high) for each in (above, below))
@@ -101,9 +101,9 @@ def divided(above: Measurement, below: Measurement) -> Interval | None:
 
 
 def outside(table: pd.DataFrame) -> pd.DataFrame:
-    """The lines whose coverage is outside 93–97 % (below 93 % at a boundary) by more than two standard errors.
+    """Returns the rows whose coverage is outside 93–97 % (at a boundary: below 93 %) by more than two standard errors.
 
-    Only where the fourth moment exists; flagged or not.
+    Only distributions with a fourth moment are included; flagged intervals are included.
     """
     error = 2 * table["standard_error"]
     low, high = table["coverage"] + error < 0.93, table["coverage"] - error > 0.97

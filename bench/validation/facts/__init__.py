@@ -1,4 +1,4 @@
-"""The facts that gradest stands on, and the verb that reproduces them."""
+"""Known facts about gradient estimators, and the verb that reproduces them."""
 
 from bench.validation.facts import (  # noqa: F401  (they register their facts)
     biased_bits,

@@ -1,4 +1,4 @@
-"""Problems that no suite names: any θ, any map from it to q, any f."""
+"""Ad-hoc problems outside the registries: any θ, any map from θ to q, any f."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from estimators.core import Function, Objective
 
 @dataclass(frozen=True, eq=False)
 class PosedFamily(Family):
-    """A distribution at one θ, made from θ by `made`, after `moved` has turned θ into its parameters once."""
+    """The family of one θ: `moved` maps θ to the parameters, and `made` builds the distribution from them."""
 
     name = "posed"
     used_by = "the facts"
@@ -46,7 +46,7 @@ class PosedFamily(Family):
 
 @dataclass(frozen=True, eq=False)
 class PosedTarget(Target):
-    """An objective as it is."""
+    """Wraps a given objective."""
 
     name = "posed"
     used_by = "the facts"
@@ -64,9 +64,9 @@ def posed(
     moved: Callable[[Tensors], Tensors] = lambda theta: theta,
     data_axes: int = 0,
 ) -> Problem:
-    """∇θ E f(z), z ~ made(moved(θ)).
+    """Returns the problem ∇θ E f(z), z ~ made(moved(θ)).
 
-    >>> from bench.problems.exact import reference
+     from bench.problems.exact import reference
     >>> problem = posed(bits, {"logits": double(0.0)}, lambda b: 4 * b.sum(-1))
     >>> reference(problem).gradient["logits"]
     tensor([1.], dtype=torch.float64)
@@ -76,15 +76,15 @@ def posed(
 
 
 def double(*values: float) -> Tensor:
-    """A vector in float64."""
+    """Returns a float64 vector."""
     return torch.tensor(values, dtype=torch.float64)
 
 
 def bits(parameters: Tensors) -> Distribution:
-    """Independent bits with these logits."""
+    """Returns independent bits with the parameter `logits`."""
     return Independent(Bernoulli(logits=parameters["logits"], validate_args=False), 1, validate_args=False)
 
 
 def normal(parameters: Tensors) -> Distribution:
-    """Independent Normals with this loc and scale."""
+    """Returns independent Normals with the parameters `loc` and `scale`."""
     return Independent(FastNormal(**parameters, validate_args=False), 1, validate_args=False)

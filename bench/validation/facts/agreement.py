@@ -1,4 +1,4 @@
-"""Checks that recur: an estimator's mean and variance, by a rule over its noise and by draws, against a formula."""
+"""Common checks: an estimator's mean and variance, by quadrature over its noise and by draws, against a formula."""
 
 import numpy as np
 from torch import Tensor
@@ -26,9 +26,22 @@ def agrees(
     full: int = 2**20,
     rounding: float = 1e-8,
 ) -> FactResults:
-    """Coordinate `at` has this mean and variance: by a rule to `rounding`, by draws to 4 standard errors.
+    """Checks mean and variance of coordinate `at`: by quadrature to `rounding`, by draws to 4 standard errors.
 
-    What is exact is so relative to the estimate's root mean square, or to 1 where that is nothing.
+    `rounding` is relative to the estimate's root mean square, or to 1 if that is zero.
+
+    Args:
+        sampler: Draws the estimates.
+        what: Name of the checks.
+        problem: The problem.
+        estimator: The estimator.
+        lines: A quadrature rule for each random number of the estimate.
+        samples: Draws per estimate.
+        mean: Expected mean. None: not checked.
+        variance: Expected variance. None: not checked.
+        at: Index of the coordinate of θ.
+        full: Replicates of a full measurement.
+        rounding: Tolerance of the quadrature.
     """
     whole = population(problem, estimator, samples, *lines)
     size = float(whole.mean[at] ** 2 + whole.variance[at]) ** 0.5
@@ -48,7 +61,7 @@ def agrees(
 def variance_near(
     what: str, variance: float, drawn: Moments, at: int, *, kurtosis: float | None = None, within: float = 0.1
 ) -> Check:
-    """The draws have this variance; its standard error takes the population's kurtosis where it is known."""
+    """Checks the variance of the draws, to 4 standard errors. Default of `kurtosis`: that of the draws."""
     kurtosis = float(drawn.kurtosis[at]) if kurtosis is None else kurtosis
     error = SIGMAS * variance * float(relative_error(np.array([kurtosis]), drawn.count)[0])
     return near(what, variance, float(drawn.variance[at]), error, within)
@@ -57,13 +70,13 @@ def variance_near(
 def mean_near(
     what: str, mean: float, drawn: Moments, at: int, *, within: float = 0.1, scale: float | None = None
 ) -> Check:
-    """The draws have this mean, to 4 standard errors."""
+    """Checks the mean of the draws, to 4 standard errors."""
     error = SIGMAS * float(drawn.variance[at] / drawn.count) ** 0.5
     return near(what, mean, float(drawn.mean[at]), error, within, **({} if scale is None else {"scale": scale}))
 
 
 def trace_near(what: str, variance: float, sample: Tensor, within: float = 0.1) -> Check:
-    """The mean over coordinates of the variances of estimates `[R, P]`, to 4 standard errors over the replicates."""
+    """Checks the mean over coordinates of the variances of `[R, P]` estimates, to 4 standard errors over replicates."""
     distance = (sample - sample.mean(0)).square().mean(1) * len(sample) / (len(sample) - 1)
     error = SIGMAS * float(distance.std()) / len(sample) ** 0.5
     return near(what, variance, float(distance.mean()), error, within)

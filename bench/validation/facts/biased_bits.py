@@ -20,7 +20,7 @@ TARGET = 0.45
 
 @fact("closed_form", "biased on a bit", "Shao et al. 2024 (GRPO); Liu et al. 2025; by enumeration of the K bits")
 def group_mean_shrinks(sampler: Sampler) -> FactResults:
-    """With the mean of all K draws as the baseline, the current one among them, the expectation is (1 − 1/K) g."""
+    """With the mean of all K draws, including the current draw, as the baseline, the expectation is (1 − 1/K) g."""
     for K in (2, 4, 8):
         for bit in FEW_BITS:
             shrunk = (1 - 1 / K) * bit.gradient
@@ -58,8 +58,8 @@ def crossed(z: Tensor) -> Tensor:
 
 @fact("closed_form", "biased on a bit", "Liu, Dong, Liu, Yu, Gao 2023, section 3; derivation")
 def reinmax_on_powers(sampler: Sampler) -> FactResults:
-    """ReinMax is unbiased on any quadratic, of bits or one-hot variables, cross terms included; on |b − .45|^r its
-    mean is [f′(1) + f′(0)]/(2Δ) times the truth: .50084 at r = 1.5, 1.99336 at r = 3."""
+    """ReinMax is unbiased on any quadratic, of bits or one-hot variables, cross terms included; on |b − 0.45|^r its
+    mean is [f′(1) + f′(0)]/(2Δ) times the truth: 0.50084 at r = 1.5, 1.99336 at r = 3."""
     estimator = estimators.get("reinmax")
     for bit in FEW_BITS:
         yield from agrees(sampler, f"r = 2, {bit}", bit.problem, estimator, [of_bit(bit.p)], mean=bit.gradient)
@@ -78,7 +78,7 @@ def reinmax_on_powers(sampler: Sampler) -> FactResults:
 def unbiased_on_one_hot(
     sampler: Sampler, theta: dict[str, Tensor], f: Callable[[Tensor], Tensor], estimator: Estimator
 ) -> FactResults:
-    """Unbiased against enumeration, by draws, in every coordinate."""
+    """Checks by draws that every coordinate of the mean agrees with enumeration."""
     from bench.distributions.categorical import FastOneHot
     from bench.problems.exact import reference
 
@@ -96,8 +96,9 @@ def unbiased_on_one_hot(
 
 @fact("closed_form", "biased on a bit", "derivation: where the mean straight-through gradient is zero")
 def straight_through_stalls(sampler: Sampler) -> FactResults:
-    """Trained by straight-through on |b − t|^r, t = .45, a bit stalls at p* = t^{r−1}/(t^{r−1} + (1−t)^{r−1}), not
-    at the optimum p = 0: losses .352223, .247500, .121300 at r = 1.5, 2, 3, where .301869, .202500, .091125 is best."""
+    """Trained by straight-through on |b − t|^r, t = 0.45, a bit stalls at p* = t^{r−1}/(t^{r−1} + (1−t)^{r−1}), not
+    at the optimum p = 0: the losses are 0.352223, 0.247500, 0.121300 at r = 1.5, 2, 3, the optima 0.301869, 0.202500,
+    0.091125."""
     curves = []
     losses = {1.5: ("0.352223", "0.301869"), 2.0: ("0.247500", "0.202500"), 3.0: ("0.121300", "0.091125")}
     for r, (stalled, best) in losses.items():
@@ -109,13 +110,13 @@ def straight_through_stalls(sampler: Sampler) -> FactResults:
         yield near(f"r = {r:g}: loss after training", loss, *reached, within=0.02)
         curves.append(Curve(f"r = {r:g}", [float(step) for step in range(len(path))], path))
         curves.append(Curve(f"best, r = {r:g}", [0.0, float(len(path))], [TARGET**r] * 2, style="dashed"))
-    yield Picture("A bit trained by straight-through", "step", "loss E |b − .45|^r", curves)
+    yield Picture("A bit trained by straight-through", "step", "loss E |b − 0.45|^r", curves)
 
 
 def straight_through_descent(
     sampler: Sampler, r: float, chains: int = 64, steps: int = 200
 ) -> tuple[list[float], tuple[float, float]]:
-    """Gradient descent by straight-through: the mean loss of the chains along it, and at the end with its error."""
+    """Trains by straight-through; returns the chains' mean loss along the way, and the last loss with its error."""
     bit = Bit(2.0, power=r)
     estimator, f = estimators.get("straight_through"), estimators.Function(bit.f)
     phi, path = torch.full((chains, 1), bit.phi, dtype=torch.float64), []
@@ -147,15 +148,15 @@ def concrete_on_a_quadratic(sampler: Sampler) -> FactResults:
             drawn = sampler.moments(bit.problem, estimators.get("gumbel_softmax", temperature=heat), 1, full)
             yield mean_near(f"mean at λ = {heat:g}, by draws", bit.gradient + found[heat][0], drawn, 0)
     first = bit.q * (2 * bit.p - 1)
-    yield near("bias ÷ λ at λ = .001", first, found[0.001][0] / 0.001, 1e-3 * abs(first))
-    yield near("variance × λ at λ = .001", limit, found[0.001][1] * 0.001, 0.01 * limit)
+    yield near("bias ÷ λ at λ = 0.001", first, found[0.001][0] / 0.001, 1e-3 * abs(first))
+    yield near("variance × λ at λ = 0.001", limit, found[0.001][1] * 0.001, 0.01 * limit)
     half = Bit(0.0)
     whole = population(half.problem, estimators.get("gumbel_softmax", temperature=0.01), 1, of_logit(0.0, 0.01))
     second = -(1 - 2 * TARGET) * math.pi**2 / 48
-    yield near("bias ÷ λ² at p = ½, λ = .01", second, float(whole.mean[0] - half.gradient) / 1e-4, 1e-3 * abs(second))
+    yield near("bias ÷ λ² at p = ½, λ = 0.01", second, float(whole.mean[0] - half.gradient) / 1e-4, 1e-3 * abs(second))
     heats = sorted(found)
     yield Picture(
-        "Binary Concrete on a quadratic, p = .27",
+        "Binary Concrete on a quadratic, p = 0.27",
         "temperature λ",
         "|bias|, variance",
         [
@@ -173,8 +174,8 @@ REBAR = {0.1: ("8.72517e-2", "9.04144e-2"), 0.5: ("2.26531e-2", "2.40671e-2"), 1
 
 @fact("closed_form", "biased on a bit", "Tucker et al. 2017; by a rule over both noises")
 def rebar_on_a_bit(sampler: Sampler) -> FactResults:
-    """REBAR with η = 1 is unbiased; at t = .45, φ = 0 its variance is .0872517 at λ = .1, .0226531 at .5 and .0184891
-    at 1, above REINFORCE's .0159391; with coupled noise .0904144, .0240671 and .0179167."""
+    """REBAR with η = 1 is unbiased; at t = 0.45, φ = 0 its variance is 0.0872517 at λ = 0.1, 0.0226531 at 0.5 and
+    0.0184891 at 1, above REINFORCE's 0.0159391; with coupled noise 0.0904144, 0.0240671 and 0.0179167."""
     bit = Bit(0.0)
     for heat, numbers in REBAR.items():
         for joined, number in zip((False, True), numbers, strict=True):

@@ -42,15 +42,15 @@ def sticking_the_landing_against_the_total_derivative(sampler: Sampler) -> FactR
             problem = posed(normal, *to_standard(0.0, s))
             line.append(float(population(problem, estimators.get(name), 1, of_polynomial()).variance[0]))
     ratio = [one / other for one, other in zip(*found.values(), strict=True)]
-    yield above("sticking ÷ total at s = .69", 1.0, ratio[2])
-    yield below("sticking ÷ total at s = .73", 1.0, ratio[3])
+    yield above("sticking ÷ total at s = 0.69", 1.0, ratio[2])
+    yield below("sticking ÷ total at s = 0.73", 1.0, ratio[3])
     yield Picture(
         "q = N(0, s²), posterior N(0, 1)", "s", "variance in m", [Curve(k, scales, v) for k, v in found.items()]
     )
 
 
 X, OFF = 1.0, 0.3
-"""The datum, and how far q's mean is from the posterior's."""
+"""The datum, and the distance of q's mean from that of the posterior."""
 
 
 def model(values: Tensors, K: int) -> tuple[torch.distributions.Distribution, estimators.ImportanceBound]:
@@ -62,7 +62,7 @@ def model(values: Tensors, K: int) -> tuple[torch.distributions.Distribution, es
 
 
 def bound_gradients(sampler: Sampler, name: str, K: int, full: int, M: int = 1) -> Tensors:
-    """Independent gradients in b and in μ, from M sets of K draws each."""
+    """Returns independent gradients in b and in μ, from M sets of K draws each."""
     wanted = sampler.replicates(full)
     rows = max(1, min(wanted, 2**19 // (K * M)))
     values = {"b": torch.full((rows, 1), OFF, dtype=torch.float64), "mu": torch.zeros(rows, 1, dtype=torch.float64)}

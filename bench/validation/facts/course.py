@@ -1,4 +1,4 @@
-"""What a course on gradient estimation teaches: means, densities, and what each of the two tricks asks for."""
+"""Facts from a course on gradient estimation: means, densities, and the conditions of the two main estimators."""
 
 import math
 from collections.abc import Callable
@@ -29,8 +29,8 @@ from estimators.traits import Need
 
 @fact("course", "means", "any text on statistics; E e^{−mean} = (1 + 1/N)^{−N} for exponential draws")
 def the_mean_of_a_function(sampler: Sampler) -> FactResults:
-    """A sample mean is right on average. A straight line of it is too; a bent function of it is not, because it bends
-    the noise: the bias of f(mean of N) is f″σ²/(2N), and halves when N doubles."""
+    """A sample mean is unbiased. A linear function of it is unbiased too; a curved function f is not: the bias of
+    f(mean of N) is f″σ²/(2N) to first order, and halves when N doubles."""
     sizes, biases, lows, highs = [1, 2, 4, 8, 16, 32, 64], [], [], []
     for N in sizes:
         mean = sampler.draws(lambda rows, N=N: torch.empty(rows, N, dtype=torch.float64).exponential_().mean(1), 2**19)
@@ -52,7 +52,7 @@ def the_mean_of_a_function(sampler: Sampler) -> FactResults:
 
 
 def invertible_map(noise: Tensor) -> Tensor:
-    """A smooth map that can be inverted."""
+    """A smooth invertible map."""
     return noise + 0.4 * (2 * noise).tanh()
 
 
@@ -82,7 +82,7 @@ def which_models_have_a_density(sampler: Sampler) -> FactResults:
 
 
 def invertible(sampler: Sampler) -> FactResults:
-    """The density of `invertible_map` against its mass and a histogram."""
+    """Checks the density of `invertible_map`: its mass, and a histogram."""
     noise = torch.linspace(-6, 6, 24_001, dtype=torch.float64)
     z, rise = invertible_map(noise), 1 + 0.8 / (2 * noise).cosh() ** 2
     density = (-noise.square() / 2).exp() / math.sqrt(2 * math.pi) / rise
@@ -99,11 +99,11 @@ def invertible(sampler: Sampler) -> FactResults:
     middle, width = ((edges[1:] + edges[:-1]) / 2), edges[1] - edges[0]
     bars = Curve("histogram", middle.tolist(), (found / width).tolist(), style="steps")
     line = Curve("change of variables", grid[::50].tolist(), fine[::50].tolist(), style="dashed")
-    yield Picture("z = ε + .4 tanh 2ε", "z", "density", [bars, line])
+    yield Picture("z = ε + 0.4 tanh 2ε", "z", "density", [bars, line])
 
 
 def marginal(sampler: Sampler) -> FactResults:
-    """log p(x) of z ~ N(0, 1), x ~ N(z, 1), x = 1, by bounds of K draws from q = N(.8, ⅔)."""
+    """Checks bounds of log p(x) from K draws of q = N(0.8, ⅔), for z ~ N(0, 1), x ~ N(z, 1), x = 1."""
     x, loc, scale = 1.0, 0.8, (2 / 3) ** 0.5
     truth = norm.logpdf(x, 0, 2**0.5)
     gap = math.log(0.5**0.5 / scale) + (scale**2 + (loc - x / 2) ** 2) / (2 * 0.5) - 0.5
@@ -137,12 +137,12 @@ def on_a_step(loc: float) -> Problem:
 
 
 def on_a_moving_support(theta: float) -> Problem:
-    """The gradient of E x² in the end of the interval [0, θ] that x is drawn from."""
+    """The gradient of E x² in the end of the interval [0, θ] from which x is drawn."""
     return posed(build_uniform, {"high": double(theta)}, lambda x: x.square().sum(-1))
 
 
 def means(sampler: Sampler, name: str, made: Made, places: list[float]) -> Curve:
-    """The mean estimate of the first coordinate at each place, with its interval."""
+    """Returns the mean estimate of the first coordinate at each place, with its interval."""
     y, low, high = [], [], []
     for place in places:
         drawn = sampler.moments(made(place), estimators.get(name), full=2**16)
@@ -152,7 +152,7 @@ def means(sampler: Sampler, name: str, made: Made, places: list[float]) -> Curve
 
 
 def two_sweeps(sampler: Sampler, name: str) -> FactResults:
-    """Pictures of an estimator's mean against the exact gradient: of a step, and where the support moves."""
+    """Yields pictures of an estimator's mean and the exact gradient: for a step, and for a support that moves."""
     places = [-2.0, -1.0, 0.0, 1.0, 2.0]
     line = np.linspace(-2.5, 2.5, 51)
     truth = Curve("exact", line.tolist(), norm.pdf(line).tolist(), style="dashed")
@@ -165,14 +165,14 @@ def two_sweeps(sampler: Sampler, name: str) -> FactResults:
 
 
 def jagged(z: Tensor) -> Tensor:
-    """A black box: computed outside autograd, and it jumps."""
+    """A black-box function: computed outside autograd, with jumps."""
     return ((3 * z.detach()).floor() % 2).sum(-1)
 
 
 @fact("course", "log-derivative trick", "Williams 1992; Glynn 1990; L'Ecuyer 1990; derivation")
 def what_the_log_derivative_trick_needs(sampler: Sampler) -> FactResults:
-    """The log-derivative trick needs q differentiable in its parameters, and nothing of f or of q in z: it is right on
-    a step, on a black box, on a discrete q. It fails where the support moves with θ: on [0, θ] it misses f(θ)/θ."""
+    """The log-derivative trick requires q differentiable in its parameters, and nothing of f or of q in z: it is right
+    for a step, a black box and a discrete q. It fails if the support moves with θ: on [0, θ] it misses f(θ)/θ."""
     score = estimators.get("reinforce")
     at = {"loc": double(0.5), "scale": double(1.0)}
     line = of_normal(-0.5, panels=60)
@@ -197,9 +197,9 @@ def what_the_log_derivative_trick_needs(sampler: Sampler) -> FactResults:
 
 @fact("course", "reparameterisation", "Kingma, Welling 2014; Glasserman 2004, section 7.2; derivation")
 def what_reparameterisation_needs(sampler: Sampler) -> FactResults:
-    """Reparameterisation needs z = g(ε, θ) differentiable in θ and f differentiable in z: on a step its mean is 0 and
-    the bias all of the gradient; Bernoulli draws it does not take. The density itself need not be smooth: on [0, θ] it
-    is right where the log-derivative trick is not."""
+    """Reparameterisation requires z = g(ε, θ) differentiable in θ and f differentiable in z: on a step its mean is 0,
+    so its bias is the whole gradient; Bernoulli draws do not qualify. The density need not be smooth: on [0, θ]
+    reparameterisation is right and the log-derivative trick is not."""
     path = estimators.get("reparameterisation")
     at = {"loc": double(0.5), "scale": double(1.0)}
     flat = sampler.moments(posed(normal, at, lambda x: x.sign().sum(-1) / 2), path)
@@ -253,7 +253,7 @@ def families_to_reparameterise(sampler: Sampler) -> FactResults:
 
 
 def against(label: str, exact_: list[float], drawn: Moments) -> Curve:
-    """Mean estimates against exact gradients, with intervals."""
+    """Returns a picture of mean estimates, with intervals, against exact gradients."""
     error = SIGMAS * (drawn.variance / drawn.count) ** 0.5
     low, high = (drawn.mean - error).tolist(), (drawn.mean + error).tolist()
     return Curve(label, exact_, drawn.mean.tolist(), low, high, "points")

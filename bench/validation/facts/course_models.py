@@ -1,4 +1,4 @@
-"""What a course teaches of variational models: amortisation, the entropy, and latents that the decoder ignores."""
+"""Facts from a course on variational models: amortisation, the entropy, and latents that the decoder ignores."""
 
 import time
 from collections.abc import Callable
@@ -20,7 +20,7 @@ CODE_BITS = 6
 
 
 def adam(loss: Callable[[Tensors], Tensor], theta: Tensors, steps: int, rate: float) -> Tensors:
-    """θ after so many steps; the best known of all optimisers."""
+    """Returns θ after `steps` steps of Adam."""
     leaves = {name: value.clone().requires_grad_() for name, value in theta.items()}
     optimiser = torch.optim.Adam(list(leaves.values()), lr=rate)
     for _ in range(steps):
@@ -31,7 +31,7 @@ def adam(loss: Callable[[Tensors], Tensor], theta: Tensors, steps: int, rate: fl
 
 
 def digits_bound(logits: Tensor, x: Tensor, decoder: Tensors) -> Tensor:
-    """The exact evidence bound of each image, by all states of its bits."""
+    """Returns the exact evidence bound of each image, by enumeration of its bits."""
     z = support(bits({"logits": torch.zeros(CODE_BITS, dtype=x.dtype)}))
     pixel = z @ decoder["weight"].mT + decoder["bias"]
     joint = x @ pixel.mT - softplus(pixel).sum(-1) - CODE_BITS * torch.log(torch.tensor(2.0, dtype=x.dtype))
@@ -41,9 +41,9 @@ def digits_bound(logits: Tensor, x: Tensor, decoder: Tensors) -> Tensor:
 
 @fact("course", "amortisation", "Kingma, Welling 2014; Cremer, Li, Duvenaud 2018; measured on digits, exact bounds")
 def amortised_against_own_posteriors(sampler: Sampler) -> FactResults:
-    """One encoder for all data shares its parameters and needs none for new data, at the price of a looser bound; a
-    q of its own for each datum is tighter, on the training data and, fitted with the decoder frozen, on new data, at
-    the price of fitting parameters for every datum that comes."""
+    """One encoder for all data shares its parameters and needs none for new data, but its bound is looser. A separate q
+    for each datum is tighter, on the training data and, fitted with the decoder frozen, on new data, but its parameters
+    must be fitted for every new datum."""
     order = torch.randperm(len(digits()), generator=torch.Generator().manual_seed(1))
     seen, new = digits()[order[:300]], digits()[order[300:500]]
     steps = 150 if sampler.quick else 1500
@@ -80,18 +80,19 @@ def amortised_against_own_posteriors(sampler: Sampler) -> FactResults:
 
 
 def two_modes(z: Tensor) -> Tensor:
-    """log of an unnormalised joint with modes near −2 and 2, the left one higher."""
+    """The log of an unnormalised joint with modes near −2 (the higher one) and 2."""
     left, right = (-(z + 2).square() * 2 + 0.4).sum(-1), (-(z - 2).square() * 2).sum(-1)
     return torch.logaddexp(left, right)
 
 
 def positive_scale(scale: Tensor) -> Tensor:
-    """A scale that may fall to (nearly) 0 in finite time, as its logarithm could not."""
+    """Returns |scale|, at least 1e-6: this parameter can fall to nearly 0 in finite time, its logarithm could not."""
     return scale.abs().clamp_min(1e-6)
 
 
 def climbed(sampler: Sampler, f: estimators.Objective, start: Tensor, steps: int = 400) -> tuple[Tensor, list[float]]:
-    """(loc, scale) of Normals after ascending E f by pathwise gradients, `[starts, 2]`; the mean scale along it."""
+    """Ascends E f by pathwise gradients; returns (loc, scale) of the Normals, `[starts, 2]`, and the mean scale along
+    the way."""
     theta = {"loc": start[:, None], "scale": torch.ones(len(start), 1, dtype=torch.float64)}
     leaves = {name: value.clone().requires_grad_() for name, value in theta.items()}
     optimiser, path = torch.optim.Adam(list(leaves.values()), lr=0.03), []
@@ -112,8 +113,8 @@ def climbed(sampler: Sampler, f: estimators.Objective, start: Tensor, steps: int
 @fact("course", "entropy", "Blei, Kucukelbir, McAuliffe 2017, section 2; derivation")
 def without_the_entropy_q_collapses(sampler: Sampler) -> FactResults:
     """Without its entropy term the evidence bound is E log p(x, z), largest where q is a point at a maximum of the
-    joint: q's variance falls to 0 along training, at one mode or another by where it starts. With a fixed model that
-    is also a mode of the posterior: they differ by a constant in z. With the entropy q matches a Normal posterior."""
+    joint: q's variance falls to 0 in training, at a mode that depends on the start. With a fixed model this is also a
+    mode of the posterior: they differ by a constant in z. With the entropy q matches a Normal posterior."""
     starts = torch.linspace(-3, 3, 6, dtype=torch.float64)
     ends, shrinking = climbed(sampler, estimators.Function(two_modes), starts)
     yield below("no entropy: largest scale at the end", 0.05, float(ends[:, 1].max()))

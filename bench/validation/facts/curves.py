@@ -1,4 +1,4 @@
-"""Pictures of facts: how well their numbers agree, and the curves that they show."""
+"""Figures of the facts: the agreement of their numbers, and their curves."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -25,13 +25,13 @@ from bench.plots.style import (
 from bench.validation.facts.fact import Curve, Picture
 
 LEAST = 1e-16
-"""What a resolution of 0 is drawn as."""
+"""Value at which a resolution of 0 is drawn."""
 
 
 def agreement_figure(table: pd.DataFrame) -> Figure:
-    """A row per fact: how far its numbers are from what is expected, and how well they are known.
+    """Draws a row per fact: the distance of its numbers from the expected values, and their resolutions.
 
-    The distance is in halves of the interval: between −1 and 1 the number is reproduced.
+    The distance is in units of half the interval: a number between −1 and 1 is reproduced.
     """
     rows = table[table["relation"] == "="]
     names = list(dict.fromkeys(rows["fact"]))
@@ -58,7 +58,7 @@ def agreement_figure(table: pd.DataFrame) -> Figure:
 
 
 def fact_figure(pictures: list[Picture]) -> Figure:
-    """One fact's pictures side by side."""
+    """Draws a fact's pictures next to each other."""
     with styled():
         down, across = grid_shape(len(pictures), 2)
         entries = max(len(picture.curves) for picture in pictures)
@@ -87,7 +87,7 @@ def _draw(axes: Axes, picture: Picture) -> None:
 
 
 def _curve(axes: Axes, curve: Curve, colour: str) -> None:
-    """Curves that share the first part of their label share its colour; what is dashed is what is expected."""
+    """Draws a curve. Labels with the same first part share a colour; dashed curves are the expected values."""
     x, y = np.array(curve.x, float), np.array(curve.y, float)
     label = shorten(curve.label, 40) or None
     if curve.style == "points":

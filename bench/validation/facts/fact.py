@@ -1,7 +1,7 @@
-"""A fact: something known of gradient estimators, and how gradest shows it again.
+"""A fact: a known result about gradient estimators that gradest reproduces.
 
-A fact is a generator function with `@fact(group, …)`: its name is the fact's name, its docstring the statement, and it
-yields checks, and pictures, of what it measures with the sampler that it is given.
+A fact is a generator function with the decorator `@fact(group, …)`. Its name is the fact's name, its docstring the
+statement. It measures with the given sampler and yields checks, pictures and rows.
 """
 
 import importlib.util
@@ -16,8 +16,8 @@ from bench.validation.facts.sampler import Sampler
 from estimators.errors import BadInput
 
 FACT_GROUPS = {
-    "course": "what a student of gradient estimation is told",
-    "closed_form": "numbers that a pencil gives",
+    "course": "results taught in a course on gradient estimation",
+    "closed_form": "results with a closed form",
     "published": "results of papers",
     "training": "the same estimators in training",
 }
@@ -27,15 +27,14 @@ Relation = Literal["=", "<", ">"]
 
 @dataclass(frozen=True)
 class Check:
-    """One number against what is known of it; `low` and `high` are the ends of the measurement's own interval.
+    """A measured number and its expected value; `low` and `high` are the ends of the measurement's interval.
 
-    An equality holds where the interval has the expected number in it and is short enough to mean something: its half
-    is at most `within` of `scale`, which is the expected number if it is not given. An order holds where the whole
-    interval is on the right side.
+    An equality holds if the interval contains the expected number and is short enough: its half is at most `within`
+    times `scale` (default: the expected number). An inequality holds if the whole interval satisfies it.
 
     >>> Check("E x", expected=1.0, measured=1.01, low=0.99, high=1.03).holds
     True
-    >>> Check("E x", expected=1.0, measured=1.4, low=0.2, high=2.6).holds  # says nothing
+    >>> Check("E x", expected=1.0, measured=1.4, low=0.2, high=2.6).holds  # the interval is too long
     False
     """
 
@@ -50,13 +49,14 @@ class Check:
 
     @property
     def resolution(self) -> float:
-        """Half of the interval, relative to the expected number or to `scale`."""
+        """Half of the interval, relative to `scale` (default: the expected number)."""
         size = abs(self.expected) if self.scale is None else self.scale
         half = (self.high - self.low) / 2
         return half / size if size else (math.inf if half else 0.0)
 
     @property
     def holds(self) -> bool:
+        """True if the number is reproduced."""
         if self.relation == "<":
             return bool(self.high < self.expected)
         if self.relation == ">":
@@ -65,12 +65,12 @@ class Check:
 
 
 def near(what: str, expected: float, measured: float, error: float, within: float = 0.1, **more: float) -> Check:
-    """The measured number is the expected one, give or take `error`, the half of its interval."""
+    """Checks that the measured number equals the expected number; `error` is half of its interval."""
     return Check(what, expected, measured, measured - error, measured + error, "=", within, **more)
 
 
 def printed(what: str, number: str, computed: float) -> Check:
-    """A computed number agrees with a printed one in all its digits.
+    """Checks that a computed number agrees with a printed number in all printed digits.
 
     >>> printed("π", "3.1416", math.pi).holds, printed("π", "3.1415", math.pi).holds
     (True, False)
@@ -82,24 +82,24 @@ def printed(what: str, number: str, computed: float) -> Check:
 
 
 def exact(what: str, expected: float, computed: float, error: float = 1e-9, scale: float | None = None) -> Check:
-    """Two ways to compute a number agree; `error` is relative to the expected number, or to `scale`."""
+    """Checks that two computations agree; `error` is relative to `scale` (default: the expected number)."""
     size = abs(expected) if scale is None else scale
     return Check(what, expected, computed, computed - error * size, computed + error * size, scale=size or 1.0)
 
 
 def below(what: str, bound: float, measured: float, error: float = 0.0) -> Check:
-    """The measured number is surely less than `bound`."""
+    """Checks that the measured number, with `error` as half of its interval, is less than `bound`."""
     return Check(what, bound, measured, measured - error, measured + error, "<")
 
 
 def above(what: str, bound: float, measured: float, error: float = 0.0) -> Check:
-    """The measured number is surely more than `bound`."""
+    """Checks that the measured number, with `error` as half of its interval, is more than `bound`."""
     return Check(what, bound, measured, measured - error, measured + error, ">")
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a picture; `low` and `high`, where given, are drawn as a band around it."""
+    """A curve of a picture; `low` and `high`, if given, are drawn as a band around it."""
 
     label: str
     x: list[float]
@@ -111,7 +111,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Picture:
-    """What a fact shows: curves over one pair of axes. `log` names the axes that are logarithmic."""
+    """Curves over one pair of axes. `log` names the logarithmic axes."""
 
     title: str
     x: str
@@ -122,7 +122,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Rows:
-    """Measurements that are kept as a tidy table, `<name>.csv`: its columns, of one length. Facts may share a table."""
+    """Measurements for a tidy table, `<name>.csv`: columns of equal length. Facts may share a table."""
 
     name: str
     columns: dict[str, list[Any]]
@@ -133,8 +133,11 @@ FactResults = Iterator[Check | Picture | Rows]
 
 @dataclass(frozen=True)
 class Fact:
-    """`cite`: where it is from. `slow`: it takes more than a few seconds and is left out by `--quick`. `needs`: a
-    package of gradest's optional extra of the name `extra`, without which the fact is not run."""
+    """A registered fact.
+
+    `cite`: its source. `slow`: True if it takes more than a few seconds; `--quick` leaves it out. `needs`: required
+    package, from gradest's optional extra `extra`; without it the fact is not run.
+    """
 
     name: str
     group: FactGroup
@@ -147,27 +150,40 @@ class Fact:
 
     @property
     def lacking(self) -> str:
-        """Why it cannot be measured here: the package that it needs and how to have it; else empty."""
+        """Why the fact cannot be measured here: the missing package and how to install it. Else empty."""
         if not self.needs or importlib.util.find_spec(self.needs):
             return ""
         return f'{self.needs} is not installed: pip install "gradest[{self.extra}]"'
 
     @property
     def statement(self) -> str:
-        """What is claimed, as one line."""
+        """The claim, in one line."""
         return " ".join((inspect.getdoc(self.measure) or "").split())
 
 
 FACTS: dict[str, Fact] = {}
 
 SOURCE = installed_digest()
-"""Of all of gradest, on which a fact may stand. Taken at import, as a file may be edited while facts are measured."""
+"""Digest of all of gradest, because a fact may depend on any part. Computed at import, because a file may be edited
+while facts are measured."""
 
 
 def fact(
     group: FactGroup, topic: str, cite: str, *, slow: bool = False, needs: str = "", extra: str = ""
 ) -> Callable[[Callable[[Sampler], FactResults]], Callable[[Sampler], FactResults]]:
-    """Registers a generator function as a fact of that group; facts of one topic share a picture."""
+    """Returns a decorator that registers a generator function as a fact.
+
+    Args:
+        group: Group of the fact.
+        topic: Topic of the fact.
+        cite: Source of the fact.
+        slow: True if the fact takes more than a few seconds.
+        needs: Package that the fact requires.
+        extra: Name of gradest's optional extra that installs the package.
+
+    Raises:
+        BadInput: A fact of the same name exists.
+    """
 
     def add(measure: Callable[[Sampler], FactResults]) -> Callable[[Sampler], FactResults]:
         name = measure.__name__

@@ -11,7 +11,7 @@ from bench.numerics.tensors import Tensors
 
 
 class FullNormal(Distribution):
-    """`loc` `[*batch, D]` and `matrix` `[*batch, D, D]`, invertible.
+    """The Normal with `loc` `[*batch, D]` and an invertible `matrix` `[*batch, D, D]`.
 
     >>> q = FullNormal(torch.zeros(2), torch.tensor([[0.0, 2.0], [1.0, 0.0]]))
     >>> normal = torch.distributions.MultivariateNormal(torch.zeros(2), torch.diag(torch.tensor([4.0, 1.0])))
@@ -42,5 +42,5 @@ class FullNormal(Distribution):
 
 
 def full_normal(parameters: Tensors) -> Distribution:
-    """From its parameters by name."""
+    """Returns the Normal from its parameters by name."""
     return FullNormal(parameters["loc"], parameters["matrix"])

@@ -30,12 +30,12 @@ from estimators.core import Estimator
 
 K = 0.4
 LOC, SCALE = 0, 1
-"""The places of μ and s in a gradient."""
+"""Indices of μ and s in a gradient."""
 
 
 @dataclass(frozen=True)
 class GaussianCase:
-    """The problem at one a and s; `baseline` is taken from f."""
+    """The problem at one a and s; `baseline` is subtracted from f."""
 
     a: float
     s: float
@@ -64,7 +64,7 @@ def both(
     formulas: tuple[Formula, Formula],
     cells: list[GaussianCase] = GAUSSIAN_CASES,
 ) -> FactResults:
-    """An estimator that draws one ε has these variances in μ and in s."""
+    """Checks the variances in μ and in s of an estimator that draws one ε."""
     for cell in cells:
         for at, name in enumerate("μs"):
             variance = formulas[at](cell.a, cell.s)
@@ -113,7 +113,7 @@ def pathwise_on_a_quadratic(sampler: Sampler) -> FactResults:
 
 IN_LOC: list[Line] = [of_point(), of_rayleigh(), *[of_point()] * 4]
 IN_SCALE: list[Line] = [of_point(), of_point(), of_polynomial(), of_bit(0.5), of_rayleigh(), of_uniform(panels=1)]
-"""The noise of a coupled measure-valued estimate that its μ and its s depend on."""
+"""Rules for the noise of a coupled measure-valued estimate in s."""
 DIFFERENT_LINES: list[Line] = [of_point(), of_rayleigh(), *[of_point()] * 3, of_rayleigh(), of_point()]
 
 
@@ -222,8 +222,8 @@ def cosine_costs(sampler: Sampler) -> FactResults:
 
 @fact("closed_form", "Gaussian", "Mohamed et al. 2020, section 3; by the integral over ε")
 def exponential_costs(sampler: Sampler) -> FactResults:
-    """f = exp(−kx²) at μ = s = 1: the order of the score function and the pathwise gradient in μ flips between k = .1
-    (.563532 and .016290) and k = 10 (.076940 and .941629)."""
+    """f = exp(−kx²) at μ = s = 1: the order of the score function and the pathwise gradient in μ flips between k = 0.1
+    (0.563532 and 0.016290) and k = 10 (0.076940 and 0.941629)."""
     known = {0.1: ("0.563532", "0.016290"), 10.0: ("0.076940", "0.941629")}
     for k, numbers in known.items():
         problem = posed(normal, {"loc": double(1.0), "scale": double(1.0)}, partial(bump, k=k))
@@ -301,7 +301,7 @@ def gradient_norms(sampler: Sampler) -> FactResults:
 @fact("closed_form", "Gaussian", "Buchholz, Wenzel, Mandt 2018; Owen 1997; slopes seen, not derived")
 def quasi_monte_carlo_slopes(sampler: Sampler) -> FactResults:
     """With scrambled Sobol draws the pathwise variance for f = Σ log(1 + e^{2z_i}) + (Σz)²/(2d) falls as N^−2.2, from
-    N = 128 on and give or take .15, where independent draws fall as N^−1."""
+    N = 128 on and give or take 0.15, where independent draws fall as N^−1."""
     path = estimators.get("reparameterisation")
     spread = estimators.get("quasi_monte_carlo", inner=path)
     sizes = [128, 256, 512, 1024] if sampler.quick else [128, 256, 512, 1024, 2048]

@@ -1,6 +1,6 @@
-"""Training with replicate seeds side by side: the seeds are a batch axis of one model.
+"""Training with several seeds at once: the seeds are a batch axis of one model.
 
-Adam is elementwise, so a stack of S models trains as S models would, each with draws of its own; the minibatches are
+Adam is elementwise, so a stack of S models trains like S separate models with independent draws. The minibatches are
 the same for all seeds and estimators.
 """
 
@@ -31,7 +31,7 @@ TRAINING_SEEDS = 8
 
 @dataclass(frozen=True)
 class TrainingTask(ABC):
-    """What is trained: a loss to be minimised, E f over q; every θ has a leading axis of seeds."""
+    """A loss to minimise, E f over q; every θ has a leading axis of seeds."""
 
     steps: int
     rate: float
@@ -39,24 +39,24 @@ class TrainingTask(ABC):
 
     @abstractmethod
     def start(self) -> Tensors:
-        """θ before training, without the axis of seeds."""
+        """Returns θ before training, without the axis of seeds."""
 
     def starts(self, seeds: int) -> Tensors:
-        """θ before training with the axis of seeds: the same start for all, unless a task says otherwise."""
+        """Returns θ before training, with the axis of seeds. Default: the same start for all seeds."""
         return {name: value.expand(seeds, *value.shape) for name, value in self.start().items()}
 
     @abstractmethod
     def pair(self, theta: Tensors, rows: Tensor) -> tuple[Distribution, Objective]:
-        """q and f of a minibatch; the surrogate's trailing axes are averaged over."""
+        """Returns q and f of a minibatch; the surrogate is averaged over its trailing axes."""
 
     @abstractmethod
     def exact(self, theta: Tensors, rows: Tensor | None = None) -> Float[Tensor, " S"]:
-        """The loss, exactly, of a minibatch or of all data."""
+        """Returns the exact loss of a minibatch, or of all data, per seed."""
 
     data: int = 1
 
     def rows(self, step: int) -> Tensor:
-        """The minibatch of a step: a permutation of the data for every epoch."""
+        """Returns the indices of a step's minibatch, from a permutation of the data for every epoch."""
         epoch, place = divmod(step * self.batch, self.data - self.data % self.batch)
         order = torch.randperm(self.data, generator=torch.Generator().manual_seed(epoch))
         return order[place : place + self.batch]
@@ -64,7 +64,7 @@ class TrainingTask(ABC):
 
 @dataclass(frozen=True)
 class ManyBitsTask(TrainingTask):
-    """(1/D) Σ (b_i − .499)² of 200 bits, from p = ½ (Tucker et al. 2017; Titsias, Shi 2022)."""
+    """(1/D) Σ (b_i − 0.499)² of 200 bits, from p = ½ (Tucker et al. 2017; Titsias, Shi 2022)."""
 
     t: float = 0.499
 
@@ -120,7 +120,7 @@ class DigitsVaeTask(TrainingTask):
     data: int = 1797
 
     def pictures(self) -> Float[Tensor, "data pixels"]:
-        """All of them."""
+        """All binarised images."""
         return digits()
 
     def start(self, seed: int = 0) -> Tensors:
@@ -158,8 +158,8 @@ class DigitsVaeTask(TrainingTask):
 class Learning:
     """One estimator's training: the exact loss of each seed at the checkpoints, seconds and calls of f per step.
 
-    `seconds` are of the processor, for one seed. `path`: θ of the first seed at the checkpoints. `last`: θ of every
-    seed after the last step.
+    `seconds`: processor time for one seed. `path`: θ of the first seed at the checkpoints. `last`: θ of every seed
+    after the last step.
     """
 
     steps: list[int]
@@ -170,7 +170,7 @@ class Learning:
     last: Tensors
 
     def at(self, step: float) -> Float[Tensor, " S"]:
-        """Each seed's loss after so many steps, between the checkpoints by a straight line."""
+        """Returns each seed's loss after `step` steps, `[S]`, by linear interpolation between the checkpoints."""
         place = torch.searchsorted(torch.tensor(self.steps, dtype=torch.float64), step).clamp(1, len(self.steps) - 1)
         before, after = self.steps[int(place) - 1], self.steps[int(place)]
         share = min((step - before) / (after - before), 1.0)
@@ -180,7 +180,7 @@ class Learning:
 def learn(
     task: TrainingTask, estimator: Estimator | None, sampler: Sampler, *, samples: int = 4, seeds: int = TRAINING_SEEDS
 ) -> Learning:
-    """Adam on the surrogate, or on the exact loss without an estimator."""
+    """Trains by Adam on the surrogate; without an estimator, on the exact loss."""
     theta = {name: value.clone().requires_grad_() for name, value in task.starts(seeds).items()}
     adam = torch.optim.Adam(list(theta.values()), lr=task.rate)
     marks = sorted({round(task.steps * (i / 24) ** 1.5) for i in range(25)})
@@ -204,7 +204,7 @@ def learn(
 def loss(
     task: TrainingTask, estimator: Estimator | None, theta: Tensors, rows: Tensor, samples: int
 ) -> Float[Tensor, " S"]:
-    """What is differentiated: a surrogate per seed, or the exact loss."""
+    """Returns the values to differentiate, `[S]`: a surrogate per seed, or the exact loss."""
     if estimator is None:
         return task.exact(theta, rows)
     q, f = task.pair(theta, rows)
@@ -213,7 +213,7 @@ def loss(
 
 
 def calls(task: TrainingTask, estimator: Estimator | None, samples: int) -> float:
-    """Calls of f and of its gradient per step and datum."""
+    """Returns the calls of f and of its gradient per step and datum."""
     if estimator is None:
         return 0.0
     theta = {name: value.unsqueeze(0).clone().requires_grad_() for name, value in task.start().items()}
@@ -233,8 +233,8 @@ def gradient_variance(
     samples: int = 4,
     replicates: int = 2048,
 ) -> tuple[float, float]:
-    """The variance of the estimate of q's own parameters at θ, on one minibatch, which is the trace of its covariance,
-    and its relative standard error."""
+    """Returns the trace of the covariance of the estimate in q's parameters at θ, on one minibatch, and its relative
+    standard error."""
     own = {name: value for name, value in theta.items() if not name.startswith("decoder")}
     rest, rows = {name: value for name, value in theta.items() if name not in own}, task.rows(0)
     sampler.start()

@@ -1,7 +1,7 @@
-"""The exact mean and variance of an estimator: its noise integrated by a rule instead of drawn.
+"""The exact mean and variance of an estimator: its noise is integrated by a quadrature rule instead of drawn.
 
-Every estimator draws with `torch.rand` or `torch.randn`. Given chosen numbers in their place, one replicate per node of
-a rule over all the noise of an estimate, gradest's own code gives its own mean, variance and kurtosis to rounding.
+Every estimator draws with `torch.rand` or `torch.randn`. These are replaced by the nodes of a rule over all the noise
+of an estimate, one replicate per node; gradest's own code then gives mean, variance and kurtosis to rounding.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ Line = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Population:
-    """Mean, variance and kurtosis of the estimates, per coordinate of θ."""
+    """Mean, variance and kurtosis of the estimates, per coordinate of θ, `[P]`."""
 
     mean: Float[np.ndarray, " P"]
     variance: Float[np.ndarray, " P"]
@@ -34,8 +34,8 @@ class Population:
 
 
 class FixedNoise(TorchFunctionMode):
-    """Gives torch's random functions the columns of `points` `[R, columns]`, one after another, along the axis of
-    size R."""
+    """Makes torch's random functions return the columns of `points` `[R, columns]`, one after another, along the axis
+    of size R."""
 
     RANDOM = (torch.rand, torch.randn, torch.rand_like, torch.randn_like)
 
@@ -48,12 +48,12 @@ class FixedNoise(TorchFunctionMode):
         return self.fill(result) if func in self.RANDOM else result
 
     def fill(self, random: Tensor) -> Tensor:
-        """The next numbers, in the shape of what torch drew."""
+        """Returns the next numbers, in the shape of the tensor that torch drew."""
         rows, columns = self.points.shape
         axis = random.shape.index(rows)
         wanted = random.numel() // rows
         if self.used + wanted > columns:
-            raise BadInput(f"the estimate draws more than the {columns} random numbers that the rule is for")
+            raise BadInput(f"the estimate draws more random numbers than the {columns} of the rule")
         block = self.points[:, self.used : self.used + wanted]
         self.used += wanted
         rest = [size for place, size in enumerate(random.shape) if place != axis]
@@ -61,7 +61,7 @@ class FixedNoise(TorchFunctionMode):
 
 
 def population(problem: Problem, estimator: Estimator, samples: int, *lines: Line) -> Population:
-    """The moments of one estimate that draws one random number for each of `lines`, in this order.
+    """Returns the moments of one estimate that draws one random number for each of `lines`, in this order.
 
     >>> import estimators
     >>> from bench.validation.facts.ad_hoc_problem import bits, double, posed
@@ -80,7 +80,7 @@ def population(problem: Problem, estimator: Estimator, samples: int, *lines: Lin
 
 
 def moments_of(estimates: Float[Tensor, "R *P"], weight: Float[Tensor, " R"]) -> Population:
-    """Of values with these probabilities."""
+    """Returns the moments of values with these probabilities."""
     estimates = estimates.reshape(len(weight), -1)
     mean = weight @ estimates
     apart = estimates - mean
@@ -90,20 +90,20 @@ def moments_of(estimates: Float[Tensor, "R *P"], weight: Float[Tensor, " R"]) ->
 
 
 def of_bit(p: float) -> Line:
-    """A uniform u of which only u < p matters."""
+    """Returns the rule for a uniform u of which only u < p matters."""
     p = min(max(p, 1e-300), 1.0)
     return torch.tensor([p / 2, (1 + p) / 2], dtype=torch.float64), torch.tensor([p, 1 - p], dtype=torch.float64)
 
 
 def of_uniform(*breaks: float, panels: int = 4) -> Line:
-    """A uniform, smooth but for `breaks`."""
+    """Returns the rule for a uniform number; the integrand is smooth except at `breaks`."""
     edges = sorted({0.0, 1.0, *breaks})
     parts = [legendre(low, high, panels) for low, high in pairwise(edges)]
     return torch.cat([node for node, _ in parts]), torch.cat([weight for _, weight in parts])
 
 
 def of_logit(centre: float, width: float, panels: int = 60) -> Line:
-    """A uniform u whose logit is what matters, with a break at `centre` and a scale of `width` around it."""
+    """Returns the rule for a uniform u used through its logit, with a break at `centre` and a scale of `width`."""
     edges = [-34.0, *(centre + width * step for step in (-30, -8, -3, 0, 3, 8, 30)), 34.0]
     edges = sorted({min(max(edge, -34.0), 34.0) for edge in edges})
     parts = [legendre(low, high, panels // 8 + 1) for low, high in pairwise(edges)]
@@ -113,7 +113,7 @@ def of_logit(centre: float, width: float, panels: int = 60) -> Line:
 
 
 def of_normal(*breaks: float, panels: int = 16) -> Line:
-    """A standard Normal, smooth but for `breaks`."""
+    """Returns the rule for a standard Normal; the integrand is smooth except at `breaks`."""
     edges = sorted({-REACH, REACH, *breaks})
     parts = [legendre(low, high, panels) for low, high in pairwise(edges)]
     noise, weight = torch.cat([node for node, _ in parts]), torch.cat([weight for _, weight in parts])
@@ -121,18 +121,18 @@ def of_normal(*breaks: float, panels: int = 16) -> Line:
 
 
 def of_polynomial(nodes: int = 12) -> Line:
-    """A standard Normal in which the estimate is a polynomial: Gauss–Hermite."""
+    """Returns the Gauss–Hermite rule for a standard Normal in which the estimate is a polynomial."""
     node, weight = np.polynomial.hermite_e.hermegauss(nodes)
     return torch.tensor(node), torch.tensor(weight) / (2 * torch.pi) ** 0.5
 
 
 def of_rayleigh(panels: int = 3) -> Line:
-    """A uniform u that becomes √(−2 log u)."""
+    """Returns the rule for a uniform u used as √(−2 log u)."""
     w, weight = legendre(0.0, REACH, panels)
     u = (-w.square() / 2).exp()
     return u, weight * w * u
 
 
 def of_point() -> Line:
-    """A random number that what is looked at does not depend on."""
+    """Returns the rule for a random number that has no influence."""
     return torch.tensor([0.5], dtype=torch.float64), torch.tensor([1.0], dtype=torch.float64)

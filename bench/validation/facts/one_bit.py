@@ -72,7 +72,7 @@ FEW_BITS = [Bit(0.0), Bit(-1.0), Bit(2.0)]
 
 
 def coupled(bit: Bit) -> list[Line]:
-    """The one uniform of ARM, DisARM and AR."""
+    """Returns the rule for the single uniform of ARM, DisARM and AR."""
     return [of_uniform(bit.p, 1 - bit.p)]
 
 
@@ -108,7 +108,7 @@ def unbiased(
     *,
     cases: list[Bit] = HARD_BITS,
 ) -> FactResults:
-    """An estimator has the mean qΔ and this variance, at every case."""
+    """Checks that an estimator has the mean qΔ and this variance in every case."""
     for bit in cases:
         yield from agrees(
             sampler, str(bit), bit.problem, estimators.get(name), lines(bit),
@@ -178,7 +178,7 @@ ORDERED = {
 @fact("closed_form", "one bit", "Dong, Mnih, Tucker 2020, section 3; from the three formulas")
 def order_of_pairs_on_a_bit(sampler: Sampler) -> FactResults:
     """With two draws, leave-one-out has Δ²m²(1−m)/2 more variance than DisARM, and DisARM at most that of ARM, for
-    every p. Over p the variances are at most .0397881 Δ² (ARM, at m = .190983), .0387303 Δ² (DisARM, .179806) and
+    every p. Over p the variances are at most 0.0397881 Δ² (ARM, at m = 0.190983), 0.0387303 Δ² (DisARM, 0.179806) and
     Δ²/16 (leave-one-out, ½)."""
     p = np.linspace(0.02, 0.98, 49)
     curves = []
@@ -203,7 +203,7 @@ def order_of_pairs_on_a_bit(sampler: Sampler) -> FactResults:
 
 
 def suprema() -> Iterator[Check]:
-    """The largest variances over p, ÷ Δ², by a fine grid."""
+    """Checks the largest variances over p, ÷ Δ², on a fine grid."""
     m = np.linspace(1e-6, 0.5, 2_000_001)
     laws = {
         "ARM": (2 / 3 * (1 / 8 - (0.5 - m) ** 3) - m**2 * (1 - m) ** 2, "3.97881e-2", "1.90983e-1"),

@@ -19,14 +19,14 @@ from bench.validation.facts.sampler import Sampler
 
 SPOT, INTEREST, VOLATILITY, STRIKE = 100.0, 0.05, 0.2, 100.0
 KINK = (math.log(STRIKE / SPOT) - INTEREST + VOLATILITY**2 / 2) / VOLATILITY
-"""The ε at which the price meets the strike."""
+"""The ε at which the price equals the strike."""
 
 FAMILY = distributions.get("black_scholes", size=1)
 CALL, DIGITAL = (Problem(FAMILY, objectives.get(name), "natural") for name in ("european_call", "digital_call"))
 
 
 def exact_gradient(problem: Problem) -> tuple[float, float]:
-    """Delta and vega."""
+    """Returns the exact delta and vega."""
     found = reference(problem)
     assert found is not None
     return float(found.gradient["spot"]), float(found.gradient["volatility"])
@@ -42,8 +42,8 @@ def delta_at(spot: float, target: Target) -> float:
 
 @fact("published", "options", "Black, Scholes 1973; Broadie, Glasserman 1996; Glasserman 2004, chapter 7")
 def black_scholes_greeks(sampler: Sampler) -> FactResults:
-    """A call at S₀ = K = 100, r = .05, σ = .2, T = 1 costs 10.450584, with delta .636831, vega 37.524035 and gamma
-    .0187620. The pathwise variance of delta is .332215 and of vega 5729.331, the likelihood ratio's 2.148666 and
+    """A call at S₀ = K = 100, r = 0.05, σ = 0.2, T = 1 costs 10.450584, with delta 0.636831, vega 37.524035 and gamma
+    0.0187620. The pathwise variance of delta is 0.332215 and of vega 5729.331, the likelihood ratio's 2.148666 and
     75770.46."""
     above, below = (float(norm.cdf(-KINK + side * VOLATILITY)) for side in (1.0, 0.0))
     yield printed("price", "10.450584", SPOT * above - STRIKE * math.exp(-INTEREST) * below)
@@ -65,8 +65,8 @@ def black_scholes_greeks(sampler: Sampler) -> FactResults:
 
 @fact("published", "options", "Broadie, Glasserman 1996; Glasserman 2004, section 7.2.2; derivation")
 def pathwise_fails_on_a_jump(sampler: Sampler) -> FactResults:
-    """The pathwise delta of a digital option is 0, a bias of −.0187620; so is d/dμ of P(x > 0) under N(.5, 1),
-    −.352065, where the score estimator is right with variance .391480."""
+    """The pathwise delta of a digital option is 0, a bias of −0.0187620; so is d/dμ of P(x > 0) under N(0.5, 1),
+    −0.352065, where the score estimator is right with variance 0.391480."""
     delta, _ = exact_gradient(DIGITAL)
     yield printed("digital delta", "0.0187620", delta)
     path = population(DIGITAL, estimators.get("reparameterisation"), 1, of_normal(KINK))

@@ -1,4 +1,4 @@
-"""The page of the facts: a section per group, with its pictures, and every number."""
+"""The page of the facts: a section per group, with pictures and every number."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,12 @@ from bench.validation.facts.fact import FACT_GROUPS, Fact
 from bench.validation.facts.record import NOT_RUN, FactRecord, check_in_words, fact_table, verdict_counts
 
 SPELT_OUT = 3
-"""So many numbers are spelt out."""
+"""Maximum number of checks that are written in words."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A fact as the template takes it; `lost`: why its picture could not be drawn."""
+    """A fact, as passed to the template; `lost`: why its picture could not be drawn."""
 
     fact: Fact
     verdict: str
@@ -31,19 +31,19 @@ class Entry:
 
     @property
     def resolutions(self) -> list[float]:
-        """The relative half-intervals of its numbers, the best known first."""
+        """The relative half-intervals of the numbers, shortest first."""
         checks = self.record.checks if self.record else []
         return sorted(check.resolution for check in checks if check.relation == "=")
 
     @property
     def spelt(self) -> str:
-        """The numbers in words, where they are few."""
+        """The numbers in words, if there are few."""
         checks = self.record.checks if self.record else []
         return "; ".join(check_in_words(check) for check in checks) if len(checks) <= SPELT_OUT else ""
 
 
 def facts_page(facts: list[Fact], records: dict[str, FactRecord], folder: Path) -> Path:
-    """Writes `verify.html` into the folder, and its figures as PNG and SVG beside it."""
+    """Writes `verify.html` into the folder, and its figures as PNG and SVG; returns the path of the page."""
     figures = folder / "verify-figures"
     figures.mkdir(exist_ok=True)
     sections = [
@@ -59,7 +59,7 @@ def facts_page(facts: list[Fact], records: dict[str, FactRecord], folder: Path) 
 
 
 def section(name: str, facts: list[Fact], records: dict[str, FactRecord], figures: Path) -> dict[str, Any]:
-    """What the template shows of one group."""
+    """Returns the template's data for one group."""
     rows = fact_table(facts, records)
     picture = None
     if "=" in set(rows["relation"]):
@@ -70,7 +70,7 @@ def section(name: str, facts: list[Fact], records: dict[str, FactRecord], figure
 
 
 def entry(fact: Fact, record: FactRecord | None, figures: Path) -> Entry:
-    """One fact with its picture, if it shows one. A picture that cannot be drawn costs itself, not the page."""
+    """Returns a fact with its picture, if it has one. If the picture cannot be drawn, the page shows the error."""
     if record is None:
         return Entry(fact, NOT_RUN, None, None)
     figure, lost = None, ""
@@ -83,7 +83,7 @@ def entry(fact: Fact, record: FactRecord | None, figures: Path) -> Entry:
 
 
 def figure_markup(figure: Figure, name: str, caption: str, folder: Path) -> Markup:
-    """The figure for the page; it is also written as PNG and SVG."""
+    """Returns the figure for the page, and writes it as PNG and SVG."""
     svg = as_svg(figure)
     (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
     save(figure, folder / f"{name}.png")
@@ -91,7 +91,7 @@ def figure_markup(figure: Figure, name: str, caption: str, folder: Path) -> Mark
 
 
 def page_templates() -> Environment:
-    """With the page's own filters."""
+    """Returns the page environment with the filters of this page."""
     made = page_environment()
     made.filters["number"] = lambda value: plain_number(float(value)) if value else f"{value:g}"
     made.filters["full"] = lambda value: f"{value:.7g}"
@@ -99,5 +99,5 @@ def page_templates() -> Environment:
 
 
 def style() -> Markup:
-    """The report's looks."""
+    """Returns the style sheet of the report."""
     return Markup(template_file("report.css"))

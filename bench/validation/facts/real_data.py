@@ -22,7 +22,7 @@ def logistic_problem(point: str) -> Problem:
 )
 def bounds_of_logistic_regression(sampler: Sampler) -> FactResults:
     """Standardised features and an intercept, prior N(0, I): the evidence bound of q = N(0, I) is −1226.59248 and the
-    best of a diagonal q −67.4633672. A Gauss–Hermite rule of 64 nodes is .235 off at the first."""
+    best of a diagonal q −67.4633672. A Gauss–Hermite rule of 64 nodes is 0.235 off at the first."""
     values = {}
     for point, number in (("start", "-1226.59248"), ("trained", "-67.4633672")):
         posed = logistic_problem(point)

@@ -1,4 +1,4 @@
-"""What was found of a fact: its record, one JSON line, and the table made from the records."""
+"""The record of a measured fact, one line of JSON, and the table made from the records."""
 
 import json
 import math
@@ -30,8 +30,11 @@ FACT_COLUMNS = (
 
 @dataclass(frozen=True)
 class FactRecord:
-    """A fact's verdict with all its numbers. `digest`: of the source it was measured by. `retested`: the first seed
-    disagreed, these are the numbers of a second one."""
+    """A fact's verdict with all its numbers.
+
+    `digest`: of the source with which it was measured. `retested`: True if the first seed disagreed, so that these are
+    the numbers of a second seed.
+    """
 
     fact: str
     verdict: str
@@ -49,12 +52,12 @@ class FactRecord:
     schema: int = FACT_SCHEMA
 
     def line(self) -> str:
-        """As one line of JSON; infinities and NaNs are null."""
+        """Returns the record as one line of JSON; infinities and NaNs are null."""
         return canonical(_finite(asdict(self)))
 
     @classmethod
     def of(cls, found: dict[str, Any]) -> "FactRecord":
-        """From what `line` wrote."""
+        """Returns the record from the parsed JSON of `line`."""
         checks = [Check(**_numbers(check)) for check in found["checks"]]
         pictures = [
             Picture(**{**each, "curves": [Curve(**curve) for curve in each["curves"]]}) for each in found["pictures"]
@@ -64,7 +67,7 @@ class FactRecord:
 
 
 def examined(fact: Fact, seed: int = 0, quick: bool = False) -> FactRecord:
-    """Measures a fact, and once more with fresh seeds where it is not reproduced; an error is a verdict too."""
+    """Measures a fact; if it is not reproduced, measures it again with a fresh seed. An error also gives a verdict."""
     start = time.perf_counter()
     first = _measured(fact, seed, quick)
     second = first
@@ -98,7 +101,7 @@ def _measured(fact: Fact, seed: int, quick: bool) -> FactRecord:
 
 
 def check_in_words(check: Check) -> str:
-    """A check in words.
+    """Returns a check in words.
 
     >>> check_in_words(Check("E x", 1.0, 2.0, 1.9, 2.1))
     'E x: expected = 1, measured 2 (1.9 to 2.1)'
@@ -108,13 +111,13 @@ def check_in_words(check: Check) -> str:
 
 
 def verdict_counts(facts: Iterable[Fact], records: dict[str, FactRecord]) -> dict[str, int]:
-    """How many facts have which verdict."""
+    """Returns the number of facts by verdict."""
     words = [records[each.name].verdict if each.name in records else NOT_RUN for each in facts]
     return {word: words.count(word) for word in (REPRODUCED, NOT_REPRODUCED, NOT_RUN)}
 
 
 def append(path: Path, record: FactRecord) -> None:
-    """The record is on the disk when this returns."""
+    """Appends the record to the file; it is on the disk when the function returns."""
     with path.open("a", encoding="utf-8") as file:
         file.write(record.line() + "\n")
         file.flush()
@@ -122,7 +125,11 @@ def append(path: Path, record: FactRecord) -> None:
 
 
 def read_fact_records(path: Path) -> dict[str, FactRecord]:
-    """The last record of each fact; a torn last line is cut off."""
+    """Reads the last record of each fact; an incomplete last line is removed from the file.
+
+    Raises:
+        BadInput: A line is not a record.
+    """
     if not path.exists():
         return {}
     whole, torn = split(path)
@@ -135,19 +142,19 @@ def read_fact_records(path: Path) -> dict[str, FactRecord]:
             if content["schema"] == FACT_SCHEMA:
                 found[content["fact"]] = FactRecord.of(content)
         except (ValueError, KeyError, TypeError) as error:
-            raise BadInput(f"{path}, line {number} is no record of a fact: {error}") from None
+            raise BadInput(f"{path}, line {number} is not a record of a fact: {error}") from None
     return found
 
 
 def fact_table(facts: Iterable[Fact], records: dict[str, FactRecord]) -> pd.DataFrame:
-    """One row per check; a fact without a record has one row, *not run*."""
+    """Returns one row per check; a fact without a record has one row, *not run*."""
     rows = []
     for fact in facts:
         about = {"group": fact.group, "topic": fact.topic, "fact": fact.name}
         about |= {"statement": fact.statement, "source": fact.cite}
         record = records.get(fact.name)
         if record is None:
-            reason = fact.lacking or ("takes longer than --quick allows" if fact.slow else "not asked for")
+            reason = fact.lacking or ("takes longer than --quick allows" if fact.slow else "not selected")
             rows.append({**about, "verdict": NOT_RUN, "reason": reason})
             continue
         about |= {name: getattr(record, name) for name in FACT_COLUMNS if hasattr(record, name) and name != "fact"}
@@ -160,7 +167,7 @@ def fact_table(facts: Iterable[Fact], records: dict[str, FactRecord]) -> pd.Data
 
 
 def kept(records: Iterable[FactRecord]) -> dict[str, pd.DataFrame]:
-    """The tables that facts keep, by name; the rows of facts that share one are one below the other."""
+    """Returns the tables of the facts' rows by name; facts that share a table follow each other."""
     found: dict[str, list[pd.DataFrame]] = {}
     for each in records:
         for rows in each.rows:
@@ -177,5 +184,5 @@ def _finite(value: Any) -> Any:
 
 
 def _numbers(check: dict[str, Any]) -> dict[str, Any]:
-    """`within` is the only number of a check that may be infinite."""
+    """Restores an infinite `within`, the only number of a check that may be infinite."""
     return {**check, "within": math.inf if check["within"] is None else check["within"]}

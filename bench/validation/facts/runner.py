@@ -1,4 +1,4 @@
-"""The verb `verify`: measures the facts that are not yet measured, and writes the table and the page."""
+"""The verb `verify`: measures the facts that are not measured yet, and writes the table and the page."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -25,14 +25,14 @@ from bench.validation.facts.record import FactRecord
 from estimators.errors import BadInput, at_least
 
 FACT_FILTERS = ("fact", "group", "topic", "slow")
-"""What `--where` can ask of a fact."""
+"""Fields of a fact that `--where` can use."""
 
 FACT_RERUNS = ("missing", "all")
 
 
 @dataclass(frozen=True)
 class Verified(InNotebooks):
-    """The records of what was asked for, the table of it, and where both and the page are."""
+    """The selected facts, their records, and the folder of the table and the page."""
 
     facts: list[Fact]
     records: dict[str, FactRecord]
@@ -40,11 +40,12 @@ class Verified(InNotebooks):
 
     @property
     def table(self) -> pd.DataFrame:
+        """One row per check of the facts."""
         return record.fact_table(self.facts, self.records)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Facts by verdict."""
+        """Number of facts by verdict."""
         return record.verdict_counts(self.facts, self.records)
 
     @property
@@ -68,22 +69,25 @@ def verify(
     seed: int = 0,
     show: Callable[[FactRecord, int], None] = lambda record, left: None,
 ) -> Verified:
-    """Reproduces the facts that gradest stands on: what a course says, closed forms, published results, training.
+    """Reproduces known facts about gradient estimators: taught in a course, closed forms, published results, training.
 
-    A fact that was measured from the same source, as thoroughly, is not measured again: an interrupted run continues
-    where it stopped.
+    A fact that was measured with the same source, and at least as thoroughly, is not measured again: an interrupted run
+    continues where it stopped.
 
     Args:
         out: Folder of the table and the page. Default: results/verify, or results/verify-quick.
-        quick: Measures only the facts that take seconds, with fewer draws.
-        where: Measures only these facts, e.g. 'group == "course"'.
-        jobs: Number of facts measured side by side.
-        rerun: Which facts are measured again: missing or all.
+        quick: Measure only the facts that take seconds, with fewer draws.
+        where: Measure only these facts, e.g. 'group == "course"'.
+        jobs: Number of facts measured in parallel.
+        rerun: Which facts are measured: missing or all.
         seed: Seed of all draws.
-        show: Called with each record and the number of facts that are left.
+        show: Called with each record and the number of facts left.
+
+    Returns:
+        The selected facts with their records, table and folder.
 
     Raises:
-        BadInput: No fact fits `where`, or the folder cannot be written.
+        BadInput: No fact fits `where`, `rerun` is neither missing nor all, or the folder cannot be written.
     """
     if rerun not in FACT_RERUNS:
         raise BadInput(f"there is no --rerun {rerun!r}; it is one of {', '.join(FACT_RERUNS)}")
@@ -110,7 +114,7 @@ def verify(
 
 
 def chosen_facts(where: str | None) -> list[Fact]:
-    """The facts that a filter picks, in the order of the catalogue.
+    """Returns the facts that fit the filter, in the order of the catalogue. Raises BadInput if there are none.
 
     >>> [each.name for each in chosen_facts("topic == 'one bit'")][:2]
     ['reinforce_on_a_bit', 'constant_baseline_on_a_bit']
@@ -127,7 +131,7 @@ def chosen_facts(where: str | None) -> list[Fact]:
 
 
 def valid(fact: Fact, known: dict[str, FactRecord], quick: bool, seed: int) -> bool:
-    """Whether what is known of a fact was measured from its present source, and no less thoroughly."""
+    """Returns True if the fact's record has the present source, the same seed and at least the same thoroughness."""
     found = known.get(fact.name)
     if found is None:
         return False
@@ -135,7 +139,7 @@ def valid(fact: Fact, known: dict[str, FactRecord], quick: bool, seed: int) -> b
 
 
 def fact_records(work: list[Fact], seed: int, quick: bool, jobs: int) -> Iterator[FactRecord]:
-    """Each fact's record as it is finished; several processes measure side by side."""
+    """Yields the facts' records as they finish, measured by `jobs` processes."""
     if jobs == 1 or len(work) < 2:
         yield from (record.examined(each, seed, quick) for each in work)
         return
@@ -146,12 +150,12 @@ def fact_records(work: list[Fact], seed: int, quick: bool, jobs: int) -> Iterato
 
 
 def by_name(name: str, seed: int, quick: bool) -> FactRecord:
-    """What a worker runs: facts do not pickle, their names do."""
+    """Measures a fact by its name in a worker process, because facts cannot be pickled."""
     return record.examined(FACTS[name], seed, quick)
 
 
 def write(verified: Verified) -> None:
-    """The table as CSV, the tables that facts keep, and the page with its figures."""
+    """Writes the table as CSV, the tables of the facts' rows, and the page with its figures."""
     from bench.validation.facts.page import facts_page
 
     verified.table.to_csv(verified.folder / "facts.csv", index=False, float_format="%.10g")
@@ -161,7 +165,7 @@ def write(verified: Verified) -> None:
 
 
 def verified_view(found: "Verified") -> RenderableType:
-    """Facts by group and verdict, and what is not reproduced, with its numbers."""
+    """Returns the number of facts by group and verdict, and the facts not reproduced, with their numbers."""
     counts = found.table.drop_duplicates("fact").groupby(["group", "verdict"], sort=False).size().unstack(fill_value=0)
     return Group(
         frame(counts.reset_index(), f"facts, in {found.folder}"), *(Text(line, style="red") for line in found.failed)

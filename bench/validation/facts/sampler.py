@@ -1,4 +1,4 @@
-"""How facts are measured: many independent estimates of gradest's own, or all of an estimator's noise by a rule."""
+"""The sampler of the facts: draws many independent estimates with gradest's own code."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,14 +16,14 @@ from bench.statistics.moments import Moments
 from estimators.core import Estimator
 
 SIGMAS = 4.0
-"""Half-widths of intervals, in standard errors: 1 of 16,000 normal means is farther out."""
+"""Half-width of intervals in standard errors; 1 in 16,000 normal means lies outside."""
 
 
 @dataclass
 class Sampler:
-    """Draws with seeds of its own: the n-th thing measured by a fact has the same numbers, whatever came before.
+    """Draws estimates for a fact. The n-th measurement of a fact has its own seed, independent of earlier draws.
 
-    `quick` takes an eighth of the replicates.
+    `quick`: take an eighth of the replicates.
     """
 
     fact: str
@@ -32,16 +32,16 @@ class Sampler:
     measured: int = field(default=0, init=False)
 
     def replicates(self, full: int) -> int:
-        """How many replicates to take where a full measurement takes `full`."""
+        """Returns the number of replicates to take if a full measurement takes `full`."""
         return max(full // 8, 256) if self.quick else full
 
     def start(self) -> None:
-        """Seeds torch for the next thing that is measured."""
+        """Seeds torch for the next measurement."""
         self.measured += 1
         torch.manual_seed(chunk_seed(self.seed, self.fact, self.measured))
 
     def moments(self, problem: Problem, estimator: Estimator, samples: int = 1, full: int = 2**20) -> Moments:
-        """The moments, per coordinate of θ, of independent estimates from `samples` draws each."""
+        """Returns the moments, per coordinate of θ, of independent estimates from `samples` draws each."""
         gradients, wanted = Gradients(problem, estimator, samples), self.replicates(full)
         self.start()
         chunk = min(replicates_per_chunk(gradients), wanted)
@@ -52,7 +52,7 @@ class Sampler:
         return found
 
     def estimates(self, problem: Problem, estimator: Estimator, samples: int, full: int) -> Float[Tensor, "R P"]:
-        """The estimates themselves."""
+        """Returns independent estimates `[R, P]` from `samples` draws each."""
         gradients, wanted = Gradients(problem, estimator, samples), self.replicates(full)
         self.start()
         chunk = min(replicates_per_chunk(gradients), wanted)
@@ -60,13 +60,13 @@ class Sampler:
         return torch.cat([gradients(chunk) for _ in range(-(-wanted // chunk))])
 
     def draws(self, draw: Callable[[int], Tensor], full: int) -> Tensor:
-        """`draw(number)` of that many."""
+        """Returns `draw(number)` for the number of replicates."""
         self.start()
         return draw(self.replicates(full))
 
 
 def slope(x: Sequence[float | int], y: Sequence[float]) -> float:
-    """The slope of log y in log x, by least squares.
+    """Returns the least-squares slope of log y against log x.
 
     >>> round(slope([1.0, 2.0, 4.0], [3.0, 6.0, 12.0]), 12)
     1.0

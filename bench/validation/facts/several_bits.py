@@ -25,9 +25,10 @@ def three(b: Tensor) -> Tensor:
 
 @fact("closed_form", "several bits", "Liu, Regier, Tripuraneni, Jordan, McAuliffe 2019, section 5; by enumeration")
 def shared_logit(sampler: Sampler) -> FactResults:
-    """Three bits that share one logit η, f = Σ(b_i − p0_i)², p0 = (.6, .51, .48): the gradient is −.0450000 at η = 0
-    and −.00317929 at η = −4; REINFORCE with one independent draw as its baseline has the variances .0125250 and
-    7.51942e-4. All eight states summed leave variance 9.8437e-4 (η = 0) if each one's baseline is a draw of its own."""
+    """Three bits that share one logit η, f = Σ(b_i − p0_i)², p0 = (0.6, 0.51, 0.48): the gradient is −0.0450000 at
+    η = 0 and −0.00317929 at η = −4; REINFORCE with one independent draw as its baseline has the variances 0.0125250
+    and 7.51942e-4. The sum over all eight states has variance 9.8437e-4 (η = 0) if the baseline of each state is a
+    separate draw."""
     for eta, gradient, variance in ((0.0, "-4.50000e-2", "1.25250e-2"), (-4.0, "-3.17929e-3", "7.51942e-4")):
         problem = posed(bits, {"eta": double(eta)}, three, moved=lambda theta: {"logits": theta["eta"].expand(3)})
         p = 1 / (1 + math.exp(-eta))
@@ -60,7 +61,7 @@ def every_state(sampler: Sampler) -> FactResults:
 
 
 def per_coordinate(D: int, t: float, p: float) -> dict[str, float]:
-    """Variances of one coordinate's estimate for f = (1/D) Σ (b_i − t)², every bit at p, two draws."""
+    """Returns the variances of one coordinate's estimate for f = (1/D) Σ (b_i − t)², every bit at p, two draws."""
     m, q, d = min(p, 1 - p), p * (1 - p), 1 - 2 * t
     g = q * d / D
     cube = 2 / 3 * (1 / 8 - (0.5 - m) ** 3)
@@ -73,7 +74,7 @@ def per_coordinate(D: int, t: float, p: float) -> dict[str, float]:
 
 @fact("closed_form", "several bits", "Titsias, Shi 2022, section 5.1; derivation")
 def many_bits(sampler: Sampler) -> FactResults:
-    """f = (1/D) Σ (b_i − .499)² of D = 200 bits, two draws: a coordinate's variance at p = ½ is 1.25000e-9 with
+    """f = (1/D) Σ (b_i − 0.499)² of D = 200 bits, two draws: a coordinate's variance at p = ½ is 1.25000e-9 with
     leave-one-out, 1.24375e-9 with DisARM, 1.66042e-9 with ARM, 7.81256e-3 with REINFORCE; and by formula at any p."""
     known = {"rloo": "1.25000e-9", "disarm": "1.24375e-9", "arm": "1.66042e-9"}
     for p in (0.5, 0.2, 0.9):
@@ -100,7 +101,7 @@ def many(b: Tensor) -> Tensor:
 @fact("closed_form", "several bits", "Titsias, Shi 2022, section 3; derivation")
 def double_control_variate_on_a_linear_function(sampler: Sampler) -> FactResults:
     """The double control variate (α = −1) has no variance on the multilinear extension (1−2t)b + t² of the quadratic,
-    and has some on (b − t)² itself, with the same values at the bits: what lies between the bits decides."""
+    but has variance on (b − t)² itself, which has the same values at the bits: the values between the bits matter."""
     estimator = estimators.get("double_cv")
     logits = {"logits": double(-1.0, 0.3, 1.2)}
     linear = posed(bits, logits, lambda b: (0.1 * b + 0.45**2).mean(-1))
@@ -112,14 +113,13 @@ def double_control_variate_on_a_linear_function(sampler: Sampler) -> FactResults
 
 
 def total(sampler: Sampler, problem: Problem, name: str = "double_cv", samples: int = 2) -> float:
-    """The trace of an estimator's covariance, from few draws: for what has no variance."""
+    """Returns the trace of an estimator's covariance, from few draws, for estimators without variance."""
     return float(sampler.moments(problem, estimators.get(name), samples, 2**14).variance.sum())
 
 
 @fact("closed_form", "several bits", "De Smet, Sansone, Zuidberg Dos Martires 2023; derivation")
 def indecater_on_a_sum(sampler: Sampler) -> FactResults:
-    """IndeCateR has no variance on a sum of one-variable terms, with one sample; on a function that is no such sum it
-    has."""
+    """IndeCateR with one sample has no variance on a sum of one-variable terms, and has variance on other functions."""
     sum_, product = (
         Problem(distributions.get("bernoulli", size=4), objectives.get(name)) for name in ("quadratic_bits", "parity")
     )

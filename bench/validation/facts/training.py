@@ -39,7 +39,7 @@ TASKS: dict[str, tuple[TrainingTask, tuple[str, ...], int]] = {
 
 
 def training_estimator(name: str) -> Estimator:
-    """The estimator; an antithetic pair is of pathwise gradients here."""
+    """Returns the estimator; `antithetic` means an antithetic pair of pathwise gradients here."""
     return (
         estimators.get(name, inner=estimators.get("reparameterisation"))
         if name == "antithetic"
@@ -49,9 +49,12 @@ def training_estimator(name: str) -> Estimator:
 
 @dataclass(frozen=True)
 class Trained:
-    """One problem's trainings. `variances`: each estimator's on one path, the same for all, with its relative standard
-    error: the geometric mean over the first and the middle checkpoints of leave-one-out's or the pathwise gradient's.
-    `along`: each one's variance on its own path, that of the first seed, at some checkpoints."""
+    """The training runs of one problem.
+
+    `variances`: each estimator's variance on the same path for all, with its relative standard error: the geometric
+    mean over the first and the middle checkpoints of leave-one-out's or the pathwise gradient's path. `along`: each
+    estimator's variance on its own path, that of the first seed, at some checkpoints.
+    """
 
     learnt: dict[str, Learning]
     variances: dict[str, tuple[float, float]]
@@ -60,7 +63,7 @@ class Trained:
 
 @cache
 def training_run(task: str, seed: int) -> Trained:
-    """Every estimator's training on a problem."""
+    """Trains every estimator on a problem."""
     what, names, seeds = TASKS[task]
     sampler = Sampler(f"training {task}", seed)
     learnt = {name: learn(what, training_estimator(name), sampler, seeds=seeds) for name in names}
@@ -83,14 +86,16 @@ def training_run(task: str, seed: int) -> Trained:
 
 
 def geometric_mean(found: list[tuple[float, float]]) -> tuple[float, float]:
-    """Of independent numbers with their relative standard errors."""
+    """Returns the geometric mean of independent numbers, with its relative standard error."""
     values, errors = np.array(found).T
     return float(np.exp(np.log(values).mean())), float(np.linalg.norm(errors)) / len(found)
 
 
 def learning_curves(task: str, found: Trained) -> Rows:
-    """The learning curves as a tidy table: a row per estimator, seed and checkpoint. `loss` is exact, over all data:
-    the negative evidence bound, where the problem has one; seconds and evaluations are those of one seed up to there.
+    """Returns the learning curves as a tidy table: a row per estimator, seed and checkpoint.
+
+    `loss` is exact, over all data: the negative evidence bound, if the problem has one. Seconds and evaluations are
+    cumulative, for one seed.
     """
     columns: dict[str, list[Any]] = {
         name: [] for name in ("problem", "estimator", "seed", "step", "loss", "variance", "seconds", "evaluations")
@@ -106,7 +111,7 @@ def learning_curves(task: str, found: Trained) -> Rows:
 
 
 def training_results(task: str, found: Trained, floor: float) -> FactResults:
-    """Learning curves, as a table and with intervals over seeds, and variance against what is left to gain."""
+    """Yields the learning curves, as a table and with intervals over seeds, and variance against the remaining gain."""
     yield learning_curves(task, found)
     learnt, variances, lines = found.learnt, found.variances, []
     for name, each in learnt.items():
@@ -129,7 +134,7 @@ def training_results(task: str, found: Trained, floor: float) -> FactResults:
 
 
 def ranks(task: str, seed: int, by: str, draws: int = 2000) -> tuple[float, np.ndarray]:
-    """Spearman's correlation of variance × cost with the loss at equal cost, and its bootstrap over seeds and
+    """Returns Spearman's correlation of variance × cost with the loss at equal cost, and its bootstrap over seeds and
     estimators."""
     found = training_run(task, seed)
     learnt, variances = found.learnt, found.variances
@@ -148,33 +153,33 @@ def ranks(task: str, seed: int, by: str, draws: int = 2000) -> tuple[float, np.n
 
 
 def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
-    """Spearman's."""
+    """Returns Spearman's rank correlation."""
     return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
 
 
 def correlation_check(what: str, value: float, drawn: np.ndarray) -> Check:
-    """The correlation is above 0, by its 95 % interval."""
+    """Checks that the 95 % interval of the correlation is above 0."""
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Check(what, 0.0, value, float(low), float(high), ">")
 
 
 def gap(learnt: dict[str, Learning], name: str, other: str) -> tuple[float, float]:
-    """The mean last loss of one less that of the other, and 4 standard errors."""
+    """Returns the difference of the mean last losses, `name` less `other`, and 4 standard errors."""
     one, two = learnt[name].loss[-1], learnt[other].loss[-1]
     error = float(((one.var() + two.var()) / len(one)) ** 0.5)
     return float(one.mean() - two.mean()), 4 * error
 
 
 def quotient(variances: dict[str, tuple[float, float]], one: str, other: str) -> tuple[float, float]:
-    """The ratio of two variances, and 4 standard errors."""
+    """Returns the ratio of two variances, and 4 standard errors."""
     (a, x), (b, y) = variances[one], variances[other]
     return a / b, SIGMAS * a / b * (x**2 + y**2) ** 0.5
 
 
 @fact("training", "learning curves", "Tucker et al. 2017; Titsias, Shi 2022; measured", slow=True)
 def training_many_bits(sampler: Sampler) -> FactResults:
-    """Two hundred bits, f = mean (b − .499)²: trained with four draws by Adam for 1,000 steps, leave-one-out, DisARM,
-    ARM and ARMS end nearer to the optimum .249001 than REINFORCE, by more than chance over seeds."""
+    """Two hundred bits, f = mean (b − 0.499)²: after 1,000 steps of Adam with four draws, leave-one-out, DisARM, ARM
+    and ARMS are closer to the optimum 0.249001 than REINFORCE, by more than chance over seeds."""
     found = training_run("bits", sampler.seed)
     learnt = found.learnt
     best = 0.499**2
@@ -185,8 +190,8 @@ def training_many_bits(sampler: Sampler) -> FactResults:
 
 @fact("training", "learning curves", "Ranganath, Gerrish, Blei 2014; Kucukelbir et al. 2017; measured", slow=True)
 def training_logistic_regression(sampler: Sampler) -> FactResults:
-    """Variational logistic regression: with four draws by Adam, pathwise gradients come within 2 nats of the best bound
-    −67.4633672 in 600 steps, the score function with leave-one-out does not, and without it is farther still."""
+    """Variational logistic regression by Adam with four draws: pathwise gradients come within 2 nats of the best bound
+    −67.4633672 in 600 steps, the score function with leave-one-out does not, and without it is even farther away."""
     found = training_run("logistic", sampler.seed)
     learnt = found.learnt
     best = 67.4633672
@@ -201,9 +206,9 @@ def training_logistic_regression(sampler: Sampler) -> FactResults:
 
 @fact("training", "learning curves", "Dong, Mnih, Tucker 2020, figure 2; measured at small scale", slow=True)
 def training_digits_vae(sampler: Sampler) -> FactResults:
-    """A VAE with 10 bits on digits, linear: DisARM, leave-one-out and ARM, with four draws, train alike, within .3 nats
-    of each other, and REINFORCE stays over a nat behind. The variance at the same point is least for DisARM or
-    leave-one-out, then ARM, and far larger for REINFORCE."""
+    """A linear VAE with 10 bits on digits, four draws: DisARM, leave-one-out and ARM end within 0.3 nats of each other,
+    and REINFORCE more than 1 nat behind. The variance at the same point is least for DisARM or leave-one-out, then
+    ARM, and far larger for REINFORCE."""
     found = training_run("vae", sampler.seed)
     learnt, variances = found.learnt, found.variances
     for name in ("disarm", "arm"):

@@ -41,7 +41,7 @@ class Power(TrainingTask):
 
 
 def curve(name: str, learnt: Learning) -> Curve:
-    """The mean loss over seeds, with two standard errors where there are several."""
+    """Returns the mean loss over seeds as a curve, with a band of two standard errors if there are several seeds."""
     steps, mean, seeds = [float(step) for step in learnt.steps], learnt.loss.mean(1), learnt.loss.shape[1]
     if seeds == 1:
         return Curve(name, steps, mean.tolist())
@@ -51,8 +51,8 @@ def curve(name: str, learnt: Learning) -> Curve:
 
 @fact("published", "training curves", "Liu, Dong, Liu, Yu, Gao 2023, figure 2; measured, 8 seeds", slow=True)
 def reinmax_trains_where_straight_through_stalls(sampler: Sampler) -> FactResults:
-    """128 bits, f = mean |b_i − .45|^r: trained for 3,000 steps of Adam, ReinMax reaches the optimum .45^r at r = 1.5,
-    2 and 3, to a hundredth of what there is to gain; straight-through does not gain half of it at any of them."""
+    """128 bits, f = mean |b_i − 0.45|^r, 3,000 steps of Adam: ReinMax reaches the optimum 0.45^r at r = 1.5, 2 and 3,
+    to 1 % of the possible gain; straight-through achieves less than half of the possible gain at each r."""
     lines = []
     for power in (1.5, 2.0, 3.0):
         task = Power(3000, 0.05, power=power)
@@ -69,12 +69,12 @@ def reinmax_trains_where_straight_through_stalls(sampler: Sampler) -> FactResult
                 else above(what, 0.5, float(left.mean()), error)
             )
             lines.append(curve(f"{name}, r = {power:g}", learnt))
-    yield Picture("128 bits, mean |b − .45|^r", "step", "loss", lines)
+    yield Picture("128 bits, mean |b − 0.45|^r", "step", "loss", lines)
 
 
 @fact("published", "training curves", "Grathwohl, Choi, Wu, Roeder, Duvenaud 2018, figure 2; measured", slow=True)
 def relax_on_its_toy_problem(sampler: Sampler) -> FactResults:
-    """One bit, f = (b − .499)²: the fitted RELAX has less variance than the fitted REBAR, which has REINFORCE's: the
+    """One bit, f = (b − 0.499)²: the fitted RELAX has less variance than the fitted REBAR, which has REINFORCE's: the
     covariance of a(b) = f(b) ∇ log q(b) with REBAR's control variate is (a(1) − a(0)) p(1−p) f(½), the boundary term of
     its path at z = 0, and f(½) = 10⁻⁶, so that the best η is nearly 0 at every τ. Trained with one draw a step, RELAX
     ends nearer to the optimum than REINFORCE."""
@@ -92,13 +92,13 @@ def relax_on_its_toy_problem(sampler: Sampler) -> FactResults:
     error = float((last["reinforce"].var() + last["relax"].var()) / len(last["relax"])) ** 0.5
     gap = float(last["reinforce"].mean() - last["relax"].mean())
     yield above("REINFORCE − RELAX, last loss, in thousandths", 0.0, 1e3 * gap, 1e3 * SIGMAS * error)
-    yield Picture("One bit, t = .499", "step", "loss", [curve(name, each) for name, each in learnt.items()])
+    yield Picture("One bit, t = 0.499", "step", "loss", [curve(name, each) for name, each in learnt.items()])
     spreads = [Curve(name, list(places), [variances[name, phi][0] for phi in places]) for name in names]
     yield Picture("Variance of one draw", "logit φ", "variance", spreads, "y")
 
 
 def one_draw(task: Power, name: str, phi: float, sampler: Sampler, replicates: int = 2**16) -> tuple[float, float]:
-    """The variance of an estimate from one draw at φ, fitted there, and its relative standard error."""
+    """Returns the variance of an estimate from one draw at φ, fitted there, and its relative standard error."""
     sampler.start()
     wide = {"logits": torch.full((replicates, 1), phi, dtype=torch.float64)}
     estimator = fitted_at(task, name, {"logits": wide["logits"][:256]}, 500)
@@ -108,7 +108,7 @@ def one_draw(task: Power, name: str, phi: float, sampler: Sampler, replicates: i
 
 
 def fitted_at(task: TrainingTask, name: str, theta: Tensors, steps: int) -> Estimator:
-    """The estimator, its control variate fitted at θ where it has one."""
+    """Returns the estimator; its control variate, if it has one, is fitted at θ."""
     estimator = estimators.get(name)
     if not isinstance(estimator, Fitted):
         return estimator
@@ -117,7 +117,7 @@ def fitted_at(task: TrainingTask, name: str, theta: Tensors, steps: int) -> Esti
 
 
 def learn_fitted(task: Power, name: str, sampler: Sampler, seeds: int = 64, rounds: int = 20) -> Learning:
-    """Adam with one draw a step; the control variate, shared by the seeds, is fitted anew every so many steps."""
+    """Trains by Adam with one draw a step; the control variate, shared by the seeds, is fitted again at intervals."""
     theta = {"logits": torch.zeros(seeds, task.size, dtype=torch.float64, requires_grad=True)}
     adam = torch.optim.Adam(list(theta.values()), lr=task.rate)
     every = task.steps // rounds
@@ -136,7 +136,7 @@ def learn_fitted(task: Power, name: str, sampler: Sampler, seeds: int = 64, roun
 
 @dataclass(frozen=True)
 class ManyStarts(DigitsVaeTask):
-    """Every seed trains from its own start: where training ends depends on the start more than on the draws."""
+    """Every seed has its own start, because the end of training depends more on the start than on the draws."""
 
     def starts(self, seeds: int) -> Tensors:
         each = [self.start(seed) for seed in range(seeds)]
@@ -157,7 +157,7 @@ class MnistVae(ManyStarts):
 def per_logit(
     task: DigitsVaeTask, name: str, theta: Tensors, sampler: Sampler, *, replicates: int, chunk: int, samples: int = 2
 ) -> Float[Tensor, " S"]:
-    """Each start's variance of the estimate in one logit of one image's bits, the mean over logits of a minibatch.
+    """Returns, per start, the variance of the estimate in one logit of one image, averaged over a minibatch's logits.
 
     `replicates` estimates are drawn for each start, `chunk` at a time.
     """
@@ -173,21 +173,21 @@ def per_logit(
 
 
 def mean_with_error(values: Tensor) -> tuple[float, float]:
-    """The mean over starts and the half of its 95 % interval, by Student's t."""
+    """Returns the mean over starts and half of its 95 % interval, by Student's t."""
     half = float(student.ppf(0.975, len(values) - 1)) * float(values.std()) / len(values) ** 0.5
     return float(values.mean()), half
 
 
 def ratio_below(what: str, bound: float, ratios: Float[Tensor, " S"]) -> Check:
-    """The geometric mean over starts is surely less than `bound`, by the 95 % interval over starts."""
+    """Checks that the 95 % interval of the geometric mean over starts is below `bound`."""
     mean, half = mean_with_error(ratios.log())
     return Check(what, bound, math.exp(mean), math.exp(mean - half), math.exp(mean + half), "<")
 
 
 def ratio_of_a_start(what: str, expected: float, ratios: Float[Tensor, " S"]) -> Check:
-    """A ratio that was measured at one start lies where 95 % of starts lie: Student's prediction interval of logs.
+    """Checks that a ratio published for one start lies in the 95 % prediction interval (Student's t, of logs).
 
-    The interval must be known to a quarter of the expected number, or it says nothing.
+    Half of the interval must be at most a quarter of the expected number.
     """
     mean, half = mean_with_error(ratios.log())
     half *= (len(ratios) + 1) ** 0.5
@@ -195,15 +195,15 @@ def ratio_of_a_start(what: str, expected: float, ratios: Float[Tensor, " S"]) ->
 
 
 MUCH = 0.1
-"""A variance is much less than another where it is less than a tenth of it."""
+"""A variance is much less than another if it is less than a tenth of it."""
 
 
 @fact("published", "training curves", "Dong, Mnih, Tucker 2020, figure 2, on digits; exact bounds", slow=True)
 def digits_vae_to_the_end(sampler: Sampler) -> FactResults:
-    """A VAE with 10 bits on digits, linear, 5,000 steps of Adam with two draws: over 16 starts, DisARM, leave-one-out
-    and ARM end within .2 nats of training by the exact gradient, REINFORCE at least 1 nat behind. At the trained models
-    the variance per logit is least for DisARM, then leave-one-out (about 1 ÷ .75 of it), then ARM (1 ÷ .46 of that),
-    and much larger for REINFORCE (about 135 times ARM's)."""
+    """A linear VAE with 10 bits on digits, 5,000 steps of Adam with two draws, 16 starts: DisARM, leave-one-out and ARM
+    end within 0.2 nats of training by the exact gradient, REINFORCE at least 1 nat behind. At the trained models the
+    variance per logit is least for DisARM, then leave-one-out (about 1 ÷ 0.75 of it), then ARM (1 ÷ 0.46 of that), and
+    much larger for REINFORCE (about 135 times ARM's)."""
     task, names, starts = ManyStarts(5000, 0.01), ("disarm", "rloo", "arm", "reinforce"), 16
     exact = learn(task, None, sampler, seeds=starts)
     trained, lines = {}, [curve("exact", exact)]
@@ -229,8 +229,8 @@ def digits_vae_to_the_end(sampler: Sampler) -> FactResults:
 )  # fmt: skip
 def mnist_vae_variances(sampler: Sampler) -> FactResults:
     """A VAE with 200 bits on binarised MNIST, after 5,000 steps with two draws, over 4 starts: the variance per logit
-    is least for DisARM, then ARM, then leave-one-out, and much larger for REINFORCE: over ten times. How much larger
-    belongs to the data."""
+    is least for DisARM, then ARM, then leave-one-out, and more than ten times larger for REINFORCE. The factor depends
+    on the data."""
     task, names = MnistVae(5000, 0.001), ("disarm", "arm", "rloo", "reinforce")
     theta = {key: value.clone().requires_grad_() for key, value in task.starts(4).items()}
     adam = torch.optim.Adam(list(theta.values()), lr=task.rate)

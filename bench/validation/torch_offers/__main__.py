@@ -1,6 +1,6 @@
 """`python -m bench.validation.torch_offers [CLASS …] [--write]`: measures what torch's classes offer (some minutes).
 
-Says what differs from the committed table, with exit code 1 where something does; `--write` writes the table.
+Prints the differences from the committed table; the exit code is 1 if there are any. With `--write`, writes the table.
 """
 
 import os
@@ -11,6 +11,7 @@ from estimators.tools.torch_offers import TABLE, offers_table
 
 
 def main(arguments: list[str]) -> int:
+    """Measures the named classes, or all. Returns the exit code."""
     names = [each for each in arguments if not each.startswith("--")]
     rows = measure_classes(names, jobs=os.cpu_count() or 1)
     if "--write" in arguments:

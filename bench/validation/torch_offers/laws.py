@@ -1,6 +1,6 @@
-"""Exact one-dimensional laws, from SciPy or closed forms: independent of the torch classes that are measured.
+"""Exact one-dimensional laws from SciPy or closed forms, independent of the measured torch classes.
 
-A law is a rule: points `[S]` and weights `[S]` with Σ w h(x) = E h(x) for a bounded smooth h, both float64.
+A law is a quadrature rule: points `[S]` and weights `[S]` with Σ w h(x) = E h(x) for a bounded smooth h, both float64.
 """
 
 from collections.abc import Callable
@@ -17,12 +17,12 @@ Knobs = dict[str, float]
 """A distribution's parameters by torch's names."""
 
 LAW_PANELS = 160
-"""Panels of 20 nodes."""
+"""Number of panels, with 20 nodes each."""
 
 
 @dataclass(frozen=True)
 class Law:
-    """Points and weights, and the mean in closed form (infinite or NaN where there is none)."""
+    """Points and weights `[S]`, and the mean in closed form (infinite or NaN if there is none)."""
 
     points: Array
     weights: Array
@@ -30,7 +30,7 @@ class Law:
     discrete: bool = False
 
     def expect(self, h: Callable[[Array], Array]) -> float:
-        """E h(x).
+        """Returns E h(x).
 
         >>> round(counts(np.array([0.25, 0.75])).expect(np.exp), 4)
         2.2887
@@ -38,7 +38,7 @@ class Law:
         return float(self.weights @ h(self.points))
 
     def quantile(self, chance: float) -> float:
-        """The smallest point with at least this chance below or at it."""
+        """Returns the smallest point x with P(X ≤ x) of at least `chance`."""
         order = np.argsort(self.points)
         below = np.cumsum(self.weights[order])
         return float(self.points[order][min(np.searchsorted(below, chance), len(order) - 1)])
@@ -51,7 +51,7 @@ def _nodes(low: float, high: float, panels: int = LAW_PANELS) -> tuple[Array, Ar
 
 
 def quantiles(frozen: Any, panels: int = LAW_PANELS) -> Law:
-    """The law of a frozen continuous SciPy distribution: x = F⁻¹(σ(t)), from either end so that tails are exact."""
+    """Returns the law of a frozen continuous SciPy distribution: x = F⁻¹(σ(t)), from either end for exact tails."""
     t, weight = _nodes(-36.0, 36.0, panels)
     with np.errstate(all="ignore"):
         tail = 1 / (1 + np.exp(np.abs(t)))
@@ -61,20 +61,20 @@ def quantiles(frozen: Any, panels: int = LAW_PANELS) -> Law:
 
 
 def mapped(frozen: Any, forward: Callable[[Array], Array], mean: float = float("nan"), panels: int = LAW_PANELS) -> Law:
-    """The law of forward(x); `mean` is by the rule itself unless it is given."""
+    """Returns the law of forward(x). Default of `mean`: computed by the rule."""
     inner = quantiles(frozen, panels)
     points = forward(inner.points)
     return Law(points, inner.weights, float(inner.weights @ points) if np.isnan(mean) else mean)
 
 
 def density(pdf: Callable[[Array], Array], low: float, high: float) -> Law:
-    """The law with a density on an interval that does not move with the parameters."""
+    """Returns the law with this density on an interval that does not depend on the parameters."""
     points, weight = _nodes(low, high)
     weights = weight * pdf(points)
     return Law(points, weights, float(weights @ points))
 
 
 def counts(pmf: Array) -> Law:
-    """The law on 0, 1, 2, … with these probabilities."""
+    """Returns the law on 0, 1, 2, … with these probabilities."""
     points = np.arange(len(pmf), dtype=np.float64)
     return Law(points, pmf, float(pmf @ points), discrete=True)

@@ -1,4 +1,4 @@
-"""Measures what a class of `torch.distributions` offers, against its exact law."""
+"""Measures the offers of a class of `torch.distributions` against its exact law."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -14,11 +14,11 @@ from bench.validation.torch_offers.subjects import Subject
 
 OFFER_DRAWS = 2**18
 FEW_DRAWS = 2**12
-"""Draws that are compared with the support at other parameters, and with the mode."""
+"""Number of draws that are compared with the support at other parameters, and with the mode."""
 OFFER_LIMIT = 5.5
-"""Standard errors: a false alarm in 3e7 comparisons."""
+"""Limit in standard errors: one false alarm in 3e7 comparisons."""
 SLACK = 1e-3
-"""The relative error that is let pass: torch's own approximate pathwise gradients are within 5e-4 (Gamma, Beta)."""
+"""Tolerated relative error; torch's approximate pathwise gradients are within 5e-4 (Gamma, Beta)."""
 
 Pairs = tuple[tuple[Callable[[Tensor], Tensor], Callable[[Array], Array]], ...]
 """Test functions, each for tensors and for arrays."""
@@ -26,7 +26,7 @@ Pairs = tuple[tuple[Callable[[Tensor], Tensor], Callable[[Array], Array]], ...]
 
 @dataclass(frozen=True)
 class Finding:
-    """What was measured at one set of parameters in one precision: the size of an error, and None where it is right.
+    """The result at one set of parameters in one precision: for each offer the error in words, or None if correct.
 
     Errors of gradients and draws are in standard deviations of one estimate, beyond chance.
     """
@@ -43,7 +43,7 @@ class Finding:
 
 
 def functions(law: Law) -> Pairs:
-    """Bounded smooth test functions on the law's own scale, for tensors and for arrays."""
+    """Returns bounded smooth test functions on the scale of the law, each for tensors and for arrays."""
     middle = law.quantile(0.5)
     narrow = (law.quantile(0.9) - law.quantile(0.1)) or 1.0
     wide = (law.quantile(0.999) - law.quantile(0.001)) or 1.0
@@ -57,7 +57,7 @@ def functions(law: Law) -> Pairs:
 
 
 def slopes(subject: Subject, knobs: Knobs, functions: list[Callable[[Array], Array]]) -> list[Knobs]:
-    """∂E h/∂θ for every h and every knob, by central differences of fourth order of the exact law."""
+    """Returns ∂E h/∂θ for every h and every knob, by fourth-order central differences of the exact law."""
     found: list[Knobs] = [{} for _ in functions]
     for name, value in knobs.items():
         if name in subject.fixed:
@@ -73,7 +73,7 @@ def slopes(subject: Subject, knobs: Knobs, functions: list[Callable[[Array], Arr
 def measure_subject(
     subject: Subject, dtypes: Sequence[torch.dtype], seed: int = 0, *, far: bool = True
 ) -> Iterator[Finding]:
-    """Every point of the subject in every precision; only the ordinary one without `far`."""
+    """Yields a finding for every point of the subject in every precision; without `far`, only at the ordinary point."""
     for knob, value, knobs in subject.points() if far else subject.points()[:1]:
         with torch.random.fork_rng(devices=[]), np.errstate(all="ignore"):
             law = subject.law(knobs)
@@ -122,7 +122,7 @@ def _at(subject: Subject, point: Point, dtype: torch.dtype) -> Finding:
 
 
 def reason_of(check: Callable[[], str | None]) -> str | None:
-    """What a check finds, or what torch raises."""
+    """Returns the result of a check, or the error that torch raises, in words."""
     try:
         return check()
     except (RuntimeError, ValueError, TypeError) as error:
@@ -130,7 +130,7 @@ def reason_of(check: Callable[[], str | None]) -> str | None:
 
 
 def _draws(point: Point, x: Tensor) -> str | None:
-    """The draws' own averages of the test functions are the law's."""
+    """Checks that the averages of the test functions over the draws are those of the law."""
     if not bool(x.isfinite().all()):
         return "not finite"
     for tensor, array in point.pairs:
@@ -142,7 +142,7 @@ def _draws(point: Point, x: Tensor) -> str | None:
 
 
 def _mass(subject: Subject, point: Point, dtype: torch.dtype) -> str | None:
-    """At ordinary parameters the density sums or integrates to 1, where a draw has one free coordinate."""
+    """Checks that the density at ordinary parameters sums or integrates to 1, if a draw has one free coordinate."""
     if subject.lift is None or point.knob or dtype != torch.float64:
         return None
     law = point.law
@@ -159,7 +159,7 @@ def _mass(subject: Subject, point: Point, dtype: torch.dtype) -> str | None:
 
 
 def _density(x: Tensor, log_q: Tensor, point: Point, theta: dict[str, Tensor], moving: tuple[str, ...]) -> str | None:
-    """The score's mean is 0, and times a test function it is the gradient; parameters that move the support aside."""
+    """Checks that the score has mean 0 and gives the gradients of the test functions, except in `moving` parameters."""
     if not bool(log_q.isfinite().all()):
         return "not finite"
     for name, s in zip(theta, grads(log_q, theta), strict=True):
@@ -178,7 +178,7 @@ def _density(x: Tensor, log_q: Tensor, point: Point, theta: dict[str, Tensor], m
 
 
 def _path(subject: Subject, q: Any, point: Point, theta: dict[str, Tensor]) -> str | None:
-    """The derivative of a test function along the draws is the gradient."""
+    """Checks that the mean derivative of each test function along the draws is its gradient."""
     if not q.has_rsample:
         return "no rsample"
     x = subject.project(q.rsample()).double()
@@ -193,7 +193,7 @@ def _path(subject: Subject, q: Any, point: Point, theta: dict[str, Tensor]) -> s
 
 
 def _mean(subject: Subject, q: Any, law: Law) -> str | None:
-    """`mean` is E z."""
+    """Checks that `mean` is E z."""
     try:
         mean = q.mean.detach()
     except (NotImplementedError, AttributeError):
@@ -212,7 +212,7 @@ def _mean(subject: Subject, q: Any, law: Law) -> str | None:
 
 
 def _mode(q: Any, z: Tensor) -> str | None:
-    """`mode` lies inside the support, and no draw has a higher density."""
+    """Checks that `mode` lies inside the support and no draw has a higher density."""
     from estimators.tools.torch_offers import inside
 
     try:
@@ -228,7 +228,7 @@ def _mode(q: Any, z: Tensor) -> str | None:
 
 
 def moves(subject: Subject, knobs: Knobs, z: Tensor) -> tuple[str, ...]:
-    """The parameters that move the support: draws that a slightly different value would not allow."""
+    """Returns the parameters on which the support depends: a slightly different value excludes some of the draws."""
     found = []
     for name, value in knobs.items():
         if name in subject.fixed:
@@ -249,7 +249,7 @@ def moves(subject: Subject, knobs: Knobs, z: Tensor) -> tuple[str, ...]:
 
 
 def grads(value: Tensor, theta: dict[str, Tensor]) -> list[Tensor]:
-    """The gradient of each draw in each parameter, `[N]`, float64; zero where it does not depend."""
+    """Returns the gradient of each draw in each parameter, `[N]`, float64; zero for parameters without influence."""
     if not value.requires_grad:
         return [torch.zeros(len(each), dtype=torch.float64) for each in theta.values()]
     found = torch.autograd.grad(value.sum(), list(theta.values()), allow_unused=True, retain_graph=True)
@@ -260,9 +260,9 @@ def grads(value: Tensor, theta: dict[str, Tensor]) -> list[Tensor]:
 
 
 def excess(difference: Tensor, sd: float, size: float) -> float:
-    """How far the mean is from 0 beyond chance and slack, in `sd`; 0 where it is not."""
+    """Returns the distance of the mean from 0 beyond chance and slack, in units of `sd`; 0 if it is within them."""
     mean, error = float(difference.mean()), float(difference.std()) / len(difference) ** 0.5
     over = abs(mean) - OFFER_LIMIT * error - SLACK * max(sd, size)
     if over <= 0:
         return 0.0
-    return over / sd if over > 0 and sd > 0 else float(not over < 1e-12)  # NaN is wrong, too
+    return over / sd if over > 0 and sd > 0 else float(not over < 1e-12)  # NaN is an error too

@@ -1,4 +1,4 @@
-"""The classes of `torch.distributions`, each with an instance to measure, its exact law, and how far to stretch it.
+"""The classes of `torch.distributions`, each with its ordinary parameters, exact law and extreme parameters.
 
 A class with vector or matrix draws is measured through a projection whose law is known in one dimension.
 """
@@ -21,27 +21,27 @@ Build = Callable[[dict[str, Tensor]], Any]
 
 
 def scalar(z: Tensor) -> Tensor:
-    """A scalar draw is its own projection."""
+    """Returns z: the projection of a scalar draw."""
     return z
 
 
 def first(z: Tensor) -> Tensor:
-    """The first coordinate of a vector draw."""
+    """Returns the first coordinate of a vector draw."""
     return z[..., 0]
 
 
 def pair(x: Tensor) -> Tensor:
-    """A point of the simplex with two coordinates, from its first."""
+    """Returns the point of the simplex with two coordinates whose first coordinate is x."""
     return torch.stack([x, 1 - x], -1)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One class at ordinary parameters, and the values to which each parameter is stretched in turn.
+    """A class at ordinary parameters, and the extreme values to which each parameter is set in turn.
 
     `build`: parameters `[N]` → the distribution with batch shape `[N]`. `law`: the law of `project(z)`.
-    `lift`: x → z where z has one free coordinate, so that the density can be integrated; None where it has more.
-    `linear`: the projection of the mean is the mean of the projection. `fixed`: parameters without a gradient.
+    `lift`: x → z if z has one free coordinate, so that the density can be integrated; None if it has more.
+    `linear`: True if the projection of the mean is the mean of the projection. `fixed`: parameters without a gradient.
     """
 
     kind: type[torchs.Distribution]
@@ -55,7 +55,7 @@ class Subject:
     fixed: frozenset[str] = frozenset()
 
     def points(self) -> list[tuple[str, float, Knobs]]:
-        """The ordinary parameters and every stretched one: the knob that is moved, its value, all knobs."""
+        """Returns (changed knob, its value, all knobs) for the ordinary parameters and for every extreme value."""
         far = [
             (name, value, self.ordinary | {name: value}) for name, values in self.stretched.items() for value in values
         ]
@@ -63,7 +63,7 @@ class Subject:
 
 
 def of(kind: Any, **fixed: Any) -> Build:
-    """The class called with its parameters by name, unvalidated."""
+    """Returns a function that calls the class with its parameters by name, without validation."""
     return lambda knobs: kind(**knobs, **fixed, validate_args=False)
 
 
@@ -72,11 +72,11 @@ SHAPES = (*SMALL_SHAPES, 10.0, 100.0, 1e3, 1e4)
 SCALES = (1e-6, 1e6)
 LOGIT_RANGE = (-8.0, 8.0)
 PLACES = (1e6,)
-"""Locations, in a scale near 1: how far a draw rounds."""
+"""Extreme locations for a scale near 1, where the rounding of draws is large."""
 
 
 def located(frozen: Any) -> Callable[[Knobs], Law]:
-    """The law of a SciPy location-scale family."""
+    """Returns the law of a SciPy location-scale family, as a function of the knobs."""
     return lambda k: quantiles(frozen(loc=k["loc"], scale=k["scale"]))
 
 
@@ -92,17 +92,17 @@ def sigmoid(t: Array) -> Array:
 
 
 def probability(logit: float) -> float:
-    """One chance from its logit."""
+    """Returns the probability with this logit."""
     return 1 / (1 + math.exp(-logit))
 
 
 def categories(knobs: dict[str, Tensor]) -> Tensor:
-    """Three logits from two."""
+    """Returns the three logits of a categorical."""
     return torch.stack([knobs["logits"], torch.zeros_like(knobs["logits"]), knobs["logits"] * 0 + 0.5], -1)
 
 
 def chances(logit: float) -> Array:
-    """The probabilities of `categories`."""
+    """Returns the probabilities of `categories`."""
     raw = np.array([logit, 0.0, 0.5])
     return np.exp(raw) / np.exp(raw).sum()
 
@@ -250,7 +250,7 @@ def one_hot_row(x: Tensor) -> Tensor:
 
 
 def second(z: Tensor) -> Tensor:
-    """How many of the draws are of the second category, or which category a one-hot row marks."""
+    """Returns Σ_k k z_k over the three categories k = 0, 1, 2; for a one-hot row, the index of its category."""
     return z @ torch.tensor([0.0, 1.0, 2.0], dtype=z.dtype)
 
 

@@ -1,4 +1,4 @@
-"""The table of what torch's classes offer: made from measurements, compared with the committed one, and listed."""
+"""The table of the offers of torch's classes: built from measurements, and compared with the committed table."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -15,14 +15,14 @@ SEED = 17
 
 
 def measure_classes(names: Iterable[str] = (), jobs: int = 1) -> dict[str, Row]:
-    """A row per class of `torch.distributions`, or per named class, measured with the torch that is installed."""
+    """Measures the installed torch; returns a row per class of `torch.distributions`, or per named class."""
     chosen = list(names) or classes()
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         return dict(zip(chosen, pool.map(row, chosen), strict=True))
 
 
 def classes() -> list[str]:
-    """Every concrete class that `torch.distributions` exports."""
+    """Returns the names of all concrete classes that `torch.distributions` exports."""
     every = torch.distributions
     abstract = (every.Distribution, every.ExponentialFamily)
     found = [getattr(every, name) for name in every.__all__]
@@ -34,7 +34,12 @@ def classes() -> list[str]:
 
 
 def row(name: str) -> Row:
-    """What one class offers: reasons by column and precision (empty where it is right), ranges, what moves."""
+    """Measures one class.
+
+    Returns:
+        By column and precision the reason against the offer (empty if it is correct); "ranges": the parameters for
+        which it is correct; "moves": the parameters on which the support depends.
+    """
     from bench.validation.torch_offers.measure import measure_subject
     from bench.validation.torch_offers.subjects import SUBJECTS
 
@@ -58,19 +63,19 @@ def row(name: str) -> Row:
 
 
 def wrong(found: Any, column: str, moving: set[str]) -> str:
-    """Why a column is not offered at a point that was measured; empty where it is."""
+    """Returns why a column is not offered at a measured point; empty if it is offered."""
     reason = getattr(found, column)
     if column in ("density", "path") and found.draws:
         return f"its draws do not follow its law: {found.draws}"
     if column == "density" and set(found.moves) - moving:
         return f"the support moves with {', '.join(found.moves)}"
     if column == "mean" and found.knob and reason == "not finite":
-        return ""  # `offers` looks at the mean itself
+        return ""  # `offers` checks the value of the mean itself
     return reason or ""
 
 
 def ranges(ordinary: dict[str, float], points: list[tuple[str, float, str]]) -> Iterator[tuple[str, list[Any]]]:
-    """For every parameter that has an end: the last values that are right, outward from the ordinary one."""
+    """Yields each bounded parameter with its range: the last correct values, going outward from the ordinary value."""
     for knob in dict.fromkeys(knob for knob, _, _ in points):
         ends: list[float | None] = []
         for sign in (-1, 1):
@@ -89,7 +94,7 @@ def ranges(ordinary: dict[str, float], points: list[tuple[str, float, str]]) -> 
 
 
 def written(rows: dict[str, Row]) -> str:
-    """The table as the text of `estimators/tools/torch_offers.json`: a line per class."""
+    """Returns the text of `estimators/tools/torch_offers.json`, a line per class."""
     lines = ",\n".join(
         f" {json.dumps(name)}: {json.dumps(each, sort_keys=True)}" for name, each in sorted(rows.items())
     )
@@ -97,7 +102,12 @@ def written(rows: dict[str, Row]) -> str:
 
 
 def differences(found: dict[str, Row], committed: dict[str, Row] | None = None) -> list[str]:
-    """What is offered otherwise than the committed table says, in a sentence each. Numbers inside reasons may vary."""
+    """Returns a sentence for each difference from the committed table. Numbers inside reasons may vary.
+
+    Args:
+        found: The measured rows.
+        committed: The rows to compare with. Default: the committed table.
+    """
     said = offers_table() if committed is None else committed
     lines = [f"{name}: not in the committed table" for name in found.keys() - said.keys()]
     for name in sorted(found.keys() & said.keys()):

@@ -90,7 +90,7 @@ def test_false_alarms_are_counted_by_their_two_factors():
     unseen = lines["noise and event of 1e-06"]
     assert float(str(unseen["product_at_1e-03"])) > 0.98 and float(str(unseen["unseen_at_a_million"])) > 0.3
     written = alarms_told(pd.DataFrame(lines.values()))
-    assert "no test of the estimates can tell them" in written and "| normal |" in written
+    assert "no test of the estimates can distinguish them" in written and "| normal |" in written
 
 
 def test_the_enumerated_chance_is_the_simulated_one():

@@ -101,4 +101,4 @@ def test_reinmax_is_exact_on_quadratics_alone(found):
 
 
 def test_span():
-    assert span([-0.25, 1.5]) == "-.25 – 1.50"
+    assert span([-0.25, 1.5]) == "-0.25 – 1.50"
