@@ -1,0 +1,147 @@
+"""Faults of a user's model that would spoil every measurement: looked for before the race.
+
+An objective must give finite values, the same at each call, each draw's whatever others are beside it, and leave z as
+it is; a distribution must give independent draws and leave torch's seed alone.
+"""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from scipy.stats import f as f_law
+from torch import Tensor
+from torch.distributions import Distribution
+
+from bench.advice.own_model import OwnModel
+from estimators.core import ImportanceBound, Objective
+from estimators.errors import BadInput
+from estimators.tools.calls import same
+from estimators.tools.parameters import states, support
+
+DRAWS = 1024
+"""Draws at which f is looked at, where they are quick."""
+NUMBERS = 2**22
+"""At most so many numbers in z."""
+SECONDS = 2.0
+"""For the values of f, and again for the draws."""
+FEW = 4096
+"""Up to so many values of z, f is looked at at each."""
+REPEATS = 4
+GROUPS, EACH = 32, 8
+"""Calls of `sample` that are compared, and draws in each."""
+RARELY = 1e-9
+"""The chance that independent draws are called dependent."""
+
+
+def check_model(model: OwnModel, where: str) -> None:
+    """Raises BadInput with a sentence for the first fault found; uses torch's generator."""
+    q = model.distribution(model.theta)
+    _check_draws(q, where)
+    if isinstance(model.objective, ImportanceBound):
+        return
+    for z in _values_of_z(q, model.objective):
+        _check_values(model.objective, q, z, where)
+
+
+def _values_of_z(q: Distribution, f: Objective) -> Iterator[Tensor]:
+    """Draws, first few and then as many as time allows; every value of z where there are few."""
+    each = max(q.batch_shape.numel() * q.event_shape.numel(), 1)
+    z = q.sample(torch.Size([4])).detach()
+    start = time.perf_counter()
+    f(z.clone(), q)
+    fits = SECONDS / REPEATS / max((time.perf_counter() - start) / 4, 1e-9)
+    yield z
+    yield q.sample(torch.Size([int(max(2, min(DRAWS, NUMBERS // each, fits)))])).detach()
+    count = _states(q)
+    if count is not None and count * each <= NUMBERS and count <= min(FEW, fits):
+        yield support(q).clone()
+
+
+def _states(q: Distribution) -> int | None:
+    try:
+        return states(q)
+    except (NotImplementedError, AttributeError, TypeError):
+        return None
+
+
+def _check_values(f: Objective, q: Distribution, z: Tensor, where: str) -> None:
+    """At z: finite, repeatable, one by one as all together, and z unchanged."""
+    given = z.clone()
+    value = f(given, q).detach()
+    if not same(given, z):
+        raise BadInput(
+            f"{where}: objective changes z in place, which the estimator goes on to use: make a new tensor, for "
+            "example z.clamp(…) for z.clamp_(…)"
+        )
+    bad = ~value.isfinite()
+    if bool(bad.any()):
+        at = z[tuple(bad.nonzero()[0])]
+        raise BadInput(
+            f"{where}: objective is not finite at {int(bad.sum())} of {bad.numel()} values, such as {_written(at)}; "
+            "E f and its gradient do not exist then"
+        )
+    for _ in range(REPEATS - 1):
+        torch.rand(1)  # another state of the generator, which a noisy objective draws from
+        again = f(z.clone(), q).detach()
+        if not torch.equal(value, again):
+            apart = int((value != again).sum())
+            raise BadInput(
+                f"{where}: objective gives two values for one z (at {apart} of {value.numel()} draws); it must be "
+                "deterministic: all randomness is q's, or is fixed once outside"
+            )
+    alone = torch.stack([f(z[i : i + 1].clone(), q).detach()[0] for i in range(min(len(z), 4))])
+    tolerance = 1e-4 if value.dtype == torch.float32 else 1e-9
+    scale = float(value.abs().max())
+    if bool(((alone - value[: len(alone)]).abs() > tolerance * max(scale, 1e-300)).any()):
+        raise BadInput(
+            f"{where}: objective gives a draw another value when other draws are beside it, as a network in training "
+            "mode with batch normalisation or dropout does; it must treat the leading axes one by one"
+        )
+
+
+def _written(z: Tensor) -> str:
+    """A draw in short."""
+    numbers = z.reshape(-1).tolist()
+    return "z = [" + ", ".join(f"{each:g}" for each in numbers[:8]) + (", …]" if len(numbers) > 8 else "]")
+
+
+def _check_draws(q: Distribution, where: str) -> None:
+    """Independent draws: those of one call vary as much as those of different calls do."""
+    torch.manual_seed(0)
+    start = time.perf_counter()
+    first = q.sample(torch.Size([EACH])).detach()
+    seconds = time.perf_counter() - start
+    if torch.initial_seed() != 0:
+        raise BadInput(f"{where}: distribution sets torch's seed when it draws: its draws would not be independent")
+    shape = (EACH, *q.batch_shape, *q.event_shape)
+    if tuple(first.shape) != shape:
+        raise BadInput(f"{where}: sample(torch.Size([{EACH}])) must return shape {list(shape)}, found {list(first.shape)}")
+    groups = int(max(4, min(GROUPS, SECONDS / max(seconds, 1e-9))))
+    draws = torch.stack([first, *(q.sample(torch.Size([EACH])).detach() for _ in range(groups - 1))])
+    x = draws.double().reshape(groups, EACH, -1)
+    generator = torch.Generator().manual_seed(0)
+    directions = torch.randn(x.shape[-1], 4, dtype=torch.float64, generator=generator).to(x.device)
+    scale = x.reshape(groups * EACH, -1).std(0).clamp_min(1e-300)
+    y = torch.nan_to_num((x - x.mean((0, 1))) / scale, nan=0.0, posinf=0.0, neginf=0.0) @ directions
+    for direction in y.cpu().numpy().transpose(2, 0, 1):
+        _check_groups(direction, where)
+
+
+def _check_groups(y: np.ndarray, where: str) -> None:
+    """An analysis of variance of y, groups × draws: the ratio follows an F law where all are independent."""
+    groups, each = y.shape
+    within = float(y.var(axis=1, ddof=1).mean())
+    between = float(each * y.mean(axis=1).var(ddof=1))
+    if within == 0 and between == 0:
+        return
+    if within == 0 or f_law.sf(between / within, groups - 1, groups * (each - 1)) < RARELY:
+        raise BadInput(
+            f"{where}: the draws of one call of sample are not independent: they are more alike than draws of "
+            "different calls; sample(shape) must draw each of them separately"
+        )
+    if f_law.cdf(between / within, groups - 1, groups * (each - 1)) < RARELY:
+        raise BadInput(
+            f"{where}: the draws of one call of sample are not independent: their mean varies less than that of "
+            "independent draws (mirrored or stratified draws?); estimators couple draws themselves"
+        )

@@ -1,0 +1,121 @@
+"""The process in which a user's code runs: what hangs, dies or eats the memory there costs its own turn alone."""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench.advice.workshop import ModelSource, Workshop
+from bench.isolation.endings import Raised, Returned
+from bench.isolation.process import Process
+from estimators.errors import BadInput
+
+LOADING = 300.0
+"""Seconds that a model may take to load."""
+SHARE = 0.8
+"""Of the memory that is free at the start, what the process may hold."""
+
+
+class NoAnswer(RuntimeError):
+    """A sentence: why a model could not be measured at all."""
+
+
+class TaskFailed(Exception):
+    """A sentence without its subject: how a task of one estimator ended."""
+
+
+class Worker(Protocol):
+    """Does tasks on a model: `do("turn", turn, seconds=3.0)`. Raises TaskFailed, or BadInput for what is the user's."""
+
+    def do(self, method: str, *arguments: Any, seconds: float) -> Any: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class Inline:
+    """Does tasks in this process, without limits: for tests, and where no other process may be started."""
+
+    source: ModelSource
+    shop: Workshop | None = None
+
+    def do(self, method: str, *arguments: Any, seconds: float) -> Any:
+        if self.shop is None:
+            self.shop = Workshop(self.source)
+        try:
+            return getattr(self.shop, method)(*arguments)
+        except (Exception, SystemExit) as error:
+            raise _failure(type(error).__name__, str(error), method) from error
+
+    def close(self) -> None:
+        self.shop = None
+
+
+@dataclass
+class Isolated:
+    """Does tasks in a process of their own, which is replaced when one takes too long, dies or eats the memory."""
+
+    source: ModelSource
+    loop_reason: str | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._loaded = False
+        self._process = Process(serve, self.source, memory=memory_limit())
+
+    def do(self, method: str, *arguments: Any, seconds: float) -> Any:
+        if not self._loaded:
+            self._end_of("load", (self.loop_reason,), LOADING)
+            self._loaded = True
+        return self._end_of(method, arguments, seconds)
+
+    def _end_of(self, method: str, arguments: tuple[Any, ...], seconds: float) -> Any:
+        ending = self._process.do((method, arguments), seconds)
+        if isinstance(ending, Returned):
+            return ending.value
+        if isinstance(ending, Raised):
+            raise _failure(ending.kind, ending.text, method)
+        self._loaded = False
+        raise TaskFailed(str(ending))
+
+    def close(self) -> None:
+        self._process.close()
+
+
+def _failure(kind: str, text: str, method: str) -> Exception:
+    """A user's mistake in the model, or how an estimator's turn failed."""
+    if kind == "BadInput":
+        return BadInput(text) if method != "turn" else TaskFailed(text)
+    return TaskFailed(f"{kind}: {' '.join(text.split())[:200]}")
+
+
+def serve(source: ModelSource) -> Callable[[Any, Any], Any]:
+    """What the process does with a task: loads the model first, then calls the workshop."""
+    shops: list[Workshop] = []
+
+    def action(task: tuple[str, tuple[Any, ...]], say: Any) -> Any:
+        method, arguments = task
+        if method == "load":
+            shops[:] = [Workshop(source)]
+            shops[0].loop_reason = arguments[0]
+            return None
+        try:
+            return getattr(shops[0], method)(*arguments)
+        except SystemExit as error:
+            raise RuntimeError(f"SystemExit: {error}") from error
+
+    return action
+
+
+def memory_limit() -> int | None:
+    """Bytes that the worker may hold; None with an accelerator, whose driver maps more than there is."""
+    import torch
+
+    if torch.accelerator.is_available():
+        return None
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = next(line for line in lines if line.startswith("MemAvailable:"))
+        return int(SHARE * 1024 * int(free.split()[1]))
+    return int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))

@@ -1,0 +1,212 @@
+"""What runs in the worker process: everything that calls the user's code."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.advice.cost import Cost, Meter
+from bench.advice.entrants import Entrants, find_entrants
+from bench.advice.model_file import load_model
+from bench.advice.own_model import OwnModel, own_model
+from bench.advice.own_offers import own_offer
+from bench.advice.printed_code import failure_of
+from bench.advice.rare import rarest_outcomes
+from bench.advice.roads import Batched, Loop, no_batch, training_step
+from bench.advice.soundness import check_model
+from bench.advice.turns import Sketch, Sums, TooSlow, Turn, TurnResult, blocks_of, fill
+from bench.measure.execution.process_state import Kept
+from bench.plugins.files import load_files
+from estimators.core import Estimator, Fitted
+from estimators.errors import BadInput
+from estimators.registry import get
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where the model comes from: a file, or objects. `plugins`: files with estimators of the user's own."""
+
+    path: str | None
+    objects: tuple[Any, Any, Any] | None = None
+    plugins: tuple[str, ...] = ()
+    cost: Cost = "seconds"
+
+    @property
+    def where(self) -> str:
+        return self.path or "the model"
+
+    def load(self) -> OwnModel:
+        load_files(self.plugins)
+        if self.path is not None:
+            return load_model(Path(self.path))
+        assert self.objects is not None
+        return own_model(*self.objects)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What the workshop says of the model before the race.
+
+    `loop_reason`: why the loop road is taken, in a clause, or None on the batched road. `double`: whether the model
+    can be measured in float64. `rare`: the chance of each sketched coordinate's rarest outcome, where it is known.
+    """
+
+    dim: int
+    dtype: str
+    loop_reason: str | None
+    double: bool
+    entrants: Entrants
+    spelling: Any
+    rare: Any
+    notes: tuple[str, ...]
+
+
+class Workshop:
+    """The model, and what is done with it. Raises BadInput where the model is not sound."""
+
+    def __init__(self, source: ModelSource) -> None:
+        self.source = source
+        self.model = source.load()
+        self.sketch = Sketch(self.model.dim)
+        self._batches: dict[tuple[Any, ...], Batched] = {}
+        self.loop_reason: str | None = "it was not tried"
+
+    def open(self, names: Sequence[str] | None, samples: Sequence[int], biased: bool) -> Opening:
+        """Checks the model, chooses the road and finds who can race."""
+        torch.manual_seed(0)
+        model = self.model
+        check_model(model, self.source.where)
+        offer = own_offer(model)
+        self.choose_road()
+        entrants = find_entrants(offer, names, samples, biased)
+        rare = rarest_outcomes(model, self.sketch)
+        dtype = str(model.dtype).removeprefix("torch.")
+        return Opening(
+            model.dim, dtype, self.loop_reason, self.doubled is not None, entrants, model.spelling, rare, model.notes
+        )
+
+    def choose_road(self) -> None:
+        """Sets why the loop road is taken; None on the batched road."""
+        self.loop_reason = no_batch(self.model)
+
+    @cached_property
+    def doubled(self) -> OwnModel | None:
+        """The model in float64."""
+        return self.model if self.model.dtype == torch.float64 else self.model.doubled()
+
+    def turn(self, asked: Turn) -> TurnResult | TooSlow:
+        """So many estimates and timed steps; raises where the estimator fails or changes what all share."""
+        start = time.perf_counter()
+        model = self.doubled if asked.double and self.doubled is not None else self.model
+        before = {name: value.clone() for name, value in model.theta.items()}
+        with Kept() as kept:
+            torch.manual_seed(asked.seed)
+            result = self._turn(model, asked, start)
+            if torch.initial_seed() != asked.seed:
+                raise BadInput("changes torch's seed")
+        moved = [name for name, value in model.theta.items() if not torch.equal(value, before[name])]
+        for name in moved:
+            model.theta[name].copy_(before[name])
+        changed = [*kept.changed, *(f"the parameters {name!r}" for name in moved)]
+        if changed:
+            raise BadInput(f"changes {', '.join(changed)}")
+        if isinstance(result, TooSlow):
+            return result
+        return replace(result, spent=time.perf_counter() - start)
+
+    def _turn(self, model: OwnModel, asked: Turn, start: float) -> TurnResult | TooSlow:
+        estimator, fit_cost = self._fitted(model, asked)
+        costs = StepCosts(model, self.source.cost)
+        first = costs.timed(lambda m: training_step(m, estimator, asked.samples))
+        if first > asked.seconds / 4:  # the first call of an estimator imports and allocates
+            first = min(first, costs.timed(lambda m: training_step(m, estimator, asked.samples)))
+        costs.forget()
+        sums, deadline = Sums(self.sketch), start + asked.seconds
+        if self.loop_reason is not None or asked.steps or estimator.traits.exact:
+            loop = Loop(model, estimator, asked.samples)
+            slow = fill(sums, lambda rows: costs.rows(loop, rows), asked, None, first, deadline)
+        else:
+            draw = self._batched(model, estimator, asked.samples)
+            slow = fill(sums, draw, asked, draw.most, first, deadline)
+            if not slow:
+                costs.blocks(estimator, asked.samples, max(deadline - time.perf_counter(), 0.02))
+        if slow:
+            return slow
+        fitted = estimator if isinstance(estimator, Fitted) else None
+        return sums.result(costs.found, fitted=fitted, fit_cost=fit_cost)
+
+    def _batched(self, model: OwnModel, estimator: Estimator, samples: int) -> Batched:
+        """Its estimates many at a time; sized once."""
+        key = (model.dtype, estimator, samples)
+        if key not in self._batches:
+            self._batches[key] = Batched(model, estimator, samples)
+        return self._batches[key]
+
+    def _fitted(self, model: OwnModel, asked: Turn) -> tuple[Estimator, float]:
+        """The estimator, fitted where it has something to fit, and what that cost."""
+        estimator = asked.estimator
+        if not isinstance(estimator, Fitted) or estimator.state is not None or not estimator.steps:
+            return estimator, 0.0
+        costs = StepCosts(model, self.source.cost)
+        q = model.distribution(model.theta)
+        fitted = None
+
+        def fit(m: OwnModel) -> None:
+            nonlocal fitted
+            fitted = estimator.fit(q, m.objective, asked.samples, estimator.steps)
+
+        spent = costs.timed(fit)
+        assert fitted is not None
+        return fitted, costs.found[0] if costs.found else spent
+
+    def try_code(self, code: str) -> str | None:
+        """Runs the printed code on the user's own objects: why it fails, in a sentence, or None."""
+        return failure_of(code, self.model)
+
+    def gradient(self, name: str, samples: int, replicates: int) -> list[float]:
+        """The mean of so many estimates, for tests and for the trajectory."""
+        rows = Loop(self.model, get(name), samples)(replicates)
+        return rows.double().mean(0).tolist()
+
+
+class StepCosts:
+    """What steps cost, in seconds or in the user's unit."""
+
+    def __init__(self, model: OwnModel, cost: Cost) -> None:
+        self.meter = None if cost == "seconds" else Meter(model.objective, cost)
+        self.model = model if self.meter is None else replace(model, objective=self.meter.objective)
+        self.found: list[float] = []
+        self._synchronise = torch.accelerator.synchronize if model.device.type != "cpu" else lambda: None
+
+    def forget(self) -> None:
+        """What was found so far was to warm up."""
+        self.found = []
+
+    def timed(self, step: Callable[[OwnModel], object]) -> float:
+        """The seconds of a step, whose cost is noted."""
+        start = time.perf_counter()
+        step(self.model)
+        self._synchronise()
+        seconds = time.perf_counter() - start
+        self.found.append(seconds if self.meter is None else self.meter.read())
+        return seconds
+
+    def rows(self, loop: Loop, rows: int) -> torch.Tensor:
+        """Estimates one step at a time, each timed."""
+        found = []
+        for _ in range(rows):
+            self.timed(lambda m: found.append(training_step(m, loop.estimator, loop.samples)))
+        return torch.stack(found)
+
+    def blocks(self, estimator: Estimator, samples: int, seconds: float) -> None:
+        """Timed blocks of steps; a cost that is counted is that of a few steps."""
+        if self.meter is not None:
+            for _ in range(8):
+                self.timed(lambda m: training_step(m, estimator, samples))
+            return
+        step = lambda: training_step(self.model, estimator, samples)  # noqa: E731
+        self.found += blocks_of(step, self._synchronise, seconds)
