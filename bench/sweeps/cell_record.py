@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import torch
 
+from bench.isolation.endings import about_memory
 from bench.measure.accuracy import accuracy
 from bench.measure.accuracy.stopping import AccuracySettings
 from bench.measure.estimates.calls import count
@@ -58,7 +59,7 @@ def attempt(action: Callable[[], Record | None]) -> Record | None:
     except NotFinite as error:
         return ended("nonfinite", str(error))
     except Exception as error:
-        return ended("out_of_memory" if _about_memory(error) else "failed", _sentence(error))
+        return ended("out_of_memory" if about_memory(error) else "failed", _sentence(error))
 
 
 def ended(status: Status, reason: str) -> Record:
@@ -143,11 +144,6 @@ INFINITE = float("inf")
 
 def _plain(each: Measurement) -> dict[str, Any]:
     return {column.name: getattr(each, column.name) for column in fields(each)}
-
-
-def _about_memory(error: Exception) -> bool:
-    """torch's CPU allocator raises a plain RuntimeError when there is no memory left."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _sentence(error: BaseException) -> str:

@@ -4,7 +4,6 @@ Accuracy tasks run side by side; timed tasks follow, alone. The parent plans, wr
 computes nothing, so that its state is no part of a number.
 """
 
-import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -14,6 +13,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from bench.display.notebook import Shown
+from bench.isolation.child import refuse_inside
 from bench.measure.execution.devices import default_dtype
 from bench.measure.timing.ceilings import note
 from bench.plugins.files import load_files
@@ -22,11 +22,11 @@ from bench.suites.cell import Cell
 from bench.suites.grid import cells
 from bench.suites.suite import GROUPS, Suite
 from bench.sweeps.cell_record import ended, record
-from bench.sweeps.engines.base import Engine, Found
-from bench.sweeps.engines.choose import known, open_engine
+from bench.sweeps.engines.base import Engine, Found, Options
+from bench.sweeps.engines.choose import known_engine, open_engine
 from bench.sweeps.planning import Planned, Work, known_rerun, pick, planned_work, resolve, stale_note
 from bench.sweeps.shards import sharded
-from bench.sweeps.worker import WORKER, Setup
+from bench.sweeps.worker import Setup
 from bench.tables.folder import Store
 from bench.tables.records import Key, Record
 from estimators.errors import BadInput
@@ -80,11 +80,11 @@ def sweep(
     `memory`: GiB that a worker may allocate. `scheduler`: the address of a Dask cluster. A script calls this under
     `if __name__ == "__main__":`, because the workers import it.
     """
-    _not_in_a_worker()
+    refuse_inside("bench.run")
     setup = Setup(tuple(str(Path(path).resolve()) for path in plugins), int(memory * 2**30) if memory else None)
     load_files(setup.plugins)
     known_rerun(rerun)
-    known(engine)
+    known_engine(engine)
     every = cells(suite, force=force)
     picked = sharded(pick(every, where), shard)  # all bad input is found before anything is written
     with Store(folder) as store:
@@ -98,10 +98,8 @@ def sweep(
         try:
             writer(_unfit(planned))
             if writer.left:
-                opened = open_engine(
-                    engine, setup=setup, jobs=jobs or cores(), limit=suite.timeout, scheduler=scheduler, log=store.log
-                )
-                _measure_all(planned, opened, writer)
+                options = Options(setup, jobs or cores(), suite.timeout, scheduler, store.log)
+                _measure_all(planned, open_engine(engine, options), writer)
             store.finish()
             store.log(f"run: ended, {summary.counts}")
         except KeyboardInterrupt:
@@ -109,12 +107,6 @@ def sweep(
             store.log("run: interrupted")
         summary.left = len(writer.left)
     return summary
-
-
-def _not_in_a_worker() -> None:
-    """A script without the guard would start a run in every worker that imports it."""
-    if multiprocessing.current_process().name == WORKER:
-        raise SystemExit('gradest: a script has to call bench.run under `if __name__ == "__main__":`')
 
 
 def cores() -> int:

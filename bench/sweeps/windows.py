@@ -47,13 +47,13 @@ def measure(cells: Sequence[Cell], at: At = lambda place: None) -> list[Record]:
                 own.do(action)
         at(NOBODY)
 
-    with kept_generator(cells[0].device):
+    at(NOBODY)  # whoever waits for the device is in no cell's time
+    with alone(cells[0].device), kept_generator(cells[0].device):
         each(_Turns.open)
-        with alone(cells[0].device):
-            each(_Turns.first)
-            for index in range(VISITS if len(cells) > 1 else 1):
-                each(lambda own, index=index: own.visit(index))
-            each(_Turns.end)
+        each(_Turns.first)
+        for index in range(VISITS if len(cells) > 1 else 1):
+            each(lambda own, index=index: own.visit(index))
+        each(_Turns.end)
     return [own.record() for own in turns]
 
 

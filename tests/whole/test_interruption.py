@@ -13,8 +13,8 @@ import psutil
 import pytest
 import torch
 
+from bench.isolation import process
 from bench.sweeps.cell_record import measure
-from bench.sweeps.engines import isolated
 from bench.sweeps.run import sweep
 from bench.sweeps.shards import collect
 from bench.sweeps.status import status
@@ -24,7 +24,7 @@ from bench.tables.records import read
 from estimators.errors import BadInput
 from tests.support.sweeps import TOML, gradest, small_cells, suite
 
-FORK, SPAWN = multiprocessing.get_context("fork"), isolated.SPAWN
+FORK, SPAWN = multiprocessing.get_context("fork"), process.SPAWN
 CHEAP = SPAWN if torch.accelerator.is_available() else FORK
 """Where torch has an accelerator, a process that has computed a derivative cannot be forked."""
 ASIDE = ["run", "created", "wall_s", "attempt"]
@@ -83,7 +83,7 @@ class Killer:
         assert not alive, "workers outlive the run"
 
     def run(self):
-        isolated.SPAWN = self.workers  # in this process only, which is about to be killed
+        process.SPAWN = self.workers  # in this process only, which is about to be killed
         gradest("run", "small.toml", "--jobs", "1", folder=self.folder)
 
     def watch(self, process, reached):

@@ -1,13 +1,15 @@
-"""Where cells are measured: what every engine offers, and the engines by name."""
+"""What every engine offers, and what it is opened with."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from bench.suites.cell import Cell
 from bench.suites.suite import Group
 from bench.sweeps.windows import windows
+from bench.sweeps.worker import Setup
 from bench.tables.records import Record
 
 
@@ -20,8 +22,34 @@ class Found:
     environment: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Options:
+    """What an engine is opened with.
+
+    Attributes:
+        setup: What its workers are told: plug-in files, bytes that one may allocate.
+        jobs: How many cells are measured side by side on this machine.
+        limit: Seconds that a cell may take.
+        address: Where its machines are asked for (`--scheduler`); None: here.
+        log: Is told lines for the run's log.
+    """
+
+    setup: Setup = field(default_factory=Setup)
+    jobs: int = 1
+    limit: float = inf
+    address: str | None = None
+    log: Callable[[str], None] = lambda line: None
+
+
 class Engine(ABC):
-    """Measures cells in processes of their own: one that hangs, dies or asks for too much ends alone."""
+    """Measures cells in processes of their own: one that hangs, dies or asks for too much ends alone.
+
+    `bench.sweeps.engines.isolated.Isolated` is such a process; `bench.sweeps.engines.elsewhere.Station` keeps them on
+    another machine. A new engine is a file with a subclass, and a line in `bench.sweeps.engines.choose.ENGINES`.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
 
     @abstractmethod
     def width(self) -> int:

@@ -1,29 +1,29 @@
-"""The engines by name."""
+"""The engines by name; one is imported when it is opened, since it may need a package that not everybody has."""
 
-from collections.abc import Callable
+from importlib import import_module
 
-from bench.sweeps.engines.base import Engine
-from bench.sweeps.worker import Setup
+from bench.sweeps.engines.base import Engine, Options
 from estimators.errors import BadInput, nearest
 
-ENGINES = ("local", "dask")
+ENGINES = {
+    "local": "bench.sweeps.engines.local:Local",
+    "dask": "bench.sweeps.engines.dask:Dask",
+}
+"""Where the class of each engine stands."""
 
 
-def known(name: str) -> str:
+def known_engine(name: str) -> str:
     """The name of an engine, or the sentence that there is none."""
     if name not in ENGINES:
         raise BadInput(f"--engine {name!r} is not known; {nearest(name, ENGINES)}")
     return name
 
 
-def open_engine(
-    name: str, *, setup: Setup, jobs: int, limit: float, scheduler: str | None, log: Callable[[str], None]
-) -> Engine:
-    """The engine called `name`; a cell may take `limit` seconds."""
-    if known(name) == "dask":
-        from bench.sweeps.engines.dask import Dask
+def open_engine(name: str, options: Options) -> Engine:
+    """The engine called `name`, ready to measure.
 
-        return Dask(setup, jobs, limit, scheduler, log)
-    from bench.sweeps.engines.local import Local
-
-    return Local(setup, jobs, limit)
+    Raises:
+        BadInput: there is none of this name, or what it needs is not there.
+    """
+    module, kind = ENGINES[known_engine(name)].split(":")
+    return getattr(import_module(module), kind)(options)

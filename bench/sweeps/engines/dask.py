@@ -1,14 +1,13 @@
 """A Dask cluster: cells travel to its workers and records come back; no disk is shared.
 
-gradest must be installed on every worker, the same as here; plug-in files travel. On each Dask worker one isolated
-process per thread measures, so that a cell that hangs or crashes ends alone there as it does here. A Dask worker
-that dies loses nothing: Dask gives its cells to another.
+gradest must be installed on every worker, the same as here. Each Dask worker keeps a `Station`: plug-in files travel,
+and one isolated process per thread measures. A Dask worker that dies loses nothing: Dask gives its cells to another.
 """
 
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,33 +15,32 @@ from bench.provenance.machine import environment
 from bench.suites.cell import Cell
 from bench.suites.suite import Group
 from bench.sweeps.cell_record import ended, record
-from bench.sweeps.engines.base import Engine, Found, in_windows
-from bench.sweeps.worker import Setup
+from bench.sweeps.engines.base import Engine, Found, Options, in_windows
+from bench.sweeps.engines.elsewhere import Station
 from estimators.errors import BadInput
 
 try:
     import distributed
 
-    from bench.sweeps.engines.dask_worker import Measurer, measured
+    from bench.sweeps.engines.dask_worker import StationPlugin, measured
 except ImportError:
     raise BadInput("--engine dask needs the package distributed; pip install 'gradest[dask]' brings it") from None
 
 WAIT = 30
 """Seconds until a cluster must have answered, and must have a worker."""
-Log = Callable[[str], None]
 
 
 class Dask(Engine):
-    """Measures on the cluster at the address `scheduler`, or on one of `jobs` workers started in this process."""
+    """Measures on the cluster at the address, or on one of `jobs` threads that is started in this process."""
 
-    def __init__(self, setup: Setup, jobs: int, limit: float, scheduler: str | None, log: Log) -> None:
-        self.log, self.name = log, f"gradest-{uuid.uuid4().hex}"
-        self.address = scheduler or "here"
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self.name = f"gradest-{uuid.uuid4().hex}"
         self._threads: dict[str, int] = {}
         self._looked = 0.0
-        self._cluster = None if scheduler else _cluster_here(jobs)
-        self._client = _client(scheduler or self._cluster)
-        self._client.register_plugin(Measurer(setup, limit), name=self.name)
+        self._cluster = None if options.address else _cluster_here(options.jobs)
+        self._client = _client(options.address or self._cluster)
+        self._client.register_plugin(StationPlugin(Station(options.setup, options.limit)), name=self.name)
         self._look()
 
     def width(self) -> int:
@@ -98,13 +96,14 @@ class Dask(Engine):
         except (OSError, TimeoutError):
             raise self._lost() from None
         for address in threads.keys() - self._threads.keys():
-            self.log(f"worker {address} joined with {threads[address]} threads")
+            self.options.log(f"worker {address} joined with {threads[address]} threads")
         for address in self._threads.keys() - threads.keys():
-            self.log(f"worker {address} left; its cells go to others")
+            self.options.log(f"worker {address} left; its cells go to others")
         self._threads, self._looked = {**threads}, time.monotonic()
 
     def _lost(self) -> BadInput:
-        return BadInput(f"the Dask scheduler at {self.address} went away; what was measured is saved: run this again")
+        address = self.options.address or "here"
+        return BadInput(f"the Dask scheduler at {address} went away; what was measured is saved: run this again")
 
 
 def _killed(result: Any) -> bool:

@@ -11,7 +11,7 @@ import torch
 from bench.provenance.machine import environment
 from bench.suites.cell import Cell
 from bench.suites.suite import Group
-from bench.sweeps.engines.base import Engine, Found, in_windows
+from bench.sweeps.engines.base import Engine, Found, Options, in_windows
 from bench.sweeps.engines.isolated import Isolated, Window, wait_for
 from bench.sweeps.worker import Setup
 
@@ -19,13 +19,13 @@ from bench.sweeps.worker import Setup
 class Local(Engine):
     """Accuracy tasks run side by side in `jobs` processes; timed tasks run alone, in windows. Workers are reused."""
 
-    def __init__(self, setup: Setup, jobs: int, limit: float) -> None:
-        self.setup, self.jobs, self.limit = setup, jobs, limit
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
         self.workers: list[Isolated] = []
 
     def width(self) -> int:
         """The number of workers on a CPU."""
-        return self.jobs
+        return self.options.jobs
 
     def measure(self, cells: Sequence[Cell], task: Group) -> Iterator[list[Found]]:
         """Cells of one device after those of another, so that what is timed is alone."""
@@ -55,21 +55,21 @@ class Local(Engine):
 
     def _ready_workers(self, device: str, task: Group, cells: int) -> None:
         """As many workers as a device's cells want; those that are there already are kept where they fit."""
-        wanted = self._setups(device, cells, task)
+        wanted, limit = self._setups(device, cells, task), self.options.limit
         fitting = [worker.setup for worker in self.workers[: len(wanted)]] == wanted
         for worker in self.workers[len(wanted) if fitting else 0 :]:
             worker.close()
-        self.workers = self.workers[: len(wanted)] if fitting else [Isolated(each, self.limit) for each in wanted]
+        self.workers = self.workers[: len(wanted)] if fitting else [Isolated(each, limit) for each in wanted]
 
     def _setups(self, device: str, cells: int, task: Group) -> list[Setup]:
         """One per worker. No limit of memory on an accelerator, whose driver maps more than there is."""
-        wanted = torch.device(device)
+        wanted, setup = torch.device(device), self.options.setup
         if wanted.type == "cpu":
-            workers = max(1, min(self.jobs, cells))
-            own = replace(self.setup, memory=self.setup.memory or _share(workers))
+            workers = max(1, min(self.options.jobs, cells))
+            own = replace(setup, memory=setup.memory or _share(workers))
             return [own] * (workers if task == "accuracy" else 1)
         devices = range(torch.accelerator.device_count()) if wanted.index is None else [wanted.index]
-        return [replace(self.setup, accelerator=index, memory=None) for index in devices]
+        return [replace(setup, accelerator=index, memory=None) for index in devices]
 
 
 def _share(workers: int) -> int:

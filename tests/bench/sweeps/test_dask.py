@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from bench.plugins.files import load_files
-from bench.sweeps.engines import dask, dask_worker
+from bench.sweeps.engines import dask, elsewhere
 from bench.sweeps.run import sweep
 from bench.tables.columns import SCHEMA
 from bench.tables.folder import load
@@ -160,7 +160,7 @@ def test_a_cluster_started_here(tmp_path, plugin, alone):
 
 
 def test_a_worker_with_another_gradest_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(dask_worker, "_versions", chain([("a", "torch 1")], repeat(("b", "torch 2"))).__next__)
+    monkeypatch.setattr(elsewhere, "versions", chain([("a", "torch 1")], repeat(("b", "torch 2"))).__next__)
     with pytest.raises(BadInput, match=r"has another gradest or torch \(torch 2\) than this machine \(torch 1\)"):
         sweep(suite(), tmp_path / "out", jobs=1, engine="dask")
 

@@ -1,6 +1,5 @@
 """Many cells in worker processes."""
 
-import signal
 import subprocess
 import sys
 import textwrap
@@ -11,7 +10,8 @@ import pandas as pd
 import pytest
 import torch
 
-from bench.sweeps.engines import isolated
+from bench.isolation import process
+from bench.sweeps.engines.base import Options
 from bench.sweeps.engines.isolated import Isolated
 from bench.sweeps.engines.local import Local
 from bench.sweeps.run import run, sweep
@@ -168,34 +168,14 @@ def test_a_worker_that_dies_between_cells_is_replaced():
     (cell,) = small_cells(samples=2, estimators=["rloo"])
     with closing(Isolated(Setup(), limit=600.0)) as worker:
         first = worker.measure(cell, "accuracy")
-        died = worker._process
+        died = worker.process._process
         died.kill()
         died.join()
         assert worker.measure(cell, "accuracy")["measurements"] == first["measurements"]
 
 
-MASK = """
-from bench.sweeps.engines.isolated import Isolated
-from bench.sweeps.worker import Setup
-if __name__ == "__main__":
-    worker = Isolated(Setup(), 60.0)
-    with open(f"/proc/{worker._process.pid}/status") as status:
-        print(next(line for line in status if line.startswith("SigBlk")).split()[1])
-    worker.close()
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads the mask in /proc")
-def test_ctrl_c_does_not_reach_the_first_worker(tmp_path):
-    """In a process of its own: Python's resource tracker, which unblocks the signal, starts with the first worker."""
-    script = tmp_path / "first.py"
-    script.write_text(MASK)
-    said = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout
-    assert int(said, 16) & 1 << signal.SIGINT - 1
-
-
 def test_workers_that_cannot_start(tmp_path, monkeypatch):
-    monkeypatch.setattr(isolated, "FALSE_STARTS", 1)
+    monkeypatch.setattr(process, "FALSE_STARTS", 1)
     inside = "import multiprocessing, os\nif multiprocessing.parent_process():\n    "
     for harm, said in (("os._exit(3)", "it died with exit code 3"), ("1 / 0", "does not import: ZeroDivisionError")):
         (tmp_path / "plugin.py").write_text(inside + harm)
@@ -214,7 +194,7 @@ def test_a_script_without_the_guard_is_told(tmp_path):
 
 def test_timed_cells_are_alone():
     """Their worker is the only one there is; on accelerators one per device."""
-    engine = Local(Setup(), jobs=3, limit=600.0)
+    engine = Local(Options(jobs=3))
     assert len(engine._setups("cpu", 10, "accuracy")) == 3 and len(engine._setups("cpu", 10, "throughput")) == 1
     with patch.object(torch.accelerator, "device_count", return_value=2):
         assert [each.accelerator for each in engine._setups("cuda", 10, "throughput")] == [0, 1]

@@ -1,0 +1,78 @@
+"""What an engine needs that measures on other machines: the plug-in files travel, the versions are the same
+everywhere, and cells are measured in processes of their own there as here."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import torch
+
+from bench.provenance.identity import installed_digest
+from bench.provenance.machine import environment
+from bench.suites.suite import Group
+from bench.sweeps.engines.isolated import Isolated, Window
+from bench.sweeps.worker import Setup
+from bench.tables.records import Record
+from estimators.errors import BadInput
+
+
+class Station:
+    """Is made where the run is, travels by pickle to each machine, and measures there from `open` to `close`.
+
+    `limit`: the seconds that a cell may take.
+    """
+
+    def __init__(self, setup: Setup, limit: float) -> None:
+        self.files = {Path(path).name: Path(path).read_text(encoding="utf-8") for path in setup.plugins}
+        self.setup, self.limit, self.versions = setup, limit, versions()
+
+    def open(self, place: str, memory: int | None) -> None:
+        """Puts the plug-in files where processes find them; starts none before there is a cell.
+
+        Args:
+            place: The machine in words, for messages.
+            memory: Bytes that one process may allocate where the run does not say it.
+        """
+        self.place, self._processes = place, []
+        self._idle: SimpleQueue[Isolated] = SimpleQueue()
+        self.folder = tempfile.TemporaryDirectory(prefix="gradest-")
+        for name, text in self.files.items():
+            Path(self.folder.name, name).write_text(text, encoding="utf-8")
+        plugins = tuple(str(Path(self.folder.name, name)) for name in self.files)
+        self.setup = replace(self.setup, plugins=plugins, memory=self.setup.memory or memory)
+
+    def measure(self, window: Window, task: Group) -> tuple[list[Record], dict[str, Any]]:
+        """A window's records and this machine's environment. May run in several threads, each with its process."""
+        self._same_versions()
+        process = self._process()
+        found = process.measure_all(window, task)
+        self._idle.put(process)
+        return found, environment()
+
+    def close(self) -> None:
+        """Ends the processes, whatever they are doing."""
+        for process in self._processes:
+            process.close()
+        self.folder.cleanup()
+
+    def _same_versions(self) -> None:
+        if versions() != self.versions:
+            here, there = self.versions[1], versions()[1]
+            raise BadInput(
+                f"{self.place} has another gradest or torch ({there}) than this machine ({here}): "
+                "their numbers would not be the same; install one version everywhere"
+            )
+
+    def _process(self) -> Isolated:
+        try:
+            return self._idle.get_nowait()
+        except Empty:
+            self._processes.append(Isolated(self.setup, self.limit))
+            return self._processes[-1]
+
+
+def versions() -> tuple[str, str]:
+    """What must be the same everywhere: gradest's source, torch."""
+    return installed_digest(), f"torch {torch.__version__}"

@@ -1,0 +1,97 @@
+"""What tests do in processes of their own; nothing heavy is imported, so that each starts at once."""
+
+import ctypes
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from bench.isolation.child import limit_memory
+
+
+def action(task, say):
+    """Does what the task's name says, with its arguments; some tell something first."""
+    name, *arguments = task
+    return globals()[name](say, *arguments)
+
+
+def start(harm=None):
+    """A fresh process; `harm` is done before it is ready."""
+    if harm:
+        globals()[harm](None)
+    return action
+
+
+def pid(say):
+    return os.getpid()
+
+
+def count(say, most):
+    for number in range(most):
+        say(number)
+    return most
+
+
+def wrong(say):
+    raise ValueError("no such thing")
+
+
+def leaves(say, code=0):
+    os._exit(code)
+
+
+def crashes(say):
+    ctypes.string_at(0)
+
+
+def greedy(say):
+    return len(bytearray(2**33))
+
+
+def aborts_for_memory(say):
+    os.write(2, b"terminate called after throwing an instance of 'std::bad_alloc'\n  what():  std::bad_alloc\n")
+    os._exit(134)
+
+
+def unsendable(say):
+    return lambda: None
+
+
+def hangs(say):
+    say("hangs")
+    time.sleep(1000)
+
+
+def sleeper(say, then):
+    """Starts a process that outlives this one unless it is killed, says its number, and goes on."""
+    say(subprocess.Popen(["sleep", "301"]).pid)
+    return globals()[then](say)
+
+
+def prints(say, text):
+    """By Python, and by a program that it starts; then it dies."""
+    print(text, flush=True)
+    subprocess.run([sys.executable, "-S", "-c", f"print('inner ' + {text!r})"], check=True)
+    os._exit(3)
+
+
+def allowed(most, hard):
+    """What a limit of memory comes to where the system allows `hard` bytes."""
+    resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+    limit_memory(most)
+    return resource.getrlimit(resource.RLIMIT_DATA)
+
+
+def holds(device):
+    """A start: holds the device's lock for as long as its process lives."""
+    from bench.measure.timing.lock import alone
+
+    held = alone(device)
+    held.__enter__()
+    return lambda task, say: held and True
+
+
+def reads(path):
+    return Path(path).read_text(encoding="utf-8")
