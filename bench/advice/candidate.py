@@ -76,10 +76,6 @@ class Candidate:
     def replicates(self) -> int:
         return self.moments.count if self.moments else 0
 
-    def fresh(self) -> None:
-        """Forgets its estimates; later ones are others. What its fit cost and how it was fitted is kept."""
-        self.moments, self.squares, self.costs, self.score = None, [], [], None
-
     def add(self, result: TurnResult) -> None:
         """One more turn."""
         self.spent += result.spent

@@ -176,4 +176,3 @@ def _is_discrete(q: Distribution) -> bool:
         return bool(q.support.is_discrete)  # pyright: ignore[reportOptionalMemberAccess]
     except (NotImplementedError, AttributeError):
         return False
-

@@ -162,4 +162,3 @@ def _refused(q: Any, where: str) -> Distribution:
         "and event_shape are known: class "
         f"{type(q).__name__}(Distribution), with super().__init__(batch_shape, event_shape, validate_args=False)"
     )
-

@@ -78,7 +78,11 @@ def _no_path(model: OwnModel) -> str | None:
         along = q.rsample(z.shape[:1])
         if not along.requires_grad:
             raise ValueError("its rsample has no gradient")
-        h = lambda x: (x / 2 + 0.3).tanh().flatten(x.dim() - len(q.event_shape)).sum(-1) if q.event_shape else (x / 2 + 0.3).tanh()  # noqa: E731, E501
+        h = lambda x: (
+            (x / 2 + 0.3).tanh().flatten(x.dim() - len(q.event_shape)).sum(-1)
+            if q.event_shape
+            else (x / 2 + 0.3).tanh()
+        )
         held = h(along.detach())
         return h(along) - (held - held.mean(0)) * q.log_prob(along.detach())
 

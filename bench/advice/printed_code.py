@@ -53,7 +53,9 @@ def called(estimator: Estimator) -> str:
 def settings(estimator: Estimator) -> dict[str, Any]:
     """The settings that are not the class's default ones."""
     public = [each for each in fields(estimator) if each.init and not each.metadata.get("private")]  # type: ignore[arg-type]
-    return {each.name: getattr(estimator, each.name) for each in public if getattr(estimator, each.name) != each.default}
+    return {
+        each.name: getattr(estimator, each.name) for each in public if getattr(estimator, each.name) != each.default
+    }
 
 
 def _value(value: Any) -> str:

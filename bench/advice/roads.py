@@ -32,18 +32,28 @@ class Loop:
 
     def __init__(self, model: OwnModel, estimator: Estimator, samples: int) -> None:
         self.model, self.estimator, self.samples = model, estimator, samples
-        self.most = 1
 
     def __call__(self, replicates: int) -> Float[Tensor, "R P"]:
         return torch.stack([training_step(self.model, self.estimator, self.samples) for _ in range(replicates)])
+
+
+class ByAutograd(Gradients):
+    """Estimates by `torch.autograd`, as in a training loop: samplers and black boxes that take no functional transform
+    (torch's Dirichlet, numpy) are measured too."""
+
+    def estimates(self, expanded: Tensors) -> Float[Tensor, "R P"]:
+        leaves = {name: value.detach().clone().requires_grad_() for name, value in expanded.items()}
+        found = torch.autograd.grad(
+            self.surrogate(leaves), list(leaves.values()), allow_unused=True, materialize_grads=True
+        )
+        return self._pullback(dict(zip(leaves, found, strict=True)))
 
 
 class Batched:
     """Estimates many at once, from q rebuilt at expanded parameters. `most`: replicates that fit in one batch."""
 
     def __init__(self, model: OwnModel, estimator: Estimator, samples: int) -> None:
-        problem = own_problem(model)
-        self.gradients = Gradients(problem, estimator, samples, device=model.device, dtype=model.dtype)
+        self.gradients = ByAutograd(own_problem(model), estimator, samples, device=model.device, dtype=model.dtype)
         self.most = replicates_per_chunk(self.gradients)
 
     def __call__(self, replicates: int) -> Float[Tensor, "R P"]:
@@ -61,10 +71,12 @@ def no_batch(model: OwnModel) -> str | None:
         try:
             reason = _differs(model, model.theta) or _differs(model, _second_point(model.theta))
             if reason is None:
-                Gradients(own_problem(model), get("reinforce"), 2, device=model.device, dtype=model.dtype)(2)
+                Batched(model, get("reinforce"), 2)(2)
             return reason
         except Exception as error:
-            return f"it cannot be rebuilt with replicates ({type(error).__name__}: {' '.join(str(error).split())[:120]})"
+            return (
+                f"it cannot be rebuilt with replicates ({type(error).__name__}: {' '.join(str(error).split())[:120]})"
+            )
 
 
 def _second_point(theta: Tensors) -> Tensors:
@@ -86,7 +98,10 @@ def _differs(model: OwnModel, theta: Tensors) -> str | None:
     z = replicas.sample(torch.Size([2]))
     if bool((z[:, 0] == z[:, 1]).all()) and not bool((z[0] == z[1]).all()):
         return "its replicates share their draws"
-    for values, of in ((replicas.log_prob(z), q.log_prob), (model.objective(z, replicas), lambda x: model.objective(x, q))):
+    for values, of in (
+        (replicas.log_prob(z), q.log_prob),
+        (model.objective(z, replicas), lambda x: model.objective(x, q)),
+    ):
         alone = torch.stack([of(z[:, r]) for r in range(3)], 1)
         if not _close(values.detach(), alone.detach()):
             return "replicates change its log-density, or the objective's values"

@@ -4,7 +4,6 @@ An objective must give finite values, the same at each call, each draw's whateve
 it is; a distribution must give independent draws and leave torch's seed alone.
 """
 
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,10 +12,11 @@ from scipy.stats import f as f_law
 from torch import Tensor
 from torch.distributions import Distribution
 
+from bench.advice import stopwatch
 from bench.advice.own_model import OwnModel
+from bench.measure.estimates.calls import same
 from estimators.core import ImportanceBound, Objective
 from estimators.errors import BadInput
-from estimators.tools.calls import same
 from estimators.tools.parameters import states, support
 
 DRAWS = 1024
@@ -28,30 +28,37 @@ SECONDS = 2.0
 FEW = 4096
 """Up to so many values of z, f is looked at at each."""
 REPEATS = 4
+SLOW = 0.2
+"""Seconds of a call of f from which on it is called as rarely as can be."""
 GROUPS, EACH = 32, 8
 """Calls of `sample` that are compared, and draws in each."""
 RARELY = 1e-9
 """The chance that independent draws are called dependent."""
 
 
-def check_model(model: OwnModel, where: str) -> None:
-    """Raises BadInput with a sentence for the first fault found; uses torch's generator."""
+def check_model(model: OwnModel, where: str) -> float:
+    """The seconds of a call of f; raises BadInput with a sentence for the first fault found. Uses torch's generator."""
     q = model.distribution(model.theta)
     _check_draws(q, where)
-    if isinstance(model.objective, ImportanceBound):
-        return
-    for z in _values_of_z(q, model.objective):
-        _check_values(model.objective, q, z, where)
-
-
-def _values_of_z(q: Distribution, f: Objective) -> Iterator[Tensor]:
-    """Draws, first few and then as many as time allows; every value of z where there are few."""
-    each = max(q.batch_shape.numel() * q.event_shape.numel(), 1)
     z = q.sample(torch.Size([4])).detach()
-    start = time.perf_counter()
-    f(z.clone(), q)
-    fits = SECONDS / REPEATS / max((time.perf_counter() - start) / 4, 1e-9)
-    yield z
+    start = stopwatch.read()
+    value = _value(model.objective, q, z, where)
+    seconds = stopwatch.read() - start
+    slow = seconds > SLOW
+    if isinstance(model.objective, ImportanceBound):
+        return seconds
+    _check_values(model.objective, q, z, value, where, repeats=1 if slow else REPEATS)
+    if slow:
+        return seconds
+    for more in _more_values_of_z(q, seconds):
+        _check_values(model.objective, q, more, _value(model.objective, q, more, where), where)
+    return seconds
+
+
+def _more_values_of_z(q: Distribution, seconds: float) -> Iterator[Tensor]:
+    """As many draws as time allows; and every value of z where there are few. `seconds`: of a call at four draws."""
+    each = max(q.batch_shape.numel() * q.event_shape.numel(), 1)
+    fits = SECONDS / REPEATS / max(seconds / 4, 1e-9)
     yield q.sample(torch.Size([int(max(2, min(DRAWS, NUMBERS // each, fits)))])).detach()
     count = _states(q)
     if count is not None and count * each <= NUMBERS and count <= min(FEW, fits):
@@ -65,8 +72,8 @@ def _states(q: Distribution) -> int | None:
         return None
 
 
-def _check_values(f: Objective, q: Distribution, z: Tensor, where: str) -> None:
-    """At z: finite, repeatable, one by one as all together, and z unchanged."""
+def _value(f: Objective, q: Distribution, z: Tensor, where: str) -> Tensor:
+    """f's values at z, which must be finite, and z unchanged."""
     given = z.clone()
     value = f(given, q).detach()
     if not same(given, z):
@@ -81,7 +88,12 @@ def _check_values(f: Objective, q: Distribution, z: Tensor, where: str) -> None:
             f"{where}: objective is not finite at {int(bad.sum())} of {bad.numel()} values, such as {_written(at)}; "
             "E f and its gradient do not exist then"
         )
-    for _ in range(REPEATS - 1):
+    return value
+
+
+def _check_values(f: Objective, q: Distribution, z: Tensor, value: Tensor, where: str, repeats: int = REPEATS) -> None:
+    """f gives the same values again, and (where repeated) one by one as all together."""
+    for _ in range(max(repeats - 1, 1)):
         torch.rand(1)  # another state of the generator, which a noisy objective draws from
         again = f(z.clone(), q).detach()
         if not torch.equal(value, again):
@@ -90,6 +102,8 @@ def _check_values(f: Objective, q: Distribution, z: Tensor, where: str) -> None:
                 f"{where}: objective gives two values for one z (at {apart} of {value.numel()} draws); it must be "
                 "deterministic: all randomness is q's, or is fixed once outside"
             )
+    if repeats < 2:
+        return
     alone = torch.stack([f(z[i : i + 1].clone(), q).detach()[0] for i in range(min(len(z), 4))])
     tolerance = 1e-4 if value.dtype == torch.float32 else 1e-9
     scale = float(value.abs().max())
@@ -109,14 +123,16 @@ def _written(z: Tensor) -> str:
 def _check_draws(q: Distribution, where: str) -> None:
     """Independent draws: those of one call vary as much as those of different calls do."""
     torch.manual_seed(0)
-    start = time.perf_counter()
+    start = stopwatch.read()
     first = q.sample(torch.Size([EACH])).detach()
-    seconds = time.perf_counter() - start
+    seconds = stopwatch.read() - start
     if torch.initial_seed() != 0:
         raise BadInput(f"{where}: distribution sets torch's seed when it draws: its draws would not be independent")
     shape = (EACH, *q.batch_shape, *q.event_shape)
     if tuple(first.shape) != shape:
-        raise BadInput(f"{where}: sample(torch.Size([{EACH}])) must return shape {list(shape)}, found {list(first.shape)}")
+        raise BadInput(
+            f"{where}: sample(torch.Size([{EACH}])) must return shape {list(shape)}, found {list(first.shape)}"
+        )
     groups = int(max(4, min(GROUPS, SECONDS / max(seconds, 1e-9))))
     draws = torch.stack([first, *(q.sample(torch.Size([EACH])).detach() for _ in range(groups - 1))])
     x = draws.double().reshape(groups, EACH, -1)

@@ -4,7 +4,6 @@ An estimate of P coordinates is kept as at most `WIDE` numbers: P beyond that ar
 signs (Charikar, Chen, Farach-Colton 2002), so that a mean that is off is off there too, whatever P is.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -13,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bench.advice import stopwatch
 from bench.statistics.moments import Moments
 from bench.statistics.stream import HUGE
 from estimators.core import Estimator
@@ -35,6 +35,7 @@ class Turn:
 
     At least `LEAST` are taken where that takes no longer than `most_seconds`, and two in any case.
     `double`: in float64, where the model can. `steps`: estimates one training step at a time, whichever road it is.
+    `scale`: estimates are divided by it, so that their squares neither vanish nor overflow.
     """
 
     estimator: Estimator
@@ -45,6 +46,7 @@ class Turn:
     most_seconds: float
     double: bool = False
     steps: bool = False
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class Sums:
     """Adds batches of estimates up."""
 
     sketch: Sketch
+    scale: float = 1.0
     moments: Moments = field(init=False)
     squares: list[np.ndarray] = field(default_factory=list)
     nonfinite: int = 0
@@ -110,7 +113,7 @@ class Sums:
 
     def add(self, rows: Float[Tensor, "R P"]) -> None:
         """One batch of at least two estimates."""
-        x = rows.detach().double()
+        x = rows.detach().double() / self.scale
         kept = x[x.abs().amax(1) <= HUGE]  # a NaN is not
         self.nonfinite += len(x) - len(kept)
         if len(kept) < 2:
@@ -135,7 +138,7 @@ def fill(
         turn: What is asked for.
         most: Estimates of one batch on the batched road; None on the loop road.
         step: Seconds of one training step.
-        deadline: By `time.perf_counter()`.
+        deadline: By `stopwatch.read()`.
     """
     affordable = int(min(turn.most_seconds / max(step, 1e-9), 1e9))
     if affordable < 2:
@@ -144,7 +147,7 @@ def fill(
     size = max(LEAST, int(BATCH_SECONDS / max(step, 1e-9))) if most is None else most
     size = max(2, min(size, NUMBERS // max(sums.sketch.dim, 1)))
     while sums.count < turn.replicates:
-        if sums.count >= least and time.perf_counter() > deadline:
+        if sums.count >= least and stopwatch.read() > deadline:
             break
         left = (turn.replicates if sums.count >= least else least) - sums.count
         sums.add(draw(max(2, min(size, left))))
@@ -155,14 +158,14 @@ def blocks_of(step: Callable[[], object], synchronise: Callable[[], None], secon
     """Seconds per training step, of blocks that last a millisecond or more; as many blocks as fit, at least two."""
 
     def block(number: int) -> float:
-        start = time.perf_counter()
+        start = stopwatch.read()
         for _ in range(number):
             step()
         synchronise()
-        return (time.perf_counter() - start) / number
+        return (stopwatch.read() - start) / number
 
     number = max(1, int(BLOCK_SECONDS / max(block(1), 1e-9)))
-    end, found = time.perf_counter() + seconds, []
-    while len(found) < 2 or (len(found) < BLOCKS and time.perf_counter() < end):
+    end, found = stopwatch.read() + seconds, []
+    while len(found) < 2 or (len(found) < BLOCKS and stopwatch.read() < end):
         found.append(block(number))
     return found

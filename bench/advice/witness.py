@@ -109,7 +109,7 @@ class Judge:
     def agreement(self, candidate: Candidate) -> float | None:
         """About how far its mean may be off, relative to the gradient; None without a witness.
 
-        The debiased distance and two standard errors.
+        The debiased distance and two standard errors; NaN where the gradient is zero up to rounding.
         """
         said = self.testimony()
         if said is None:
@@ -118,7 +118,9 @@ class Judge:
         noise = float((moments.variance / moments.count + said.error).sum())
         apart = float(np.square(moments.mean - said.mean).sum())
         length = float(np.linalg.norm(said.mean))
-        return (max(apart - noise, 0.0) ** 0.5 + 2 * noise**0.5) / length if length else np.nan
+        if length <= ROUNDINGS * candidate.tolerance * float(np.linalg.norm(_size(candidate))):
+            return np.nan
+        return (max(apart - noise, 0.0) ** 0.5 + 2 * noise**0.5) / length
 
     def by_differences(self, candidate: Candidate) -> str | None:
         """Without a witness: finite differences of E f along the candidate's mean; disqualifies it where they differ.
@@ -142,7 +144,9 @@ class Judge:
             return None
         if 2 * noise + step > DEAF * length:
             return None
-        return f"Finite differences of E f along its mean agree with it to within {(off + 2 * noise + step) / length:.2g}."
+        return (
+            f"Finite differences of E f along its mean agree with it to within {(off + 2 * noise + step) / length:.2g}."
+        )
 
     def _right(self, candidate: Candidate, said: Testimony) -> bool:
         """Whether estimates that have not varied are the gradient, and do not wait for a rare outcome."""

@@ -63,7 +63,7 @@ def undecided(candidates: Sequence[Candidate], winner: Candidate, finalists: Seq
         f"n = {most} is the most that was tried: --samples may name more" if winner.samples == most > 1 else "",
     ]
     said = "; ".join(filter(None, parts))
-    return f"{said[0].upper()}{said[1:]}." if said else ""
+    return (said if said.startswith("n =") else f"{said[:1].upper()}{said[1:]}") + "." * bool(said)
 
 
 def _may_be_better(each: Candidate, winner: Candidate, finalists: Sequence[Candidate], high: float) -> bool:
@@ -85,7 +85,11 @@ def trust(winner: Candidate, judge: Judge, by_differences: str | None) -> str:
     if not winner.estimator.traits.unbiased:
         distance = judge.agreement(winner)
         known = distance is not None and distance <= DEAF
-        return f"It is biased: its mean may be off by {distance:.2g} of the gradient's length." if known else "It is biased."
+        return (
+            f"It is biased: its mean may be off by {distance:.2g} of the gradient's length."
+            if known
+            else "It is biased."
+        )
     if winner.estimator.traits.exact:
         return "It enumerates every value of z: it is the gradient itself."
     if judge.witness is not None and winner.estimator == judge.witness.estimator:
@@ -94,6 +98,8 @@ def trust(winner: Candidate, judge: Judge, by_differences: str | None) -> str:
     if distance is None:
         return by_differences or "Nothing here can vouch for its mean: there is no score function to compare it with."
     name = judge.witness.name if judge.witness else ""
+    if distance != distance:
+        return f"By {name} the gradient is zero here, up to rounding."
     if distance <= DEAF:
         return f"Its mean agrees with {name}'s to within {distance:.2g} of the gradient's length."
     return f"{name} is too noisy here to vouch for its mean within the time."

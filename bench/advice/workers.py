@@ -23,7 +23,11 @@ class NoAnswer(RuntimeError):
 
 
 class TaskFailed(Exception):
-    """A sentence without its subject: how a task of one estimator ended."""
+    """A sentence without its subject: how a task of one estimator ended. `lost`: it took its process down."""
+
+    def __init__(self, said: str, lost: bool = False) -> None:
+        super().__init__(said)
+        self.lost = lost
 
 
 class Worker(Protocol):
@@ -77,7 +81,7 @@ class Isolated:
         if isinstance(ending, Raised):
             raise _failure(ending.kind, ending.text, method)
         self._loaded = False
-        raise TaskFailed(str(ending))
+        raise TaskFailed(str(ending), lost=True)
 
     def close(self) -> None:
         self._process.close()

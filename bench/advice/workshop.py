@@ -1,15 +1,17 @@
 """What runs in the worker process: everything that calls the user's code."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from bench.advice import stopwatch
 from bench.advice.cost import Cost, Meter
+from bench.advice.differences import slope
 from bench.advice.entrants import Entrants, find_entrants
 from bench.advice.model_file import load_model
 from bench.advice.own_model import OwnModel, own_model
@@ -17,13 +19,17 @@ from bench.advice.own_offers import own_offer
 from bench.advice.printed_code import failure_of
 from bench.advice.rare import rarest_outcomes
 from bench.advice.roads import Batched, Loop, no_batch, training_step
-from bench.advice.soundness import check_model
+from bench.advice.soundness import SLOW, check_model
 from bench.advice.turns import Sketch, Sums, TooSlow, Turn, TurnResult, blocks_of, fill
 from bench.measure.execution.process_state import Kept
 from bench.plugins.files import load_files
-from estimators.core import Estimator, Fitted
+from estimators.core import Estimator, Fitted, ImportanceBound
 from estimators.errors import BadInput
 from estimators.registry import get
+
+ROUNDING = {"float64": 1e-12, "float32": 1e-6}
+ORDINARY = 1e60
+"""Between it and its inverse f's values are measured as they are."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +37,9 @@ class ModelSource:
     """Where the model comes from: a file, or objects. `plugins`: files with estimators of the user's own."""
 
     path: str | None
-    objects: tuple[Any, Any, Any] | None = None
+    objects: Any = None
     plugins: tuple[str, ...] = ()
-    cost: Cost = "seconds"
+    cost: Any = "seconds"
 
     @property
     def where(self) -> str:
@@ -44,7 +50,12 @@ class ModelSource:
         if self.path is not None:
             return load_model(Path(self.path))
         assert self.objects is not None
-        return own_model(*self.objects)
+        return own_model(*self.objects.value)
+
+    @property
+    def meter(self) -> Cost:
+        """The cost, unpacked."""
+        return self.cost if isinstance(self.cost, str) else self.cost.value
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,7 @@ class Opening:
     """What the workshop says of the model before the race.
 
     `loop_reason`: why the loop road is taken, in a clause, or None on the batched road. `double`: whether the model
-    can be measured in float64. `rare`: the chance of each sketched coordinate's rarest outcome, where it is known.
+    can be measured in float64. `call_seconds`: what a call of f takes. `rare`: the chance of each sketched coordinate's rarest outcome, where it is known.
     """
 
     dim: int
@@ -62,7 +73,14 @@ class Opening:
     entrants: Entrants
     spelling: Any
     rare: Any
+    scale: float
     notes: tuple[str, ...]
+    call_seconds: float
+
+    @property
+    def tolerance(self) -> float:
+        """The share of |f|·|score| by which an estimate may be off by rounding."""
+        return ROUNDING.get(self.dtype, 1e-6)
 
 
 class Workshop:
@@ -79,28 +97,44 @@ class Workshop:
         """Checks the model, chooses the road and finds who can race."""
         torch.manual_seed(0)
         model = self.model
-        check_model(model, self.source.where)
+        seconds = check_model(model, self.source.where)
         offer = own_offer(model)
-        self.choose_road()
+        self.choose_road(seconds)
         entrants = find_entrants(offer, names, samples, biased)
         rare = rarest_outcomes(model, self.sketch)
-        dtype = str(model.dtype).removeprefix("torch.")
+        dtype, double = str(model.dtype).removeprefix("torch."), self.doubled is not None
         return Opening(
-            model.dim, dtype, self.loop_reason, self.doubled is not None, entrants, model.spelling, rare, model.notes
+            model.dim,
+            dtype,
+            self.loop_reason,
+            double,
+            entrants,
+            model.spelling,
+            rare,
+            scale_of(model),
+            model.notes,
+            seconds,
         )
 
-    def choose_road(self) -> None:
-        """Sets why the loop road is taken; None on the batched road."""
-        self.loop_reason = no_batch(self.model)
+    def ready(self) -> None:
+        """Nothing: whoever is answered knows that the model is loaded."""
+
+    def choose_road(self, seconds: float) -> None:
+        """Sets why the loop road is taken, None on the batched road; `seconds`: of a call of f."""
+        if seconds > SLOW:
+            self.loop_reason = f"a call of the objective takes {seconds:.2g} s, so that batches would save nothing"
+            self.doubled = None
+        else:
+            self.loop_reason = no_batch(self.model)
 
     @cached_property
     def doubled(self) -> OwnModel | None:
-        """The model in float64."""
+        """The model in float64; None where it takes none, or is too slow to be asked."""
         return self.model if self.model.dtype == torch.float64 else self.model.doubled()
 
     def turn(self, asked: Turn) -> TurnResult | TooSlow:
         """So many estimates and timed steps; raises where the estimator fails or changes what all share."""
-        start = time.perf_counter()
+        start = stopwatch.read()
         model = self.doubled if asked.double and self.doubled is not None else self.model
         before = {name: value.clone() for name, value in model.theta.items()}
         with Kept() as kept:
@@ -116,16 +150,16 @@ class Workshop:
             raise BadInput(f"changes {', '.join(changed)}")
         if isinstance(result, TooSlow):
             return result
-        return replace(result, spent=time.perf_counter() - start)
+        return replace(result, spent=stopwatch.read() - start)
 
     def _turn(self, model: OwnModel, asked: Turn, start: float) -> TurnResult | TooSlow:
         estimator, fit_cost = self._fitted(model, asked)
-        costs = StepCosts(model, self.source.cost)
+        costs = StepCosts(model, self.source.meter)
         first = costs.timed(lambda m: training_step(m, estimator, asked.samples))
         if first > asked.seconds / 4:  # the first call of an estimator imports and allocates
             first = min(first, costs.timed(lambda m: training_step(m, estimator, asked.samples)))
         costs.forget()
-        sums, deadline = Sums(self.sketch), start + asked.seconds
+        sums, deadline = Sums(self.sketch, asked.scale), start + asked.seconds
         if self.loop_reason is not None or asked.steps or estimator.traits.exact:
             loop = Loop(model, estimator, asked.samples)
             slow = fill(sums, lambda rows: costs.rows(loop, rows), asked, None, first, deadline)
@@ -133,7 +167,7 @@ class Workshop:
             draw = self._batched(model, estimator, asked.samples)
             slow = fill(sums, draw, asked, draw.most, first, deadline)
             if not slow:
-                costs.blocks(estimator, asked.samples, max(deadline - time.perf_counter(), 0.02))
+                costs.blocks(estimator, asked.samples, max(deadline - stopwatch.read(), 0.02))
         if slow:
             return slow
         fitted = estimator if isinstance(estimator, Fitted) else None
@@ -151,7 +185,7 @@ class Workshop:
         estimator = asked.estimator
         if not isinstance(estimator, Fitted) or estimator.state is not None or not estimator.steps:
             return estimator, 0.0
-        costs = StepCosts(model, self.source.cost)
+        costs = StepCosts(model, self.source.meter)
         q = model.distribution(model.theta)
         fitted = None
 
@@ -166,6 +200,12 @@ class Workshop:
     def try_code(self, code: str) -> str | None:
         """Runs the printed code on the user's own objects: why it fails, in a sentence, or None."""
         return failure_of(code, self.model)
+
+    def slope(self, direction: np.ndarray, seconds: float, scale: float) -> tuple[float, float, float]:
+        """The derivative of E f along a direction of θ by central differences: see `differences.slope`."""
+        model = self.model if self.doubled is None else self.doubled
+        value, error, step = slope(model, direction, seconds)
+        return value / scale, error / scale, step / scale
 
     def gradient(self, name: str, samples: int, replicates: int) -> list[float]:
         """The mean of so many estimates, for tests and for the trajectory."""
@@ -188,10 +228,10 @@ class StepCosts:
 
     def timed(self, step: Callable[[OwnModel], object]) -> float:
         """The seconds of a step, whose cost is noted."""
-        start = time.perf_counter()
+        start = stopwatch.read()
         step(self.model)
         self._synchronise()
-        seconds = time.perf_counter() - start
+        seconds = stopwatch.read() - start
         self.found.append(seconds if self.meter is None else self.meter.read())
         return seconds
 
@@ -210,3 +250,12 @@ class StepCosts:
             return
         step = lambda: training_step(self.model, estimator, samples)  # noqa: E731
         self.found += blocks_of(step, self._synchronise, seconds)
+
+
+def scale_of(model: OwnModel) -> float:
+    """1 for an ordinary f; else the size of its values, by which estimates are divided before they are squared."""
+    q = model.distribution(model.theta)
+    if isinstance(model.objective, ImportanceBound):
+        return 1.0
+    largest = float(model.objective(q.sample(torch.Size([4])), q).detach().double().abs().max())
+    return largest if largest and not 1 / ORDINARY < largest < ORDINARY else 1.0

@@ -1,0 +1,249 @@
+"""`bench.recommend`: which estimator to use for a user's own model, and how many samples."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import numpy as np
+import pandas as pd
+
+from bench.advice.advisor import Advisor, Answer, Question
+from bench.advice.candidate import Candidate, score_of
+from bench.advice.conclusion import BASELINE
+from bench.advice.cost import KINDS, Cost, unit_of
+from bench.advice.race import RaceStanding
+from bench.advice.wording import headline, road, trust, undecided
+from bench.advice.workers import Isolated, Worker
+from bench.advice.workshop import ModelSource
+from bench.display.notebook import Shown
+from bench.isolation.child import refuse_inside
+from bench.statistics.ratios import Ratio, ratio
+from estimators.core import Estimator
+from estimators.errors import BadInput, nearest
+
+SAMPLES = (1, 2, 4, 16, 64)
+
+
+@dataclass(frozen=True)
+class Recommendation(Shown):
+    """The answer of `recommend`.
+
+    `sentence` and `code` say it in words and in Python. `conclusive` is False where too little was compared or the
+    winner is not told apart from plain REINFORCE; `seconds_needed` would do then, where a number can be named.
+    `estimator` is None where nothing could be measured. `road`: "loop" or "batched". `unit`: that of `step`.
+
+    `table` has a row for each estimator at each number of samples, cheapest first: variance, cost of a step, their
+    product, and `relative`, the product ÷ that of plain REINFORCE, with the ends of 95 % intervals. The first rows
+    (`final`) come from fresh draws after the race. `left_out`: other estimators, and why.
+    """
+
+    sentence: str
+    code: str
+    estimator: str | None
+    samples: int | None
+    conclusive: bool
+    seconds_needed: float | None
+    road: str
+    unit: str
+    table: pd.DataFrame = field(repr=False)
+    left_out: dict[str, str] = field(repr=False)
+
+    def to_json(self) -> str:
+        """All of it as JSON; what is not a number is null."""
+        own = {name: value for name, value in vars(self).items() if name != "table"}
+        rows = json.loads(self.table.to_json(orient="records"))
+        return json.dumps(own | {"table": rows}, indent=1)
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes `recommendation.json`, `candidates.csv` and `use.py` into a folder, which is made where it is not."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "recommendation.json").write_text(self.to_json() + "\n", encoding="utf-8")
+        self.table.to_csv(folder / "candidates.csv", index=False)
+        (folder / "use.py").write_text(self.code + "\n", encoding="utf-8")
+        return folder
+
+    def __rich__(self) -> object:
+        from bench.advice.recommendation_view import recommendation_view
+
+        return recommendation_view(self)
+
+
+def recommend(
+    path: str | Path | None = None,
+    *,
+    parameters: Any = None,
+    distribution: Callable[[Any], Any] | None = None,
+    objective: Any = None,
+    estimators: Sequence[str | Estimator] | None = None,
+    seconds: float = 60.0,
+    biased: bool = False,
+    samples: Sequence[int] = SAMPLES,
+    cost: Cost = "seconds",
+    seed: int = 0,
+    plugins: Iterable[str | Path] = (),
+    isolate: bool = True,
+    show: Callable[[RaceStanding], None] = lambda standing: None,
+) -> Recommendation:
+    """The estimator with the least variance per unit of cost on a user's own model, found within about `seconds`.
+
+    The model is a file that defines `parameters`, `distribution` and `objective`, or these three as arguments. The
+    gradient in question is that of the mean over q's batch axes of E f.
+
+    Args:
+        path: A Python file; it may import modules beside it.
+        parameters: θ: a tensor, a dict of tensors by name, or an nn.Module.
+        distribution: θ → a torch distribution, whose batch axes run over data; it is given θ in its own form.
+        objective: f: a function of z, or of z and q, whose values keep z's leading axes; or an `estimators.Objective`.
+            Values of any type are cast; f may be a black box, such as one in numpy.
+        estimators: Names or instances that race; all that fit where nothing is said.
+        seconds: How long to measure. Imports do not count.
+        biased: Whether biased estimators race; else one whose mean differs from the gradient is disqualified.
+        samples: Numbers of samples per estimate that are tried.
+        cost: What a step costs: "seconds"; "calls" of f; or a function of the draws z that f is asked at, whose
+            values are added up (generated tokens).
+        seed: Of all draws.
+        plugins: Files that register estimators.
+        isolate: Whether the model runs in a process of its own, with a time limit and a memory limit.
+        show: Told how far the race is.
+
+    Returns:
+        The answer; `conclusive` says whether it is one.
+
+    Raises:
+        BadInput: what is wrong with the model or an argument, in a sentence.
+        NoAnswer: the model ends its process, or never returns.
+    """
+    refuse_inside("bench.recommend")
+    question = Question(_names(estimators), _whole(samples), seconds, biased, seed)
+    if not (np.isfinite(seconds) and seconds > 0):
+        raise BadInput(f"seconds must be above 0, found {seconds:g}")
+    source = model_source(path, parameters, distribution, objective, plugins, cost)
+    if not isolate:
+        from bench.advice.workers import Inline
+
+        return recommend_with(Inline(source), question, cost, show=show)
+    with closing(Isolated(source)) as worker:
+        return recommend_with(worker, question, cost, show=show)
+
+
+def recommend_with(worker: Worker, question: Question, cost: Cost = "seconds", **more: Any) -> Recommendation:
+    """The recommendation, with a worker that has the model."""
+    return recommendation_of(Advisor(worker, question, **more).answer(), unit_of(cost))
+
+
+def model_source(
+    path: str | Path | None,
+    parameters: Any,
+    distribution: Any,
+    objective: Any,
+    plugins: Iterable[str | Path],
+    cost: Cost,
+) -> ModelSource:
+    """Where the model comes from: a file or three objects; raises BadInput for both, or neither."""
+    given = {"parameters": parameters, "distribution": distribution, "objective": objective}
+    missing = [name for name, value in given.items() if value is None]
+    if path is None and missing:
+        raise BadInput(f"a model is a file, or parameters, distribution and objective; {missing[0]!r} is not given")
+    if path is not None and len(missing) < len(given):
+        raise BadInput("a model is a file, or parameters, distribution and objective, not both")
+    if isinstance(cost, str) and cost not in KINDS:
+        raise BadInput(f"cost must be 'seconds', 'calls' or a function of z, found {cost!r}; {nearest(cost, KINDS)}")
+    files = tuple(str(each) for each in plugins)
+    packed = cost if isinstance(cost, str) else ByCloudpickle(cost)
+    if path is not None:
+        return ModelSource(str(path), None, files, packed)
+    return ModelSource(None, ByCloudpickle((parameters, distribution, objective)), files, packed)
+
+
+class ByCloudpickle:
+    """An object that travels as bytes of cloudpickle, so that functions of a notebook reach another process."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpacked, (cloudpickle.dumps(self.value),)
+
+
+def _unpacked(packed: bytes) -> ByCloudpickle:
+    return ByCloudpickle(cloudpickle.loads(packed))
+
+
+def _names(given: Sequence[str | Estimator] | None) -> tuple[str | Estimator, ...] | None:
+    """The estimators asked for; raises BadInput with the nearest name."""
+    if given is None:
+        return None
+    if isinstance(given, str) or not given:
+        raise BadInput(f"estimators must be a list of names, found {given!r}")
+    return tuple(given)
+
+
+def _whole(samples: Sequence[int]) -> tuple[int, ...]:
+    if not samples or not all(isinstance(n, int | np.integer) and n >= 1 for n in samples):
+        raise BadInput(f"samples must be whole numbers of at least 1, found {', '.join(map(str, samples)) or 'none'}")
+    return tuple(sorted({int(n) for n in samples}))
+
+
+def recommendation_of(answer: Answer, unit: str) -> Recommendation:
+    """The answer in words and as a table."""
+    opening, winner, conclusion = answer.opening, answer.winner, answer.conclusion
+    table = table_of(answer)
+    if winner is None:
+        enough = f"about {conclusion.seconds:.0f} s would do" if conclusion.seconds else "no time would do"
+        sentence = f"Inconclusive: {'; '.join(conclusion.reasons)}; {enough}."
+    else:
+        finalists = [winner, *answer.others]
+        sentence = " ".join(filter(None, [
+            headline(winner, answer.others, unit, conclusion),
+            undecided(answer.candidates, winner, finalists),
+            trust(winner, answer.judge, answer.by_differences),
+            road(opening.loop_reason),
+            *opening.notes,
+        ]))  # fmt: skip
+    return Recommendation(
+        sentence, answer.code, winner.name if winner else None, winner.samples if winner else None,
+        conclusion.conclusive, conclusion.seconds, "batched" if opening.loop_reason is None else "loop", unit, table,
+        dict(opening.entrants.left_out),
+    )  # fmt: skip
+
+
+def table_of(answer: Answer) -> pd.DataFrame:
+    """A row per candidate: finalists first, then those that were measured by their cost, then the others."""
+    finalists = [*([answer.winner] if answer.winner else []), *answer.others]
+    base = next((each for each in finalists if each.name == BASELINE), None)
+    rows = [_row(each, finalists, base, answer.opening.scale) for each in answer.candidates]
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    return frame.sort_values(
+        ["final", "product", "step"], ascending=[False, True, True], kind="stable", ignore_index=True
+    )
+
+
+ENDS = ("", "_low", "_high")
+COLUMNS = [
+    *("estimator", "samples", "state", "final"),
+    *(f"{name}{end}" for name in ("variance", "step", "product", "relative") for end in ENDS),
+    *("replicates", "fit_cost"),
+]
+
+
+def _row(each: Candidate, finalists: Sequence[Candidate], base: Candidate | None, scale: float) -> dict[str, Any]:
+    row: dict[str, Any] = {"estimator": each.name, "samples": each.samples, "state": each.state}
+    row |= {"final": each in finalists, "fit_cost": each.fit_cost, "replicates": each.replicates}
+    if each.score is None:
+        return row
+    score = score_of(each)
+    square = scale**2 if 1e-150 < scale < 1e150 else 1.0  # beyond that variances are of f ÷ scale
+    found = {"variance": _times(score.variance, square), "step": score.step, "product": _times(score.product, square)}
+    found["relative"] = ratio(score.product, score_of(base).product) if base else Ratio(np.nan, np.nan, np.nan)
+    return row | {
+        f"{name}{end}": float(value) for name, three in found.items() for end, value in zip(ENDS, three, strict=True)
+    }
+
+
+def _times(value: Ratio, factor: float) -> Ratio:
+    return Ratio(*(each * factor for each in value))
