@@ -225,7 +225,7 @@ def _over_problems(group: pd.DataFrame) -> dict[str, object]:
     }
 
 
-EQUAL = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
+EQUAL_WORDS = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
 
 
 def comparison_view(found: "Comparison") -> RenderableType:
@@ -246,7 +246,7 @@ def _overall_view(found: "Comparison") -> Table:
         "Estimators that fit other problems have other means: see the number of problems.",
     )
     ways = list(dict.fromkeys(found.overall["equal"]))
-    for name in ("estimator", *(f"at {EQUAL[way]}" for way in ways), "problems", "biased on"):
+    for name in ("estimator", *(f"at {EQUAL_WORDS[way]}" for way in ways), "problems", "biased on"):
         table.add_column(name, justify="left" if name == "estimator" else "right")
     for estimator, group in found.overall.groupby("estimator", sort=False):
         rows = {row["equal"]: row for row in group.to_dict("records")}
@@ -260,7 +260,7 @@ def _problem_view(found: "Comparison", problem: str, group: "pd.DataFrame") -> T
     base = group["baseline"].iloc[0]
     ways = list(dict.fromkeys(group["equal"]))
     table = Table(title=f"{escape(problem)}: {found.metric} relative to {escape(base)}")
-    for name in ("estimator", "n", *(f"at {EQUAL[way]}" for way in ways), "outcome", "bias"):
+    for name in ("estimator", "n", *(f"at {EQUAL_WORDS[way]}" for way in ways), "outcome", "bias"):
         table.add_column(name, justify="right" if name.startswith(("n", "at")) else "left")
     for (samples, estimator), rows in group.groupby(["samples", "estimator"], sort=False):
         by = {row["equal"]: row for row in rows.to_dict("records")}

@@ -7,7 +7,7 @@ A cell that is measured otherwise on purpose raises its version and is named in 
 from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
 
-import bench.suites.cell
+import bench.sweeps.cell_record
 import bench.tables.columns
 from bench import load_suite
 from bench.plugins.settings import LATER, identifying
@@ -28,7 +28,7 @@ def test_the_ids_of_the_reference_table_stay():
 def test_the_schema_is_no_part_of_an_id(monkeypatch):
     cell = small_cells()[0]
     monkeypatch.setattr(bench.tables.columns, "SCHEMA", 99)
-    monkeypatch.setattr(bench.suites.cell, "SCHEMA", 99)
+    monkeypatch.setattr(bench.sweeps.cell_record, "SCHEMA", 99)
     assert replace(cell).id == cell.id
 
 
