@@ -168,7 +168,7 @@ class Advisor:
         """The judge with the best witness that can be had: enumeration, else a score function."""
         entrants = self.opening.entrants
         judge = Judge(None, self.opening.rare, self.question.biased, self._slope)
-        for name, fits in (("exact", entrants.density and entrants.enumerable), ("rloo", entrants.density)):
+        for name, fits in (("exact", entrants.density and self.opening.few_values), ("rloo", entrants.density)):
             if not fits:
                 continue
             samples = 1 if name == "exact" else WITNESS_SAMPLES

@@ -41,7 +41,6 @@ class Entrants:
     first_samples: int
     density: bool
     path: bool
-    enumerable: bool
 
 
 def find_entrants(offer: Offer, names: Sequence[str] | None, samples: Sequence[int], biased: bool) -> Entrants:
@@ -77,7 +76,7 @@ def find_entrants(offer: Offer, names: Sequence[str] | None, samples: Sequence[i
     needs = {need.name for need in offer.needs}
     return Entrants(
         tuple(_once(entrant) for entrant in racing), left_out, _first_samples(racing), "DENSITY" in needs,
-        {"REPARAMETERISED", "DIFFERENTIABLE"} <= needs, "ENUMERABLE" in needs,
+        {"REPARAMETERISED", "DIFFERENTIABLE"} <= needs,
     )  # fmt: skip
 
 

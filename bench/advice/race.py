@@ -94,6 +94,7 @@ class Race:
         ladder = self._ladder()
         first = [min(own, key=lambda c: (abs(c.samples - first_samples), c.samples)) for own in ladder.values()]
         random.Random(self.seed).shuffle(first)
+        first.sort(key=lambda each: each.estimator.traits.exact)  # what enumerates may take long: it comes last
         self._turns(first, FIRST_SHARE, FIRST)
         for own, at_first in zip(ladder.values(), [self._first_of(own) for own in ladder.values()], strict=True):
             if at_first is not None and not at_first.sound:  # what fails or is too slow at one n is not tried at others

@@ -85,7 +85,7 @@ def recommend(
     samples: Sequence[int] = SAMPLES,
     cost: Cost = "seconds",
     seed: int = 0,
-    plugins: Iterable[str | Path] = (),
+    plugin: Iterable[str | Path] = (),
     isolate: bool = True,
     show: Callable[[RaceStanding], None] = lambda standing: None,
 ) -> Recommendation:
@@ -107,7 +107,7 @@ def recommend(
         cost: What a step costs: "seconds"; "calls" of f; or a function of the draws z that f is asked at, whose
             values are added up (generated tokens).
         seed: Of all draws.
-        plugins: Files that register estimators.
+        plugin: Python files that register estimators.
         isolate: Whether the model runs in a process of its own, with a time limit and a memory limit.
         show: Told how far the race is.
 
@@ -122,7 +122,7 @@ def recommend(
     question = Question(_names(estimators), _whole(samples), seconds, biased, seed)
     if not (np.isfinite(seconds) and seconds > 0):
         raise BadInput(f"seconds must be above 0, found {seconds:g}")
-    source = model_source(path, parameters, distribution, objective, plugins, cost)
+    source = model_source(path, parameters, distribution, objective, plugin, cost)
     if not isolate:
         from bench.advice.workers import Inline
 

@@ -60,12 +60,13 @@ def _more_values_of_z(q: Distribution, seconds: float) -> Iterator[Tensor]:
     each = max(q.batch_shape.numel() * q.event_shape.numel(), 1)
     fits = SECONDS / REPEATS / max(seconds / 4, 1e-9)
     yield q.sample(torch.Size([int(max(2, min(DRAWS, NUMBERS // each, fits)))])).detach()
-    count = _states(q)
+    count = number_of_values(q)
     if count is not None and count * each <= NUMBERS and count <= min(FEW, fits):
         yield support(q).clone()
 
 
-def _states(q: Distribution) -> int | None:
+def number_of_values(q: Distribution) -> int | None:
+    """How many values z takes; None where there is no end to them, or q does not say."""
     try:
         return states(q)
     except (NotImplementedError, AttributeError, TypeError):

@@ -25,6 +25,8 @@ from bench.statistics.tails import MIN_OUTCOMES, unstable
 Z = 8.0
 """Standard errors that a coordinate must be off. At 25 κ estimates, which are asked for, skewness raises the chance of
 a false alarm there from 1e-15 to at most 1e-8."""
+FEWEST = 256
+"""Estimates before a mean is judged: of fewer, a rare large one may be missing in all coordinates."""
 ROUNDINGS = 10.0
 """Rounding errors, of the size of |f|·|score|, that a mean may be off beside."""
 DEAF = 0.5
@@ -95,6 +97,8 @@ class Judge:
     def contradiction(self, candidate: Candidate, said: Testimony) -> str | None:
         """Why the candidate's mean cannot be the gradient, in a sentence; None where it may be."""
         moments = _moments(candidate)
+        if moments.count < FEWEST:
+            return None
         heard = ~(said.silent | self._silent(candidate))
         away = np.abs(moments.mean - said.mean)
         rounding = ROUNDINGS * candidate.tolerance * _size(candidate)

@@ -1,8 +1,9 @@
 """The process in which a user's code runs: what hangs, dies or eats the memory there costs its own turn alone."""
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -66,7 +67,8 @@ class Isolated:
 
     def __post_init__(self) -> None:
         self._loaded = False
-        self._process = Process(serve, self.source, memory=memory_limit())
+        with without_main():
+            self._process = Process(serve, self.source, memory=memory_limit())
 
     def do(self, method: str, *arguments: Any, seconds: float) -> Any:
         if not self._loaded:
@@ -75,7 +77,8 @@ class Isolated:
         return self._end_of(method, arguments, seconds)
 
     def _end_of(self, method: str, arguments: tuple[Any, ...], seconds: float) -> Any:
-        ending = self._process.do((method, arguments), seconds)
+        with without_main():  # a process that dies is replaced
+            ending = self._process.do((method, arguments), seconds)
         if isinstance(ending, Returned):
             return ending.value
         if isinstance(ending, Raised):
@@ -85,6 +88,23 @@ class Isolated:
 
     def close(self) -> None:
         self._process.close()
+
+
+@contextmanager
+def without_main() -> Iterator[None]:
+    """Processes started inside do not import the script that runs: it need not guard its calls by `if __name__ == …`.
+
+    Nothing of it is needed there: its functions travel as bytes of cloudpickle.
+    """
+    main = sys.modules["__main__"]
+    kept = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
+    for name in kept:
+        setattr(main, name, None)
+    vars(main).pop("__file__", None)
+    try:
+        yield
+    finally:
+        vars(main).update(kept)
 
 
 def _failure(kind: str, text: str, method: str) -> Exception:

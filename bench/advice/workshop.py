@@ -19,7 +19,7 @@ from bench.advice.own_offers import own_offer
 from bench.advice.printed_code import failure_of
 from bench.advice.rare import rarest_outcomes
 from bench.advice.roads import Batched, Loop, no_batch, training_step
-from bench.advice.soundness import SLOW, check_model
+from bench.advice.soundness import FEW, NUMBERS, SLOW, check_model, number_of_values
 from bench.advice.turns import Sketch, Sums, TooSlow, Turn, TurnResult, blocks_of, fill
 from bench.measure.execution.process_state import Kept
 from bench.plugins.files import load_files
@@ -63,7 +63,8 @@ class Opening:
     """What the workshop says of the model before the race.
 
     `loop_reason`: why the loop road is taken, in a clause, or None on the batched road. `double`: whether the model
-    can be measured in float64. `call_seconds`: what a call of f takes. `rare`: the chance of each sketched coordinate's rarest outcome, where it is known.
+    can be measured in float64. `call_seconds`: what a call of f
+    takes. `few_values`: whether enumeration is quick. `rare`: the chance of each sketched coordinate's rarest outcome, where it is known.
     """
 
     dim: int
@@ -76,6 +77,7 @@ class Opening:
     scale: float
     notes: tuple[str, ...]
     call_seconds: float
+    few_values: bool
 
     @property
     def tolerance(self) -> float:
@@ -114,6 +116,7 @@ class Workshop:
             scale_of(model),
             model.notes,
             seconds,
+            few_values(model),
         )
 
     def ready(self) -> None:
@@ -250,6 +253,13 @@ class StepCosts:
             return
         step = lambda: training_step(self.model, estimator, samples)  # noqa: E731
         self.found += blocks_of(step, self._synchronise, seconds)
+
+
+def few_values(model: OwnModel) -> bool:
+    """Whether z takes so few values that enumerating them is a matter of milliseconds."""
+    q = model.distribution(model.theta)
+    count = number_of_values(q)
+    return count is not None and count <= FEW and count * q.batch_shape.numel() * q.event_shape.numel() <= NUMBERS // 4
 
 
 def scale_of(model: OwnModel) -> float:

@@ -15,6 +15,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from bench.cli.recommend import recommend
+
 if TYPE_CHECKING:
     from bench.sweeps.run import Progress as Standing
     from bench.sweeps.run import Summary
@@ -302,50 +304,7 @@ def check(
         raise typer.Exit(FAILED)
 
 
-@app.command()
-def recommend(  # noqa: PLR0917 (typer reads them)
-    file: Annotated[Path, typer.Argument(metavar="FILE.py", help="Defines parameters, distribution and objective.")],
-    seconds: Annotated[float, typer.Option(help="How long to measure.")] = 60.0,
-    biased: Annotated[bool, typer.Option("--biased", help="Let biased estimators race, too.")] = False,
-    samples: Annotated[
-        str | None, typer.Option(metavar="N,N,…", help="Samples per estimate to try: 1,2,4,16,64.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of all draws.")] = 0,
-    plugin: Plugin = None,
-) -> None:
-    """Which estimator to use for your own distribution and objective, and how many samples.
-
-    FILE.py defines parameters (a tensor or a dict of tensors), distribution(parameters), which returns a torch
-    distribution, and objective, a function of z. See the folder examples.
-    """
-    from bench.advice.recommendation import SAMPLES
-    from bench.advice.recommendation import recommend as recommended
-
-    ladder = _whole_numbers(samples) if samples else SAMPLES
-    with _race_bar() as show_:
-        found = recommended(
-            file, seconds=seconds, biased=biased, samples=ladder, seed=seed, plugins=plugin or (), show=show_
-        )
-    out.print(found)
-
-
-def _whole_numbers(text: str) -> list[int]:
-    """`1,2,4` as numbers."""
-    from estimators.errors import BadInput
-
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise BadInput(f"--samples takes whole numbers with commas between, such as 1,2,4; found {text!r}") from None
-
-
-@contextmanager
-def _race_bar() -> Iterator[Any]:
-    """A progress bar on a terminal; nothing elsewhere."""
-    columns = (TextColumn("racing"), BarColumn(), TextColumn("{task.fields[open]} still open"))
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task("", total=1.0, open="all")
-        yield lambda standing: bar.update(task, completed=standing.spent, open=standing.open)
+app.command()(recommend)
 
 
 @app.command()
