@@ -12,7 +12,7 @@ Both give the same estimates; the answer says which was taken. The way of an ans
 
     model_file, own_model     what the user gives, as θ by name, θ → q and an Objective
     given_objective           a plain function made an Objective: casts, and whether it has a gradient
-    soundness                 noise, in-place changes, values that are not finite, dependent draws: found before the race
+    soundness                 noise, in-place changes, infinite values, dependent draws: found before the race
     roads, own_problem        one gradient estimate, or many
     workshop, turns           what runs in the worker process: everything that calls the user's code
     workers                   that process: time limit, memory limit, replacement

@@ -238,7 +238,7 @@ class Advisor:
             reopen(candidates)
             eliminate(candidates)
         scored = [each for each in finalists if each.sound and each.score]
-        first = self._smallest(scored, judge)
+        first = self._smallest(scored)
         if first is not winner and not self._runs(first):
             first = winner
         others = sorted((each for each in scored if each.name != first.name), key=lambda each: score_of(each).key)
@@ -249,9 +249,15 @@ class Advisor:
         code = printed_code(first.estimator, first.samples, self.opening.spelling)
         return Answer(self.opening, candidates, judge, first, shown, conclusion, code, said, elapsed)
 
-    def _smallest(self, scored: list[Candidate], judge: Judge) -> Candidate:
-        """The cheapest by fresh draws; among equally good numbers of samples the smallest."""
+    def _smallest(self, scored: list[Candidate]) -> Candidate:
+        """The cheapest by fresh draws; among equally good numbers of samples the smallest.
+
+        Among equals without variance, exact enumeration: nothing has to vouch for it.
+        """
         first = cheapest([each for each in scored if each.state == OPEN]) or scored[0]
+        if not score_of(first).variance.value:
+            equal = [each for each in scored if each.state == OPEN and _no_worse(each, first)]
+            first = next((each for each in equal if each.estimator.traits.exact), first)
         own = [each for each in scored if each.name == first.name and each.state == OPEN]
         equal = [each for each in own if not score_of(each).gate and _no_worse(each, first)]
         return min([*equal, first], key=lambda each: each.samples)

@@ -18,7 +18,7 @@ from estimators.core import Estimator
 OPEN, BEATEN = "open", "out"
 """A candidate in the race, and one that another was shown to beat; any other state is a reason in words."""
 WIDEST_KURTOSIS = 9.0
-"""The kurtosis is taken to be at least this in the race: that of few estimates is too low, products of Normals have 9."""
+"""The least kurtosis that the race assumes: that of few estimates is too low, and products of Normals have 9."""
 FOR_A_TAIL = 256
 """Estimates from which on the tail of their distances is judged."""
 TRAINING = 1000

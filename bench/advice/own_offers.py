@@ -74,17 +74,16 @@ def _no_path(model: OwnModel) -> str | None:
     if not model.q().has_rsample:
         return "it has no rsample"
 
+    def h(x: Tensor, axes: int) -> Tensor:
+        each = (x / 2 + 0.3).tanh()
+        return each.flatten(-axes).sum(-1) if axes else each
+
     def difference(q: Distribution, z: Tensor) -> Tensor:
         along = q.rsample(z.shape[:1])
         if not along.requires_grad:
             raise ValueError("its rsample has no gradient")
-        h = lambda x: (
-            (x / 2 + 0.3).tanh().flatten(x.dim() - len(q.event_shape)).sum(-1)
-            if q.event_shape
-            else (x / 2 + 0.3).tanh()
-        )
-        held = h(along.detach())
-        return h(along) - (held - held.mean(0)) * q.log_prob(along.detach())
+        held = h(along.detach(), len(q.event_shape))
+        return h(along, len(q.event_shape)) - (held - held.mean(0)) * q.log_prob(along.detach())
 
     return _tried(lambda: _mean_of(model, difference, "the gradient of its rsample is not that of its density"))
 

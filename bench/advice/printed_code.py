@@ -71,7 +71,8 @@ def failure_of(code: str, model: OwnModel) -> str | None:
     try:
         exec(compile(code, "the printed code", "exec"), scope)
     except Exception as error:
-        return f"the code to use it fails on the given objects: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return f"the code to use it fails on the given objects: {said}"
     given = _tensors(leaves)
     if not any(value.grad is not None for value in given):
         return "the code to use it gives the parameters no gradient"

@@ -15,6 +15,7 @@ from bench.advice.advisor import Advisor, Answer, Question
 from bench.advice.candidate import Candidate, score_of
 from bench.advice.conclusion import BASELINE
 from bench.advice.cost import KINDS, Cost, unit_of
+from bench.advice.model_file import NEEDED
 from bench.advice.race import RaceStanding
 from bench.advice.wording import headline, road, trust, undecided
 from bench.advice.workers import Isolated, Worker
@@ -122,7 +123,7 @@ def recommend(
     question = Question(_names(estimators), _whole(samples), seconds, biased, seed)
     if not (np.isfinite(seconds) and seconds > 0):
         raise BadInput(f"seconds must be above 0, found {seconds:g}")
-    source = model_source(path, parameters, distribution, objective, plugin, cost)
+    source = model_source(path, (parameters, distribution, objective), plugin, cost)
     if not isolate:
         from bench.advice.workers import Inline
 
@@ -138,14 +139,12 @@ def recommend_with(worker: Worker, question: Question, cost: Cost = "seconds", *
 
 def model_source(
     path: str | Path | None,
-    parameters: Any,
-    distribution: Any,
-    objective: Any,
-    plugins: Iterable[str | Path],
-    cost: Cost,
+    objects: tuple[Any, Any, Any] = (None, None, None),
+    plugin: Iterable[str | Path] = (),
+    cost: Cost = "seconds",
 ) -> ModelSource:
     """Where the model comes from: a file or three objects; raises BadInput for both, or neither."""
-    given = {"parameters": parameters, "distribution": distribution, "objective": objective}
+    given = dict(zip(NEEDED, objects, strict=True))
     missing = [name for name, value in given.items() if value is None]
     if path is None and missing:
         raise BadInput(f"a model is a file, or parameters, distribution and objective; {missing[0]!r} is not given")
@@ -153,11 +152,11 @@ def model_source(
         raise BadInput("a model is a file, or parameters, distribution and objective, not both")
     if isinstance(cost, str) and cost not in KINDS:
         raise BadInput(f"cost must be 'seconds', 'calls' or a function of z, found {cost!r}; {nearest(cost, KINDS)}")
-    files = tuple(str(each) for each in plugins)
+    files = tuple(str(each) for each in plugin)
     packed = cost if isinstance(cost, str) else ByCloudpickle(cost)
     if path is not None:
         return ModelSource(str(path), None, files, packed)
-    return ModelSource(None, ByCloudpickle((parameters, distribution, objective)), files, packed)
+    return ModelSource(None, ByCloudpickle(objects), files, packed)
 
 
 class ByCloudpickle:

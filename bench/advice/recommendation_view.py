@@ -31,8 +31,8 @@ def recommendation_view(found: "Recommendation") -> RenderableType:
     for row in measured.head(SHOWN).to_dict("records"):
         state = "final" if row["final"] else escape(state_in_words(row["state"]))
         table.add_row(
-            escape(row["estimator"]), str(row["samples"]), *(_ends(row, name) for name in ("variance", "step", "relative")),
-            state,
+            escape(row["estimator"]), str(row["samples"]),
+            *(_ends(row, name) for name in ("variance", "step", "relative")), state,
         )  # fmt: skip
     lines = [Text(note, style="dim") for note in _notes(found, max(len(measured) - SHOWN, 0))]
     answer = [Text(f"\n{found.sentence}\n", style="bold"), Text(found.code + "\n" if found.code else "")]

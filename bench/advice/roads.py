@@ -64,7 +64,7 @@ def no_batch(model: OwnModel) -> str | None:
     """Why the batched road would measure another model than the user's, in a clause; None where it is shown the same.
 
     Shown at θ and at a second point: q rebuilt from its parameters gives q's seeded draws and log-densities, rebuilt
-    with replicates it gives each one q's log-density and draws of its own, and f gives each the value that it has alone.
+    with replicates it gives each one q's log-density and its own draws, and f gives each the value that it has alone.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -88,7 +88,7 @@ def _differs(model: OwnModel, theta: Tensors) -> str | None:
     q, pattern = model.distribution(theta), model.distribution(model.theta)
     own = parameters(q)
     if not own:
-        return "its class names no parameters"
+        return "its class does not name its parameters, so it cannot be rebuilt"
     again = rebuild(pattern, own)
     if (again.batch_shape, again.event_shape) != (q.batch_shape, q.event_shape) or not alike(q, again):
         return "the rebuilt distribution gives other draws or another log-density"

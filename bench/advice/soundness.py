@@ -92,7 +92,9 @@ def _value(f: Objective, q: Distribution, z: Tensor, where: str) -> Tensor:
     return value
 
 
-def _check_values(f: Objective, q: Distribution, z: Tensor, value: Tensor, where: str, repeats: int = REPEATS) -> None:
+def _check_values(  # noqa: PLR0917
+    f: Objective, q: Distribution, z: Tensor, value: Tensor, where: str, repeats: int = REPEATS
+) -> None:
     """f gives the same values again, and (where repeated) one by one as all together."""
     for _ in range(max(repeats - 1, 1)):
         torch.rand(1)  # another state of the generator, which a noisy objective draws from

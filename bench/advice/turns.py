@@ -127,7 +127,7 @@ class Sums:
         return TurnResult(self.moments, squares, np.array(costs), self.nonfinite, **more)  # type: ignore[arg-type]
 
 
-def fill(
+def fill(  # noqa: PLR0917
     sums: Sums, draw: Callable[[int], Tensor], turn: Turn, most: int | None, step: float, deadline: float
 ) -> TooSlow | None:
     """Draws batches until the turn has what it asks for, or its time is up.

@@ -1,6 +1,7 @@
 """The sentences of a recommendation."""
 
 from collections.abc import Sequence
+from math import isnan
 
 from bench.advice.candidate import TRAINING, Candidate, score_of, times
 from bench.advice.conclusion import BASELINE, Conclusion, waiting
@@ -82,27 +83,23 @@ def _some(names: Sequence[str]) -> str:
 
 def trust(winner: Candidate, judge: Judge, by_differences: str | None) -> str:
     """How far the winner's mean is vouched for."""
+    distance = judge.agreement(winner)
+    close = distance is not None and distance <= DEAF
+    witness = judge.witness
     if not winner.estimator.traits.unbiased:
-        distance = judge.agreement(winner)
-        known = distance is not None and distance <= DEAF
-        return (
-            f"It is biased: its mean may be off by {distance:.2g} of the gradient's length."
-            if known
-            else "It is biased."
-        )
+        said = f"It is biased: its mean may be off by {distance:.2g} of the gradient's length."
+        return said if close else "It is biased."
     if winner.estimator.traits.exact:
         return "It enumerates every value of z: it is the gradient itself."
-    if judge.witness is not None and winner.estimator == judge.witness.estimator:
-        return ""
-    distance = judge.agreement(winner)
-    if distance is None:
+    if witness is None or distance is None:
         return by_differences or "Nothing here can vouch for its mean: there is no score function to compare it with."
-    name = judge.witness.name if judge.witness else ""
-    if distance != distance:
-        return f"By {name} the gradient is zero here, up to rounding."
-    if distance <= DEAF:
-        return f"Its mean agrees with {name}'s to within {distance:.2g} of the gradient's length."
-    return f"{name} is too noisy here to vouch for its mean within the time."
+    if winner.estimator == witness.estimator:
+        return ""
+    if isnan(distance):
+        return f"By {witness.name} the gradient is zero here, up to rounding."
+    if not close:
+        return f"{witness.name} is too noisy here to vouch for its mean within the time."
+    return f"Its mean agrees with {witness.name}'s to within {distance:.2g} of the gradient's length."
 
 
 def road(loop_reason: str | None) -> str:

@@ -2,11 +2,12 @@
 
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from bench.advice.workshop import ModelSource, Workshop
 from bench.isolation.endings import Raised, Returned
@@ -31,16 +32,18 @@ class TaskFailed(Exception):
         self.lost = lost
 
 
-class Worker(Protocol):
+class Worker(ABC):
     """Does tasks on a model: `do("turn", turn, seconds=3.0)`. Raises TaskFailed, or BadInput for what is the user's."""
 
+    @abstractmethod
     def do(self, method: str, *arguments: Any, seconds: float) -> Any: ...
 
+    @abstractmethod
     def close(self) -> None: ...
 
 
 @dataclass
-class Inline:
+class Inline(Worker):
     """Does tasks in this process, without limits: for tests, and where no other process may be started."""
 
     source: ModelSource
@@ -59,7 +62,7 @@ class Inline:
 
 
 @dataclass
-class Isolated:
+class Isolated(Worker):
     """Does tasks in a process of their own, which is replaced when one takes too long, dies or eats the memory."""
 
     source: ModelSource

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,10 @@ from estimators.errors import BadInput
 from estimators.registry import get
 
 ROUNDING = {"float64": 1e-12, "float32": 1e-6}
+SLOW_STEP = 0.005
+"""Seconds of a step from which on batches save nothing."""
+COUNTED = 8
+"""Steps whose cost is counted in a turn, where it is not seconds."""
 ORDINARY = 1e60
 """Between it and its inverse f's values are measured as they are."""
 
@@ -63,8 +67,8 @@ class Opening:
     """What the workshop says of the model before the race.
 
     `loop_reason`: why the loop road is taken, in a clause, or None on the batched road. `double`: whether the model
-    can be measured in float64. `call_seconds`: what a call of f
-    takes. `few_values`: whether enumeration is quick. `rare`: the chance of each sketched coordinate's rarest outcome, where it is known.
+    can be measured in float64. `call_seconds`: what a call of f takes. `few_values`: whether enumeration is quick.
+    `rare`: the chance of each kept coordinate's rarest outcome, where it is known.
     """
 
     dim: int
@@ -158,19 +162,21 @@ class Workshop:
     def _turn(self, model: OwnModel, asked: Turn, start: float) -> TurnResult | TooSlow:
         estimator, fit_cost = self._fitted(model, asked)
         costs = StepCosts(model, self.source.meter)
-        first = costs.timed(lambda m: training_step(m, estimator, asked.samples))
-        if first > asked.seconds / 4:  # the first call of an estimator imports and allocates
-            first = min(first, costs.timed(lambda m: training_step(m, estimator, asked.samples)))
+        step = partial(training_step, estimator=estimator, samples=asked.samples)
+        first = costs.timed(step)
+        if 2 * first > asked.most_seconds:  # the first call of an estimator imports and allocates
+            first = min(first, costs.timed(step))
         costs.forget()
         sums, deadline = Sums(self.sketch, asked.scale), start + asked.seconds
-        if self.loop_reason is not None or asked.steps or estimator.traits.exact:
+        one_by_one = self.loop_reason is not None or asked.steps or first > SLOW_STEP or estimator.traits.exact
+        if one_by_one:
             loop = Loop(model, estimator, asked.samples)
             slow = fill(sums, lambda rows: costs.rows(loop, rows), asked, None, first, deadline)
         else:
             draw = self._batched(model, estimator, asked.samples)
             slow = fill(sums, draw, asked, draw.most, first, deadline)
             if not slow:
-                costs.blocks(estimator, asked.samples, max(deadline - stopwatch.read(), 0.02))
+                costs.blocks(step, max(deadline - stopwatch.read(), 0.02))
         if slow:
             return slow
         fitted = estimator if isinstance(estimator, Fitted) else None
@@ -245,14 +251,13 @@ class StepCosts:
             self.timed(lambda m: found.append(training_step(m, loop.estimator, loop.samples)))
         return torch.stack(found)
 
-    def blocks(self, estimator: Estimator, samples: int, seconds: float) -> None:
+    def blocks(self, step: Callable[[OwnModel], object], seconds: float) -> None:
         """Timed blocks of steps; a cost that is counted is that of a few steps."""
-        if self.meter is not None:
-            for _ in range(8):
-                self.timed(lambda m: training_step(m, estimator, samples))
+        if self.meter is None:
+            self.found += blocks_of(partial(step, self.model), self._synchronise, seconds)
             return
-        step = lambda: training_step(self.model, estimator, samples)  # noqa: E731
-        self.found += blocks_of(step, self._synchronise, seconds)
+        for _ in range(COUNTED):
+            self.timed(step)
 
 
 def few_values(model: OwnModel) -> bool:
