@@ -37,7 +37,7 @@ def conclude(
     reasons, factors = [], []
     names = {each.name for each in candidates}
     untried = names - compared_names(candidates)
-    if len(untried) > (1 - COMPARED) * len(names):
+    if len(names) - len(untried) < COMPARED * len(names):
         reasons.append(f"only {len(names) - len(untried)} of the {len(names)} estimators that fit were compared")
         factors.append(len(names) / max(len(names) - len(untried), 1) * max(elapsed / seconds, 1.0))
     own = score_of(winner)

@@ -89,12 +89,10 @@ def trust(winner: Candidate, judge: Judge, by_differences: str | None) -> str:
     if not winner.estimator.traits.unbiased:
         said = f"It is biased: its mean may be off by {distance:.2g} of the gradient's length."
         return said if close else "It is biased."
-    if winner.estimator.traits.exact:
-        return "It enumerates every value of z: it is the gradient itself."
     if witness is None or distance is None:
         return by_differences or "Nothing here can vouch for its mean: there is no score function to compare it with."
     if winner.estimator == witness.estimator:
-        return ""
+        return "It enumerates every value of z: it is the gradient itself." * winner.estimator.traits.exact
     if isnan(distance):
         return f"By {witness.name} the gradient is zero here, up to rounding."
     if not close:

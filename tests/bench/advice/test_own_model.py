@@ -85,7 +85,7 @@ UNSOUND: dict[str, tuple[Any, Any, str]] = {
     ),
     "in place": (bits, lambda z: z.clamp_(0.1, 0.9).sum(-1), "in place"),
     "in place by numpy": (bits, lambda z: torch.from_numpy(np.add(z.numpy(), 1, out=z.numpy()).sum(-1)), "in place"),
-    "rarely infinite": (lambda t: bits(t - 7), lambda z: torch.log(1 - z.prod(-1)), r"not finite .* z = \[1, 1, 1, 1\]"),
+    "rarely infinite": (lambda t: bits(t - 7), lambda z: (1 - z.prod(-1)).log(), r"not finite .* z = \[1, 1, 1, 1\]"),
     "draws together": (bits, of_all_draws, "another value when other draws are beside it"),
     "copies": (lambda t: Independent(Copies(t, 1.0), 1), lambda z: z.sum(-1), "not independent: they are more alike"),
     "mirrored": (lambda t: Independent(Mirrored(t, 1.0), 1), lambda z: z.sum(-1), "not independent: their mean"),
