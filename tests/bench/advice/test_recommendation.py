@@ -23,9 +23,6 @@ EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.py"))
 pytestmark = pytest.mark.usefixtures("processor_clock")
 
 
-SMALL = (torch.zeros(4), lambda theta: bits(theta), lambda z: 10 + (z.sum(-1) - 1.3).square())
-
-
 def run_code(found: Recommendation, path: Path) -> torch.Tensor:
     """Runs the printed code after the user's file, with θ that wants a gradient, and gives that gradient."""
     scope: dict[str, Any] = {}
@@ -52,6 +49,9 @@ def test_the_examples_run_and_their_code_trains(path: Path):
 
 def bits(theta: torch.Tensor) -> Independent:
     return Independent(Bernoulli(logits=theta), 1)
+
+
+SMALL = (torch.zeros(4), bits, lambda z: 10 + (z.sum(-1) - 1.3).square())
 
 
 def test_enumeration_races_and_wins_where_z_has_few_values():
@@ -95,10 +95,6 @@ def test_settings_that_matter_race_and_the_code_has_them():
     found = advice(model, 2.0, (2,))
     names = set(found.table["estimator"])
     assert "antithetic(inner=reparameterisation)" in names
-    assert (
-        'get("antithetic", inner=get("reparameterisation"))' in advice(model, 1.0, (2,), names=("antithetic",)).code
-        or "antithetic" in names
-    )
     relaxed = advice((torch.zeros(12), bits, lambda z: (z.sum(-1) - 1.3).square()), 0.5, (1,))
     assert {"rebar", "rebar(temperature=0.1)"} <= set(relaxed.table["estimator"])
 
@@ -123,23 +119,14 @@ def test_f_at_extreme_scales():
     """1e-170 in float64: without scaling the variances vanish and everything is exact."""
     theta = torch.zeros(20, dtype=torch.float64)
     for scale in (1e-170, 1e200):
-        found = advice(
-            (theta, bits, lambda z, s=scale: s * (z.sum(-1) - 1.3).square()), 1.5, (2,), names=("rloo", "reinforce")
-        )
+        model = (theta, bits, lambda z, s=scale: s * (10 + (z.sum(-1) - 1.3).square()))
+        found = advice(model, 1.0, (2,), names=("rloo", "reinforce"))
         assert found.estimator == "rloo" and "without variance" not in found.sentence
 
 
 def test_an_index_of_integers_and_a_policy_of_ones_own_race():
-    index = torch.arange(3)
-    found = advice(
-        (
-            torch.zeros(3, 4),
-            lambda t: torch.distributions.Categorical(logits=t),
-            lambda z: torch.eye(4)[z, 0] + 0.1 * index,
-        ),
-        1.0,
-        (2, 4),
-    )
+    model = (torch.zeros(3, 4), lambda t: Categorical(logits=t), lambda z: torch.eye(4)[z, 0] + 0.1 * torch.arange(3))
+    found = advice(model, 1.0, (2, 4))
     assert found.estimator is not None and "reinforce" in set(found.table["estimator"])
 
 

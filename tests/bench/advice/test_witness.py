@@ -36,9 +36,7 @@ def bits(theta: torch.Tensor) -> Distribution:
 
 
 def test_a_pathwise_gradient_of_a_jump_is_disqualified_though_it_is_quiet():
-    shop = workshop(
-        (torch.zeros(2), normals, lambda z: 5 * (z > 0).float().sum(-1) + (0.1 * z + 0.02 * z.square()).sum(-1))
-    )
+    shop = workshop((torch.zeros(2), normals, lambda z: (5 * (z > 0) + 0.1 * z + 0.02 * z.square()).sum(-1)))
     judge = Judge(measured(shop, "rloo", 16, 4096, double=True))
     quiet, right = measured(shop, "reparameterisation", 2, 1024), measured(shop, "reinforce", 2, 4096)
     judge(quiet)
