@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.advice.recommendation import recommend
+    from bench.advice.trajectory import trajectory
     from bench.analysis.comparison import compare
     from bench.catalogue.listing import describe, listing
     from bench.pages.report import report
@@ -40,6 +41,7 @@ _HOMES = {
     "report": "bench.pages.report",
     "run": "bench.sweeps.run",
     "status": "bench.sweeps.status",
+    "trajectory": "bench.advice.trajectory",
     "verify": "bench.validation.facts.runner",
 }
 """Where each public name is defined."""
@@ -60,6 +62,7 @@ __all__ = [
     "report",
     "run",
     "status",
+    "trajectory",
     "verify",
 ]
 

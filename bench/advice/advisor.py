@@ -80,6 +80,7 @@ class Advisor:
         limit = max(OPENING, self.question.seconds)
         names, samples = self.question.names, self.question.samples
         self.opening: Opening = self._ask("open", names, samples, self.question.biased, seconds=limit)
+        self.worker.remember(loop_reason=self.opening.loop_reason)
         self.start = self.clock() - CALLS * self.opening.call_seconds  # imports and first calls do not count
         candidates = self._candidates()
         judge = self._judge()

@@ -1,6 +1,7 @@
 """A user's own model: θ, a distribution and an objective, brought into one form."""
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -116,24 +117,31 @@ def _kind(value: Any) -> str:
 def _by_name(parameters: Any, distribution: Callable[..., Distribution]) -> Callable[[Tensors], Distribution]:
     """`distribution` as a function of θ by name, whatever form the user gives θ in."""
     if isinstance(parameters, nn.Module):
-        return _OfModule(parameters, distribution)
+        return lambda theta: distribution(module_at(parameters, theta))
     if isinstance(parameters, Tensor):
         return lambda theta: distribution(theta["parameters"])
     return distribution
 
 
-class _OfModule(nn.Module):
-    """`distribution(module)` at other parameters of the module, which stays as it is."""
+def module_at(module: nn.Module, theta: Tensors) -> nn.Module:
+    """A module like this one that holds the tensors of θ in place of its parameters; the given one stays as it is.
 
-    def __init__(self, module: nn.Module, distribution: Callable[[nn.Module], Distribution]) -> None:
-        super().__init__()
-        self.module, self.user = module, distribution
+    `torch.func.functional_call` would put its parameters back before a distribution that asks it later does so.
+    """
+    values = {id(value): theta[name] for name, value in module.named_parameters()}
+    made: dict[int, nn.Module] = {}
 
-    def forward(self, theta: Tensors | None = None) -> Any:
-        if theta is None:
-            return self.user(self.module)
-        named = {f"module.{name}": value for name, value in theta.items()}
-        return torch.func.functional_call(self, named, ())
+    def twin(each: nn.Module) -> nn.Module:
+        if id(each) not in made:
+            own = made[id(each)] = copy(each)
+            state = vars(own)
+            state["_parameters"] = {name: values.get(id(value), value) for name, value in each._parameters.items()}
+            state["_modules"] = {name: child and twin(child) for name, child in each._modules.items()}
+            if "_flat_weights_names" in state:  # a recurrent network keeps a list of its parameters beside them
+                state["_flat_weights"] = [state["_parameters"].get(name) for name in state["_flat_weights_names"]]
+        return made[id(each)]
+
+    return twin(module)
 
 
 def _first_q(distribution: Callable[[Tensors], Distribution], theta: Tensors, where: str) -> Distribution:
@@ -153,12 +161,30 @@ def _first_q(distribution: Callable[[Tensors], Distribution], theta: Tensors, wh
             f"{where}: distribution must return a torch distribution (or an object with sample and log_prob), found "
             f"{type(q).__name__}"
         )
-    return q if isinstance(q, Distribution) else _refused(q, where)
+    if not isinstance(q, Distribution):
+        raise BadInput(
+            f"{where}: {type(q).__name__} must be a subclass of torch.distributions.Distribution, so that its "
+            f"batch_shape and event_shape are known: class {type(q).__name__}(Distribution), with "
+            "super().__init__(batch_shape, event_shape, validate_args=False)"
+        )
+    if _apart(q, leaves):
+        raise BadInput(
+            f"{where}: what distribution returns does not depend on the parameters that it is given; it must be made "
+            "of its argument, not of a tensor or a network outside"
+        )
+    return q
 
 
-def _refused(q: Any, where: str) -> Distribution:
-    raise BadInput(
-        f"{where}: {type(q).__name__} must be a subclass of torch.distributions.Distribution, so that its batch_shape "
-        "and event_shape are known: class "
-        f"{type(q).__name__}(Distribution), with super().__init__(batch_shape, event_shape, validate_args=False)"
-    )
+def _apart(q: Distribution, leaves: Tensors) -> bool:
+    """Whether neither q's log-density nor its paths have a gradient in any of the leaves."""
+    ways = (lambda: q.log_prob(q.sample(torch.Size([2])).detach()), lambda: q.rsample(torch.Size([2])))
+    for way in ways:
+        try:
+            found = torch.autograd.grad(way().sum(), list(leaves.values()), allow_unused=True)
+        except NotImplementedError:
+            return False  # no density, or no path, that could tell
+        except RuntimeError:  # torch says so where nothing wants a gradient
+            continue
+        if any(each is not None for each in found):
+            return False
+    return True

@@ -38,8 +38,9 @@ class Recommendation(Shown):
     `estimator` is None where nothing could be measured. `road`: "loop" or "batched". `unit`: that of `step`.
 
     `table` has a row for each estimator at each number of samples, cheapest first: variance, cost of a step, their
-    product, and `relative`, the product ÷ that of plain REINFORCE, with the ends of 95 % intervals. The first rows
-    (`final`) come from fresh draws after the race. `left_out`: other estimators, and why.
+    product, and `relative`, the product ÷ that of plain REINFORCE, with the ends of 95 % intervals; `bias_at_most` says
+    how far its mean may be from a witness's, relative to the gradient. The first rows (`final`) come from fresh draws
+    after the race. `left_out`: other estimators, and why.
     """
 
     sentence: str
@@ -120,9 +121,7 @@ def recommend(
         NoAnswer: the model ends its process, or never returns.
     """
     refuse_inside("bench.recommend")
-    question = Question(_names(estimators), _whole(samples), seconds, biased, seed)
-    if not (np.isfinite(seconds) and seconds > 0):
-        raise BadInput(f"seconds must be above 0, found {seconds:g}")
+    question = question_of(estimators, samples, seconds, biased, seed)
     source = model_source(path, (parameters, distribution, objective), plugin, cost)
     if not isolate:
         from bench.advice.workers import Inline
@@ -130,6 +129,15 @@ def recommend(
         return recommend_with(Inline(source), question, cost, show=show)
     with closing(Isolated(source)) as worker:
         return recommend_with(worker, question, cost, show=show)
+
+
+def question_of(
+    estimators: Sequence[str | Estimator] | None, samples: Sequence[int], seconds: float, biased: bool, seed: int
+) -> Question:
+    """What is asked, checked."""
+    if not (np.isfinite(seconds) and seconds > 0):
+        raise BadInput(f"seconds must be above 0, found {seconds:g}")
+    return Question(_names(estimators), _whole(samples), seconds, biased, seed)
 
 
 def recommend_with(worker: Worker, question: Question, cost: Cost = "seconds", **more: Any) -> Recommendation:
@@ -215,7 +223,7 @@ def table_of(answer: Answer) -> pd.DataFrame:
     """A row per candidate: finalists first, then those that were measured by their cost, then the others."""
     finalists = [*([answer.winner] if answer.winner else []), *answer.others]
     base = next((each for each in finalists if each.name == BASELINE), None)
-    rows = [_row(each, finalists, base, answer.opening.scale) for each in answer.candidates]
+    rows = [_row(each, finalists, base, answer) for each in answer.candidates]
     frame = pd.DataFrame(rows, columns=COLUMNS)
     return frame.sort_values(
         ["final", "product", "step"], ascending=[False, True, True], kind="stable", ignore_index=True
@@ -226,16 +234,17 @@ ENDS = ("", "_low", "_high")
 COLUMNS = [
     *("estimator", "samples", "state", "final"),
     *(f"{name}{end}" for name in ("variance", "step", "product", "relative") for end in ENDS),
-    *("replicates", "fit_cost"),
+    *("replicates", "fit_cost", "bias_at_most"),
 ]
 
 
-def _row(each: Candidate, finalists: Sequence[Candidate], base: Candidate | None, scale: float) -> dict[str, Any]:
+def _row(each: Candidate, finalists: Sequence[Candidate], base: Candidate | None, answer: Answer) -> dict[str, Any]:
     row: dict[str, Any] = {"estimator": each.name, "samples": each.samples, "state": each.state}
     row |= {"final": each in finalists, "fit_cost": each.fit_cost, "replicates": each.replicates}
     if each.score is None:
         return row
-    score = score_of(each)
+    score, scale = score_of(each), answer.opening.scale
+    row["bias_at_most"] = answer.judge.agreement(each) if each.replicates > 1 else None
     square = scale**2 if 1e-150 < scale < 1e150 else 1.0  # beyond that variances are of f ÷ scale
     found = {"variance": _times(score.variance, square), "step": score.step, "product": _times(score.product, square)}
     found["relative"] = ratio(score.product, score_of(base).product) if base else Ratio(np.nan, np.nan, np.nan)

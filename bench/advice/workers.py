@@ -41,6 +41,10 @@ class Worker(ABC):
     @abstractmethod
     def close(self) -> None: ...
 
+    @abstractmethod
+    def remember(self, **state: Any) -> None:
+        """What a fresh process has to be told after it has loaded the model: θ, and which road is taken."""
+
 
 @dataclass
 class Inline(Worker):
@@ -60,13 +64,16 @@ class Inline(Worker):
     def close(self) -> None:
         self.shop = None
 
+    def remember(self, **state: Any) -> None:
+        """Nothing: the workshop stays."""
+
 
 @dataclass
 class Isolated(Worker):
     """Does tasks in a process of their own, which is replaced when one takes too long, dies or eats the memory."""
 
     source: ModelSource
-    loop_reason: str | None = field(default=None, init=False)
+    _state: dict[str, Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._loaded = False
@@ -75,7 +82,7 @@ class Isolated(Worker):
 
     def do(self, method: str, *arguments: Any, seconds: float) -> Any:
         if not self._loaded:
-            self._end_of("load", (self.loop_reason,), LOADING)
+            self._end_of("load", (self._state,), LOADING)
             self._loaded = True
         return self._end_of(method, arguments, seconds)
 
@@ -91,6 +98,9 @@ class Isolated(Worker):
 
     def close(self) -> None:
         self._process.close()
+
+    def remember(self, **state: Any) -> None:
+        self._state |= state
 
 
 @contextmanager
@@ -125,7 +135,7 @@ def serve(source: ModelSource) -> Callable[[Any, Any], Any]:
         method, arguments = task
         if method == "load":
             shops[:] = [Workshop(source)]
-            shops[0].loop_reason = arguments[0]
+            shops[0].restore(**arguments[0])
             return None
         try:
             return getattr(shops[0], method)(*arguments)

@@ -20,8 +20,10 @@ from bench.advice.printed_code import failure_of
 from bench.advice.rare import rarest_outcomes
 from bench.advice.roads import Batched, Loop, no_batch, training_step
 from bench.advice.soundness import FEW, NUMBERS, SLOW, check_model, number_of_values
+from bench.advice.training import Stretch, Trainer
 from bench.advice.turns import Sketch, Sums, TooSlow, Turn, TurnResult, blocks_of, fill
 from bench.measure.execution.process_state import Kept
+from bench.numerics.tensors import Tensors
 from bench.plugins.files import load_files
 from estimators.core import Estimator, Fitted, ImportanceBound
 from estimators.errors import BadInput
@@ -97,6 +99,7 @@ class Workshop:
         self.model = source.load()
         self.sketch = Sketch(self.model.dim)
         self._batches: dict[tuple[Any, ...], Batched] = {}
+        self._trainer: Trainer | None = None
         self.loop_reason: str | None = "it was not tried"
 
     def open(self, names: Sequence[str] | None, samples: Sequence[int], biased: bool) -> Opening:
@@ -122,6 +125,26 @@ class Workshop:
             seconds,
             few_values(model),
         )
+
+    def restore(self, theta: Tensors | None = None, loop_reason: str | None = None) -> None:
+        """What another process of this model knew."""
+        self.loop_reason = loop_reason
+        if theta is not None:
+            self._move(theta)
+
+    def train(self, asked: Stretch) -> Tensors:
+        """θ after some training steps, where the model is from now on."""
+        if self._trainer is None:
+            self._trainer = Trainer(self.model)
+        theta = self._trainer.train(asked)
+        self._move(theta)
+        return theta
+
+    def _move(self, theta: Tensors) -> None:
+        """The model at another θ."""
+        self.model = replace(self.model, theta=theta)
+        self._batches.clear()
+        vars(self).pop("doubled", None)
 
     def ready(self) -> None:
         """Nothing: whoever is answered knows that the model is loaded."""

@@ -146,3 +146,37 @@ def test_a_file_may_import_what_lies_beside_it(write: Callable[..., Path]):
     write("ones = 1.0", "beside_the_model.py")
     path = write(TEN_LINES.replace("import torch\n", "import torch\n    import beside_the_model\n"))
     assert load_model(path).dim == 4
+
+
+def test_a_module_that_is_asked_later_has_the_gradient_too():
+    """A distribution that keeps the network, and asks it when it is asked for a density."""
+
+    class Later(Bernoulli):
+        def __init__(self, net: nn.Module) -> None:
+            self.net = net
+            super().__init__(logits=net(torch.ones(1, 3))[0].detach(), validate_args=False)
+
+        def log_prob(self, value: torch.Tensor) -> torch.Tensor:
+            return Bernoulli(logits=self.net(torch.ones(1, 3))[0]).log_prob(value)
+
+    shared = nn.Linear(3, 3)
+    model = own_model(nn.Sequential(shared, shared), lambda net: Independent(Later(net), 1), lambda z: z.sum(-1))
+    assert model.dim == 12  # a shared layer counts once
+    leaves = model.leaves()
+    q = model.distribution(leaves)
+    gradients = torch.autograd.grad(q.log_prob(torch.ones(3)), list(leaves.values()))
+    assert all(bool(each.any()) for each in gradients)
+
+
+def test_a_recurrent_network_is_at_the_given_parameters():
+    net = nn.LSTM(2, 2, batch_first=True)
+    x = torch.ones(1, 3, 2)
+    model = own_model(net, lambda m: Independent(Bernoulli(logits=m(x)[0][0, -1]), 1), lambda z: z.sum(-1))
+    moved = {name: torch.zeros_like(value) for name, value in model.theta.items()}
+    assert not model.distribution(moved).base_dist.logits.any()  # type: ignore[attr-defined]
+
+
+def test_a_distribution_of_other_tensors_is_refused():
+    outside = torch.zeros(4, requires_grad=True)
+    with pytest.raises(BadInput, match="does not depend on the parameters that it is given"):
+        own_model(torch.zeros(4), lambda _: Independent(Bernoulli(logits=outside), 1), lambda z: z.sum(-1))
