@@ -178,13 +178,15 @@ def _first_q(distribution: Callable[[Tensors], Distribution], theta: Tensors, wh
 def _apart(q: Distribution, leaves: Tensors) -> bool:
     """Whether neither q's log-density nor its paths have a gradient in any of the leaves."""
     ways = (lambda: q.log_prob(q.sample(torch.Size([2])).detach()), lambda: q.rsample(torch.Size([2])))
+    told = False
     for way in ways:
         try:
             found = torch.autograd.grad(way().sum(), list(leaves.values()), allow_unused=True)
         except NotImplementedError:
-            return False  # no density, or no path, that could tell
+            continue  # no density, or no path, that could tell
         except RuntimeError:  # torch says so where nothing wants a gradient
-            continue
+            found = ()
+        told = True
         if any(each is not None for each in found):
             return False
-    return True
+    return told

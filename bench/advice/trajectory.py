@@ -4,6 +4,7 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -58,6 +59,11 @@ class Trajectory(Shown):
         from bench.advice.trajectory_figure import trajectory_figure
 
         return trajectory_figure(self.table, self.winners(), next(iter(self.answers.values())).unit)
+
+    def to_json(self) -> str:
+        """The sentence and each answer as JSON."""
+        answers = {str(at): json.loads(each.to_json()) for at, each in self.answers.items()}
+        return json.dumps({"sentence": self.sentence, "trained_by": self.trained_by, "answers": answers}, indent=1)
 
     def winners(self) -> dict[int, str]:
         """The estimator to use at each step that was looked at."""

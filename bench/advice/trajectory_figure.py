@@ -38,7 +38,7 @@ def trajectory_figure(table: pd.DataFrame, winners: dict[int, str], unit: str) -
             colour, marker = style[name]
             reach = [mine["product"] - mine["product_low"], mine["product_high"] - mine["product"]]
             axes.errorbar(mine["at"], mine["product"], yerr=reach, color=colour, marker=marker, label=name, capsize=2)
-            won = mine[[winners.get(at) == name for at in mine["at"]]]
+            won = mine[mine["at"].map(winners) == name]
             axes.plot(won["at"], won["product"], "o", markersize=9, fillstyle="none", color=BASELINE)
         axes.set_yscale("log")
         log_axis(axes.yaxis)

@@ -30,6 +30,9 @@ def recommend(  # noqa: PLR0917 (typer reads them)
         Path | None, typer.Option("--out", metavar="DIR", help="Folder for the table, the code and the answer as JSON.")
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
+    along: Annotated[
+        int | None, typer.Option(metavar="STEPS", help="Train so many steps; answer at the start, middle and end.")
+    ] = None,
 ) -> None:
     """Says which estimator to use for your own distribution and objective, and how many samples.
 
@@ -39,16 +42,16 @@ def recommend(  # noqa: PLR0917 (typer reads them)
     Exits with 3 where the answer is inconclusive: it says how many seconds would do.
     """
     from bench.advice.recommendation import recommend as recommended
+    from bench.advice.trajectory import trajectory
     from bench.advice.workers import NoAnswer
 
     screen, notes = Console(width=None if Console().is_terminal else 200), Console(stderr=True)
     names = estimators.split(",") if estimators else None
     try:
         with _racing(notes) as show:
-            found = recommended(
-                path, seconds=seconds, estimators=names, biased=biased, samples=whole_numbers(samples), cost=cost,
-                seed=seed, plugin=plugin or (), show=show,
-            )  # fmt: skip
+            more = {"seconds": seconds, "estimators": names, "biased": biased, "samples": whole_numbers(samples)}
+            more |= {"cost": cost, "seed": seed, "plugin": plugin or (), "show": show}
+            found = recommended(path, **more) if along is None else trajectory(path, steps=along, **more)
     except NoAnswer as error:
         notes.print(f"gradest: {error}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(FAILED) from error
