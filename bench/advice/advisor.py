@@ -118,7 +118,7 @@ class Advisor:
 
     def _turn(self, asked: Turn) -> TurnResult | TooSlow:
         limit = max(LIMIT, 2 * (asked.seconds + asked.most_seconds))
-        limit = min(limit, max(self.left(OVERTIME), 1.0))
+        limit = round(min(limit, max(self.left(OVERTIME), 1.0)), 1)
         try:
             found = self.worker.do("turn", asked, seconds=limit)
         except TaskFailed as error:
@@ -310,7 +310,8 @@ class Advisor:
         slow = [each for each in candidates if each.state.startswith("not tried")]
         if not slow:
             said = "; ".join([*dict.fromkeys(f"{each.name} {each.state}" for each in candidates)][:3])
-            raise BadInput(f"no estimator could be measured on this model: {said}")
+            error = NoAnswer if self.lost else BadInput
+            raise error(f"no estimator could be measured on this model: {said}")
         names = len({each.name for each in candidates})
         conclusion = Conclusion(
             ("no estimator could be measured in the time given",),

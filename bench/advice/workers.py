@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.advice.workshop import ModelSource, Workshop
-from bench.isolation.endings import Raised, Returned
+from bench.isolation.endings import OutOfMemory, Raised, Returned
 from bench.isolation.process import Process
 from estimators.errors import BadInput
 
@@ -94,6 +94,9 @@ class Isolated(Worker):
         if isinstance(ending, Raised):
             raise _failure(ending.kind, ending.text, method)
         self._loaded = False
+        if isinstance(ending, OutOfMemory):  # what it holds would be missing to the next
+            with without_main():
+                self._process.restart()
         raise TaskFailed(str(ending), lost=True)
 
     def close(self) -> None:

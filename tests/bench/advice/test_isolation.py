@@ -57,14 +57,14 @@ FAULTS = {
 def test_a_turn_that_hangs_dies_or_eats_the_memory_ends_alone(write: Callable[..., Path]):
     path, plug_in = write(TEN_LINES), write(PLUG_INS, "bad_estimators.py")
     with closing(Isolated(model_source(path, plugin=[plug_in]))) as worker:
-        opening = worker.do("open", None, (2,), False, seconds=120)
+        opening = worker.do("open", None, (2,), False, seconds=120.0)
         assert {"hangs", "ends", "eats"} <= {each.name for each in opening.entrants.racing}
         turn = lambda name: Turn(by_name(opening, name), 2, 5, 64, 1.0, 2.0)  # noqa: E731
-        first = worker.do("turn", turn("rloo"), seconds=60)
+        first = worker.do("turn", turn("rloo"), seconds=60.0)
         for name, says in FAULTS.items():
             with pytest.raises(TaskFailed, match=says):
-                worker.do("turn", turn(name), seconds=3 if name == "hangs" else 60)
-        again = worker.do("turn", turn("rloo"), seconds=60)
+                worker.do("turn", turn(name), seconds=3.0 if name == "hangs" else 60.0)
+        again = worker.do("turn", turn("rloo"), seconds=60.0)
         assert isinstance(again, TurnResult) and (again.moments.mean == first.moments.mean).all()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch.distributions import Bernoulli, Independent, Normal, OneHotCategorical
+from torch.distributions import Bernoulli, Categorical, Independent, Normal, OneHotCategorical
 from typer.testing import CliRunner
 
 import bench
@@ -28,7 +28,8 @@ def run_code(found: Recommendation, path: Path) -> torch.Tensor:
     scope: dict[str, Any] = {}
     exec(compile(path.read_text(), str(path), "exec"), scope)
     given = scope["parameters"]
-    leaves = given if isinstance(given, dict) else {"parameters": given}
+    leaves = dict(given.named_parameters()) if isinstance(given, torch.nn.Module) else given
+    leaves = leaves if isinstance(leaves, dict) else {"parameters": leaves}
     for value in leaves.values():
         value.requires_grad_()
     exec(found.code, scope)
