@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-MOST = 12
+MAX_NAMES = 12
 """Names in one sentence."""
 
 
@@ -21,5 +21,5 @@ def nearest(name: str, names: Iterable[str]) -> str:
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     if close:
         return f"did you mean {close[0]!r}?"
-    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
-    return f"there is {', '.join(names[:MOST]) or 'none'}{more}"
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return f"there is {', '.join(names[:MAX_NAMES]) or 'none'}{more}"

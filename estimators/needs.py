@@ -21,10 +21,10 @@ from torch.distributions import (
 from estimators.core import Estimator, Evidence, ImportanceBound, Objective, Terms
 from estimators.tools.calls import unsuited
 from estimators.tools.parameters import base, remakable, states
-from estimators.tools.torch_offers import MEASURED, gammas_refused, kind, refused
+from estimators.tools.torch_offers import MEASURED_NEEDS, gammas_refused, kind, refused
 from estimators.traits import Need, Traits
 
-MAX_STATES = 2**16
+MAX_ENUMERATED_STATES = 2**16
 """Exact enumeration is refused above this many states."""
 
 FLATTENED = (Bernoulli, OneHotCategorical, Normal, MultivariateNormal, Laplace, StudentT)
@@ -56,7 +56,7 @@ def _of_distribution(q: Distribution) -> set[Need]:
         return issubclass(known, classes)
 
     found = {
-        **dict.fromkeys(MEASURED, True),
+        **dict.fromkeys(MEASURED_NEEDS, True),
         Need.BINARY: of(Bernoulli),
         Need.CATEGORICAL: of(OneHotCategorical),
         Need.SINGLE_CATEGORICAL: of(OneHotCategorical) and q.event_shape[:-1].numel() == 1,
@@ -71,7 +71,7 @@ def _of_distribution(q: Distribution) -> set[Need]:
         Need.SYMMETRIC: of(Normal, MultivariateNormal, Laplace, StudentT, Bernoulli),
         Need.PROPOSAL: of(*FLATTENED) and again,
         Need.QUANTILE: of(*INVERTIBLE),
-        Need.ENUMERABLE: count is not None and count <= MAX_STATES,
+        Need.ENUMERABLE: count is not None and count <= MAX_ENUMERATED_STATES,
         Need.INDEPENDENT_DRAWS: True,
         Need.PARAMETERS: again,
     }

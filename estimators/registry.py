@@ -8,11 +8,11 @@ from estimators.core import Estimator
 from estimators.discovery import Broken, installed, unfinished
 from estimators.errors import BadInput, nearest
 
-T = TypeVar("T")
-S = TypeVar("S")
+_T = TypeVar("_T")
+_S = TypeVar("_S")
 
 
-class Registry(Generic[T]):
+class Registry(Generic[_T]):
     """Classes by name; `get` builds one from its name and settings.
 
     Those of installed packages join when a name is not known yet or when all are asked for; `broken` lists the
@@ -21,15 +21,15 @@ class Registry(Generic[T]):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._classes: dict[str, type[T]] = {}
+        self._classes: dict[str, type[_T]] = {}
         self._broken: list[Broken] = []
         self._discovered = False
 
-    def register(self, name: str) -> Callable[[type[S]], type[S]]:
+    def register(self, name: str) -> Callable[[type[_S]], type[_S]]:
         """A class decorator. A name that another class holds already is an error that names both owners, and
         a class that is not finished is an error that says what it lacks."""
 
-        def add(cls: type[S]) -> type[S]:
+        def add(cls: type[_S]) -> type[_S]:
             reason = unfinished(cls)
             if reason:
                 raise BadInput(f"{self.kind} {name!r} cannot be registered: {reason}")
@@ -45,7 +45,7 @@ class Registry(Generic[T]):
 
         return add
 
-    def lookup(self, name: str) -> type[T]:
+    def lookup(self, name: str) -> type[_T]:
         """The class called `name`; raises `BadInput` with the nearest name."""
         if name not in self._classes:
             self.discover()
@@ -83,7 +83,7 @@ class Registry(Generic[T]):
         self.discover()
         return list(self._broken)
 
-    def get(self, name: str, **settings: Any) -> T:
+    def get(self, name: str, **settings: Any) -> _T:
         """An instance with these settings; a setting that is itself a `{"name": …}` table is built first."""
         cls = self.lookup(name)
         settings_of = fields(cls)  # pyright: ignore[reportArgumentType]  (a dataclass, as registering has checked)
@@ -102,7 +102,7 @@ class Registry(Generic[T]):
         self.discover()
         return sorted(self._classes)
 
-    def __iter__(self) -> Iterator[tuple[str, type[T]]]:
+    def __iter__(self) -> Iterator[tuple[str, type[_T]]]:
         self.discover()
         return iter(sorted(self._classes.items()))
 

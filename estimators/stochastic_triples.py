@@ -19,21 +19,21 @@ Jump = tuple[Tensor, Tensor, Tensor]
 """A parameter θ, the neighbour x′ of each coordinate, and c with ∂θ E f = E[c (f(x′) − f(x))]."""
 
 
-def of_bernoulli(q: Bernoulli, x: Tensor) -> Jump:
+def jump_of_bernoulli(q: Bernoulli, x: Tensor) -> Jump:
     """Up from 0 with 1[x=0]/(1−p) where p ≤ ½, else down from 1 with −1[x=1]/p: no weight is above 2."""
     up = (1 - x) / (1 - q.probs).clamp_min(0.5)
     down = -x / q.probs.clamp_min(0.5)
     return q.probs, 1 - x, torch.where(q.probs <= 0.5, up, down)
 
 
-def of_binomial(q: Binomial, x: Tensor) -> Jump:
+def jump_of_binomial(q: Binomial, x: Tensor) -> Jump:
     """c = (m − x)/(1 − p), up, where p ≤ ½; else −x/p, down. At the ends, where c = 0, x stays."""
     few, more = q.probs <= 0.5, torch.minimum(x + 1, q.total_count)
     up, down = (q.total_count - x) / (1 - q.probs).clamp_min(0.5), -x / q.probs.clamp_min(0.5)
     return q.probs, torch.where(few, more, (x - 1).clamp_min(0)), torch.where(few, up, down)
 
 
-def of_poisson(q: Poisson, x: Tensor) -> Jump:
+def jump_of_poisson(q: Poisson, x: Tensor) -> Jump:
     """c = 1, up."""
     return q.rate, x + 1, torch.ones_like(x)
 
@@ -44,9 +44,9 @@ def of_geometric(q: Geometric, x: Tensor) -> Jump:
 
 
 JUMPS: dict[type[Distribution], Callable[..., Jump]] = {
-    Bernoulli: of_bernoulli,
-    Binomial: of_binomial,
-    Poisson: of_poisson,
+    Bernoulli: jump_of_bernoulli,
+    Binomial: jump_of_binomial,
+    Poisson: jump_of_poisson,
     Geometric: of_geometric,
 }
 

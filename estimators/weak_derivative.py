@@ -20,18 +20,18 @@ Sides = tuple[Tensor, Tensor, Tensor, Tensor]
 """A parameter θ, a constant c, and draws of two distributions: ∂θ E f = c (E f(up) − E f(down))."""
 
 
-def of_bernoulli(q: Bernoulli, x: Tensor) -> Sides:
+def sides_of_bernoulli(q: Bernoulli, x: Tensor) -> Sides:
     """Up is 1, down is 0, in p."""
     return q.probs, torch.ones_like(q.probs), torch.ones_like(x), torch.zeros_like(x)
 
 
-def of_binomial(q: Binomial, x: Tensor) -> Sides:
+def sides_of_binomial(q: Binomial, x: Tensor) -> Sides:
     """n (f(x′ + 1) − f(x′)), x′ ~ Binomial(n − 1, p), in p."""
     fewer = Binomial(q.total_count - 1, q.probs.detach(), validate_args=False).sample((len(x),))
     return q.probs, q.total_count, fewer + 1, fewer
 
 
-def of_poisson(q: Poisson, x: Tensor) -> Sides:
+def sides_of_poisson(q: Poisson, x: Tensor) -> Sides:
     """f(x + 1) − f(x), in the rate."""
     return q.rate, torch.ones_like(q.rate), x + 1, x
 
@@ -48,9 +48,9 @@ def of_gamma(q: Gamma, x: Tensor) -> Sides:
 
 
 DERIVATIVES: dict[type[Distribution], Callable[..., Sides]] = {
-    Bernoulli: of_bernoulli,
-    Binomial: of_binomial,
-    Poisson: of_poisson,
+    Bernoulli: sides_of_bernoulli,
+    Binomial: sides_of_binomial,
+    Poisson: sides_of_poisson,
     Exponential: of_exponential,
     Gamma: of_gamma,
 }

@@ -10,10 +10,10 @@ from bench.advice.candidate import OPEN, Candidate, cheapest, score_of, times
 from bench.advice.conclusion import BASELINE, TOO_SLOW, Conclusion, conclude, waiting
 from bench.advice.printed_code import printed_code
 from bench.advice.race import ENOUGH, TIE, Race, RaceStanding, eliminate, reopen, still_open
-from bench.advice.turns import FIRST, TooSlow, Turn, TurnResult
+from bench.advice.turns import FIRST_MOST, TooSlow, Turn, TurnResult
 from bench.advice.witness import Judge
 from bench.advice.workers import LOADING, NoAnswer, TaskFailed, Worker
-from bench.advice.workshop import Opening
+from bench.advice.workshop import ModelFacts
 from bench.provenance.seeds import chunk_seed
 from estimators.core import Estimator
 from estimators.errors import BadInput
@@ -21,9 +21,9 @@ from estimators.registry import get
 
 OPENING = 30.0
 """Seconds that the checks of a model may take at least."""
-CALLS = 4
+CALLS_BEFORE = 4
 """Calls of f, about, before the race."""
-LIMIT = 5.0
+TURN_LIMIT = 5.0
 """Seconds that a turn may take at least, before it is ended."""
 LOST = 4
 """Turns in a row that may end the process before the model is given up."""
@@ -48,10 +48,10 @@ class Question:
 
 
 @dataclass
-class Answer:
+class Findings:
     """What was found: the winner (None where nothing could be measured), those it was compared with by fresh draws."""
 
-    opening: Opening
+    opening: ModelFacts
     candidates: list[Candidate]
     judge: Judge
     winner: Candidate | None
@@ -74,14 +74,14 @@ class Advisor:
     lost: int = 0
     size: np.ndarray | None = field(default=None, init=False)
 
-    def answer(self) -> Answer:
+    def answer(self) -> Findings:
         """The answer. Raises BadInput for a model that is not sound, NoAnswer where its process dies."""
         self._ask("ready", seconds=LOADING)
         limit = max(OPENING, self.question.seconds)
         names, samples = self.question.names, self.question.samples
-        self.opening: Opening = self._ask("open", names, samples, self.question.biased, seconds=limit)
+        self.opening: ModelFacts = self._ask("open", names, samples, self.question.biased, seconds=limit)
         self.worker.remember(loop_reason=self.opening.loop_reason)
-        self.start = self.clock() - CALLS * self.opening.call_seconds  # imports and first calls do not count
+        self.start = self.clock() - CALLS_BEFORE * self.opening.call_seconds  # imports and first calls do not count
         candidates = self._candidates()
         judge = self._judge()
         race = Race(
@@ -117,7 +117,7 @@ class Advisor:
             candidate.state = f"{candidate.nonfinite} of {total} estimates are NaN or infinite"
 
     def _turn(self, asked: Turn) -> TurnResult | TooSlow:
-        limit = max(LIMIT, 2 * (asked.seconds + asked.most_seconds))
+        limit = max(TURN_LIMIT, 2 * (asked.seconds + asked.most_seconds))
         limit = round(min(limit, max(self.left(OVERTIME), 1.0)), 1)
         try:
             found = self.worker.do("turn", asked, seconds=limit)
@@ -156,7 +156,7 @@ class Advisor:
     def _sizes(self) -> np.ndarray | None:
         """How large |f|·|score| is per coordinate, from a few score-function estimates."""
         seconds = 0.03 * self.question.seconds
-        asked = Turn(get(BASELINE), 1, self.question.seed, FIRST, seconds, seconds, scale=self.opening.scale)
+        asked = Turn(get(BASELINE), 1, self.question.seed, FIRST_MOST, seconds, seconds, scale=self.opening.scale)
         try:
             result = self._turn(asked)
         except TaskFailed:
@@ -185,7 +185,7 @@ class Advisor:
         if witness is None or (witness.estimator.traits.exact and witness.replicates):
             return witness is not None
         seconds = WITNESS_SHARE * self.question.seconds
-        replicates = 2 if witness.estimator.traits.exact else 4 * max(witness.replicates, FIRST)
+        replicates = 2 if witness.estimator.traits.exact else 4 * max(witness.replicates, FIRST_MOST)
         seed = chunk_seed(self.question.seed, "witness", witness.replicates)
         asked = Turn(
             witness.estimator,
@@ -212,11 +212,13 @@ class Advisor:
             return None
         seconds = 2 * WITNESS_SHARE * self.question.seconds
         try:
-            return self.worker.do("slope", direction, seconds, self.opening.scale, seconds=max(LIMIT, 4 * seconds))
+            return self.worker.do(
+                "finite_differences", direction, seconds, self.opening.scale, seconds=max(TURN_LIMIT, 4 * seconds)
+            )
         except TaskFailed:
             return None
 
-    def _finish(self, candidates: list[Candidate], judge: Judge) -> Answer:
+    def _finish(self, candidates: list[Candidate], judge: Judge) -> Findings:
         """Fresh draws of the winner and those it is compared with; a winner that proves biased makes place."""
         self.stage = "final"
         while True:
@@ -248,7 +250,7 @@ class Advisor:
         elapsed = self.clock() - self.start
         conclusion = conclude(candidates, first, base, self.question.seconds, elapsed)
         code = printed_code(first.estimator, first.samples, self.opening.spelling)
-        return Answer(self.opening, candidates, judge, first, shown, conclusion, code, said, elapsed)
+        return Findings(self.opening, candidates, judge, first, shown, conclusion, code, said, elapsed)
 
     def _smallest(self, scored: list[Candidate]) -> Candidate:
         """The cheapest by fresh draws; among equally good numbers of samples the smallest.
@@ -279,7 +281,7 @@ class Advisor:
         while number < 2 or (self.left() > 0 and not _settled([*fresh.values()])):
             for each in fresh.values():
                 seconds = max(self.left(), 0.0) / (len(finalists) * max(4 - number, 1))
-                wanted = max(FIRST * 2**number - each.replicates, 8)
+                wanted = max(FIRST_MOST * 2**number - each.replicates, 8)
                 if each.state == OPEN:
                     self.measure(each, wanted, seconds, max(self.left() / 2, 0.02 * self.question.seconds))
                 if each.state == OPEN:
@@ -297,14 +299,14 @@ class Advisor:
         """Whether its printed code runs on the user's own objects; else it is disqualified."""
         code = printed_code(candidate.estimator, candidate.samples, self.opening.spelling)
         try:
-            reason = self.worker.do("try_code", code, seconds=max(LIMIT, self.question.seconds))
+            reason = self.worker.do("try_code", code, seconds=max(TURN_LIMIT, self.question.seconds))
         except TaskFailed as error:
             reason = f"the code to use it fails: {error}"
         if reason:
             candidate.state = reason
         return not reason
 
-    def _nothing(self, candidates: list[Candidate], judge: Judge) -> Answer:
+    def _nothing(self, candidates: list[Candidate], judge: Judge) -> Findings:
         """No estimator could be measured: for lack of time, or since each fails."""
         elapsed = self.clock() - self.start
         slow = [each for each in candidates if each.state.startswith("not tried")]
@@ -317,7 +319,7 @@ class Advisor:
             ("no estimator could be measured in the time given",),
             max(8 * names * elapsed / 4, 4 * self.question.seconds),
         )
-        return Answer(self.opening, candidates, judge, None, [], conclusion, elapsed=elapsed)
+        return Findings(self.opening, candidates, judge, None, [], conclusion, elapsed=elapsed)
 
 
 def _no_worse(each: Candidate, best: Candidate) -> bool:

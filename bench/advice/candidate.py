@@ -6,12 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import ndtri
 from scipy.stats import quantile_test
 
 from bench.advice.turns import TurnResult
+from bench.statistics.interval import Interval
 from bench.statistics.moments import Moments
-from bench.statistics.ratios import Ratio, ratio
 from bench.statistics.tails import largest_share, unstable
 from estimators.core import Estimator
 
@@ -23,7 +22,7 @@ FOR_A_TAIL = 256
 """Estimates from which on the tail of their distances is judged."""
 TRAINING = 1000
 """Steps of a training over which the cost of a fit is spread."""
-ZERO = Ratio(0.0, 0.0, 0.0)
+ZERO = Interval.exact(0.0)
 
 
 class Score(NamedTuple):
@@ -32,9 +31,9 @@ class Score(NamedTuple):
     `gate`: why the variance has no meaning yet, in a clause, or empty; such a candidate neither leads nor drops out.
     """
 
-    variance: Ratio
-    step: Ratio
-    product: Ratio
+    variance: Interval
+    step: Interval
+    product: Interval
     low: float
     high: float
     replicates: int
@@ -90,11 +89,11 @@ class Candidate:
     def weigh(self, level: float) -> None:
         """Sums up what is known; `level` is that of the interval that decides the race."""
         step = step_cost(self.costs, self.fit_cost)
-        wide = product(self._variance(level, WIDEST_KURTOSIS), step_cost(self.costs, self.fit_cost, level))
+        wide = self._variance(level, WIDEST_KURTOSIS).times(step_cost(self.costs, self.fit_cost, level))
         variance = self._variance()
         gate = self.gate or ""
         low, high = (0.0, np.inf) if gate else (wide.low, wide.high)
-        self.score = Score(variance, step, product(variance, step), low, high, self.replicates, gate)
+        self.score = Score(variance, step, variance.times(step), low, high, self.replicates, gate)
 
     @property
     def varies(self) -> bool:
@@ -112,7 +111,7 @@ class Candidate:
         distances = np.concatenate(self.squares)
         return unstable(distances) if len(distances) >= FOR_A_TAIL else None
 
-    def _variance(self, level: float = 0.95, least_kurtosis: float = 1.0) -> Ratio:
+    def _variance(self, level: float = 0.95, least_kurtosis: float = 1.0) -> Interval:
         """The trace of the covariance of one estimate; 0 where the estimates do not vary."""
         if not self.varies:
             return ZERO
@@ -122,11 +121,10 @@ class Candidate:
             return ZERO
         spread = (1 + largest_share(distances)) * float(distances.var(ddof=1)) / trace**2 if count > 1 else np.inf
         error = (max(spread, least_kurtosis - 1) / count + 2 / (count * max(count - 1, 1))) ** 0.5
-        factor = float(np.exp(ndtri((1 + level) / 2) * error))
-        return Ratio(trace, trace / factor, trace * factor)
+        return Interval.on_log_scale(trace, error, level)
 
 
-def step_cost(costs: Sequence[float], fit_cost: float = 0.0, level: float = 0.95) -> Ratio:
+def step_cost(costs: Sequence[float], fit_cost: float = 0.0, level: float = 0.95) -> Interval:
     """The median cost of a step and its interval by order statistics; all of them where they are too few.
 
     The cost of a fit is spread over `TRAINING` steps.
@@ -134,17 +132,7 @@ def step_cost(costs: Sequence[float], fit_cost: float = 0.0, level: float = 0.95
     found = quantile_test(costs, p=0.5).confidence_interval(level)
     low, high = (end if np.isfinite(end) else pick(costs)
                  for end, pick in ((found.low, min), (found.high, max)))  # fmt: skip
-    return Ratio(*(float(each) + fit_cost / TRAINING for each in (np.median(costs), low, high)))
-
-
-def product(a: Ratio, b: Ratio) -> Ratio:
-    """Of two independent positive numbers: distances on the log scale add as squares. Zero times anything is 0."""
-    if not a.value or not b.value:
-        return ZERO
-    down = np.hypot(np.log(a.value / a.low), np.log(b.value / b.low))
-    up = np.hypot(np.log(a.high / a.value), np.log(b.high / b.value))
-    value = a.value * b.value
-    return Ratio(value, float(value * np.exp(-down)), float(value * np.exp(up)))
+    return Interval(*(float(each) + fit_cost / TRAINING for each in (np.median(costs), low, high)))
 
 
 def score_of(candidate: Candidate) -> Score:
@@ -153,9 +141,9 @@ def score_of(candidate: Candidate) -> Score:
     return candidate.score
 
 
-def times(candidate: Candidate, winner: Candidate) -> Ratio:
+def times(candidate: Candidate, winner: Candidate) -> Interval:
     """Its variance × cost ÷ the winner's."""
-    return ratio(score_of(candidate).product, score_of(winner).product)
+    return score_of(candidate).product.over(score_of(winner).product)
 
 
 def cheapest(candidates: Sequence[Candidate]) -> Candidate | None:

@@ -7,12 +7,12 @@ import numpy as np
 
 from bench.advice.candidate import Candidate, score_of, times
 from bench.advice.race import NO_TIME, TIE
-from bench.advice.turns import LEAST
+from bench.advice.turns import FIRST_LEAST
 
-COMPARED = 0.8
+MUST_BE_COMPARED = 0.8
 """The share of the estimators that fit which must have been compared."""
 BASELINE = "reinforce"
-LONGEST = 1000.0
+MOST_TIMES_LONGER = 1000.0
 """Beyond so many times the seconds given, no number is named."""
 MARGIN = 1.5
 """A projection is made this much longer."""
@@ -37,7 +37,7 @@ def conclude(
     reasons, factors = [], []
     names = {each.name for each in candidates}
     untried = names - compared_names(candidates)
-    if len(names) - len(untried) < COMPARED * len(names):
+    if len(names) - len(untried) < MUST_BE_COMPARED * len(names):
         reasons.append(f"only {len(names) - len(untried)} of the {len(names)} estimators that fit were compared")
         factors.append(len(names) / max(len(names) - len(untried), 1) * max(elapsed / seconds, 1.0))
     own = score_of(winner)
@@ -50,11 +50,11 @@ def conclude(
             reasons.append(f"{winner.name} is not told apart from plain {BASELINE}")
             error = float(np.log(apart.high / apart.low)) / 2 if apart.low > 0 else np.inf
             away = max(abs(float(np.log(apart.value))), np.log1p(TIE))
-            factors.append((error / away) ** 2 if np.isfinite(error) else LONGEST)
+            factors.append((error / away) ** 2 if np.isfinite(error) else MOST_TIMES_LONGER)
     if not reasons:
         return Conclusion(())
     factor = MARGIN * max(factors)
-    return Conclusion(tuple(reasons), _rounded(factor * seconds) if factor < LONGEST else None)
+    return Conclusion(tuple(reasons), _rounded(factor * seconds) if factor < MOST_TIMES_LONGER else None)
 
 
 def compared_names(candidates: Sequence[Candidate]) -> set[str]:
@@ -62,7 +62,7 @@ def compared_names(candidates: Sequence[Candidate]) -> set[str]:
     return {
         each.name
         for each in candidates
-        if (each.score and each.replicates >= min(LEAST, 2)) or (not each.sound and not waiting(each))
+        if (each.score and each.replicates >= min(FIRST_LEAST, 2)) or (not each.sound and not waiting(each))
     }
 
 

@@ -10,15 +10,15 @@ from torch import Tensor
 from bench.measure.estimates.calls import ENTRIES, counting
 from estimators.core import Objective
 
-Cost = str | Callable[[Tensor], Any]
+StepCost = str | Callable[[Tensor], Any]
 """`"seconds"`, `"calls"`, or a function of the draws that f is asked at, summed over them (generated tokens)."""
-KINDS = ("seconds", "calls")
+COSTS = ("seconds", "calls")
 
 
 class Meter:
     """An objective that counts what it is asked. `read` is the count since the last reading."""
 
-    def __init__(self, f: Objective, cost: Cost) -> None:
+    def __init__(self, f: Objective, cost: StepCost) -> None:
         self._total, self._read = 0.0, 0.0
         if cost == "calls":
             self.objective, tally = counting(f)
@@ -54,6 +54,6 @@ class Meter:
         return wrapped
 
 
-def unit_of(cost: Cost) -> str:
+def unit_of(cost: StepCost) -> str:
     """The unit of a cost, in a word."""
     return {"seconds": "s", "calls": "calls of f"}[cost] if isinstance(cost, str) else getattr(cost, "__name__", "cost")

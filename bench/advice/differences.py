@@ -7,14 +7,14 @@ from bench.advice import stopwatch
 from bench.advice.own_model import OwnModel
 from bench.numerics.tensors import Tensors
 
-GROUPS = 32
+DIFFERENCES = 32
 """Mean differences that an error comes from, at least."""
-DRAWS = 256
+DRAWS_AT_AN_END = 256
 STEP = 0.1
 """The share of 1 + |θ| by which a parameter is moved at most; half of it shows the error of the step."""
 
 
-def slope(model: OwnModel, direction: np.ndarray, seconds: float) -> tuple[float, float, float]:
+def finite_differences(model: OwnModel, direction: np.ndarray, seconds: float) -> tuple[float, float, float]:
     """The derivative of E f along `direction` in θ, its standard error, and about how far the step puts it off.
 
     Both ends of a difference draw from one seed, so that what they have in common cancels; uses torch's generator.
@@ -22,7 +22,7 @@ def slope(model: OwnModel, direction: np.ndarray, seconds: float) -> tuple[float
     along = _by_name(direction, model.theta)
     reach = max(float((along[name].abs() / (1 + value.abs())).max()) for name, value in model.theta.items())
     step, deadline, rows = STEP / reach, stopwatch.read() + seconds, []
-    while len(rows) < GROUPS or (stopwatch.read() < deadline and len(rows) < 256 * GROUPS):
+    while len(rows) < DIFFERENCES or (stopwatch.read() < deadline and len(rows) < 256 * DIFFERENCES):
         seed = int(torch.randint(2**31, ()))
         ends = [_mean(model, along, sign * part * step, seed) for part in (1.0, 0.5) for sign in (1, -1)]
         rows.append(((ends[0] - ends[1]) / (2 * step), (ends[2] - ends[3]) / step))
@@ -39,7 +39,7 @@ def _mean(model: OwnModel, along: Tensors, step: float, seed: int) -> float:
     torch.manual_seed(seed)
     with torch.no_grad():
         q = model.distribution(theta)
-        return float(model.objective(q.sample(torch.Size([DRAWS])), q).double().mean())
+        return float(model.objective(q.sample(torch.Size([DRAWS_AT_AN_END])), q).double().mean())
 
 
 def _by_name(direction: np.ndarray, theta: Tensors) -> Tensors:

@@ -14,7 +14,7 @@ from estimators.core import Evidence, Function, ImportanceBound, Objective, Term
 from estimators.errors import BadInput
 from estimators.tools.parameters import base
 
-DRAWS = 64
+DRAWS_FOR_A_GRADIENT = 64
 """Draws at which a plain function is asked for its gradient."""
 
 
@@ -156,7 +156,7 @@ def _checked(value: Tensor, z: Tensor, q: Distribution, where: str) -> Tensor:
 
 def _has_gradient(function: Callable[[Tensor], Tensor], q: Distribution) -> bool:
     """Whether f has a gradient at draws (between them, where z is discrete) that is finite and not zero everywhere."""
-    z = q.sample(torch.Size([DRAWS])).detach()
+    z = q.sample(torch.Size([DRAWS_FOR_A_GRADIENT])).detach()
     if not z.is_floating_point():
         return False
     if _is_discrete(q):

@@ -15,9 +15,9 @@ from estimators.tools.parameters import base
 from estimators.tools.torch_offers import kind
 from estimators.traits import Need
 
-GROUPS, DRAWS = 64, 128
+SCORE_GROUPS, SCORES_EACH = 64, 128
 """Mean scores that are tested against 0, and the draws in each."""
-LIMIT = 8.0
+STANDARD_ERRORS = 8.0
 """Standard errors of a mean over the groups."""
 
 
@@ -98,17 +98,17 @@ def _tried(check: Callable[[], str | None]) -> str | None:
 def _mean_of(model: OwnModel, value: Callable[[Distribution, Tensor], Tensor], wrong: str) -> str | None:
     """`wrong` where the gradient in θ of the mean of `value(q, z)` over q's draws is not 0 in expectation."""
     rows = []
-    for _ in range(GROUPS):
+    for _ in range(SCORE_GROUPS):
         theta = model.leaves()
         q = model.distribution(theta)
-        z = q.sample(torch.Size([DRAWS])).detach()
+        z = q.sample(torch.Size([SCORES_EACH])).detach()
         rows.append(_gradient(value(q, z).mean(0).sum(), theta))
     found = np.array(rows)
     if not np.isfinite(found).all():
         return "its log-density is not finite at its own draws"
-    error = found.std(0, ddof=1) / GROUPS**0.5
+    error = found.std(0, ddof=1) / SCORE_GROUPS**0.5
     slack = 1e-4 * np.abs(found).mean(0) + 1e-6 * (np.square(found).mean() ** 0.5)
-    return wrong if bool((np.abs(found.mean(0)) > LIMIT * error + slack).any()) else None
+    return wrong if bool((np.abs(found.mean(0)) > STANDARD_ERRORS * error + slack).any()) else None
 
 
 def _gradient(value: Tensor, theta: Tensors) -> Any:

@@ -1,4 +1,4 @@
-"""The lines that use an estimator on the user's own objects: written, and run before they are printed."""
+"""The lines that use an estimator on the user's own objects: in_code, and run before they are printed."""
 
 from dataclasses import fields
 from typing import Any
@@ -14,7 +14,7 @@ from estimators.core import Estimator, Fitted
 def printed_code(estimator: Estimator, samples: int, spelling: Spelling) -> str:
     """The code; `parameters`, `distribution` and `objective` are what the user gave."""
     f = spelling.expression
-    made = written(estimator)
+    made = in_code(estimator)
     if isinstance(estimator, Fitted):
         made += f".fit(distribution(parameters), {f}, n={samples}, steps={estimator.steps})"
     imports = ", ".join(sorted({"get", *spelling.imports}, key=str.lower))
@@ -27,11 +27,11 @@ def printed_code(estimator: Estimator, samples: int, spelling: Spelling) -> str:
     ])  # fmt: skip
 
 
-def written(estimator: Estimator) -> str:
+def in_code(estimator: Estimator) -> str:
     """How to make it: its name and the settings that are not the default ones.
 
     >>> from estimators import get
-    >>> written(get("antithetic", inner=get("reparameterisation")))
+    >>> in_code(get("antithetic", inner=get("reparameterisation")))
     'get("antithetic", inner=get("reparameterisation"))'
     """
     said = [f'"{estimator.name}"', *(f"{key}={_value(each)}" for key, each in settings(estimator).items())]  # type: ignore[attr-defined]
@@ -59,7 +59,7 @@ def settings(estimator: Estimator) -> dict[str, Any]:
 
 
 def _value(value: Any) -> str:
-    return written(value) if isinstance(value, Estimator) else repr(value)
+    return in_code(value) if isinstance(value, Estimator) else repr(value)
 
 
 def failure_of(code: str, model: OwnModel) -> str | None:

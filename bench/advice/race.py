@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from bench.advice.candidate import BEATEN, OPEN, Candidate, cheapest, score_of
-from bench.advice.turns import FIRST
+from bench.advice.turns import FIRST_MOST
 
 GROWTH = 4
 ENOUGH = 1024
@@ -82,7 +82,7 @@ class Race:
         number = 1
         while number < ROUNDS and self.left(RACE_SHARE) > 0 and not decided(still_open(self.candidates)):
             self.between()
-            self.one_more_round(FIRST * GROWTH**number)
+            self.one_more_round(FIRST_MOST * GROWTH**number)
             number += 1
         for each in self.candidates:
             if each.state == OPEN and each.score is None:
@@ -95,7 +95,7 @@ class Race:
         first = [min(own, key=lambda c: (abs(c.samples - first_samples), c.samples)) for own in ladder.values()]
         random.Random(self.seed).shuffle(first)
         first.sort(key=lambda each: each.estimator.traits.exact)  # what enumerates may take long: it comes last
-        self._turns(first, FIRST_SHARE, FIRST)
+        self._turns(first, FIRST_SHARE, FIRST_MOST)
         for own, at_first in zip(ladder.values(), [self._first_of(own) for own in ladder.values()], strict=True):
             if at_first is not None and not at_first.sound:  # what fails or is too slow at one n is not tried at others
                 for each in own:
@@ -119,7 +119,7 @@ class Race:
                     each.state = BEATEN
                 else:
                     waiting.append(each)
-        self._turns(waiting, LADDER_SHARE, FIRST)
+        self._turns(waiting, LADDER_SHARE, FIRST_MOST)
         eliminate(self.candidates)
 
     def one_more_round(self, replicates: int) -> None:

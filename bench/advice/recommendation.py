@@ -11,18 +11,18 @@ import cloudpickle
 import numpy as np
 import pandas as pd
 
-from bench.advice.advisor import Advisor, Answer, Question
+from bench.advice.advisor import Advisor, Findings, Question
 from bench.advice.candidate import Candidate, score_of
 from bench.advice.conclusion import BASELINE
-from bench.advice.cost import KINDS, Cost, unit_of
+from bench.advice.cost import COSTS, StepCost, unit_of
 from bench.advice.model_file import NEEDED
 from bench.advice.race import RaceStanding
 from bench.advice.wording import headline, road, trust, undecided
-from bench.advice.workers import Isolated, Worker
+from bench.advice.workers import Worker, WorkerProcess
 from bench.advice.workshop import ModelSource
 from bench.display.notebook import Shown
 from bench.isolation.child import refuse_inside
-from bench.statistics.ratios import Ratio, ratio
+from bench.statistics.interval import Interval
 from estimators.core import Estimator
 from estimators.errors import BadInput, nearest
 
@@ -85,7 +85,7 @@ def recommend(
     seconds: float = 60.0,
     biased: bool = False,
     samples: Sequence[int] = SAMPLES,
-    cost: Cost = "seconds",
+    cost: StepCost = "seconds",
     seed: int = 0,
     plugin: Iterable[str | Path] = (),
     isolate: bool = True,
@@ -124,10 +124,10 @@ def recommend(
     question = question_of(estimators, samples, seconds, biased, seed)
     source = model_source(path, (parameters, distribution, objective), plugin, cost)
     if not isolate:
-        from bench.advice.workers import Inline
+        from bench.advice.workers import WorkerHere
 
-        return recommend_with(Inline(source), question, cost, show=show)
-    with closing(Isolated(source)) as worker:
+        return recommend_with(WorkerHere(source), question, cost, show=show)
+    with closing(WorkerProcess(source)) as worker:
         return recommend_with(worker, question, cost, show=show)
 
 
@@ -140,7 +140,7 @@ def question_of(
     return Question(_names(estimators), _whole(samples), seconds, biased, seed)
 
 
-def recommend_with(worker: Worker, question: Question, cost: Cost = "seconds", **more: Any) -> Recommendation:
+def recommend_with(worker: Worker, question: Question, cost: StepCost = "seconds", **more: Any) -> Recommendation:
     """The recommendation, with a worker that has the model."""
     return recommendation_of(Advisor(worker, question, **more).answer(), unit_of(cost))
 
@@ -149,7 +149,7 @@ def model_source(
     path: str | Path | None,
     objects: tuple[Any, Any, Any] = (None, None, None),
     plugin: Iterable[str | Path] = (),
-    cost: Cost = "seconds",
+    cost: StepCost = "seconds",
 ) -> ModelSource:
     """Where the model comes from: a file or three objects; raises BadInput for both, or neither."""
     given = dict(zip(NEEDED, objects, strict=True))
@@ -158,8 +158,8 @@ def model_source(
         raise BadInput(f"a model is a file, or parameters, distribution and objective; {missing[0]!r} is not given")
     if path is not None and len(missing) < len(given):
         raise BadInput("a model is a file, or parameters, distribution and objective, not both")
-    if isinstance(cost, str) and cost not in KINDS:
-        raise BadInput(f"cost must be 'seconds', 'calls' or a function of z, found {cost!r}; {nearest(cost, KINDS)}")
+    if isinstance(cost, str) and cost not in COSTS:
+        raise BadInput(f"cost must be 'seconds', 'calls' or a function of z, found {cost!r}; {nearest(cost, COSTS)}")
     files = tuple(str(each) for each in plugin)
     packed = cost if isinstance(cost, str) else ByCloudpickle(cost)
     if path is not None:
@@ -196,7 +196,7 @@ def _whole(samples: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted({int(n) for n in samples}))
 
 
-def recommendation_of(answer: Answer, unit: str) -> Recommendation:
+def recommendation_of(answer: Findings, unit: str) -> Recommendation:
     """The answer in words and as a table."""
     opening, winner, conclusion = answer.opening, answer.winner, answer.conclusion
     table = table_of(answer)
@@ -219,26 +219,26 @@ def recommendation_of(answer: Answer, unit: str) -> Recommendation:
     )  # fmt: skip
 
 
-def table_of(answer: Answer) -> pd.DataFrame:
+def table_of(answer: Findings) -> pd.DataFrame:
     """A row per candidate: finalists first, then those that were measured by their cost, then the others."""
     finalists = [*([answer.winner] if answer.winner else []), *answer.others]
     base = next((each for each in finalists if each.name == BASELINE), None)
     rows = [_row(each, finalists, base, answer) for each in answer.candidates]
-    frame = pd.DataFrame(rows, columns=COLUMNS)
+    frame = pd.DataFrame(rows, columns=CANDIDATE_COLUMNS)
     return frame.sort_values(
         ["final", "product", "step"], ascending=[False, True, True], kind="stable", ignore_index=True
     )
 
 
-ENDS = ("", "_low", "_high")
-COLUMNS = [
+INTERVAL_ENDS = {"": "value", "_low": "low", "_high": "high"}
+CANDIDATE_COLUMNS = [
     *("estimator", "samples", "state", "final"),
-    *(f"{name}{end}" for name in ("variance", "step", "product", "relative") for end in ENDS),
+    *(f"{name}{end}" for name in ("variance", "step", "product", "relative") for end in INTERVAL_ENDS),
     *("replicates", "fit_cost", "bias_at_most"),
 ]
 
 
-def _row(each: Candidate, finalists: Sequence[Candidate], base: Candidate | None, answer: Answer) -> dict[str, Any]:
+def _row(each: Candidate, finalists: Sequence[Candidate], base: Candidate | None, answer: Findings) -> dict[str, Any]:
     row: dict[str, Any] = {"estimator": each.name, "samples": each.samples, "state": each.state}
     row |= {"final": each in finalists, "fit_cost": each.fit_cost, "replicates": each.replicates}
     if each.score is None:
@@ -246,12 +246,7 @@ def _row(each: Candidate, finalists: Sequence[Candidate], base: Candidate | None
     score, scale = score_of(each), answer.opening.scale
     row["bias_at_most"] = answer.judge.agreement(each) if each.replicates > 1 else None
     square = scale**2 if 1e-150 < scale < 1e150 else 1.0  # beyond that variances are of f ÷ scale
-    found = {"variance": _times(score.variance, square), "step": score.step, "product": _times(score.product, square)}
-    found["relative"] = ratio(score.product, score_of(base).product) if base else Ratio(np.nan, np.nan, np.nan)
-    return row | {
-        f"{name}{end}": float(value) for name, three in found.items() for end, value in zip(ENDS, three, strict=True)
-    }
-
-
-def _times(value: Ratio, factor: float) -> Ratio:
-    return Ratio(*(each * factor for each in value))
+    found = {"variance": score.variance.scaled(square), "step": score.step, "product": score.product.scaled(square)}
+    found["relative"] = score.product.over(score_of(base).product) if base else Interval.exact(np.nan)
+    ends = {f"{name}{end}": getattr(found[name], field) for name in found for end, field in INTERVAL_ENDS.items()}
+    return row | {name: float(value) for name, value in ends.items()}

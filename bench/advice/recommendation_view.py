@@ -4,7 +4,7 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -14,15 +14,12 @@ from rich.text import Text
 from bench.advice.wording import state_in_words
 from bench.display.terminal import number
 
-if TYPE_CHECKING:
-    from bench.advice.recommendation import Recommendation
-
 SHOWN = 25
 """Estimators in the table."""
 
 
-def recommendation_view(found: "Recommendation") -> RenderableType:
-    """The measured estimators, cheapest first; what was not tried and who stayed out; the answer and its code."""
+def recommendation_view(found: Any) -> RenderableType:
+    """Of a `Recommendation`: the measured estimators, cheapest first; who was not tried or stayed out; the answer."""
     measured = found.table.dropna(subset="product").drop_duplicates("estimator")
     title = f"Each estimator at its best n; the first {int(found.table['final'].sum())} by fresh draws"
     table = Table(title=title if len(measured) else "No estimator was measured")
@@ -39,7 +36,7 @@ def recommendation_view(found: "Recommendation") -> RenderableType:
     return Group(table, *lines, *answer)
 
 
-def _notes(found: "Recommendation", more: int) -> list[str]:
+def _notes(found: Any, more: int) -> list[str]:
     """What the table does not show, in lines."""
     notes = [f"and {more} more estimators; .table of the result has them"] if more else []
     odd = found.table[found.table["product"].isna() & ~found.table["state"].isin(["open", "out"])]

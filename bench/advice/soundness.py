@@ -19,20 +19,20 @@ from estimators.core import ImportanceBound, Objective
 from estimators.errors import BadInput
 from estimators.tools.parameters import states, support
 
-DRAWS = 1024
+DRAWS_OF_F = 1024
 """Draws at which f is looked at, where they are quick."""
-NUMBERS = 2**22
+NUMBERS_IN_Z = 2**22
 """At most so many numbers in z."""
-SECONDS = 2.0
+SECONDS_OF_A_CHECK = 2.0
 """For the values of f, and again for the draws."""
-FEW = 4096
+FEW_VALUES = 4096
 """Up to so many values of z, f is looked at at each."""
-REPEATS = 4
-SLOW = 0.2
+CALLS_AT_ONE_Z = 4
+SLOW_CALL = 0.2
 """Seconds of a call of f from which on it is called as rarely as can be."""
-GROUPS, EACH = 32, 8
+SAMPLE_CALLS, DRAWS_OF_A_CALL = 32, 8
 """Calls of `sample` that are compared, and draws in each."""
-RARELY = 1e-9
+FALSE_ALARM = 1e-9
 """The chance that independent draws are called dependent."""
 
 
@@ -44,10 +44,10 @@ def check_model(model: OwnModel, where: str) -> float:
     start = stopwatch.read()
     value = _value(model.objective, q, z, where)
     seconds = stopwatch.read() - start
-    slow = seconds > SLOW
+    slow = seconds > SLOW_CALL
     if isinstance(model.objective, ImportanceBound):
         return seconds
-    _check_values(model.objective, q, z, value, where, repeats=1 if slow else REPEATS)
+    _check_values(model.objective, q, z, value, where, repeats=1 if slow else CALLS_AT_ONE_Z)
     if slow:
         return seconds
     for more in _more_values_of_z(q, seconds):
@@ -58,10 +58,10 @@ def check_model(model: OwnModel, where: str) -> float:
 def _more_values_of_z(q: Distribution, seconds: float) -> Iterator[Tensor]:
     """As many draws as time allows; and every value of z where there are few. `seconds`: of a call at four draws."""
     each = max(q.batch_shape.numel() * q.event_shape.numel(), 1)
-    fits = SECONDS / REPEATS / max(seconds / 4, 1e-9)
-    yield q.sample(torch.Size([int(max(2, min(DRAWS, NUMBERS // each, fits)))])).detach()
+    fits = SECONDS_OF_A_CHECK / CALLS_AT_ONE_Z / max(seconds / 4, 1e-9)
+    yield q.sample(torch.Size([int(max(2, min(DRAWS_OF_F, NUMBERS_IN_Z // each, fits)))])).detach()
     count = number_of_values(q)
-    if count is not None and count * each <= NUMBERS and count <= min(FEW, fits):
+    if count is not None and count * each <= NUMBERS_IN_Z and count <= min(FEW_VALUES, fits):
         yield support(q).clone()
 
 
@@ -93,7 +93,7 @@ def _value(f: Objective, q: Distribution, z: Tensor, where: str) -> Tensor:
 
 
 def _check_values(  # noqa: PLR0917
-    f: Objective, q: Distribution, z: Tensor, value: Tensor, where: str, repeats: int = REPEATS
+    f: Objective, q: Distribution, z: Tensor, value: Tensor, where: str, repeats: int = CALLS_AT_ONE_Z
 ) -> None:
     """f gives the same values again, and (where repeated) one by one as all together."""
     for _ in range(max(repeats - 1, 1)):
@@ -127,21 +127,22 @@ def _check_draws(q: Distribution, where: str) -> None:
     """Independent draws: those of one call vary as much as those of different calls do."""
     torch.manual_seed(0)
     start = stopwatch.read()
-    first = q.sample(torch.Size([EACH])).detach()
+    first = q.sample(torch.Size([DRAWS_OF_A_CALL])).detach()
     seconds = stopwatch.read() - start
     if torch.initial_seed() != 0:
         raise BadInput(f"{where}: distribution sets torch's seed when it draws: its draws would not be independent")
-    shape = (EACH, *q.batch_shape, *q.event_shape)
+    shape = (DRAWS_OF_A_CALL, *q.batch_shape, *q.event_shape)
     if tuple(first.shape) != shape:
         raise BadInput(
-            f"{where}: sample(torch.Size([{EACH}])) must return shape {list(shape)}, found {list(first.shape)}"
+            f"{where}: sample(torch.Size([{DRAWS_OF_A_CALL}])) must return shape {list(shape)}, found "
+            f"{list(first.shape)}"
         )
-    groups = int(max(4, min(GROUPS, SECONDS / max(seconds, 1e-9))))
-    draws = torch.stack([first, *(q.sample(torch.Size([EACH])).detach() for _ in range(groups - 1))])
-    x = draws.double().reshape(groups, EACH, -1)
+    groups = int(max(4, min(SAMPLE_CALLS, SECONDS_OF_A_CHECK / max(seconds, 1e-9))))
+    draws = torch.stack([first, *(q.sample(torch.Size([DRAWS_OF_A_CALL])).detach() for _ in range(groups - 1))])
+    x = draws.double().reshape(groups, DRAWS_OF_A_CALL, -1)
     generator = torch.Generator().manual_seed(0)
     directions = torch.randn(x.shape[-1], 4, dtype=torch.float64, generator=generator).to(x.device)
-    scale = x.reshape(groups * EACH, -1).std(0).clamp_min(1e-300)
+    scale = x.reshape(groups * DRAWS_OF_A_CALL, -1).std(0).clamp_min(1e-300)
     y = torch.nan_to_num((x - x.mean((0, 1))) / scale, nan=0.0, posinf=0.0, neginf=0.0) @ directions
     for direction in y.cpu().numpy().transpose(2, 0, 1):
         _check_groups(direction, where)
@@ -154,12 +155,12 @@ def _check_groups(y: np.ndarray, where: str) -> None:
     between = float(each * y.mean(axis=1).var(ddof=1))
     if within == 0 and between == 0:
         return
-    if within == 0 or f_law.sf(between / within, groups - 1, groups * (each - 1)) < RARELY:
+    if within == 0 or f_law.sf(between / within, groups - 1, groups * (each - 1)) < FALSE_ALARM:
         raise BadInput(
             f"{where}: the draws of one call of sample are not independent: they are more alike than draws of "
             "different calls; sample(shape) must draw each of them separately"
         )
-    if f_law.cdf(between / within, groups - 1, groups * (each - 1)) < RARELY:
+    if f_law.cdf(between / within, groups - 1, groups * (each - 1)) < FALSE_ALARM:
         raise BadInput(
             f"{where}: the draws of one call of sample are not independent: their mean varies less than that of "
             "independent draws (mirrored or stratified draws?); estimators couple draws themselves"

@@ -16,15 +16,14 @@ import numpy as np
 import pandas as pd
 
 from bench.advice.advisor import Question
-from bench.advice.conclusion import BASELINE
-from bench.advice.cost import Cost
+from bench.advice.cost import StepCost
 from bench.advice.race import RaceStanding
 from bench.advice.recommendation import SAMPLES, Recommendation, model_source, question_of, recommend_with
 from bench.advice.training import OptimiserOf, Stretch
-from bench.advice.workers import Inline, Isolated, TaskFailed, Worker
+from bench.advice.workers import TaskFailed, Worker, WorkerHere, WorkerProcess
 from bench.display.notebook import Shown
 from bench.isolation.child import refuse_inside
-from bench.statistics.ratios import Ratio, ratio
+from bench.statistics.interval import Interval
 from estimators.core import Estimator
 from estimators.errors import BadInput
 from estimators.registry import get
@@ -37,7 +36,7 @@ TRAINING_TIME = 86400.0
 
 
 @dataclass(frozen=True)
-class Trajectory(Shown):
+class TrainingAdvice(Shown):
     """The answers along a training.
 
     `answers`: a `Recommendation` for each training step that was looked at. `table`: their tables one below the other,
@@ -104,12 +103,12 @@ def trajectory(
     seconds: float = 60.0,
     biased: bool = False,
     samples: Sequence[int] = SAMPLES,
-    cost: Cost = "seconds",
+    cost: StepCost = "seconds",
     seed: int = 0,
     plugin: Iterable[str | Path] = (),
     isolate: bool = True,
     show: Callable[[RaceStanding], None] = lambda standing: None,
-) -> Trajectory:
+) -> TrainingAdvice:
     """Trains the user's model and recommends an estimator at its start, in its middle and at its end.
 
     The model and the other arguments are those of `bench.recommend`.
@@ -133,11 +132,13 @@ def trajectory(
     trainer = get(trained_by) if isinstance(trained_by, str) else trained_by
     stretch = Stretch(trainer, training_samples, 0, optimiser, learning_rate, maximise)
     source = model_source(path, (parameters, distribution, objective), plugin, cost)
-    with closing(Isolated(source) if isolate else Inline(source)) as worker:
-        return along(worker, question, looked_at, stretch, cost=cost, show=show)
+    with closing(WorkerProcess(source) if isolate else WorkerHere(source)) as worker:
+        return answers_along(worker, question, looked_at, stretch, cost=cost, show=show)
 
 
-def along(worker: Worker, question: Question, looked_at: Sequence[int], stretch: Stretch, **more: Any) -> Trajectory:
+def answers_along(
+    worker: Worker, question: Question, looked_at: Sequence[int], stretch: Stretch, **more: Any
+) -> TrainingAdvice:
     """The answers at these training steps, with a worker that has the model."""
     answers: dict[int, Recommendation] = {}
     for before, at in pairwise([0, *looked_at]):
@@ -146,7 +147,7 @@ def along(worker: Worker, question: Question, looked_at: Sequence[int], stretch:
         answers[at] = recommend_with(worker, question, **more)
     table = pd.concat([each.table.assign(at=at) for at, each in answers.items()], ignore_index=True)
     name = stretch.estimator.name  # type: ignore[attr-defined]
-    return Trajectory(_sentence(answers), answers, table, name)
+    return TrainingAdvice(_sentence(answers), answers, table, name)
 
 
 def _trained(worker: Worker, stretch: Stretch, steps: int) -> Any:
@@ -189,25 +190,17 @@ def _handed_over(before: str, at: int, new: Recommendation) -> str:
     own, other = (_best(new.table, name) for name in (new.estimator, before))
     if other is None or own is None:
         return f"By step {at} {new.estimator} takes over from {before}, which was not measured there."
-    found = ratio(other, own)
+    found = other.over(own)
     ends = f"(95 % interval {found.low:.3g} to {found.high:.3g})"
     if found.low <= 1:
         return f"By step {at} {new.estimator} and {before} are not told apart: {found.value:.3g} times {ends}."
     return f"By step {at} {new.estimator} takes over: {before} has {found.value:.3g} times {ends} its variance × cost."
 
 
-def _best(table: pd.DataFrame, name: str | None) -> Ratio | None:
+def _best(table: pd.DataFrame, name: str | None) -> Interval | None:
     """The least variance × cost of an estimator in a table."""
     rows = table[(table["estimator"] == name) & table["product"].notna()]
     if rows.empty:
         return None
     first = rows.sort_values(["final", "product"], ascending=[False, True]).iloc[0]
-    return Ratio(*(float(first[f"product{end}"]) for end in ("", "_low", "_high")))
-
-
-def leaders(table: pd.DataFrame, winners: Iterable[str], most: int = 6) -> list[str]:
-    """The estimators that a figure shows: the winners, plain REINFORCE, and who else came close."""
-    rows = table[table["product"] > 0]
-    best = rows.groupby("estimator")["product"].min().sort_values()
-    names = dict.fromkeys([*winners, *([BASELINE] if BASELINE in set(rows["estimator"]) else []), *best.index])
-    return list(names)[:most]
+    return Interval(*(float(first[f"product{end}"]) for end in ("", "_low", "_high")))

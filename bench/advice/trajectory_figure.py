@@ -4,7 +4,8 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -13,17 +14,14 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from bench.advice.trajectory import leaders
+from bench.advice.conclusion import BASELINE as PLAIN
 from bench.display.terminal import number
 from bench.plots.style import BASELINE, COLUMN, PAGE, blank, empty, log_axis, looks, styled
-
-if TYPE_CHECKING:
-    from bench.advice.trajectory import Trajectory
 
 
 def trajectory_figure(table: pd.DataFrame, winners: dict[int, str], unit: str) -> Figure:
     """Variance × cost against training steps, with 95 % intervals; the winner of each step is ringed."""
-    names = leaders(table, winners.values())
+    names = figure_names(table, winners.values())
     rows = table[(table["product"] > 0) & table["estimator"].isin(names)]
     if rows.empty:
         return empty("nothing that varies was measured along the training")
@@ -48,8 +46,8 @@ def trajectory_figure(table: pd.DataFrame, winners: dict[int, str], unit: str) -
         return figure
 
 
-def trajectory_view(found: "Trajectory") -> RenderableType:
-    """A line for each point: the winner, its variance, how far its mean may be off, and the runner-up."""
+def trajectory_view(found: Any) -> RenderableType:
+    """Of a `TrainingAdvice`: for each point the winner, its variance, and how far its mean may be off."""
     table = Table(title=f"Along a training by {escape(found.trained_by)}")
     for name in ("training step", "use", "n", "variance", "mean off by at most", "variance × step", "conclusive"):
         table.add_column(name, justify="left" if name == "use" else "right")
@@ -62,3 +60,11 @@ def trajectory_view(found: "Trajectory") -> RenderableType:
         said = "yes" if each.conclusive else "no"
         table.add_row(str(at), escape(each.estimator), str(each.samples), *cells, said)
     return Group(table, Text(f"\n{found.sentence}\n", style="bold"))
+
+
+def figure_names(table: pd.DataFrame, winners: Iterable[str], most: int = 6) -> list[str]:
+    """The estimators that a figure shows: the winners, plain REINFORCE, and who else came close."""
+    rows = table[table["product"] > 0]
+    best = rows.groupby("estimator")["product"].min().sort_values()
+    names = dict.fromkeys([*winners, *([PLAIN] if PLAIN in set(rows["estimator"]) else []), *best.index])
+    return list(names)[:most]

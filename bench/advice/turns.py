@@ -19,13 +19,13 @@ from estimators.core import Estimator
 
 WIDE = 2048
 """Coordinates that are kept of an estimate."""
-LEAST, FIRST = 8, 64
+FIRST_LEAST, FIRST_MOST = 8, 64
 """Estimates of a first turn, where a step is slow and where it is quick."""
-BLOCKS, BLOCK_SECONDS = 12, 0.001
+TURN_BLOCKS, TURN_BLOCK_SECONDS = 12, 0.001
 """Timed blocks of a turn on the batched road, and how long one lasts at least."""
 BATCH_SECONDS = 0.05
 """How long the steps of one batch on the loop road take together."""
-NUMBERS = 2**23
+NUMBERS_OF_A_BATCH = 2**23
 """Numbers that the estimates of one batch hold together."""
 
 
@@ -33,7 +33,7 @@ NUMBERS = 2**23
 class Turn:
     """What is asked for: `replicates` estimates by `estimator` from n = `samples` draws each, in about `seconds`.
 
-    At least `LEAST` are taken where that takes no longer than `most_seconds`, and two in any case.
+    At least `FIRST_LEAST` are taken where that takes no longer than `most_seconds`, and two in any case.
     `double`: in float64, where the model can. `steps`: estimates one training step at a time, whichever road it is.
     `scale`: estimates are divided by it, so that their squares neither vanish nor overflow.
     """
@@ -94,7 +94,7 @@ class Sketch:
 
 
 @dataclass
-class Sums:
+class TurnSums:
     """Adds batches of estimates up."""
 
     sketch: Sketch
@@ -127,8 +127,8 @@ class Sums:
         return TurnResult(self.moments, squares, np.array(costs), self.nonfinite, **more)  # type: ignore[arg-type]
 
 
-def fill(  # noqa: PLR0917
-    sums: Sums, draw: Callable[[int], Tensor], turn: Turn, most: int | None, step: float, deadline: float
+def fill_turn(  # noqa: PLR0917
+    sums: TurnSums, draw: Callable[[int], Tensor], turn: Turn, most: int | None, step: float, deadline: float
 ) -> TooSlow | None:
     """Draws batches until the turn has what it asks for, or its time is up.
 
@@ -143,9 +143,9 @@ def fill(  # noqa: PLR0917
     affordable = int(min(turn.most_seconds / max(step, 1e-9), 1e9))
     if affordable < 2:
         return TooSlow(step)
-    least = min(turn.replicates, LEAST, affordable)
-    size = max(LEAST, int(BATCH_SECONDS / max(step, 1e-9))) if most is None else most
-    size = max(2, min(size, NUMBERS // max(sums.sketch.dim, 1)))
+    least = min(turn.replicates, FIRST_LEAST, affordable)
+    size = max(FIRST_LEAST, int(BATCH_SECONDS / max(step, 1e-9))) if most is None else most
+    size = max(2, min(size, NUMBERS_OF_A_BATCH // max(sums.sketch.dim, 1)))
     while sums.count < turn.replicates:
         if sums.count >= least and stopwatch.read() > deadline:
             break
@@ -164,8 +164,8 @@ def blocks_of(step: Callable[[], object], synchronise: Callable[[], None], secon
         synchronise()
         return (stopwatch.read() - start) / number
 
-    number = max(1, int(BLOCK_SECONDS / max(block(1), 1e-9)))
+    number = max(1, int(TURN_BLOCK_SECONDS / max(block(1), 1e-9)))
     end, found = stopwatch.read() + seconds, []
-    while len(found) < 2 or (len(found) < BLOCKS and stopwatch.read() < end):
+    while len(found) < 2 or (len(found) < TURN_BLOCKS and stopwatch.read() < end):
         found.append(block(number))
     return found

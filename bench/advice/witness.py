@@ -22,10 +22,10 @@ from bench.advice.race import ENOUGH
 from bench.statistics.moments import Moments
 from bench.statistics.tails import MIN_OUTCOMES, unstable
 
-Z = 8.0
+FALSE_ALARM_ERRORS = 8.0
 """Standard errors that a coordinate must be off. At 25 κ estimates, which are asked for, skewness raises the chance of
 a false alarm there from 1e-15 to at most 1e-8."""
-FEWEST = 256
+JUDGED_FROM = 256
 """Estimates before a mean is judged: of fewer, a rare large one may be missing in all coordinates."""
 ROUNDINGS = 10.0
 """Rounding errors, of the size of |f|·|score|, that a mean may be off beside."""
@@ -97,12 +97,12 @@ class Judge:
     def contradiction(self, candidate: Candidate, said: Testimony) -> str | None:
         """Why the candidate's mean cannot be the gradient, in a sentence; None where it may be."""
         moments = _moments(candidate)
-        if moments.count < FEWEST:
+        if moments.count < JUDGED_FROM:
             return None
         heard = ~(said.silent | self._silent(candidate))
         away = np.abs(moments.mean - said.mean)
         rounding = ROUNDINGS * candidate.tolerance * _size(candidate)
-        wrong = heard & (away > Z * np.sqrt(moments.variance / moments.count + said.error) + rounding)
+        wrong = heard & (away > FALSE_ALARM_ERRORS * np.sqrt(moments.variance / moments.count + said.error) + rounding)
         if not wrong.any():
             return None
         length = float(np.linalg.norm(said.mean))
@@ -139,7 +139,7 @@ class Judge:
         value, error, step = found
         own = float(np.sqrt((_moments(candidate).variance * np.square(mean / length)).sum() / candidate.replicates))
         off, noise = abs(value - length), float(np.hypot(error, own))
-        if off > Z * noise + 2 * step:
+        if off > FALSE_ALARM_ERRORS * noise + 2 * step:
             if not self.biased:
                 candidate.state = (
                     f"biased here: finite differences of E f along its mean give {value:.3g}, and its length is "
@@ -161,7 +161,7 @@ class Judge:
             return bool((away <= rounding + np.sqrt(said.error)).all())
         if candidate.replicates < ENOUGH or self._silent(candidate).any() or said.silent.any():
             return False
-        return bool((away <= Z * np.sqrt(said.error) + rounding).all())
+        return bool((away <= FALSE_ALARM_ERRORS * np.sqrt(said.error) + rounding).all())
 
     def _silent(self, candidate: Candidate) -> Bool[np.ndarray, " width"]:
         """Coordinates that rest on too few outcomes, so that their t is not normal."""

@@ -47,7 +47,7 @@ class Worker(ABC):
 
 
 @dataclass
-class Inline(Worker):
+class WorkerHere(Worker):
     """Does tasks in this process, without limits: for tests, and where no other process may be started."""
 
     source: ModelSource
@@ -69,7 +69,7 @@ class Inline(Worker):
 
 
 @dataclass
-class Isolated(Worker):
+class WorkerProcess(Worker):
     """Does tasks in a process of their own, which is replaced when one takes too long, dies or eats the memory."""
 
     source: ModelSource
@@ -78,7 +78,7 @@ class Isolated(Worker):
     def __post_init__(self) -> None:
         self._loaded = False
         with without_main():
-            self._process = Process(serve, self.source, memory=memory_limit())
+            self._process = Process(serve_model, self.source, memory=memory_limit())
 
     def do(self, method: str, *arguments: Any, seconds: float) -> Any:
         if not self._loaded:
@@ -130,7 +130,7 @@ def _failure(kind: str, text: str, method: str) -> Exception:
     return TaskFailed(f"{kind}: {' '.join(text.split())[:200]}")
 
 
-def serve(source: ModelSource) -> Callable[[Any, Any], Any]:
+def serve_model(source: ModelSource) -> Callable[[Any, Any], Any]:
     """What the process does with a task: loads the model first, then calls the workshop."""
     shops: list[Workshop] = []
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from bench.advice import stopwatch
-from bench.advice.cost import Cost, Meter
-from bench.advice.differences import slope
+from bench.advice.cost import Meter, StepCost
+from bench.advice.differences import finite_differences
 from bench.advice.entrants import Entrants, find_entrants
 from bench.advice.model_file import load_model
 from bench.advice.own_model import OwnModel, own_model
@@ -19,9 +19,9 @@ from bench.advice.own_offers import own_offer
 from bench.advice.printed_code import failure_of
 from bench.advice.rare import rarest_outcomes
 from bench.advice.roads import Batched, Loop, no_batch, training_step
-from bench.advice.soundness import FEW, NUMBERS, SLOW, check_model, number_of_values
+from bench.advice.soundness import FEW_VALUES, NUMBERS_IN_Z, SLOW_CALL, check_model, number_of_values
 from bench.advice.training import Stretch, Trainer
-from bench.advice.turns import Sketch, Sums, TooSlow, Turn, TurnResult, blocks_of, fill
+from bench.advice.turns import Sketch, TooSlow, Turn, TurnResult, TurnSums, blocks_of, fill_turn
 from bench.measure.execution.process_state import Kept
 from bench.numerics.tensors import Tensors
 from bench.plugins.files import load_files
@@ -29,7 +29,7 @@ from estimators.core import Estimator, Fitted, ImportanceBound
 from estimators.errors import BadInput
 from estimators.registry import get
 
-ROUNDING = {"float64": 1e-12, "float32": 1e-6}
+ROUNDING_SHARE = {"float64": 1e-12, "float32": 1e-6}
 SLOW_STEP = 0.005
 """Seconds of a step from which on batches save nothing."""
 COUNTED = 8
@@ -59,13 +59,13 @@ class ModelSource:
         return own_model(*self.objects.value)
 
     @property
-    def meter(self) -> Cost:
+    def meter(self) -> StepCost:
         """The cost, unpacked."""
         return self.cost if isinstance(self.cost, str) else self.cost.value
 
 
 @dataclass(frozen=True)
-class Opening:
+class ModelFacts:
     """What the workshop says of the model before the race.
 
     `loop_reason`: why the loop road is taken, in a clause, or None on the batched road. `double`: whether the model
@@ -88,7 +88,7 @@ class Opening:
     @property
     def tolerance(self) -> float:
         """The share of |f|·|score| by which an estimate may be off by rounding."""
-        return ROUNDING.get(self.dtype, 1e-6)
+        return ROUNDING_SHARE.get(self.dtype, 1e-6)
 
 
 class Workshop:
@@ -102,7 +102,7 @@ class Workshop:
         self._trainer: Trainer | None = None
         self.loop_reason: str | None = "it was not tried"
 
-    def open(self, names: Sequence[str] | None, samples: Sequence[int], biased: bool) -> Opening:
+    def open(self, names: Sequence[str] | None, samples: Sequence[int], biased: bool) -> ModelFacts:
         """Checks the model, chooses the road and finds who can race."""
         torch.manual_seed(0)
         model = self.model
@@ -112,7 +112,7 @@ class Workshop:
         entrants = find_entrants(offer, names, samples, biased)
         rare = rarest_outcomes(model, self.sketch)
         dtype, double = str(model.dtype).removeprefix("torch."), self.doubled is not None
-        return Opening(
+        return ModelFacts(
             model.dim,
             dtype,
             self.loop_reason,
@@ -151,7 +151,7 @@ class Workshop:
 
     def choose_road(self, seconds: float) -> None:
         """Sets why the loop road is taken, None on the batched road; `seconds`: of a call of f."""
-        if seconds > SLOW:
+        if seconds > SLOW_CALL:
             self.loop_reason = f"a call of the objective takes {seconds:.2g} s, so that batches would save nothing"
             self.doubled = None
         else:
@@ -190,14 +190,14 @@ class Workshop:
         if 2 * first > asked.most_seconds:  # the first call of an estimator imports and allocates
             first = min(first, costs.timed(step))
         costs.forget()
-        sums, deadline = Sums(self.sketch, asked.scale), start + asked.seconds
+        sums, deadline = TurnSums(self.sketch, asked.scale), start + asked.seconds
         one_by_one = self.loop_reason is not None or asked.steps or first > SLOW_STEP or estimator.traits.exact
         if one_by_one:
             loop = Loop(model, estimator, asked.samples)
-            slow = fill(sums, lambda rows: costs.rows(loop, rows), asked, None, first, deadline)
+            slow = fill_turn(sums, lambda rows: costs.rows(loop, rows), asked, None, first, deadline)
         else:
             draw = self._batched(model, estimator, asked.samples)
-            slow = fill(sums, draw, asked, draw.most, first, deadline)
+            slow = fill_turn(sums, draw, asked, draw.most, first, deadline)
             if not slow:
                 costs.blocks(step, max(deadline - stopwatch.read(), 0.02))
         if slow:
@@ -233,10 +233,10 @@ class Workshop:
         """Runs the printed code on the user's own objects: why it fails, in a sentence, or None."""
         return failure_of(code, self.model)
 
-    def slope(self, direction: np.ndarray, seconds: float, scale: float) -> tuple[float, float, float]:
-        """The derivative of E f along a direction of θ by central differences: see `differences.slope`."""
+    def finite_differences(self, direction: np.ndarray, seconds: float, scale: float) -> tuple[float, float, float]:
+        """The derivative of E f along a direction of θ by central differences: see `bench.advice.differences`."""
         model = self.model if self.doubled is None else self.doubled
-        value, error, step = slope(model, direction, seconds)
+        value, error, step = finite_differences(model, direction, seconds)
         return value / scale, error / scale, step / scale
 
     def gradient(self, name: str, samples: int, replicates: int) -> list[float]:
@@ -248,7 +248,7 @@ class Workshop:
 class StepCosts:
     """What steps cost, in seconds or in the user's unit."""
 
-    def __init__(self, model: OwnModel, cost: Cost) -> None:
+    def __init__(self, model: OwnModel, cost: StepCost) -> None:
         self.meter = None if cost == "seconds" else Meter(model.objective, cost)
         self.model = model if self.meter is None else replace(model, objective=self.meter.objective)
         self.found: list[float] = []
@@ -287,7 +287,11 @@ def few_values(model: OwnModel) -> bool:
     """Whether z takes so few values that enumerating them is a matter of milliseconds."""
     q = model.distribution(model.theta)
     count = number_of_values(q)
-    return count is not None and count <= FEW and count * q.batch_shape.numel() * q.event_shape.numel() <= NUMBERS // 4
+    return (
+        count is not None
+        and count <= FEW_VALUES
+        and count * q.batch_shape.numel() * q.event_shape.numel() <= NUMBERS_IN_Z // 4
+    )
 
 
 def scale_of(model: OwnModel) -> float:

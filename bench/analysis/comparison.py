@@ -4,42 +4,37 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
+import pandas as pd
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from bench.analysis.regressions import Regressions
-from dataclasses import dataclass, field
-
-import numpy as np
-import pandas as pd
-
 from bench.analysis.regressions import Regressions, compare_runs
-from bench.display.notebook import Shown
+from bench.display.notebook import InNotebooks
 from bench.display.terminal import STYLES, interval
-from bench.statistics.ratios import Ratio, middle, ratio, verdicts
+from bench.statistics.interval import Interval
+from bench.statistics.ratios import middle, verdicts
 from bench.tables.metrics import METRICS, Metric
-from bench.tables.wide import cells
+from bench.tables.wide import wide_table
 from estimators.errors import BadInput, nearest
 
-BASELINE = "reinforce"
+DEFAULT_BASELINE = "reinforce"
 EQUAL = {
     "samples": "variance",
     "evaluations": "variance_per_evaluation",
     "seconds": "work_normalised_variance",
 }
 """What is held equal, and the metric whose ratio is then the ratio of variances."""
+EQUAL_WORDS = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
+"""The same in words."""
 PAIR = ["problem", "samples", "equal", "estimator", "baseline"]
 
 
 @dataclass(frozen=True)
-class Comparison(Shown):
+class Comparison(InNotebooks):
     """Ratios to a baseline.
 
     `pairs`: one row per problem × samples × what is held equal × estimator: `ratio`, `ratio_low`, `ratio_high`,
@@ -57,8 +52,6 @@ class Comparison(Shown):
     notes: tuple[str, ...] = ()
 
     def __rich__(self) -> object:
-        pass
-
         return comparison_view(self)
 
 
@@ -88,12 +81,13 @@ def compare_estimators(
     shown biased stands in, which is said; such problems are left out of `overall`.
     """
     better, equals = comparable(metric), equal(metric)
-    rows = latest(cells(table))
+    rows = latest(wide_table(table))
     chosen = named_baseline(rows, baseline)
     stand_ins, notes = _stand_ins(rows, chosen, metric)
     pairs = _pairs(rows, rows["problem"].map(stand_ins), equals)
     outcome = [
-        verdicts(_ratio(group), margin, lower_is_better=better) for _, group in pairs.groupby("equal", sort=False)
+        verdicts(Interval.of_columns(group, "ratio"), margin, lower_is_better=better)
+        for _, group in pairs.groupby("equal", sort=False)
     ]
     pairs["outcome"] = [word for words in outcome for word in words]
     overall = _overall(pairs[pairs["baseline"] == chosen], better)
@@ -104,10 +98,10 @@ def comparable(metric: str) -> bool:
     """Whether lower is better, for a metric whose ratios mean something."""
     if metric not in METRICS:
         raise BadInput(f"there is no metric {metric!r}; {nearest(metric, METRICS)}")
-    found: Metric = METRICS[metric]
-    if found.direction not in ("lower", "higher"):
+    declared: Metric = METRICS[metric]
+    if declared.direction not in ("lower", "higher"):
         raise BadInput(f"metric {metric!r} cannot be compared by ratios; variance, mse or seconds_per_estimate can")
-    return found.direction == "lower"
+    return declared.direction == "lower"
 
 
 def equal(metric: str) -> dict[str, str]:
@@ -128,7 +122,7 @@ def named_baseline(rows: pd.DataFrame, baseline: str | None) -> str:
         raise BadInput("this table has no cell: there is nothing to compare")
     if baseline in labels:
         return str(baseline)
-    wanted = baseline or BASELINE
+    wanted = baseline or DEFAULT_BASELINE
     of_that_name = rows.loc[rows["name"] == wanted, "estimator"].unique()
     if len(of_that_name) == 1:
         return str(of_that_name[0])
@@ -141,20 +135,20 @@ def named_baseline(rows: pd.DataFrame, baseline: str | None) -> str:
 
 def _stand_ins(rows: pd.DataFrame, chosen: str, metric: str) -> tuple[dict[str, str], list[str]]:
     """The baseline of each problem, and a sentence for each problem where it is another than `chosen`."""
-    found: dict[str, str] = {}
+    baselines: dict[str, str] = {}
     notes = []
     for problem, group in rows.groupby("problem", sort=False):
         measured = group[group[metric].notna()]
         if (measured["estimator"] == chosen).any():
-            found[str(problem)] = chosen
+            baselines[str(problem)] = chosen
             continue
         other = _most_measured(rows[rows["estimator"].isin(measured["estimator"])], metric)
         if other is not None:
-            found[str(problem)] = other
+            baselines[str(problem)] = other
             notes.append(
                 f"{problem}: {chosen} was not measured there; {other} stands in, left out of the overall ranking"
             )
-    return found, notes
+    return baselines, notes
 
 
 def _most_measured(rows: pd.DataFrame, metric: str) -> str | None:
@@ -173,30 +167,25 @@ def _pairs(rows: pd.DataFrame, baselines: pd.Series, equals: dict[str, str]) -> 
     both = rows[rows["estimator"] != rows["baseline"]].merge(
         base, on=["problem", "samples"], suffixes=("", "_of_baseline"), how="inner"
     )
-    found = [_ratios(both, name, metric) for name, metric in equals.items()]
-    return pd.concat(found, ignore_index=True).dropna(subset="ratio").reset_index(drop=True)
+    ratios = [_ratios(both, name, metric) for name, metric in equals.items()]
+    return pd.concat(ratios, ignore_index=True).dropna(subset="ratio").reset_index(drop=True)
 
 
 def _ratios(both: pd.DataFrame, name: str, metric: str) -> pd.DataFrame:
     """One row per pair: the ratio of one metric. Times of two machines are not divided."""
-    found = ratio(measured(both, metric), measured(both, metric, "_of_baseline"))
+    ratio = metric_intervals(both, metric).over(metric_intervals(both, metric, "_of_baseline"))
     frame = both[["problem", "samples", "estimator", "baseline", "verdict", "relative_bias"]].copy()
     frame["equal"] = name
-    frame["ratio"], frame["ratio_low"], frame["ratio_high"] = found
+    frame["ratio"], frame["ratio_low"], frame["ratio_high"] = ratio
     if METRICS[metric].group == "throughput" and "env" in both:
         frame = frame[both["env"].eq(both["env_of_baseline"]).fillna(True).to_numpy()]
     return frame[[*PAIR, "ratio", "ratio_low", "ratio_high", "verdict", "relative_bias"]]
 
 
-def measured(rows: pd.DataFrame, metric: str, suffix: str = "") -> Ratio:
+def metric_intervals(rows: pd.DataFrame, metric: str, suffix: str = "") -> Interval:
     """A metric's values with its intervals. A count, which has no interval, is exact: its ends are the value."""
-    value, low, high = (rows[f"{metric}{end}{suffix}"].to_numpy(float) for end in ("", "_low", "_high"))
-    counted = METRICS[metric].unit in ("calls",)
-    return Ratio(value, *(np.where(np.isnan(end) & (counted | (value == 0)), value, end) for end in (low, high)))
-
-
-def _ratio(pairs: pd.DataFrame) -> Ratio:
-    return Ratio(*(pairs[column].to_numpy(float) for column in ("ratio", "ratio_low", "ratio_high")))
+    interval = Interval.of_columns(rows, metric, suffix)
+    return interval.or_exact((METRICS[metric].unit == "calls") | (interval.value == 0))
 
 
 def _overall(pairs: pd.DataFrame, lower_is_better: bool) -> pd.DataFrame:
@@ -212,12 +201,12 @@ def _overall(pairs: pd.DataFrame, lower_is_better: bool) -> pd.DataFrame:
 
 def _over_problems(group: pd.DataFrame) -> dict[str, object]:
     """One estimator's ratios over its problems."""
-    found = middle(_ratio(group), list(group["problem"]))
+    ratio = middle(Interval.of_columns(group, "ratio"), list(group["problem"]))
     biased = group.loc[group["verdict"] == "biased", "problem"].nunique()
     return {
-        "ratio": float(found.value),
-        "ratio_low": float(found.low),
-        "ratio_high": float(found.high),
+        "ratio": float(ratio.value),
+        "ratio_low": float(ratio.low),
+        "ratio_high": float(ratio.high),
         "best": group["ratio"].min(),
         "worst": group["ratio"].max(),
         "problems": group["problem"].nunique(),
@@ -225,30 +214,28 @@ def _over_problems(group: pd.DataFrame) -> dict[str, object]:
     }
 
 
-EQUAL_WORDS = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
-
-
-def comparison_view(found: "Comparison") -> RenderableType:
+def comparison_view(comparison: Comparison) -> RenderableType:
     """The overall ranking, each problem's table, and the notes."""
-    parts: list[RenderableType] = [_overall_view(found)] if len(found.overall) else []
+    parts: list[RenderableType] = [_overall_view(comparison)] if len(comparison.overall) else []
     parts += [
-        _problem_view(found, str(problem), group) for problem, group in found.pairs.groupby("problem", sort=False)
+        _problem_view(comparison, str(problem), group)
+        for problem, group in comparison.pairs.groupby("problem", sort=False)
     ]
-    if not len(found.pairs):
-        parts.append(Text(f"Nothing to compare: no other estimator was measured beside {found.baseline}."))
-    return Group(*parts, *(Text(note, style="yellow") for note in found.notes))
+    if not len(comparison.pairs):
+        parts.append(Text(f"Nothing to compare: no other estimator was measured beside {comparison.baseline}."))
+    return Group(*parts, *(Text(note, style="yellow") for note in comparison.notes))
 
 
-def _overall_view(found: "Comparison") -> Table:
+def _overall_view(comparison: Comparison) -> Table:
     table = Table(
-        title=f"{found.metric} relative to {escape(found.baseline)}, over problems",
+        title=f"{comparison.metric} relative to {escape(comparison.baseline)}, over problems",
         caption="Interquartile mean of log ratios, with its 95 % interval; lower variance is better. "
         "Estimators that fit other problems have other means: see the number of problems.",
     )
-    ways = list(dict.fromkeys(found.overall["equal"]))
+    ways = list(dict.fromkeys(comparison.overall["equal"]))
     for name in ("estimator", *(f"at {EQUAL_WORDS[way]}" for way in ways), "problems", "biased on"):
         table.add_column(name, justify="left" if name == "estimator" else "right")
-    for estimator, group in found.overall.groupby("estimator", sort=False):
+    for estimator, group in comparison.overall.groupby("estimator", sort=False):
         rows = {row["equal"]: row for row in group.to_dict("records")}
         ratios = [interval(rows[way]) if way in rows else "—" for way in ways]
         most = max(rows.values(), key=lambda row: row["problems"])
@@ -256,10 +243,10 @@ def _overall_view(found: "Comparison") -> Table:
     return table
 
 
-def _problem_view(found: "Comparison", problem: str, group: "pd.DataFrame") -> Table:
+def _problem_view(comparison: Comparison, problem: str, group: pd.DataFrame) -> Table:
     base = group["baseline"].iloc[0]
     ways = list(dict.fromkeys(group["equal"]))
-    table = Table(title=f"{escape(problem)}: {found.metric} relative to {escape(base)}")
+    table = Table(title=f"{escape(problem)}: {comparison.metric} relative to {escape(base)}")
     for name in ("estimator", "n", *(f"at {EQUAL_WORDS[way]}" for way in ways), "outcome", "bias"):
         table.add_column(name, justify="right" if name.startswith(("n", "at")) else "left")
     for (samples, estimator), rows in group.groupby(["samples", "estimator"], sort=False):

@@ -17,15 +17,16 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from bench.display.notebook import Shown
-from bench.display.terminal import SHOWN, interval, number
+from bench.display.notebook import InNotebooks
+from bench.display.terminal import MAX_ROWS, interval, number
+from bench.statistics.interval import Interval
 from bench.statistics.means import holm
-from bench.statistics.ratios import Ratio, p_above, p_below, ratio
+from bench.statistics.ratios import p_above, p_below
 from bench.tables.metrics import METRICS
-from bench.tables.wide import EXECUTION, PROBLEM, cells
+from bench.tables.wide import EXECUTION, PROBLEM, wide_table
 from estimators.errors import BadInput, nearest
 
-LEVEL = 0.05
+REGRESSION_LEVEL = 0.05
 KEY = ["name", "estimator_params", *PROBLEM, *(column for column in EXECUTION if column != "seed"), "samples"]
 """What makes a cell of one run and a cell of the other the same measurement; seeds may differ."""
 
@@ -38,7 +39,7 @@ class Limit(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Regressions(Shown):
+class Regressions(InNotebooks):
     """The second run against the first.
 
     `rows`: one row per matched cell × metric: `ratio` (second ÷ first) with its interval, `p` (adjusted) of the test
@@ -52,8 +53,6 @@ class Regressions(Shown):
     notes: tuple[str, ...] = ()
 
     def __rich__(self) -> object:
-        pass
-
         return regressions_view(self)
 
 
@@ -87,7 +86,7 @@ def compare_runs(
     """What the second run changed. Worse means shown to be worse by more than the limit, by Holm's method over all
     cells and limits; without `fail_on` the limit is 0 and nothing fails."""
     limits = parse_limits(fail_on)
-    both = _matched(cells(before), cells(after))
+    both = _matched(wide_table(before), wide_table(after))
     tested = _tested(both, limits or (Limit(metric, 0.0),))
     lost = _lost(both, limits)
     worse = [_sentence(row) for row in tested[tested["regressed"]].to_dict("records")]
@@ -123,20 +122,20 @@ def _tested(both: pd.DataFrame, limits: tuple[Limit, ...]) -> pd.DataFrame:
     shared = both[both["side"] == "both"]
     frame = pd.concat([_one_limit(shared, limit) for limit in limits], ignore_index=True)
     frame["p"] = holm(frame["p"].to_numpy(float))
-    frame["regressed"] = frame["p"] < LEVEL
+    frame["regressed"] = frame["p"] < REGRESSION_LEVEL
     return frame.sort_values(["regressed", "p"], ascending=[False, True], kind="stable").reset_index(drop=True)
 
 
 def _one_limit(shared: pd.DataFrame, limit: Limit) -> pd.DataFrame:
     metric, share = limit
-    found = ratio(_side(shared, metric, "_after"), _side(shared, metric, "_before"))
+    ratio = _side(shared, metric, "_after").over(_side(shared, metric, "_before"))
     lower = METRICS[metric].direction == "lower"
     degrees = _degrees(shared, metric)
-    p = p_above(found, 1 + share, degrees) if lower else p_below(found, 1 / (1 + share), degrees)
+    p = p_above(ratio, 1 + share, degrees) if lower else p_below(ratio, 1 / (1 + share), degrees)
     frame = shared[["problem_before", "estimator_before", "samples"]].set_axis(
         ["problem", "estimator", "samples"], axis=1
     )
-    frame = frame.assign(metric=metric, limit=share, ratio=found.value, ratio_low=found.low, ratio_high=found.high, p=p)
+    frame = frame.assign(metric=metric, limit=share, ratio=ratio.value, ratio_low=ratio.low, ratio_high=ratio.high, p=p)
     return frame.dropna(subset="ratio")
 
 
@@ -164,11 +163,10 @@ def _unjudged(tested: pd.DataFrame) -> list[str]:
     ]
 
 
-def _side(shared: pd.DataFrame, metric: str, side: str) -> Ratio:
+def _side(shared: pd.DataFrame, metric: str, side: str) -> Interval:
     """A metric's values and intervals in one run; a number without an interval is taken as exact."""
-    value, low, high = (shared[f"{metric}{end}{side}"].to_numpy(float) for end in ("", "_low", "_high"))
-    exact = np.isnan(low) & np.isnan(high)
-    return Ratio(value, np.where(exact, value, low), np.where(exact, value, high))
+    interval = Interval.of_columns(shared, metric, side)
+    return interval.or_exact(np.isnan(interval.low) & np.isnan(interval.high))
 
 
 def _lost(both: pd.DataFrame, limits: tuple[Limit, ...]) -> list[str]:
@@ -207,12 +205,12 @@ def _cell(row: dict) -> str:
     return f"{row['estimator_before']} on {row['problem_before']}, n = {row['samples']}"
 
 
-def regressions_view(found: "Regressions") -> RenderableType:
+def regressions_view(regressions: "Regressions") -> RenderableType:
     """What got worse first; then notes and failures."""
-    table = Table(title="second run relative to the first", caption=_counts(found))
+    table = Table(title="second run relative to the first", caption=_counts(regressions))
     for name in ("problem", "estimator", "n", "metric", "ratio", "limit", "adjusted p", ""):
         table.add_column(name)
-    for row in found.rows.head(SHOWN).to_dict("records"):
+    for row in regressions.rows.head(MAX_ROWS).to_dict("records"):
         table.add_row(
             escape(row["problem"]),
             escape(row["estimator"]),
@@ -223,12 +221,12 @@ def regressions_view(found: "Regressions") -> RenderableType:
             number(row["p"]),
             Text("worse", style="red") if row["regressed"] else "",
         )
-    notes = [Text(note, style="yellow") for note in found.notes]
-    return Group(table, *notes, *(Text(failure, style="red") for failure in found.failures))
+    notes = [Text(note, style="yellow") for note in regressions.notes]
+    return Group(table, *notes, *(Text(failure, style="red") for failure in regressions.failures))
 
 
-def _counts(found: "Regressions") -> str:
-    worse, every = int(found.rows["regressed"].sum()), len(found.rows)
+def _counts(regressions: "Regressions") -> str:
+    worse, every = int(regressions.rows["regressed"].sum()), len(regressions.rows)
     return f"{worse} of {every} comparisons got worse beyond the limit" + (
-        f"; the {SHOWN} with the smallest p are shown" if every > SHOWN else ""
+        f"; the {MAX_ROWS} with the smallest p are shown" if every > MAX_ROWS else ""
     )

@@ -11,10 +11,10 @@ from bench.distributions import Family, distributions
 from bench.objectives import objectives
 from bench.problems.exact import reference
 from bench.problems.problem import Problem
-from bench.problems.theta import flat
+from bench.problems.theta import as_vector
 from estimators.errors import BadInput
 
-COLUMNS = ["problem", "point", "method", "relative_error", "error", "norm"]
+GRADIENT_COLUMNS = ["problem", "point", "method", "relative_error", "error", "norm"]
 
 
 def reference_table(names: list[str] | None = None) -> pd.DataFrame:
@@ -27,10 +27,10 @@ def reference_table(names: list[str] | None = None) -> pd.DataFrame:
     >>> reference_table(["k_sparse"]).method.unique().tolist()
     ['closed form', 'enumeration']
     """
-    return pd.DataFrame([_row(problem) for problem in problems(names)], columns=COLUMNS)
+    return pd.DataFrame([_row(problem) for problem in committed_problems(names)], columns=GRADIENT_COLUMNS)
 
 
-def problems(names: list[str] | None = None) -> Iterator[Problem]:
+def committed_problems(names: list[str] | None = None) -> Iterator[Problem]:
     """Every family's problems in its default coordinates, at all points; points that are not committed left out."""
     for _, cls in distributions:
         for name in names or objectives.available():
@@ -77,8 +77,8 @@ def _row(problem: Problem) -> dict[str, object]:
     }
     if exact is None:
         return what | {"method": "none", "relative_error": None, "error": None, "norm": None}
-    norm = float(flat(exact.gradient).norm())
-    error = float(flat(exact.error).norm())
+    norm = float(as_vector(exact.gradient).norm())
+    error = float(as_vector(exact.error).norm())
     relative = error / norm if norm > error else None  # at an optimum the gradient is zero, to within its error
     return what | {"method": exact.method, "relative_error": relative, "error": error, "norm": norm}
 

@@ -13,17 +13,17 @@ from estimators.needs import Offer
 
 
 @cache
-def offered() -> list[tuple[str, str, Offer]]:
+def problem_offers() -> list[tuple[str, str, Offer]]:
     """All pairs of a distribution and an objective that make a problem: their names and what they offer."""
     return [
         (label, problem.objective.name, Offer(problem.build(problem.encode(theta)), problem.function(like)))
-        for label, problem in problems()
+        for label, problem in all_problems()
         for theta in [problem.theta()]
         for like in [next(iter(theta.values()))]
     ]
 
 
-def problems() -> Iterator[tuple[str, Problem]]:
+def all_problems() -> Iterator[tuple[str, Problem]]:
     families = {name: distribution() for name, distribution in distributions}
     families["categorical of size 1"] = distributions.get("categorical", size=1)  # some take one variable alone
     for label, family in families.items():
@@ -38,22 +38,22 @@ def runs_with(estimator: Estimator) -> dict[str, list[str]]:
     """The distributions that an estimator fits, each with its objectives."""
     n = estimator.traits.min_samples * estimator.traits.samples_step
     found = defaultdict(list)
-    for distribution, objective, offer in offered():
+    for distribution, objective, offer in problem_offers():
         if offer.unmet(estimator, n) is None:
             found[distribution].append(objective)
     return dict(found)
 
 
-def in_words(found: dict[str, list[str]]) -> str:
+def fits_in_words(fitting: dict[str, list[str]]) -> str:
     """A paragraph for each list of objectives, after the distributions that share it.
 
-    >>> print(in_words({"normal": ["linear", "step"], "gamma": ["linear", "step"], "poisson": ["linear"]}))
+    >>> print(fits_in_words({"normal": ["linear", "step"], "gamma": ["linear", "step"], "poisson": ["linear"]}))
     Runs with
       normal, gamma: linear, step
       poisson: linear
     """
     shared = defaultdict(list)
-    for distribution, names in found.items():
+    for distribution, names in fitting.items():
         shared[tuple(names)].append(distribution)
     lines = [f"{', '.join(families)}: {', '.join(names)}" for names, families in shared.items()]
     wrapped = [textwrap.fill(line, 110, initial_indent="  ", subsequent_indent="      ") for line in lines]

@@ -9,7 +9,7 @@ from bench.catalogue.offers import listed
 from bench.distributions import distributions
 from bench.objectives import objectives
 from bench.plugins.settings import public
-from bench.suites.builtin import suites, summary
+from bench.suites.builtin import suite_summary, suites
 from bench.tables.metrics import METRICS
 from estimators.errors import BadInput, nearest
 from estimators.registry import Registry, estimators, owner
@@ -23,7 +23,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "distributions": distributions,
     "objectives": objectives,
 }
-KINDS = (*REGISTRIES, "metrics", "suites", "offers")
+LISTED_KINDS = (*REGISTRIES, "metrics", "suites", "offers")
 
 BRIEF = {
     "estimators": ["family", "name", "unbiased", "samples", "asks", "paper"],
@@ -40,19 +40,19 @@ def listing(kind: str) -> "pd.DataFrame":
     """All of one kind, a row each: the name, facts, the first sentence of its docstring, where it is defined."""
     import pandas as pd
 
-    return pd.DataFrame(rows(kind))
+    return pd.DataFrame(listing_rows(kind))
 
 
-def rows(kind: str) -> list[dict[str, Any]]:
+def listing_rows(kind: str) -> list[dict[str, Any]]:
     """What `listing` says, without pandas, which takes long to import."""
-    if kind not in KINDS:
-        raise BadInput(f"there is no kind {kind!r}; {nearest(kind, KINDS)}")
+    if kind not in LISTED_KINDS:
+        raise BadInput(f"there is no kind {kind!r}; {nearest(kind, LISTED_KINDS)}")
     found = {
         "estimators": lambda: [_estimator(name, cls) for name, cls in estimators],
         "distributions": lambda: [_distribution(name, cls) for name, cls in distributions],
         "objectives": lambda: [_objective(name, cls) for name, cls in objectives],
         "metrics": lambda: [vars(metric) for metric in METRICS.values()],
-        "suites": lambda: [summary(path) for path in suites().values()],
+        "suites": lambda: [suite_summary(path) for path in suites().values()],
         "offers": listed,
     }
     every = found[kind]()
@@ -79,14 +79,14 @@ def describe(name: str) -> str:
 
 
 def _text(kind: str, name: str, cls: type) -> str:
-    from bench.catalogue.fits import in_words, runs_with
+    from bench.catalogue.fits import runs_with
 
     lines = [f"{name}: {'an' if kind[0] in 'aeo' else 'a'} {kind} ({owner(cls)})", "", inspect.getdoc(cls) or ""]
     settings = _settings(cls)
     if settings:
         lines += ["", f"Settings: {settings}"]
     lines += ["", *(f"{key}: {value}" for key, value in _facts(kind, name, cls).items() if value != "")]
-    return "\n".join([*lines, "", in_words(runs_with(cls()))] if kind == "estimator" else lines)
+    return "\n".join([*lines, "", fits_in_words(runs_with(cls()))] if kind == "estimator" else lines)
 
 
 def _facts(kind: str, name: str, cls: Any) -> dict[str, Any]:

@@ -6,15 +6,15 @@ from bench.catalogue.listing import listing
 from estimators.errors import BadInput
 
 START, END = "<!-- estimators:start -->", "<!-- estimators:end -->"
-COLUMNS = ["family", "name", "unbiased", "samples", "asks", "paper"]
+README_COLUMNS = ["family", "name", "unbiased", "samples", "asks", "paper"]
 
 
-def table() -> str:
+def readme_table() -> str:
     """A row per estimator, by family, from the traits at default settings."""
     frame = listing("estimators")
     own = frame[frame["from"].str.startswith("estimators.")]
-    rows = own.assign(name="`" + own["name"] + "`")[COLUMNS].itertuples(index=False)
-    head = [["family", "estimator", "unbiased", "samples", "needs", "paper"], ["---"] * len(COLUMNS)]
+    rows = own.assign(name="`" + own["name"] + "`")[README_COLUMNS].itertuples(index=False)
+    head = [["family", "estimator", "unbiased", "samples", "needs", "paper"], ["---"] * len(README_COLUMNS)]
     return "\n".join(f"| {' | '.join(row)} |" for row in [*head, *rows])
 
 
@@ -28,9 +28,9 @@ def inserted(page: str) -> str:
     _, end, after = rest.partition(END)
     if not (start and end):
         raise BadInput(f"the page has no place for the table: write {START} and {END} into it")
-    return f"{before}{START}\n{table()}\n{END}{after}"
+    return f"{before}{START}\n{readme_table()}\n{END}{after}"
 
 
 if __name__ == "__main__":
-    page = Path("README.md")
-    page.write_text(inserted(page.read_text(encoding="utf-8")), encoding="utf-8")
+    readme = Path("README.md")
+    readme.write_text(inserted(readme.read_text(encoding="utf-8")), encoding="utf-8")

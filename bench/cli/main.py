@@ -79,8 +79,8 @@ def list_(
     plugin: Plugin = None,
 ) -> None:
     """What there is: estimators, distributions, objectives, metrics, suites; and what torch's distributions offer."""
-    from bench.catalogue.listing import BRIEF, KINDS, broken, rows
-    from bench.display.terminal import frame, table
+    from bench.catalogue.listing import BRIEF, broken
+    from bench.display.terminal import frame
     from bench.plugins.files import load_files
 
     load_files(plugin or [])
@@ -89,12 +89,12 @@ def list_(
 
         out.print(frame(reference_table(), "exact gradients"))
         return
-    for each in [kind] if kind else KINDS:
-        found = rows(each)  # raises for an unknown kind
+    for each in [kind] if kind else LISTED_KINDS:
+        found = listing_rows(each)  # raises for an unknown kind
         cells = ([row[column] for column in BRIEF[each]] for row in found)
         more = "classes of torch.distributions and what they offer, as measured" if each == "offers" else each
         tells = "" if each == "offers" else "; gradest show NAME tells more"
-        out.print(table(BRIEF[each], cells, f"{len(found)} {more}{tells}"))
+        out.print(rich_table(BRIEF[each], cells, f"{len(found)} {more}{tells}"))
     for each in broken():
         err.print(f"cannot be used: {each}", markup=False, soft_wrap=True)
 

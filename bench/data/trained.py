@@ -13,12 +13,12 @@ import torch
 from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput
 
-FOLDER = Path(__file__).parent / "points"
+POINTS_FOLDER = Path(__file__).parent / "points"
 
 
 def path(objective: str, family: str, size: int, point: str) -> Path:
     """Where one point is kept."""
-    return FOLDER / f"{objective}-{family}-{size}-{point}.npz"
+    return POINTS_FOLDER / f"{objective}-{family}-{size}-{point}.npz"
 
 
 def load(objective: str, family: str, size: int, point: str) -> Tensors:
@@ -43,11 +43,11 @@ def _read(file: Path) -> Tensors:
 
 def sizes(objective: str, family: str, point: str) -> str:
     """The sizes that do have this point, in words."""
-    found = sorted(int(file.stem.split("-")[2]) for file in FOLDER.glob(f"{objective}-{family}-*-{point}.npz"))
+    found = sorted(int(file.stem.split("-")[2]) for file in POINTS_FOLDER.glob(f"{objective}-{family}-*-{point}.npz"))
     return f"size {', '.join(map(str, found))}" if found else "none for this family"
 
 
-def save(objective: str, family: str, size: int, point: str, *, arrays: Tensors, dtype: str = "float64") -> Path:
+def save_point(objective: str, family: str, size: int, point: str, *, arrays: Tensors, dtype: str = "float64") -> Path:
     """Writes one point, compressed."""
     file = path(objective, family, size, point)
     named: dict[str, Any] = {name: value.numpy().astype(dtype) for name, value in arrays.items()}

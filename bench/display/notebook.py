@@ -11,7 +11,7 @@ FORMAT = (
 )
 
 
-class Shown:
+class InNotebooks:
     """An object with `__rich__`, which Jupyter shows as the terminal does."""
 
     def _repr_html_(self) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 STYLES = {"better": "green", "worse": "red", "biased": "red", "unbiased": "green", "unclear": "yellow", "same": ""}
-SHOWN = 40
+MAX_ROWS = 40
 
 
 def number(value: object) -> str:
@@ -57,10 +57,10 @@ def duration(seconds: float) -> str:
 
 def frame(rows: "pd.DataFrame", title: str) -> Table:
     """A DataFrame as it is, numbers at three digits."""
-    return table(rows.columns, rows.itertuples(index=False, name=None), title)
+    return rich_table(rows.columns, rows.itertuples(index=False, name=None), title)
 
 
-def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str) -> Table:
+def rich_table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str) -> Table:
     """Rows as they are, numbers at three digits."""
     shown = Table(title=escape(title))
     for column in columns:

@@ -10,10 +10,9 @@ from torch.nn.functional import pad
 
 from bench.distributions.base import Family, distributions
 from bench.distributions.line_rules import location_scale
+from bench.numerics.constants import LOG_2PI
 from bench.numerics.tensors import Tensors
 from estimators.traits import Need
-
-LOG_2PI = 1.8378770664093453
 
 
 class AffineFlow(Distribution):

@@ -13,6 +13,7 @@ from torch.special import log_ndtr, ndtr, ndtri
 from bench.distributions.base import distributions
 from bench.distributions.line_rules import panelled, unit_interval
 from bench.distributions.univariate import Domain, Ranges, Univariate
+from bench.numerics.constants import LOG_2
 from bench.numerics.quadrature import legendre
 from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput
@@ -26,9 +27,6 @@ class Bounded(Univariate):
     discrete = False
     reparameterised = True
     values = "real"
-
-
-LOG_2 = math.log(2)
 
 
 class ModelessKumaraswamy(Kumaraswamy):

@@ -15,11 +15,11 @@ from bench.distributions.affine_flow import grid
 from bench.distributions.base import Family, distributions
 from bench.distributions.line_rules import panelled
 from bench.distributions.normal_mixture import NormalMixture
+from bench.numerics.constants import LOG_2PI
 from bench.numerics.quadrature import REACH, legendre
 from bench.numerics.tensors import Tensors
 from estimators.traits import Need
 
-LOG_2PI = math.log(2 * math.pi)
 PANELS = 40
 """Of 20 nodes each, over w."""
 

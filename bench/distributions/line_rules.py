@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bench.numerics.quadrature import legendre
 
-PANELS = 60
+RULE_PANELS = 60
 """Panels of 20 nodes at level 0, shared by the stretches between breaks."""
 
 TAIL_PANELS = 6
@@ -36,7 +36,7 @@ def panelled(
     breaks: list[Tensor],
     level: int,
     *,
-    panels: int = PANELS,
+    panels: int = RULE_PANELS,
     limits: tuple[Tensor, Tensor] | None = None,
     edges: list[Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
@@ -107,7 +107,7 @@ def location_scale(
     reach: float = 12.0,
     limit: float = 40.0,
     edges: list[float] | None = None,
-    panels: int = PANELS,
+    panels: int = RULE_PANELS,
 ) -> tuple[Tensor, Tensor]:
     """z = loc + scale·u, |u| ≤ reach, and by fewer points |u| ≤ limit.
 
@@ -128,7 +128,7 @@ def positive(
     *,
     limits: tuple[Tensor, Tensor],
     bulk: float = 6.0,
-    panels: int = 2 * PANELS,
+    panels: int = 2 * RULE_PANELS,
 ) -> tuple[Tensor, Tensor]:
     """z = exp(u): for a density on (0, ∞) with a pole or a thin tail at 0. `low`, `high` and `limits` are values of u.
 
@@ -148,7 +148,7 @@ def gamma_line(concentration: Tensor, rate: Tensor, breaks: tuple[float, ...], l
 
 
 def unit_interval(
-    one: Tensor, zero: Tensor, breaks: tuple[float, ...], level: int, *, panels: int = 2 * PANELS
+    one: Tensor, zero: Tensor, breaks: tuple[float, ...], level: int, *, panels: int = 2 * RULE_PANELS
 ) -> tuple[Tensor, Tensor]:
     """z = σ(u): for a density on (0, 1) that goes as z^(one − 1) at 0 and as (1 − z)^(zero − 1) at 1.
 

@@ -5,7 +5,7 @@ from contextlib import closing
 from math import inf
 from typing import Any
 
-from bench.isolation.child import calls
+from bench.isolation.child import as_action
 from bench.isolation.endings import Ending
 from bench.isolation.process import Process
 
@@ -29,5 +29,5 @@ def call(function: Callable[..., Any], *arguments: Any, seconds: float = inf, me
     >>> call(divmod, 7, 2)
     Returned(value=(3, 1))
     """
-    with closing(Process(calls, function, memory=memory)) as process:
+    with closing(Process(as_action, function, memory=memory)) as process:
         return process.do(arguments, seconds)

@@ -46,7 +46,7 @@ def refuse_inside(verb: str) -> None:
         raise SystemExit(f'gradest: a script has to call {verb} under `if __name__ == "__main__":`')
 
 
-def main(connection: Connection, printed: Connection, memory: int | None, packed: bytes) -> None:
+def serve(connection: Connection, printed: Connection, memory: int | None, packed: bytes) -> None:
     """Says whether it has started; then answers each task with how it ended.
 
     `packed`: the pickled pair of `start` and its arguments, see `bench.isolation.process.Process`.
@@ -80,7 +80,7 @@ def limit_memory(most: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
-def calls(function: Callable[..., Any]) -> Action:
+def as_action(function: Callable[..., Any]) -> Action:
     """What does a task that is the arguments of a function; stands here so that it imports nothing heavy."""
     return lambda arguments, say: function(*arguments)
 

@@ -18,7 +18,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from bench.isolation.child import NAME, Action, Said, Started, main
+from bench.isolation.child import NAME, Action, Said, Started, serve
 from bench.isolation.endings import SIGNS, Died, Ending, OutOfMemory, Raised, TimedOut
 from estimators.errors import BadInput
 
@@ -143,7 +143,7 @@ class Process:
         self._seconds, self._printed, self._prints = inf, b"", True
         self._connection, theirs = SPAWN.Pipe()
         self._output, printed = SPAWN.Pipe(duplex=False)
-        self._process = SPAWN.Process(target=main, args=(theirs, printed, self.memory, self._packed), name=NAME)
+        self._process = SPAWN.Process(target=serve, args=(theirs, printed, self.memory, self._packed), name=NAME)
         # Ctrl-C is the parent's to handle: the child inherits the mask, from its very first moment. Starting the first
         # process starts Python's resource tracker, which unblocks the signal: so that is done before.
         resource_tracker.ensure_running()
@@ -190,8 +190,8 @@ class Process:
         return TimedOut(seconds)
 
     def _listen(self) -> None:
-        """Keeps the end of what it has printed by now."""
-        while self._prints and self._output.poll():
+        """Keeps the end of what it has printed by now: one reading, all that a pipe holds, of one that never stops."""
+        if self._prints and self._output.poll():
             new = os.read(self._output.fileno(), 2**16)
             self._prints = bool(new)
             self._printed = (self._printed + new)[-TAIL:]

@@ -26,7 +26,7 @@ from bench.numerics.quadrature import legendre
 
 CUTOFF = 10.0
 """sinh(10π) = 2e13: what lies beyond is below 1e-15 for a pixel. A tenth farther at each level, so that it shows."""
-CHUNK = 2**15
+CHUNK_COMPLEX = 2**15
 """Complex numbers in one temporary array: half a MiB, which stays in the cache."""
 
 
@@ -41,7 +41,7 @@ class _Sum(torch.autograd.Function):
         mean = bias.sum() + (probs * weight.sum(0)).sum((-1, -2))
         value = mean / 2 + len(bias) * math.log(2)
         slope = (weight.sum(0) / 2).expand_as(probs).clone()
-        for some in torch.arange(len(bias)).split(max(1, CHUNK // (len(omega) * weight[0].numel()))):
+        for some in torch.arange(len(bias)).split(max(1, CHUNK_COMPLEX // (len(omega) * weight[0].numel()))):
             wave = minus_one(omega[:, None, None] * weight[some, None])
             phase = torch.polar(torch.ones(()).to(omega), omega * bias[some, None])
             for row in range(len(probs)):

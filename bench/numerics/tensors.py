@@ -1,6 +1,5 @@
-"""Named tensors."""
+"""Named tensors, by the name that bench/ imports them from."""
 
-from torch import Tensor
+from estimators.tools.tensors import Tensors
 
-Tensors = dict[str, Tensor]
-"""Tensors by parameter name. θ is one such dictionary, a distribution's own parameters are another."""
+__all__ = ["Tensors"]

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from bench.data.datasets import diabetes
 from bench.distributions.base import Family
+from bench.numerics.constants import LOG_2PI
 from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
 from bench.objectives.gaussian import divergence, misfit, projected, standard
 from estimators.core import Evidence, Objective
 
 SIZE = 10
-LOG_2PI = math.log(2 * math.pi)
 
 
 @objectives.register("linear_regression")

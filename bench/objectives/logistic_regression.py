@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid, pad
@@ -11,6 +10,7 @@ from bench.data.datasets import breast_cancer
 from bench.data.trained import load
 from bench.distributions.base import Family
 from bench.numerics.bit_likelihood import sum_log_sigmoid
+from bench.numerics.constants import LOG_2PI
 from bench.numerics.quadrature import REACH, normal_expectation
 from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
@@ -18,7 +18,6 @@ from bench.objectives.gaussian import divergence, misfit, projected, standard
 from estimators.core import Evidence, Objective
 
 SIZE = 31
-LOG_2PI = float(torch.log(torch.tensor(2 * torch.pi, dtype=torch.float64)))
 
 
 @objectives.register("logistic_regression")

@@ -26,11 +26,11 @@ from bench.plots.style import as_svg
 from bench.plots.training import on_trajectory
 from bench.tables.derived import with_limit
 
-PANELS, COLUMNS, SERIES = 12, 7, 8
+MAX_PANELS, MAX_COLUMNS, MAX_SERIES = 12, 7, 8
 """Problems in one figure of small multiples, and in one matrix; more make more figures. Estimators in one panel."""
 
 
-REPAYS = 16
+PARALLEL_FROM = 16
 """Figures from which on more processes repay their start."""
 
 
@@ -43,13 +43,13 @@ class Drawing:
     draw: Callable[[pd.DataFrame, list[str]], Figure]
     needs: str
     """The column without which there is nothing to draw."""
-    problems: int = PANELS
+    problems: int = MAX_PANELS
     series: int | None = None
     """Estimators in a panel at most: the baseline and those of least variance."""
 
 
 @dataclass(frozen=True)
-class Shown:
+class DrawnFigure:
     """A drawn figure as the template takes it."""
 
     name: str
@@ -64,30 +64,31 @@ def drawings(found: Comparison) -> tuple[Drawing, ...]:
                 partial(_ranking, found), "variance", 10**6),
         Drawing("outcome_matrix", "How the cells ended, the worst over the numbers of samples; point at a cell for "
                 "the reason, click to open it.",
-                plots.outcome_matrix, "status", 3 * COLUMNS),
+                plots.outcome_matrix, "status", 3 * MAX_COLUMNS),
         Drawing("bias_matrix", "Bias verdicts; biased where it is at any number of samples. "
                 "Unbiased is only said where the bias is shown to be below the resolution asked for.",
-                plots.bias_matrix, "relative_bias", 3 * COLUMNS),
+                plots.bias_matrix, "relative_bias", 3 * MAX_COLUMNS),
         Drawing("scale_and_cosine", "How the biased ones are wrong, with 95 % intervals: left of the line the estimate "
                 "is too short, below the top it points elsewhere.", plots.scale_and_cosine, "scale", 10**6),
         *(Drawing(f"relative_variance_{equal}", f"Variance ÷ the baseline's at equal {_way(equal)}; below it the 95 % "
                   "interval (where it is long, as ± or as factors ×), a question mark where that holds 1; grey: not "
                   "measured on both.",
-                  partial(_relative, found, equal), metric, COLUMNS)
+                  partial(_relative, found, equal), metric, MAX_COLUMNS)
           for equal, metric in EQUAL.items()),
         Drawing("variance_by_samples", "Variance against samples, with 95 % intervals; the dotted line falls as 1 ÷ n.",
-                plots.variance_by_samples, "variance", PANELS, SERIES),
+                plots.variance_by_samples, "variance", MAX_PANELS, MAX_SERIES),
         Drawing("variance_by_evaluations", "Variance against evaluations of f; the line is the Pareto front: nothing "
-                "beats its points (ringed) in both.", plots.variance_by_evaluations, "evaluations", PANELS, SERIES),
+                "beats its points (ringed) in both.", plots.variance_by_evaluations, "evaluations", MAX_PANELS,
+                MAX_SERIES),
         Drawing("variance_by_time", "Variance against time, with 95 % intervals; the line is the Pareto front.",
-                plots.variance_by_time, "seconds_per_estimate", PANELS, SERIES),
+                plots.variance_by_time, "seconds_per_estimate", MAX_PANELS, MAX_SERIES),
         Drawing("trajectory", "Variance along the training trajectory, with 95 % intervals.", plots.trajectory, "turn",
-                3 * PANELS, SERIES),
+                3 * MAX_PANELS, MAX_SERIES),
         Drawing("throughput", "Estimates per second, with 95 % intervals.", plots.throughput, "estimates_per_second",
-                PANELS, SERIES),
+                MAX_PANELS, MAX_SERIES),
         Drawing("throughput_by_batch", "Estimates per second against the replicates of a step, with 95 % intervals; "
                 "dashed, where it was measured, the limit set by drawing the random numbers alone.",
-                plots.throughput_by_batch, "batches", PANELS, SERIES),
+                plots.throughput_by_batch, "batches", MAX_PANELS, MAX_SERIES),
         Drawing("distance_from_limit", "Time per estimate ÷ that of its random numbers alone, with 95 % intervals; a "
                 "dot per problem and number of samples.", plots.distance_from_limit, "times_of_limit", 10**6),
         Drawing("fitting", "Cost of fitting, once per problem: seconds, and the estimates they would have paid for.",
@@ -109,15 +110,15 @@ def _way(equal: str) -> str:
 
 def drawn_figures(
     every: Sequence[Drawing], rows: pd.DataFrame, order: list[str], folder: Path | None, jobs: int
-) -> dict[str, list[Shown]]:
+) -> dict[str, list[DrawnFigure]]:
     """The figures by the names of their drawings; none where a drawing's column was not measured."""
     parts = [part for drawing in every for part in parts_of(drawing, rows, order, folder)]
-    if jobs > 1 and len(parts) >= REPAYS:
+    if jobs > 1 and len(parts) >= PARALLEL_FROM:
         with ProcessPoolExecutor(jobs, _processes()) as pool:
-            shown = list(pool.map(Part.shown, parts))
+            shown = list(pool.map(FigurePart.shown, parts))
     else:
         shown = [part.shown() for part in parts]
-    found: dict[str, list[Shown]] = {drawing.name: [] for drawing in every}
+    found: dict[str, list[DrawnFigure]] = {drawing.name: [] for drawing in every}
     for part, figure in zip(parts, shown, strict=True):
         found[part.drawing.name].append(figure)
     return found
@@ -133,7 +134,7 @@ def _processes() -> BaseContext:
 
 
 @dataclass(frozen=True)
-class Part:
+class FigurePart:
     """One figure to draw, of as many of a drawing's problems as it holds; `number` of `parts`."""
 
     drawing: Drawing
@@ -143,7 +144,7 @@ class Part:
     number: int
     parts: int
 
-    def shown(self) -> Shown:
+    def shown(self) -> DrawnFigure:
         """Draws it, and writes its files where there is a folder for them."""
         drawing, order = self.drawing, self.order
         name = drawing.name if self.parts == 1 else f"{drawing.name}-{self.number}"
@@ -159,17 +160,17 @@ class Part:
             (self.folder / f"{name}.svg").write_text(svg, encoding="utf-8")
             plots.save(figure, self.folder / f"{name}.png")
         over = outcome_fields(figure, self.rows, order) if drawing.draw is plots.outcome_matrix else Markup()
-        return Shown(name, caption, inline(svg, name, caption, over))
+        return DrawnFigure(name, caption, inline(svg, name, caption, over))
 
 
-def parts_of(drawing: Drawing, rows: pd.DataFrame, order: list[str], folder: Path | None) -> list[Part]:
+def parts_of(drawing: Drawing, rows: pd.DataFrame, order: list[str], folder: Path | None) -> list[FigurePart]:
     """As many figures as the drawing's problems need; none where its column was not measured."""
     if rows.empty or not rows[drawing.needs].notna().any():
         return []
     problems = list(dict.fromkeys(rows.loc[rows[drawing.needs].notna(), "problem"]))
     parts = [problems[i : i + drawing.problems] for i in range(0, len(problems), drawing.problems)]
     return [
-        Part(drawing, rows[rows["problem"].isin(part)], order, folder, i + 1, len(parts))
+        FigurePart(drawing, rows[rows["problem"].isin(part)], order, folder, i + 1, len(parts))
         for i, part in enumerate(parts)
     ]
 

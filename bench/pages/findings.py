@@ -7,10 +7,8 @@
 import numpy as np
 import pandas as pd
 
-from bench.analysis.comparison import Comparison
+from bench.analysis.comparison import EQUAL_WORDS, Comparison
 from bench.plots.style import plain_number
-
-WORDS = {"samples": "at equal samples", "evaluations": "at equal evaluations", "seconds": "at equal time"}
 
 
 def what_was_run(rows: pd.DataFrame) -> str:
@@ -29,25 +27,25 @@ def statuses(rows: pd.DataFrame) -> dict[str, int]:
     return {str(status): int(count) for status, count in rows["status"].value_counts().items()}
 
 
-def findings(rows: pd.DataFrame, found: Comparison) -> list[str]:
+def findings(rows: pd.DataFrame, comparison: Comparison) -> list[str]:
     """At most four: the best that is not shown biased, where the choice matters most, who is biased, what is open."""
-    each = (_best(found), _widest(rows), _biased(rows), _unclear(rows))
+    each = (_best(comparison), _widest(rows), _biased(rows), _unclear(rows))
     return [sentence for sentence in each if sentence] or ["Nothing was measured that could be compared."]
 
 
-def _best(found: Comparison) -> str | None:
+def _best(comparison: Comparison) -> str | None:
     """The lowest variance over problems among estimators never shown biased and measured on most of the problems."""
     for equal in ("seconds", "samples"):
-        every = found.overall[found.overall["equal"] == equal]
+        every = comparison.overall[comparison.overall["equal"] == equal]
         honest = every[(every["biased_on"] == 0) & (every["problems"] * 2 >= every["problems"].max())]
         sampled = honest[honest["ratio"] > 0]
         if len(sampled):
             row = sampled.iloc[0]
             most = f"on {row['problems']} of them" if row["problems"] < every["problems"].max() else "over all of them"
             return (
-                f"Against {found.baseline}, among the sampling estimators that are nowhere shown biased and fit at "
-                f"least half of the problems, {row['estimator']} has the lowest variance {WORDS[equal]}: "
-                f"{plain_number(row['ratio'])} times {found.baseline}'s (95 % interval "
+                f"Against {comparison.baseline}, among the sampling estimators that are nowhere shown biased and fit "
+                f"at least half of the problems, {row['estimator']} has the lowest variance at {EQUAL_WORDS[equal]}: "
+                f"{plain_number(row['ratio'])} times {comparison.baseline}'s (95 % interval "
                 f"{plain_number(row['ratio_low'])} to {plain_number(row['ratio_high'])}; {most})."
             )
     return None
@@ -65,7 +63,7 @@ def _widest(rows: pd.DataFrame) -> str | None:
         group = groups[problem, samples]
         best, worst = (group.loc[pick, "estimator"] for pick in (group[metric].idxmin(), group[metric].idxmax()))
         return (
-            f"The choice matters most on {problem} (n = {samples}): {WORDS[equal]}, {worst} has "
+            f"The choice matters most on {problem} (n = {samples}): at {EQUAL_WORDS[equal]}, {worst} has "
             f"{plain_number(spread[problem, samples])} times the variance of {best}."
         )
     return None

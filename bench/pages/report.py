@@ -22,7 +22,7 @@ from bench.pages.jinja import page_environment, template_file
 from bench.pages.report_tables import cell_data, failures, pivot, rank_rows
 from bench.plots.style import plain_number
 from bench.tables.metrics import METRICS
-from bench.tables.wide import cells
+from bench.tables.wide import wide_table
 from estimators.errors import BadInput
 
 
@@ -43,7 +43,7 @@ def report(path: str | Path, out: str | Path | None = None, *, baseline: str | N
     Figures go beside it, as PNG and SVG, into `<name of the page>-figures/`. They are drawn by `jobs` processes: with
     more than one, call this under `if __name__ == "__main__":` in a script.
     """
-    from bench.measure.timing.ceilings import load as load_ceilings
+    from bench.measure.timing.ceilings import load_ceilings
     from bench.tables.folder import environments, load
 
     path = Path(path)
@@ -53,7 +53,7 @@ def report(path: str | Path, out: str | Path | None = None, *, baseline: str | N
     figures = target.with_name(f"{target.stem}-figures")
     try:
         figures.mkdir(parents=True, exist_ok=True)
-        text = page(
+        text = report_page(
             table,
             environments(folder),
             baseline=baseline,
@@ -68,7 +68,7 @@ def report(path: str | Path, out: str | Path | None = None, *, baseline: str | N
     return target
 
 
-def page(
+def report_page(
     table: pd.DataFrame,
     environments: list[dict[str, Any]],
     *,
@@ -80,7 +80,7 @@ def page(
 ) -> str:
     """The page as HTML, `source` the folder it names for reproducing, `ceilings` what the devices do at most; with
     `figures`, each figure is also written there as PNG and SVG. `jobs` processes draw."""
-    rows = cells(table)
+    rows = wide_table(table)
     found = compare_estimators(rows, baseline=baseline) if len(rows) else _nothing()
     order = [found.baseline, *(name for name in dict.fromkeys(rows["estimator"]) if name != found.baseline)]
     marked = _marked(rows)

@@ -10,14 +10,14 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.comparison import Comparison
-from bench.plots.relative import ratio_of
 from bench.plots.style import STATUSES
+from bench.statistics.interval import Interval
 from bench.statistics.ratios import middle
 from bench.tables.metrics import METRICS, Metric
 
-IDENTITY = ("estimator", "problem", "samples", "status", "verdict", "stop_reason", "reason", "cell")
+IDENTITY_FIELDS = ("estimator", "problem", "samples", "status", "verdict", "stop_reason", "reason", "cell")
 REPEATED = ("estimator", "problem", "status", "verdict", "stop_reason", "reason")
-MEASURED = (
+METRIC_FIELDS = (
     "relative_bias", "scale", "cosine", "variance", "mse", "snr", "evaluations", "seconds_per_estimate",
     "times_of_limit", "work_normalised_variance",
 )  # fmt: skip
@@ -30,10 +30,10 @@ DECLARED = METRICS | {
 """The table's metrics, and what the page adds to them."""
 
 
-def rank_rows(found: Comparison) -> list[dict[str, Any]]:
+def rank_rows(comparison: Comparison) -> list[dict[str, Any]]:
     """One row per estimator, best first: the ratio at equal samples, evaluations and time."""
     rows: dict[str, dict[str, Any]] = {}
-    for row in found.overall.to_dict("records"):
+    for row in comparison.overall.to_dict("records"):
         mine = rows.setdefault(
             row["estimator"], {"estimator": row["estimator"], "problems": 0, "biased_on": 0, "at": {}}
         )
@@ -42,11 +42,11 @@ def rank_rows(found: Comparison) -> list[dict[str, Any]]:
             max(mine["problems"], row["problems"]),
             max(mine["biased_on"], row["biased_on"]),
         )
-    key = "seconds" if "seconds" in set(found.overall["equal"]) else "samples"
+    key = "seconds" if "seconds" in set(comparison.overall["equal"]) else "samples"
     return sorted(rows.values(), key=lambda row: row["at"].get(key, {}).get("ratio", math.inf))
 
 
-def outcomes(rows: pd.DataFrame) -> dict[str, Any]:
+def worst_outcomes(rows: pd.DataFrame) -> dict[str, Any]:
     """Estimator × problem: the place in `rows` of the cell with the worst status over sample sizes (not applicable
     where all are), null where there is none."""
     ranks = {status: rank for rank, status in enumerate(STATUSES)}
@@ -83,7 +83,7 @@ def _several(names: pd.Series, noun: str) -> str:
 def pivot(pairs: pd.DataFrame, equal: str) -> dict[str, Any]:
     """Estimator × problem: the ratio to the baseline with its interval, the mean over sample sizes on the log scale."""
     mine = pairs[pairs["equal"] == equal]
-    found = {key: middle(ratio_of(group), list(group["problem"]))
+    found = {key: middle(Interval.of_columns(group, "ratio"), list(group["problem"]))
              for key, group in mine.groupby(["estimator", "problem"], sort=False)}  # fmt: skip
     names, problems = list(dict.fromkeys(mine["estimator"])), list(dict.fromkeys(mine["problem"]))
     return {"problems": problems, "rows": [(name, [found.get((name, other)) for other in problems]) for name in names]}
@@ -97,7 +97,7 @@ def cell_data(rows: pd.DataFrame) -> dict[str, Any]:
     metrics = [name for name in DECLARED if name in rows and rows[name].notna().any()]
     ends = [f"{name}{end}" for name in metrics for end in ("_low", "_high")]
     columns = [
-        *(name for name in IDENTITY if name in rows),
+        *(name for name in IDENTITY_FIELDS if name in rows),
         *metrics,
         *(end for end in ends if rows[end].notna().any()),
     ]
@@ -107,11 +107,11 @@ def cell_data(rows: pd.DataFrame) -> dict[str, Any]:
     return {
         "columns": columns,
         "levels": levels,
-        "shown": ["estimator", "problem", "samples", "status", "verdict", *(m for m in MEASURED if m in metrics)],
+        "shown": ["estimator", "problem", "samples", "status", "verdict", *(m for m in METRIC_FIELDS if m in metrics)],
         "units": {name: DECLARED[name].unit for name in metrics},
         "sentences": {name: DECLARED[name].sentence for name in metrics},
         "rows": [_trimmed([_plain(value) for value in row]) for row in coded.itertuples(index=False, name=None)],
-        "outcomes": outcomes(rows),
+        "outcomes": worst_outcomes(rows),
     }
 
 

@@ -7,12 +7,12 @@ from itertools import groupby
 
 from markupsafe import Markup
 
-from bench.plots.style import BASELINE, GRID, INK, PALETTE, STATUSES, VERDICTS
+from bench.plots.style import BASELINE_COLOUR, GRID, INK, PALETTE, STATUSES, VERDICTS
 
 COLOURS = {
     INK: "ink",
     GRID: "grid",
-    BASELINE: "baseline",
+    BASELINE_COLOUR: "baseline",
     "#ececec": "missing",
     STATUSES["not_applicable"]: "missing",
     VERDICTS["unclear"]: "unclear",
@@ -113,7 +113,7 @@ def _prefixed(text: str, own: str) -> str:
 
 def _classed(text: str, own: str) -> str:
     """Looks and clips that several elements share, said once: a style sheet at the top that holds for this figure."""
-    counts = Counter(each for tag in LOOKS.finditer(text) for each in tag.group("clip", "style") if each)
+    counts = Counter(each for tag in STYLED_ELEMENT.finditer(text) for each in tag.group("clip", "style") if each)
     names = {found: f"k{i:x}" for i, (found, count) in enumerate(counts.most_common()) if count > 1}
 
     def classed(tag: re.Match[str]) -> str:
@@ -128,11 +128,11 @@ def _classed(text: str, own: str) -> str:
     rules = {name: f"clip-path:{found}" if found.startswith("url(") else found for found, name in names.items()}
     sheet = "".join(f"#{own} .{name}{{{rule}}}" for name, rule in rules.items())
     sheet = re.sub(r"(?<=[:;]) ", "", sheet)
-    start, rest = LOOKS.sub(classed, text).split(">", 1)
+    start, rest = STYLED_ELEMENT.sub(classed, text).split(">", 1)
     return f"{start}><style>{sheet}</style>{rest}"
 
 
-LOOKS = re.compile(
+STYLED_ELEMENT = re.compile(
     r'(?P<start><(?:path d="[^"]*"|use [^>]*?|g|text))(?= (?:clip-path|style)=)'
     r'(?: clip-path="(?P<clip>[^"]*)")?(?: style="(?P<style>[^"]*)")?'
 )

@@ -4,7 +4,7 @@
 
 A figure is made apart from pyplot, so no window opens and no global style or backend changes. Notebooks show it.
 `order` is the order of the estimators. Each keeps its colour and marker over all figures made with one `order`;
-`hue`, where a figure takes it, is another column of `bench.tables.wide.cells` to colour by.
+`hue`, where a figure takes it, is another column of `bench.tables.wide.wide_table` to colour by.
 """
 
 from bench.plots.bias import scale_and_cosine

@@ -13,21 +13,21 @@ from matplotlib.lines import Line2D
 
 from bench.plots.matrices import ordered
 from bench.plots.panels import coloured, known_hue
-from bench.plots.style import BASELINE, PAGE, blank, empty, shorten, styled
-from bench.tables.wide import cells
+from bench.plots.style import BASELINE_COLOUR, PAGE_WIDTH, blank, empty, shorten, styled
+from bench.tables.wide import wide_table
 
 
 def scale_and_cosine(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
     """Scale (1 is right) against cosine (1 is right) of the estimates' mean and the exact gradient, for the cells
     that are shown biased, with intervals. Left of the line: shrunk; below the top: in another direction."""
-    rows = cells(table)
+    rows = wide_table(table)
     known_hue(rows, hue)
     rows = rows[(rows["verdict"] == "biased") & rows["scale"].notna() & rows["cosine"].notna()]
     if rows.empty:
         return empty("no cell with an exact gradient is shown biased")
     style, shown = coloured(rows, ordered(rows["estimator"], order), hue, order)
     with styled():
-        figure = blank(PAGE, 3.0)
+        figure = blank(PAGE_WIDTH, 3.0)
         axes = figure.subplots()
         for name, (colour, marker) in style.items():
             mine = rows[rows["estimator"] == name]
@@ -35,8 +35,8 @@ def scale_and_cosine(table: pd.DataFrame, order: Sequence[str] | None = None, hu
                 mine["scale"], mine["cosine"], xerr=_ends(mine, "scale"), yerr=_ends(mine, "cosine"), color=colour,
                 marker=marker, linestyle="", elinewidth=0.8,
             )  # fmt: skip
-        axes.axvline(1, color=BASELINE, linewidth=1)
-        axes.axhline(1, color=BASELINE, linewidth=1)
+        axes.axvline(1, color=BASELINE_COLOUR, linewidth=1)
+        axes.axhline(1, color=BASELINE_COLOUR, linewidth=1)
         axes.set(xlabel="scale: length along the exact gradient ÷ its length", ylabel="cosine to the exact gradient")
         handles = [
             Line2D([], [], color=c, marker=m, linestyle="", label=shorten(name)) for name, (c, m) in shown.items()

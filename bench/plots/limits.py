@@ -13,15 +13,15 @@ from matplotlib.lines import Line2D
 
 from bench.plots.matrices import ordered
 from bench.plots.panels import ends, known_hue
-from bench.plots.style import BASELINE, PAGE, blank, empty, log_axis, looks, shorten, styled
+from bench.plots.style import BASELINE_COLOUR, PAGE_WIDTH, blank, colours_and_markers, empty, log_axis, shorten, styled
 from bench.tables.derived import with_limit
-from bench.tables.wide import cells
+from bench.tables.wide import wide_table
 
 
 def distance_from_limit(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "mode") -> Figure:
     """The time of each timed cell ÷ that of its random numbers alone, with intervals; at the line nothing is left to
     gain. A dot per problem and number of samples, coloured by `hue`: how the step was executed."""
-    rows = cells(table)
+    rows = wide_table(table)
     known_hue(rows, hue)
     rows = with_limit(rows) if len(rows) else rows.assign(times_of_limit=np.nan)
     rows = rows[rows["times_of_limit"].notna()]
@@ -29,10 +29,10 @@ def distance_from_limit(table: pd.DataFrame, order: Sequence[str] | None = None,
         return empty("no time beside that of its random numbers alone in this table")
     names = ordered(rows["estimator"], order)
     groups = rows[hue].astype(str)
-    style = looks(list(dict.fromkeys(groups)))
+    style = colours_and_markers(list(dict.fromkeys(groups)))
     step = 0.6 / len(style)
     with styled():
-        figure = blank(PAGE, 0.22 * len(names) + 0.9)
+        figure = blank(PAGE_WIDTH, 0.22 * len(names) + 0.9)
         axes = figure.subplots()
         for i, (group, (colour, marker)) in enumerate(style.items()):
             mine = rows[groups == group]
@@ -41,7 +41,7 @@ def distance_from_limit(table: pd.DataFrame, order: Sequence[str] | None = None,
                 mine["times_of_limit"].to_numpy(float), place, xerr=ends(mine, "times_of_limit"), color=colour,
                 marker=marker, linestyle="", elinewidth=0.6, alpha=0.6, markersize=3,
             )  # fmt: skip
-        axes.axvline(1, color=BASELINE, linewidth=1)
+        axes.axvline(1, color=BASELINE_COLOUR, linewidth=1)
         axes.set(xscale="log", xlabel="time per estimate ÷ time of its random numbers alone")
         log_axis(axes.xaxis)
         axes.set_yticks(range(len(names)), [shorten(name) for name in names])

@@ -14,8 +14,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from bench.plots.style import PAGE, STATUSES, VERDICTS, blank, empty, shorten, styled, wrapped
-from bench.tables.wide import cells
+from bench.plots.style import PAGE_WIDTH, STATUSES, VERDICTS, blank, empty, on_two_lines, shorten, styled
+from bench.tables.wide import wide_table
 
 MARKS = {
     "ok": "", "not_applicable": "", "failed": "F", "timeout": "T", "crashed": "C", "out_of_memory": "M",
@@ -27,13 +27,13 @@ MARKS = {
 def outcome_matrix(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
     """How the cells of each estimator on each problem ended: the worst over the numbers of samples, not applicable
     where that holds for all of them."""
-    rows = cells(table)
+    rows = wide_table(table)
     return _matrix(rows.assign(shown=rows["status"]), STATUSES, order, "no cells in this table")
 
 
 def bias_matrix(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
     """The bias verdict of each estimator on each problem: `biased` where it is at any number of samples."""
-    rows = cells(table)
+    rows = wide_table(table)
     rows = rows[rows["verdict"].isin(list(VERDICTS))]
     return _matrix(rows.assign(shown=rows["verdict"]), VERDICTS, order, "no bias verdicts in this table")
 
@@ -77,7 +77,7 @@ def matrix_size(matrix: pd.DataFrame, cell: float, row: float = 0.2) -> tuple[fl
     """Width and height in inches: the text stays legible, so large matrices make large figures."""
     rows, columns = matrix.shape
     longest = max(len(shorten(str(name))) for name in matrix.index)
-    return max(PAGE, 0.075 * longest + cell * columns + 0.4), row * rows + 2.1
+    return max(PAGE_WIDTH, 0.075 * longest + cell * columns + 0.4), row * rows + 2.1
 
 
 def label_matrix(axes: Axes, matrix: pd.DataFrame, *, narrow: bool = False) -> None:
@@ -88,7 +88,7 @@ def label_matrix(axes: Axes, matrix: pd.DataFrame, *, narrow: bool = False) -> N
     axes.set(xlabel="", ylabel="")
     axes.grid(False)
     axes.set_yticks(np.arange(len(matrix.index)) + 0.5, [shorten(str(name)) for name in matrix.index], rotation=0)
-    names = [shorten(str(name), 48) if narrow else wrapped(str(name)) for name in matrix.columns]
+    names = [shorten(str(name), 48) if narrow else on_two_lines(str(name)) for name in matrix.columns]
     axes.set_xticks(
         np.arange(len(names)) + 0.5, names, rotation=50 if narrow else 40, ha="right", rotation_mode="anchor"
     )

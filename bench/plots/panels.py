@@ -13,8 +13,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.plots.matrices import ordered
-from bench.plots.style import BASELINE, INK, PAGE, blank, empty, grid_shape, log_axis, looks, shorten, styled, wrapped
-from bench.tables.wide import cells
+from bench.plots.style import (
+    BASELINE_COLOUR,
+    INK,
+    PAGE_WIDTH,
+    blank,
+    colours_and_markers,
+    empty,
+    grid_shape,
+    log_axis,
+    on_two_lines,
+    shorten,
+    styled,
+)
+from bench.tables.wide import wide_table
 from estimators.errors import BadInput, nearest
 
 Looks = dict[str, tuple[str, str]]
@@ -55,7 +67,7 @@ def throughput(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str
 def throughput_by_batch(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
     """Estimates per second against the replicates of a step, with intervals: where the device is saturated. The dashes
     are the limit, where it was measured: what drawing an estimate's random numbers alone would give."""
-    rows = cells(table)
+    rows = wide_table(table)
     sizes = rows.groupby(["estimator", "problem", "samples"])["batch"].transform("nunique")
     return _panels(rows[sizes > 1], "batch", "estimates_per_second", order, hue, limit="random_seconds_per_estimate")
 
@@ -64,7 +76,7 @@ def _panels(
     table: pd.DataFrame, x: str, y: str, order: Sequence[str] | None, hue: str = "estimator", *, slope: bool = False,
     front: bool = False, limit: str = "",
 ) -> Figure:  # fmt: skip
-    whole = cells(table)
+    whole = wide_table(table)
     known_hue(whole, hue)
     every = _narrow(whole, x, y, limit)
     rows = every[(every[x].astype(float) > 0) & (every[y] > 0)]
@@ -75,13 +87,13 @@ def _panels(
     with styled():
         down, across = grid_shape(len(problems))
         legend_columns = max(1, min(4, 120 // max(len(shorten(name)) + 6 for name in shown)))
-        figure = blank(PAGE, 1.85 * down + 0.15 * -(-len(shown) // legend_columns) + 0.45)
+        figure = blank(PAGE_WIDTH, 1.85 * down + 0.15 * -(-len(shown) // legend_columns) + 0.45)
         panels = figure.subplots(down, across, squeeze=False)
         for axes in panels.ravel()[len(problems) :]:
             axes.set_axis_off()
         for axes, problem in zip(panels.ravel(), problems, strict=False):
             _panel(axes, rows[rows["problem"] == problem], x, y, style, slope=slope, front=front)
-            axes.set_title(wrapped(problem, TITLE), y=1.0)
+            axes.set_title(on_two_lines(problem, TITLE), y=1.0)
             _zeros(axes, every[(every["problem"] == problem) & (every[y] == 0)])
             if limit in rows:
                 _limits(axes, rows[rows["problem"] == problem], x, limit, style)
@@ -102,9 +114,9 @@ def known_hue(rows: pd.DataFrame, hue: str) -> None:
 def coloured(rows: pd.DataFrame, names: Sequence[str], hue: str, order: Sequence[str] | None) -> tuple[Looks, Looks]:
     """The look of each of these estimators, and of each group that the legend names: itself, or its value of `hue`."""
     if hue == "estimator":
-        return (style := looks(names, order)), style
+        return (style := colours_and_markers(names, order)), style
     group = rows.drop_duplicates("estimator").set_index("estimator")[hue].astype(str)
-    shown = looks(ordered(group.loc[list(names)], None))
+    shown = colours_and_markers(ordered(group.loc[list(names)], None))
     return {name: shown[group[name]] for name in names}, shown
 
 
@@ -194,7 +206,9 @@ def _slope(axes: Axes, rows: pd.DataFrame) -> None:
     if smallest == largest:
         return
     top = float(rows.loc[rows["samples"] == smallest, "variance"].max()) * 1.6
-    axes.plot([smallest, largest], [top, top * smallest / largest], linestyle=(0, (1, 1.5)), color=BASELINE, zorder=0)
+    axes.plot(
+        [smallest, largest], [top, top * smallest / largest], linestyle=(0, (1, 1.5)), color=BASELINE_COLOUR, zorder=0
+    )
 
 
 BEHIND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}

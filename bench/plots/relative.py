@@ -14,13 +14,23 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.analysis.comparison import EQUAL, Comparison, compare_estimators
+from bench.analysis.comparison import EQUAL, EQUAL_WORDS, Comparison, compare_estimators
 from bench.plots.matrices import label_matrix, matrix_size, ordered
-from bench.plots.style import BASELINE, INK, PAGE, VERDICTS, blank, empty, log_axis, plain_number, shorten, styled
-from bench.statistics.ratios import Ratio, middle
-from bench.tables.wide import cells
-
-WORDS = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
+from bench.plots.style import (
+    BASELINE_COLOUR,
+    INK,
+    PAGE_WIDTH,
+    VERDICTS,
+    blank,
+    empty,
+    log_axis,
+    plain_number,
+    shorten,
+    styled,
+)
+from bench.statistics.interval import Interval
+from bench.statistics.ratios import middle
+from bench.tables.wide import wide_table
 
 
 def relative_variance(
@@ -38,11 +48,11 @@ def relative_variance(
     """
     if table.empty:
         return empty("no cells in this table")
-    rows = cells(table)
-    found = compared or compare_estimators(rows, baseline=baseline)
-    pairs = found.pairs[(found.pairs["equal"] == equal) & found.pairs["problem"].isin(rows["problem"])]
+    rows = wide_table(table)
+    comparison = compared or compare_estimators(rows, baseline=baseline)
+    pairs = comparison.pairs[(comparison.pairs["equal"] == equal) & comparison.pairs["problem"].isin(rows["problem"])]
     if pairs.empty:
-        return empty(f"no variance at {WORDS[equal]} to compare with {found.baseline}")
+        return empty(f"no variance at {EQUAL_WORDS[equal]} to compare with {comparison.baseline}")
     ratios, notes = _ratios(pairs, order)
     with styled():
         figure = blank(*matrix_size(ratios, cell=0.64, row=0.3))
@@ -58,7 +68,7 @@ def relative_variance(
         label_matrix(axes, ratios)
         bar = axes.collections[0].colorbar
         assert bar is not None
-        bar.set_label(f"variance ÷ {shorten(found.baseline)}'s\nat {WORDS[equal]}")
+        bar.set_label(f"variance ÷ {shorten(comparison.baseline)}'s\nat {EQUAL_WORDS[equal]}")
         log_axis(bar.ax.yaxis)
         return figure
 
@@ -67,8 +77,8 @@ def _ratios(pairs: pd.DataFrame, order: Sequence[str] | None) -> tuple[pd.DataFr
     """The ratio of each estimator on each problem, and its text: the ratio over its interval."""
     numbers, texts = {}, {}
     for key, group in pairs.groupby(["estimator", "problem"], sort=False):
-        found = middle(ratio_of(group), list(group["problem"]))
-        numbers[key], texts[key] = float(found.value), _text(found)
+        ratio = middle(Interval.of_columns(group, "ratio"), list(group["problem"]))
+        numbers[key], texts[key] = float(ratio.value), _text(ratio)
     rows, columns = ordered(pairs["estimator"], order), list(dict.fromkeys(pairs["problem"]))
 
     def frame(values: dict) -> pd.DataFrame:
@@ -77,19 +87,14 @@ def _ratios(pairs: pd.DataFrame, order: Sequence[str] | None) -> tuple[pd.DataFr
     return frame(numbers).astype(float), frame(texts).fillna("")
 
 
-def _text(found: Ratio) -> str:
-    value, low, high = (plain_number(float(each)) for each in found)
-    unclear = found.low <= 1 <= found.high and found.low < found.high
-    interval = f"\n{low}–{high}" if found.low < found.high else ""
-    if len(interval) > 12 and found.low > 0:  # too long for a cell
-        down, up = found.low / found.value, found.high / found.value
+def _text(ratio: Interval) -> str:
+    value, low, high = (plain_number(float(each)) for each in ratio)
+    unclear = ratio.low <= 1 <= ratio.high and ratio.low < ratio.high
+    interval = f"\n{low}–{high}" if ratio.low < ratio.high else ""
+    if len(interval) > 12 and ratio.low > 0:  # too long for a cell
+        down, up = ratio.low / ratio.value, ratio.high / ratio.value
         interval = f"\n±{max(1 - down, up - 1):.1%}" if up < 2 * down else f"\n×{down:.2g}–{up:.3g}"
     return f"{value}{' ?' if unclear else ''}{interval}"
-
-
-def ratio_of(pairs: pd.DataFrame) -> Ratio:
-    """The ratio columns of `Comparison.pairs` or `.overall` as arrays."""
-    return Ratio(*(pairs[column].to_numpy(float) for column in ("ratio", "ratio_low", "ratio_high")))
 
 
 def _limit(ratios: pd.DataFrame) -> float:
@@ -112,21 +117,21 @@ def ranking(
     """
     if table.empty:
         return empty("no cells in this table")
-    found = compared or compare_estimators(table, baseline=baseline)
-    overall = found.overall[np.isfinite(found.overall["ratio"])]
+    comparison = compared or compare_estimators(table, baseline=baseline)
+    overall = comparison.overall[np.isfinite(comparison.overall["ratio"])]
     if overall.empty:
-        return empty(f"no variance to rank against {found.baseline}")
+        return empty(f"no variance to rank against {comparison.baseline}")
     ways = [way for way in EQUAL if way in set(overall["equal"])]
     names = ordered(overall["estimator"], order)
     with styled():
-        figure = blank(PAGE, 0.21 * len(names) + 1.1)
+        figure = blank(PAGE_WIDTH, 0.21 * len(names) + 1.1)
         panels = figure.subplots(1, len(ways), sharey=True, squeeze=False)[0]
         for axes, way in zip(panels, ways, strict=True):
             _ranks(axes, overall[overall["equal"] == way], names)
-            axes.set_title(f"at {WORDS[way]}")
+            axes.set_title(f"at {EQUAL_WORDS[way]}")
         panels[0].set_yticks(range(len(names)), [shorten(name) for name in names])
         panels[0].set_ylim(len(names) - 0.5, -0.5)
-        figure.supxlabel(f"variance ÷ {shorten(found.baseline)}'s (interquartile mean over problems)", fontsize=8)
+        figure.supxlabel(f"variance ÷ {shorten(comparison.baseline)}'s (interquartile mean over problems)", fontsize=8)
         handles = [Line2D([], [], linestyle="", label=word, **_look(biased)) for biased, word in BIASED.items()]
         figure.legend(handles=handles, loc="outside upper right", ncols=2, handlelength=1)
         return figure
@@ -147,6 +152,6 @@ def _ranks(axes: Axes, rows: pd.DataFrame, names: list[str]) -> None:
             continue
         ends = np.nan_to_num([[row["ratio"] - row["ratio_low"]], [row["ratio_high"] - row["ratio"]]])
         axes.errorbar([row["ratio"]], [y], xerr=ends, linestyle="", ecolor=INK, elinewidth=1, **look)
-    axes.axvline(1, color=BASELINE, linewidth=1)
+    axes.axvline(1, color=BASELINE_COLOUR, linewidth=1)
     axes.set_xscale("log")
     log_axis(axes.xaxis)

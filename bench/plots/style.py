@@ -16,11 +16,11 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-COLUMN, PAGE = 3.35, 6.75
+COLUMN_WIDTH, PAGE_WIDTH = 3.35, 6.75
 """Widths of one and of two columns of a paper, inches."""
 DPI = 200
 """Of a PNG."""
-INK, GRID, BASELINE = "#26282c", "#c9ccd1", "#6b7078"
+INK, GRID, BASELINE_COLOUR = "#26282c", "#c9ccd1", "#6b7078"
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c564b", "#4b4f9e")
 """Okabe and Ito's colours without yellow and black, and two more: told apart by colour-blind readers."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -67,22 +67,22 @@ def styled() -> Iterator[None]:
         yield
 
 
-class Picture(Figure):
+class NotebookFigure(Figure):
     """A figure apart from pyplot, which a notebook shows all the same."""
 
     def _repr_svg_(self) -> str:
         return as_svg(self)
 
 
-def blank(width: float = PAGE, height: float = 2.4) -> Figure:
+def blank(width: float = PAGE_WIDTH, height: float = 2.4) -> Figure:
     """A figure of this size in inches with no backend behind it: seaborn's draws in between cost nothing."""
-    return Picture(figsize=(width, height), layout="constrained")
+    return NotebookFigure(figsize=(width, height), layout="constrained")
 
 
 def empty(message: str) -> Figure:
     """A figure that says why there is nothing to draw."""
     with styled():
-        figure = blank(PAGE, 1.0)
+        figure = blank(PAGE_WIDTH, 1.0)
         figure.set_layout_engine("none")  # there is nothing to lay out
         figure.text(0.5, 0.5, message, ha="center", va="center", wrap=True)
         return figure
@@ -131,10 +131,10 @@ def _drawing(figure: Figure, dpi: int) -> Iterator[None]:
             figure.set_dpi(before)
 
 
-def looks(names: Sequence[str], order: Sequence[str] | None = None) -> dict[str, tuple[str, str]]:
+def colours_and_markers(names: Sequence[str], order: Sequence[str] | None = None) -> dict[str, tuple[str, str]]:
     """A colour and a marker for each name, by its place in `order`, so that no two of 64 look alike.
 
-    >>> looks(["rloo"], order=["reinforce", "rloo"])
+    >>> colours_and_markers(["rloo"], order=["reinforce", "rloo"])
     {'rloo': ('#d55e00', 's')}
     """
     places = {name: i for i, name in enumerate(dict.fromkeys([*(order or ()), *names]))}
@@ -204,6 +204,6 @@ def shorten(text: str, length: int = 34) -> str:
     return text if len(text) <= length else f"{text[: length - 1 - end]}…{text[-end:]}"
 
 
-def wrapped(text: str, length: int = 34) -> str:
+def on_two_lines(text: str, length: int = 34) -> str:
     """A problem's label on two lines: objective, then distribution."""
     return "\n".join(shorten(part, length) for part in re.split(r" / ", text, maxsplit=1))

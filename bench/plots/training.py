@@ -14,14 +14,14 @@ from matplotlib.figure import Figure
 
 from bench.plots.matrices import ordered
 from bench.plots.panels import TITLE, coloured, ends, known_hue, legend
-from bench.plots.style import PAGE, blank, empty, grid_shape, log_axis, shorten, styled, wrapped
-from bench.tables.wide import cells
+from bench.plots.style import PAGE_WIDTH, blank, empty, grid_shape, log_axis, on_two_lines, shorten, styled
+from bench.tables.wide import wide_table
 
 
 def trajectory(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
     """Variance along the training trajectory, with intervals, for each model that was measured at two of its points
     or more; at the fewest samples that were measured at all of them."""
-    rows = cells(table)
+    rows = wide_table(table)
     known_hue(rows, hue)
     rows = on_trajectory(rows)
     if rows.empty:
@@ -31,13 +31,13 @@ def trajectory(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str
     with styled():
         down, across = grid_shape(len(models))
         columns = max(1, min(4, 120 // max(len(shorten(name)) + 6 for name in shown)))
-        figure = blank(PAGE, 1.85 * down + 0.15 * -(-len(shown) // columns) + 0.45)
+        figure = blank(PAGE_WIDTH, 1.85 * down + 0.15 * -(-len(shown) // columns) + 0.45)
         panels = figure.subplots(down, across, squeeze=False).ravel()
         for axes in panels[len(models) :]:
             axes.set_axis_off()
         for axes, model in zip(panels, models, strict=False):
             _turns(axes, rows[rows["model"] == model], style)
-            axes.set_title(wrapped(model, TITLE), y=1.0)
+            axes.set_title(on_two_lines(model, TITLE), y=1.0)
             axes.set_ylabel("variance" if axes.get_subplotspec().is_first_col() else "")
         legend(figure, shown, columns)
         return figure
@@ -90,7 +90,7 @@ def _turns(axes: Axes, rows: pd.DataFrame, style: dict[str, tuple[str, str]]) ->
 def fitting(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
     """What fitting costs, a dot per problem and number of samples: seconds, and how many estimates they would have
     paid for. Measured once, so without an interval."""
-    rows = cells(table)
+    rows = wide_table(table)
     known_hue(rows, hue)
     rows = rows[rows["fit_seconds"] > 0]
     if rows.empty:
@@ -101,7 +101,7 @@ def fitting(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = 
     shown = {label: values for label, values in shown.items() if values.notna().any()}
     style, _ = coloured(rows, names, hue, order)
     with styled():
-        figure = blank(PAGE, 0.24 * len(names) + 0.8)
+        figure = blank(PAGE_WIDTH, 0.24 * len(names) + 0.8)
         panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
         for axes, (label, values) in zip(panels, shown.items(), strict=True):
             for place, name in enumerate(names):

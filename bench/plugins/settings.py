@@ -15,10 +15,10 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from estimators.errors import BadInput, nearest
 from estimators.registry import Registry, is_spec
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
-def build(registry: Registry[T], name: str, settings: dict[str, Any], path: str) -> T:
+def build(registry: Registry[_T], name: str, settings: dict[str, Any], path: str) -> _T:
     """The plug-in `name` with these settings; every error says its `path`.
 
     >>> import estimators.registry
@@ -34,7 +34,7 @@ def build(registry: Registry[T], name: str, settings: dict[str, Any], path: str)
     return checked(cls, settings, path, inner)
 
 
-def checked(cls: type[T], settings: dict[str, Any], path: str, inner: dict[str, Any] | None = None) -> T:
+def checked(cls: type[_T], settings: dict[str, Any], path: str, inner: dict[str, Any] | None = None) -> _T:
     """An instance of a dataclass from untrusted settings; `inner` are those that are built already."""
     inner = inner or {}
     hints, known = _hints(cls), public(cls)
@@ -109,7 +109,7 @@ def _plain(value: Any, settings: Callable[[Any], dict[str, Any]]) -> Any:
     return list(value) if isinstance(value, tuple | frozenset) else value
 
 
-def _nested(registry: Registry[T], value: dict[str, Any], path: str) -> T:
+def _nested(registry: Registry[_T], value: dict[str, Any], path: str) -> _T:
     return build(registry, value["name"], {key: inner for key, inner in value.items() if key != "name"}, path)
 
 

@@ -29,8 +29,8 @@ from estimators.core import ImportanceBound
 from estimators.tools.parameters import states, support
 
 EPS, TINY = torch.finfo(torch.float64).eps, torch.finfo(torch.float64).tiny
-MAX_STATES = 2**20
-CHUNK = 2**21
+MAX_SUMMED_STATES = 2**20
+CHUNK_FLOATS = 2**21
 """Numbers in one temporary array: 16 MiB."""
 
 Piece = Callable[[Tensors], tuple[Tensor, Tensor]]
@@ -85,11 +85,11 @@ def _error(coarse: Tensor, fine: Tensor) -> Tensor:
     """
     largest, apart = fine.abs().max(), (fine - coarse).abs().max()
     rounding = EPS * (32 + largest.clamp_min(TINY).log().abs())
-    rounds = (apart < ROUNDS) & ((apart <= ROUNDS * largest) | (apart > largest / 100))
+    rounds = (apart < ROUNDING_BELOW) & ((apart <= ROUNDING_BELOW * largest) | (apart > largest / 100))
     return (torch.where(rounds, 8, 4) * apart + rounding * largest + TINY).expand(fine.shape)
 
 
-ROUNDS = 1e-12
+ROUNDING_BELOW = 1e-12
 """Differences below it are taken for rounding."""
 
 Rung = Callable[[Problem, Tensors, int], Tensors]
@@ -131,7 +131,7 @@ def enumeration(problem: Problem, theta: Tensors, level: int) -> Tensors:
     """By every value of z."""
     q = problem.build(problem.encode(theta))
     count = states(q)
-    if count is None or count > MAX_STATES or not problem.family.tractable_density:
+    if count is None or count > MAX_SUMMED_STATES or not problem.family.tractable_density:
         raise NotImplementedError
     return over_points(problem, theta, support(q), torch.tensor(1.0, dtype=torch.float64))
 
@@ -221,8 +221,8 @@ def gradient(problem: Problem, theta: Tensors, pieces: Callable[[], Iterator[Cal
 
 
 def chunks(z: Tensor) -> list[slice]:
-    """Slices along the first axis, of at most `CHUNK` numbers."""
-    rows = max(1, CHUNK // max(1, z[0].numel()))
+    """Slices along the first axis, of at most `CHUNK_FLOATS` numbers."""
+    rows = max(1, CHUNK_FLOATS // max(1, z[0].numel()))
     return [slice(start, start + rows) for start in range(0, len(z), rows)]
 
 

@@ -9,11 +9,11 @@ from estimators.core import ImportanceBound, Objective
 from estimators.errors import BadInput
 from estimators.tools.parameters import states, support
 
-MAX_STATES = 2**16
-DRAWS = 2**16
+MAX_SEARCHED_STATES = 2**16
+SEARCHED_DRAWS = 2**16
 """Draws that are searched where the values of z are too many to go through."""
 
-SHOWN = 8
+SHOWN_ENTRIES = 8
 """Entries of z in a sentence."""
 
 
@@ -47,10 +47,10 @@ def values(q: Distribution, f: Objective) -> Tensor:
     """All values of z, or many draws of q."""
     count = states(q)
     if isinstance(f, ImportanceBound):
-        return q.sample((DRAWS // 16, f.draws))
-    if count is not None and count <= MAX_STATES:
+        return q.sample((SEARCHED_DRAWS // 16, f.draws))
+    if count is not None and count <= MAX_SEARCHED_STATES:
         return support(q)
-    return q.sample((max(64, min(DRAWS, 2**24 // max(1, q.batch_shape.numel() * q.event_shape.numel()))),))
+    return q.sample((max(64, min(SEARCHED_DRAWS, 2**24 // max(1, q.batch_shape.numel() * q.event_shape.numel()))),))
 
 
 def short(z: Tensor) -> str:
@@ -59,9 +59,9 @@ def short(z: Tensor) -> str:
     >>> short(torch.tensor([1.0, 0.5])), short(torch.zeros(100))
     ('[1, 0.5]', '[0, 0, 0, 0, 0, 0, 0, 0, …] (100 numbers)')
     """
-    numbers = [f"{number:.6g}" for number in z.flatten()[:SHOWN].tolist()]
+    numbers = [f"{number:.6g}" for number in z.flatten()[:SHOWN_ENTRIES].tolist()]
     if not z.dim():
         return numbers[0]
-    if z.numel() <= SHOWN:
+    if z.numel() <= SHOWN_ENTRIES:
         return f"[{', '.join(numbers)}]"
     return f"[{', '.join(numbers)}, …] ({z.numel()} numbers)"

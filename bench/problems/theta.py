@@ -14,6 +14,6 @@ def blocks(theta: Tensors) -> dict[str, slice]:
     return {name: slice(start, start + size) for name, start, size in zip(theta, starts, sizes, strict=True)}
 
 
-def flat(theta: Tensors) -> Float[Tensor, " P"]:
+def as_vector(theta: Tensors) -> Float[Tensor, " P"]:
     """θ or its gradient as one vector, in the order of `blocks`."""
     return torch.cat([value.reshape(-1) for value in theta.values()])

@@ -8,14 +8,14 @@ from torch import Tensor
 
 import estimators
 from bench.data.datasets import digits
-from bench.data.trained import save
+from bench.data.trained import save_point
 from bench.distributions import distributions
 from bench.distributions.amortised import BernoulliEncoder, CategoricalEncoder, Encoder, NormalEncoder
 from bench.numerics.tensors import Tensors
 from bench.objectives import objectives, vae
 from bench.objectives.vae import LATENTS, DigitsVae
 from bench.problems.problem import Problem
-from bench.problems.theta import flat
+from bench.problems.theta import as_vector
 from estimators import Evidence
 from estimators.errors import BadInput, nearest
 
@@ -52,7 +52,7 @@ def polished(problem: Problem, theta: Tensors, steps: int = 3) -> Tensors:
         assert found is not None
         return found
 
-    vector = flat(theta)
+    vector = as_vector(theta)
     for _ in range(steps):
         gradient = torch.func.grad(bound)(vector)
         curvature = torch.func.jacrev(torch.func.grad(bound), chunk_size=8)(vector)
@@ -62,7 +62,7 @@ def polished(problem: Problem, theta: Tensors, steps: int = 3) -> Tensors:
 
 
 def unflat(vector: Tensor, like: Tensors) -> Tensors:
-    """The inverse of `flat`."""
+    """The inverse of `as_vector`."""
     pieces = vector.split([value.numel() for value in like.values()])
     return {name: piece.view_as(value) for piece, (name, value) in zip(pieces, like.items(), strict=True)}
 
@@ -72,7 +72,7 @@ def logistic_regression() -> None:
     for name in ("normal", "multivariate_normal"):
         family = distributions.get(name, size=31)
         problem = Problem(family, objectives.get("logistic_regression"), point="start")
-        save("logistic_regression", name, 31, "trained", arrays=maximise(problem))
+        save_point("logistic_regression", name, 31, "trained", arrays=maximise(problem))
 
 
 def train_vae(family: Encoder, hidden: int = 0, steps: int = 5_000, batch: int = 100) -> None:
@@ -100,7 +100,7 @@ def train_vae(family: Encoder, hidden: int = 0, steps: int = 5_000, batch: int =
     print(f"{target.label} {family.name}: last bound {bound.item():.2f}")
     arrays = {name: value.detach() for name, value in theta.items()}
     arrays |= {f"decoder_{name}": value.detach() for name, value in decoder.items()}
-    save(target.label, family.name, family.size, "trained", arrays=arrays, dtype="float32")
+    save_point(target.label, family.name, family.size, "trained", arrays=arrays, dtype="float32")
 
 
 def digits_vae() -> None:

@@ -23,7 +23,7 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def digest(value: Any) -> str:
+def json_digest(value: Any) -> str:
     """16 hexadecimal digits of SHA-256 of the canonical JSON."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
 
@@ -35,7 +35,7 @@ def class_digest(cls: type) -> str:
     Docstrings and comments do not count: no number depends on them.
     """
     own = [base for base in cls.__mro__ if base.__module__.split(".")[0] not in OUTSIDE]
-    return digest([_source(base) for base in own])
+    return json_digest([_source(base) for base in own])
 
 
 @cache
@@ -43,20 +43,22 @@ def installed_digest() -> str:
     """A digest of all source files of gradest that are installed here."""
     folders = [Path(str(resources.files(package))) for package in ("bench", "estimators")]
     files = [(folder, path) for folder in folders for path in sorted(folder.rglob("*.py"))]
-    return digest([[str(path.relative_to(folder.parent)), path.read_text(encoding="utf-8")] for folder, path in files])
+    return json_digest(
+        [[str(path.relative_to(folder.parent)), path.read_text(encoding="utf-8")] for folder, path in files]
+    )
 
 
 def _source(cls: type) -> str:
     try:
-        return code(inspect.getsource(cls))
+        return bare_code(inspect.getsource(cls))
     except (OSError, TypeError, SyntaxError):  # a notebook's or a shell's class
         return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def code(source: str) -> str:
+def bare_code(source: str) -> str:
     """The statements of a source text, without docstrings and comments.
 
-    >>> print(code("def f(x):  # why\\n    'What.'\\n    return x"))
+    >>> print(bare_code("def f(x):  # why\\n    'What.'\\n    return x"))
     def f(x):
         return x
     """

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from bench.provenance.identity import digest
+from bench.provenance.identity import json_digest
 
 PACKAGES = ("gradest", "torch", "numpy", "scipy", "pandas", "scikit-learn")
 
@@ -31,7 +31,7 @@ def environment() -> dict[str, Any]:
 
 def environment_key() -> str:
     """What the column `env` holds."""
-    return digest(environment())
+    return json_digest(environment())
 
 
 def processor() -> str:

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterable
 from bench.provenance.identity import canonical
 from estimators.errors import BadInput
 
-BITS = 32
+SEED_BITS = 32
 
 
 def chunk_seed(suite_seed: int, cell_id: str, chunk: int | str) -> int:
@@ -20,7 +20,7 @@ def chunk_seed(suite_seed: int, cell_id: str, chunk: int | str) -> int:
     True
     """
     content = canonical([suite_seed, cell_id, chunk]).encode()
-    return int.from_bytes(hashlib.sha256(content).digest()[: BITS // 8], "big")
+    return int.from_bytes(hashlib.sha256(content).digest()[: SEED_BITS // 8], "big")
 
 
 def first_collision(suite_seed: int, cells: Iterable[tuple[str, Hashable]]) -> tuple[str, str] | None:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from bench.statistics.block import Against, magnitude
-from bench.statistics.control import Ask, Control, known
+from bench.statistics.control import Ask, Control, known_control
 from bench.statistics.means import hall, two_sided
 from bench.statistics.moments import Moments
 from bench.statistics.tails import MIN_OUTCOMES
@@ -34,7 +34,7 @@ def zero_bias(
     rare: Bool[np.ndarray, " P"] | None = None,
     batches: Float[np.ndarray, "B P"] | None = None,
     *,
-    control: Ask = known,
+    control: Ask = known_control,
 ) -> ZeroBias:
     """Half of the level goes to the coordinates (Bonferroni), half to the test along g, which finds (1 − 1/K) g.
 

@@ -6,11 +6,12 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 
-from bench.statistics.means import Interval, mean_interval
+from bench.statistics.interval import Interval
+from bench.statistics.means import mean_interval
 from bench.statistics.moments import Moments
 from bench.statistics.norms import NoisyLength, trace_of_square
 from bench.statistics.tails import largest_share
-from bench.statistics.variances import largest_interval, log_interval, relative_error, trace_error
+from bench.statistics.variances import largest_interval, relative_error, trace_error
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class Block:
     def deviation(self) -> NoisyLength:
         """‖E ĝ − g‖."""
         error = self.moments.mean - self.exact.target
-        return self.noisy(error, self.batches @ unit(error))
+        return self.noisy(error, self.batches @ unit_vector(error))
 
     def bias(self) -> Interval:
         """‖E ĝ − g‖, debiased; the reference's own error widens it."""
@@ -141,20 +142,20 @@ class Block:
             return None
         relative = mean_interval(self.exact.along).scaled(1 / length)
         widened = relative.widened(self.exact.slack / length)
-        return Interval(1 + widened.value, 1 + widened.low, 1 + widened.high)
+        return widened.shifted(1.0)
 
     def cosine(self) -> Interval | None:
         """Of E ĝ and g, from the tangent: the length across g divided by the length along it."""
         if not self.exact.length:
             return None
-        g = unit(self.exact.target)
+        g = unit_vector(self.exact.target)
         along = float(self.moments.mean @ g)
         across = self.moments.mean - along * g
         batches = self.batches @ g
         if abs(along) <= 4 * batches.std(ddof=1) / len(batches) ** 0.5:
             return Interval(cosine_of(float(np.linalg.norm(across)), along), -1.0, 1.0)
         tangent = float(np.linalg.norm(across)) / along
-        influence = (self.batches @ unit(across) - tangent * (batches - along)) / abs(along)
+        influence = (self.batches @ unit_vector(across) - tangent * (batches - along)) / abs(along)
         angle = self.noisy(across, influence, abs(along)).interval().widened(self.exact.slack / self.exact.length)
         ends = (cosine_of(t, float(np.sign(along))) for t in (max(angle.low, 0.0), angle.high))
         return Interval(cosine_of(angle.value, float(np.sign(along))), *sorted(ends))
@@ -166,8 +167,8 @@ class Block:
     def variance(self) -> Interval:
         """tr Σ."""
         if not self.trace:
-            return Interval(0.0, 0.0, 0.0)
-        return log_interval(self.trace, self.variance_error())
+            return Interval.exact(0.0)
+        return Interval.on_log_scale(self.trace, self.variance_error())
 
     def variance_max(self) -> Interval:
         """The largest diagonal entry of Σ."""
@@ -180,14 +181,18 @@ class Block:
         mean = float(squared.mean())
         spread = float(squared.std(ddof=1)) * ((1 + largest_share(squared)) / self.count) ** 0.5
         second_order = 2 * self.trace_of_square / self.count**2
-        return log_interval(mean, float(np.sqrt(spread**2 + second_order)) / mean) if mean else Interval(0.0, 0.0, 0.0)
+        return (
+            Interval.on_log_scale(mean, float(np.sqrt(spread**2 + second_order)) / mean)
+            if mean
+            else Interval.exact(0.0)
+        )
 
     def snr(self) -> Interval:
         """‖E ĝ‖/√tr Σ; its numerator and its denominator vary together."""
         mean, sd = self.moments.mean, self.trace**0.5
         length = float(np.linalg.norm(mean))
         spread = self.batch_spread - self.batch_spread.mean()
-        influence = self.batches @ unit(mean) / sd - length * spread / (2 * sd**3)
+        influence = self.batches @ unit_vector(mean) / sd - length * spread / (2 * sd**3)
         heavier = (1 + largest_share(self.distances)) ** 0.5
         return self.noisy(mean, heavier * influence, sd).interval()
 
@@ -200,7 +205,7 @@ def magnitude(mean: Float[np.ndarray, " P"], against: Against | None) -> Float[n
     return np.maximum(max(largest, float(np.abs(against.target).max())), against.size)
 
 
-def unit(vector: Float[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:
+def unit_vector(vector: Float[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:
     """The vector at length 1; zero stays zero."""
     length = np.linalg.norm(vector)
     return vector / length if length > 0 else vector

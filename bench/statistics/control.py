@@ -70,7 +70,7 @@ Ask = Callable[[int], Control | None]
 """The control of a cell after R replicates; None where nothing but the estimates themselves is known."""
 
 
-def known(replicates: int) -> Control:
+def known_control(replicates: int) -> Control:
     """The control of estimates that hide no event."""
     return KNOWN
 

@@ -11,7 +11,7 @@ from scipy.special import chdtr, chdtrc
 
 from bench.statistics.block import Block
 
-LEVEL = 1e-7
+DEPENDENCE_LEVEL = 1e-7
 """The chance that one look at independent estimates is called dependent, by the nominal level."""
 
 SUSPICION = 0.01
@@ -23,7 +23,7 @@ NEAR_NORMAL = 16
 """Kurtoses of replicates in a mean: its own excess is then below 1/16."""
 
 
-def dependent(block: Block, tolerance: float, level: float = LEVEL) -> str | None:
+def dependent(block: Block, tolerance: float, level: float = DEPENDENCE_LEVEL) -> str | None:
     """A sentence where the replicates of a chunk depend on each other; None where nothing shows it.
 
     Both sides: common shocks make the means vary too much, mirrored replicates too little. Means of single chunks are
@@ -42,18 +42,18 @@ def dependent(block: Block, tolerance: float, level: float = LEVEL) -> str | Non
     ):
         heard = moves & (replicates >= NEAR_NORMAL * moments.kurtosis)
         ratio = between[heard] / moments.variance[heard]
-        if count >= MIN_GROUPS and chance(ratio, count - 1) <= level / 2:
-            return said(replicates, float(ratio[np.abs(np.log(np.maximum(ratio, 1e-300))).argmax()]))
+        if count >= MIN_GROUPS and dependence_pvalue(ratio, count - 1) <= level / 2:
+            return dependence_reason(replicates, float(ratio[np.abs(np.log(np.maximum(ratio, 1e-300))).argmax()]))
     return None
 
 
-def chance(ratio: Float[np.ndarray, " k"], freedom: int) -> float:
+def dependence_pvalue(ratio: Float[np.ndarray, " k"], freedom: int) -> float:
     """The p-value of the F that is furthest from 1 on either side, after Bonferroni over the coordinates."""
     tail = np.minimum(chdtrc(freedom, freedom * ratio), chdtr(freedom, freedom * ratio))
     return 2 * float(tail.min()) * len(tail) if len(tail) else 1.0
 
 
-def said(replicates: float, ratio: float) -> str:
+def dependence_reason(replicates: float, ratio: float) -> str:
     """The sentence."""
     return (
         f"the replicates of a chunk depend on each other: means of {replicates:.0f} of them vary {ratio:.2g} times as "

@@ -4,30 +4,13 @@ Hall's (1992) cubic transformation of Student's t removes the skewness term of i
 monotone. With S = (m − μ)/s and skewness γ: T = √n [S + γS²/3 + γ²S³/27 + γ/(6n)].
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr, ndtri
 
+from bench.statistics.interval import Interval
+
 Numbers = float | np.ndarray
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A point estimate and the ends of its interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def widened(self, by: float) -> "Interval":
-        """Both ends moved outward."""
-        return Interval(self.value, self.low - by, self.high + by)
-
-    def scaled(self, factor: float) -> "Interval":
-        """In another unit; `factor` is positive."""
-        return Interval(self.value * factor, self.low * factor, self.high * factor)
 
 
 def hall(mean: Numbers, sd: Numbers, skewness: Numbers, count: int, truth: Numbers = 0.0) -> Numbers:

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from scipy.optimize import brentq
 from scipy.special import gammaincinv, stdtr
 
-from bench.statistics.means import Interval
+from bench.statistics.interval import Interval
 
 _LEVELS = (np.arange(100) + 0.5) / 100
 
@@ -56,7 +56,7 @@ class NoisyLength:
         never falls below the one at that median.
         """
         if self.trace <= 0:
-            return Interval(self.value, self.value, self.value)
+            return Interval.exact(self.value)
         across, sigma = self.across(), max(self.along, 1e-12 * self.trace) ** 0.5
 
         def below(square: float, length: float) -> float:

@@ -1,64 +1,31 @@
-"""Ratios of two measured numbers with intervals; many tests at once; the middle of many ratios.
+"""Tests of ratios, many at once, and the middle of many ratios; for a ratio see `bench.statistics.interval`."""
 
-Cells draw independently of each other, so the interval of a ratio comes from the two cells' own intervals.
-"""
-
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 from scipy.stats import norm, t
 
+from bench.statistics.interval import Interval
 from bench.statistics.means import holm
 from bench.statistics.ties import possible_values
 
-Z = float(norm.ppf(0.975))
-DRAWS = 1000
+Z_95 = float(norm.ppf(0.975))
+RESAMPLES = 1000
 
 
-class Ratio(NamedTuple):
-    """Ratios and the ends of their 95 % intervals, float arrays (or scalars) of one shape; NaN where there is none."""
-
-    value: Any
-    low: Any
-    high: Any
-
-
-def ratio(above: Ratio, below: Ratio) -> Ratio:
-    """above ÷ below with its interval, from two independent numbers with theirs.
-
-    On the log scale by the method of variance estimates recovery (Zou and Donner 2008), which keeps the asymmetry
-    of the intervals: log low = log a − log b − √((log a − log a_low)² + (log b_high − log b)²). A number that is 0
-    (an exact estimator's variance) has the ratio 0 to any other and 1 to another 0.
-
-    >>> certain = Ratio(*np.ones(3))
-    >>> found = ratio(Ratio(*np.array([2.0, 1.8, 2.2])), certain)
-    >>> [round(float(end), 3) for end in found]
-    [2.0, 1.8, 2.2]
-    """
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        centre = np.log(above.value) - np.log(below.value)
-        down = np.hypot(np.log(above.value) - np.log(above.low), np.log(below.high) - np.log(below.value))
-        up = np.hypot(np.log(above.high) - np.log(above.value), np.log(below.value) - np.log(below.low))
-        found = Ratio(np.exp(centre), np.exp(centre - down), np.exp(centre + up))
-    zero = (above.value == 0) | (below.value == 0)
-    limit = np.where(above.value == below.value, 1.0, np.where(above.value == 0, 0.0, np.inf))
-    limit = np.where(np.isnan(above.value) | np.isnan(below.value), np.nan, limit)
-    return Ratio(*(np.where(zero, limit, each) for each in found))
-
-
-def p_above(found: Ratio, bound: float, degrees: Any = np.inf) -> Float[ndarray, "..."]:
+def p_above(ratio: Interval, bound: float, degrees: Any = np.inf) -> Float[ndarray, "..."]:
     """p-value of the test whose alternative is ratio > `bound`; NaN without an interval.
 
     `degrees` of freedom of the t distribution that the interval was made with; infinite: a normal one.
     """
-    return _p(found.value, found.low, bound, 1.0, degrees)
+    return _p(ratio.value, ratio.low, bound, 1.0, degrees)
 
 
-def p_below(found: Ratio, bound: float, degrees: Any = np.inf) -> Float[ndarray, "..."]:
+def p_below(ratio: Interval, bound: float, degrees: Any = np.inf) -> Float[ndarray, "..."]:
     """p-value of the test whose alternative is ratio < `bound`; NaN without an interval. `degrees` as in `p_above`."""
-    return _p(found.value, found.high, bound, -1.0, degrees)
+    return _p(ratio.value, ratio.high, bound, -1.0, degrees)
 
 
 def _p(
@@ -74,18 +41,18 @@ def _p(
     return np.where(np.isnan(value) | np.isnan(end), np.nan, np.where(exact, certain, tested))
 
 
-def verdicts(found: Ratio, margin: float, *, lower_is_better: bool = True, level: float = 0.05) -> list[str]:
+def verdicts(ratios: Interval, margin: float, *, lower_is_better: bool = True, level: float = 0.05) -> list[str]:
     """`same`, `better`, `worse` or `unclear` for each ratio to the baseline, empty without a ratio.
 
     `same`: two one-sided tests show the ratio between 1 ÷ (1 + margin) and 1 + margin. Otherwise `better` or
     `worse`: the ratio is shown to be on that side of 1. Holm's method runs over all of these tests together.
     """
-    shape = found.value.shape
-    equal = np.fmax(p_above(found, 1 / (1 + margin)), p_below(found, 1 + margin))
-    differ = np.minimum(1.0, 2 * np.fmin(p_above(found, 1.0), p_below(found, 1.0)))
+    shape = ratios.value.shape
+    equal = np.fmax(p_above(ratios, 1 / (1 + margin)), p_below(ratios, 1 + margin))
+    differ = np.minimum(1.0, 2 * np.fmin(p_above(ratios, 1.0), p_below(ratios, 1.0)))
     adjusted = holm(np.concatenate([equal.ravel(), differ.ravel()])).reshape(2, *shape)
     words = []
-    for value, same, other in zip(found.value.ravel(), *adjusted.reshape(2, -1), strict=True):
+    for value, same, other in zip(ratios.value.ravel(), *adjusted.reshape(2, -1), strict=True):
         if np.isnan(value):
             words.append("")
         elif same < level:
@@ -109,19 +76,19 @@ def interquartile_mean(values: Float[ndarray, "k draws"]) -> Float[ndarray, " dr
         return ordered[cut : len(ordered) - cut].mean(axis=0)
 
 
-def middle(found: Ratio, strata: list[str], seed: int = 0) -> Ratio:
+def middle(ratios: Interval, strata: list[str], seed: int = 0) -> Interval:
     """The interquartile mean of the log ratios over problems (Agarwal et al. 2021), as a ratio, with its interval.
 
     A stratum (a problem) counts once: by the mean of its log ratios at several sample sizes. What is estimated is the
     interquartile mean of the strata's *true* log ratios; the interval says how well that is measured on these
-    problems, not what other problems would give. Up to three strata, whose mean it is: the ends as in `ratio`.
+    problems, not what other problems would give. Up to three strata, whose mean it is: the ends as in `Interval.over`.
     From four on the interval holds the value and two intervals (`_trimmed`). Strata measured without error, and
     infinite log ratios (a variance of 0), stay what they are.
     """
     names, index = np.unique(np.array(strata, dtype=object).astype(str), return_inverse=True)
     with np.errstate(divide="ignore", invalid="ignore"):
-        log = np.log(found.value)
-        up, down = np.log(found.high) - log, log - np.log(found.low)
+        log = np.log(ratios.value)
+        up, down = np.log(ratios.high) - log, log - np.log(ratios.low)
     share = (index == np.arange(len(names))[:, None]) / np.bincount(index)[:, None]
     with np.errstate(invalid="ignore"):  # 0 × ∞ of another stratum
         centre = np.array([log[index == stratum].mean() for stratum in range(len(names))])
@@ -130,8 +97,8 @@ def middle(found: Ratio, strata: list[str], seed: int = 0) -> Ratio:
         value, reach = centre.mean(), (np.sqrt((side**2).sum()) / len(names) for side in (below, above))
         low, high = (value + sign * each for sign, each in zip((-1, 1), reach, strict=True))
     else:
-        low, value, high = _trimmed(centre, (above + below) / (2 * Z), seed)
-    return Ratio(*(np.exp(np.asarray(each)) for each in (value, low, high)))
+        low, value, high = _trimmed(centre, (above + below) / (2 * Z_95), seed)
+    return Interval(*(np.exp(np.asarray(each)) for each in (value, low, high)))
 
 
 TRIMMED = 4
@@ -165,12 +132,12 @@ def _trimmed(centre: Float[ndarray, " k"], error: Float[ndarray, " k"], seed: in
     if not error.any() or not np.isfinite(value):
         return value, value, value
     rng = np.random.default_rng(seed)
-    drawn = np.repeat(centre[:, None], DRAWS, axis=1)
-    drawn[known] = possible_values(centre[known], error[known], DRAWS, rng).T
+    drawn = np.repeat(centre[:, None], RESAMPLES, axis=1)
+    drawn[known] = possible_values(centre[known], error[known], RESAMPLES, rng).T
     low, high = np.quantile(interquartile_mean(drawn), [0.025, 0.975])
     weight = _chance_of_the_middle(centre, error, rng)
     shared = weight[known] @ centre[known]
-    half = Z * np.sqrt(weight**2 @ error**2)
+    half = Z_95 * np.sqrt(weight**2 @ error**2)
     return min(low, shared - half, value), value, max(high, shared + half, value)
 
 
@@ -179,5 +146,5 @@ def _chance_of_the_middle(
 ) -> Float[ndarray, " k"]:
     """Each value's share of the middle half's mean, over draws of the noise; they add up to 1."""
     k = len(centre)
-    order = np.argsort(centre + error * rng.standard_normal((DRAWS, k)), axis=1)[:, k // 4 : k - k // 4]
+    order = np.argsort(centre + error * rng.standard_normal((RESAMPLES, k)), axis=1)[:, k // 4 : k - k // 4]
     return np.bincount(order.ravel(), minlength=k) / order.size

@@ -12,16 +12,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bench.statistics.block import Against, Block
-from bench.statistics.moments import Moments
+from bench.statistics.moments import Moments, Vector
 
 BATCHES = 64
-GROUPS = 64
+MAX_GROUPS = 64
 """At most so many groups of whole chunks; beyond it neighbours are merged."""
 
 HUGE = 1e70
 """Beyond it the fourth power overflows: such an estimate counts as not finite."""
-
-Vector = Float[np.ndarray, " P"]
 
 
 class Replicates:
@@ -127,7 +125,7 @@ class Replicates:
             before, counted = self._groups[-1]
             self._groups[-1] = before + total, counted + count
         self._chunks += 1
-        if len(self._groups) == GROUPS and self._chunks % self._per_group == 0:
+        if len(self._groups) == MAX_GROUPS and self._chunks % self._per_group == 0:
             pairs = zip(self._groups[::2], self._groups[1::2], strict=True)
             self._groups = [(a + b, m + n) for (a, m), (b, n) in pairs]
             self._per_group *= 2

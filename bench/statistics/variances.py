@@ -11,14 +11,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtri
 
-from bench.statistics.means import Interval
+from bench.statistics.interval import Interval
 from bench.statistics.tails import largest_share
-
-
-def log_interval(value: float, relative_error: float, level: float = 0.95) -> Interval:
-    """value · exp(± z · relative_error)."""
-    factor = float(np.exp(ndtri((1 + level) / 2) * relative_error))
-    return Interval(value, value / factor, value * factor)
 
 
 def relative_error(kurtosis: Float[np.ndarray, " P"], count: int) -> Float[np.ndarray, " P"]:
@@ -41,7 +35,7 @@ def largest_interval(
     """
     alive = variance > 0
     if not alive.any():
-        return Interval(0.0, 0.0, 0.0)
+        return Interval.exact(0.0)
     variance, error = variance[alive], error[alive]
     tail = (1 - level) / 2
     z = float(-ndtri(tail))

@@ -32,7 +32,7 @@ from scipy.special import ndtri
 
 from bench.statistics.bias import ZeroBias, zero_bias
 from bench.statistics.block import Block
-from bench.statistics.control import ALONE, UNSEEN, Ask, known
+from bench.statistics.control import ALONE, UNSEEN, Ask, known_control
 from bench.statistics.dependence import dependent
 from bench.statistics.norms import NoisyLength
 from bench.statistics.tails import unstable
@@ -94,7 +94,7 @@ def judge(
     rejected_before: bool,
     rare: Bool[np.ndarray, " P"] | None = None,
     *,
-    control: Ask = known,
+    control: Ask = known_control,
     name: Callable[[int], str] = "coordinate {}".format,
 ) -> Verdict:
     """The verdict at one look.

@@ -9,7 +9,7 @@ from bench.distributions import distributions
 from bench.objectives import objectives
 from bench.plugins.settings import build
 from bench.problems.problem import Problem
-from bench.provenance.identity import digest
+from bench.provenance.identity import json_digest
 from estimators.core import Estimator
 from estimators.registry import estimators
 
@@ -56,7 +56,7 @@ class Cell:
         """A hash of what determines the number, and of nothing else: neither of the table's schema, nor of a setting
         that was added later and stands at its default (`bench.plugins.settings.identifying`)."""
         own = {name: getattr(self, name) for name in IDENTITY}
-        return digest(own | {"device": self.device.split(":")[0], **FORM})
+        return json_digest(own | {"device": self.device.split(":")[0], **FORM})
 
     @property
     def label(self) -> str:

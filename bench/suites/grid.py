@@ -7,13 +7,13 @@ from typing import Any
 
 from bench.distributions import distributions
 from bench.measure.execution.devices import check_device, default_dtype
-from bench.measure.execution.modes import chosen, unavailable
+from bench.measure.execution.modes import resolved_mode, unavailable
 from bench.objectives import objectives
 from bench.plugins.settings import build, checked, combinations, identifying, plain
 from bench.problems.problem import Problem
-from bench.provenance.identity import canonical, class_digest, digest
+from bench.provenance.identity import canonical, class_digest, json_digest
 from bench.suites.cell import Cell
-from bench.suites.suite import GROUPS, SETTINGS, Choice, Group, Problems, Suite
+from bench.suites.suite import GROUPS, SETTINGS_TYPES, Choice, Group, Problems, Suite
 from bench.tables import where
 from estimators.core import Estimator
 from estimators.errors import BadInput, nearest
@@ -24,7 +24,7 @@ BUILT_IN = ("bench", "estimators")
 
 
 @dataclass(frozen=True)
-class Part:
+class SuitePart:
     """One estimator, distribution or objective of a suite, with what a cell says of it."""
 
     instance: Any
@@ -39,12 +39,12 @@ class Pair:
     """A problem and what its cells share. `reason`: why it makes no sense; `offer`: what q and f offer."""
 
     columns: dict[str, Any]
-    parts: tuple[Part, ...]
+    parts: tuple[SuitePart, ...]
     reason: str = ""
     offer: Offer | None = None
 
 
-def cells(suite: Suite, *, force: bool = False) -> list[Cell]:
+def suite_cells(suite: Suite, *, force: bool = False) -> list[Cell]:
     """Every cell of a suite, once, in the order of the file; those with a `reason` are not applicable.
 
     Each pair of an estimator and a problem is judged once, so that large grids are planned quickly.
@@ -52,7 +52,7 @@ def cells(suite: Suite, *, force: bool = False) -> list[Cell]:
     """
     for device in suite.device:
         check_device(device)
-    chosen = list(parts(estimators, suite.estimators, "estimators"))
+    chosen = list(suite_parts(estimators, suite.estimators, "estimators"))
     found = [cell for pair in pairs(suite) for part in chosen for cell in _of_pair(part, pair, suite, force)]
     return list({cell.id: cell for cell in _excluded(found, suite)}.values())
 
@@ -61,8 +61,8 @@ def pairs(suite: Suite) -> Iterator[Pair]:
     """Every problem of a suite: each block's distributions × objectives × coordinates × points."""
     for index, block in enumerate(suite.problems):
         path = f"problems[{index}]"
-        families = list(parts(distributions, block.distribution, f"{path}.distribution"))
-        targets = list(parts(objectives, block.objective, f"{path}.objective"))
+        families = list(suite_parts(distributions, block.distribution, f"{path}.distribution"))
+        targets = list(suite_parts(objectives, block.objective, f"{path}.objective"))
         _known_names(families, targets, block, suite, path)
         for family, target in product(families, targets):
             for coordinates in block.coordinates or suite.coordinates or family.instance.coordinates[:1]:
@@ -70,7 +70,7 @@ def pairs(suite: Suite) -> Iterator[Pair]:
                     yield _pair(family, target, coordinates, point)
 
 
-def parts(registry: Registry[Any], choices: list[Choice], path: str) -> Iterator[Part]:
+def suite_parts(registry: Registry[Any], choices: list[Choice], path: str) -> Iterator[SuitePart]:
     """Each choice once per combination of its settings' axes."""
     for index, choice in enumerate(choices):
         place = f"{path}[{index}]"
@@ -78,11 +78,11 @@ def parts(registry: Registry[Any], choices: list[Choice], path: str) -> Iterator
             yield _part(registry, choice.name, settings, place)
 
 
-def _part(registry: Registry[Any], name: str, settings: dict[str, Any], path: str) -> Part:
+def _part(registry: Registry[Any], name: str, settings: dict[str, Any], path: str) -> SuitePart:
     instance = build(registry, name, settings, path)
     classes = list(_classes(instance))
     outside = sorted({owner(cls) for cls in classes if cls.__module__.split(".")[0] not in BUILT_IN})
-    return Part(
+    return SuitePart(
         instance,
         name,
         canonical(identifying(instance)),
@@ -99,7 +99,7 @@ def _classes(instance: Any) -> Iterator[type]:
             yield from _classes(getattr(instance, key))
 
 
-def _known_names(families: list[Part], targets: list[Part], block: Problems, suite: Suite, path: str) -> None:
+def _known_names(families: list[SuitePart], targets: list[SuitePart], block: Problems, suite: Suite, path: str) -> None:
     """A coordinate system or a point that nothing in the block has is a slip, not a pair that does not fit."""
     own = {"coordinates": block.coordinates, "point": block.point}
     have = {
@@ -112,7 +112,7 @@ def _known_names(families: list[Part], targets: list[Part], block: Problems, sui
                 raise BadInput(f"{path}.{key}: there is no {key} {name!r}; {nearest(name, have[key])}")
 
 
-def _pair(family: Part, target: Part, coordinates: str, point: str) -> Pair:
+def _pair(family: SuitePart, target: SuitePart, coordinates: str, point: str) -> Pair:
     problem = Problem(family.instance, target.instance, coordinates, point)
     columns = {
         "distribution": family.name,
@@ -134,7 +134,7 @@ def _pair(family: Part, target: Part, coordinates: str, point: str) -> Pair:
     return Pair(columns | {"dim": sum(value.numel() for value in theta.values())}, (family, target), "", offer)
 
 
-def _of_pair(part: Part, pair: Pair, suite: Suite, force: bool) -> Iterator[Cell]:
+def _of_pair(part: SuitePart, pair: Pair, suite: Suite, force: bool) -> Iterator[Cell]:
     """One estimator on one problem, over the budgets and ways to execute."""
     estimator: Estimator = part.instance
     traits = estimator.traits
@@ -144,11 +144,11 @@ def _of_pair(part: Part, pair: Pair, suite: Suite, force: bool) -> Iterator[Cell
         "estimator_params": part.params,
         "estimator_version": getattr(estimator, "version", 1),
         "plugin": " ".join(each.plugin for each in (part, *pair.parts) if each.plugin),
-        "source_digest": digest([each.source for each in (part, *pair.parts)]),
+        "source_digest": json_digest([each.source for each in (part, *pair.parts)]),
         "seed": suite.seed,
     }
     for samples, device, asked, budget in product(suite.samples, suite.device, suite.mode, budgets(suite)):
-        mode = chosen(planned_numbers(pair, samples, budget, suite)) if asked == "auto" else asked
+        mode = resolved_mode(planned_numbers(pair, samples, budget, suite)) if asked == "auto" else asked
         unfit = misfit or unmet_samples(traits, samples) or ""
         forced = bool(force and unfit and not pair.reason)
         reason = pair.reason or unavailable(mode, device) or ("" if forced or not unfit else f"{part.name} {unfit}")
@@ -161,7 +161,9 @@ def _of_pair(part: Part, pair: Pair, suite: Suite, force: bool) -> Iterator[Cell
 def budgets(suite: Suite) -> list[dict[Group, Any]]:
     """The settings of accuracy and throughput, once per combination of their axes."""
     each = {
-        group: [checked(SETTINGS[group], settings, group) for settings in combinations(getattr(suite, group), group)]
+        group: [
+            checked(SETTINGS_TYPES[group], settings, group) for settings in combinations(getattr(suite, group), group)
+        ]
         for group in GROUPS
     }
     return [dict(zip(GROUPS, chosen, strict=True)) for chosen in product(*each.values())]
@@ -184,7 +186,7 @@ def _excluded(found: list[Cell], suite: Suite) -> list[Cell]:
 
 
 def _first_rule(cell: Cell, rules: list[tuple[where.Predicate, str]]) -> Cell:
-    facts = where.facts(vars(cell))
+    facts = where.filter_facts(vars(cell))
     for excludes, reason in rules:
         if excludes(facts):
             return replace(cell, reason=f"excluded: {reason}")

@@ -15,7 +15,7 @@ from bench.tables import where
 from estimators.errors import BadInput, nearest
 
 Group = Literal["accuracy", "throughput"]
-Mode = Literal["eager", "compile", "graph", "auto"]
+RequestedMode = Literal["eager", "compile", "graph", "auto"]
 GROUPS: tuple[Group, ...] = get_args(Group)
 
 
@@ -79,7 +79,7 @@ class Suite(_Model):
     device: Names = ["cpu"]
     dtype: Annotated[list[Literal["float32", "float64"]], BeforeValidator(_axis)] | None = None
     """Where nothing is said: float64 on a CPU, float32 on an accelerator."""
-    mode: Annotated[list[Mode], BeforeValidator(_axis)] = ["eager"]
+    mode: Annotated[list[RequestedMode], BeforeValidator(_axis)] = ["eager"]
     """`auto` compiles where the planned work repays it."""
     coordinates: Names | None = None
     point: Names | None = None
@@ -91,7 +91,7 @@ class Suite(_Model):
     exclude: list[Exclude] = []
 
 
-SETTINGS = {"accuracy": AccuracySettings, "throughput": ThroughputSettings}
+SETTINGS_TYPES = {"accuracy": AccuracySettings, "throughput": ThroughputSettings}
 """The settings of each group of metrics: a table of the suite each."""
 
 
@@ -137,7 +137,7 @@ def _group(group: Group, found: dict[str, Any], source: str) -> dict[str, Any]:
     from bench.plugins.settings import checked, combinations, plain
 
     path = f"{source}: {group}"
-    every = [checked(SETTINGS[group], settings, path) for settings in combinations(found, path)]
+    every = [checked(SETTINGS_TYPES[group], settings, path) for settings in combinations(found, path)]
     return plain(every[0]) | {key: value for key, value in found.items() if isinstance(value, list)}
 
 

@@ -29,7 +29,7 @@ from bench.tables.columns import SCHEMA
 from bench.tables.metrics import Measurement, Outcome
 from bench.tables.records import Record, Task
 
-Status = Literal["ok", "not_applicable", "failed", "timeout", "crashed", "out_of_memory", "nonfinite"]
+CellStatus = Literal["ok", "not_applicable", "failed", "timeout", "crashed", "out_of_memory", "nonfinite"]
 
 
 @lru_cache(maxsize=64)
@@ -41,7 +41,7 @@ def _reference(problem: Problem) -> Reference | NotFinite | None:
         return error
 
 
-def measure(cell: Cell, task: Group) -> Record:
+def measure_cell(cell: Cell, task: Group) -> Record:
     """The record of one cell and group; whatever goes wrong in Python is in the record, not raised."""
     start = time.perf_counter()
     with Kept() as kept:
@@ -62,7 +62,7 @@ def attempt(action: Callable[[], Record | None]) -> Record | None:
         return ended("out_of_memory" if about_memory(error) else "failed", _sentence(error))
 
 
-def ended(status: Status, reason: str) -> Record:
+def ended(status: CellStatus, reason: str) -> Record:
     """The outcome columns of a cell without measurements."""
     return {
         "status": status,
@@ -95,7 +95,7 @@ def _accuracy(cell: Cell) -> Outcome:
     exact = _reference(problem)
     if isinstance(exact, NotFinite):
         raise exact
-    outcome = accuracy.measure(problem, estimator, cell.samples, settings, exact, execution=execution(cell))
+    outcome = accuracy.measure_accuracy(problem, estimator, cell.samples, settings, exact, execution=execution(cell))
     calls, gradient_calls = count(problem, estimator, cell.samples)
     counted = (
         Measurement("evaluations", calls, method="counted"),
@@ -108,7 +108,7 @@ def _accuracy(cell: Cell) -> Outcome:
 
 def _throughput(cell: Cell) -> Outcome:
     settings = checked(ThroughputSettings, json.loads(cell.throughput), "throughput")
-    return throughput.measure(problem_of(cell), estimator_of(cell), cell.samples, settings, execution(cell))
+    return throughput.measure_throughput(problem_of(cell), estimator_of(cell), cell.samples, settings, execution(cell))
 
 
 MEASURES = {"accuracy": _accuracy, "throughput": _throughput}

@@ -12,18 +12,18 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from bench.display.notebook import Shown as InNotebooks
-from bench.display.terminal import SHOWN, duration, frame
+from bench.display.notebook import InNotebooks
+from bench.display.terminal import MAX_ROWS, duration, frame
 from bench.plugins.files import load_files
-from bench.suites.grid import cells
+from bench.suites.grid import suite_cells
 from bench.suites.suite import Suite
 from bench.sweeps.planning import known_rerun, pick, planned_work, resolve, tasks_of
 from bench.sweeps.run import cores, folder_of
 from bench.tables.columns import SCHEMA
-from bench.tables.records import Records, read
+from bench.tables.records import Records, read_records
 
 
-def outlook_view(found: "Outlook", most: int = SHOWN) -> RenderableType:
+def outlook_view(found: "Outlook", most: int = MAX_ROWS) -> RenderableType:
     """The first cells of a plan, why others do not apply, how many are to run and how long that takes."""
     cells = found.cells
     columns = ["estimator", "estimator_params", "objective", "distribution", "point", "samples", "state"]
@@ -71,9 +71,9 @@ def plan(
     load_files(str(path) for path in plugins)
     known_rerun(rerun)
     resolved, folder = resolve(suite, device=device, seed=seed), folder_of(suite, out)
-    every = cells(resolved, force=force)
+    every = suite_cells(resolved, force=force)
     picked = pick(every, where)
-    done = read(folder, SCHEMA) if folder.is_dir() else Records([], [])
+    done = read_records(folder, SCHEMA) if folder.is_dir() else Records([], [])
     found = planned_work(resolved, every, picked, done, rerun)
     open_cells, stale = {cell.id for cell, _ in found.work}, {cell.id for cell in found.stale}
     rows = [

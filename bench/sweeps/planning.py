@@ -12,7 +12,7 @@ from bench.tables.folder import Plan
 from bench.tables.records import Record, Records, Task
 from estimators.errors import BadInput, nearest
 
-RERUN = ("missing", "failed", "stale", "all")
+RERUN_CHOICES = ("missing", "failed", "stale", "all")
 Work = tuple[Cell, Task]
 
 
@@ -51,7 +51,7 @@ def pick(every: list[Cell], where: str | None) -> list[Cell]:
     if not where:
         return every
     chosen = filters.parse(where)
-    picked = [cell for cell in every if chosen(filters.facts(vars(cell) | {"cell": cell.id}))]
+    picked = [cell for cell in every if chosen(filters.filter_facts(vars(cell) | {"cell": cell.id}))]
     if not picked:
         raise BadInput(f"--where {where!r} means none of the suite's {len(every)} cells")
     return picked
@@ -69,8 +69,8 @@ def planned_work(suite: Suite, every: list[Cell], picked: list[Cell], done: Reco
 
 def known_rerun(rerun: str) -> None:
     """Raises for a word that --rerun does not know."""
-    if rerun not in RERUN:
-        raise BadInput(f"--rerun {rerun!r} is not known; {nearest(rerun, RERUN)}")
+    if rerun not in RERUN_CHOICES:
+        raise BadInput(f"--rerun {rerun!r} is not known; {nearest(rerun, RERUN_CHOICES)}")
 
 
 def stale_note(planned: Planned, rerun: str) -> list[str]:

@@ -12,17 +12,17 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from bench.display.notebook import Shown
+from bench.display.notebook import InNotebooks
 from bench.isolation.child import refuse_inside
 from bench.measure.execution.devices import default_dtype
 from bench.measure.timing.ceilings import note
 from bench.plugins.files import load_files
 from bench.provenance.machine import environment
 from bench.suites.cell import Cell
-from bench.suites.grid import cells
+from bench.suites.grid import suite_cells
 from bench.suites.suite import GROUPS, Suite
 from bench.sweeps.cell_record import ended, record
-from bench.sweeps.engines.base import Engine, Found, Options
+from bench.sweeps.engines.base import CellResult, Engine, Options
 from bench.sweeps.engines.choose import known_engine, open_engine
 from bench.sweeps.planning import Planned, Work, known_rerun, pick, planned_work, resolve, stale_note
 from bench.sweeps.shards import sharded
@@ -44,7 +44,7 @@ class Progress:
 
 
 @dataclass
-class Summary(Shown):
+class Summary(InNotebooks):
     """What a run did: where, how many tasks by status, those that failed, and what was odd."""
 
     folder: Path
@@ -85,7 +85,7 @@ def sweep(
     load_files(setup.plugins)
     known_rerun(rerun)
     known_engine(engine)
-    every = cells(suite, force=force)
+    every = suite_cells(suite, force=force)
     picked = sharded(pick(every, where), shard)  # all bad input is found before anything is written
     with Store(folder) as store:
         done = store.read()
@@ -124,10 +124,10 @@ def _measure_all(planned: Planned, engine: Engine, write: "_Writer") -> None:
         engine.close()
 
 
-def _unfit(planned: Planned) -> list[Found]:
+def _unfit(planned: Planned) -> list[CellResult]:
     """The rows of the cells that are not applicable: the plan's own word, measured by nobody."""
     unfit = [cell for cell, task in planned.work if task == "plan"]
-    return [Found(cell, _not_applicable(cell), environment()) for cell in unfit]
+    return [CellResult(cell, _not_applicable(cell), environment()) for cell in unfit]
 
 
 def _not_applicable(cell: Cell) -> Record:
@@ -143,7 +143,7 @@ class _Writer:
         self.left: dict[Key, Work] = {(cell.id, task): (cell, task) for cell, task in planned.work}
         self.total = len(self.left)
 
-    def __call__(self, found: list[Found]) -> None:
+    def __call__(self, found: list[CellResult]) -> None:
         machines = [self.store.note_environment(each.environment) for each in found]
         self.store.append({**each.record, "env": env} for each, env in zip(found, machines, strict=True))
         for each in found:

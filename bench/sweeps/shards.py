@@ -45,7 +45,7 @@ def collect(folders: Sequence[str | Path], out: str | Path) -> Path:
         have = {(line["cell"], line["task"], line["created"]) for line in store.read().lines}
         store.begin(_config(sources[0]), plans[0])
         for folder in sources:
-            lines = record_files.read(folder, SCHEMA).lines
+            lines = record_files.read_records(folder, SCHEMA).lines
             new = [line for line in lines if (line["cell"], line["task"], line["created"]) not in have]
             have |= {(line["cell"], line["task"], line["created"]) for line in new}
             store.take(new, folder)

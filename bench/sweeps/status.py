@@ -12,12 +12,12 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from bench.display.notebook import Shown as InNotebooks
+from bench.display.notebook import InNotebooks
 from bench.display.terminal import duration, frame
 from bench.sweeps.shards import own_plan
 from bench.tables.columns import SCHEMA
-from bench.tables.folder import said, shown
-from bench.tables.records import read
+from bench.tables.folder import planned_records, stated_seconds_left
+from bench.tables.records import read_records
 from estimators.errors import BadInput
 
 
@@ -46,12 +46,12 @@ def status(folder: str | Path) -> Status:
         raise BadInput(f"{folder} is a file; say the folder of a run")
     if not folder.is_dir():
         raise BadInput(f"there is no folder {folder}")
-    found, whole = read(folder, SCHEMA), own_plan(folder)
+    found, whole = read_records(folder, SCHEMA), own_plan(folder)
     if whole is None:
         raise BadInput(f"{folder} holds no run of gradest; `gradest run SUITE --out {folder}` starts one")
-    latest = pd.DataFrame(list(shown(whole, found.latest())))
+    latest = pd.DataFrame(list(planned_records(whole, found.latest())))
     total = sum(len(tasks) for tasks in whole.values())
-    estimate = said(folder) or (None, None)
+    estimate = stated_seconds_left(folder) or (None, None)
     if latest.empty:
         return Status({}, total, *estimate, latest, found.notes)
     columns = ["wall_s", "status", "task", "estimator", "objective", "distribution", "samples", "cell"]

@@ -21,7 +21,7 @@ from bench.suites.cell import Cell, estimator_of, problem_of
 from bench.sweeps.cell_record import attempt, ended, execution, finished, record
 from bench.tables.records import Record
 
-LARGEST = 16
+WINDOW_CELLS = 16
 """Cells of a window. Sweeps of nine cells and more have windows of 8 to 16."""
 NOBODY = -1
 """The place of no cell: the window waits, and no cell's time limit runs."""
@@ -31,12 +31,12 @@ At = Callable[[int], object]
 
 def windows(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
     """The cells of one device in windows of equal length, their order kept: 17 cells in windows of 9 and 8."""
-    count = ceil(len(cells) / LARGEST)
+    count = ceil(len(cells) / WINDOW_CELLS)
     edges = [ceil(index * len(cells) / count) for index in range(count + 1)] if count else []
     return [tuple(cells[start:end]) for start, end in pairwise(edges)]
 
 
-def measure(cells: Sequence[Cell], at: At = lambda place: None) -> list[Record]:
+def measure_window(cells: Sequence[Cell], at: At = lambda place: None) -> list[Record]:
     """The records of the cells of one window, all on one device; a single cell is visited once."""
     turns = [_Turns(cell, VISITS if len(cells) > 1 else 1) for cell in cells]
 

@@ -11,7 +11,7 @@ from bench.plugins.files import load_files
 from bench.suites.cell import Cell
 from bench.suites.suite import Group
 from bench.sweeps import windows
-from bench.sweeps.cell_record import measure
+from bench.sweeps.cell_record import measure_cell
 from bench.tables.records import Record
 
 
@@ -24,7 +24,7 @@ class Setup:
     accelerator: int | None = None
 
 
-def start(setup: Setup) -> Action:
+def start_worker(setup: Setup) -> Action:
     """Readies a fresh worker, which then answers cells and their task with their records.
 
     What torch imports at its first derivative is imported here, so that no cell's time limit pays for it.
@@ -37,10 +37,10 @@ def start(setup: Setup) -> Action:
     _, pullback, *_ = torch.func.vjp(torch.square, torch.ones(2))
     torch.func.vmap(pullback)(torch.ones(1, 2))
     load_files(setup.plugins)
-    return measured
+    return measure_task
 
 
-def measured(work: tuple[tuple[Cell, ...], Group], say: Say) -> list[Record]:
+def measure_task(work: tuple[tuple[Cell, ...], Group], say: Say) -> list[Record]:
     """The records of a window's cells; while it times them it says the place of the cell whose turn begins."""
     cells, task = work
-    return windows.measure(cells, say) if task == "throughput" else [measure(cell, task) for cell in cells]
+    return windows.measure_window(cells, say) if task == "throughput" else [measure_cell(cell, task) for cell in cells]

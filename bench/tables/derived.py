@@ -8,18 +8,17 @@
 import numpy as np
 import pandas as pd
 
-from bench.statistics.ratios import Ratio, ratio
+from bench.statistics.interval import Interval
 from bench.tables.metrics import METRICS
 from bench.tables.visits import covered
 
-VALUES = ["value", "ci_low", "ci_high"]
+ENDS = ["value", "ci_low", "ci_high"]
 
 
 def derived(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of the derived metrics, with the identity columns of the rows that they come from.
 
-    A product of independent measurements has the interval whose distances on the log scale are the root of
-    the sum of squares of theirs; a count is exact.
+    Products and their intervals: see `bench.statistics.interval`; a count is exact.
     """
     variance, seconds = _rows(table, "variance"), _rows(table, "seconds_per_estimate")
     calls = _rows(table, "evaluations")
@@ -45,41 +44,33 @@ def _named(rows: pd.DataFrame, metric: str, method: str, timed: pd.DataFrame | N
 
 
 def _inverse(rows: pd.DataFrame) -> pd.DataFrame:
-    value, low, high = (1 / rows[name].where(rows[name] > 0) for name in VALUES)
-    return rows.assign(value=value, ci_low=high, ci_high=low)
+    return _with(rows, _interval(rows).reciprocal())
 
 
 def _product(rows: pd.DataFrame, factor: pd.DataFrame) -> pd.DataFrame:
-    """The rows whose cell has the factor too, multiplied by it."""
-    per_cell = factor[factor["block"] == "all"].drop_duplicates("cell").set_index("cell")[VALUES]
+    """The rows whose cell has the factor too, multiplied by it; a value without an interval is exact."""
+    per_cell = factor[factor["block"] == "all"].drop_duplicates("cell").set_index("cell")[ENDS]
     rows = rows[rows["cell"].isin(per_cell.index)]
-    other = per_cell.loc[rows["cell"]].set_axis(rows.index)
-    value = rows["value"] * other["value"]
-    low = np.exp(-np.hypot(_distance(rows, "ci_low"), _distance(other, "ci_low")))
-    high = np.exp(np.hypot(_distance(rows, "ci_high"), _distance(other, "ci_high")))
-    return rows.assign(value=value, ci_low=value * low, ci_high=value * high)
+    other = _interval(per_cell.loc[rows["cell"]]).or_exact()
+    return _with(rows, _interval(rows).or_exact().times(other))
 
 
-def _distance(rows: pd.DataFrame, end: str) -> np.ndarray:
-    """|log(end ÷ value)|; without an end the value is exact, and so is a zero."""
-    value, limit = rows["value"].to_numpy(float), rows[end].fillna(rows["value"]).to_numpy(float)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        distance = np.abs(np.log(limit) - np.log(value))
-    return np.where((value > 0) | (limit > 0), distance, 0.0)
+def _interval(rows: pd.DataFrame) -> Interval:
+    return Interval(*(rows[name].to_numpy(float) for name in ENDS))
 
 
-LIMIT = "random_seconds_per_estimate"
+def _with(rows: pd.DataFrame, interval: Interval) -> pd.DataFrame:
+    return rows.assign(**dict(zip(ENDS, interval, strict=True)))
+
+
+RANDOM_SECONDS = "random_seconds_per_estimate"
 
 
 def with_limit(rows: pd.DataFrame) -> pd.DataFrame:
     """The cells with `times_of_limit` and its interval: seconds per estimate ÷ those of its random numbers alone;
     null where either was not measured or nothing is drawn."""
-    time, least = (
-        Ratio(*(rows[f"{name}{end}"].astype(float).to_numpy() for end in ("", "_low", "_high")))
-        for name in ("seconds_per_estimate", LIMIT)
-    )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = ratio(time, least)
+    time, least = (Interval.of_columns(rows, name) for name in ("seconds_per_estimate", RANDOM_SECONDS))
+    ratio = time.over(least)
     drawn = (time.value > 0) & (least.value > 0)
     names = ("times_of_limit", "times_of_limit_low", "times_of_limit_high")
-    return rows.assign(**{name: np.where(drawn, end, np.nan) for name, end in zip(names, found, strict=True)})
+    return rows.assign(**{name: np.where(drawn, end, np.nan) for name, end in zip(names, ratio, strict=True)})

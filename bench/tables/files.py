@@ -13,22 +13,22 @@ from bench.tables.columns import COLUMNS
 from bench.tables.long import typed
 from estimators.errors import BadInput
 
-KINDS = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "truth": pa.bool_()}
-SCHEMA = pa.schema([(name, KINDS[column.kind]) for name, column in COLUMNS.items()])
+ARROW_TYPES = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "truth": pa.bool_()}
+ARROW_SCHEMA = pa.schema([(name, ARROW_TYPES[column.kind]) for name, column in COLUMNS.items()])
 MARK = b"gradest"
 """The key in a Parquet file's metadata that says what the table was made from."""
 
 
 def write_parquet(frame: pd.DataFrame, path: Path, made_from: str = "") -> None:
     """The table as Parquet; `made_from` is kept in the file for whoever wants to know whether it is up to date."""
-    content = pa.Table.from_pandas(frame, SCHEMA, preserve_index=False)
+    content = pa.Table.from_pandas(frame, ARROW_SCHEMA, preserve_index=False)
     marked = content.replace_schema_metadata({MARK: made_from.encode()})
     replace(path, lambda new: pyarrow.parquet.write_table(marked, new))
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """The table as CSV: a null is an empty field, an empty text is a quoted one."""
-    content = pa.Table.from_pandas(frame, SCHEMA, preserve_index=False)
+    content = pa.Table.from_pandas(frame, ARROW_SCHEMA, preserve_index=False)
     replace(path, lambda new: pyarrow.csv.write_csv(content, new))
 
 
@@ -47,7 +47,7 @@ def read_table(path: Path) -> pd.DataFrame:
     if twice:
         raise BadInput(f"{path} is not a table of gradest: it has the column {twice[0]!r} twice")
     try:
-        frame = typed(content.select(list(COLUMNS)).cast(SCHEMA).to_pandas())
+        frame = typed(content.select(list(COLUMNS)).cast(ARROW_SCHEMA).to_pandas())
     except (ValueError, TypeError, pa.ArrowException) as error:
         raise BadInput(f"{path} is not a table of gradest: {_first_line(error)}") from None
     read = range(columns.OLDEST, columns.SCHEMA + 1)
@@ -66,7 +66,7 @@ def with_later_columns(content: pa.Table) -> pa.Table:
     newest = max((number for number in schemas if isinstance(number, int)), default=columns.SCHEMA)
     for name, column in COLUMNS.items():
         if column.since > newest and name not in content.column_names:
-            content = content.append_column(name, pa.nulls(len(content), KINDS[column.kind]))
+            content = content.append_column(name, pa.nulls(len(content), ARROW_TYPES[column.kind]))
     return content
 
 
@@ -92,7 +92,7 @@ def replace(path: Path, write: Callable[[str], object]) -> None:
 
 def _read_csv(path: Path) -> pa.Table:
     convert = pyarrow.csv.ConvertOptions(
-        column_types=dict(zip(SCHEMA.names, SCHEMA.types, strict=True)),
+        column_types=dict(zip(ARROW_SCHEMA.names, ARROW_SCHEMA.types, strict=True)),
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
     )

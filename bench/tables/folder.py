@@ -14,12 +14,12 @@ from typing import IO, Any, cast, get_args
 
 import pandas as pd
 
-from bench.provenance.identity import canonical, digest
+from bench.provenance.identity import canonical, json_digest
 from bench.provenance.machine import environment
 from bench.tables import files as formats
 from bench.tables import records as record_files
 from bench.tables.columns import SCHEMA
-from bench.tables.long import rows
+from bench.tables.long import long_rows
 from bench.tables.records import Key, Records, Task, no_garbage_collection
 from bench.tables.toml import dumps
 from estimators.errors import BadInput
@@ -61,7 +61,7 @@ class Store:
 
     def read(self) -> Records:
         """What the folder holds already; torn last lines are cut off, and the notes say so."""
-        found = record_files.read(self.folder, SCHEMA)
+        found = record_files.read_records(self.folder, SCHEMA)
         for path in [*record_files.files(self.folder), *self.folder.glob("environments.jsonl")]:
             whole, torn = record_files.split(path)
             if torn:
@@ -110,7 +110,7 @@ class Store:
 
     def note_environment(self, found: Mapping[str, Any]) -> str:
         """The key of a machine, whose line in `environments.jsonl` is written once."""
-        key = digest(found)
+        key = json_digest(found)
         if key not in self._environments:
             with (self.folder / "environments.jsonl").open("ab", buffering=0) as file:
                 _append(file, canonical({"env": key, **found}) + "\n")
@@ -168,12 +168,12 @@ def last_shard(folder: Path) -> str | None:
     return _read(folder / "plan.json", lambda found: found.get("shard") and str(found["shard"]))
 
 
-def said(folder: Path) -> tuple[float, str] | None:
+def stated_seconds_left(folder: Path) -> tuple[float, str] | None:
     """The seconds that the run of this folder had left by its own word, and when that was."""
     return _read(folder / "progress.json", lambda found: (float(found["seconds_left"]), str(found["said"])))
 
 
-def shown(plan: Plan | None, latest: dict[Key, dict[str, Any]]) -> Iterable[dict[str, Any]]:
+def planned_records(plan: Plan | None, latest: dict[Key, dict[str, Any]]) -> Iterable[dict[str, Any]]:
     """The latest record of every planned cell and task, in the order of the plan."""
     if plan is None:
         return latest.values()
@@ -182,14 +182,14 @@ def shown(plan: Plan | None, latest: dict[Key, dict[str, Any]]) -> Iterable[dict
 
 @no_garbage_collection()
 def _from_records(folder: Path) -> tuple[pd.DataFrame, list[str]]:
-    found = record_files.read(folder, SCHEMA)
-    return rows(folder.resolve().name, shown(planned(folder), found.latest())), found.notes
+    found = record_files.read_records(folder, SCHEMA)
+    return long_rows(folder.resolve().name, planned_records(planned(folder), found.latest())), found.notes
 
 
 def _state(folder: Path) -> str:
     """Changes whenever the records or the plan do."""
     files = [*record_files.files(folder), folder / "plan.json"]
-    return digest([[path.name, path.stat().st_size if path.exists() else 0] for path in files] + [SCHEMA])
+    return json_digest([[path.name, path.stat().st_size if path.exists() else 0] for path in files] + [SCHEMA])
 
 
 def environments(folder: Path) -> list[dict[str, Any]]:

@@ -17,12 +17,12 @@ from bench.tables.derived import derived
 from bench.tables.metrics import METRICS
 from bench.tables.records import Measured
 
-DTYPES = {"text": "str", "integer": "Int64", "number": "float64", "truth": "bool"}
-MEASURED = tuple(Measured.__annotations__)
-OF_RECORD = tuple(name for name in COLUMNS if name not in (*MEASURED, "run", "unit", "rarest_event"))
+PANDAS_TYPES = {"text": "str", "integer": "Int64", "number": "float64", "truth": "bool"}
+MEASURED_COLUMNS = tuple(Measured.__annotations__)
+OF_RECORD = tuple(name for name in COLUMNS if name not in (*MEASURED_COLUMNS, "run", "unit", "rarest_event"))
 
 
-def rows(run: str, records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+def long_rows(run: str, records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """A row per measurement, and one row with a null metric for a record that has none.
 
     The records' columns, most of them text, are laid out once, at the end: until then a row knows the number of its
@@ -32,7 +32,9 @@ def rows(run: str, records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     of_record = _columns(OF_RECORD, records)
     cells, _ = pd.factorize(of_record["cell"])
     narrow = _ordered(_measurements(records, cells))
-    whole = of_record.take(narrow["record"]).reset_index(drop=True).assign(run=run, **narrow[[*MEASURED, "unit"]])
+    whole = (
+        of_record.take(narrow["record"]).reset_index(drop=True).assign(run=run, **narrow[[*MEASURED_COLUMNS, "unit"]])
+    )
     whole["verdict"] = whole["verdict"].where(whole["metric"] == "relative_bias", "")
     whole["rarest_event"] = rarest_event(whole)
     return typed(whole)
@@ -46,22 +48,22 @@ def rarest_event(whole: pd.DataFrame) -> pd.Series:
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:
     """The declared columns, in their order, with their plain dtypes."""
-    return frame[list(COLUMNS)].astype({name: DTYPES[column.kind] for name, column in COLUMNS.items()})
+    return frame[list(COLUMNS)].astype({name: PANDAS_TYPES[column.kind] for name, column in COLUMNS.items()})
 
 
 def _measurements(records: list[dict[str, Any]], cells: np.ndarray) -> pd.DataFrame:
     """What the records measured, with the number of the record and that of its cell."""
-    empty: dict[str, Any] = dict.fromkeys(MEASURED) | {"block": "all", "method": ""}
+    empty: dict[str, Any] = dict.fromkeys(MEASURED_COLUMNS) | {"block": "all", "method": ""}
     measured = [each for record in records for each in (record["measurements"] or [empty])]
     record = np.repeat(np.arange(len(records)), [max(1, len(record["measurements"])) for record in records])
     units = {metric.name: metric.unit for metric in METRICS.values()}
-    found = _columns(MEASURED, measured).assign(record=record, cell=cells[record])
+    found = _columns(MEASURED_COLUMNS, measured).assign(record=record, cell=cells[record])
     return found.assign(unit=found["metric"].map(units))
 
 
 def _columns(names: Iterable[str], lines: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(
-        {name: pd.array([line[name] for line in lines], dtype=DTYPES[COLUMNS[name].kind]) for name in names}
+        {name: pd.array([line[name] for line in lines], dtype=PANDAS_TYPES[COLUMNS[name].kind]) for name in names}
     )
 
 

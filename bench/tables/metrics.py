@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.statistics.interval import Interval
+
 Direction = Literal["lower", "higher", "one", "none"]
 
 
@@ -118,6 +120,14 @@ class Measurement:
     n: int | None = None
     method: str = ""
     block: str = "all"
+
+    @classmethod
+    def of(
+        cls, metric: str, interval: Interval | None, n: int | None = None, method: str = "", block: str = "all"
+    ) -> "Measurement":
+        """The value and the ends of an interval; nulls where there is none."""
+        value, low, high = interval or (None, None, None)
+        return cls(metric, value, low, high, n, method, block)
 
 
 @dataclass(frozen=True)

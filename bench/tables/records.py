@@ -16,7 +16,7 @@ from estimators.errors import BadInput
 
 Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 """A table's column holds no larger ones."""
-KINDS: dict[str, Any] = {"text": str, "integer": Optional[Integer], "number": float | None, "truth": bool}  # noqa: UP045
+JSON_TYPES: dict[str, Any] = {"text": str, "integer": Optional[Integer], "number": float | None, "truth": bool}  # noqa: UP045
 FROM_ELSEWHERE = {
     "run",
     "rarest_event",
@@ -52,7 +52,7 @@ class Measured(TypedDict):
     block: str
 
 
-_FROM_COLUMNS = {name: KINDS[column.kind] for name, column in COLUMNS.items() if name not in FROM_ELSEWHERE}
+_FROM_COLUMNS = {name: JSON_TYPES[column.kind] for name, column in COLUMNS.items() if name not in FROM_ELSEWHERE}
 _LINE: Any = TypedDict(
     "_LINE",
     {
@@ -100,7 +100,7 @@ def files(folder: Path) -> list[Path]:
 
 
 @no_garbage_collection()
-def read(folder: Path, schema: int) -> Records:
+def read_records(folder: Path, schema: int) -> Records:
     """All records of a folder that have this schema, or an earlier one that is read."""
     lines: list[dict[str, Any]] = []
     notes: list[str] = []

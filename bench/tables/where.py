@@ -3,7 +3,7 @@
     estimator in ["rloo", "reinforce"] and not (samples < 4 or distribution.size == 200)
 
 Parsed here and never evaluated by Python, so a filter from a file cannot run code. A name is an identity column
-(`NAMES`) or a setting: `estimator.temperature`, `distribution.size`, `objective.t`. A comparison with a setting
+(`FILTER_NAMES`) or a setting: `estimator.temperature`, `distribution.size`, `objective.t`. A comparison with a setting
 that the row does not have is false, and so is one between a number and a text.
 """
 
@@ -18,7 +18,7 @@ import pandas as pd
 
 from estimators.errors import BadInput, nearest
 
-NAMES = (
+FILTER_NAMES = (
     "cell",
     "estimator",
     "distribution",
@@ -62,7 +62,7 @@ class Token:
     position: int
 
 
-def parse(text: str, names: tuple[str, ...] = NAMES) -> Predicate:
+def parse(text: str, names: tuple[str, ...] = FILTER_NAMES) -> Predicate:
     """The predicate that `text` describes, on a mapping of `names` to values.
 
     >>> chosen = parse("samples >= 4 and estimator != 'arm'")
@@ -82,18 +82,20 @@ def select(frame: pd.DataFrame, text: str | None) -> pd.DataFrame:
     if not text:
         return frame
     chosen = parse(text)
-    names = [name for name in (*NAMES, *(f"{kind}_params" for kind in _SETTINGS)) if name in frame]
+    names = [name for name in (*FILTER_NAMES, *(f"{kind}_params" for kind in _SETTINGS)) if name in frame]
     distinct = frame[names].drop_duplicates()
-    kept = [chosen(facts(dict(zip(names, row, strict=True)))) for row in distinct.itertuples(index=False, name=None)]
+    kept = [
+        chosen(filter_facts(dict(zip(names, row, strict=True)))) for row in distinct.itertuples(index=False, name=None)
+    ]
     return frame.merge(pd.DataFrame(distinct[kept]), on=names, how="inner")
 
 
 _SETTINGS = ("estimator", "distribution", "objective")
 
 
-def facts(row: Mapping[str, Any]) -> dict[str, Any]:
+def filter_facts(row: Mapping[str, Any]) -> dict[str, Any]:
     """What a filter can ask of a row or a cell: its columns, and its settings by dotted names."""
-    found = {name: row[name] for name in NAMES if name in row}
+    found = {name: row[name] for name in FILTER_NAMES if name in row}
     for kind in _SETTINGS:
         settings = json.loads(row.get(f"{kind}_params") or "{}")
         found |= {f"{kind}.{key}": value for key, value in settings.items()}

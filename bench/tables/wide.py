@@ -18,12 +18,12 @@ from estimators.errors import BadInput
 PROBLEM = ("distribution", "distribution_params", "objective", "objective_params", "coordinates", "point")
 """The columns that say which problem a cell is about; `problem_version` says whether it stayed the same."""
 VARIANCES = ("variance", "variance_max", "variance_per_evaluation", "work_normalised_variance")
-ROUNDING = {"float64": 1e-24, "float32": 1e-11}
+VARIANCE_ROUNDING = {"float64": 1e-24, "float32": 1e-11}
 EXECUTION = ("device", "dtype", "mode", "seed")
-NEEDED = ("cell", "estimator", "estimator_params", *PROBLEM, "samples", "status", "metric", "value")
+REQUIRED_COLUMNS = ("cell", "estimator", "estimator_params", *PROBLEM, "samples", "status", "metric", "value")
 
 
-def cells(table: pd.DataFrame) -> pd.DataFrame:
+def wide_table(table: pd.DataFrame) -> pd.DataFrame:
     """One row per cell: its identity, labels `estimator`, `problem` and `name` (the bare estimator), `status`,
     `reason`, `verdict`, and for each metric its value with its interval as `variance`, `variance_low`,
     `variance_high`; null where it was not measured; `batch`, the replicates of a timed step; `visits`, on how
@@ -36,11 +36,11 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
     """
     if "problem" in table:
         return table
-    missing = [column for column in NEEDED if column not in table]
+    missing = [column for column in REQUIRED_COLUMNS if column not in table]
     if missing:
         raise BadInput(f"this is not a gradest table: it has no column {missing[0]!r}")
     first = table.drop_duplicates("cell").set_index("cell", drop=False)
-    found = first.drop(columns=[*MEASURED, "estimator"], errors="ignore")
+    found = first.drop(columns=[*PER_METRIC, "estimator"], errors="ignore")
     found["name"] = first["estimator"].astype(str)
     found["estimator"] = estimator_labels(first)
     found["problem"] = problem_labels(first)
@@ -53,7 +53,7 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([found, metrics], axis=1).reset_index(drop=True)
 
 
-MEASURED = ("metric", "value", "ci_low", "ci_high", "n", "unit", "method", "block")
+PER_METRIC = ("metric", "value", "ci_low", "ci_high", "n", "unit", "method", "block")
 
 
 def estimator_labels(first: pd.DataFrame) -> pd.Series:
@@ -155,10 +155,12 @@ def _metrics(table: pd.DataFrame, index: pd.Index) -> pd.DataFrame:
 
 
 def _without_rounding(metrics: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
-    """Variances of estimators without noise made 0: below `ROUNDING` of the largest on their problem."""
+    """Variances of estimators without noise made 0: below `VARIANCE_ROUNDING` of the largest on their problem."""
     largest = metrics["variance"].groupby([found["problem"], found["samples"]]).transform("max")
     single = found["dtype"].eq("float32").fillna(False).to_numpy(bool) if "dtype" in found else False
-    noiseless = metrics["variance"] < largest * np.where(single, ROUNDING["float32"], ROUNDING["float64"])
+    noiseless = metrics["variance"] < largest * np.where(
+        single, VARIANCE_ROUNDING["float32"], VARIANCE_ROUNDING["float64"]
+    )
     columns = [f"{name}{end}" for name in VARIANCES for end in ("", "_low", "_high")]
     zero = metrics[columns].mask(noiseless, metrics[columns] * 0)
     return metrics.assign(**{column: zero[column] for column in columns})

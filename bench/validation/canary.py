@@ -24,19 +24,22 @@ from bench.tables.toml import dumps
 from bench.validation.torch_offers import table
 
 REFERENCE = Path("results/reference")
-CELLS = 40
+MEASURED_CELLS = 40
 COMPARED = ("bias", "variance", "mse", "scale", "snr")
 """Metrics of accuracy. Times belong to a machine."""
 SAME = 1e-6
 """Relative: the same draws on another processor round otherwise."""
-APART = 3.0
+WIDENED_BY = 3.0
 """Two intervals, each widened so many times about its value, that do not meet: more than other draws do."""
 
 
 def main() -> int:
     """Measures, and says what changed."""
-    changed = [*changed_cells(REFERENCE, CELLS), *table.differences(table.measured(jobs=os.cpu_count() or 1))]
-    print("\n".join(changed) or f"nothing changed: {CELLS} cells, {len(table.classes())} classes")
+    changed = [
+        *changed_cells(REFERENCE, MEASURED_CELLS),
+        *table.differences(table.measure_classes(jobs=os.cpu_count() or 1)),
+    ]
+    print("\n".join(changed) or f"nothing changed: {MEASURED_CELLS} cells, {len(table.classes())} classes")
     return int(bool(changed))
 
 
@@ -44,7 +47,7 @@ def changed_cells(folder: Path, count: int) -> list[str]:
     """What differs in `count` cells of a run, evenly spread over its sorted ids, when they are measured again."""
     before = load(folder)
     before = before[before["metric"].isin(COMPARED) & (before["status"] == "ok")]
-    chosen = spread(sorted(before["cell"].unique()), count)
+    chosen = evenly_spaced(sorted(before["cell"].unique()), count)
     settings = tomllib.loads((folder / "config.toml").read_text()) | {"metrics": ["accuracy"]}
     with tempfile.TemporaryDirectory() as place:
         suite = Path(place) / "canary.toml"
@@ -54,10 +57,10 @@ def changed_cells(folder: Path, count: int) -> list[str]:
     return compared(before[before["cell"].isin(chosen)], after)
 
 
-def spread(ids: Sequence[str], count: int) -> list[str]:
+def evenly_spaced(ids: Sequence[str], count: int) -> list[str]:
     """`count` of them at equal distances.
 
-    >>> spread(["a", "b", "c", "d"], 2)
+    >>> evenly_spaced(["a", "b", "c", "d"], 2)
     ['a', 'c']
     """
     return [ids[i * len(ids) // count] for i in range(min(count, len(ids)))]
@@ -81,19 +84,19 @@ def compared(before: pd.DataFrame, after: pd.DataFrame) -> list[str]:
             lines.append(f"{what}: was {row['verdict']}, is {now['verdict']}")
         if abs(row["value"] - now["value"]) > SAME * abs(row["value"]) + 1e-12:
             other.add(row["cell"])
-            if apart(row, now):
+            if intervals_apart(row, now):
                 lines.append(f"{what}: {row['metric']} was {row['value']:.6g}, is {now['value']:.6g}, beyond chance")
     if other:
         lines.append(f"{len(other)} of {before['cell'].nunique()} cells drew other numbers, for instance {min(other)}")
     return list(dict.fromkeys(lines))
 
 
-def apart(one: "pd.Series | dict", two: "pd.Series | dict") -> bool:
+def intervals_apart(one: "pd.Series | dict", two: "pd.Series | dict") -> bool:
     """Whether the widened intervals do not meet; values without intervals are compared by `SAME` alone."""
     ends = [
         (
-            each["value"] - APART * (each["value"] - each["ci_low"]),
-            each["value"] + APART * (each["ci_high"] - each["value"]),
+            each["value"] - WIDENED_BY * (each["value"] - each["ci_low"]),
+            each["value"] + WIDENED_BY * (each["ci_high"] - each["value"]),
         )
         for each in (one, two)
     ]

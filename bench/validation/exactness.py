@@ -14,10 +14,10 @@ from bench.tables.folder import load
 from estimators.core import Estimator
 from estimators.registry import estimators
 
-FOLDER = Path("results/exactness")
+EXACTNESS_FOLDER = Path("results/exactness")
 BOUND = 0.01
 """The relative bias that *unbiased* is shown to be below: the suite's `bias_resolution`."""
-PAGE = """# Verdicts
+EXACTNESS_PAGE = """# Verdicts
 
 {cells} measurements by `gradest run exactness --out results/exactness` (`make exactness`), of {estimators} estimators
 at 8 draws each (64 for importance bounds at an extreme), on small problems with exact gradients whose error is at most
@@ -40,18 +40,18 @@ say); one that is declared unbiased is never found biased, but may be left uncle
 """
 
 
-def facts(table: pd.DataFrame) -> pd.DataFrame:
+def verdict_rows(table: pd.DataFrame) -> pd.DataFrame:
     """One row per measured cell: what was measured, its verdict, and the declared one."""
     whole = table[(table.status == "ok") & (table.block == "all")]
     wide = whole.pivot(index="cell", columns="metric", values=["value", "ci_high"])
-    found = whole.loc[whole.metric == "relative_bias"].set_index("cell")
+    rows = whole.loc[whole.metric == "relative_bias"].set_index("cell")
     for name in ("scale", "cosine", "reference_error"):
-        found[name] = wide["value", name]
-    return found.assign(
-        label=[label(*each) for each in zip(found.estimator, found.estimator_params, strict=True)],
-        declared=[declared(*each) for each in zip(found.estimator, found.estimator_params, strict=True)],
-        problem=[problem(row) for row in found.itertuples()],
-        extreme=[is_extreme(*each) for each in zip(found.point, found.distribution_params, strict=True)],
+        rows[name] = wide["value", name]
+    return rows.assign(
+        label=[label(*each) for each in zip(rows.estimator, rows.estimator_params, strict=True)],
+        declared=[declared(*each) for each in zip(rows.estimator, rows.estimator_params, strict=True)],
+        problem=[problem_in_words(row) for row in rows.itertuples()],
+        extreme=[is_extreme(*each) for each in zip(rows.point, rows.distribution_params, strict=True)],
     ).reset_index()
 
 
@@ -81,14 +81,14 @@ def is_extreme(point: str, distribution_params: str) -> bool:
     return point == "extreme" or json.loads(distribution_params).get("sigma") == 0.01
 
 
-def problem(row) -> str:  # noqa: ANN001  (a row of a data frame)
+def problem_in_words(row) -> str:  # noqa: ANN001  (a row of a data frame)
     """A problem and its point in words."""
     return f"{row.objective}{row.objective_params} / {row.distribution}{row.distribution_params}, {row.point}"
 
 
-def summary(found: pd.DataFrame) -> pd.DataFrame:
+def verdict_summary(verdicts: pd.DataFrame) -> pd.DataFrame:
     """One row per estimator and settings, sorted by family."""
-    rows = [_row(str(name), own) for name, own in found.groupby("label", sort=True)]
+    rows = [_row(str(name), own) for name, own in verdicts.groupby("label", sort=True)]
     return pd.DataFrame(rows).sort_values(["family", "estimator"], ignore_index=True)
 
 
@@ -122,9 +122,9 @@ def span(values: Iterable[float]) -> str:
     return low if low == high else f"{low} – {high}"
 
 
-def apart(found: pd.DataFrame) -> pd.DataFrame:
+def undeclared_verdicts(verdicts: pd.DataFrame) -> pd.DataFrame:
     """The cells whose verdict is another than the declared one."""
-    other = found.loc[found.verdict != found.declared].sort_values(["declared", "label", "problem"])
+    other = verdicts.loc[verdicts.verdict != verdicts.declared].sort_values(["declared", "label", "problem"])
     columns = ["label", "declared", "verdict", "problem", "dtype", "reason"]
     return pd.DataFrame(other[columns].rename(columns={"label": "estimator", "verdict": "found"}))
 
@@ -135,18 +135,18 @@ def markdown(frame: pd.DataFrame) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def page(table: pd.DataFrame) -> str:
+def exactness_page(table: pd.DataFrame) -> str:
     """The README of results/exactness."""
-    found = facts(table)
-    return PAGE.format(
-        cells=len(found),
+    verdicts = verdict_rows(table)
+    return EXACTNESS_PAGE.format(
+        cells=len(verdicts),
         bound=BOUND,
-        estimators=found.estimator.nunique(),
-        error=found.reference_error.max(),
-        rows=markdown(summary(found)),
-        apart=markdown(apart(found)),
+        estimators=verdicts.estimator.nunique(),
+        error=verdicts.reference_error.max(),
+        rows=markdown(verdict_summary(verdicts)),
+        apart=markdown(undeclared_verdicts(verdicts)),
     )
 
 
 if __name__ == "__main__":
-    (FOLDER / "README.md").write_text(page(load(FOLDER)), encoding="utf-8")
+    (EXACTNESS_FOLDER / "README.md").write_text(exactness_page(load(EXACTNESS_FOLDER)), encoding="utf-8")

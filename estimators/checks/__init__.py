@@ -15,7 +15,7 @@ from typing import Any
 
 from estimators.checks import claims, contract
 from estimators.checks.failure import CheckFailed
-from estimators.checks.named import Check, Expected, Seeded, named, parametrized
+from estimators.checks.named import Expected, Seeded, SubjectCheck, named, parametrized
 from estimators.core import Estimator
 
 __all__ = ["CheckFailed", "check_estimator", "estimator_checks", "parametrize_with_checks"]
@@ -46,7 +46,7 @@ CHECKS: tuple[Seeded, ...] = (
 
 def estimator_checks(
     estimator: Estimator, *, seed: int = 0, expected_failures: Expected | None = None
-) -> Iterator[tuple[str, Check]]:
+) -> Iterator[tuple[str, SubjectCheck]]:
     """Every check by name; each is called with the estimator and raises `CheckFailed` with the numbers.
 
     >>> import estimators

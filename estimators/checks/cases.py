@@ -19,8 +19,8 @@ from torch.distributions import (
 from estimators.core import Estimator, Evidence, Function, ImportanceBound, Objective, Terms
 from estimators.needs import Offer
 from estimators.tools.parameters import base, states, support
+from estimators.tools.tensors import Tensors
 
-Tensors = dict[str, Tensor]
 NODES = 48
 
 
@@ -65,10 +65,10 @@ def truth(case: Case) -> tuple[Tensor, Tensor]:
     """
     expectation = enumerated(case) if states(case.q()) else integrated(case)
     gradient, value = torch.func.grad_and_value(expectation)(case.parameters)
-    return value, flat(gradient)
+    return value, as_vectors(gradient)
 
 
-def flat(gradient: Tensors, batch: int = 0) -> Tensor:
+def as_vectors(gradient: Tensors, batch: int = 0) -> Tensor:
     """A gradient by name as vectors: `[*batch, P]`."""
     return torch.cat([value.flatten(batch) for value in gradient.values()], -1)
 
@@ -89,7 +89,7 @@ def enumerated(case: Case) -> Callable[[Tensors], Tensor]:
 
 def integrated(case: Case) -> Callable[[Tensors], Tensor]:
     """E f of a two-dimensional Gaussian, or of two draws of a one-dimensional one, as a function of the parameters:
-    a Gauss–Hermite grid at θ, weighted by the ratio of the densities. A `Step` has a closed form instead; a Gamma
+    a Gauss–Hermite grid at θ, weighted by the ratio of the densities. A `Jumping` has a closed form instead; a Gamma
     takes the trapezoidal rule in log z, whose error falls exponentially."""
     x, w = gauss_hermite(NODES)
     grid, weight = torch.cartesian_prod(x, x), torch.cartesian_prod(w, w).prod(-1)
@@ -106,7 +106,7 @@ def integrated(case: Case) -> Callable[[Tensors], Tensor]:
 
     def expectation(values: Tensors) -> Tensor:
         q = case.build(**values)
-        if isinstance(case.f, Step):
+        if isinstance(case.f, Jumping):
             return case.f.expectation(values)
         log_ratio = q.log_prob(z) - here.log_prob(z)
         value = case.f(z, q) if pairs else case.f.held(z, q)
@@ -127,7 +127,7 @@ def gauss_hermite(nodes: int) -> tuple[Tensor, Tensor]:
     return x, vectors[0].square()
 
 
-class Step(Objective):
+class Jumping(Objective):
     """2·1[z₀ > 0.3] + z₁²: jumps, so that its gradient in z is wrong."""
 
     differentiable = twice_differentiable = relaxable = False
@@ -159,41 +159,41 @@ class Scaled(Objective):
     @staticmethod
     def fits(f: Objective) -> bool:
         """Whether it is worth asking: an evidence and terms are what they are by their class."""
-        return isinstance(f, Function | Step)
+        return isinstance(f, Function | Jumping)
 
 
-def bits(logits: Tensor) -> Distribution:
+def build_bits(logits: Tensor) -> Distribution:
     return Independent(Bernoulli(logits=logits, validate_args=False), 1, validate_args=False)
 
 
-def one_hot(logits: Tensor) -> Distribution:
+def build_one_hot(logits: Tensor) -> Distribution:
     """Several one-hot variables: event `[variables, categories]`."""
     return Independent(OneHotCategorical(logits=logits, validate_args=False), 1, validate_args=False)
 
 
-def single(logits: Tensor) -> Distribution:
+def build_single(logits: Tensor) -> Distribution:
     return OneHotCategorical(logits=logits, validate_args=False)
 
 
-def normal(loc: Tensor, scale: Tensor) -> Distribution:
+def build_normal(loc: Tensor, scale: Tensor) -> Distribution:
     return Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
 
 
-class LocationNormal(Normal):
+class LearnedLocation(Normal):
     """A Normal that says of itself that only its location is learned."""
 
     learns = ("loc",)
 
 
-def location(loc: Tensor) -> Distribution:
-    return Independent(LocationNormal(loc, torch.full_like(loc, 0.5), validate_args=False), 1, validate_args=False)
+def build_location(loc: Tensor) -> Distribution:
+    return Independent(LearnedLocation(loc, torch.full_like(loc, 0.5), validate_args=False), 1, validate_args=False)
 
 
-def gamma(concentration: Tensor, rate: Tensor) -> Distribution:
+def build_gamma(concentration: Tensor, rate: Tensor) -> Distribution:
     return Independent(Gamma(concentration, rate, validate_args=False), 1, validate_args=False)
 
 
-def full_normal(loc: Tensor, scale_tril: Tensor) -> Distribution:
+def build_full_normal(loc: Tensor, scale_tril: Tensor) -> Distribution:
     """Takes the lower triangle: torch differentiates what lies above it too."""
     return MultivariateNormal(loc, scale_tril=scale_tril.tril(), validate_args=False)
 
@@ -219,7 +219,7 @@ def of_positive(z: Tensor) -> Tensor:
     return (1.0 - z[..., 0]).square() / (1 + 0.3 * z[..., 0]) + 0.5
 
 
-def log_joint(z: Tensor) -> Tensor:
+def log_joint_of_line(z: Tensor) -> Tensor:
     return -0.5 * z.square().sum(-1) + torch.nn.functional.logsigmoid(2 * z[..., 0] * z[..., 1] + z[..., 0])
 
 
@@ -236,47 +236,51 @@ def tax(q: Distribution) -> Tensor:
     return 0.8 * q.mean.square().sum(-1)
 
 
-def double(*values: float) -> Tensor:
+def doubles(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-LOGITS = {"logits": double(-1.0, 0.3, 1.2)}
-GAUSSIAN = {"loc": double(0.6, -0.8), "scale": double(0.7, 1.1)}
+LOGITS = {"logits": doubles(-1.0, 0.3, 1.2)}
+GAUSSIAN = {"loc": doubles(0.6, -0.8), "scale": doubles(0.7, 1.1)}
 CHAIN = Terms(lambda z: (z[..., 1:] - 1.6 * z[..., :-1]).square(), torch.tensor([[1, 1, 0], [0, 1, 1]]))
 
 CASES: tuple[Case, ...] = (
-    Case("bits", bits, LOGITS, Function(of_bits)),
-    Case("bits with q in f", bits, LOGITS, Taxed(of_bits, tax)),
-    Case("evidence of bits", bits, LOGITS, Evidence(lambda z: -0.7 * of_bits(z))),
-    Case("chain of bits", bits, LOGITS, CHAIN),
-    Case("one-hot", one_hot, {"logits": double(0.5, -0.7, 0.2, -0.4, 0.9, 0.1).reshape(2, 3)}, Function(of_ranks)),
-    Case("single one-hot", single, {"logits": double(0.5, -0.7, 0.2, -0.4)}, Function(of_rank)),
-    Case("normal", normal, GAUSSIAN, Function(of_line)),
-    Case("evidence of a normal", normal, GAUSSIAN, Evidence(log_joint)),
+    Case("bits", build_bits, LOGITS, Function(of_bits)),
+    Case("bits with q in f", build_bits, LOGITS, Taxed(of_bits, tax)),
+    Case("evidence of bits", build_bits, LOGITS, Evidence(lambda z: -0.7 * of_bits(z))),
+    Case("chain of bits", build_bits, LOGITS, CHAIN),
+    Case(
+        "one-hot", build_one_hot, {"logits": doubles(0.5, -0.7, 0.2, -0.4, 0.9, 0.1).reshape(2, 3)}, Function(of_ranks)
+    ),
+    Case("single one-hot", build_single, {"logits": doubles(0.5, -0.7, 0.2, -0.4)}, Function(of_rank)),
+    Case("normal", build_normal, GAUSSIAN, Function(of_line)),
+    Case("evidence of a normal", build_normal, GAUSSIAN, Evidence(log_joint_of_line)),
     Case(
         "full normal",
-        full_normal,
-        {"loc": double(0.6, -0.8), "scale_tril": torch.stack([double(0.7, 0.0), double(-0.4, 0.9)])},
+        build_full_normal,
+        {"loc": doubles(0.6, -0.8), "scale_tril": torch.stack([doubles(0.7, 0.0), doubles(-0.4, 0.9)])},
         Function(of_line),
     ),
-    Case("bound of bits", bits, {"logits": double(-0.8, 0.9)}, ImportanceBound(joint_of_bits, draws=3)),
-    Case("bound of a normal", normal, {"loc": double(0.6), "scale": double(0.7)}, ImportanceBound(joint, draws=2)),
-    Case("location of a normal", location, {"loc": double(0.6, -0.8)}, Function(of_line)),
-    Case("gamma", gamma, {"concentration": double(1.7), "rate": double(0.9)}, Function(of_positive)),
-    Case("step of a normal", normal, GAUSSIAN, Step()),
+    Case("bound of bits", build_bits, {"logits": doubles(-0.8, 0.9)}, ImportanceBound(joint_of_bits, draws=3)),
+    Case(
+        "bound of a normal", build_normal, {"loc": doubles(0.6), "scale": doubles(0.7)}, ImportanceBound(joint, draws=2)
+    ),
+    Case("location of a normal", build_location, {"loc": doubles(0.6, -0.8)}, Function(of_line)),
+    Case("gamma", build_gamma, {"concentration": doubles(1.7), "rate": doubles(0.9)}, Function(of_positive)),
+    Case("step of a normal", build_normal, GAUSSIAN, Jumping()),
 )
 
 
 @cache
-def offered() -> list[Offer]:
+def case_offers() -> list[Offer]:
     """What each of the cases offers."""
     return [Offer(case.q(), case.f) for case in CASES]
 
 
-def fitting(estimator: Estimator) -> list[Case]:
+def fitting_cases(estimator: Estimator) -> list[Case]:
     """The cases that offer all that an estimator needs."""
     n = draws(estimator)
-    return [case for case, offer in zip(CASES, offered(), strict=True) if offer.unmet(estimator, n) is None]
+    return [case for case, offer in zip(CASES, case_offers(), strict=True) if offer.unmet(estimator, n) is None]
 
 
 def draws(estimator: Estimator, at_least: int = 3) -> int:

@@ -3,18 +3,18 @@
 import torch
 from torch import Tensor
 
-from estimators.checks.cases import Scaled, draws, fitting, truth
+from estimators.checks.cases import Scaled, draws, fitting_cases, truth
 from estimators.checks.contract import shifted
 from estimators.checks.failure import require
 from estimators.checks.statistics import (
-    LIMIT,
+    CHECK_LIMIT,
     difference,
     estimates,
-    fitted,
     precise,
     relative_variance_error,
     require_mean,
     require_twice,
+    tuned,
     values_and_estimates,
 )
 from estimators.core import Estimator, Function
@@ -33,8 +33,8 @@ def check_unbiased(estimator: Estimator, seed: int) -> None:
     if not estimator.traits.unbiased:
         return
     n = draws(estimator, 1)
-    for case in fitting(estimator):
-        ready = fitted(estimator, case, n, seed)
+    for case in fitting_cases(estimator):
+        ready = tuned(estimator, case, n, seed)
         exact = truth(case)[1]
         require_mean(lambda count, s: estimates(ready, case, n, count, s), exact, case.name, seed)  # noqa: B023
 
@@ -44,8 +44,8 @@ def check_unbiased_with_more_draws(estimator: Estimator, seed: int) -> None:
     if not estimator.traits.unbiased:
         return
     n = draws(estimator, 5)
-    for case in fitting(estimator)[:1]:
-        ready = fitted(estimator, case, n, seed)
+    for case in fitting_cases(estimator)[:1]:
+        ready = tuned(estimator, case, n, seed)
         require_mean(lambda count, s: estimates(ready, case, n, count, s), truth(case)[1], case.name, seed)  # noqa: B023
 
 
@@ -54,14 +54,14 @@ def check_declared_bias(estimator: Estimator, seed: int) -> None:
     if estimator.traits.unbiased:
         return
     n, shown = draws(estimator, 1), False
-    for case in fitting(estimator):
-        ready, exact = fitted(estimator, case, n, seed), truth(case)[1]
+    for case in fitting_cases(estimator):
+        ready, exact = tuned(estimator, case, n, seed), truth(case)[1]
         found = precise(lambda count, s: estimates(ready, case, n, count, s), exact, seed)  # noqa: B023
-        shown |= found.worst > LIMIT
+        shown |= found.worst > CHECK_LIMIT
         along, error = float(found.mean[-1]) / found.length, float(found.error[-1]) / found.length
         scale = 1 + along
         require(
-            scale > -LIMIT * error,
+            scale > -CHECK_LIMIT * error,
             f"{case.name}: the mean estimate points against the gradient: its projection is {scale:.3f} of it",
         )
     require(shown, "declared biased, but no problem shows a bias: declare it unbiased, or say where it is biased")
@@ -72,18 +72,18 @@ def check_value(estimator: Estimator, seed: int) -> None:
     if not estimator.traits.valued:
         return
     n = draws(estimator)
-    for case in fitting(estimator):
-        ready = fitted(estimator, case, n, seed)
+    for case in fitting_cases(estimator):
+        ready = tuned(estimator, case, n, seed)
 
         def draw(count: int, s: int) -> Tensor:
             return values_and_estimates(ready, case, n, count, s)[0].unsqueeze(-1)  # noqa: B023
 
         exact = truth(case)[0].reshape(1)
         found = difference(draw, exact, REPLICATES, seed)
-        if found.worst > LIMIT:
+        if found.worst > CHECK_LIMIT:
             found = difference(draw, exact, 4 * REPLICATES, seed + 1)
         require(
-            found.worst <= LIMIT,
+            found.worst <= CHECK_LIMIT,
             f"{case.name}: the surrogate's value is {float(exact + found.mean[0]):.5g} in the mean, E f is "
             f"{float(exact):.5g} ({found.worst:.1f} standard errors)",
         )
@@ -97,8 +97,8 @@ def check_gradient_in_f(estimator: Estimator, seed: int) -> None:
     if not estimator.traits.valued:
         return
     n = draws(estimator)
-    for case in fitting(estimator):
-        ready = fitted(estimator, case, n, seed)
+    for case in fitting_cases(estimator):
+        ready = tuned(estimator, case, n, seed)
 
         def value(w: Tensor) -> Tensor:
             torch.manual_seed(seed)
@@ -124,12 +124,12 @@ def check_replicates_are_independent(estimator: Estimator, seed: int) -> None:
     if estimator.traits.exact:
         return
     n = draws(estimator)
-    for case in fitting(estimator)[:1]:
-        ready = fitted(estimator, case, n, seed)
+    for case in fitting_cases(estimator)[:1]:
+        ready = tuned(estimator, case, n, seed)
         _uncorrelated(estimates(ready, case, n, REPLICATES, seed), case.name)
         calls = torch.stack([estimates(ready, case, n, EACH, seed * 7919 + call) for call in range(CALLS)])
         ratio = float((EACH * calls.mean(1).var(0)).sum() / calls.var(1).mean(0).sum())
-        bound = 1 + 1.5 * (LIMIT + 1) * (2 / CALLS) ** 0.5
+        bound = 1 + 1.5 * (CHECK_LIMIT + 1) * (2 / CALLS) ** 0.5
         require(
             ratio < bound, f"{case.name}: replicates share noise: their mean's variance is {ratio:.1f} times too large"
         )
@@ -142,7 +142,7 @@ def _uncorrelated(x: Tensor, where: str) -> None:
         product = x * x.roll(lag, 0)
         pairs = len(x) / 2 if lag == len(x) // 2 else len(x)
         z = float((product.mean(0).abs() / product.std(0).clamp_min(1e-12)).max()) * pairs**0.5
-        require(z < LIMIT + 1, f"{where}: replicates {lag} apart correlate ({z:.1f} standard errors)")
+        require(z < CHECK_LIMIT + 1, f"{where}: replicates {lag} apart correlate ({z:.1f} standard errors)")
 
 
 def check_variance_falls_with_draws(estimator: Estimator, seed: int) -> None:
@@ -154,8 +154,8 @@ def check_variance_falls_with_draws(estimator: Estimator, seed: int) -> None:
     if traits.exact or (not traits.unbiased and traits.min_samples > traits.samples_step):
         return
     few = draws(estimator, 1)
-    for case in fitting(estimator)[:2]:
-        ready = fitted(estimator, case, few, seed)
+    for case in fitting_cases(estimator)[:2]:
+        ready = tuned(estimator, case, few, seed)
 
         def found(seed: int) -> str | None:
             x, y = (estimates(ready, case, n, REPLICATES, seed + n) for n in (few, 4 * few))  # noqa: B023
@@ -171,11 +171,11 @@ def check_no_noisier_than_reinforce(estimator: Estimator, seed: int) -> None:
     A control variate of the wrong sign or size is unbiased all the same: only the variance shows it.
     """
     traits = estimator.traits
-    cases = [case for case in fitting(estimator) if isinstance(case.f, Function)]
+    cases = [case for case in fitting_cases(estimator) if isinstance(case.f, Function)]
     if not traits.unbiased or traits.exact or not cases:
         return
     n, case = draws(estimator), shifted(cases[0], OFFSET)
-    ready = fitted(estimator, case, n, seed)
+    ready = tuned(estimator, case, n, seed)
 
     def found(seed: int) -> str | None:
         x = estimates(ready, case, n, REPLICATES, seed)
@@ -188,4 +188,4 @@ def check_no_noisier_than_reinforce(estimator: Estimator, seed: int) -> None:
 def _variance_ratio(x: Tensor, y: Tensor) -> tuple[float, float]:
     """tr Cov x ÷ tr Cov y, and how far above 1 chance may take it."""
     ratio = float(x.var(0).sum() / y.var(0).sum().clamp_min(1e-300))
-    return ratio, 1 + (LIMIT + 1) * (relative_variance_error(x) ** 2 + relative_variance_error(y) ** 2) ** 0.5
+    return ratio, 1 + (CHECK_LIMIT + 1) * (relative_variance_error(x) ** 2 + relative_variance_error(y) ** 2) ** 0.5

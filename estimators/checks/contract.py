@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from estimators.checks.cases import CASES, Case, draws, fitting, flat
+from estimators.checks.cases import CASES, Case, as_vectors, draws, fitting_cases
 from estimators.checks.failure import CheckFailed, require
 from estimators.checks.statistics import estimates
 from estimators.core import Estimator, Evidence, Function, Terms
@@ -32,7 +32,7 @@ def check_pickle(estimator: Estimator, seed: int) -> None:
     """It survives pickling, and then draws the same estimates."""
     twin = pickle.loads(pickle.dumps(estimator))
     require(twin == estimator, f"{estimator!r} came back from pickling as {twin!r}")
-    for case in fitting(estimator)[:1]:
+    for case in fitting_cases(estimator)[:1]:
         n = draws(estimator)
         same = torch.equal(estimates(estimator, case, n, 4, seed), estimates(twin, case, n, 4, seed))
         require(same, f"{case.name}: it draws other estimates after pickling")
@@ -46,7 +46,7 @@ def check_traits(estimator: Estimator, seed: int) -> None:
     require(traits.min_samples >= 1 and traits.samples_step >= 1, "min_samples and samples_step start at 1")
     require(not traits.exact or traits.unbiased, "it is exact and yet not unbiased")
     require(bool(traits.paper), "traits.paper is empty: say where it comes from")
-    if not fitting(estimator):
+    if not fitting_cases(estimator):
         reasons = {unmet(estimator, case.q(), case.f, draws(estimator)) for case in CASES}
         raise CheckFailed(f"no built-in problem fits, so nothing can be checked: it {' or '.join(map(str, reasons))}")
 
@@ -54,7 +54,7 @@ def check_traits(estimator: Estimator, seed: int) -> None:
 def check_needs_are_said(estimator: Estimator, seed: int) -> None:
     """A problem or a number of draws that does not suit is refused in a sentence."""
     for case in CASES:
-        if case not in fitting(estimator):
+        if case not in fitting_cases(estimator):
             reason = unmet(estimator, case.q(), case.f, draws(estimator))
             require(bool(reason), f"{case.name}: refused without a reason")
     for n in range(1, 2 * estimator.traits.min_samples):
@@ -64,7 +64,7 @@ def check_needs_are_said(estimator: Estimator, seed: int) -> None:
 
 def check_shape(estimator: Estimator, seed: int) -> None:
     """The surrogate is `[*batch]` for any batch, at the smallest number of draws and at others."""
-    for case in fitting(estimator):
+    for case in fitting_cases(estimator):
         for batch in ((), (3,), (2, 3)):
             for n in {draws(estimator, 1), draws(estimator, 5)}:
                 shape = estimator.surrogate(case.q(*batch), case.f, n).shape
@@ -73,7 +73,7 @@ def check_shape(estimator: Estimator, seed: int) -> None:
 
 def check_dtype(estimator: Estimator, seed: int) -> None:
     """float32 stays float32 and float64 float64, in the value and in the gradient."""
-    for case in fitting(estimator):
+    for case in fitting_cases(estimator):
         for dtype in (torch.float32, torch.float64):
             leaves = {name: value.clone().requires_grad_() for name, value in case.at(2, dtype=dtype).items()}
             surrogate = estimator.surrogate(case.build(**leaves), case.f, draws(estimator))
@@ -82,13 +82,13 @@ def check_dtype(estimator: Estimator, seed: int) -> None:
 
 def check_finite(estimator: Estimator, seed: int) -> None:
     """Estimates are finite in float32, at the smallest number of draws, and where bits are all but certain."""
-    for case in fitting(estimator):
+    for case in fitting_cases(estimator):
         for stretch in (1.0, 100.0):
             values = case.at(500, dtype=torch.float32)
             if "logits" in values:
                 values = {"logits": stretch * values["logits"]}
             torch.manual_seed(seed)
-            found = gradients(estimator, case, values, draws(estimator, 1))
+            found = gradients_at(estimator, case, values, draws(estimator, 1))
             wrong = int((~found.isfinite()).any(1).sum())
             at = {name: value[0].tolist() for name, value in values.items()}
             require(not wrong, f"{case.name}: {wrong} of 500 estimates are not finite at {at}")
@@ -96,11 +96,11 @@ def check_finite(estimator: Estimator, seed: int) -> None:
 
 def check_inputs_unchanged(estimator: Estimator, seed: int) -> None:
     """Parameters, and torch's global settings, are left as they were."""
-    for case in fitting(estimator):
+    for case in fitting_cases(estimator):
         values = {name: value.clone() for name, value in case.at(4).items()}
         before = {name: value.clone() for name, value in values.items()}
         settings = _global_settings()
-        gradients(estimator, case, values, draws(estimator))
+        gradients_at(estimator, case, values, draws(estimator))
         for name, value in values.items():
             require(torch.equal(value, before[name]), f"{case.name}: {name} was changed in place")
         require(settings == _global_settings(), f"{case.name}: it changed torch's global settings")
@@ -109,7 +109,7 @@ def check_inputs_unchanged(estimator: Estimator, seed: int) -> None:
 def check_seed(estimator: Estimator, seed: int) -> None:
     """All randomness is torch's: a seed repeats the estimates, another one changes them."""
     alike = []
-    for case in fitting(estimator):
+    for case in fitting_cases(estimator):
         first, again, other = (estimates(estimator, case, draws(estimator), 64, s) for s in (seed, seed, seed + 1))
         require(torch.equal(first, again), f"{case.name}: one seed gave two sets of estimates")
         alike.append(torch.equal(first, other))
@@ -118,11 +118,11 @@ def check_seed(estimator: Estimator, seed: int) -> None:
 
 def check_both_roads(estimator: Estimator, seed: int) -> None:
     """`.backward()`, as in a training loop, gives the gradient of `torch.func.grad`."""
-    for case in fitting(estimator):
+    for case in fitting_cases(estimator):
         leaves = {name: value.clone().requires_grad_() for name, value in case.at(20).items()}
         torch.manual_seed(seed)
         estimator.surrogate(case.build(**leaves), case.f, draws(estimator)).sum().backward()
-        plain = flat(
+        plain = as_vectors(
             {name: leaf.new_zeros(leaf.shape) if leaf.grad is None else leaf.grad for name, leaf in leaves.items()}, 1
         )
         apart = float((plain - estimates(estimator, case, draws(estimator), 20, seed)).abs().max())
@@ -131,25 +131,25 @@ def check_both_roads(estimator: Estimator, seed: int) -> None:
 
 def check_no_cross_talk(estimator: Estimator, seed: int) -> None:
     """An element of the batch learns nothing from the others: their values do not move its estimate."""
-    for case in fitting(estimator):
+    for case in fitting_cases(estimator):
         n, away = draws(estimator), 1e3
         tilt = torch.zeros(6, dtype=torch.float64)
         torch.manual_seed(seed)
-        alone = gradients(estimator, shifted(case, tilt), case.at(6), n)
+        alone = gradients_at(estimator, shifted(case, tilt), case.at(6), n)
         tilt[0] = away
         torch.manual_seed(seed)
-        beside = gradients(estimator, shifted(case, tilt), case.at(6), n)
+        beside = gradients_at(estimator, shifted(case, tilt), case.at(6), n)
         apart = float((alone - beside)[1:].abs().max())
         require(apart < 1e-9, f"{case.name}: f of one element of the batch moved another's estimate by {apart:.2g}")
 
 
 def check_meta_device(estimator: Estimator, seed: int) -> None:
     """It runs on torch's `meta` device: no synchronisation with the host, no constant on another device."""
-    with unvalidated():
-        for case in fitting(estimator):
+    with without_validation():
+        for case in fitting_cases(estimator):
             values = case.at(7, device="meta")
             try:
-                found = gradients(estimator, case, values, draws(estimator))
+                found = gradients_at(estimator, case, values, draws(estimator))
             except (RuntimeError, NotImplementedError) as error:
                 if "_standard_gamma_grad" in str(error):
                     continue  # torch's own gap: no kernel for the path of a Gamma
@@ -157,10 +157,10 @@ def check_meta_device(estimator: Estimator, seed: int) -> None:
             require(found.device.type == "meta", f"{case.name}: gradients lie on {found.device}")
 
 
-def gradients(estimator: Estimator, case: Case, values: dict[str, Tensor], n: int) -> Tensor:
+def gradients_at(estimator: Estimator, case: Case, values: dict[str, Tensor], n: int) -> Tensor:
     """Estimates `[R, P]` at these parameters."""
     found = torch.func.grad(lambda values: estimator.surrogate(case.build(**values), case.f, n).sum())(values)
-    return flat(found, 1)
+    return as_vectors(found, 1)
 
 
 def shifted(case: Case, tilt: Tensor) -> Case:
@@ -183,7 +183,7 @@ def _global_settings() -> tuple[object, ...]:
 
 
 @contextmanager
-def unvalidated() -> Iterator[None]:
+def without_validation() -> Iterator[None]:
     """torch's one-hot categorical validates the Categorical inside it, whatever it is told."""
     before = Distribution._validate_args
     Distribution.set_default_validate_args(False)

@@ -9,7 +9,7 @@ import torch
 from estimators.checks.failure import CheckFailed
 from estimators.errors import BadInput
 
-Check = Callable[[Any], None]
+SubjectCheck = Callable[[Any], None]
 """Called with its subject; raises `CheckFailed` with the numbers."""
 
 Seeded = Callable[[Any, int], None]
@@ -19,12 +19,14 @@ Expected = Mapping[str, str]
 """The names of checks that a subject must fail, each with the reason."""
 
 
-def named(checks: Sequence[Seeded], seed: int, expected_failures: Expected | None) -> Iterator[tuple[str, Check]]:
+def named(
+    checks: Sequence[Seeded], seed: int, expected_failures: Expected | None
+) -> Iterator[tuple[str, SubjectCheck]]:
     """Every check by name. One that is expected to fail, and passes, fails."""
     expected = dict(expected_failures or {})
     for check in checks:
         name = check.__name__.removeprefix("check_")
-        checked: Check = partial(run, check, seed)
+        checked: SubjectCheck = partial(run_check, check, seed)
         yield name, partial(_must_fail, checked, name, expected.pop(name)) if name in expected else checked
     if expected:
         raise ValueError(f"no such check: {', '.join(expected)}")
@@ -33,7 +35,7 @@ def named(checks: Sequence[Seeded], seed: int, expected_failures: Expected | Non
 def parametrized(
     argument: str,
     subjects: Sequence[Any],
-    checks: Callable[..., Iterator[tuple[str, Check]]],
+    checks: Callable[..., Iterator[tuple[str, SubjectCheck]]],
     expected_failures: Callable[[Any], Expected] | None,
 ) -> Any:
     """A pytest decorator: the test is called with `(argument, check)` for every subject and check."""
@@ -47,7 +49,7 @@ def parametrized(
     return pytest.mark.parametrize((argument, "check"), pairs)
 
 
-def run(check: Seeded, seed: int, subject: Any) -> None:
+def run_check(check: Seeded, seed: int, subject: Any) -> None:
     """The check, with torch's generator kept and whatever else its subject raises made a finding."""
     with torch.random.fork_rng(devices=[]):
         try:
@@ -59,7 +61,7 @@ def run(check: Seeded, seed: int, subject: Any) -> None:
             raise CheckFailed(said) from error
 
 
-def _must_fail(check: Check, name: str, reason: str, subject: Any) -> None:
+def _must_fail(check: SubjectCheck, name: str, reason: str, subject: Any) -> None:
     try:
         check(subject)
     except CheckFailed:

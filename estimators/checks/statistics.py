@@ -7,18 +7,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from estimators.checks.cases import Case, flat
+from estimators.checks.cases import Case, as_vectors
 from estimators.checks.failure import CheckFailed
 from estimators.core import Estimator, Fitted
 
 Draw = Callable[[int, int], Tensor]
 """(replicates, seed) → independent estimates `[R, P]`."""
 
-FIRST = 4096
-MOST = 400_000
-CHUNK = 16_384
+FIRST_REPLICATES = 4096
+MAX_REPLICATES = 400_000
+CHUNK_REPLICATES = 16_384
 
-LIMIT = 5.0
+CHECK_LIMIT = 5.0
 """Standard errors: a first look beyond it asks for a second, with fresh draws, before anything is said."""
 
 RESOLUTION = 0.025
@@ -27,7 +27,7 @@ RESOLUTION = 0.025
 FIT_STEPS = 10
 
 
-def fitted(estimator: Estimator, case: Case, n: int, seed: int) -> Estimator:
+def tuned(estimator: Estimator, case: Case, n: int, seed: int) -> Estimator:
     """The estimator itself, or a copy tuned for a few steps where it has something to tune."""
     if not isinstance(estimator, Fitted) or estimator.state is not None:
         return estimator
@@ -51,7 +51,7 @@ def values_and_estimates(
         return surrogate.sum(), surrogate.detach()
 
     gradient, value = torch.func.grad(summed, has_aux=True)(case.at(replicates))
-    return value, flat(gradient, 1)
+    return value, as_vectors(gradient, 1)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def difference(draw: Draw, exact: Float[Tensor, " P"], count: int, seed: int) ->
     direction = exact / exact.norm()
     total, square, drawn = exact.new_zeros(len(exact) + 1), exact.new_zeros(len(exact) + 1), 0
     while drawn < count:
-        x = draw(min(CHUNK, max(count - drawn, 256)), seed * 7919 + drawn) - exact
+        x = draw(min(CHUNK_REPLICATES, max(count - drawn, 256)), seed * 7919 + drawn) - exact
         x = torch.cat([x, (x @ direction).unsqueeze(-1)], 1)
         total, square, drawn = total + x.sum(0), square + x.square().sum(0), drawn + len(x)
     mean = total / drawn
@@ -93,9 +93,9 @@ def difference(draw: Draw, exact: Float[Tensor, " P"], count: int, seed: int) ->
 
 def precise(draw: Draw, exact: Float[Tensor, " P"], seed: int, resolution: float = RESOLUTION) -> Difference:
     """From as many estimates as take the standard error to `resolution` of ‖exact‖."""
-    first = difference(draw, exact, FIRST, seed)
+    first = difference(draw, exact, FIRST_REPLICATES, seed)
     needed = int(first.count * (first.resolved / resolution) ** 2) + 1
-    return first if needed <= first.count else difference(draw, exact, min(needed, MOST), seed + 1)
+    return first if needed <= first.count else difference(draw, exact, min(needed, MAX_REPLICATES), seed + 1)
 
 
 def require_mean(draw: Draw, exact: Float[Tensor, " P"], where: str, seed: int) -> None:
@@ -105,9 +105,9 @@ def require_mean(draw: Draw, exact: Float[Tensor, " P"], where: str, seed: int) 
     Neither does it pass what is so noisy that a bias could hide.
     """
     found = precise(draw, exact, seed)
-    if found.worst > LIMIT:
+    if found.worst > CHECK_LIMIT:
         again = difference(draw, exact, found.count, seed + 2)
-        if again.worst > LIMIT:
+        if again.worst > CHECK_LIMIT:
             mean = [f"{value:.4g}" for value in (exact + again.mean[:-1]).tolist()]
             raise CheckFailed(
                 f"{where}: the mean of {again.count} estimates is off by {again.worst:.1f} standard errors: "

@@ -11,7 +11,7 @@ from estimators.tools.parameters import parameters, rebuild
 
 Weights = dict[str, Tensor]
 
-RATE = 0.03
+LEARNING_RATE = 0.03
 """Adam's step size."""
 
 
@@ -49,7 +49,7 @@ def least_variance(
     """
     at = {name: value.detach() for name, value in parameters(q).items()}
     leaves = {name: value.detach().clone() for name, value in weights.items()}
-    optimiser = torch.optim.Adam(list(leaves.values()), lr=RATE)
+    optimiser = torch.optim.Adam(list(leaves.values()), lr=LEARNING_RATE)
 
     def squared(weights: Weights) -> Tensor:
         gradient = torch.func.grad(lambda values: surrogate(rebuild(q, values), weights).sum())(at)

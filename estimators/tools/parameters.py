@@ -75,7 +75,7 @@ def parameters(q: Distribution) -> dict[str, Tensor]:
     return {name: getattr(inner, name) for name in names if INSTEAD.get(name) not in names}
 
 
-DRAWS = 16
+COMPARED_DRAWS = 16
 """Draws that show whether two distributions are the same."""
 
 INSTEAD = {"probs": "logits", "covariance_matrix": "scale_tril", "precision_matrix": "scale_tril"}
@@ -145,7 +145,7 @@ def alike(q: Distribution, again: Distribution) -> bool:
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         for each in (q, again):
             torch.default_generator.manual_seed(0)
-            draws.append(each.sample((DRAWS,)))
+            draws.append(each.sample((COMPARED_DRAWS,)))
         if not torch.allclose(draws[0], draws[1], equal_nan=True):
             return False
         try:

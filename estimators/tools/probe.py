@@ -12,18 +12,18 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, TransformedDistribution, transforms
 
 from estimators.tools.readable import inside
+from estimators.tools.tensors import Tensors
 from estimators.traits import Need
 
-DRAWS = 2**15
+PROBE_DRAWS = 2**15
 NUMBERS = 2**21
 """At most so many numbers in the draws of a probe."""
 ELEMENTS = 8
 """At most so many batch elements are probed."""
-LIMIT = 6.0
+PROBE_LIMIT = 6.0
 """Standard errors."""
-NEEDS = (Need.DENSITY, Need.REPARAMETERISED, Need.MEAN, Need.MODE)
+PROBED_NEEDS = (Need.DENSITY, Need.REPARAMETERISED, Need.MEAN, Need.MODE)
 
-Values = dict[str, Tensor]
 _seen: dict[Any, dict[Need, str]] = {}
 
 
@@ -77,15 +77,15 @@ def _how(inner: Distribution, need: Need) -> str:
 def _probe(inner: Distribution) -> dict[Need, str]:
     try:
         knobs = sliced(knobs_of(inner), inner)
-        count = max(512, min(DRAWS, NUMBERS // max(1, sum(value.numel() for value in knobs.values()))))
+        count = max(512, min(PROBE_DRAWS, NUMBERS // max(1, sum(value.numel() for value in knobs.values()))))
         theta = {name: value.detach().expand(count, *value.shape).clone() for name, value in knobs.items()}
-        for name in learned(knobs) or knobs:  # without gradients any of them may be learned
+        for name in with_gradient(knobs) or knobs:  # without gradients any of them may be learned
             theta[name].requires_grad_()
         q = remade(inner, theta)
         z = q.sample()
     except Exception as error:
         reason = f"{type(inner).__name__} cannot be made from its parameters ({type(error).__name__})"
-        return dict.fromkeys(NEEDS, reason)
+        return dict.fromkeys(PROBED_NEEDS, reason)
     density = _tried(lambda: _no_density(inner, q, z, theta))
     found = {
         Need.DENSITY: density,
@@ -103,7 +103,7 @@ def _tried(check: Callable[[], str | None]) -> str | None:
         return f"{type(error).__name__} when it was tried"
 
 
-def knobs_of(inner: Distribution, prefix: str = "") -> Values:
+def knobs_of(inner: Distribution, prefix: str = "") -> Tensors:
     """Every floating-point parameter that moves the law, by name; those of a base distribution and of its maps, too."""
     if isinstance(inner, Independent):
         return knobs_of(inner.base_dist, prefix)
@@ -121,7 +121,7 @@ def knobs_of(inner: Distribution, prefix: str = "") -> Values:
     return {f"{prefix}{name}": value for name, value in values.items() if isinstance(value, Tensor)}
 
 
-def _map_knobs(each: transforms.Transform) -> Values:
+def _map_knobs(each: transforms.Transform) -> Tensors:
     """A map's tensors; of a number, none."""
     if isinstance(each, transforms.ComposeTransform):
         return {f"{i}.{name}": value for i, part in enumerate(each.parts) for name, value in _map_knobs(part).items()}
@@ -130,7 +130,7 @@ def _map_knobs(each: transforms.Transform) -> Values:
     }
 
 
-def sliced(knobs: Values, inner: Distribution) -> Values:
+def sliced(knobs: Tensors, inner: Distribution) -> Tensors:
     """A few elements of the batch: every parameter `[few, *own]`."""
     batch = inner.batch_shape
     if batch.numel() <= ELEMENTS:
@@ -142,7 +142,7 @@ def sliced(knobs: Values, inner: Distribution) -> Values:
     }
 
 
-def remade(inner: Distribution, values: Values, prefix: str = "") -> Distribution:
+def remade(inner: Distribution, values: Tensors, prefix: str = "") -> Distribution:
     """A distribution of the same structure at other parameters."""
     if isinstance(inner, Independent):
         return Independent(remade(inner.base_dist, values, prefix), inner.reinterpreted_batch_ndims, False)
@@ -158,7 +158,7 @@ def remade(inner: Distribution, values: Values, prefix: str = "") -> Distributio
         return other(**own, **fixed)
 
 
-def _remade_map(each: transforms.Transform, values: Values, prefix: str) -> transforms.Transform:
+def _remade_map(each: transforms.Transform, values: Tensors, prefix: str) -> transforms.Transform:
     if isinstance(each, transforms.ComposeTransform):
         parts = [_remade_map(part, values, f"{prefix}{i}.") for i, part in enumerate(each.parts)]
         return transforms.ComposeTransform(parts)
@@ -170,11 +170,11 @@ def _remade_map(each: transforms.Transform, values: Values, prefix: str) -> tran
     return made
 
 
-def _no_density(inner: Distribution, q: Distribution, z: Tensor, theta: Values) -> str | None:
+def _no_density(inner: Distribution, q: Distribution, z: Tensor, theta: Tensors) -> str | None:
     log_q = q.log_prob(z)
     if not bool(log_q.isfinite().all()):
         return "its log-density is not finite at its own draws"
-    for name in learned(theta):
+    for name in with_gradient(theta):
         if _moves(inner, q, z, theta, name):
             return f"its support moves with {name}"
     if not log_q.requires_grad:
@@ -185,7 +185,7 @@ def _no_density(inner: Distribution, q: Distribution, z: Tensor, theta: Values) 
     return _no_mass(q, z, log_q.detach())
 
 
-def _moves(inner: Distribution, q: Distribution, z: Tensor, theta: Values, name: str) -> bool:
+def _moves(inner: Distribution, q: Distribution, z: Tensor, theta: Tensors, name: str) -> bool:
     """Whether a slightly different parameter would not allow some of the draws."""
     for factor in (0.95, 1.05):
         other = theta | {name: (theta[name] * factor + (factor - 1) * 0.02 * (theta[name] == 0)).detach()}
@@ -213,7 +213,7 @@ def _no_mass(q: Distribution, z: Tensor, log_q: Tensor) -> str | None:
         x = left.reshape(z.shape[1:]) + (right - left).reshape(z.shape[1:]) * share
         mass = torch.trapezoid(q.log_prob(x).exp(), x, dim=0)
         off = float((mass - (high - low)).detach().abs().max())
-        if off > LIMIT * 0.5 / count**0.5 + 0.01:
+        if off > PROBE_LIMIT * 0.5 / count**0.5 + 0.01:
             return f"its density integrates to {high - low + off:.3g} where {high - low:.2g} of its draws fall"
     return None
 
@@ -224,12 +224,12 @@ def _no_chances(z: Tensor, log_q: Tensor) -> str | None:
         hit = z == value
         p = torch.where(hit, log_q.exp(), 0.0).sum(0) / hit.sum(0).clamp_min(1)
         error = (p.clamp(0, 1) * (1 - p.clamp(0, 1)) / len(z)).sqrt() + 1 / len(z)
-        if bool((((hit.double().mean(0) - p).abs() > LIMIT * error) & hit.any(0)).any()):
+        if bool((((hit.double().mean(0) - p).abs() > PROBE_LIMIT * error) & hit.any(0)).any()):
             return f"its probability of {float(value):g} is not that value's share of its draws"
     return None
 
 
-def _no_path(q: Distribution, theta: Values) -> str | None:
+def _no_path(q: Distribution, theta: Tensors) -> str | None:
     """The path's gradient of a bounded function is the score's."""
     if not q.has_rsample:
         return "it has no rsample"
@@ -245,11 +245,11 @@ def _no_path(q: Distribution, theta: Values) -> str | None:
     return None
 
 
-def _no_map(inner: Distribution, theta: Values) -> str | None:
+def _no_map(inner: Distribution, theta: Tensors) -> str | None:
     """Where there is no density to compare with: the draws of one seed move with θ as their gradient says."""
     seed = int(torch.randint(2**31, ()))
 
-    def drawn(values: Values) -> tuple[Tensor, Distribution]:
+    def drawn(values: Tensors) -> tuple[Tensor, Distribution]:
         torch.manual_seed(seed)
         q = remade(inner, values)
         return q.rsample(), q
@@ -259,7 +259,7 @@ def _no_map(inner: Distribution, theta: Values) -> str | None:
         return "its rsample has no gradient"
     h = _bounded(z.detach(), q)
     slopes = _grads(h(z), theta)
-    for name, value in learned(theta).items():
+    for name, value in with_gradient(theta).items():
         step = (1e-3 * (value.abs() + 0.1)).detach()
         ends = [h(drawn(theta | {name: value + sign * step})[0]).detach().reshape(len(value), -1) for sign in (1, -1)]
         moved = (ends[0] - ends[1]).sum(-1)
@@ -298,13 +298,13 @@ def _no_mode(q: Distribution, z: Tensor) -> str | None:
     return None if inside(q, mode) else "its mode is on the edge of its support"
 
 
-def learned(theta: Values) -> Values:
+def with_gradient(theta: Tensors) -> Tensors:
     """The parameters that have a gradient."""
     return {name: value for name, value in theta.items() if value.requires_grad}
 
 
-def _grads(value: Tensor, theta: Values) -> Values:
-    own = learned(theta)
+def _grads(value: Tensor, theta: Tensors) -> Tensors:
+    own = with_gradient(theta)
     found = torch.autograd.grad(value.sum(), list(own.values()), allow_unused=True, retain_graph=True)
     return {name: each for name, each in zip(own, found, strict=True) if each is not None}
 
@@ -315,4 +315,4 @@ def _zero(replicates: Tensor) -> bool:
     if not bool(x.isfinite().all()):
         return False
     slack = 1e-3 * x.abs().mean(0)
-    return bool((x.mean(0).abs() <= LIMIT * x.std(0) / len(x) ** 0.5 + slack).all())
+    return bool((x.mean(0).abs() <= PROBE_LIMIT * x.std(0) / len(x) ** 0.5 + slack).all())

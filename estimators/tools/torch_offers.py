@@ -21,9 +21,9 @@ from estimators.tools.readable import all_true, inside, number_of
 from estimators.traits import Need
 
 TABLE = Path(__file__).with_name("torch_offers.json")
-COLUMNS = {"density": Need.DENSITY, "path": Need.REPARAMETERISED, "mean": Need.MEAN, "mode": Need.MODE}
+OFFER_COLUMNS = {"density": Need.DENSITY, "path": Need.REPARAMETERISED, "mean": Need.MEAN, "mode": Need.MODE}
 """The columns of the table, and the need that each meets."""
-MEASURED = frozenset(COLUMNS.values())
+MEASURED_NEEDS = frozenset(OFFER_COLUMNS.values())
 
 HARMLESS = frozenset(
     (
@@ -38,7 +38,7 @@ Row = dict[str, Any]
 
 
 @cache
-def table() -> dict[str, Row]:
+def offers_table() -> dict[str, Row]:
     """A row per class of torch: for each column an empty string or the reason why it is not offered, and ranges."""
     return json.loads(TABLE.read_text())["classes"]
 
@@ -63,8 +63,8 @@ def refused(q: Distribution) -> dict[Need, str]:
     """Of a density, paths, E z and a mode: those that q does not offer, each with the reason in words."""
     inner = base(q)
     name, said, said_not = type(inner).__name__, getattr(inner, "offers", None), getattr(inner, "offers_not", ())
-    left = MEASURED - frozenset(said or ()) - frozenset(said_not)
-    found = dict.fromkeys(MEASURED & frozenset(said_not), f"{name} says that it does not offer it")
+    left = MEASURED_NEEDS - frozenset(said or ()) - frozenset(said_not)
+    found = dict.fromkeys(MEASURED_NEEDS & frozenset(said_not), f"{name} says that it does not offer it")
     if said is not None:
         return found | dict.fromkeys(left, f"{name} does not say that it offers it")
     return found | ({need: reason for need, reason in _shown(inner).items() if need in left} if left else {})
@@ -73,14 +73,14 @@ def refused(q: Distribution) -> dict[Need, str]:
 def _shown(inner: Distribution) -> dict[Need, str]:
     """By the table or by a probe."""
     cls = kind(inner)
-    if cls is None or cls is TransformedDistribution or cls.__name__ not in table():
+    if cls is None or cls is TransformedDistribution or cls.__name__ not in offers_table():
         return probed(inner)
-    row = table()[cls.__name__]
+    row = offers_table()[cls.__name__]
     dtype = _dtype(inner)
     reasons = {
-        need: f"torch's {cls.__name__}: {row[name][dtype]}" for name, need in COLUMNS.items() if row[name][dtype]
+        need: f"torch's {cls.__name__}: {row[name][dtype]}" for name, need in OFFER_COLUMNS.items() if row[name][dtype]
     }
-    for name, need in COLUMNS.items():
+    for name, need in OFFER_COLUMNS.items():
         if need not in reasons:
             reason = _outside(inner, cls.__name__, row["ranges"].get(name, {}))
             reasons |= {need: reason} if reason else {}

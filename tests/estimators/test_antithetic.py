@@ -15,16 +15,16 @@ from tests.support.cases import (
     GAUSSIAN,
     LOGITS,
     bits,
+    build_full_normal,
+    build_normal,
     double,
     exact,
-    full_normal,
-    normal,
     of_bits,
     single,
 )
 from tests.support.exactness import assert_biased, assert_unbiased, estimates
 
-SYMMETRIC = [name for name, case in CASES.items() if case[0] in (bits, normal, full_normal)]
+SYMMETRIC = [name for name, case in CASES.items() if case[0] in (bits, build_normal, build_full_normal)]
 
 
 class Reparameterised(Estimator):
@@ -57,7 +57,7 @@ def test_float32():
 def test_constant_on_a_quadratic_in_the_mean():
     """Fact 28: the pairs' mean is the mean, so f′ at it is the gradient in loc."""
     f = Function(lambda z: (z - 0.3).square().sum(-1))
-    sample = estimates(Antithetic(Reparameterised()), normal, GAUSSIAN, f, 2, 100)
+    sample = estimates(Antithetic(Reparameterised()), build_normal, GAUSSIAN, f, 2, 100)
     exact_loc = 2 * (GAUSSIAN["loc"] - 0.3)
     torch.testing.assert_close(sample[:, :2], exact_loc.expand(100, 2))
 
@@ -92,8 +92,8 @@ def test_noise_that_cannot_be_mirrored_is_refused():
 @pytest.mark.parametrize(
     "q",
     [
-        normal(**GAUSSIAN),
-        full_normal(**FULL),
+        build_normal(**GAUSSIAN),
+        build_full_normal(**FULL),
         Independent(Laplace(double(0.3, -1.0), double(1.0, 0.2)), 1),
         Independent(StudentT(double(3.0, 5.0), double(0.3, -1.0), double(1.0, 0.2)), 1),
     ],

@@ -7,12 +7,12 @@ import estimators
 from estimators import BadInput, Function
 from estimators.ars import Ars, Arsm, swapped, swaps_with, table
 from estimators.tools.noise import exponential
-from tests.support.cases import CASES, double, exact, one_hot, single
+from tests.support.cases import CASES, build_one_hot, double, exact, single
 from tests.support.exactness import assert_unbiased, enumerated, estimates
 from tests.support.identities import covers
 
 FIVE = (
-    one_hot,
+    build_one_hot,
     {"logits": double(-6.0, 0.5, 1.0, -0.4, 6.0)[None]},
     Function(lambda z: (z * double(3.0, -1.0, 0.5, 2.0, -4.0)).sum((-1, -2)).exp()),
 )
@@ -39,7 +39,7 @@ def test_arsm_is_the_mean_over_references():
 
 
 def test_every_swap_is_a_draw_of_q():
-    q = one_hot(double(0.5, -0.7, 0.2, 1.0)[None])
+    q = build_one_hot(double(0.5, -0.7, 0.2, 1.0)[None])
     torch.manual_seed(0)
     z = swapped(q.mean.log(), exponential(200_000, q.mean), swaps_with(1, torch.tensor([[0], [1], [3]]), 4), q)
     for draws in z:
@@ -56,4 +56,4 @@ def test_table():
 
 def test_bad_reference():
     with pytest.raises(BadInput, match="0 to 2"):
-        estimators.get("ars", reference=3).surrogate(one_hot(torch.zeros(2, 3)), CASES["one_hot"][2], 1)
+        estimators.get("ars", reference=3).surrogate(build_one_hot(torch.zeros(2, 3)), CASES["one_hot"][2], 1)

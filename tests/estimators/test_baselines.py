@@ -10,7 +10,7 @@ import estimators
 from estimators import BadInput, Fitted, Function
 from estimators.baselines import MovingAverage, OptimalCoefficient, others_mean, scores
 from estimators.tools.parameters import linear, parameters
-from tests.support.cases import CASES, LOGITS, bits, double, exact, normal, of_bits, single
+from tests.support.cases import CASES, LOGITS, bits, build_normal, double, exact, of_bits, single
 from tests.support.exactness import assert_biased, assert_unbiased, estimates
 
 UNBIASED = ["moving_average", "independent_baseline", "self_critical", "optimal_coefficient"]
@@ -135,7 +135,7 @@ def test_baselines_on_a_gaussian_quadratic():
     named = {"reinforce": (estimators.get("reinforce"), 1, 400_000), "mean": (mean, 1, 400_000)}
     named["optimal"] = (estimators.get("optimal_coefficient"), 400, 4_000)  # many draws: c is at its optimum
     for name, (estimator, n, replicates) in named.items():
-        sample = estimates(estimator, normal, at, f, n, replicates, seed=4)
+        sample = estimates(estimator, build_normal, at, f, n, replicates, seed=4)
         kurtosis = ((sample - sample.mean(0)) ** 4).mean(0) / sample.var(0) ** 2
         ratio = n * sample.var(0) / double(*expected[name])
         slack = 0.03 if name == "optimal" else 0  # c itself is estimated from 399 draws: O(1/K)

@@ -9,7 +9,7 @@ from torch.distributions import Normal
 
 import estimators
 from estimators import Function
-from tests.support.cases import CASES, double, exact, normal, single
+from tests.support.cases import CASES, build_normal, double, exact, single
 from tests.support.exactness import assert_biased, assert_unbiased, estimates
 
 ESTIMATOR = estimators.get("boundary_pathwise")
@@ -28,14 +28,14 @@ def truth() -> torch.Tensor:
 
 
 def test_unbiased_where_pathwise_is_not():
-    sample = estimates(ESTIMATOR, normal, PARAMETERS, BOX, 2, 50_000)
+    sample = estimates(ESTIMATOR, build_normal, PARAMETERS, BOX, 2, 50_000)
     assert_unbiased(sample, truth(), resolution=0.02)
-    plain = estimates(estimators.get("reparameterisation"), normal, PARAMETERS, BOX, 2, 1000)
+    plain = estimates(estimators.get("reparameterisation"), build_normal, PARAMETERS, BOX, 2, 1000)
     assert_biased(plain[:, :1] + 1e-9 * torch.randn(1000, 1), truth()[:1])
 
 
 def test_float32():
-    sample = estimates(ESTIMATOR, *single((normal, PARAMETERS, BOX), torch.float32), 2, 50_000)
+    sample = estimates(ESTIMATOR, *single((build_normal, PARAMETERS, BOX), torch.float32), 2, 50_000)
     assert sample.dtype == torch.float32
     assert_unbiased(sample.double(), truth(), resolution=0.02)
 
@@ -49,7 +49,7 @@ def test_without_breaks_it_is_pathwise(case):
 
 def test_a_kink_may_be_declared_too():
     f = Function(lambda z: z.abs().sum(-1), breaks=(0.0,))
-    sample = estimates(ESTIMATOR, normal, {"loc": double(0.3), "scale": double(0.01)}, f, 1, 1000)
+    sample = estimates(ESTIMATOR, build_normal, {"loc": double(0.3), "scale": double(0.01)}, f, 1, 1000)
     assert_unbiased(sample[:, :1], double(1.0), resolution=0.01)
 
 
@@ -97,21 +97,21 @@ def half_space_truth(smooth=half_space) -> torch.Tensor:
     measure = ws[:, None] * wt[None, :] / w.norm()
 
     def expectation(values):
-        return (measure * normal(**values).log_prob(z).exp() * smooth(z)).sum()
+        return (measure * build_normal(**values).log_prob(z).exp() * smooth(z)).sum()
 
     return torch.cat(list(torch.func.grad(expectation)(parameters).values()))
 
 
 def test_half_space():
     f = Function(half_space, differentiable=False, half_space=HYPERPLANE)
-    assert_unbiased(estimates(ESTIMATOR, normal, PARAMETERS, f, 2, 100_000), half_space_truth(), resolution=0.01)
-    plain = estimates(estimators.get("reparameterisation"), normal, PARAMETERS, f, 2, 100_000)
+    assert_unbiased(estimates(ESTIMATOR, build_normal, PARAMETERS, f, 2, 100_000), half_space_truth(), resolution=0.01)
+    plain = estimates(estimators.get("reparameterisation"), build_normal, PARAMETERS, f, 2, 100_000)
     assert_biased(plain, half_space_truth())
 
 
 def test_half_space_in_float32():
     case = single(
-        (normal, PARAMETERS, Function(half_space, differentiable=False, half_space=HYPERPLANE)), torch.float32
+        (build_normal, PARAMETERS, Function(half_space, differentiable=False, half_space=HYPERPLANE)), torch.float32
     )
     assert_unbiased(estimates(ESTIMATOR, *case, 2, 100_000).double(), half_space_truth(), resolution=0.01)
 
@@ -128,6 +128,6 @@ def test_half_space_far_away_and_narrow():
         return STANDARD.cdf(distance / (w * values["scale"]).norm())
 
     truth = torch.cat(list(torch.func.grad(probability)({"loc": loc, "scale": scale}).values()))
-    sample = estimates(ESTIMATOR, normal, {"loc": loc, "scale": scale}, f, 2, 50_000)
+    sample = estimates(ESTIMATOR, build_normal, {"loc": loc, "scale": scale}, f, 2, 50_000)
     assert_unbiased(sample, truth, resolution=0.02)
     assert sample[:, :2].std(0).max() < 1e-9 * truth.norm()

@@ -6,12 +6,12 @@ import torch
 import estimators
 from estimators import Function
 from estimators.categorical_disarm import node_logits, reached, walks
-from tests.support.cases import CASES, bits, double, exact, one_hot, single
+from tests.support.cases import CASES, bits, build_one_hot, double, exact, single
 from tests.support.exactness import assert_unbiased, enumerated, estimates
 
 NAMES = ["stick_breaking_disarm", "tree_disarm"]
 FIVE = (
-    one_hot,
+    build_one_hot,
     {"logits": double(-6.0, 0.5, 1.0, -0.4, 6.0)[None]},
     Function(lambda z: (z * double(3.0, -1.0, 0.5, 2.0, -4.0)).sum((-1, -2)).exp()),
 )
@@ -53,7 +53,7 @@ def test_two_categories_are_disarm(name):
     pair = {"logits": double(0.8, 0.0)[None]}
     weight = double(2.0, 0.0)
     as_pair = estimates(
-        estimators.get(name), one_hot, pair, Function(lambda z: (z * weight).sum((-1, -2)).exp()), 2, 50
+        estimators.get(name), build_one_hot, pair, Function(lambda z: (z * weight).sum((-1, -2)).exp()), 2, 50
     )
     as_bit = estimates(
         estimators.get("disarm"), bits, {"logits": double(0.8)}, Function(lambda z: (2 * z).sum(-1).exp()), 2, 50
@@ -67,4 +67,4 @@ def test_two_categories_are_disarm(name):
 def test_numbers_at_extremes(name, dtype):
     parameters = {"logits": torch.tensor([[-100.0, 100.0, 0.0, 30.0, -200.0]], dtype=dtype)}
     f = Function(lambda z: z.flatten(2).square().sum(-1))
-    assert estimates(estimators.get(name), one_hot, parameters, f, 2, 1000).isfinite().all()
+    assert estimates(estimators.get(name), build_one_hot, parameters, f, 2, 1000).isfinite().all()

@@ -13,11 +13,11 @@ from tests.support.cases import (
     GAUSSIAN,
     LOGITS,
     bits,
+    build_full_normal,
+    build_normal,
     double,
     exact,
-    full_normal,
     integrated,
-    normal,
     single,
 )
 from tests.support.exactness import assert_unbiased, enumerated, estimates
@@ -38,8 +38,8 @@ def test_delta_method_is_unbiased(case):
 def test_delta_method_is_unbiased_on_a_tiny_scale():
     parameters = {"loc": GAUSSIAN["loc"], "scale": double(0.01, 0.02)}
     f = CASES["normal"][2]
-    sample = estimates(estimators.get("delta_method"), normal, parameters, f, 1, 20_000)
-    assert_unbiased(sample, integrated(normal, parameters, f), resolution=0.001)
+    sample = estimates(estimators.get("delta_method"), build_normal, parameters, f, 1, 20_000)
+    assert_unbiased(sample, integrated(build_normal, parameters, f), resolution=0.001)
 
 
 @pytest.mark.parametrize(("name", "case"), [("muprop", "bits"), ("simple_muprop", "bits"), ("delta_method", "normal")])
@@ -54,7 +54,7 @@ def test_muprop_is_exact_on_a_linear_f():
     torch.testing.assert_close(sample, enumerated(bits, EXTREME, f).expand_as(sample))
 
 
-@pytest.mark.parametrize(("build", "parameters"), [(normal, GAUSSIAN), (full_normal, FULL)])
+@pytest.mark.parametrize(("build", "parameters"), [(build_normal, GAUSSIAN), (build_full_normal, FULL)])
 def test_delta_method_is_exact_on_a_quadratic_f(build, parameters):
     """Fact 28's kin: a second-order model of a quadratic is the quadratic, cross terms included."""
     f = Function(lambda z: z[..., 0].square() - 3 * z[..., 0] * z[..., 1] + z[..., 1])
@@ -70,7 +70,7 @@ def test_delta_method_helps_near_the_optimum_and_hurts_far_from_it():
 
     def ratio(loc, scale):
         delta, plain = (
-            estimates(estimators.get(name), normal, {"loc": loc, "scale": scale}, f, 1, 20_000).var(0).sum()
+            estimates(estimators.get(name), build_normal, {"loc": loc, "scale": scale}, f, 1, 20_000).var(0).sum()
             for name in ("delta_method", "reinforce")
         )
         return float(delta / plain)
@@ -80,7 +80,7 @@ def test_delta_method_helps_near_the_optimum_and_hurts_far_from_it():
 
 
 def test_hessian_of_a_batch():
-    q = normal(torch.randn(5, 2, dtype=torch.float64), torch.ones(5, 2, dtype=torch.float64))
+    q = build_normal(torch.randn(5, 2, dtype=torch.float64), torch.ones(5, 2, dtype=torch.float64))
     f = CASES["normal"][2]
     each = torch.stack([torch.func.hessian(lambda z: f(z, q))(m) for m in q.mean])
     torch.testing.assert_close(hessian_at(q, f, q.mean), each)

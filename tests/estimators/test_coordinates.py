@@ -7,7 +7,7 @@ import estimators
 from bench.measure.timing.memory import peak_memory
 from estimators import Function
 from estimators.tools import coordinates
-from tests.support.cases import CASES, bits, location_normal, normal, of_line
+from tests.support.cases import CASES, bits, build_normal, location_normal, of_line
 from tests.support.counts import COUNTS, F, poisson
 from tests.support.exactness import Build, Tensors, estimates
 
@@ -15,9 +15,9 @@ D = 1000
 LINE = torch.linspace(-1, 1, D, dtype=torch.float64)
 MEAN = Function(lambda z: (z.mean(-1) - 0.4).square())
 WIDE: dict[str, tuple[Build, Tensors]] = {
-    "measure_valued": (normal, {"loc": LINE, "scale": LINE.exp()}),
+    "measure_valued": (build_normal, {"loc": LINE, "scale": LINE.exp()}),
     "weak_derivative": (poisson, {"rate": LINE.exp()}),
-    "boundary_pathwise": (normal, {"loc": LINE, "scale": LINE.exp()}),
+    "boundary_pathwise": (build_normal, {"loc": LINE, "scale": LINE.exp()}),
     "local_expectation": (bits, {"logits": 3 * LINE}),
     "indecater": (bits, {"logits": 3 * LINE}),
     "finite_differences": (location_normal, {"loc": LINE}),

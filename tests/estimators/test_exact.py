@@ -7,7 +7,7 @@ from torch.distributions import Bernoulli, Independent
 import estimators
 from estimators import Function, unmet
 from estimators.tools.parameters import support
-from tests.support.cases import CASES, DISCRETE, TWO_HOT, exact, one_hot, single
+from tests.support.cases import CASES, DISCRETE, TWO_HOT, build_one_hot, exact, single
 from tests.support.exactness import enumerated, estimates
 
 
@@ -26,11 +26,11 @@ def test_by_finite_differences():
     f = CASES["one_hot"][2]
 
     def expectation(logits):
-        q = one_hot(logits)
+        q = build_one_hot(logits)
         z = support(q)
         return (q.log_prob(z).exp() * f(z, q)).sum()
 
-    h, found = 1e-5, enumerated(one_hot, TWO_HOT, f).reshape(2, 3)
+    h, found = 1e-5, enumerated(build_one_hot, TWO_HOT, f).reshape(2, 3)
     for i in range(2):
         for j in range(3):
             step = torch.zeros(2, 3, dtype=torch.float64)

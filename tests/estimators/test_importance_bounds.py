@@ -10,7 +10,7 @@ import estimators
 from estimators import BadInput, Function, ImportanceBound, unmet
 from estimators.importance_bounds import Vimco, log_mean, others
 from estimators.tools.parameters import support
-from tests.support.cases import TWO_HOT, bits, double, one_hot
+from tests.support.cases import TWO_HOT, bits, build_one_hot, double
 from tests.support.exactness import assert_biased, assert_unbiased, estimates
 
 
@@ -26,7 +26,7 @@ def joint_of_one_hot(z):
 BOUNDS = {
     "bits": (bits, {"logits": double(-0.8, 0.9)}, joint_of_bits),
     "extreme": (bits, {"logits": double(-4.0, 4.0)}, joint_of_bits),
-    "one_hot": (one_hot, TWO_HOT, joint_of_one_hot),
+    "one_hot": (build_one_hot, TWO_HOT, joint_of_one_hot),
 }
 UNBIASED = {
     "importance_reinforce": {},

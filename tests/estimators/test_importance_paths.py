@@ -12,7 +12,7 @@ import estimators
 from estimators import BadInput, Evidence, ImportanceBound
 from estimators.thermodynamic import Thermodynamic
 from estimators.tools.parameters import support
-from tests.support.cases import LOGITS, bits, double, log_joint_of_bits, normal
+from tests.support.cases import LOGITS, bits, build_normal, double, log_joint_of_bits
 from tests.support.exactness import assert_biased, assert_unbiased, enumerated, estimates
 
 LINE = {"loc": double(0.5), "scale": double(0.8)}
@@ -30,10 +30,10 @@ def exact_on_a_line(alpha):
     index = torch.cartesian_prod(torch.arange(80), torch.arange(80))
     z = (LINE["loc"] + LINE["scale"] * torch.tensor(x))[index].unsqueeze(-1)
     weight = torch.tensor(w / math.sqrt(2 * math.pi))[index].prod(-1)
-    here = normal(**LINE).log_prob(z).sum(1)
+    here = build_normal(**LINE).log_prob(z).sum(1)
 
     def expectation(values):
-        q = normal(**values)
+        q = build_normal(**values)
         value = ImportanceBound(joint, 2, alpha=alpha)(z, q)
         return (weight * (q.log_prob(z).sum(1) - here).exp() * value).sum()
 
@@ -43,22 +43,22 @@ def exact_on_a_line(alpha):
 @pytest.mark.parametrize("alpha", [0.0, 0.5, -1.0])
 @pytest.mark.parametrize("name", [*PATHS, "vimco"])
 def test_unbiased_on_a_line(name, alpha):
-    sample = estimates(estimators.get(name), normal, LINE, ImportanceBound(joint, 2, alpha=alpha), 2, 200_000)
+    sample = estimates(estimators.get(name), build_normal, LINE, ImportanceBound(joint, 2, alpha=alpha), 2, 200_000)
     assert_unbiased(sample, exact_on_a_line(alpha))
 
 
 @pytest.mark.parametrize("name", PATHS)
 def test_float32(name):
     at = {key: value.float() for key, value in LINE.items()}
-    sample = estimates(estimators.get(name), normal, at, ImportanceBound(joint, 2), 2, 200_000)
+    sample = estimates(estimators.get(name), build_normal, at, ImportanceBound(joint, 2), 2, 200_000)
     assert_unbiased(sample.double(), exact_on_a_line(0.0))
 
 
 def test_doubly_reparameterised_has_no_variance_at_the_posterior():
-    f = ImportanceBound(lambda z: normal(**LINE).log_prob(z), 5)
-    found = estimates(estimators.get("doubly_reparameterised"), normal, LINE, f, 1, 50)
+    f = ImportanceBound(lambda z: build_normal(**LINE).log_prob(z), 5)
+    found = estimates(estimators.get("doubly_reparameterised"), build_normal, LINE, f, 1, 50)
     assert found.abs().max() < 1e-12
-    assert estimates(estimators.get("importance_pathwise"), normal, LINE, f, 1, 50).var(0).min() > 1e-3
+    assert estimates(estimators.get("importance_pathwise"), build_normal, LINE, f, 1, 50).var(0).min() > 1e-3
 
 
 @pytest.mark.parametrize("alpha", [0.5, -1.0])

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import estimators
 from estimators import Evidence, Function, ImportanceBound, Terms
-from estimators.checks.cases import draws, fitting, flat, truth
+from estimators.checks.cases import as_vectors, draws, fitting_cases, truth
 from estimators.checks.statistics import estimates, require_mean
 from estimators.score_function import Reinforce
 
@@ -44,7 +44,7 @@ COUNTS = pytest.mark.parametrize("few", [3, pytest.param(40, marks=pytest.mark.s
 @cache
 def kinds(estimator, *objectives):
     """The cases that offer all that an estimator needs, with an objective of these kinds."""
-    return [case for case in fitting(estimator) if isinstance(case.f, objectives or KINDS)]
+    return [case for case in fitting_cases(estimator) if isinstance(case.f, objectives or KINDS)]
 
 
 def names(*but, objectives=KINDS):
@@ -154,7 +154,7 @@ def require_near(problem, dtype, found, expected, constant=0.0, factor=1.0):
 
 
 def vector(gradient):
-    return flat(gradient, 1)
+    return as_vectors(gradient, 1)
 
 
 BY_SCORE = "a score function without a baseline: c times the score is added, whose mean is 0"
@@ -499,7 +499,7 @@ def test_a_batch_of_one_is_no_batch(name):
         value, gradient = seeded(estimator, replace(case, parameters=case.at(1)))
         alone, single = seeded(estimator, case)
         require_near(case, torch.float64, value[0], alone)
-        require_near(case, torch.float64, flat(gradient), flat(single))
+        require_near(case, torch.float64, as_vectors(gradient), as_vectors(single))
 
 
 @pytest.mark.parametrize("name", NAMES)

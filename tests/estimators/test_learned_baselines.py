@@ -13,9 +13,9 @@ from tests.support.cases import (
     GAUSSIAN,
     LOGITS,
     bits,
+    build_normal,
     double,
     exact,
-    normal,
     of_bits,
     of_line,
     single,
@@ -57,7 +57,7 @@ def test_lax_is_unbiased_on_a_step():
     a = (0.6 - 0.2) / 0.7
     density = torch.distributions.Normal(0.0, 1.0).log_prob(double(a)).exp() / 0.7
     truth = torch.cat([density, -a * density])
-    assert_unbiased(estimates(Lax().frozen(arbitrary(1)), normal, parameters, f, 2, 200_000), truth)
+    assert_unbiased(estimates(Lax().frozen(arbitrary(1)), build_normal, parameters, f, 2, 200_000), truth)
 
 
 @pytest.mark.parametrize(("estimator", "case"), [(Nvil(), "bits"), (Lax(), "normal")])
@@ -115,7 +115,7 @@ def test_the_gradient_of_the_variance_by_finite_differences():
         torch.manual_seed(0)
 
         def total(values):
-            return by_score_and_path(normal(**values), f, 64, weights)
+            return by_score_and_path(build_normal(**values), f, 64, weights)
 
         return sum(g.square().sum() for g in torch.func.grad(total)(GAUSSIAN).values())
 
@@ -131,7 +131,7 @@ def test_adam_moves_every_weight_and_leaves_the_input_alone():
     weights = network(2, double(0.0))
     before = {name: value.clone() for name, value in weights.items()}
     after = least_variance(
-        lambda q, w: by_score_and_path(q, Function(of_line), 8, w), normal(**GAUSSIAN), weights, steps=5
+        lambda q, w: by_score_and_path(q, Function(of_line), 8, w), build_normal(**GAUSSIAN), weights, steps=5
     )
     for name, value in weights.items():
         assert torch.equal(value, before[name])

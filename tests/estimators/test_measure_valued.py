@@ -8,7 +8,7 @@ from torch.distributions import Normal
 
 import estimators
 from estimators import Function
-from tests.support.cases import CASES, double, exact, normal, single
+from tests.support.cases import CASES, build_normal, double, exact, single
 from tests.support.exactness import assert_unbiased, estimates
 from tests.support.identities import backward_agrees, value_is_plain, variance_agrees
 
@@ -28,7 +28,7 @@ def test_float32_and_a_small_scale():
     sample = estimates(estimator, *single(CASES["normal"], torch.float32), 2, 100_000)
     assert_unbiased(sample.double(), exact("normal"), resolution=0.03)
     parameters = {"loc": double(0.8), "scale": double(0.01)}
-    sample = estimates(estimator, normal, parameters, SQUARE, 1, 400_000)
+    sample = estimates(estimator, build_normal, parameters, SQUARE, 1, 400_000)
     assert_unbiased(sample, double(1.6, 0.02))
 
 
@@ -40,7 +40,7 @@ def test_unbiased_on_a_jump():
         return Normal(0.0, 1.0).cdf(values["loc"] / values["scale"]).prod()
 
     truth = torch.func.grad(probability)({"loc": loc, "scale": scale})
-    sample = estimates(estimators.get("measure_valued"), normal, {"loc": loc, "scale": scale}, STEP, 2, 100_000)
+    sample = estimates(estimators.get("measure_valued"), build_normal, {"loc": loc, "scale": scale}, STEP, 2, 100_000)
     assert_unbiased(sample, torch.cat([truth["loc"], truth["scale"]]), resolution=0.02)
 
 
@@ -48,7 +48,7 @@ def test_unbiased_on_a_jump():
 def test_variance_on_a_quadratic(a):
     """Fact 24: a²(16/π−4) in μ (none at a = 0) and 4a²+4s² in s; in μ uncoupled [4a²(2−π/2)+4s²]/π."""
     s = 0.6
-    case = (normal, {"loc": double(a), "scale": double(s)}, SQUARE)
+    case = (build_normal, {"loc": double(a), "scale": double(s)}, SQUARE)
     sample = estimates(estimators.get("measure_valued"), *case, 1, 400_000)
     variance_agrees(sample[:, 1:], 4 * a * a + 4 * s * s)
     if a:
@@ -62,7 +62,7 @@ def test_variance_on_a_quadratic(a):
 def test_shapes_backward_and_value():
     estimator = estimators.get("measure_valued")
     backward_agrees(estimator, CASES["normal"], 3)
-    value_is_plain(estimator, (normal, {"loc": double(0.8), "scale": double(0.6)}, SQUARE), 2, 1.0)
+    value_is_plain(estimator, (build_normal, {"loc": double(0.8), "scale": double(0.6)}, SQUARE), 2, 1.0)
     scalar = estimator.surrogate(Normal(torch.zeros(4), 1.0), Function(torch.square), 3)
     assert scalar.shape == (4,)
     matrix = torch.distributions.Independent(Normal(torch.zeros(4, 2, 3), 1.0), 2)

@@ -9,7 +9,18 @@ from bench.objectives import objectives
 from bench.problems.problem import Problem
 from estimators import BadInput, Function, Terms, unmet
 from estimators.off_policy import OffPolicyClipped
-from tests.support.cases import CASES, EXTREME, LOGITS, TWO_HOT, bits, double, exact, normal, one_hot, single
+from tests.support.cases import (
+    CASES,
+    EXTREME,
+    LOGITS,
+    TWO_HOT,
+    bits,
+    build_normal,
+    build_one_hot,
+    double,
+    exact,
+    single,
+)
 from tests.support.exactness import assert_biased, assert_unbiased, enumerated, estimates
 
 
@@ -107,7 +118,7 @@ def of_variables(z):
 STRUCTURED = {
     "bits": (bits, LOGITS, Terms(chain, CHAIN)),
     "extreme_bits": (bits, EXTREME, Terms(chain, CHAIN)),
-    "one_hot": (one_hot, TWO_HOT, Terms(of_variables, torch.tensor([[1, 0], [1, 1]]))),
+    "one_hot": (build_one_hot, TWO_HOT, Terms(of_variables, torch.tensor([[1, 0], [1, 1]]))),
 }
 
 
@@ -128,7 +139,7 @@ def test_downstream_variance_does_not_grow_with_the_dimension():
     at = {"loc": torch.ones(D, dtype=torch.float64), "scale": torch.ones(D, dtype=torch.float64)}
     f = Terms(lambda z: z.square(), torch.eye(D))
     for name, truth in [("downstream", 30), ("reinforce", 552)]:
-        sample = estimates(estimators.get(name), normal, at, f, 1, replicates)[:, :D]
+        sample = estimates(estimators.get(name), build_normal, at, f, 1, replicates)[:, :D]
         kurtosis = ((sample - sample.mean(0)) ** 4).mean(0) / sample.var(0) ** 2
         assert torch.all((sample.var(0) / truth - 1).abs() < 5.5 * ((kurtosis - 1) / replicates).sqrt())
 

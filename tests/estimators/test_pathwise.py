@@ -8,7 +8,7 @@ from torch.distributions import Exponential, Gamma, Normal, Uniform
 
 import estimators
 from estimators import Function
-from tests.support.cases import CASES, double, exact, normal, single
+from tests.support.cases import CASES, build_normal, double, exact, single
 from tests.support.exactness import assert_biased, assert_unbiased, estimates
 from tests.support.identities import backward_agrees, value_is_plain, variance_agrees
 
@@ -25,7 +25,7 @@ def test_float32_and_a_small_scale():
     sample = estimates(ESTIMATOR, *single(CASES["normal"], torch.float32), 4, 100_000)
     assert_unbiased(sample.double(), exact("normal"), resolution=0.02)
     parameters = {"loc": double(0.8), "scale": double(0.01)}
-    assert_unbiased(estimates(ESTIMATOR, normal, parameters, SQUARE, 1, 100_000), double(1.6, 0.02))
+    assert_unbiased(estimates(ESTIMATOR, build_normal, parameters, SQUARE, 1, 100_000), double(1.6, 0.02))
 
 
 @pytest.mark.parametrize("D", [1, 10])
@@ -33,7 +33,7 @@ def test_variance_on_a_quadratic(D):
     """Facts 23 and 27: Var 4s² in μ and 4a² + 8s² in s, per coordinate, at any dimension."""
     a, s = 0.8, 0.6
     parameters = {"loc": double(a).expand(D), "scale": double(s).expand(D)}
-    sample = estimates(ESTIMATOR, normal, parameters, SQUARE, 1, 100_000)
+    sample = estimates(ESTIMATOR, build_normal, parameters, SQUARE, 1, 100_000)
     variance_agrees(sample, torch.cat([double(4 * s * s).expand(D), double(4 * a * a + 8 * s * s).expand(D)]))
 
 
@@ -41,7 +41,7 @@ def test_cosine():
     """Fact 26: Var k²(1 − e^{−2k²s²} cos 2kμ)/2 − g² in μ."""
     k, mu, s = 3.0, 0.4, 0.5
     f = Function(lambda z: (k * z).cos().sum(-1))
-    sample = estimates(ESTIMATOR, normal, {"loc": double(mu), "scale": double(s)}, f, 1, 400_000)
+    sample = estimates(ESTIMATOR, build_normal, {"loc": double(mu), "scale": double(s)}, f, 1, 400_000)
     g = -k * math.exp(-k * k * s * s / 2) * math.sin(k * mu)
     variance = k * k * (1 - math.exp(-2 * k * k * s * s) * math.cos(2 * k * mu)) / 2 - g * g
     assert_unbiased(sample[:, :1], double(g))
@@ -94,15 +94,15 @@ def test_implicit_gamma():
 def test_backward_and_value():
     for case in ("normal", "evidence_of_normal", "full_normal"):
         backward_agrees(ESTIMATOR, CASES[case], 3)
-    value_is_plain(ESTIMATOR, (normal, {"loc": double(0.8), "scale": double(0.6)}, SQUARE), 2, 1.0)
+    value_is_plain(ESTIMATOR, (build_normal, {"loc": double(0.8), "scale": double(0.6)}, SQUARE), 2, 1.0)
 
 
 def test_kink_is_fine_and_jump_is_not():
     parameters = {"loc": double(0.3), "scale": double(1.0)}
     truth = 2 * Normal(0.0, 1.0).cdf(torch.tensor(0.3, dtype=torch.float64)) - 1
-    kink = estimates(ESTIMATOR, normal, parameters, Function(lambda z: z.abs().sum(-1)), 1, 400_000)
+    kink = estimates(ESTIMATOR, build_normal, parameters, Function(lambda z: z.abs().sum(-1)), 1, 400_000)
     assert_unbiased(kink[:, :1], truth[None])
-    jump = estimates(ESTIMATOR, normal, parameters, Function(lambda z: (z + (z > 0)).sum(-1)), 1, 10_000)
+    jump = estimates(ESTIMATOR, build_normal, parameters, Function(lambda z: (z + (z > 0)).sum(-1)), 1, 10_000)
     density = Normal(0.0, 1.0).log_prob(torch.tensor(0.3, dtype=torch.float64)).exp()
     assert torch.all(jump[:, 0] == 1)
     assert_biased(jump[:, 1:], (-0.3 * density)[None])

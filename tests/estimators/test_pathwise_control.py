@@ -10,7 +10,7 @@ from bench.objectives import objectives
 from bench.problems.problem import Problem
 from estimators import Evidence, Function
 from estimators.pathwise_control import QuadraticPathwise, TaylorPathwise
-from tests.support.cases import CASES, double, exact, full_normal, normal, single
+from tests.support.cases import CASES, build_full_normal, build_normal, double, exact, single
 from tests.support.exactness import assert_unbiased, estimates
 from tests.support.identities import variance_agrees
 
@@ -61,9 +61,9 @@ def gaussian(family, size):
     draw = torch.Generator().manual_seed(100 + size)
     loc = torch.randn(size, dtype=torch.float64, generator=draw)
     if family == "normal":
-        return normal, {"loc": loc, "scale": torch.linspace(0.3, 2.0, size, dtype=torch.float64)}
+        return build_normal, {"loc": loc, "scale": torch.linspace(0.3, 2.0, size, dtype=torch.float64)}
     tril = 0.4 * torch.randn(size, size, dtype=torch.float64, generator=draw)
-    return full_normal, {"loc": loc, "scale_tril": tril.tril(-1) + torch.linspace(0.5, 1.5, size).double().diag()}
+    return build_full_normal, {"loc": loc, "scale_tril": tril.tril(-1) + torch.linspace(0.5, 1.5, size).double().diag()}
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
@@ -87,7 +87,7 @@ def test_silent_on_an_evidence_whose_log_joint_is_quadratic(name, family, size):
 @pytest.mark.parametrize("scale", [0.5, 2.0])
 def test_the_entropy_of_an_evidence_adds_no_noise(scale):
     """q = N(0.7, s²), p = N(0, 1): a model of −log q too left a variance of 4.02 in loc at s = ½, s² without model."""
-    case = (normal, {"loc": double(0.7), "scale": double(scale)}, Evidence(lambda z: -z.square().sum(-1) / 2))
+    case = (build_normal, {"loc": double(0.7), "scale": double(scale)}, Evidence(lambda z: -z.square().sum(-1) / 2))
     assert estimates(TaylorPathwise(), *case, 1, 1000).var(0).max() < 1e-20
     variance_agrees(estimates(PATHWISE, *case, 1, 100_000)[:, 0], scale**2)
 
@@ -119,7 +119,7 @@ def test_variances_of_the_logistic_regression_where_it_was_trained():
 def test_float32_and_a_small_scale():
     sample = estimates(TaylorPathwise(), *single(CASES["normal"], torch.float32), 2, 50_000)
     assert_unbiased(sample.double(), exact("normal"), resolution=0.02)
-    case = (normal, {"loc": double(0.8), "scale": double(0.01)}, Function(lambda z: z.exp().sum(-1)))
+    case = (build_normal, {"loc": double(0.8), "scale": double(0.01)}, Function(lambda z: z.exp().sum(-1)))
     mean = double(0.8 + 0.01**2 / 2).exp()
     assert_unbiased(estimates(TaylorPathwise(), *case, 1, 1000), torch.cat([mean, 0.01 * mean]), resolution=1e-3)
 
@@ -138,7 +138,7 @@ def test_a_model_that_is_wrong_is_still_unbiased():
 
 def test_partial_coefficient_scales_the_variance():
     """On a quadratic what is left is (1 − c)² of the pathwise variance."""
-    quadratic = (full_normal, CASES["full_normal"][1], DENSE)
+    quadratic = (build_full_normal, CASES["full_normal"][1], DENSE)
     plain = estimates(PATHWISE, *quadratic, 1, 100_000)
     kept = plain.var(0) > 1e-12
     half = estimates(TaylorPathwise(c=0.5), *quadratic, 1, 100_000, seed=3)

@@ -8,7 +8,7 @@ from torch.distributions import Bernoulli, Gamma, Independent
 import estimators
 from estimators import BadInput, Function, unmet
 from estimators.quasi_monte_carlo import SEEDS, Even, QuasiMonteCarlo, scrambled, sobol, unit
-from tests.support.cases import CASES, FULL, exact, full_normal, normal, single
+from tests.support.cases import CASES, FULL, build_full_normal, build_normal, exact, single
 from tests.support.exactness import assert_unbiased, estimates
 
 PATHWISE = QuasiMonteCarlo(estimators.get("reparameterisation"))
@@ -85,7 +85,7 @@ def test_variance_falls_faster_than_one_over_n():
     at = {"loc": torch.linspace(-0.5, 0.5, d, dtype=torch.float64), "scale": torch.ones(d, dtype=torch.float64)}
     f = Function(lambda z: torch.nn.functional.softplus(2 * z).sum(-1) + z.sum(-1).square() / (2 * d))
     sizes = [128, 512, 2048]  # below, the slope is steeper still: −2.4 over 8 to 512, with scipy's scramble too
-    traces = [estimates(PATHWISE, normal, at, f, n, 600)[:, :d].var(0).sum().log() for n in sizes]
+    traces = [estimates(PATHWISE, build_normal, at, f, n, 600)[:, :d].var(0).sum().log() for n in sizes]
     logs = torch.tensor(sizes, dtype=torch.float64).log()
     y = torch.stack(traces)
     slope = ((logs - logs.mean()) * (y - y.mean())).sum() / (logs - logs.mean()).square().sum()
@@ -94,8 +94,8 @@ def test_variance_falls_faster_than_one_over_n():
 
 def test_less_variance_than_independent_draws_on_a_full_normal():
     f = CASES["full_normal"][2]
-    even = estimates(PATHWISE, full_normal, FULL, f, 16, 4_000).var(0).sum()
-    plain = estimates(PATHWISE.inner, full_normal, FULL, f, 16, 4_000).var(0).sum()
+    even = estimates(PATHWISE, build_full_normal, FULL, f, 16, 4_000).var(0).sum()
+    plain = estimates(PATHWISE.inner, build_full_normal, FULL, f, 16, 4_000).var(0).sum()
     assert even < 0.5 * plain
 
 

@@ -8,7 +8,7 @@ from estimators import Function
 from estimators.rebar import Rebar, conditioned
 from estimators.relaxed import hardened, perturbed, softened
 from estimators.tools.parameters import valued
-from tests.support.cases import CASES, bits, double, exact, one_hot, single
+from tests.support.cases import CASES, bits, build_one_hot, double, exact, single
 from tests.support.exactness import assert_biased, assert_unbiased, estimates
 from tests.support.identities import backward_agrees, covers, value_is_plain, variance_agrees
 
@@ -79,11 +79,11 @@ def test_conditional_draws_keep_their_value(dtype):
     torch.manual_seed(0)
     logits = torch.tensor([[-6.0, 0.0, 6.0], [30.0, -30.0, 0.0]], dtype=dtype)
     every = torch.eye(3, dtype=dtype)[torch.randint(3, (200_000, 2))]
-    assert torch.equal(hardened(conditioned(one_hot(logits), every), one_hot(logits)), every)
+    assert torch.equal(hardened(conditioned(build_one_hot(logits), every), build_one_hot(logits)), every)
     assert torch.equal(hardened(conditioned(bits(logits), every), bits(logits)), every)
 
 
-@pytest.mark.parametrize("build", [bits, one_hot])
+@pytest.mark.parametrize("build", [bits, build_one_hot])
 def test_conditional_draws_have_the_distribution_of_perturbed_logits(build):
     """z̃ of a fresh b is distributed as z itself: compared after softmax, as the common shift is dropped."""
     logits = double(0.5, -0.7, 0.2, -2.0, 0.9, 0.1).reshape(2, 3)
@@ -91,7 +91,7 @@ def test_conditional_draws_have_the_distribution_of_perturbed_logits(build):
     torch.manual_seed(0)
     z = perturbed(q, 400_000)
     again = conditioned(q, hardened(z, q))
-    if build is one_hot:
+    if build is build_one_hot:
         z, again = z.softmax(-1), again.softmax(-1)
     for power in (1, 2):
         covers(again.pow(power), z.pow(power).double().mean(0), z.pow(power).var(0))
@@ -106,7 +106,7 @@ def test_backward_and_value():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_numbers_at_extremes(dtype):
-    for build, logits in ((bits, [-80.0, 80.0, 0.0]), (one_hot, [[-80.0, 80.0, 0.0]])):
+    for build, logits in ((bits, [-80.0, 80.0, 0.0]), (build_one_hot, [[-80.0, 80.0, 0.0]])):
         parameters = {"logits": torch.tensor(logits, dtype=dtype)}
         f = Function(lambda z: z.flatten(2).square().sum(-1))
         assert estimates(estimators.get("rebar", temperature=0.05), build, parameters, f, 2, 1000).isfinite().all()

@@ -7,7 +7,7 @@ import torch
 import estimators
 from estimators import BadInput, Function
 from estimators.relaxed import hardened, perturbed, softened
-from tests.support.cases import CASES, bits, double, exact, one_hot, single
+from tests.support.cases import CASES, bits, build_one_hot, double, exact, single
 from tests.support.exactness import assert_biased, assert_unbiased, estimates
 from tests.support.identities import backward_agrees, value_is_plain, variance_agrees
 
@@ -65,7 +65,7 @@ def test_exact_on_a_linear_function_in_the_limit():
     assert distance < 0.05
 
 
-@pytest.mark.parametrize("build", [bits, one_hot])
+@pytest.mark.parametrize("build", [bits, build_one_hot])
 def test_hardened_draws_are_draws_of_q(build):
     q = build(double(2.0, -1.0, 0.3, 0.0, 1.0, -6.0).reshape(2, 3))
     torch.manual_seed(0)
@@ -78,7 +78,7 @@ def test_hardened_draws_are_draws_of_q(build):
 @pytest.mark.parametrize("name", NAMES)
 def test_numbers_at_extremes(name, dtype):
     estimator = estimators.get(name, temperature=0.01)
-    for build, logits in ((bits, [-100.0, 100.0, 0.0]), (one_hot, [[-100.0, 100.0, 0.0]])):
+    for build, logits in ((bits, [-100.0, 100.0, 0.0]), (build_one_hot, [[-100.0, 100.0, 0.0]])):
         parameters = {"logits": torch.tensor(logits, dtype=dtype)}
         f = Function(lambda z: z.flatten(2).square().sum(-1))
         assert estimates(estimator, build, parameters, f, 2, 1000).isfinite().all()
@@ -105,7 +105,7 @@ def test_value():
 
 
 def test_relaxed_one_hot_lies_on_the_simplex():
-    q = one_hot(torch.zeros(2, 5))
+    q = build_one_hot(torch.zeros(2, 5))
     x = softened(perturbed(q, 100), q, 0.3)
     assert np.allclose(x.sum(-1), 1, atol=1e-6)
 

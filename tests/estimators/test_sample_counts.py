@@ -13,7 +13,7 @@ from bench.provenance.identity import class_digest
 from estimators import BadInput, Estimator, Fitted, Function, Need, Traits, unmet
 from estimators.antithetic import Antithetic
 from estimators.checks.cases import CASES, draws, truth
-from estimators.checks.statistics import estimates, fitted, require_mean
+from estimators.checks.statistics import estimates, require_mean, tuned
 from estimators.needs import unmet_samples
 from estimators.score_function import LeaveOneOut, Reinforce
 
@@ -32,7 +32,7 @@ def test_a_number_of_samples_suits_or_is_refused_in_a_sentence(name):
     """The traits say which; what they allow gives finite estimates of the batch's shape, fitted or not."""
     estimator = estimators.get(name)
     for case in cases(estimator):
-        ready = fitted(estimator, case, draws(estimator), 0)
+        ready = tuned(estimator, case, draws(estimator), 0)
         for n in COUNTS:
             reason = unmet_samples(estimator.traits, n)
             if reason is None:
@@ -56,7 +56,7 @@ def test_every_number_of_samples_that_suits_is_unbiased(name):
     exact = truth(case)[1]
     for n in COUNTS:
         if unmet_samples(estimator.traits, n) is None:
-            ready = fitted(estimator, case, n, 0)
+            ready = tuned(estimator, case, n, 0)
             require_mean(lambda count, s: estimates(ready, case, n, count, s), exact, f"{case.name}, n = {n}", 0)  # noqa: B023
 
 

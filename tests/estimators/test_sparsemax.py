@@ -6,7 +6,7 @@ import torch
 import estimators
 from estimators import Function
 from estimators.sparsemax import sparsemax
-from tests.support.cases import CASES, bits, double, exact, one_hot
+from tests.support.cases import CASES, bits, build_one_hot, double, exact
 from tests.support.exactness import assert_biased, assert_unbiased, estimates
 
 
@@ -53,14 +53,14 @@ def test_most_draws_are_corners_at_a_small_temperature():
     """93 % at τ = 0.1 and four equal categories: then the gradient is exactly 0."""
     f = Function(lambda z: (z * torch.arange(4)).sum((-1, -2)))
     parameters = {"logits": torch.zeros(1, 4, dtype=torch.float64)}
-    sample = estimates(estimators.get("gumbel_sparsemax", temperature=0.1), one_hot, parameters, f, 1, 50_000)
+    sample = estimates(estimators.get("gumbel_sparsemax", temperature=0.1), build_one_hot, parameters, f, 1, 50_000)
     assert (sample == 0).all(-1).double().mean() == pytest.approx(0.93, abs=0.005)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_numbers_at_extremes(dtype):
     f = Function(lambda z: z.flatten(2).square().sum(-1))
-    for build, logits in ((bits, [-100.0, 100.0, 0.0]), (one_hot, [[-100.0, 100.0, 0.0]])):
+    for build, logits in ((bits, [-100.0, 100.0, 0.0]), (build_one_hot, [[-100.0, 100.0, 0.0]])):
         parameters = {"logits": torch.tensor(logits, dtype=dtype)}
         sample = estimates(estimators.get("gumbel_sparsemax", temperature=0.01), build, parameters, f, 2, 1000)
         assert sample.isfinite().all()

@@ -7,7 +7,7 @@ import estimators
 from estimators import BadInput, Function, Need
 from estimators.straight_through import GappedStraightThrough
 from estimators.tools.parameters import support
-from tests.support.cases import CASES, bits, double, exact, one_hot, single
+from tests.support.cases import CASES, bits, build_one_hot, double, exact, single
 from tests.support.exactness import assert_biased, assert_unbiased, enumerated, estimates
 from tests.support.identities import backward_agrees, value_is_plain, variance_agrees
 
@@ -46,7 +46,7 @@ def test_exact_on_linear_functions():
     weight = double(1.0, -2.0, 0.5)
     f = Function(lambda z: (z * weight).sum((-1, -2)))
     parameters = CASES["one_hot"][1]
-    sample = estimates(ESTIMATOR, one_hot, parameters, f, 1, 3)
+    sample = estimates(ESTIMATOR, build_one_hot, parameters, f, 1, 3)
     p = parameters["logits"].softmax(-1)
     truth = p * (weight - (p * weight).sum(-1, keepdim=True))
     torch.testing.assert_close(sample, truth.flatten().expand(3, -1))
@@ -125,7 +125,7 @@ def test_gapped_mean_is_what_theory_says():
 
 def test_gapped_bits_are_two_categories():
     """A bit with logit φ is a categorical of (0, φ): the same gradient in φ for each value."""
-    pair = one_hot(double(0.0, 1.7)[None])
+    pair = build_one_hot(double(0.0, 1.7)[None])
     for bit in (0.0, 1.0):
         hard = double(1 - bit, bit)[None]
         winning = GappedStraightThrough().winning(pair.mean.log(), hard)
@@ -137,7 +137,7 @@ def test_gapped_bits_are_two_categories():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_numbers_at_extremes(name, dtype):
     f = Function(lambda z: z.flatten(2).square().sum(-1))
-    for build, logits in ((bits, [-100.0, 100.0, 0.0]), (one_hot, [[-100.0, 100.0, 0.0]])):
+    for build, logits in ((bits, [-100.0, 100.0, 0.0]), (build_one_hot, [[-100.0, 100.0, 0.0]])):
         sample = estimates(estimators.get(name), build, {"logits": torch.tensor(logits, dtype=dtype)}, f, 2, 1000)
         assert sample.dtype == dtype
         assert sample.isfinite().all()

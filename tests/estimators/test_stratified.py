@@ -5,7 +5,7 @@ import torch
 
 import estimators
 from estimators import Function
-from tests.support.cases import CASES, double, exact, one_hot, single
+from tests.support.cases import CASES, build_one_hot, double, exact, single
 from tests.support.exactness import assert_unbiased, enumerated, estimates
 
 NAMES = ["stratified", "systematic"]
@@ -23,7 +23,11 @@ def test_unbiased_and_quieter(name, case):
 def test_float32_and_extreme(name):
     sample = estimates(estimators.get(name), *single(CASES["one_hot"], torch.float32), 4, 100_000)
     assert_unbiased(sample.double(), exact("one_hot"))
-    case = (one_hot, {"logits": double(-6.0, 0.0, 6.0)[None]}, Function(lambda z: z[..., 1].sum(-1) - 3 * z[..., 0, 0]))
+    case = (
+        build_one_hot,
+        {"logits": double(-6.0, 0.0, 6.0)[None]},
+        Function(lambda z: z[..., 1].sum(-1) - 3 * z[..., 0, 0]),
+    )
     assert_unbiased(estimates(estimators.get(name), *case, 4, 400_000), enumerated(*case), resolution=0.1)
 
 
@@ -37,6 +41,6 @@ def test_every_stratum_is_drawn_once(name):
         return z.sum((-1, -2))
 
     torch.manual_seed(0)
-    estimators.get(name).surrogate(one_hot(torch.zeros(100, 2, 4)), Function(remember), 4)
+    estimators.get(name).surrogate(build_one_hot(torch.zeros(100, 2, 4)), Function(remember), 4)
     assert torch.equal(seen[0].sum(0), torch.ones(100, 2, 4))
     assert not torch.equal(seen[0][:, :, 0], seen[0][:, :, 1])  # each variable in an order of its own

@@ -9,7 +9,7 @@ import torch
 import estimators
 from estimators import Function
 from estimators.without_replacement import completions, without_replacement
-from tests.support.cases import CASES, double, exact, of_single_hot, one_hot, single
+from tests.support.cases import CASES, build_one_hot, double, exact, of_single_hot, single
 from tests.support.exactness import assert_biased, assert_unbiased, enumerated, estimates
 
 UNBIASED = ["top_and_sample", "sum_and_sample", "priority_sampling", "unordered_set"]
@@ -133,6 +133,6 @@ def test_a_row_of_one_variable_is_one_variable(name):
     row = {"logits": parameters["logits"].unsqueeze(0)}
     alone = estimates(estimators.get(name), build, parameters, f, 3, 20)
     of_row = Function(lambda z: of_single_hot(z.squeeze(-2)))
-    q = one_hot(row["logits"])
+    q = build_one_hot(row["logits"])
     assert estimators.unmet(estimators.get(name), q, of_row, 3) is None
-    torch.testing.assert_close(estimates(estimators.get(name), one_hot, row, of_row, 3, 20), alone)
+    torch.testing.assert_close(estimates(estimators.get(name), build_one_hot, row, of_row, 3, 20), alone)

@@ -7,7 +7,7 @@ from torch.distributions import Independent, Laplace
 import estimators
 from estimators import BadInput, Function, unmet
 from estimators.tools import coordinates
-from tests.support.cases import CASES, GAUSSIAN, double, exact, integrated, location_normal, normal, single
+from tests.support.cases import CASES, GAUSSIAN, build_normal, double, exact, integrated, location_normal, single
 from tests.support.exactness import assert_biased, assert_unbiased, estimates
 
 UNBIASED = ["evolution_strategy", "antithetic_evolution_strategy", "smoothing"]
@@ -86,7 +86,7 @@ def test_bias_is_quadratic_in_the_step(name):
     at = {"loc": double(0.9), "scale": double(0.2)}
     mean = 4 * (0.9**3 + 3 * 0.9 * 0.04)
     for step in (0.3, 0.6):
-        sample = estimates(estimators.get(name, step=step), normal, at, QUARTIC, 1, 50_000)[:, :1]
+        sample = estimates(estimators.get(name, step=step), build_normal, at, QUARTIC, 1, 50_000)[:, :1]
         assert_biased(sample, double(mean))
         assert_unbiased(sample, double(mean + 4 * step**2 * 0.9), resolution=0.01)
 
@@ -113,7 +113,7 @@ def test_chunks_change_nothing(monkeypatch):
 
 
 def test_refusals():
-    q = normal(**GAUSSIAN)
+    q = build_normal(**GAUSSIAN)
     assert "location alone" in str(unmet(estimators.get("evolution_strategy"), q, QUADRATIC, 2))
     with pytest.raises(BadInput, match="step"):
         estimators.get("spsa", step=0.0)
@@ -122,7 +122,7 @@ def test_refusals():
 @pytest.mark.parametrize("name", DIFFERENCES)
 def test_differences_reach_fs_own_parameters(name):
     """E (w z² + z) in w: E z², and c² more from the two sides."""
-    w, q = double(2.0).requires_grad_(), normal(**GAUSSIAN)
+    w, q = double(2.0).requires_grad_(), build_normal(**GAUSSIAN)
     f = Function(lambda z: (w * z.square() + z).sum(-1))
     torch.manual_seed(0)
     estimators.get(name, step=0.1).surrogate(q, f, 200_000).backward()

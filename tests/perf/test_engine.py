@@ -13,12 +13,12 @@ import psutil
 import pytest
 
 from bench.provenance.identity import canonical
-from bench.suites.grid import cells
+from bench.suites.grid import suite_cells
 from bench.sweeps.planning import planned_work
 from bench.sweeps.run import sweep
 from bench.tables.columns import SCHEMA
 from bench.tables.folder import Store, load
-from bench.tables.records import Records, read
+from bench.tables.records import Records, read_records
 from tests.support.sweeps import finished, small_cells, suite
 
 pytestmark = pytest.mark.slow
@@ -49,7 +49,7 @@ def test_planning():
         ],
     )
     with seconds(f"planning {MANY} cells", 5):
-        every = cells(many)
+        every = suite_cells(many)
         planned = planned_work(many, every, every, Records([], []))
     assert len(planned.work) == MANY
 
@@ -83,7 +83,7 @@ def test_overhead_and_memory(tmp_path):
         seen.append((progress.done, time.process_time(), time.monotonic(), held))
 
     sweep(many, tmp_path, jobs=1, show=show)
-    own = [line["wall_s"] for line in read(tmp_path, SCHEMA).lines]
+    own = [line["wall_s"] for line in read_records(tmp_path, SCHEMA).lines]
     first = next(index for index, each in enumerate(seen) if each[0] >= 200)
     (done, spent, began, held), (total, spent_all, ended, held_all) = seen[first], seen[-2]
     count = total - done

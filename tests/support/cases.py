@@ -10,8 +10,8 @@ from torch.distributions import Distribution, Independent, Normal
 
 from bench.distributions.bernoulli import Bernoulli
 from estimators import Estimator, Evidence, Function, ImportanceBound, Objective, Terms
-from estimators.checks.cases import full_normal, gamma, log_joint, normal, one_hot
-from estimators.checks.cases import single as single_hot
+from estimators.checks.cases import build_full_normal, build_gamma, build_normal, build_one_hot, log_joint_of_line
+from estimators.checks.cases import build_single as single_hot
 from estimators.needs import Offer, unmet_samples
 from tests.support.exactness import Build, Tensors, enumerated
 
@@ -77,24 +77,24 @@ DISCRETE: dict[str, Case] = {
     "bits": (bits, LOGITS, Function(of_bits)),
     "extreme_bits": (bits, EXTREME, Function(of_bits)),
     "evidence_of_bits": (bits, LOGITS, Evidence(log_joint_of_bits)),
-    "one_hot": (one_hot, TWO_HOT, Function(of_one_hot)),
+    "one_hot": (build_one_hot, TWO_HOT, Function(of_one_hot)),
     "single_hot": (single_hot, SIX, Function(of_single_hot)),
     "chain_of_bits": (bits, LOGITS, CHAIN),
 }
 CONTINUOUS: dict[str, Case] = {
-    "normal": (normal, GAUSSIAN, Function(of_line)),
-    "evidence_of_normal": (normal, GAUSSIAN, Evidence(log_joint)),
-    "full_normal": (full_normal, FULL, Function(of_line)),
+    "normal": (build_normal, GAUSSIAN, Function(of_line)),
+    "evidence_of_normal": (build_normal, GAUSSIAN, Evidence(log_joint_of_line)),
+    "full_normal": (build_full_normal, FULL, Function(of_line)),
     "location_normal": (location_normal, {"loc": GAUSSIAN["loc"]}, Function(of_line)),
 }
 CASES = DISCRETE | CONTINUOUS
 BOUNDS: dict[str, Case] = {
     "bound_of_bits": (bits, LOGITS, ImportanceBound(log_joint_of_bits, draws=3)),
-    "bound_of_normal": (normal, GAUSSIAN, ImportanceBound(log_joint, draws=3)),
+    "bound_of_normal": (build_normal, GAUSSIAN, ImportanceBound(log_joint_of_line, draws=3)),
 }
 """Only for what is made for them; tests/test_importance_*.py have their exact gradients."""
 GAMMAS: dict[str, Case] = {
-    "gamma": (gamma, {"concentration": double(2.5, 0.7), "rate": double(1.3, 2.0)}, Function(of_gamma))
+    "gamma": (build_gamma, {"concentration": double(2.5, 0.7), "rate": double(1.3, 2.0)}, Function(of_gamma))
 }
 """tests/test_generalised.py has its exact gradient."""
 EVERY = CASES | BOUNDS | GAMMAS

@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.advice.advisor import Question
 from bench.advice.recommendation import SAMPLES, Recommendation, model_source, recommend_with
-from bench.advice.workers import Inline
+from bench.advice.workers import WorkerHere
 from bench.advice.workshop import Workshop
 
 TEN_LINES = """
@@ -38,7 +38,7 @@ def advice(
 ) -> Recommendation:
     """The recommendation; the caller patches the stopwatch."""
     question = Question(names, samples, seconds, biased, 0)
-    return recommend_with(Inline(source_of(model, cost)), question, cost, clock=process_time)
+    return recommend_with(WorkerHere(source_of(model, cost)), question, cost, clock=process_time)
 
 
 def workshop(model: Any) -> Workshop:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import estimators
-from bench.catalogue.fits import problems
+from bench.catalogue.fits import all_problems
 from bench.problems.problem import Problem
 from estimators import Estimator
 from estimators.needs import Offer
@@ -32,7 +32,7 @@ class Pairing(NamedTuple):
 
 def pairings() -> Iterator[Pairing]:
     """All of them."""
-    for family, problem in problems():
+    for family, problem in all_problems():
         theta = problem.theta()
         offer = Offer(problem.build(problem.encode(theta)), problem.function(next(iter(theta.values()))))
         for name in estimators.available():

@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from bench.cli.main import main
 from bench.suites.cell import Cell
-from bench.suites.grid import cells
+from bench.suites.grid import suite_cells
 from bench.suites.suite import parse_suite
 from bench.sweeps.cell_record import record
 from bench.tables.records import Task
@@ -40,7 +40,7 @@ def suite(**changes):
 
 
 def small_cells(**changes) -> list[Cell]:
-    return cells(suite(**changes))
+    return suite_cells(suite(**changes))
 
 
 def finished(cell: Cell, task: Task = "accuracy", **metrics):

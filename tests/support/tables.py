@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.provenance.identity import digest
+from bench.provenance.identity import json_digest
 from bench.tables.columns import COLUMNS
 from bench.tables.metrics import METRICS
 
@@ -103,7 +103,7 @@ def _measured(metric: str, value: float, verdict: str) -> dict[str, Any]:
 def _identity(estimator: tuple[str, str], problem: tuple[Any, ...], n: int) -> dict[str, Any]:
     distribution, distribution_params, objective, objective_params, dim = problem
     return {
-        "run": "synthetic", "cell": digest([*estimator, *problem, n]), "schema": 1,
+        "run": "synthetic", "cell": json_digest([*estimator, *problem, n]), "schema": 1,
         "created": "2026-01-01T00:00:00+00:00", "attempt": 1, "estimator": estimator[0],
         "estimator_params": estimator[1], "estimator_version": 1, "plugin": "", "source_digest": "0",
         "distribution": distribution, "distribution_params": distribution_params, "objective": objective,

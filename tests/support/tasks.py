@@ -77,6 +77,13 @@ def prints(say, text):
     os._exit(3)
 
 
+def chatters(say):
+    """Prints without an end."""
+    say("chatters")
+    while True:
+        os.write(1, b"x" * 4096)
+
+
 def allowed(most, hard):
     """What a limit of memory comes to where the system allows `hard` bytes."""
     resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.pages.report import page as written
+from bench.pages.report import report_page as written
 from tests.support.tables import table
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from bench.measure.estimates.gradients import Gradients
 from bench.measure.estimates.prepared import Execution
 from bench.measure.timing.blocks import ThroughputSettings
 from bench.measure.timing.ceilings import CEILINGS, ceilings
-from bench.measure.timing.throughput import measure
+from bench.measure.timing.throughput import measure_throughput
 from bench.objectives import objectives
 from bench.problems.problem import Problem
 from tests.bench.validation.test_capture_rules import excepted
@@ -80,7 +80,7 @@ def test_graphs_replay_what_eager_draws(cases):
 @pytest.mark.parametrize("name", ["rloo", "disarm", "rebar", "gumbel_softmax"])
 def test_timing(name, mode):
     execution = Execution("cell", 0, DEVICE, torch.float32, mode)
-    outcome = measure(BITS, estimators.get(name), 2, ThroughputSettings(0.1, 0.5), execution)
+    outcome = measure_throughput(BITS, estimators.get(name), 2, ThroughputSettings(0.1, 0.5), execution)
     rows = {row.metric: row for row in outcome.measurements}
     wall = rows["seconds_per_estimate"].value
     assert wall is not None and 0 < wall < 1

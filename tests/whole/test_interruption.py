@@ -14,13 +14,13 @@ import pytest
 import torch
 
 from bench.isolation import process
-from bench.sweeps.cell_record import measure
+from bench.sweeps.cell_record import measure_cell
 from bench.sweeps.run import sweep
 from bench.sweeps.shards import collect
 from bench.sweeps.status import status
 from bench.tables.columns import SCHEMA
 from bench.tables.folder import load
-from bench.tables.records import read
+from bench.tables.records import read_records
 from estimators.errors import BadInput
 from tests.support.sweeps import TOML, gradest, small_cells, suite
 
@@ -57,7 +57,7 @@ class Killer:
         self.lines = self.end = 0
         self.workers, self.starting = workers, 6 if workers is SPAWN else 1
         if workers is FORK:
-            measure(small_cells()[0], "accuracy")
+            measure_cell(small_cells()[0], "accuracy")
 
     def kill(self):
         """Anywhere between starting and the third record; or within milliseconds of a record's end, when lines are
@@ -120,7 +120,7 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_twice(tmp_path, whole,
         sweep(suite(samples=samples), tmp_path / "whole", jobs=1)
         whole = statistics(tmp_path / "whole")
     pd.testing.assert_frame_equal(statistics(folder), whole)
-    times = Counter((line["cell"], line["task"]) for line in read(folder, SCHEMA).lines)
+    times = Counter((line["cell"], line["task"]) for line in read_records(folder, SCHEMA).lines)
     assert set(times.values()) == {1} and len(times) == 2 * len(samples)
 
 
@@ -146,7 +146,7 @@ def test_a_full_disk_an_older_version_and_another_suite_leave_what_was_measured(
     process.join()
     assert process.exitcode == 2
     folder = tmp_path / "results/small"
-    saved = read(folder, SCHEMA).lines
+    saved = read_records(folder, SCHEMA).lines
     assert saved and folder.joinpath("records-0.jsonl").read_bytes().endswith(b"\n")
     folder.joinpath("records-1.jsonl").write_text('{"schema": 0, "cell": "old"}\n')
     found = sweep(suite(samples=SAMPLES), folder, jobs=1)
@@ -163,7 +163,7 @@ def test_shards_together_are_the_whole(tmp_path, whole):
     for _ in range(2):  # a second time changes nothing
         collect([tmp_path / "1", tmp_path / "2"], tmp_path / "all")
         pd.testing.assert_frame_equal(statistics(tmp_path / "all"), whole)
-    assert len(read(tmp_path / "all", SCHEMA).lines) == 2 * len(SAMPLES)
+    assert len(read_records(tmp_path / "all", SCHEMA).lines) == 2 * len(SAMPLES)
 
 
 def test_shards_that_are_none(tmp_path):

@@ -19,9 +19,9 @@ from estimators.tools.noise import gumbel, uniform
 from tests.support.cases import (
     Case,
     bits,
+    build_full_normal,
+    build_normal,
     double,
-    full_normal,
-    normal,
     of_bits,
     of_line,
     of_one_hot,
@@ -52,11 +52,11 @@ EXTREME: dict[str, Case] = {
     "bound_of_bits": (bits, BITS, ImportanceBound(of_bits, draws=3)),
     "one_hot": (one_hot, {"logits": HOT["logits"].reshape(2, 3)}, Function(of_one_hot)),
     "single_hot": (single_hot, HOT, Function(of_single_hot)),
-    "normal": (normal, NARROW_WIDE, Function(quadratic)),
-    "evidence_of_normal": (normal, NARROW_WIDE, Evidence(lambda z: -0.5 * z.square().sum(-1))),
-    "bound_of_normal": (normal, NARROW_WIDE, ImportanceBound(lambda z: -0.5 * z.square().sum(-1), draws=3)),
+    "normal": (build_normal, NARROW_WIDE, Function(quadratic)),
+    "evidence_of_normal": (build_normal, NARROW_WIDE, Evidence(lambda z: -0.5 * z.square().sum(-1))),
+    "bound_of_normal": (build_normal, NARROW_WIDE, ImportanceBound(lambda z: -0.5 * z.square().sum(-1), draws=3)),
     "full_normal": (
-        full_normal,
+        build_full_normal,
         {"loc": double(0.6, -0.8), "scale_tril": double(1e-4, 0.0, 1e-4, 1e4).reshape(2, 2)},
         Function(quadratic),
     ),
@@ -64,7 +64,7 @@ EXTREME: dict[str, Case] = {
 MILD: dict[str, Case] = {
     "bits": (bits, {"logits": double(-6.0, 0.4, 3.0)}, Function(of_bits)),
     "single_hot": (single_hot, {"logits": double(4.0, -0.7, 0.2, -3.0, 0.9, -1.3)}, Function(of_single_hot)),
-    "normal": (normal, {"loc": double(0.6, -0.8), "scale": double(0.01, 10.0)}, Function(of_line)),
+    "normal": (build_normal, {"loc": double(0.6, -0.8), "scale": double(0.01, 10.0)}, Function(of_line)),
 }
 
 

@@ -27,7 +27,7 @@ from bench.suites.suite import load_suite
 from bench.sweeps.run import folder_of
 from bench.tables import where
 from bench.tables.files import read_table
-from bench.tables.folder import Store, environments, load, said
+from bench.tables.folder import Store, environments, load, stated_seconds_left
 from bench.tables.records import parsed
 from estimators.errors import BadInput
 from tests.support.sweeps import TOML, finished, gradest, small_cells, suite
@@ -82,7 +82,7 @@ READERS = {
     "suite.toml": (load_suite, 0.2),
     "records-0.jsonl": (table, 0.1),
     "plan.json": (table, 0.03),
-    "progress.json": (lambda path: said(path.parent), 0.02),
+    "progress.json": (lambda path: stated_seconds_left(path.parent), 0.02),
     "environments.jsonl": (lambda path: environments(path.parent), 0.05),
     "tables/results.csv": (read_table, 0.1),
     "tables/results.parquet": (read_table, 0.1),
@@ -158,7 +158,7 @@ def test_filters(filter_, inputs):
 
     def read(content):
         with nothing_but_reading():
-            where.parse(content.decode(errors="replace"))(where.facts(row))
+            where.parse(content.decode(errors="replace"))(where.filter_facts(row))
 
     assert fuzzed(read, filter_, int(0.1 * inputs)) > 0.09 * inputs
 

@@ -22,18 +22,18 @@ from bench.measure.estimates.prepared import Execution, opened
 from bench.numerics.tensors import Tensors
 from bench.problems.exact import Reference
 from bench.problems.problem import Problem
-from bench.problems.theta import flat
+from bench.problems.theta import as_vector
 from bench.statistics.stream import Replicates
 from bench.tables.metrics import Measurement, Outcome
 from estimators.core import Estimator
 from estimators.errors import BadInput
 from estimators.traits import Need
 
-ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-6}
+RELATIVE_ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-6}
 """Agreement asked for where an estimator has no variance, relative to the gradient."""
 
 
-def measure(
+def measure_accuracy(
     problem: Problem,
     estimator: Estimator,
     samples: int,
@@ -62,12 +62,12 @@ def measure(
             chunk,
             keeper(cell.eager, reference, execution.seed_of("size")),
             allowing(off, within),
-            tolerance=ROUNDING[execution.dtype],
+            tolerance=RELATIVE_ROUNDING[execution.dtype],
             exact=cell.eager.estimator.traits.exact,
             rare=lambda replicates: rare_outcomes(cell.eager, replicates),
             control=control_of(cell.eager, calls, execution.seed_of("control")),
         )
-        return said(off, problem, outcome(sampling, cell.fitting))
+        return with_tolerance(off, problem, outcome(sampling, cell.fitting))
 
 
 def known_bias(problem: Problem, estimator: Estimator) -> float:
@@ -84,7 +84,7 @@ def allowing(off: float, settings: AccuracySettings) -> AccuracySettings:
     return replace(settings, bias_resolution=max(settings.bias_resolution, off))
 
 
-def said(off: float, problem: Problem, outcome: Outcome) -> Outcome:
+def with_tolerance(off: float, problem: Problem, outcome: Outcome) -> Outcome:
     """The outcome, whose reason says what bias is tolerated."""
     if not off:
         return outcome
@@ -118,4 +118,4 @@ def outcome(sampling: Sampling, fitting: tuple[Measurement, ...]) -> Outcome:
 
 def vector(values: Tensors) -> np.ndarray:
     """A gradient as one float64 vector."""
-    return flat(values).double().cpu().numpy()
+    return as_vector(values).double().cpu().numpy()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bench.statistics.block import Block
-from bench.statistics.means import Interval
+from bench.statistics.interval import Interval
 from bench.statistics.stream import Replicates
 from bench.statistics.tails import approximate, hill, unstable
 from bench.tables.metrics import Measurement
@@ -16,13 +16,11 @@ LENGTH = "inverted distribution of the noisy length"
 
 def cell_measurements(kept: Replicates) -> Iterator[Measurement]:
     """The rows that a cell has once."""
-    rate, drawn = kept.nonfinite / kept.drawn, kept.drawn
-    interval = rate_interval(kept.nonfinite, drawn)
-    yield Measurement("nonfinite_rate", rate, interval.low, interval.high, drawn, "Wilson")
+    yield Measurement.of("nonfinite_rate", rate_interval(kept.nonfinite, kept.drawn), kept.drawn, "Wilson")
     if kept.target is not None and kept.error is not None:
         length = float(np.linalg.norm(kept.target))
         error = float(np.linalg.norm(kept.error))
-        yield Measurement("reference_error", error / length if length else None, n=drawn, method="norms")
+        yield Measurement("reference_error", error / length if length else None, n=kept.drawn, method="norms")
 
 
 def block_measurements(block: Block, name: str, p: float | None, tolerance: float) -> Iterator[Measurement]:
@@ -32,8 +30,7 @@ def block_measurements(block: Block, name: str, p: float | None, tolerance: floa
     """
 
     def row(metric: str, interval: Interval | None, method: str) -> Measurement:
-        value, low, high = (interval.value, interval.low, interval.high) if interval else (None, None, None)
-        return Measurement(metric, value, low, high, block.count, method, name)
+        return Measurement.of(metric, interval, block.count, method, name)
 
     still = not block.varies(tolerance)
     gate = None if still else unstable(block.distances)

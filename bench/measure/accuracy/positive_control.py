@@ -17,7 +17,7 @@ from estimators.core import Estimator, ImportanceBound
 from estimators.needs import unmet
 from estimators.registry import estimators
 
-MOST = 65_536
+MAX_CONTROL = 65_536
 """Control estimates at most: they tell the large errors, of events that a verdict would be wrong by."""
 
 TYPICAL = 256
@@ -37,9 +37,9 @@ def control_of(gradients: Gradients, calls: float, seed: int) -> Ask:
     drawn: list[Control] = []
 
     def control(replicates: int) -> Control:
-        if not drawn or drawn[-1].count < min(replicates, MOST):
+        if not drawn or drawn[-1].count < min(replicates, MAX_CONTROL):
             torch.manual_seed(seed)
-            drawn.append(drawn_control(gradients, min(replicates, MOST)))
+            drawn.append(drawn_control(gradients, min(replicates, MAX_CONTROL)))
         return drawn[-1]
 
     return control
@@ -47,9 +47,9 @@ def control_of(gradients: Gradients, calls: float, seed: int) -> Ask:
 
 def drawn_control(gradients: Gradients, replicates: int) -> Control:
     """Leave-one-out score functions where q and f allow them; else only whether f varies in as many draws."""
-    own = fitting(gradients, "rloo", max(gradients.samples, 2))
+    own = control_gradients(gradients, "rloo", max(gradients.samples, 2))
     if own is None:
-        return Control(varies=spread(gradients, replicates), count=replicates)
+        return Control(varies=f_varies(gradients, replicates), count=replicates)
     chunk = min(replicates_per_chunk(own), replicates)
     kept = Replicates({"all": slice(0, gradients.problem.dim)}, None, None)
     while kept.drawn < replicates:
@@ -64,14 +64,14 @@ def drawn_control(gradients: Gradients, replicates: int) -> Control:
 
 def typical_size(gradients: Gradients) -> Vector | None:
     """The root mean square of |f| · |score| per coordinate, from a few estimates; None where q has no density."""
-    own = fitting(gradients, "reinforce", 1)
+    own = control_gradients(gradients, "reinforce", 1)
     if own is None:
         return None
     size = own(TYPICAL).square().mean(0).sqrt().cpu().numpy()
     return np.where(np.isfinite(size), size, 0.0)
 
 
-def fitting(gradients: Gradients, name: str, samples: int) -> Gradients | None:
+def control_gradients(gradients: Gradients, name: str, samples: int) -> Gradients | None:
     """Gradients of the same problem by another estimator, in float64; None where it does not fit."""
     estimator: Estimator = estimators.get(name)
     problem = gradients.problem
@@ -81,7 +81,7 @@ def fitting(gradients: Gradients, name: str, samples: int) -> Gradients | None:
     return Gradients(problem, estimator, samples, device=next(iter(gradients.parameters.values())).device)
 
 
-def spread(gradients: Gradients, replicates: int) -> bool:
+def f_varies(gradients: Gradients, replicates: int) -> bool:
     """Whether f takes different values in draws of q; at most 8192 replicates of them."""
     problem: Problem = gradients.problem
     parameters = gradients.expanded(min(replicates, 8192))

@@ -31,11 +31,11 @@ def rare_outcomes(gradients: Gradients, replicates: int) -> Bool[np.ndarray, " P
         return gradients.reached(chance * draws < MIN_OUTCOMES).cpu().numpy() != 0
     data = tuple(range(axes))
     in_all = (chance.sum(data, keepdim=True) * draws < MIN_OUTCOMES).expand(chance.shape)
-    rare = gradients.reached(in_all).abs() + (expected(gradients, chance, axes) * draws < MIN_OUTCOMES)
+    rare = gradients.reached(in_all).abs() + (expected_outcomes(gradients, chance, axes) * draws < MIN_OUTCOMES)
     return rare.cpu().numpy() != 0
 
 
-def expected(gradients: Gradients, chance: Tensor, axes: int) -> Float[Tensor, " P"]:
+def expected_outcomes(gradients: Gradients, chance: Tensor, axes: int) -> Float[Tensor, " P"]:
     """Rare outcomes per draw that move each parameter: a sum over the data for which its derivative is not zero.
 
     A datum's bits are weighted at random, so that derivatives of opposite signs do not cancel; where a parameter moves

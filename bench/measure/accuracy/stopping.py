@@ -93,7 +93,9 @@ class Sampling:
     ) -> None:
         self.draw, self.chunk, self.kept, self.settings, self.rare = draw, chunk, kept, settings, rare
         self.control, self.exact = control, exact
-        self.looks = [max(chunk, 2)] if exact else looks(chunk, settings.min_replicates, settings.max_replicates)
+        self.looks = (
+            [max(chunk, 2)] if exact else look_schedule(chunk, settings.min_replicates, settings.max_replicates)
+        )
         self.rules = Rules(settings.bias_resolution, settings.level, len(self.looks), tolerance)
 
     def run(self) -> Ended:
@@ -150,12 +152,12 @@ class Sampling:
         return few or (settled and dependent(block, self.rules.tolerance, SUSPICION) is not None)
 
 
-def looks(chunk: int, first: int, most: int, ratio: int = 4) -> list[int]:
+def look_schedule(chunk: int, first: int, most: int, ratio: int = 4) -> list[int]:
     """Replicates in all at each look, multiples of the chunk (and of 64): `first`, × ratio, …, `most`.
 
     Where `first` is all or nearly all there is, a look at a quarter precedes it, so that a second can follow.
 
-    >>> looks(64, 1000, 20_000), looks(64, 1000, 1000)
+    >>> look_schedule(64, 1000, 20_000), look_schedule(64, 1000, 1000)
     ([1024, 4096, 20032], [256, 1024])
     """
     step = max(chunk, 64)

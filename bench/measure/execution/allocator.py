@@ -9,7 +9,7 @@ from contextlib import suppress
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """glibc's malloc.h."""
-KEPT, LARGEST = 128 << 20, 32 << 20
+KEPT_BYTES, MAPPED_BYTES = 128 << 20, 32 << 20
 """Bytes that a process may keep though they are free; an allocation from the second on is mapped on its own."""
 
 
@@ -17,5 +17,5 @@ def keep_freed_memory() -> None:
     """Tells glibc's allocator; another allocator is left as it is."""
     with suppress(AttributeError, OSError, TypeError):  # musl has no mallopt, Windows no library of the process
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(M_TRIM_THRESHOLD, KEPT)
-        mallopt(M_MMAP_THRESHOLD, LARGEST)
+        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+        mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES)

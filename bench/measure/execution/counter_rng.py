@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-GAMMA, FIRST, SECOND = (value - 2**64 for value in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+WEYL, FIRST_MIX, SECOND_MIX = (value - 2**64 for value in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 """SplitMix64's constants as signed integers."""
 
 
@@ -30,29 +30,29 @@ class Counted(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func not in DRAWS or not {*kwargs} <= PLAIN:
+        if func not in COUNTER_DRAWS or not {*kwargs} <= PLAIN_ARGUMENTS:
             return func(*args, **kwargs)
         shape = args[0] if isinstance(args[0], tuple | list) else args
         dtype = kwargs.get("dtype") or torch.get_default_dtype()
         if dtype not in (torch.float32, torch.float64) or torch.device(kwargs.get("device") or "cpu").type != "cpu":
             return func(*args, **kwargs)
-        return DRAWS[func](torch.Size(shape), dtype)
+        return COUNTER_DRAWS[func](torch.Size(shape), dtype)
 
 
-def uniform(shape: torch.Size, dtype: torch.dtype) -> Tensor:
+def counter_uniform(shape: torch.Size, dtype: torch.dtype) -> Tensor:
     """U[0, 1) in steps of 2⁻²⁴ or 2⁻⁵³, as torch's."""
     n = shape.numel()
     if dtype == torch.float64:
-        return (shifted(splitmix64(key(), n), 11).double() * 2.0**-53).view(shape)
+        return (shifted_right(splitmix64(key(), n), 11).double() * 2.0**-53).view(shape)
     words = splitmix64(key(), (n + 1) // 2).view(torch.int32)[:n]
     return ((words >> 8 & 0xFFFFFF).float() * 2.0**-24).view(shape)
 
 
-def normal(shape: torch.Size, dtype: torch.dtype) -> Tensor:
+def counter_normal(shape: torch.Size, dtype: torch.dtype) -> Tensor:
     """N(0, 1) by Box and Muller 1958, as torch's."""
     n = shape.numel()
     half = (n + 1) // 2
-    u = uniform(torch.Size([2 * half]), dtype)
+    u = counter_uniform(torch.Size([2 * half]), dtype)
     radius, angle = (-2 * (1 - u[:half]).log()).sqrt(), 2 * pi * u[half:]
     return torch.cat([radius * angle.cos(), radius * angle.sin()])[:n].view(shape)
 
@@ -68,24 +68,24 @@ def splitmix64(index: Tensor, n: int) -> Tensor:
     >>> splitmix64(torch.tensor(0), 1).tolist()  # the first number of seed 0, less 2⁶⁴
     [-2152535657050944081]
     """
-    z = (index + torch.arange(1, n + 1)) * GAMMA
-    z = (z ^ shifted(z, 30)) * FIRST
-    z = (z ^ shifted(z, 27)) * SECOND
-    return z ^ shifted(z, 31)
+    z = (index + torch.arange(1, n + 1)) * WEYL
+    z = (z ^ shifted_right(z, 30)) * FIRST_MIX
+    z = (z ^ shifted_right(z, 27)) * SECOND_MIX
+    return z ^ shifted_right(z, 31)
 
 
-def shifted(z: Tensor, by: int) -> Tensor:
+def shifted_right(z: Tensor, by: int) -> Tensor:
     """To the right, with zeros coming in: torch's `>>` repeats the sign."""
     return z >> by & (1 << 64 - by) - 1
 
 
-Draw = Callable[[torch.Size, torch.dtype], Tensor]
-DRAWS: dict[Any, Draw] = {
-    torch.rand: uniform,
-    torch.randn: normal,
-    torch.ops.aten.rand.default: uniform,
-    torch.ops.aten.randn.default: normal,
+CounterDraw = Callable[[torch.Size, torch.dtype], Tensor]
+COUNTER_DRAWS: dict[Any, CounterDraw] = {
+    torch.rand: counter_uniform,
+    torch.randn: counter_normal,
+    torch.ops.aten.rand.default: counter_uniform,
+    torch.ops.aten.randn.default: counter_normal,
 }
 """By what is called. A compiler does not let `rand_like` and its kin be replaced."""
-PLAIN = {"dtype", "device", "pin_memory"}
+PLAIN_ARGUMENTS = {"dtype", "device", "pin_memory"}
 """The arguments that this knows; with others, torch draws itself."""

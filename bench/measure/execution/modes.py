@@ -12,19 +12,18 @@ from contextlib import contextmanager
 from typing import Literal, TypeVar, get_args
 
 import torch
-from torch import Tensor
 from torch.distributions import Distribution
 from torch.utils._pytree import tree_map
 
 from bench.measure.execution.counter_rng import Counted
+from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput, nearest
 
 Mode = Literal["eager", "compile", "graph"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
-Tensors = dict[str, Tensor]
-T = TypeVar("T")
-Step = Callable[[Tensors], T]
+_T = TypeVar("_T")
+StepFunction = Callable[[Tensors], _T]
 """Parameters expanded to `[R, …]` → tensors; draws from torch's global generator."""
 
 WARM_UP = 3
@@ -33,7 +32,7 @@ WARM_UP = 3
 COMPILATIONS = 1000
 """How often one step's code may be compiled in a process: all cells share it, and torch gives up after 8."""
 
-REPAYS = 2_000_000_000
+COMPILE_REPAYS = 2_000_000_000
 """Planned numbers (replicates × draws × parameters) from which compiling repays its seconds.
 
 Measured on one core over the problems of the suite `throughput`, in float32 and float64: compiling takes 2 to 5 s of
@@ -43,13 +42,13 @@ that a cell may take, and precision is mostly reached before: hence some times t
 """
 
 
-def chosen(numbers: float) -> Mode:
+def resolved_mode(numbers: float) -> Mode:
     """What `auto` means for a cell whose plan draws so many numbers.
 
-    >>> chosen(1e6), chosen(1e10)
+    >>> resolved_mode(1e6), resolved_mode(1e10)
     ('eager', 'compile')
     """
-    return "compile" if numbers >= REPAYS else "eager"
+    return "compile" if numbers >= COMPILE_REPAYS else "eager"
 
 
 def unavailable(mode: Mode, device: str) -> str:
@@ -59,15 +58,19 @@ def unavailable(mode: Mode, device: str) -> str:
     return ""
 
 
-def executed(step: Step[T], mode: str) -> Step[T]:
+def executed(step: StepFunction[_T], mode: str) -> StepFunction[_T]:
     """The step in this mode; it is compiled or captured at its first call for each number of replicates."""
-    ways: dict[str, Callable[[Step[T]], Step[T]]] = {"eager": lambda step: step, "compile": compiled, "graph": captured}
+    ways: dict[str, Callable[[StepFunction[_T]], StepFunction[_T]]] = {
+        "eager": lambda step: step,
+        "compile": compiled,
+        "graph": captured,
+    }
     if mode not in ways:
         raise BadInput(f"there is no mode {mode!r}; {nearest(mode, ways)}")
     return ways[mode](step)
 
 
-def compiled(step: Step[T]) -> Step[T]:
+def compiled(step: StepFunction[_T]) -> StepFunction[_T]:
     """The step compiled whole, once per number of replicates.
 
     What a counter does not give is drawn by eager's random kernels, which are quicker on a CPU than Inductor's own
@@ -77,10 +80,10 @@ def compiled(step: Step[T]) -> Step[T]:
     import torch._inductor.config
 
     with validation_kept():
-        fast = torch.compile(counted(step), fullgraph=True, dynamic=False)
+        fast = torch.compile(with_counter_rng(step), fullgraph=True, dynamic=False)
     known: set[int] = set()
 
-    def run(expanded: Tensors) -> T:
+    def run(expanded: Tensors) -> _T:
         replicates = _replicates(expanded)
         if replicates in known:
             return fast(expanded)
@@ -92,10 +95,10 @@ def compiled(step: Step[T]) -> Step[T]:
     return run
 
 
-def counted(step: Step[T]) -> Step[T]:
+def with_counter_rng(step: StepFunction[_T]) -> StepFunction[_T]:
     """The step with a CPU's uniform and normal numbers from a counter."""
 
-    def run(expanded: Tensors) -> T:
+    def run(expanded: Tensors) -> _T:
         if _device(expanded).type != "cpu":
             return step(expanded)
         with Counted():
@@ -104,16 +107,16 @@ def counted(step: Step[T]) -> Step[T]:
     return run
 
 
-def captured(step: Step[T]) -> Step[T]:
+def captured(step: StepFunction[_T]) -> StepFunction[_T]:
     """The step captured as a CUDA graph, once per number of replicates, and replayed from then on.
 
     A replay reads the parameters where they lay at the capture, so they must stay what they are: a problem's are
     constant. It draws afresh, as replays advance the device's generator, and what it returns is a copy, which the
     next replay leaves alone.
     """
-    graphs: dict[int, tuple[Callable[[], None], T, Tensors]] = {}
+    graphs: dict[int, tuple[Callable[[], None], _T, Tensors]] = {}
 
-    def run(expanded: Tensors) -> T:
+    def run(expanded: Tensors) -> _T:
         replicates = _replicates(expanded)
         if replicates not in graphs:
             graphs[replicates] = (*capture(lambda: step(expanded), _device(expanded)), expanded)
@@ -124,7 +127,7 @@ def captured(step: Step[T]) -> Step[T]:
     return run
 
 
-def capture(work: Callable[[], T], device: torch.device) -> tuple[Callable[[], None], T]:
+def capture(work: Callable[[], _T], device: torch.device) -> tuple[Callable[[], None], _T]:
     """`work` as a CUDA graph: its replay, and the tensors that every replay fills; torch's generator is kept."""
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.device(device), kept_generator(device):

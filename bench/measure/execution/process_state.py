@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
+GLOBAL_SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "torch's default dtype": (torch.get_default_dtype, torch.set_default_dtype),
     "torch's number of threads": (torch.get_num_threads, torch.set_num_threads),
     "torch's gradient mode": (torch.is_grad_enabled, torch.set_grad_enabled),
@@ -30,11 +30,11 @@ class Kept:
         self._before: dict[str, Any] = {}
 
     def __enter__(self) -> "Kept":
-        self._before = {name: read() for name, (read, _) in SETTINGS.items()}
+        self._before = {name: read() for name, (read, _) in GLOBAL_SETTINGS.items()}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        for name, (read, write) in SETTINGS.items():
+        for name, (read, write) in GLOBAL_SETTINGS.items():
             if read() != self._before[name]:
                 write(self._before[name])
                 self.changed.append(name)

@@ -8,10 +8,11 @@ from math import ceil, exp, log
 from statistics import fmean, stdev
 from statistics import median as median_of
 
+from bench.statistics.interval import Interval
 from bench.tables.visits import REPETITION, WITHIN
 from estimators.errors import BadInput
 
-BLOCK_SECONDS = 0.01
+MIN_BLOCK_SECONDS = 0.01
 """A block is long against the clock's resolution and the synchronisation at its end."""
 
 BESIDE_SECONDS = 0.002
@@ -20,7 +21,7 @@ BESIDE_SECONDS = 0.002
 FIRST_LOOK = 8
 """Blocks before the first look; each look has twice the blocks of the one before."""
 
-Block = Callable[[int], float]
+TimedBlock = Callable[[int], float]
 """`block(number)` runs so many steps back to back and gives the seconds of all."""
 
 
@@ -47,16 +48,14 @@ class ThroughputSettings:
 
 @dataclass(frozen=True)
 class Timing:
-    """The median of the seconds of one step, with its 95 % interval; `beside`: the seconds of a step of what was timed
-    between the blocks, in order.
+    """`seconds` of one step: the median with its 95 % interval. `beside`: seconds per step of the reference workload
+    timed between the blocks, in order.
 
     `visits`: how many visits, spread over `span` seconds, the interval rests on. With a single visit (the default) it
     is the interval of the median of the blocks within that visit, and covers no repetition.
     """
 
-    median: float
-    low: float
-    high: float
+    seconds: Interval
     blocks: int
     stop_reason: str
     beside: list[float] = field(default_factory=list)
@@ -86,9 +85,9 @@ FEWEST = 3
 
 
 def timed(
-    block: Block,
+    block: TimedBlock,
     settings: ThroughputSettings,
-    beside: Block | None = None,
+    beside: TimedBlock | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Timing:
     """One visit: rounds of blocks until the median is known or the time is up.
@@ -97,7 +96,7 @@ def timed(
     every block would stop on lucky intervals and cover the median in 92 % of cases instead of 95 %. The
     `clock` tells when the time is up: what a block runs without timing it counts.
 
-    >>> timed(lambda number: 0.002 * number, ThroughputSettings()).median
+    >>> timed(lambda number: 0.002 * number, ThroughputSettings()).seconds.value
     0.002
     """
     return Visited(block, settings, beside, clock, planned=1).visit().timing()
@@ -115,16 +114,16 @@ class Visited:
 
     def __init__(
         self,
-        block: Block,
+        block: TimedBlock,
         settings: ThroughputSettings,
-        beside: Block | None = None,
+        beside: TimedBlock | None = None,
         clock: Callable[[], float] = time.perf_counter,
         planned: int = VISITS,
     ) -> None:
         self.settings, self.planned, self._clock = settings, planned, clock
-        self._own = _Repeated(block, BLOCK_SECONDS)
+        self._own = _Repeated(block, MIN_BLOCK_SECONDS)
         self._others = [_Repeated(beside, BESIDE_SECONDS)] if beside else []
-        self._visits: list[tuple[float, float, float]] = []
+        self._visits: list[Interval] = []
         self._beside: list[list[float]] = []
         self._times: list[float] = []
         self._spent, self._known = 0.0, True
@@ -150,7 +149,7 @@ class Visited:
             while (count := len(self._own.seconds) - first) < look and (left() or not count):
                 self._own.add()
             found = median_interval(self._own.seconds[first:])
-            known = count == look and found[2] - found[1] <= 2 * precision * found[0]
+            known = count == look and found.high - found.low <= 2 * precision * found.value
             if not left():
                 break
             look *= 2
@@ -175,32 +174,32 @@ class Visited:
         medians = [median_interval(visit) for visit in self._beside]
         return self._over_visits(medians, sum(map(len, self._beside)), [])
 
-    def _over_visits(self, visits: list[tuple[float, float, float]], blocks: int, beside: list[float]) -> Timing:
-        median, low, high = over_visits(visits)
+    def _over_visits(self, visits: list[Interval], blocks: int, beside: list[float]) -> Timing:
         reason = "precision" if self._known else "budget"
         span = self._times[-1] - self._times[0]
-        return Timing(median, low, high, blocks, reason, beside, len(visits), span)
+        return Timing(over_visits(visits), blocks, reason, beside, len(visits), span)
 
 
-def over_visits(visits: list[tuple[float, float, float]]) -> tuple[float, float, float]:
-    """The median over visits (median, low, high each) with the 95 % interval that a repetition of the run has.
+def over_visits(visits: list[Interval]) -> Interval:
+    """The median over visits with the 95 % interval that a repetition of the run has; one visit keeps its own.
 
-    >>> [round(each, 3) for each in over_visits([(1.0, 0.9, 1.1), (1.2, 1.1, 1.3), (1.1, 1.0, 1.2)])]
+    >>> visits = [Interval(1.0, 0.9, 1.1), Interval(1.2, 1.1, 1.3), Interval(1.1, 1.0, 1.2)]
+    >>> [round(each, 3) for each in over_visits(visits)]
     [1.1, 0.875, 1.376]
-    >>> over_visits([(1.0, 0.9, 1.1)])
-    (1.0, 0.9, 1.1)
+    >>> over_visits([Interval(1.0, 0.9, 1.1)])
+    Interval(value=1.0, low=0.9, high=1.1)
     """
     if len(visits) == 1:
         return visits[0]
-    logs = [log(max(median, 1e-12)) for median, _, _ in visits]
+    logs = [log(max(each.value, 1e-12)) for each in visits]
     half = _quantile(len(logs) - 1) * stdev(logs) / len(logs) ** 0.5
-    return exp(median_of(logs)), exp(fmean(logs) - half), exp(fmean(logs) + half)
+    return Interval(exp(median_of(logs)), exp(fmean(logs) - half), exp(fmean(logs) + half))
 
 
 class _Repeated:
     """Blocks of one step, `target` seconds each: their seconds per step in order."""
 
-    def __init__(self, block: Block, target: float) -> None:
+    def __init__(self, block: TimedBlock, target: float) -> None:
         self._block, self._target, self._number = block, target, 0
         self.seconds: list[float] = []
 
@@ -215,17 +214,17 @@ class _Repeated:
         self.seconds.append(self._block(self._number) / self._number)
 
 
-def median_interval(values: list[float]) -> tuple[float, float, float]:
+def median_interval(values: list[float]) -> Interval:
     """The median and a 95 % interval by order statistics (the whole range where fewer than six values are).
 
     >>> median_interval([3.0, 1.0, 2.0])
-    (2.0, 1.0, 3.0)
+    Interval(value=2.0, low=1.0, high=3.0)
     """
     ordered = sorted(values)
     n = len(ordered)
     low = max(_below(n) - 1, 0)
     middle = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
-    return middle, ordered[low], ordered[n - 1 - low]
+    return Interval(middle, ordered[low], ordered[n - 1 - low])
 
 
 @cache

@@ -25,7 +25,7 @@ from bench.measure.timing.throughput import wall
 from bench.provenance.machine import environment_key
 from estimators.errors import BadInput, nearest
 
-SETTINGS = ThroughputSettings(precision=0.02, max_seconds=0.4)
+CEILING_SETTINGS = ThroughputSettings(precision=0.02, max_seconds=0.4)
 FILE = "ceilings.jsonl"
 
 
@@ -96,12 +96,13 @@ def ceilings(device: str = "cpu", dtype: torch.dtype = torch.float32) -> list[di
 def _measured(name: str, ceiling: Ceiling, device: str, dtype: torch.dtype) -> dict[str, Any]:
     size = ceiling.sizes[torch.device(device).type != "cpu"]
     x = torch.zeros(size, device=device, dtype=dtype)
-    timing, amount = timed(wall(ceiling.step(x)), SETTINGS), ceiling.amount(x)
+    timing = timed(wall(ceiling.step(x)), CEILING_SETTINGS)
+    value, low, high = timing.seconds.reciprocal(ceiling.amount(x))
     return {
         "metric": name,
-        "value": amount / timing.median,
-        "ci_low": amount / timing.high,
-        "ci_high": amount / timing.low,
+        "value": float(value),
+        "ci_low": float(low),
+        "ci_high": float(high),
         "n": timing.blocks,
         "unit": ceiling.unit,
         "device": device,
@@ -121,7 +122,7 @@ def note(folder: Path, executions: Iterable[tuple[str, str]]) -> None:
                 file.write("".join(f"{line}\n" for line in lines))
 
 
-def load(folder: Path) -> pd.DataFrame:
+def load_ceilings(folder: Path) -> pd.DataFrame:
     """The ceilings that a run's folder holds: `env`, `device`, `dtype`, `metric`, `value`, `ci_low`, `ci_high`, …"""
     columns = ["env", "device", "dtype", "metric", "value", "ci_low", "ci_high", "n", "unit", "method"]
     return pd.DataFrame([*_read(folder)], columns=columns)
@@ -150,12 +151,12 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+TORCH_DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 def measured_ceilings(device: str = "cpu", dtype: str = "float32") -> list[dict[str, Any]]:
     """What a device does at most, measured now; see `bench.measure.timing.ceilings`."""
     check_device(device)
-    if dtype not in DTYPES:
-        raise BadInput(f"there is no dtype {dtype!r}; {nearest(dtype, DTYPES)}")
-    return ceilings(device, DTYPES[dtype])
+    if dtype not in TORCH_DTYPES:
+        raise BadInput(f"there is no dtype {dtype!r}; {nearest(dtype, TORCH_DTYPES)}")
+    return ceilings(device, TORCH_DTYPES[dtype])

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import torch
 
 from bench.measure.execution.modes import capture
-from bench.measure.timing.blocks import Block
+from bench.measure.timing.blocks import TimedBlock
 
 
-def device_block(step: Callable[[], object], device: str) -> tuple[Block, str]:
+def device_block(step: Callable[[], object], device: str) -> tuple[TimedBlock, str]:
     """Seconds of so many steps on an accelerator, and how they are found.
 
     A replay has no launches between its kernels, so its time is the kernels'. Where a step cannot be captured, the
@@ -25,7 +25,7 @@ def device_block(step: Callable[[], object], device: str) -> tuple[Block, str]:
     return _between_events(replay, where), "graph replay between events"
 
 
-def _between_events(step: Callable[[], object], device: torch.device) -> Block:
+def _between_events(step: Callable[[], object], device: torch.device) -> TimedBlock:
     def block(number: int) -> float:
         start, end = (torch.Event(device=device.type, enable_timing=True) for _ in range(2))
         start.record()

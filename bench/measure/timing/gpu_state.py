@@ -50,10 +50,10 @@ def _read(nvml: Any, gpu: Any) -> Clocks:
     )
 
 
-def in_words(before: Clocks | None, after: Clocks | None) -> str:
+def clocks_in_words(before: Clocks | None, after: Clocks | None) -> str:
     """What happened between the two, to stand with the number; empty where it is not known.
 
-    >>> in_words(Clocks(1980, 120.0, 40, 0), Clocks(1755, 690.0, 71, 4))
+    >>> clocks_in_words(Clocks(1980, 120.0, 40, 0), Clocks(1755, 690.0, 71, 4))
     'SM 1980 to 1755 MHz, 120 to 690 W, 40 to 71 °C, THROTTLED: power cap'
     """
     if before is None or after is None:

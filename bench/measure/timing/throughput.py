@@ -18,9 +18,9 @@ from torch.utils.benchmark import Timer, timer
 from bench.measure.estimates.gradients import Gradients
 from bench.measure.estimates.prepared import Execution, opened
 from bench.measure.execution.modes import executed
-from bench.measure.timing.blocks import VISITS, Block, ThroughputSettings, Timing, Visited
+from bench.measure.timing.blocks import VISITS, ThroughputSettings, TimedBlock, Timing, Visited
 from bench.measure.timing.device import device_block
-from bench.measure.timing.gpu_state import clocks, in_words
+from bench.measure.timing.gpu_state import clocks, clocks_in_words
 from bench.measure.timing.lock import alone
 from bench.measure.timing.memory import peak_memory
 from bench.measure.timing.random_numbers import Drawn
@@ -30,10 +30,10 @@ from bench.statistics.moments import mean_and_spread
 from bench.tables.metrics import Measurement, Outcome
 from estimators.core import Estimator
 
-Step = Callable[[], tuple[Tensor, ...]]
+TimedStep = Callable[[], tuple[Tensor, ...]]
 
 
-def measure(
+def measure_throughput(
     problem: Problem, estimator: Estimator, samples: int, settings: ThroughputSettings, execution: Execution
 ) -> Outcome:
     """Seconds per estimate, on the wall, on the device and of its random numbers alone; those of the first call; the
@@ -96,24 +96,24 @@ class Warm:
     def outcome(self) -> Outcome:
         """All rows; the peak memory is measured here, in a pass apart."""
         timing, device = self._wall.timing(), self.execution.device
-        state = in_words(self._before, clocks(device))
+        state = clocks_in_words(self._before, clocks(device))
         rows = (
             *wall_rows(timing, self._wall.beside(), self.replicates, self._drawn, state),
             *([device_row(self._device.timing(), self.replicates, self._how)] if self._device else []),
-            *first_rows(self._first, timing.median, self.execution.mode),
+            *first_rows(self._first, timing.seconds.value, self.execution.mode),
             memory_row(self._eager, device),
         )
         return Outcome(rows, self.replicates, timing.stop_reason)
 
 
-def whole_step(gradients: Gradients, replicates: int, mode: str) -> Step:
+def whole_step(gradients: Gradients, replicates: int, mode: str) -> TimedStep:
     """Draw, evaluate, differentiate, take the mean and the variance of one chunk; its parameters are laid out once."""
     run = executed(lambda expanded: mean_and_spread(gradients.estimates(expanded)), mode)
     expanded = gradients.expanded(replicates)
     return lambda: run(expanded)
 
 
-def numbers_alone(drawn: Drawn, expanded: Tensors, mode: str) -> Block | None:
+def numbers_alone(drawn: Drawn, expanded: Tensors, mode: str) -> TimedBlock | None:
     """The step's random numbers, drawn as the mode draws them; None where there are none."""
     if not drawn.operations:
         return None
@@ -122,7 +122,7 @@ def numbers_alone(drawn: Drawn, expanded: Tensors, mode: str) -> Block | None:
     return wall(lambda: again(expanded))
 
 
-def wall(step: Callable[[], object]) -> Block:
+def wall(step: Callable[[], object]) -> TimedBlock:
     """So many steps back to back on the wall clock, which torch's Timer reads when the device has finished.
 
     It runs two steps and more before each block, which are not timed: the caches are hot again.
@@ -168,12 +168,11 @@ def first_rows(first: float, usual: float, mode: str) -> Iterator[Measurement]:
         yield Measurement("compile_seconds", max(first - usual, 0.0), n=1, method="first call less a usual step")
 
 
-def memory_row(eager: Step, device: str) -> Measurement:
+def memory_row(eager: TimedStep, device: str) -> Measurement:
     """The peak of one eager step, in a pass of its own."""
     memory, how = peak_memory(eager, device)
     return Measurement("peak_memory", float(memory), n=1, method=how)
 
 
 def _row(metric: str, timing: Timing, replicates: int, *method: str) -> Measurement:
-    value, low, high = (seconds / replicates for seconds in (timing.median, timing.low, timing.high))
-    return Measurement(metric, value, low, high, timing.blocks, "; ".join(filter(None, method)))
+    return Measurement.of(metric, timing.seconds.per(replicates), timing.blocks, "; ".join(filter(None, method)))

@@ -10,7 +10,7 @@ def suites() -> dict[str, Path]:
     return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.toml"))}
 
 
-def summary(path: Path) -> dict[str, Any]:
+def suite_summary(path: Path) -> dict[str, Any]:
     """A suite at a glance: its name, how many estimators and blocks of problems, and its opening comment."""
     text = path.read_text(encoding="utf-8")
     found = tomllib.loads(text)

@@ -14,7 +14,7 @@ from bench.tables.records import Record
 
 
 @dataclass(frozen=True)
-class Found:
+class CellResult:
     """A cell's record, and the machine and versions that it was measured with."""
 
     cell: Cell
@@ -56,7 +56,7 @@ class Engine(ABC):
         """How many accuracy tasks run side by side."""
 
     @abstractmethod
-    def measure(self, cells: Sequence[Cell], task: Group) -> Iterator[list[Found]]:
+    def measure(self, cells: Sequence[Cell], task: Group) -> Iterator[list[CellResult]]:
         """Every cell's record, as they come; timed cells run while no other cell does on their machine."""
 
     @abstractmethod

@@ -15,14 +15,14 @@ from bench.provenance.machine import environment
 from bench.suites.cell import Cell
 from bench.suites.suite import Group
 from bench.sweeps.cell_record import ended, record
-from bench.sweeps.engines.base import Engine, Found, Options, in_windows
+from bench.sweeps.engines.base import CellResult, Engine, Options, in_windows
 from bench.sweeps.engines.elsewhere import Station
 from estimators.errors import BadInput
 
 try:
     import distributed
 
-    from bench.sweeps.engines.dask_worker import StationPlugin, measured
+    from bench.sweeps.engines.dask_worker import StationPlugin, measure_in_task
 except ImportError:
     raise BadInput("--engine dask needs the package distributed; pip install 'gradest[dask]' brings it") from None
 
@@ -47,7 +47,7 @@ class Dask(Engine):
         """The threads of all workers that are there now."""
         return max(1, sum(self._threads.values()))
 
-    def measure(self, cells: Sequence[Cell], task: Group) -> Iterator[list[Found]]:
+    def measure(self, cells: Sequence[Cell], task: Group) -> Iterator[list[CellResult]]:
         """No more than two cells, or windows of timed cells, per thread are handed out at a time."""
         waiting = deque(in_windows(cells, task))
         running: dict[distributed.Future, tuple[Cell, ...]] = {}
@@ -55,7 +55,7 @@ class Dask(Engine):
         while waiting or running:
             self._look()
             while waiting and len(running) < 2 * self.width():
-                future = self._client.submit(measured, self.name, waiting[0], task, pure=False)
+                future = self._client.submit(measure_in_task, self.name, waiting[0], task, pure=False)
                 running[future] = waiting.popleft()
                 finished.add(future)
             for future, result in finished.next_batch():
@@ -73,18 +73,18 @@ class Dask(Engine):
         if self._cluster is not None:
             self._cluster.close(timeout=1)
 
-    def _found(self, window: tuple[Cell, ...], task: Group, result: Any) -> list[Found]:
+    def _found(self, window: tuple[Cell, ...], task: Group, result: Any) -> list[CellResult]:
         """The cells' records and their machine. Dask may give (type, error, traceback) or a cancellation."""
         if not isinstance(result, tuple):
             raise self._lost()
         if not isinstance(result[1], BaseException):
             records, machine = result
-            return [Found(cell, each, machine) for cell, each in zip(window, records, strict=True)]
+            return [CellResult(cell, each, machine) for cell, each in zip(window, records, strict=True)]
         if _killed(result):
             allowed: int = result[1].allowed_failures  # type: ignore[attr-defined]
             reason = f"{allowed + 1} Dask workers died while they measured it"
             lost = ended("crashed", reason)
-            return [Found(cell, record(cell, task, lost, 0.0) | {"threads": 1}, environment()) for cell in window]
+            return [CellResult(cell, record(cell, task, lost, 0.0) | {"threads": 1}, environment()) for cell in window]
         raise result[1]
 
     def _look(self) -> None:

@@ -11,7 +11,7 @@ from bench.sweeps.engines.isolated import Window
 from bench.tables.records import Record
 
 
-def measured(name: str, window: Window, task: Group) -> tuple[list[Record], dict[str, Any]]:
+def measure_in_task(name: str, window: Window, task: Group) -> tuple[list[Record], dict[str, Any]]:
     """A Dask task: a window's records from the worker's plug-in called `name`, and its environment."""
     plugin: Any = distributed.get_worker().plugins[name]
     return plugin.station.measure(window, task)

@@ -16,9 +16,9 @@ from bench.isolation.endings import Died, Failure, OutOfMemory, Returned, TimedO
 from bench.isolation.process import Process
 from bench.suites.cell import Cell
 from bench.suites.suite import Group
-from bench.sweeps.cell_record import Status, ended, record
+from bench.sweeps.cell_record import CellStatus, ended, record
 from bench.sweeps.windows import NOBODY
-from bench.sweeps.worker import Setup, start
+from bench.sweeps.worker import Setup, start_worker
 from bench.tables.records import Record
 
 Window = tuple[Cell, ...]
@@ -39,7 +39,7 @@ def answered(window: Window, records: list[Record]) -> Answer:
     return Answer([pair for pair in both if pair[0] not in short], [(cell,) for cell in short])
 
 
-def apart(suspects: list[Cell], cells: list[Cell]) -> Iterator[Window]:
+def suspects_apart(suspects: list[Cell], cells: list[Cell]) -> Iterator[Window]:
     """Each suspect alone, the others together; halves where nobody is suspect: in the end every cell is alone."""
     others = [cell for cell in cells if cell not in suspects]
     half = len(others) // 2 if not suspects else 0
@@ -56,7 +56,7 @@ class Isolated:
 
     def __init__(self, setup: Setup, limit: float) -> None:
         self.setup, self.limit = setup, limit
-        self.process = Process(start, setup, memory=setup.memory)
+        self.process = Process(start_worker, setup, memory=setup.memory)
         self.work: tuple[Window, Group] | None = None
 
     @property
@@ -98,11 +98,11 @@ class Isolated:
 
     def _answer(self, window: Window, task: Group) -> Answer:
         while not (self.idle or self.process.closed):
-            wait_for([self])
+            wait_for_workers([self])
             self.take()
         self.give(window, task)
         while (found := self.take()) is None:
-            wait_for([self])
+            wait_for_workers([self])
         return found
 
     def _turn(self, place: int) -> None:
@@ -130,16 +130,18 @@ class Isolated:
                 status, reason = "crashed", f"the worker raised {ending}"
         return self._lost(work, status, reason, 0.0, [0] if len(window) == 1 else [])
 
-    def _lost(self, work: tuple[Window, Group], status: Status, reason: str, seconds: float, lost: list[int]) -> Answer:
+    def _lost(
+        self, work: tuple[Window, Group], status: CellStatus, reason: str, seconds: float, lost: list[int]
+    ) -> Answer:
         """Of a window whose process ended early: records of the cells at the places `lost`, the others again."""
         window, task = work
         outcome = ended(status, reason)
         records = [(window[each], record(window[each], task, outcome, seconds) | {"threads": 1}) for each in lost]
         rest = [cell for index, cell in enumerate(window) if index not in lost]
         suspect = [window[self._place]] if self._place != NOBODY and window[self._place] in rest else []
-        return Answer(records, [*apart(suspect, rest)] if not lost else [tuple(rest)] * bool(rest))
+        return Answer(records, [*suspects_apart(suspect, rest)] if not lost else [tuple(rest)] * bool(rest))
 
 
-def wait_for(workers: Sequence[Isolated]) -> None:
+def wait_for_workers(workers: Sequence[Isolated]) -> None:
     """Returns when one of them has something to tell or has run out of time, within a second in any case."""
     process.wait_for([worker.process for worker in workers])

@@ -11,8 +11,8 @@ import torch
 from bench.provenance.machine import environment
 from bench.suites.cell import Cell
 from bench.suites.suite import Group
-from bench.sweeps.engines.base import Engine, Found, Options, in_windows
-from bench.sweeps.engines.isolated import Isolated, Window, wait_for
+from bench.sweeps.engines.base import CellResult, Engine, Options, in_windows
+from bench.sweeps.engines.isolated import Isolated, Window, wait_for_workers
 from bench.sweeps.worker import Setup
 
 
@@ -27,7 +27,7 @@ class Local(Engine):
         """The number of workers on a CPU."""
         return self.options.jobs
 
-    def measure(self, cells: Sequence[Cell], task: Group) -> Iterator[list[Found]]:
+    def measure(self, cells: Sequence[Cell], task: Group) -> Iterator[list[CellResult]]:
         """Cells of one device after those of another, so that what is timed is alone."""
         for device, group in groupby(sorted(cells, key=lambda cell: cell.device), lambda cell: cell.device):
             waiting = deque(in_windows(list(group), task))
@@ -39,19 +39,19 @@ class Local(Engine):
         while self.workers:
             self.workers.pop().close()
 
-    def _side_by_side(self, waiting: deque[Window], task: Group) -> Iterator[list[Found]]:
+    def _side_by_side(self, waiting: deque[Window], task: Group) -> Iterator[list[CellResult]]:
         while waiting or any(worker.work for worker in self.workers):
-            found: list[Found] = []
+            found: list[CellResult] = []
             for worker in self.workers:
                 if answer := worker.take():
-                    found += [Found(cell, record, environment()) for cell, record in answer.records]
+                    found += [CellResult(cell, record, environment()) for cell, record in answer.records]
                     waiting.extendleft(reversed(answer.again))
                 if worker.idle and waiting:  # before the record is written, so that no worker waits for the disk
                     worker.give(waiting.popleft(), task)
             if found:
                 yield found
             else:
-                wait_for(self.workers)
+                wait_for_workers(self.workers)
 
     def _ready_workers(self, device: str, task: Group, cells: int) -> None:
         """As many workers as a device's cells want; those that are there already are kept where they fit."""

@@ -17,7 +17,7 @@ from bench.validation.checks.passes import PASS_CHECKS
 from bench.validation.checks.problems import PROBLEM_CHECKS
 from estimators.checks import CHECKS
 from estimators.checks.failure import CheckFailed
-from estimators.checks.named import Check, Expected, named, parametrized
+from estimators.checks.named import Expected, SubjectCheck, named, parametrized
 from estimators.core import Estimator
 from estimators.errors import BadInput
 
@@ -33,20 +33,20 @@ __all__ = [
     "problem_for",
 ]
 
-PLAIN = ("normal", "bernoulli", "categorical", "poisson", "gamma")
+TRACTABLE = ("normal", "bernoulli", "categorical", "poisson", "gamma")
 """Families with a tractable density, tried first."""
 
 
 def family_checks(
     family: Family, *, seed: int = 0, expected_failures: Expected | None = None
-) -> Iterator[tuple[str, Check]]:
+) -> Iterator[tuple[str, SubjectCheck]]:
     """Every check of a family by name, to be called with the family."""
     return named(FAMILY_CHECKS, seed, expected_failures)
 
 
 def objective_checks(
     problem: Problem | Target, *, seed: int = 0, expected_failures: Expected | None = None
-) -> Iterator[tuple[str, Check]]:
+) -> Iterator[tuple[str, SubjectCheck]]:
     """Every check of an objective by name, to be called with a problem that it is part of, or with it alone."""
     for name, check in named(PROBLEM_CHECKS, seed, expected_failures):
         yield name, lambda subject, check=check: check(problem_for(subject) if isinstance(subject, Target) else subject)
@@ -54,16 +54,16 @@ def objective_checks(
 
 def estimator_checks(
     estimator: Estimator, *, seed: int = 0, expected_failures: Expected | None = None
-) -> Iterator[tuple[str, Check]]:
+) -> Iterator[tuple[str, SubjectCheck]]:
     """Every check of an estimator by name, those of `estimators.checks` and that it goes through a sweep's passes."""
     return named((*CHECKS, *PASS_CHECKS), seed, expected_failures)
 
 
 def checks_of(
     subject: Estimator | Family | Target | Problem, *, seed: int = 0, expected_failures: Expected | None = None
-) -> Iterator[tuple[str, Check]]:
+) -> Iterator[tuple[str, SubjectCheck]]:
     """The checks of an estimator, a distribution, an objective, or an objective on a distribution."""
-    kinds: dict[Any, Callable[..., Iterator[tuple[str, Check]]]] = {
+    kinds: dict[Any, Callable[..., Iterator[tuple[str, SubjectCheck]]]] = {
         Estimator: estimator_checks,
         Family: family_checks,
         (Target, Problem): objective_checks,
@@ -103,7 +103,7 @@ def parametrize_with_checks(
 
 def problem_for(target: Target) -> Problem:
     """The objective on the first registered family that it fits, a plain one where it can be."""
-    plain = [name for name in PLAIN if name in distributions.available()]
+    plain = [name for name in TRACTABLE if name in distributions.available()]
     for name in (*plain, *(name for name in distributions.available() if name not in plain)):
         for settings in ({"size": 3}, {}):
             try:

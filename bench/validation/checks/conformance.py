@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bench.catalogue.listing import REGISTRIES
-from bench.display.notebook import Shown
+from bench.display.notebook import InNotebooks
 from bench.display.terminal import frame
 from bench.distributions.base import Family
 from bench.objectives.base import Target
@@ -19,11 +19,11 @@ from estimators.checks.expected import expected_failures
 from estimators.core import Estimator
 from estimators.errors import BadInput, nearest
 
-KINDS = (Estimator, Family, Target)
+CHECKED_TYPES = (Estimator, Family, Target)
 
 
 @dataclass(frozen=True)
-class Conformance(Shown):
+class Conformance(InNotebooks):
     """How the checks of one subject ended: a row each in `checks` (`check`, `outcome`, `detail`)."""
 
     subject: str
@@ -44,10 +44,12 @@ def check(name: str, *, seed: int = 0) -> Conformance:
     False
     """
     subject = found(name)
-    return Conformance(repr(subject), pd.DataFrame(outcomes(subject, seed), columns=["check", "outcome", "detail"]))
+    return Conformance(
+        repr(subject), pd.DataFrame(check_outcomes(subject, seed), columns=["check", "outcome", "detail"])
+    )
 
 
-def outcomes(subject: Any, seed: int) -> Iterator[tuple[str, str, str]]:
+def check_outcomes(subject: Any, seed: int) -> Iterator[tuple[str, str, str]]:
     """passed; failed, with the numbers; or failed as expected, with the reason."""
     expected = expected_failures(subject) if isinstance(subject, Estimator) else {}
     for name, checked in checks_of(subject, seed=seed, expected_failures=expected):
@@ -81,7 +83,7 @@ def of_file(file: Path, wanted: str) -> Any:
     known = {
         name: cls
         for name, cls in vars(module).items()
-        if inspect.isclass(cls) and cls.__module__ == module.__name__ and issubclass(cls, KINDS)
+        if inspect.isclass(cls) and cls.__module__ == module.__name__ and issubclass(cls, CHECKED_TYPES)
     }
     if wanted not in known:
         told = nearest(wanted, known) if known else "it defines no estimator, distribution or objective"

@@ -12,15 +12,15 @@ from torch.distributions import Distribution
 
 from bench.distributions.base import Family
 from bench.numerics.tensors import Tensors
-from bench.problems.theta import flat
+from bench.problems.theta import as_vector
 from bench.statistics.tails import MIN_OUTCOMES
 from estimators.checks.failure import require
-from estimators.checks.statistics import LIMIT
+from estimators.checks.statistics import CHECK_LIMIT
 from estimators.tools.parameters import states, support
 
-DRAWS = 20_000
+FAMILY_DRAWS = 20_000
 
-MAX_STATES = 4096
+MAX_CHECKED_STATES = 4096
 """Outcomes of one draw up to which a variance is summed over all of them."""
 
 
@@ -36,7 +36,7 @@ def check_default_point(family: Family, seed: int) -> None:
     """θ is float64, finite, and neither zero nor the same everywhere, so that errors show."""
     for coordinates in family.coordinates:
         theta = family.theta(family.points[0], coordinates)
-        values = flat(theta)
+        values = as_vector(theta)
         require(values.dtype == torch.float64, f"θ is {values.dtype} in {coordinates} coordinates, not float64")
         require(bool(values.isfinite().all()), f"θ is not finite in {coordinates} coordinates: {theta}")
         require(bool(values.abs().max() > 0), f"θ is zero in {coordinates} coordinates")
@@ -46,8 +46,8 @@ def check_default_point(family: Family, seed: int) -> None:
 
 def check_coordinates_agree(family: Family, seed: int) -> None:
     """In every coordinates the default θ is the same distribution."""
-    found = [parameters(family, coordinates) for coordinates in family.coordinates]
-    z = drawn(expanded(family, 50), seed)
+    found = [default_parameters(family, coordinates) for coordinates in family.coordinates]
+    z = seeded_draw(expanded(family, 50), seed)
     for other, coordinates in zip(found[1:], family.coordinates[1:], strict=True):
         if family.tractable_density:
             differences = [family.build(found[0]).log_prob(z) - family.build(other).log_prob(z)]
@@ -59,7 +59,7 @@ def check_coordinates_agree(family: Family, seed: int) -> None:
 
 def check_leading_axes(family: Family, seed: int) -> None:
     """Parameters with leading axes give batches of that shape, and draws and densities to match, in either dtype."""
-    own = family.build(parameters(family)).batch_shape
+    own = family.build(default_parameters(family)).batch_shape
     require(len(own) == family.data_axes, f"one θ gives batch {tuple(own)}; it has {family.data_axes} data axes")
     for batch in ((3,), (2, 3)):
         for dtype in (torch.float32, torch.float64):
@@ -73,12 +73,12 @@ def check_leading_axes(family: Family, seed: int) -> None:
                 require(shape == (4, *q.batch_shape), f"the log-density has shape {tuple(shape)}")
 
 
-def check_replicates_are_independent(family: Family, seed: int) -> None:
+def check_draws_are_independent(family: Family, seed: int) -> None:
     """A batch of replicates draws each on its own, and a seed repeats them."""
-    q = expanded(family, DRAWS)
-    first, again = (drawn(q, seed) for _ in range(2))
+    q = expanded(family, FAMILY_DRAWS)
+    first, again = (seeded_draw(q, seed) for _ in range(2))
     require(torch.equal(first, again), "one seed gave two sets of draws")
-    x = first.reshape(DRAWS, -1)[:, :200]
+    x = first.reshape(FAMILY_DRAWS, -1)[:, :200]
     if not bool((x.std(0) > 0).any()):
         require(surely_the_same(family, q, first), "every replicate drew the same value")
         return
@@ -87,30 +87,34 @@ def check_replicates_are_independent(family: Family, seed: int) -> None:
     x = x[:, x.pow(4).mean(0) < 20]  # what hardly ever comes up says nothing
     if not x.shape[1]:
         return
-    for lag in (1, DRAWS // 2):
+    for lag in (1, FAMILY_DRAWS // 2):
         product = x * x.roll(lag, 0)
-        z = float((product.mean(0).abs() / product.std(0).clamp_min(1e-12)).max()) * (DRAWS / 2) ** 0.5
-        require(z < LIMIT + 1, f"replicates {lag} apart correlate ({z:.1f} standard errors)")
+        z = float((product.mean(0).abs() / product.std(0).clamp_min(1e-12)).max()) * (FAMILY_DRAWS / 2) ** 0.5
+        require(z < CHECK_LIMIT + 1, f"replicates {lag} apart correlate ({z:.1f} standard errors)")
 
 
 def check_draws_follow_the_density(family: Family, seed: int) -> None:
     """The score of the draws has mean zero, as it has under the density that they are said to come from."""
     if not family.tractable_density:
         return
-    values = {name: value.expand(DRAWS, *value.shape) for name, value in parameters(family).items()}
-    z = drawn(family.build(values), seed)
+    values = {name: value.expand(FAMILY_DRAWS, *value.shape) for name, value in default_parameters(family).items()}
+    z = seeded_draw(family.build(values), seed)
 
-    zero_mean(scores(family, values, z), "the score of the draws", lambda name: score_variance(family, values, z, name))
+    zero_mean(
+        replicate_scores(family, values, z),
+        "the score of the draws",
+        lambda name: score_variance(family, values, z, name),
+    )
 
 
 def check_path(family: Family, seed: int) -> None:
     """Differentiable draws have the gradient of their law: the path's and the score's agree on a bounded function."""
-    q = family.build(parameters(family))
+    q = family.build(default_parameters(family))
     if family.reparameterised and not family.discrete:
         require(q.has_rsample, "declared reparameterised, but it has no rsample")
     if not (family.reparameterised and family.tractable_density):
         return
-    values = {name: value.expand(DRAWS, *value.shape) for name, value in parameters(family).items()}
+    values = {name: value.expand(FAMILY_DRAWS, *value.shape) for name, value in default_parameters(family).items()}
 
     def bounded(z: Tensor) -> Tensor:
         return (1.3 * z).sin().flatten(len(q.batch_shape) + 1).sum(-1) if q.event_shape else (1.3 * z).sin()
@@ -128,16 +132,16 @@ def check_path(family: Family, seed: int) -> None:
 def check_weighted_support(family: Family, seed: int) -> None:
     """The density integrates to one over the weighted support, which is constant in θ."""
     try:
-        z, weight = family.line(parameters(family), (), 1)
+        z, weight = family.line(default_parameters(family), (), 1)
     except NotImplementedError:
         return
-    mass = family.mass(parameters(family), z, weight)
+    mass = family.mass(default_parameters(family), z, weight)
     off = float((mass.sum(0) - 1).abs().max())
     require(off < 1e-6, f"the density sums to 1 ± {off:.2g} over the weighted support")
     require(not z.requires_grad and not weight.requires_grad, "the weighted support carries a gradient")
 
 
-def parameters(family: Family, coordinates: str | None = None) -> Tensors:
+def default_parameters(family: Family, coordinates: str | None = None) -> Tensors:
     """The distribution's parameters at the default θ."""
     coordinates = coordinates or family.coordinates[0]
     return family.encode(family.theta(family.points[0], coordinates), coordinates)
@@ -145,10 +149,12 @@ def parameters(family: Family, coordinates: str | None = None) -> Tensors:
 
 def expanded(family: Family, *batch: int, dtype: torch.dtype = torch.float64) -> Distribution:
     """A batch of the distribution, as the measurement makes one."""
-    return family.build({n: value.to(dtype).expand(*batch, *value.shape) for n, value in parameters(family).items()})
+    return family.build(
+        {n: value.to(dtype).expand(*batch, *value.shape) for n, value in default_parameters(family).items()}
+    )
 
 
-def drawn(q: Distribution, seed: int) -> Tensor:
+def seeded_draw(q: Distribution, seed: int) -> Tensor:
     torch.manual_seed(seed)
     return q.sample()
 
@@ -161,19 +167,19 @@ def zero_mean(replicates: Tensors, what: str, variance: Callable[[str], Tensor] 
     """
     for name, value in replicates.items():
         x = value.flatten(1)
-        spread, few = x.var(0), outcomes(x) < MIN_OUTCOMES
+        spread, few = x.var(0), outcomes_behind(x) < MIN_OUTCOMES
         if few.any():
             said = variance(name) if variance else torch.full_like(spread, torch.inf)
             spread = torch.where(few, torch.maximum(spread, said), spread)
         z = float(deviations(x, spread).max())
-        require(z < LIMIT + 1, f"{what} has mean {z:.1f} standard errors from zero in {name}")
+        require(z < CHECK_LIMIT + 1, f"{what} has mean {z:.1f} standard errors from zero in {name}")
 
 
-def outcomes(x: Float[Tensor, "R P"]) -> Float[Tensor, " P"]:
+def outcomes_behind(x: Float[Tensor, "R P"]) -> Float[Tensor, " P"]:
     """How many replicates a column's spread rests on: (Σ |x − m|)² ÷ Σ (x − m)², m the median.
 
     >>> rare = torch.zeros(1000, 1).index_fill(0, torch.arange(7), 1.0)
-    >>> outcomes(rare)
+    >>> outcomes_behind(rare)
     tensor([7.])
     """
     apart = (x - x.median(0).values).abs()
@@ -191,7 +197,7 @@ def deviations(x: Float[Tensor, "R P"], variance: Float[Tensor, " P"]) -> Float[
     return mean / (error.square() + largest * mean / 3).sqrt()
 
 
-def scores(family: Family, values: Tensors, z: Tensor) -> Tensors:
+def replicate_scores(family: Family, values: Tensors, z: Tensor) -> Tensors:
     """∇ log q(z) in every replicate's own parameters, `[R, …]`."""
     return torch.func.grad(lambda values: family.build(values).log_prob(z).sum())(values)
 
@@ -205,10 +211,10 @@ def score_variance(family: Family, values: Tensors, z: Tensor, name: str) -> Flo
     one = {key: value[:1] for key, value in values.items()}
     q = family.build({key: value[0] for key, value in one.items()})
     count = states(q)
-    if count is not None and count <= MAX_STATES:
+    if count is not None and count <= MAX_CHECKED_STATES:
         every = {key: value.expand(count, *value.shape[1:]) for key, value in one.items()}
         z = support(q)
-        mass, x = family.build(every).log_prob(z).exp(), scores(family, every, z)[name]
+        mass, x = family.build(every).log_prob(z).exp(), replicate_scores(family, every, z)[name]
         return (mass.reshape(*mass.shape, *(1 for _ in x.shape[mass.dim() :])) * x.square()).sum(0).flatten()
     width = values[name][0].numel()
     return torch.stack([curvature(family, values, z, name, at) for at in range(width)])
@@ -219,7 +225,7 @@ def curvature(family: Family, values: Tensors, z: Tensor, name: str, at: int) ->
     tangent = {key: torch.zeros_like(value) for key, value in values.items()}
     tangent[name] = torch.zeros_like(values[name]).flatten(1).index_fill(1, torch.tensor([at]), 1).view_as(values[name])
     own = {key: value.clone() for key, value in values.items()}  # forward mode refuses expanded tensors
-    _, second, *_ = torch.func.jvp(lambda values: scores(family, values, z), (own,), (tangent,))
+    _, second, *_ = torch.func.jvp(lambda values: replicate_scores(family, values, z), (own,), (tangent,))
     return -second[name].flatten(1)[:, at].mean().clamp_max(0)
 
 
@@ -227,7 +233,7 @@ def surely_the_same(family: Family, q: Distribution, drawn: Tensor) -> bool:
     """Whether so many equal draws are no surprise under the density: all outcomes but one are rare."""
     if not (family.discrete and family.tractable_density):
         return False
-    return float(-q.log_prob(drawn).sum()) < LIMIT**2
+    return float(-q.log_prob(drawn).sum()) < CHECK_LIMIT**2
 
 
 FAMILY_CHECKS = (
@@ -235,7 +241,7 @@ FAMILY_CHECKS = (
     check_default_point,
     check_coordinates_agree,
     check_leading_axes,
-    check_replicates_are_independent,
+    check_draws_are_independent,
     check_draws_follow_the_density,
     check_path,
     check_weighted_support,

@@ -10,18 +10,18 @@ from bench.measure.estimates.batching import Sizes
 from bench.measure.estimates.calls import counting
 from bench.measure.timing.memory import LiveBytes
 from bench.measure.timing.random_numbers import Drawn
-from estimators.checks.cases import Case, draws, fitting
-from estimators.checks.contract import gradients
+from estimators.checks.cases import Case, draws, fitting_cases
+from estimators.checks.contract import gradients_at
 from estimators.checks.failure import CheckFailed, require
 from estimators.core import Estimator
 
-REPLICATES = 3
+FEW_REPLICATES = 3
 
 
 def check_passes_of_a_sweep(estimator: Estimator, seed: int) -> None:
     """Counted calls, noted sizes, noted draws and measured memory leave the estimates what they are."""
     n = draws(estimator)
-    for case in fitting(estimator):
+    for case in fitting_cases(estimator):
         plain = seeded(estimator, case, n, seed)
         for name, watch in PASSES.items():
             try:
@@ -36,10 +36,10 @@ def check_passes_of_a_sweep(estimator: Estimator, seed: int) -> None:
 
 def seeded(estimator: Estimator, case: Case, n: int, seed: int) -> Tensor:
     torch.manual_seed(seed)
-    return gradients(estimator, case, case.at(REPLICATES), n)
+    return gradients_at(estimator, case, case.at(FEW_REPLICATES), n)
 
 
-def counted(estimator: Estimator, case: Case, n: int, seed: int) -> Tensor:
+def tallied(estimator: Estimator, case: Case, n: int, seed: int) -> Tensor:
     """With an objective that keeps a tally of its calls."""
     f, _ = counting(case.f, watched=True)
     return seeded(estimator, Case(case.name, case.build, case.parameters, f), n, seed)
@@ -56,7 +56,7 @@ def under(mode: Callable[[], AbstractContextManager[object]]) -> Callable[[Estim
 
 
 PASSES = {
-    "counts calls": counted,
+    "counts calls": tallied,
     "notes sizes": under(Sizes),
     "notes draws": under(Drawn),
     "measures memory": under(LiveBytes),

@@ -8,14 +8,14 @@ from torch import Tensor
 from bench.measure.estimates.gradients import Gradients
 from bench.problems.exact import RUNGS, Reference, climb, reference
 from bench.problems.problem import Problem
-from bench.problems.theta import flat
+from bench.problems.theta import as_vector
 from bench.statistics.tails import MIN_OUTCOMES
-from bench.validation.checks.families import LIMIT, expanded, outcomes
+from bench.validation.checks.families import CHECK_LIMIT, expanded, outcomes_behind
 from estimators.checks.failure import require
 from estimators.core import ImportanceBound, Objective
 from estimators.registry import get
 
-REPLICATES = 100_000
+PROBLEM_REPLICATES = 100_000
 POINTS = 400
 
 
@@ -103,16 +103,16 @@ def check_reference(problem: Problem, seed: int, exact: Reference | None = None)
     exact = exact or reference(problem)
     if exact is None or not problem.family.tractable_density:
         return
-    gradient, slack = flat(exact.gradient), flat(exact.error)
+    gradient, slack = as_vector(exact.gradient), as_vector(exact.error)
     torch.manual_seed(seed)
     bound = bool(together(problem.function(gradient)))
     draw = Gradients(problem, get("importance_reinforce" if bound else "rloo"), samples=8)
-    chunk = max(64, min(REPLICATES, 1_000_000 // problem.dim) // 8)
+    chunk = max(64, min(PROBLEM_REPLICATES, 1_000_000 // problem.dim) // 8)
     x = torch.cat([draw(chunk) for _ in range(8)])
     worst = standard_errors(x, gradient, slack)
-    if worst > LIMIT + 1:
+    if worst > CHECK_LIMIT + 1:
         worst = standard_errors(torch.cat([draw(chunk) for _ in range(16)]), gradient, slack)
-    require(worst <= LIMIT + 1, f"{exact.method}: {worst:.1f} standard errors from score-function estimates")
+    require(worst <= CHECK_LIMIT + 1, f"{exact.method}: {worst:.1f} standard errors from score-function estimates")
 
 
 def standard_errors(x: Tensor, exact: Tensor, slack: Tensor) -> float:
@@ -125,7 +125,7 @@ def standard_errors(x: Tensor, exact: Tensor, slack: Tensor) -> float:
     apart = (x.mean(0) - torch.cat([exact, exact.norm().unsqueeze(0)])).abs()
     apart = (apart - torch.cat([slack, slack.norm().unsqueeze(0)])).clamp_min(0)
     error = (x.std(0) / len(x) ** 0.5).clamp_min(1e-12)
-    return float(torch.where(outcomes(x) >= MIN_OUTCOMES, apart / error, 0).max())
+    return float(torch.where(outcomes_behind(x) >= MIN_OUTCOMES, apart / error, 0).max())
 
 
 PROBLEM_CHECKS = (

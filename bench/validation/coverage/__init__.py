@@ -12,14 +12,16 @@ import pandas as pd
 import torch
 
 from bench.measure.accuracy.stopping import AccuracySettings
-from bench.validation.coverage.case import Case
+from bench.validation.coverage.case import StudyCase
 from bench.validation.coverage.noise import NOISES
-from bench.validation.coverage.study import SETTINGS, Study, outside, study, summarised
+from bench.validation.coverage.study import STUDY_SETTINGS, Study, outside, study, summarised
 
-__all__ = ["NOISES", "Case", "coverage", "outside"]
+__all__ = ["NOISES", "StudyCase", "coverage", "outside"]
 
 
-def coverage(cases: list[Case], studies: int, settings: AccuracySettings = SETTINGS, jobs: int = 1) -> pd.DataFrame:
+def coverage(
+    cases: list[StudyCase], studies: int, settings: AccuracySettings = STUDY_SETTINGS, jobs: int = 1
+) -> pd.DataFrame:
     """The table: one line per case and metric."""
     if jobs == 1:
         tables = [_measured(case, studies, settings, map) for case in cases]
@@ -30,7 +32,7 @@ def coverage(cases: list[Case], studies: int, settings: AccuracySettings = SETTI
 
 
 def _measured(
-    case: Case, studies: int, settings: AccuracySettings, each: Callable[..., Iterable[Study]]
+    case: StudyCase, studies: int, settings: AccuracySettings, each: Callable[..., Iterable[Study]]
 ) -> pd.DataFrame:
     """All studies of one case, made by `map` or by a pool's map."""
     return pd.DataFrame(

@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 
 from bench.measure.timing.blocks import ThroughputSettings
-from bench.validation.coverage import NOISES, Case, coverage, outside
+from bench.validation.coverage import NOISES, StudyCase, coverage, outside
 from bench.validation.coverage.alarms import CELLS, FAMILIES, alarm_lines
 from bench.validation.coverage.clock import CLOCKS, clock_lines
 from bench.validation.coverage.over_problems import OVER_PROBLEMS, over_problems_lines
-from bench.validation.coverage.page import page, told
+from bench.validation.coverage.page import coverage_page, told
 from bench.validation.coverage.real import REAL, real_lines
 
 BIASES = (0.0, 0.2)
@@ -34,13 +34,13 @@ def main() -> None:
     whole = given.noises is None
     for noise in known if whole else given.noises:
         for dim in given.dims if noise in NOISES else [10]:
-            lines = measured(noise, dim, given.studies, given.jobs)
+            lines = study_lines(noise, dim, given.studies, given.jobs)
             others = table[(table["noise"] != noise) | ((table["dim"] != dim) & (noise in NOISES))]
             table = pd.concat([others, lines] if len(others) else [lines], ignore_index=True)
             table.to_csv(file, index=False, float_format="%.6g")
             print(f"{noise}, {dim}: coverage {lines.coverage.min():.3f} to {lines.coverage.max():.3f}", flush=True)
     alarms = false_alarms(given.out / "alarms.csv", CELLS if whole and given.alarms is None else given.alarms or 0)
-    (given.out / "README.md").write_text(page(table, alarms), encoding="utf-8")
+    (given.out / "README.md").write_text(coverage_page(table, alarms), encoding="utf-8")
     print(told(outside(table)))
 
 
@@ -55,7 +55,7 @@ def false_alarms(file: Path, cells: int) -> pd.DataFrame | None:
     return pd.read_csv(file) if file.is_file() else None
 
 
-def measured(noise: str, dim: int, studies: int, jobs: int) -> pd.DataFrame:
+def study_lines(noise: str, dim: int, studies: int, jobs: int) -> pd.DataFrame:
     """The lines of one distribution in one number of coordinates, of one clock or machine, or over problems."""
     if noise in CLOCKS:
         return pd.DataFrame(clock_lines(noise, range(studies), ThroughputSettings()))
@@ -63,7 +63,7 @@ def measured(noise: str, dim: int, studies: int, jobs: int) -> pd.DataFrame:
         return pd.DataFrame(over_problems_lines(noise, range(studies)))
     if noise in REAL:
         return pd.DataFrame(real_lines(noise, studies))
-    return coverage([Case(noise, dim, bias) for bias in BIASES], studies, jobs=jobs)
+    return coverage([StudyCase(noise, dim, bias) for bias in BIASES], studies, jobs=jobs)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from bench.statistics.verdict import CONFIRM
 from bench.validation.coverage.noise import NOISES
 
 LEVELS = (1e-2, 1e-3)
-FIRST = 1024
+EARLY = 1024
 """Estimates of the first look; the stage that confirms has three times as many."""
 
 CELLS, SWEEP, AT_ONCE = 100_000, 100_000, 2000
@@ -49,21 +49,21 @@ class Sums:
     top: Float[np.ndarray, " cells"]
 
 
-Draw = Callable[[int, int, np.random.Generator], Sums]
+DrawSums = Callable[[int, int, np.random.Generator], Sums]
 """Cells and estimates in each → their sums; the estimates' mean is 0."""
 
 
 @dataclass(frozen=True)
-class Family:
+class EstimateFamily:
     """`event`: the probability of the rare event that the estimates rest on, if any; `alone`: on nothing else."""
 
     name: str
-    draw: Draw
+    draw: DrawSums
     event: float | None = None
     alone: bool = False
 
 
-def rare(p: float, carried: float, sd: float) -> Draw:
+def rare(p: float, carried: float, sd: float) -> DrawSums:
     """−pX + sd ε + X·1[u < p] with pX = `carried`: an event that carries a part of the mean. sd 0: nothing else.
 
     Drawn by what the test needs: the number of events is binomial, the mean and the variance of the normal part have
@@ -91,7 +91,7 @@ def with_events(
     return Sums(rows, size * share - carried, m2, m3, m4, np.minimum(largest / np.maximum(m2, 1e-300), 1.0))
 
 
-def enumerated(p: float, level: float) -> float:
+def exact_alarm_rate(p: float, level: float) -> float:
     """The chance that a cell of events alone is called biased at some look, over all numbers of events: no model.
 
     Looks at R = 1024, 4096, …: the first rejection by R estimates, the confirmation by the next 3 R.
@@ -102,11 +102,11 @@ def enumerated(p: float, level: float) -> float:
         sums = with_events(events, rows, 1.0, p, np.zeros(len(events)))
         return float(binom.pmf(events, rows, p)[p_values(sums) <= at].sum())
 
-    sizes = [FIRST * 4**look for look in range(LOOKS)]
+    sizes = [EARLY * 4**look for look in range(LOOKS)]
     return sum(rejecting(rows, level) * rejecting(3 * rows, CONFIRM) for rows in sizes)
 
 
-def drawn(name: str) -> Draw:
+def noise_sums(name: str) -> DrawSums:
     """Every estimate of one of the study's noises."""
 
     def draw(cells: int, rows: int, rng: np.random.Generator) -> Sums:
@@ -131,9 +131,12 @@ EVENTS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 FAMILIES = {
     family.name: family
     for family in (
-        *(Family(f"event of {p:.0e}", rare(p, p, 0.0), p, alone=True) for p in EVENTS),
-        *(Family(f"noise and event of {p:.0e}", rare(p, 0.1, 0.1), p) for p in EVENTS),
-        *(Family(name, drawn(name)) for name in ("normal", "exponential", "score_quadratic", "lognormal", "student_3")),
+        *(EstimateFamily(f"event of {p:.0e}", rare(p, p, 0.0), p, alone=True) for p in EVENTS),
+        *(EstimateFamily(f"noise and event of {p:.0e}", rare(p, 0.1, 0.1), p) for p in EVENTS),
+        *(
+            EstimateFamily(name, noise_sums(name))
+            for name in ("normal", "exponential", "score_quadratic", "lognormal", "student_3")
+        ),
     )
 }
 
@@ -151,13 +154,13 @@ def p_values(sums: Sums) -> Float[np.ndarray, " cells"]:
     return np.where(untold, 1.0, two_sided(z))
 
 
-def rejections(family: Family, cells: int) -> tuple[dict[float, int], int, int]:
+def rejections(family: EstimateFamily, cells: int) -> tuple[dict[float, int], int, int]:
     """Cells that the first look rejects, by level; that the confirming stage rejects at its level; and both at 1e-3."""
     first, confirmed, both = dict.fromkeys(LEVELS, 0), 0, 0
     for start in range(0, cells, AT_ONCE):
         rng = np.random.default_rng(chunk_seed(0, family.name, start))
         number = min(AT_ONCE, cells - start)
-        one, two = (p_values(family.draw(number, rows, rng)) for rows in (FIRST, 3 * FIRST))
+        one, two = (p_values(family.draw(number, rows, rng)) for rows in (EARLY, 3 * EARLY))
         again: Bool[np.ndarray, " cells"] = two <= CONFIRM
         for level in LEVELS:
             first[level] += int((one <= level).sum())
@@ -176,7 +179,7 @@ def alarm_lines(names: list[str], cells: int = CELLS) -> Iterator[dict[str, obje
         second, upper_second = confirmed / cells, upper(confirmed, cells)
         expected, most = LOOKS * in_use * second, LOOKS * upper_in_use * upper_second
         if family.alone and family.event:
-            expected = most = enumerated(family.event, level / LOOKS)
+            expected = most = exact_alarm_rate(family.event, level / LOOKS)
         yield {
             "noise": name,
             "cells": cells,
@@ -260,8 +263,8 @@ def unseen(table: pd.DataFrame) -> str:
 
 ALARMS = f"""## How often an unbiased cell is called biased
 
-The numbers are in `alarms.csv`: {CELLS:,} cells of each distribution, one coordinate, first look at {FIRST:,} estimates
-and a confirming stage of {3 * FIRST:,} more. The two rejections are independent, so their rates multiply. The first one
+The numbers are in `alarms.csv`: {CELLS:,} cells of each distribution, one coordinate, first look at {EARLY:,} estimates
+and a confirming stage of {3 * EARLY:,} more. The two rejections are independent, so their rates multiply. The first one
 is asked for at the level in use (1e-5 divided by at most {LOOKS} looks); its rate there follows from those at 1e-2 and
 1e-3 by a power law in the nominal level (Weissman's model of an exponential tail); of events alone the chance is summed
 over all numbers of events and all looks, without a model. A sweep is {SWEEP:,} cells, each

@@ -14,7 +14,7 @@ SPREADS = {"variance", "variance_max", "mse", "variance_ratio"}
 
 
 @dataclass(frozen=True)
-class Case:
+class StudyCase:
     """One line of the study: a noise in P coordinates, and a bias relative to ‖g‖ (half of it along g)."""
 
     noise: str

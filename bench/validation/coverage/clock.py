@@ -9,11 +9,11 @@ from bench.measure.timing.blocks import VISITS, ThroughputSettings, Timing, Visi
 from bench.provenance.seeds import chunk_seed
 from bench.tables.derived import derived
 from bench.tables.metrics import Measurement
-from bench.validation.coverage.case import Case
+from bench.validation.coverage.case import StudyCase
 from bench.validation.coverage.study import line, study
 
 MEDIAN = 0.01
-CASE = Case("normal", 10, 0.0)
+CASE = StudyCase("normal", 10, 0.0)
 OTHERS = 15
 """Cells that are visited between two visits of a cell, each for as long."""
 
@@ -36,7 +36,7 @@ def spiky(rng: np.random.Generator) -> Clock:
     return seconds
 
 
-def correlated(rng: np.random.Generator, memory: float = 0.5) -> Clock:
+def correlated_blocks(rng: np.random.Generator, memory: float = 0.5) -> Clock:
     """Blocks that resemble their neighbours: 5 % of spread that is forgotten over half a second, and 2 % beside."""
     last, state = 0.0, float(rng.standard_normal())
 
@@ -72,7 +72,7 @@ def waving(rng: np.random.Generator) -> Clock:
 CLOCKS: dict[str, Callable[[np.random.Generator], Clock]] = {
     "steady_clock": steady,
     "spiky_clock": spiky,
-    "correlated_clock": correlated,
+    "correlated_clock": correlated_blocks,
     "slow_seconds_clock": slow_seconds,
     "waving_clock": waving,
 }
@@ -101,7 +101,7 @@ class Machine:
 
 def clock_lines(name: str, index: range, settings: ThroughputSettings) -> Iterator[dict[str, object]]:
     """The lines of one clock: the time's interval, and that of variance × time."""
-    rows = pd.DataFrame([row for i in index for row in measured(name, i, settings)])
+    rows = pd.DataFrame([row for i in index for row in timed_cell_rows(name, i, settings)])
     table = pd.concat([rows, derived(rows)], ignore_index=True)
     truths = {
         "seconds_per_estimate": MEDIAN,
@@ -117,13 +117,13 @@ def clock_lines(name: str, index: range, settings: ThroughputSettings) -> Iterat
                **line(metric, truth, intervals, 0.0)}  # fmt: skip
 
 
-def measured(name: str, index: int, settings: ThroughputSettings) -> list[dict[str, object]]:
+def timed_cell_rows(name: str, index: int, settings: ThroughputSettings) -> list[dict[str, object]]:
     """One cell's time and variance, as rows of the table."""
     rng = np.random.default_rng(chunk_seed(index, name, 0))
-    time = Machine(CLOCKS[name](rng)).timing(settings)
+    time = Machine(CLOCKS[name](rng)).timing(settings).seconds
     variance = study(CASE, index).rows["variance"]
     cell = {"cell": f"{name} {index}", "block": "all"}
     return [
         {**cell, "metric": "variance", "value": variance.value, "ci_low": variance.ci_low, "ci_high": variance.ci_high},
-        {**cell, "metric": "seconds_per_estimate", "value": time.median, "ci_low": time.low, "ci_high": time.high},
+        {**cell, "metric": "seconds_per_estimate", "value": time.value, "ci_low": time.low, "ci_high": time.high},
     ]

@@ -21,7 +21,7 @@ class Noise:
     shared: bool = False
 
 
-def exponential(rows: int, columns: int) -> Tensor:
+def exponential_noise(rows: int, columns: int) -> Tensor:
     return torch.empty(rows, columns).exponential_() - 1
 
 
@@ -55,14 +55,14 @@ def common_scale(rows: int, columns: int) -> Tensor:
 
 def one_direction(rows: int, columns: int) -> Tensor:
     """All coordinates share one draw: a covariance of rank one."""
-    return exponential(rows, 1).expand(rows, columns)
+    return exponential_noise(rows, 1).expand(rows, columns)
 
 
 NOISES = {
     noise.name: noise
     for noise in (
         Noise("normal", torch.randn, 3.0),
-        Noise("exponential", exponential, 9.0),
+        Noise("exponential", exponential_noise, 9.0),
         Noise("score_quadratic", score_quadratic, 42.12),
         Noise("lognormal", lognormal, 113.94),
         Noise("bernoulli", rare_bit, 1 / (0.02 * 0.98) - 3),

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.provenance.seeds import chunk_seed
-from bench.statistics.ratios import Ratio, Z, interquartile_mean, middle
+from bench.statistics.interval import Interval
+from bench.statistics.ratios import Z_95, interquartile_mean, middle
 from bench.tables.metrics import Measurement
 from bench.validation.coverage.study import line
 
 
 @dataclass(frozen=True)
-class Problems:
+class ProblemLaw:
     """`truth(rng, k)`: the true log ratios of k problems in a study; `counts`: the numbers k; `errors`: the standard
     errors of the measured log ratios."""
 
@@ -35,7 +36,7 @@ def all_equal(rng: np.random.Generator, k: int) -> np.ndarray:
     return np.zeros(k)
 
 
-def spread(rng: np.random.Generator, k: int) -> np.ndarray:
+def normal_ratios(rng: np.random.Generator, k: int) -> np.ndarray:
     return rng.standard_normal(k)
 
 
@@ -44,12 +45,12 @@ def skewed(rng: np.random.Generator, k: int) -> np.ndarray:
 
 
 OVER_PROBLEMS = {
-    "over_problems_ties": Problems(tied, (12,)),
-    "over_problems_many_ties": Problems(tied, (48,), (0.3,)),
-    "over_problems_near_ties": Problems(nearly_tied, (12,), (0.1,)),
-    "over_problems_equal": Problems(all_equal, (12,), (0.1,)),
-    "over_problems_spread": Problems(spread, (5, 12, 50), (0.3,)),
-    "over_problems_skewed": Problems(skewed, (12,), (0.3,)),
+    "over_problems_ties": ProblemLaw(tied, (12,)),
+    "over_problems_many_ties": ProblemLaw(tied, (48,), (0.3,)),
+    "over_problems_near_ties": ProblemLaw(nearly_tied, (12,), (0.1,)),
+    "over_problems_equal": ProblemLaw(all_equal, (12,), (0.1,)),
+    "over_problems_spread": ProblemLaw(normal_ratios, (5, 12, 50), (0.3,)),
+    "over_problems_skewed": ProblemLaw(skewed, (12,), (0.3,)),
 }
 
 
@@ -68,7 +69,9 @@ def one(name: str, k: int, error: float, index: int) -> Measurement:
     rng = np.random.default_rng(chunk_seed(index, name, f"{k} {error}"))
     truth = OVER_PROBLEMS[name].truth(rng, k)
     log = truth + error * rng.standard_normal(k)
-    found = middle(Ratio(*np.exp([log, log - Z * error, log + Z * error])), [str(i) for i in range(k)], seed=index)
+    found = middle(
+        Interval(*np.exp([log, log - Z_95 * error, log + Z_95 * error])), [str(i) for i in range(k)], seed=index
+    )
     true = float(interquartile_mean(truth[:, None])[0])
     value, low, high = (float(np.log(each)) - true for each in found)
     return Measurement("interquartile_mean", value, low, high)

@@ -19,7 +19,7 @@ told where it is more than half.
 """
 
 
-def page(table: pd.DataFrame, alarms: pd.DataFrame | None = None) -> str:
+def coverage_page(table: pd.DataFrame, alarms: pd.DataFrame | None = None) -> str:
     """Markdown: a row per metric, a column per distribution, then what is outside, then the false alarms."""
     noises = list(dict.fromkeys(table["noise"]))
     rows = [["metric", *noises], ["---"] * (1 + len(noises))]

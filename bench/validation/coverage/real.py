@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from bench.measure.timing.ceilings import one_thread
+from bench.statistics.interval import Interval
 from bench.suites.cell import Cell
-from bench.suites.grid import cells
+from bench.suites.grid import suite_cells
 from bench.suites.suite import parse_suite
 from bench.sweeps import windows
 from bench.tables.metrics import Measurement
@@ -71,7 +72,9 @@ REAL = {"real_idle": idle, "real_busy": busy}
 def real_lines(name: str, repetitions: int) -> Iterator[dict[str, object]]:
     """One line over all cells; `repetitions` × ten timings, of which each is held against the others of its cell."""
     with one_thread(), REAL[name]():
-        found = pd.DataFrame([row for _ in range(repetitions) for row in repetition(cells(parse_suite(SUITE, name)))])
+        found = pd.DataFrame(
+            [row for _ in range(repetitions) for row in repetition(suite_cells(parse_suite(SUITE, name)))]
+        )
     relative = [interval for _, own in found.groupby("cell") for interval in against_others(own)]
     yield {"noise": name, "kurtosis": 3.0, "dim": found["cell"].nunique(), "relative_bias": 0.0, "boundary": False,
            **line(METRIC, 1.0, relative, 0.0)}  # fmt: skip
@@ -79,7 +82,7 @@ def real_lines(name: str, repetitions: int) -> Iterator[dict[str, object]]:
 
 def repetition(every: list[Cell]) -> Iterator[dict[str, object]]:
     """One window of all cells: each one's time with its interval."""
-    for cell, record in zip(every, windows.measure(every), strict=True):
+    for cell, record in zip(every, windows.measure_window(every), strict=True):
         if record["status"] != "ok":
             raise RuntimeError(f"{cell.label}: {record['reason']}")
         (row,) = (row for row in record["measurements"] if row["metric"] == METRIC)
@@ -91,4 +94,4 @@ def against_others(own: pd.DataFrame) -> Iterator[Measurement]:
     values = own["value"].to_numpy(float)
     for index, (value, low, high) in enumerate(own[["value", "low", "high"]].to_numpy(float)):
         truth = float(np.median(np.delete(values, index)))
-        yield Measurement(METRIC, value / truth, low / truth, high / truth)
+        yield Measurement.of(METRIC, Interval(value, low, high).per(truth))

@@ -12,14 +12,14 @@ from torch import Tensor
 from bench.measure.accuracy.measurements import block_measurements
 from bench.measure.accuracy.stopping import AccuracySettings, Sampling
 from bench.provenance.seeds import chunk_seed
-from bench.statistics.control import known
-from bench.statistics.ratios import Ratio, ratio
+from bench.statistics.control import known_control
+from bench.statistics.interval import Interval
 from bench.statistics.stream import Replicates
 from bench.tables.metrics import Measurement
-from bench.validation.coverage.case import Case
+from bench.validation.coverage.case import StudyCase
 from bench.validation.coverage.noise import NOISES
 
-SETTINGS = AccuracySettings(max_replicates=262_144)
+STUDY_SETTINGS = AccuracySettings(max_replicates=262_144)
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Study:
     replicates: int
 
 
-def study(case: Case, index: int, settings: AccuracySettings = SETTINGS) -> Study:
+def study(case: StudyCase, index: int, settings: AccuracySettings = STUDY_SETTINGS) -> Study:
     """Measure synthetic gradients under the sweep's own stopping rule."""
     noise, chunk = NOISES[case.noise], 1 << max(6, min(13, (300_000 // case.dim).bit_length() - 1))
     mean, scale = torch.tensor(case.mean), torch.tensor(case.scale)
@@ -41,12 +41,14 @@ def study(case: Case, index: int, settings: AccuracySettings = SETTINGS) -> Stud
         return mean + scale * noise.draw(chunk, case.dim)
 
     kept = Replicates({"all": slice(0, case.dim)}, case.target, np.zeros(case.dim))
-    ended = Sampling(draw, chunk, kept, settings, control=known).run()  # the noise's law is known: it hides no event
+    ended = Sampling(
+        draw, chunk, kept, settings, control=known_control
+    ).run()  # the noise's law is known: it hides no event
     rows = {row.metric: row for row in block_measurements(kept.block("all"), "all", None, 1e-12)}
     return Study(rows, ended.verdict.word, kept.drawn)
 
 
-def summarised(case: Case, studies: list[Study]) -> Iterator[dict[str, object]]:
+def summarised(case: StudyCase, studies: list[Study]) -> Iterator[dict[str, object]]:
     """The lines of one case: the coverage of each interval, flagged or not, over the studies that gave one."""
     words = [each.verdict for each in studies]
     for metric, truth in case.truths().items():
@@ -87,15 +89,15 @@ def flagged(row: Measurement) -> bool:
 def ratios(measured: list[Measurement]) -> list[Measurement]:
     """The ratio of every two neighbours."""
     pairs = zip(measured[::2], measured[1::2], strict=False)
-    return [Measurement("variance_ratio", *divided(above, below)) for above, below in pairs]
+    return [Measurement.of("variance_ratio", divided(above, below)) for above, below in pairs]
 
 
-def divided(above: Measurement, below: Measurement) -> tuple[float | None, float | None, float | None]:
+def divided(above: Measurement, below: Measurement) -> Interval | None:
     """A ratio with its interval, none where one of the two has none."""
     if None in (above.value, above.ci_low, below.value, below.ci_low):
-        return None, None, None
-    found = ratio(*(Ratio(*map(np.float64, (each.value, each.ci_low, each.ci_high))) for each in (above, below)))
-    return float(found.value), float(found.low), float(found.high)
+        return None
+    one, other = (Interval(each.value, each.ci_low, each.ci_high) for each in (above, below))
+    return one.over(other)
 
 
 def outside(table: pd.DataFrame) -> pd.DataFrame:

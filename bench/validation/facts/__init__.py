@@ -14,6 +14,6 @@ from bench.validation.facts import (  # noqa: F401  (they register their facts)
     training,
     training_published,
 )
-from bench.validation.facts.fact import FACTS, GROUPS, Check, Fact, Picture
+from bench.validation.facts.fact import FACT_GROUPS, FACTS, Check, Fact, Picture
 
-__all__ = ["FACTS", "GROUPS", "Check", "Fact", "Picture"]
+__all__ = ["FACTS", "FACT_GROUPS", "Check", "Fact", "Picture"]

@@ -6,7 +6,7 @@ from torch import Tensor
 from bench.problems.problem import Problem
 from bench.statistics.moments import Moments
 from bench.statistics.variances import relative_error
-from bench.validation.facts.fact import Check, Evidence, exact, near
+from bench.validation.facts.fact import Check, FactResults, exact, near
 from bench.validation.facts.noise_rules import Line, population
 from bench.validation.facts.sampler import SIGMAS, Sampler
 from estimators.core import Estimator
@@ -25,7 +25,7 @@ def agrees(
     at: int = 0,
     full: int = 2**20,
     rounding: float = 1e-8,
-) -> Evidence:
+) -> FactResults:
     """Coordinate `at` has this mean and variance: by a rule to `rounding`, by draws to 4 standard errors.
 
     What is exact is so relative to the estimate's root mean square, or to 1 where that is nothing.

@@ -9,7 +9,7 @@ import estimators
 from bench.numerics.tensors import Tensors
 from bench.validation.facts.ad_hoc_problem import double, normal, posed
 from bench.validation.facts.agreement import agrees
-from bench.validation.facts.fact import Curve, Evidence, Picture, above, below, fact, near
+from bench.validation.facts.fact import Curve, FactResults, Picture, above, below, fact, near
 from bench.validation.facts.noise_rules import of_polynomial, population
 from bench.validation.facts.sampler import SIGMAS, Sampler, slope
 
@@ -20,7 +20,7 @@ def to_standard(m: float, s: float) -> tuple[Tensors, estimators.Evidence]:
 
 
 @fact("closed_form", "bounds", "Roeder, Wu, Duvenaud 2017; moments of ε")
-def sticking_the_landing_against_the_total_derivative(sampler: Sampler) -> Evidence:
+def sticking_the_landing_against_the_total_derivative(sampler: Sampler) -> FactResults:
     """With q = N(m, s²) and the posterior N(0, 1), sticking the landing has the variance (1/s − s)² in m and
     m² + 2(1/s − s)² in s, the total derivative s² and m² + 2s²: it has none at the posterior, and more iff s < 1/√2."""
     for m, s in ((0.0, 1.0), (0.8, 1.0), (0.5, 1.4), (-1.0, 0.6)):
@@ -61,7 +61,7 @@ def model(values: Tensors, K: int) -> tuple[torch.distributions.Distribution, es
     return q, bound
 
 
-def gradients(sampler: Sampler, name: str, K: int, full: int, M: int = 1) -> Tensors:
+def bound_gradients(sampler: Sampler, name: str, K: int, full: int, M: int = 1) -> Tensors:
     """Independent gradients in b and in μ, from M sets of K draws each."""
     wanted = sampler.replicates(full)
     rows = max(1, min(wanted, 2**19 // (K * M)))
@@ -78,34 +78,34 @@ def gradients(sampler: Sampler, name: str, K: int, full: int, M: int = 1) -> Ten
 
 
 @fact("published", "bounds", "Rainforth et al. 2018, theorem 1 and figure 2; Tucker et al. 2019, figure 1")
-def tighter_bounds_are_not_better(sampler: Sampler) -> Evidence:
+def tighter_bounds_are_not_better(sampler: Sampler) -> FactResults:
     """With K draws inside the importance-weighted bound the signal-to-noise of the encoder's gradient falls as K^−½ and
     that of the model's grows as K^½; doubly reparameterised, the encoder's grows as K^½ too. M sets of draws raise all
     as M^½."""
     Ks = [4, 16, 64] if sampler.quick else [8, 32, 128, 512]
     ratios: dict[str, list[float]] = {"encoder": [], "model": [], "encoder, doubly reparameterised": []}
     for K in Ks:
-        plain = gradients(sampler, "importance_pathwise", K, 2**17)
-        double_ = gradients(sampler, "doubly_reparameterised", K, 2**17)
+        plain = bound_gradients(sampler, "importance_pathwise", K, 2**17)
+        double_ = bound_gradients(sampler, "doubly_reparameterised", K, 2**17)
         signal = abs(float(double_["b"].mean()))
         ratios["encoder"].append(signal / float(plain["b"].std()))
         ratios["model"].append(abs(float(plain["mu"].mean())) / float(plain["mu"].std()))
         ratios["encoder, doubly reparameterised"].append(signal / float(double_["b"].std()))
     for (name, ratio), expected in zip(ratios.items(), (-0.5, 0.5, 0.5), strict=True):
         yield near(f"{name}: slope in K", expected, slope(Ks, ratio), 0.1 if sampler.quick else 0.05, within=0.25)
-    few, many = (gradients(sampler, "importance_pathwise", 8, 2**17, M)["b"].std() for M in (1, 16))
+    few, many = (bound_gradients(sampler, "importance_pathwise", 8, 2**17, M)["b"].std() for M in (1, 16))
     yield near("encoder, M from 1 to 16: noise falls by", 4.0, float(few / many), 0.2)
     xs = [float(K) for K in Ks]
     yield Picture("Signal-to-noise", "K", "‖E ĝ‖ ÷ sd", [Curve(k, xs, v) for k, v in ratios.items()], "xy")
 
 
 @fact("closed_form", "bounds", "Tucker et al. 2019; Geffner, Domke 2021; derivation")
-def the_score_inside_the_bound_is_needed(sampler: Sampler) -> Evidence:
+def the_score_inside_the_bound_is_needed(sampler: Sampler) -> FactResults:
     """Sticking the landing inside an importance-weighted bound, which drops the score of log q in its weights, is
     biased: Σ v_k in the place of Σ v_k², about K times the gradient."""
     Ks, found = [2, 4, 8, 16, 32], []
     for K in Ks:
-        truth = gradients(sampler, "doubly_reparameterised", K, 2**20)["b"]
+        truth = bound_gradients(sampler, "doubly_reparameterised", K, 2**20)["b"]
         wanted = len(truth)
         b = torch.full((wanted, 1), OFF, dtype=torch.float64)
         sampler.start()

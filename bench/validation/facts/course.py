@@ -17,8 +17,8 @@ from bench.problems.problem import Problem
 from bench.statistics.moments import Moments
 from bench.validation.facts.ad_hoc_problem import bits, double, normal, posed
 from bench.validation.facts.agreement import agrees, mean_near
-from bench.validation.facts.fact import Check, Curve, Evidence, Picture, above, exact, fact, near
-from bench.validation.facts.families import uniform
+from bench.validation.facts.fact import Check, Curve, FactResults, Picture, above, exact, fact, near
+from bench.validation.facts.families import build_uniform
 from bench.validation.facts.full_normal import full_normal
 from bench.validation.facts.noise_rules import of_bit, of_normal, of_uniform
 from bench.validation.facts.one_bit import Bit
@@ -28,7 +28,7 @@ from estimators.traits import Need
 
 
 @fact("course", "means", "any text on statistics; E e^{−mean} = (1 + 1/N)^{−N} for exponential draws")
-def the_mean_of_a_function(sampler: Sampler) -> Evidence:
+def the_mean_of_a_function(sampler: Sampler) -> FactResults:
     """A sample mean is right on average. A straight line of it is too; a bent function of it is not, because it bends
     the noise: the bias of f(mean of N) is f″σ²/(2N), and halves when N doubles."""
     sizes, biases, lows, highs = [1, 2, 4, 8, 16, 32, 64], [], [], []
@@ -51,13 +51,13 @@ def the_mean_of_a_function(sampler: Sampler) -> Evidence:
     yield Picture("Bias of e^(−mean), exponential draws", "N", "bias", [points, theory], "xy")
 
 
-def pushed(noise: Tensor) -> Tensor:
+def invertible_map(noise: Tensor) -> Tensor:
     """A smooth map that can be inverted."""
     return noise + 0.4 * (2 * noise).tanh()
 
 
 @fact("course", "densities", "the change-of-variables formula; Papamakarios et al. 2021, section 2")
-def which_models_have_a_density(sampler: Sampler) -> Evidence:
+def which_models_have_a_density(sampler: Sampler) -> FactResults:
     """A smooth invertible map of Normal noise has a density by the change-of-variables formula; a smooth map that folds
     does not (one branch of ε² accounts for half of the mass). A product of conditionals has one: it sums to 1. A latent
     variable's marginal in general has only estimates: a bound from K draws lies below log p(x), by less as K grows."""
@@ -81,13 +81,13 @@ def which_models_have_a_density(sampler: Sampler) -> Evidence:
     yield from marginal(sampler)
 
 
-def invertible(sampler: Sampler) -> Evidence:
-    """The density of `pushed` against its mass and a histogram."""
+def invertible(sampler: Sampler) -> FactResults:
+    """The density of `invertible_map` against its mass and a histogram."""
     noise = torch.linspace(-6, 6, 24_001, dtype=torch.float64)
-    z, rise = pushed(noise), 1 + 0.8 / (2 * noise).cosh() ** 2
+    z, rise = invertible_map(noise), 1 + 0.8 / (2 * noise).cosh() ** 2
     density = (-noise.square() / 2).exp() / math.sqrt(2 * math.pi) / rise
     yield exact("mass of an invertible map's density", 1.0, float(torch.trapezoid(density, z)), 1e-6)
-    drawn = sampler.draws(lambda rows: pushed(torch.randn(rows, dtype=torch.float64)), 2**20).numpy()
+    drawn = sampler.draws(lambda rows: invertible_map(torch.randn(rows, dtype=torch.float64)), 2**20).numpy()
     edges = np.linspace(-3, 3, 31)
     found = np.histogram(drawn, edges)[0] / len(drawn)
     grid = np.linspace(-3, 3, 3001)
@@ -102,7 +102,7 @@ def invertible(sampler: Sampler) -> Evidence:
     yield Picture("z = ε + .4 tanh 2ε", "z", "density", [bars, line])
 
 
-def marginal(sampler: Sampler) -> Evidence:
+def marginal(sampler: Sampler) -> FactResults:
     """log p(x) of z ~ N(0, 1), x ~ N(z, 1), x = 1, by bounds of K draws from q = N(.8, ⅔)."""
     x, loc, scale = 1.0, 0.8, (2 / 3) ** 0.5
     truth = norm.logpdf(x, 0, 2**0.5)
@@ -138,7 +138,7 @@ def on_a_step(loc: float) -> Problem:
 
 def on_a_moving_support(theta: float) -> Problem:
     """The gradient of E x² in the end of the interval [0, θ] that x is drawn from."""
-    return posed(uniform, {"high": double(theta)}, lambda x: x.square().sum(-1))
+    return posed(build_uniform, {"high": double(theta)}, lambda x: x.square().sum(-1))
 
 
 def means(sampler: Sampler, name: str, made: Made, places: list[float]) -> Curve:
@@ -151,7 +151,7 @@ def means(sampler: Sampler, name: str, made: Made, places: list[float]) -> Curve
     return Curve(f"{name}: mean", places, y, low, high, "points")
 
 
-def two_sweeps(sampler: Sampler, name: str) -> Evidence:
+def two_sweeps(sampler: Sampler, name: str) -> FactResults:
     """Pictures of an estimator's mean against the exact gradient: of a step, and where the support moves."""
     places = [-2.0, -1.0, 0.0, 1.0, 2.0]
     line = np.linspace(-2.5, 2.5, 51)
@@ -170,7 +170,7 @@ def jagged(z: Tensor) -> Tensor:
 
 
 @fact("course", "log-derivative trick", "Williams 1992; Glynn 1990; L'Ecuyer 1990; derivation")
-def what_the_log_derivative_trick_needs(sampler: Sampler) -> Evidence:
+def what_the_log_derivative_trick_needs(sampler: Sampler) -> FactResults:
     """The log-derivative trick needs q differentiable in its parameters, and nothing of f or of q in z: it is right on
     a step, on a black box, on a discrete q. It fails where the support moves with θ: on [0, θ] it misses f(θ)/θ."""
     score = estimators.get("reinforce")
@@ -196,7 +196,7 @@ def what_the_log_derivative_trick_needs(sampler: Sampler) -> Evidence:
 
 
 @fact("course", "reparameterisation", "Kingma, Welling 2014; Glasserman 2004, section 7.2; derivation")
-def what_reparameterisation_needs(sampler: Sampler) -> Evidence:
+def what_reparameterisation_needs(sampler: Sampler) -> FactResults:
     """Reparameterisation needs z = g(ε, θ) differentiable in θ and f differentiable in z: on a step its mean is 0 and
     the bias all of the gradient; Bernoulli draws it does not take. The density itself need not be smooth: on [0, θ] it
     is right where the log-derivative trick is not."""
@@ -219,7 +219,7 @@ def what_reparameterisation_needs(sampler: Sampler) -> Evidence:
     "reparameterisation",
     "Kingma, Welling 2014; Rezende, Mohamed, Wierstra 2014; Titsias, Lázaro-Gredilla 2014",
 )
-def families_to_reparameterise(sampler: Sampler) -> Evidence:
+def families_to_reparameterise(sampler: Sampler) -> FactResults:
     """z = μ + Bε with BBᵀ = Σ gives a Normal of any covariance, with gradients in μ and in every entry of B; a diagonal
     Normal is a case of it. A Bernoulli is not: its draw jumps, and its slope in p is 0 almost everywhere."""
     path = estimators.get("reparameterisation")

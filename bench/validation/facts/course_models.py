@@ -12,11 +12,11 @@ from bench.data.datasets import digits
 from bench.distributions.amortised import linear_layer
 from bench.numerics.tensors import Tensors
 from bench.validation.facts.ad_hoc_problem import bits, double, normal
-from bench.validation.facts.fact import Curve, Evidence, Picture, above, below, exact, fact, near
+from bench.validation.facts.fact import Curve, FactResults, Picture, above, below, exact, fact, near
 from bench.validation.facts.sampler import Sampler
 from estimators.tools.parameters import support
 
-BITS = 6
+CODE_BITS = 6
 
 
 def adam(loss: Callable[[Tensors], Tensor], theta: Tensors, steps: int, rate: float) -> Tensors:
@@ -30,24 +30,24 @@ def adam(loss: Callable[[Tensors], Tensor], theta: Tensors, steps: int, rate: fl
     return {name: value.detach() for name, value in leaves.items()}
 
 
-def bound(logits: Tensor, x: Tensor, decoder: Tensors) -> Tensor:
+def digits_bound(logits: Tensor, x: Tensor, decoder: Tensors) -> Tensor:
     """The exact evidence bound of each image, by all states of its bits."""
-    z = support(bits({"logits": torch.zeros(BITS, dtype=x.dtype)}))
+    z = support(bits({"logits": torch.zeros(CODE_BITS, dtype=x.dtype)}))
     pixel = z @ decoder["weight"].mT + decoder["bias"]
-    joint = x @ pixel.mT - softplus(pixel).sum(-1) - BITS * torch.log(torch.tensor(2.0, dtype=x.dtype))
+    joint = x @ pixel.mT - softplus(pixel).sum(-1) - CODE_BITS * torch.log(torch.tensor(2.0, dtype=x.dtype))
     log_q = logits @ z.mT - softplus(logits).sum(-1, keepdim=True)
     return (log_q.exp() * (joint - log_q)).sum(-1)
 
 
 @fact("course", "amortisation", "Kingma, Welling 2014; Cremer, Li, Duvenaud 2018; measured on digits, exact bounds")
-def amortised_against_own_posteriors(sampler: Sampler) -> Evidence:
+def amortised_against_own_posteriors(sampler: Sampler) -> FactResults:
     """One encoder for all data shares its parameters and needs none for new data, at the price of a looser bound; a
     q of its own for each datum is tighter, on the training data and, fitted with the decoder frozen, on new data, at
     the price of fitting parameters for every datum that comes."""
     order = torch.randperm(len(digits()), generator=torch.Generator().manual_seed(1))
     seen, new = digits()[order[:300]], digits()[order[300:500]]
     steps = 150 if sampler.quick else 1500
-    encoder, decoder = linear_layer(64, BITS, seed=1), linear_layer(BITS, 64, seed=2)
+    encoder, decoder = linear_layer(64, CODE_BITS, seed=1), linear_layer(CODE_BITS, 64, seed=2)
     theta = encoder | {f"d_{name}": value for name, value in decoder.items()}
 
     def logits(theta: Tensors, x: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ def amortised_against_own_posteriors(sampler: Sampler) -> Evidence:
     def decoded(theta: Tensors) -> Tensors:
         return {name: theta[f"d_{name}"] for name in ("weight", "bias")}
 
-    theta = adam(lambda t: -bound(logits(t, seen), seen, decoded(t)).mean(), theta, steps, 0.03)
+    theta = adam(lambda t: -digits_bound(logits(t, seen), seen, decoded(t)).mean(), theta, steps, 0.03)
     frozen = decoded(theta)
     seconds: dict[str, float] = {}
     curves, share = [], torch.linspace(0, 1, 41, dtype=torch.float64)
@@ -65,16 +65,16 @@ def amortised_against_own_posteriors(sampler: Sampler) -> Evidence:
         shared = logits(theta, x)
         seconds["amortised"] = time.process_time() - start
         start = time.process_time()
-        own = adam(lambda t, x=x: -bound(t["logits"], x, frozen).sum(), {"logits": shared}, 100, 0.1)["logits"]
+        own = adam(lambda t, x=x: -digits_bound(t["logits"], x, frozen).sum(), {"logits": shared}, 100, 0.1)["logits"]
         seconds["own"] = time.process_time() - start
-        gains = bound(own, x, frozen) - bound(shared, x, frozen)
+        gains = digits_bound(own, x, frozen) - digits_bound(shared, x, frozen)
         gain = gains.mean()
         curves.append(Curve(f"{name} data", share.tolist(), gains.quantile(share).tolist()))
         better = (gains > -1e-9).double().mean()
         yield above(f"{name} data: own q's bound less the encoder's, nats", 0.0, float(gain))
         yield above(f"{name} data: share of images with a bound at least as good", 0.99, float(better))
     yield exact("parameters per new image, encoder", 0.0, 0.0, scale=1.0)
-    yield exact("parameters per new image, own q", float(BITS), own.numel() / len(new))
+    yield exact("parameters per new image, own q", float(CODE_BITS), own.numel() / len(new))
     yield above("time for new data: own ÷ amortised", 10.0, seconds["own"] / max(seconds["amortised"], 1e-6))
     yield Picture("What a q of its own gains, image by image", "share of images", "nats gained, at most", curves)
 
@@ -85,7 +85,7 @@ def two_modes(z: Tensor) -> Tensor:
     return torch.logaddexp(left, right)
 
 
-def positive(scale: Tensor) -> Tensor:
+def positive_scale(scale: Tensor) -> Tensor:
     """A scale that may fall to (nearly) 0 in finite time, as its logarithm could not."""
     return scale.abs().clamp_min(1e-6)
 
@@ -98,19 +98,19 @@ def climbed(sampler: Sampler, f: estimators.Objective, start: Tensor, steps: int
     estimator = estimators.get("reparameterisation")
     sampler.start()
     for step in range(steps):
-        path.append(float(positive(leaves["scale"].detach()).mean()))
+        path.append(float(positive_scale(leaves["scale"].detach()).mean()))
         for group in optimiser.param_groups:
             group["lr"] = 0.03 * (1 - step / steps)
         optimiser.zero_grad()
-        q = normal({"loc": leaves["loc"], "scale": positive(leaves["scale"])})
+        q = normal({"loc": leaves["loc"], "scale": positive_scale(leaves["scale"])})
         (-estimator.surrogate(q, f, 64).sum()).backward()
         optimiser.step()
-    end = torch.cat([leaves["loc"], positive(leaves["scale"])], 1).detach()
+    end = torch.cat([leaves["loc"], positive_scale(leaves["scale"])], 1).detach()
     return end, path
 
 
 @fact("course", "entropy", "Blei, Kucukelbir, McAuliffe 2017, section 2; derivation")
-def without_the_entropy_q_collapses(sampler: Sampler) -> Evidence:
+def without_the_entropy_q_collapses(sampler: Sampler) -> FactResults:
     """Without its entropy term the evidence bound is E log p(x, z), largest where q is a point at a maximum of the
     joint: q's variance falls to 0 along training, at one mode or another by where it starts. With a fixed model that
     is also a mode of the posterior: they differ by a constant in z. With the entropy q matches a Normal posterior."""
@@ -142,7 +142,7 @@ def without_the_entropy_q_collapses(sampler: Sampler) -> Evidence:
 
 
 @fact("course", "ignored latents", "Bowman et al. 2016; Lucas et al. 2019; derivation")
-def an_ignored_latent_goes_to_its_prior(sampler: Sampler) -> Evidence:
+def an_ignored_latent_goes_to_its_prior(sampler: Sampler) -> FactResults:
     """A latent that the decoder ignores costs only its divergence from the prior: its q(z_j | x) goes to N(0, 1), KL to
     0; the latents that the decoder uses keep theirs."""
     W = torch.tensor([[1.0, 0.3, 0.0], [0.2, -1.0, 0.0], [0.7, 0.5, 0.0], [-0.4, 0.9, 0.0]], dtype=torch.float64)

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.plots.style import (
-    BASELINE,
+    BASELINE_COLOUR,
     INK,
-    PAGE,
+    PAGE_WIDTH,
     PALETTE,
     VERDICTS,
     blank,
@@ -28,7 +28,7 @@ LEAST = 1e-16
 """What a resolution of 0 is drawn as."""
 
 
-def agreement(table: pd.DataFrame) -> Figure:
+def agreement_figure(table: pd.DataFrame) -> Figure:
     """A row per fact: how far its numbers are from what is expected, and how well they are known.
 
     The distance is in halves of the interval: between −1 and 1 the number is reproduced.
@@ -44,9 +44,9 @@ def agreement(table: pd.DataFrame) -> Figure:
     held = rows["holds"].to_numpy(bool)
     colour = np.where(held, VERDICTS["unbiased"], VERDICTS["biased"])
     with styled():
-        figure = blank(PAGE, 0.17 * len(names) + 0.9)
+        figure = blank(PAGE_WIDTH, 0.17 * len(names) + 0.9)
         left, right = figure.subplots(1, 2, sharey=True)
-        left.axvspan(-1, 1, color=BASELINE, alpha=0.12, linewidth=0)
+        left.axvspan(-1, 1, color=BASELINE_COLOUR, alpha=0.12, linewidth=0)
         left.scatter(apart, y, c=colour, s=9, marker="|")
         left.set(xlim=(-2.1, 2.1), xlabel="(measured − expected) ÷ half of the interval")
         left.set_yticks(range(len(names)), [shorten(name.replace("_", " "), 40) for name in names])
@@ -57,12 +57,12 @@ def agreement(table: pd.DataFrame) -> Figure:
         return figure
 
 
-def curves(pictures: list[Picture]) -> Figure:
+def fact_figure(pictures: list[Picture]) -> Figure:
     """One fact's pictures side by side."""
     with styled():
         down, across = grid_shape(len(pictures), 2)
         entries = max(len(picture.curves) for picture in pictures)
-        figure = blank(PAGE if across > 1 else PAGE * 0.62, (2.3 + 0.08 * entries) * down)
+        figure = blank(PAGE_WIDTH if across > 1 else PAGE_WIDTH * 0.62, (2.3 + 0.08 * entries) * down)
         panels = figure.subplots(down, across, squeeze=False).ravel()
         for axes in panels[len(pictures) :]:
             axes.set_axis_off()

@@ -15,13 +15,13 @@ from bench.provenance.identity import installed_digest
 from bench.validation.facts.sampler import Sampler
 from estimators.errors import BadInput
 
-GROUPS = {
+FACT_GROUPS = {
     "course": "what a student of gradient estimation is told",
     "closed_form": "numbers that a pencil gives",
     "published": "results of papers",
     "training": "the same estimators in training",
 }
-Group = Literal["course", "closed_form", "published", "training"]
+FactGroup = Literal["course", "closed_form", "published", "training"]
 Relation = Literal["=", "<", ">"]
 
 
@@ -128,7 +128,7 @@ class Rows:
     columns: dict[str, list[Any]]
 
 
-Evidence = Iterator[Check | Picture | Rows]
+FactResults = Iterator[Check | Picture | Rows]
 
 
 @dataclass(frozen=True)
@@ -137,11 +137,11 @@ class Fact:
     package of gradest's optional extra of the name `extra`, without which the fact is not run."""
 
     name: str
-    group: Group
+    group: FactGroup
     topic: str
     cite: str
     slow: bool
-    measure: Callable[[Sampler], Evidence]
+    measure: Callable[[Sampler], FactResults]
     needs: str = ""
     extra: str = ""
 
@@ -165,11 +165,11 @@ SOURCE = installed_digest()
 
 
 def fact(
-    group: Group, topic: str, cite: str, *, slow: bool = False, needs: str = "", extra: str = ""
-) -> Callable[[Callable[[Sampler], Evidence]], Callable[[Sampler], Evidence]]:
+    group: FactGroup, topic: str, cite: str, *, slow: bool = False, needs: str = "", extra: str = ""
+) -> Callable[[Callable[[Sampler], FactResults]], Callable[[Sampler], FactResults]]:
     """Registers a generator function as a fact of that group; facts of one topic share a picture."""
 
-    def add(measure: Callable[[Sampler], Evidence]) -> Callable[[Sampler], Evidence]:
+    def add(measure: Callable[[Sampler], FactResults]) -> Callable[[Sampler], FactResults]:
         name = measure.__name__
         if name in FACTS:
             raise BadInput(f"two facts are called {name!r}")

@@ -11,22 +11,22 @@ from bench.numerics.quadrature import legendre
 from bench.numerics.tensors import Tensors
 from bench.validation.facts.ad_hoc_problem import double, posed
 from bench.validation.facts.agreement import agrees, variance_near
-from bench.validation.facts.fact import Evidence, below, exact, fact, near, printed
+from bench.validation.facts.fact import FactResults, below, exact, fact, near, printed
 from bench.validation.facts.noise_rules import moments_of, of_bit, of_point, of_polynomial, of_uniform, population
 from bench.validation.facts.sampler import Sampler
 
 
-def uniform(parameters: Tensors) -> Independent:
+def build_uniform(parameters: Tensors) -> Independent:
     high = parameters["high"]
     return Independent(Uniform(torch.zeros_like(high), high, validate_args=False), 1, validate_args=False)
 
 
 @fact("closed_form", "families", "L'Ecuyer 1990; Glasserman 2004, section 7.3; derivation")
-def support_that_moves(sampler: Sampler) -> Evidence:
+def support_that_moves(sampler: Sampler) -> FactResults:
     """Uniform on [0, θ] and f = x: the score estimator's mean is −½ where the gradient is +½, as the support moves with
     θ; the pathwise gradient is right, with variance 1/12."""
     for theta in (1.0, 2.5):
-        problem = posed(uniform, {"high": double(theta)}, lambda x: x.sum(-1))
+        problem = posed(build_uniform, {"high": double(theta)}, lambda x: x.sum(-1))
         line = [of_uniform()]
         score = estimators.get("reinforce")
         yield from agrees(sampler, f"score, θ = {theta:g}", problem, score, line, mean=-0.5, variance=1 / 12)
@@ -38,12 +38,12 @@ def poisson(parameters: Tensors) -> Independent:
     return Independent(Poisson(parameters["rate"], validate_args=False), 1, validate_args=False)
 
 
-def exponential(parameters: Tensors) -> Independent:
+def build_exponential(parameters: Tensors) -> Independent:
     return Independent(Exponential(parameters["rate"], validate_args=False), 1, validate_args=False)
 
 
 @fact("closed_form", "families", "Pflug 1989; Mohamed et al. 2020, sections 4 to 6; sums and integrals")
-def counts_and_waiting_times(sampler: Sampler) -> Evidence:
+def counts_and_waiting_times(sampler: Sampler) -> FactResults:
     """f = x: under Poisson(λ) the score estimator has the variance λ + 4 + 1/λ and the weak derivative none; under
     an exponential of rate r the score has 13/r⁴ and the pathwise gradient 1/r⁴."""
     for rate in (0.7, 3.0):
@@ -59,7 +59,7 @@ def counts_and_waiting_times(sampler: Sampler) -> Evidence:
         yield near(f"Poisson, λ = {rate:g}: weak derivative's variance", 0.0, drawn.variance[0], 1e-20, scale=1.0)
         yield near(f"Poisson, λ = {rate:g}: weak derivative's mean", 1.0, drawn.mean[0], 1e-12)
     for rate in (0.5, 2.0):
-        problem = posed(exponential, {"rate": double(rate)}, lambda x: x.sum(-1))
+        problem = posed(build_exponential, {"rate": double(rate)}, lambda x: x.sum(-1))
         e, weight = legendre(0.0, 60.0, 60)
         law = {"reinforce": ((1 - e) * e, 13.0), "reparameterisation": (-e, 1.0)}
         for name, (values, constant) in law.items():
@@ -72,7 +72,7 @@ def counts_and_waiting_times(sampler: Sampler) -> Evidence:
 
 
 @fact("closed_form", "families", "Salimans et al. 2017; Spall 1992; Nesterov, Spokoiny 2017; moments of ε and of signs")
-def evolution_strategies_on_a_quadratic(sampler: Sampler) -> Evidence:
+def evolution_strategies_on_a_quadratic(sampler: Sampler) -> FactResults:
     """On a quadratic an antithetic pair of an evolution strategy has the total variance (d + 1)‖g‖², and SPSA with
     random signs (d − 1)‖g‖²."""
     for d in (2, 10):
@@ -95,7 +95,7 @@ def evolution_strategies_on_a_quadratic(sampler: Sampler) -> Evidence:
 
 
 @fact("closed_form", "families", "torch's own kernels, integrated by quantiles; found for this suite")
-def torchs_pathwise_kernels_are_approximate(sampler: Sampler) -> Evidence:
+def torchs_pathwise_kernels_are_approximate(sampler: Sampler) -> FactResults:
     """torch's pathwise gradients of Gamma and Beta are approximations, in float64 too: E dx/dα is off by −9.7e-5 for
     Gamma(7.9) and by 2.7e-4 for Beta(7, 3), relative. gradest's families say so, with a tolerance of 5e-4."""
     u, weight = legendre(0.0, 1.0, 400)

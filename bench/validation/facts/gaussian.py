@@ -13,7 +13,7 @@ import estimators
 from bench.problems.problem import Problem
 from bench.validation.facts.ad_hoc_problem import double, normal, posed
 from bench.validation.facts.agreement import agrees, variance_near
-from bench.validation.facts.fact import Curve, Evidence, Picture, above, below, fact, near, printed
+from bench.validation.facts.fact import Curve, FactResults, Picture, above, below, fact, near, printed
 from bench.validation.facts.full_normal import full_normal
 from bench.validation.facts.noise_rules import (
     Line,
@@ -34,7 +34,7 @@ LOC, SCALE = 0, 1
 
 
 @dataclass(frozen=True)
-class Cell:
+class GaussianCase:
     """The problem at one a and s; `baseline` is taken from f."""
 
     a: float
@@ -54,13 +54,16 @@ class Cell:
         return f"a = {self.a:g}, s = {self.s:g}"
 
 
-CELLS = [Cell(1.0, 1.0), Cell(0.5, 1.5), Cell(-2.0, 0.7)]
+GAUSSIAN_CASES = [GaussianCase(1.0, 1.0), GaussianCase(0.5, 1.5), GaussianCase(-2.0, 0.7)]
 Formula = Callable[[float, float], float]
 
 
 def both(
-    sampler: Sampler, estimator: Estimator, formulas: tuple[Formula, Formula], cells: list[Cell] = CELLS
-) -> Evidence:
+    sampler: Sampler,
+    estimator: Estimator,
+    formulas: tuple[Formula, Formula],
+    cells: list[GaussianCase] = GAUSSIAN_CASES,
+) -> FactResults:
     """An estimator that draws one ε has these variances in μ and in s."""
     for cell in cells:
         for at, name in enumerate("μs"):
@@ -72,7 +75,7 @@ def both(
 
 
 @fact("closed_form", "Gaussian", "Mohamed, Rosca, Figurnov, Mnih 2020, section 3; moments of ε")
-def score_on_a_quadratic(sampler: Sampler) -> Evidence:
+def score_on_a_quadratic(sampler: Sampler) -> FactResults:
     """The score function's variance is a⁴/s² + 14a² + 15s² in μ and 2a⁴/s² + 60a² + 74s² in s."""
     in_loc, in_scale = (
         lambda a, s: a**4 / s**2 + 14 * a**2 + 15 * s**2,
@@ -82,7 +85,7 @@ def score_on_a_quadratic(sampler: Sampler) -> Evidence:
 
 
 @fact("closed_form", "Gaussian", "Greensmith, Bartlett, Baxter 2004; moments of ε")
-def baselines_on_a_quadratic(sampler: Sampler) -> Evidence:
+def baselines_on_a_quadratic(sampler: Sampler) -> FactResults:
     """With the mean of f as its baseline the score function has 8a² + 10s² and 40a² + 56s²; with the best constant of
     each, 8a² + 6s² and 40a² + 24s²."""
     formulas = {
@@ -90,9 +93,9 @@ def baselines_on_a_quadratic(sampler: Sampler) -> Evidence:
         "best": ((8, 6), (40, 24), lambda a, s, at: a**2 + (3, 5)[at] * s**2),
     }
     for name, (in_loc, in_scale, baseline) in formulas.items():
-        for cell in CELLS:
+        for cell in GAUSSIAN_CASES:
             for at, (of_a, of_s) in enumerate((in_loc, in_scale)):
-                less = Cell(cell.a, cell.s, baseline(cell.a, cell.s, at))
+                less = GaussianCase(cell.a, cell.s, baseline(cell.a, cell.s, at))
                 yield from agrees(
                     sampler, f"{'μs'[at]}, {cell}, {name}", less.problem, estimators.get("reinforce"),
                     [of_polynomial()], mean=cell.gradient[at], variance=of_a * cell.a**2 + of_s * cell.s**2,
@@ -101,7 +104,7 @@ def baselines_on_a_quadratic(sampler: Sampler) -> Evidence:
 
 
 @fact("closed_form", "Gaussian", "Mohamed et al. 2020, section 5; moments of ε")
-def pathwise_on_a_quadratic(sampler: Sampler) -> Evidence:
+def pathwise_on_a_quadratic(sampler: Sampler) -> FactResults:
     """The pathwise variance is 4s² in μ and 4a² + 8s² in s."""
     yield from both(
         sampler, estimators.get("reparameterisation"), (lambda a, s: 4 * s**2, lambda a, s: 4 * a**2 + 8 * s**2)
@@ -111,15 +114,15 @@ def pathwise_on_a_quadratic(sampler: Sampler) -> Evidence:
 IN_LOC: list[Line] = [of_point(), of_rayleigh(), *[of_point()] * 4]
 IN_SCALE: list[Line] = [of_point(), of_point(), of_polynomial(), of_bit(0.5), of_rayleigh(), of_uniform(panels=1)]
 """The noise of a coupled measure-valued estimate that its μ and its s depend on."""
-APART: list[Line] = [of_point(), of_rayleigh(), *[of_point()] * 3, of_rayleigh(), of_point()]
+DIFFERENT_LINES: list[Line] = [of_point(), of_rayleigh(), *[of_point()] * 3, of_rayleigh(), of_point()]
 
 
 @fact("closed_form", "Gaussian", "Mohamed et al. 2020, section 6; moments of the Weibull and the Maxwell")
-def measure_valued_on_a_quadratic(sampler: Sampler) -> Evidence:
+def measure_valued_on_a_quadratic(sampler: Sampler) -> FactResults:
     """The coupled measure-valued variance is a²(16/π − 4) in μ, none at k = μ, and 4a² + 4s² in s; with the two sides
     of μ drawn apart, [4a²(2 − π/2) + 4s²]/π."""
     coupled, apart = (estimators.get("measure_valued", coupled=value) for value in (True, False))
-    for cell in [*CELLS, Cell(0.0, 1.0)]:
+    for cell in [*GAUSSIAN_CASES, GaussianCase(0.0, 1.0)]:
         a, s = cell.a, cell.s
         yield from agrees(
             sampler, f"μ, {cell}", cell.problem, coupled, IN_LOC, mean=2 * a,
@@ -135,7 +138,7 @@ def measure_valued_on_a_quadratic(sampler: Sampler) -> Evidence:
             f"μ, {cell}, drawn apart",
             cell.problem,
             apart,
-            APART,
+            DIFFERENT_LINES,
             mean=2 * a,
             variance=loose,
             at=LOC,
@@ -144,7 +147,7 @@ def measure_valued_on_a_quadratic(sampler: Sampler) -> Evidence:
 
 
 @fact("closed_form", "Gaussian", "Mohamed et al. 2020, section 3; where the formulas cross")
-def where_measure_valued_wins(sampler: Sampler) -> Evidence:
+def where_measure_valued_wins(sampler: Sampler) -> FactResults:
     """In μ the measure-valued gradient beats the pathwise one iff |a| < 1.913 s; and coupling its two sides makes it
     worse iff |a| > 1.526 s."""
     yield printed("pathwise = coupled at a =", "1.913", 2 / math.sqrt(16 / math.pi - 4))
@@ -153,9 +156,9 @@ def where_measure_valued_wins(sampler: Sampler) -> Evidence:
     coupled, apart = (estimators.get("measure_valued", coupled=value) for value in (True, False))
     steps = np.linspace(0.0, 2.5, 11)
     found = {"coupled": [], "drawn apart": [], "pathwise": [], "score": []}
-    ways = [(coupled, IN_LOC), (apart, APART), (estimators.get("reparameterisation"), [of_polynomial()])]
+    ways = [(coupled, IN_LOC), (apart, DIFFERENT_LINES), (estimators.get("reparameterisation"), [of_polynomial()])]
     for a in steps:
-        problem = Cell(float(a), 1.0).problem
+        problem = GaussianCase(float(a), 1.0).problem
         for label, (estimator, lines) in zip(
             found, [*ways, (estimators.get("reinforce"), [of_polynomial()])], strict=True
         ):
@@ -191,7 +194,7 @@ def bent(z: Tensor) -> Tensor:
 
 
 @fact("closed_form", "Gaussian", "Mohamed et al. 2020, section 3; by the integral over ε")
-def cosine_costs(sampler: Sampler) -> Evidence:
+def cosine_costs(sampler: Sampler) -> FactResults:
     """f = cos(kx): in μ the pathwise variance is k²(1 − e^{−2k²s²} cos 2kμ)/2 − g², growing as k²/2, while the score
     function's goes to 1/(2s²)."""
     mu, s = 0.7, 1.2
@@ -218,7 +221,7 @@ def cosine_costs(sampler: Sampler) -> Evidence:
 
 
 @fact("closed_form", "Gaussian", "Mohamed et al. 2020, section 3; by the integral over ε")
-def exponential_costs(sampler: Sampler) -> Evidence:
+def exponential_costs(sampler: Sampler) -> FactResults:
     """f = exp(−kx²) at μ = s = 1: the order of the score function and the pathwise gradient in μ flips between k = .1
     (.563532 and .016290) and k = 10 (.076940 and .941629)."""
     known = {0.1: ("0.563532", "0.016290"), 10.0: ("0.076940", "0.941629")}
@@ -234,7 +237,7 @@ def exponential_costs(sampler: Sampler) -> Evidence:
 
 
 @fact("closed_form", "Gaussian", "Mohamed et al. 2020, section 3; moments of ε")
-def sums_over_dimensions(sampler: Sampler) -> Evidence:
+def sums_over_dimensions(sampler: Sampler) -> FactResults:
     """f = Σ_{i≤D} (x_i − k)², one coordinate of μ: the pathwise variance stays 4s²; the score function's grows as D²
     (30, 552, 41412 at D = 1, 10, 100 for a = s = 1), and with the mean of f as baseline as D (18, 72, 612)."""
     for D, plain, less in ((1, 30.0, 18.0), (10, 552.0, 72.0), (100, 41412.0, 612.0)):
@@ -253,11 +256,11 @@ def sums_over_dimensions(sampler: Sampler) -> Evidence:
 
 
 @fact("closed_form", "Gaussian", "Hammersley, Morton 1956; Miller, Foti, D'Amour, Adams 2017; derivation")
-def quadratics_without_variance(sampler: Sampler) -> Evidence:
+def quadratics_without_variance(sampler: Sampler) -> FactResults:
     """On a quadratic the pathwise gradient in μ of an antithetic pair is constant, and a linear control variate with
     the full Hessian leaves no variance in μ or s."""
     pair = estimators.get("antithetic", inner=estimators.get("reparameterisation"))
-    for cell in CELLS:
+    for cell in GAUSSIAN_CASES:
         yield from agrees(
             sampler, f"antithetic, μ, {cell}", cell.problem, pair, [of_polynomial()], samples=2, mean=2 * cell.a,
             variance=0.0, at=LOC,
@@ -271,7 +274,7 @@ def quadratics_without_variance(sampler: Sampler) -> Evidence:
 
 
 @fact("closed_form", "Gaussian", "Domke 2019, theorems 3 and 4; moments of ε")
-def gradient_norms(sampler: Sampler) -> Evidence:
+def gradient_norms(sampler: Sampler) -> FactResults:
     """f = M‖z − z*‖²/2, z = m + Cε: E‖g‖² = M²[(d+1)‖m − z*‖² + (d+3)‖C‖²] in m and all d² entries of C, and
     M²[2‖m − z*‖² + 4‖C‖²] with a diagonal C."""
     d, M = 4, 1.5
@@ -296,7 +299,7 @@ def gradient_norms(sampler: Sampler) -> Evidence:
 
 
 @fact("closed_form", "Gaussian", "Buchholz, Wenzel, Mandt 2018; Owen 1997; slopes seen, not derived")
-def quasi_monte_carlo_slopes(sampler: Sampler) -> Evidence:
+def quasi_monte_carlo_slopes(sampler: Sampler) -> FactResults:
     """With scrambled Sobol draws the pathwise variance for f = Σ log(1 + e^{2z_i}) + (Σz)²/(2d) falls as N^−2.2, from
     N = 128 on and give or take .15, where independent draws fall as N^−1."""
     path = estimators.get("reparameterisation")

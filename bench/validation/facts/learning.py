@@ -17,6 +17,7 @@ import estimators
 from bench.data.datasets import digits
 from bench.distributions.amortised import linear_layer
 from bench.measure.estimates.calls import counting
+from bench.numerics.constants import LOG_2
 from bench.numerics.tensors import Tensors
 from bench.objectives.logistic_regression import SIZE, log_joint, signed_features
 from bench.objectives.logistic_regression import bound as logistic_bound
@@ -25,11 +26,11 @@ from bench.validation.facts.sampler import Sampler
 from estimators.core import Estimator, Objective
 from estimators.tools.parameters import support
 
-SEEDS = 8
+TRAINING_SEEDS = 8
 
 
 @dataclass(frozen=True)
-class Task(ABC):
+class TrainingTask(ABC):
     """What is trained: a loss to be minimised, E f over q; every θ has a leading axis of seeds."""
 
     steps: int
@@ -62,7 +63,7 @@ class Task(ABC):
 
 
 @dataclass(frozen=True)
-class ManyBits(Task):
+class ManyBitsTask(TrainingTask):
     """(1/D) Σ (b_i − .499)² of 200 bits, from p = ½ (Tucker et al. 2017; Titsias, Shi 2022)."""
 
     t: float = 0.499
@@ -79,7 +80,7 @@ class ManyBits(Task):
 
 
 @dataclass(frozen=True)
-class Logistic(Task):
+class LogisticTask(TrainingTask):
     """Variational logistic regression on all 569 patients, a diagonal q from N(0, I)."""
 
     def start(self) -> Tensors:
@@ -111,7 +112,7 @@ class Negative(estimators.Evidence):
 
 
 @dataclass(frozen=True)
-class DigitsVae(Task):
+class DigitsVaeTask(TrainingTask):
     """A VAE of `size` bits on binarised digits, encoder and decoder linear; the bound by all states of the bits."""
 
     size: int = 10
@@ -153,9 +154,6 @@ class DigitsVae(Task):
         return -(log_q.exp() * (likelihood - log_q)).sum(-1).mean(-1)
 
 
-LOG_2 = 0.6931471805599453
-
-
 @dataclass(frozen=True)
 class Learning:
     """One estimator's training: the exact loss of each seed at the checkpoints, seconds and calls of f per step.
@@ -180,7 +178,7 @@ class Learning:
 
 
 def learn(
-    task: Task, estimator: Estimator | None, sampler: Sampler, *, samples: int = 4, seeds: int = SEEDS
+    task: TrainingTask, estimator: Estimator | None, sampler: Sampler, *, samples: int = 4, seeds: int = TRAINING_SEEDS
 ) -> Learning:
     """Adam on the surrogate, or on the exact loss without an estimator."""
     theta = {name: value.clone().requires_grad_() for name, value in task.starts(seeds).items()}
@@ -203,7 +201,9 @@ def learn(
     return Learning(marks, torch.stack(losses), each, calls(task, estimator, samples), path, last)
 
 
-def loss(task: Task, estimator: Estimator | None, theta: Tensors, rows: Tensor, samples: int) -> Float[Tensor, " S"]:
+def loss(
+    task: TrainingTask, estimator: Estimator | None, theta: Tensors, rows: Tensor, samples: int
+) -> Float[Tensor, " S"]:
     """What is differentiated: a surrogate per seed, or the exact loss."""
     if estimator is None:
         return task.exact(theta, rows)
@@ -212,7 +212,7 @@ def loss(task: Task, estimator: Estimator | None, theta: Tensors, rows: Tensor, 
     return surrogate.mean(-1) if surrogate.dim() > 1 else surrogate
 
 
-def calls(task: Task, estimator: Estimator | None, samples: int) -> float:
+def calls(task: TrainingTask, estimator: Estimator | None, samples: int) -> float:
     """Calls of f and of its gradient per step and datum."""
     if estimator is None:
         return 0.0
@@ -224,8 +224,14 @@ def calls(task: Task, estimator: Estimator | None, samples: int) -> float:
     return float(tally.values + tally.gradients)
 
 
-def spread(
-    task: Task, estimator: Estimator, theta: Tensors, sampler: Sampler, *, samples: int = 4, replicates: int = 2048
+def gradient_variance(
+    task: TrainingTask,
+    estimator: Estimator,
+    theta: Tensors,
+    sampler: Sampler,
+    *,
+    samples: int = 4,
+    replicates: int = 2048,
 ) -> tuple[float, float]:
     """The variance of the estimate of q's own parameters at θ, on one minibatch, which is the trace of its covariance,
     and its relative standard error."""

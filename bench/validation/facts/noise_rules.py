@@ -33,7 +33,7 @@ class Population:
     kurtosis: Float[np.ndarray, " P"]
 
 
-class Noise(TorchFunctionMode):
+class FixedNoise(TorchFunctionMode):
     """Gives torch's random functions the columns of `points` `[R, columns]`, one after another, along the axis of
     size R."""
 
@@ -72,7 +72,7 @@ def population(problem: Problem, estimator: Estimator, samples: int, *lines: Lin
     points = torch.cartesian_prod(*(node for node, _ in lines)).reshape(-1, len(lines))
     weight = torch.cartesian_prod(*(weight for _, weight in lines)).reshape(-1, len(lines)).prod(1)
     gradients = Gradients(problem, estimator, samples)
-    with Noise(points) as noise:
+    with FixedNoise(points) as noise:
         estimates = gradients(len(points)).double()
     if noise.used != len(lines):
         raise BadInput(f"the estimate draws {noise.used} random numbers, not {len(lines)}")

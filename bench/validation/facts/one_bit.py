@@ -14,7 +14,7 @@ import estimators
 from bench.problems.problem import Problem
 from bench.validation.facts.ad_hoc_problem import bits, double, posed
 from bench.validation.facts.agreement import agrees
-from bench.validation.facts.fact import Check, Curve, Evidence, Picture, above, exact, fact, printed
+from bench.validation.facts.fact import Check, Curve, FactResults, Picture, above, exact, fact, printed
 from bench.validation.facts.noise_rules import Line, of_bit, of_uniform, population
 from bench.validation.facts.sampler import Sampler
 
@@ -67,8 +67,8 @@ class Bit:
         return f"t = {self.t:g}, φ = {self.phi:.4g}"
 
 
-BITS = [Bit(phi, t) for t in (0.45, 0.49, 0.499) for phi in (0.0, -1.0, 2.0)]
-FEW = [Bit(0.0), Bit(-1.0), Bit(2.0)]
+HARD_BITS = [Bit(phi, t) for t in (0.45, 0.49, 0.499) for phi in (0.0, -1.0, 2.0)]
+FEW_BITS = [Bit(0.0), Bit(-1.0), Bit(2.0)]
 
 
 def coupled(bit: Bit) -> list[Line]:
@@ -106,8 +106,8 @@ def unbiased(
     lines: Callable[[Bit], list[Line]],
     samples: int,
     *,
-    cases: list[Bit] = BITS,
-) -> Evidence:
+    cases: list[Bit] = HARD_BITS,
+) -> FactResults:
     """An estimator has the mean qΔ and this variance, at every case."""
     for bit in cases:
         yield from agrees(
@@ -117,17 +117,17 @@ def unbiased(
 
 
 @fact("closed_form", "one bit", "Williams 1992; by the two outcomes of b")
-def reinforce_on_a_bit(sampler: Sampler) -> Evidence:
+def reinforce_on_a_bit(sampler: Sampler) -> FactResults:
     """REINFORCE is unbiased and has the variance q[(1−p)f₁ + p f₀]²."""
     yield from unbiased(sampler, "reinforce", reinforce, lambda bit: [of_bit(bit.p)], 1)
-    for bit, number in zip(FEW, ("1.59391e-2", "1.49344e-2", "4.8272e-3"), strict=True):
+    for bit, number in zip(FEW_BITS, ("1.59391e-2", "1.49344e-2", "4.8272e-3"), strict=True):
         yield printed(str(bit), number, reinforce(bit))
 
 
 @fact("closed_form", "one bit", "Greensmith, Bartlett, Baxter 2004; by the two outcomes of b")
-def constant_baseline_on_a_bit(sampler: Sampler) -> Evidence:
+def constant_baseline_on_a_bit(sampler: Sampler) -> FactResults:
     """With a constant baseline c REINFORCE has the variance q[(1−p)f₁ + p f₀ − c]²; the best c leaves none at all."""
-    for bit in FEW:
+    for bit in FEW_BITS:
         best = (1 - bit.p) * bit.one + bit.p * bit.zero
         for name, baseline in (("mean", bit.p * bit.one + (1 - bit.p) * bit.zero), ("best", best)):
             less = replace(bit, baseline=baseline)
@@ -140,31 +140,31 @@ def constant_baseline_on_a_bit(sampler: Sampler) -> Evidence:
 
 
 @fact("closed_form", "one bit", "Yin, Zhou 2019; by the integral over u")
-def augment_reinforce_on_a_bit(sampler: Sampler) -> Evidence:
+def augment_reinforce_on_a_bit(sampler: Sampler) -> FactResults:
     """AR has the variance [f₁²(1−(1−2p)³) + f₀²(1+(1−2p)³)]/6 − g²."""
     yield from unbiased(sampler, "ar", augmented, coupled, 1)
 
 
 @fact("closed_form", "one bit", "Yin, Zhou 2019; by the integral over u")
-def arm_on_a_bit(sampler: Sampler) -> Evidence:
+def arm_on_a_bit(sampler: Sampler) -> FactResults:
     """ARM has the variance Δ²{⅔[⅛ − (½−m)³] − m²(1−m)²}."""
     yield from unbiased(sampler, "arm", arm, coupled, 2)
 
 
 @fact("closed_form", "one bit", "Dong, Mnih, Tucker 2020; by the integral over u")
-def disarm_on_a_bit(sampler: Sampler) -> Evidence:
+def disarm_on_a_bit(sampler: Sampler) -> FactResults:
     """DisARM has the variance Δ² m(1−m)²(½−m): none at p = ½."""
     yield from unbiased(sampler, "disarm", disarm, coupled, 2)
 
 
 @fact("closed_form", "one bit", "Kool, van Hoof, Welling 2019; by enumeration of the K bits")
-def leave_one_out_on_a_bit(sampler: Sampler) -> Evidence:
+def leave_one_out_on_a_bit(sampler: Sampler) -> FactResults:
     """Leave-one-out with K draws has the variance Δ²[μ₄ − (K−3)/(K−1) q²]/K, μ₄ = q(1−3q); Δ²q(½−q) with two."""
     for K in (2, 3, 5, 8):
         yield from unbiased(
-            sampler, "rloo", lambda bit, K=K: rloo(bit, K), lambda bit, K=K: [of_bit(bit.p)] * K, K, cases=FEW
+            sampler, "rloo", lambda bit, K=K: rloo(bit, K), lambda bit, K=K: [of_bit(bit.p)] * K, K, cases=FEW_BITS
         )
-    for bit in FEW:
+    for bit in FEW_BITS:
         yield exact(f"{bit}: Δ²q(½−q)", bit.delta**2 * bit.q * (0.5 - bit.q), rloo(bit))
 
 
@@ -176,7 +176,7 @@ ORDERED = {
 
 
 @fact("closed_form", "one bit", "Dong, Mnih, Tucker 2020, section 3; from the three formulas")
-def order_of_pairs_on_a_bit(sampler: Sampler) -> Evidence:
+def order_of_pairs_on_a_bit(sampler: Sampler) -> FactResults:
     """With two draws, leave-one-out has Δ²m²(1−m)/2 more variance than DisARM, and DisARM at most that of ARM, for
     every p. Over p the variances are at most .0397881 Δ² (ARM, at m = .190983), .0387303 Δ² (DisARM, .179806) and
     Δ²/16 (leave-one-out, ½)."""

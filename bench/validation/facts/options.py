@@ -13,12 +13,12 @@ from bench.problems.exact import reference
 from bench.problems.problem import Problem
 from bench.validation.facts.ad_hoc_problem import double, normal, posed
 from bench.validation.facts.agreement import agrees, variance_near
-from bench.validation.facts.fact import Evidence, exact, fact, near, printed
+from bench.validation.facts.fact import FactResults, exact, fact, near, printed
 from bench.validation.facts.noise_rules import of_normal, population
 from bench.validation.facts.sampler import Sampler
 
-SPOT, RATE, VOLATILITY, STRIKE = 100.0, 0.05, 0.2, 100.0
-KINK = (math.log(STRIKE / SPOT) - RATE + VOLATILITY**2 / 2) / VOLATILITY
+SPOT, INTEREST, VOLATILITY, STRIKE = 100.0, 0.05, 0.2, 100.0
+KINK = (math.log(STRIKE / SPOT) - INTEREST + VOLATILITY**2 / 2) / VOLATILITY
 """The ε at which the price meets the strike."""
 
 FAMILY = distributions.get("black_scholes", size=1)
@@ -36,17 +36,17 @@ def delta_at(spot: float, target: Target) -> float:
     theta = {"spot": double(spot), "volatility": double(VOLATILITY)}
     at = posed(FAMILY.build, theta, target.build(FAMILY, "default", double(0.0)), lambda t: FAMILY.encode(t, "natural"))
     estimator = estimators.get("reparameterisation")
-    kink = (math.log(STRIKE / spot) - RATE + VOLATILITY**2 / 2) / VOLATILITY
+    kink = (math.log(STRIKE / spot) - INTEREST + VOLATILITY**2 / 2) / VOLATILITY
     return float(population(at, estimator, 1, of_normal(kink)).mean[0])
 
 
 @fact("published", "options", "Black, Scholes 1973; Broadie, Glasserman 1996; Glasserman 2004, chapter 7")
-def black_scholes_greeks(sampler: Sampler) -> Evidence:
+def black_scholes_greeks(sampler: Sampler) -> FactResults:
     """A call at S₀ = K = 100, r = .05, σ = .2, T = 1 costs 10.450584, with delta .636831, vega 37.524035 and gamma
     .0187620. The pathwise variance of delta is .332215 and of vega 5729.331, the likelihood ratio's 2.148666 and
     75770.46."""
     above, below = (float(norm.cdf(-KINK + side * VOLATILITY)) for side in (1.0, 0.0))
-    yield printed("price", "10.450584", SPOT * above - STRIKE * math.exp(-RATE) * below)
+    yield printed("price", "10.450584", SPOT * above - STRIKE * math.exp(-INTEREST) * below)
     delta, vega = exact_gradient(CALL)
     yield printed("delta", "0.636831", delta)
     yield printed("vega", "37.524035", vega)
@@ -64,7 +64,7 @@ def black_scholes_greeks(sampler: Sampler) -> Evidence:
 
 
 @fact("published", "options", "Broadie, Glasserman 1996; Glasserman 2004, section 7.2.2; derivation")
-def pathwise_fails_on_a_jump(sampler: Sampler) -> Evidence:
+def pathwise_fails_on_a_jump(sampler: Sampler) -> FactResults:
     """The pathwise delta of a digital option is 0, a bias of −.0187620; so is d/dμ of P(x > 0) under N(.5, 1),
     −.352065, where the score estimator is right with variance .391480."""
     delta, _ = exact_gradient(DIGITAL)

@@ -21,15 +21,15 @@ from bench.validation.facts.sampler import Sampler
 from estimators.errors import BadInput
 
 REPRODUCED, NOT_REPRODUCED, NOT_RUN = "reproduced", "not reproduced", "not run"
-SCHEMA = 1
-COLUMNS = (
+FACT_SCHEMA = 1
+FACT_COLUMNS = (
     "group", "topic", "fact", "statement", "source", "check", "relation", "expected", "measured", "low", "high",
     "resolution", "holds", "verdict", "reason", "seconds", "seed", "quick", "retested", "created", "env",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Record:
+class FactRecord:
     """A fact's verdict with all its numbers. `digest`: of the source it was measured by. `retested`: the first seed
     disagreed, these are the numbers of a second one."""
 
@@ -46,14 +46,14 @@ class Record:
     created: str = ""
     env: str = ""
     rows: list[Rows] = field(default_factory=list)
-    schema: int = SCHEMA
+    schema: int = FACT_SCHEMA
 
     def line(self) -> str:
         """As one line of JSON; infinities and NaNs are null."""
         return canonical(_finite(asdict(self)))
 
     @classmethod
-    def of(cls, found: dict[str, Any]) -> "Record":
+    def of(cls, found: dict[str, Any]) -> "FactRecord":
         """From what `line` wrote."""
         checks = [Check(**_numbers(check)) for check in found["checks"]]
         pictures = [
@@ -63,14 +63,14 @@ class Record:
         return cls(**{**found, "checks": checks, "pictures": pictures, "rows": rows})
 
 
-def examined(fact: Fact, seed: int = 0, quick: bool = False) -> Record:
+def examined(fact: Fact, seed: int = 0, quick: bool = False) -> FactRecord:
     """Measures a fact, and once more with fresh seeds where it is not reproduced; an error is a verdict too."""
     start = time.perf_counter()
     first = _measured(fact, seed, quick)
     second = first
     if first.verdict != REPRODUCED:
         second = _measured(fact, seed + 1, quick)
-    return Record(
+    return FactRecord(
         **{
             **vars(second),
             "retested": second is not first,
@@ -81,7 +81,7 @@ def examined(fact: Fact, seed: int = 0, quick: bool = False) -> Record:
     )
 
 
-def _measured(fact: Fact, seed: int, quick: bool) -> Record:
+def _measured(fact: Fact, seed: int, quick: bool) -> FactRecord:
     try:
         found = list(fact.measure(Sampler(fact.name, seed, quick)))
         reason = ""
@@ -92,28 +92,28 @@ def _measured(fact: Fact, seed: int, quick: bool) -> Record:
     pictures = [each for each in found if isinstance(each, Picture)]
     rows = [each for each in found if isinstance(each, Rows)]
     wrong = [check for check in checks if not check.holds]
-    reason = reason or "; ".join(said(check) for check in wrong)
+    reason = reason or "; ".join(check_in_words(check) for check in wrong)
     verdict = REPRODUCED if checks and not reason else NOT_REPRODUCED
-    return Record(fact.name, verdict, reason, checks, pictures, SOURCE, seed, quick, rows=rows)
+    return FactRecord(fact.name, verdict, reason, checks, pictures, SOURCE, seed, quick, rows=rows)
 
 
-def said(check: Check) -> str:
+def check_in_words(check: Check) -> str:
     """A check in words.
 
-    >>> said(Check("E x", 1.0, 2.0, 1.9, 2.1))
+    >>> check_in_words(Check("E x", 1.0, 2.0, 1.9, 2.1))
     'E x: expected = 1, measured 2 (1.9 to 2.1)'
     """
     ends = f"{check.low:.6g} to {check.high:.6g}"
     return f"{check.what}: expected {check.relation} {check.expected:.6g}, measured {check.measured:.6g} ({ends})"
 
 
-def counted(facts: Iterable[Fact], records: dict[str, Record]) -> dict[str, int]:
+def verdict_counts(facts: Iterable[Fact], records: dict[str, FactRecord]) -> dict[str, int]:
     """How many facts have which verdict."""
     words = [records[each.name].verdict if each.name in records else NOT_RUN for each in facts]
     return {word: words.count(word) for word in (REPRODUCED, NOT_REPRODUCED, NOT_RUN)}
 
 
-def append(path: Path, record: Record) -> None:
+def append(path: Path, record: FactRecord) -> None:
     """The record is on the disk when this returns."""
     with path.open("a", encoding="utf-8") as file:
         file.write(record.line() + "\n")
@@ -121,7 +121,7 @@ def append(path: Path, record: Record) -> None:
         os.fsync(file.fileno())
 
 
-def read(path: Path) -> dict[str, Record]:
+def read_fact_records(path: Path) -> dict[str, FactRecord]:
     """The last record of each fact; a torn last line is cut off."""
     if not path.exists():
         return {}
@@ -132,14 +132,14 @@ def read(path: Path) -> dict[str, Record]:
     for number, line in enumerate(whole.splitlines(), 1):
         try:
             content = json.loads(line)
-            if content["schema"] == SCHEMA:
-                found[content["fact"]] = Record.of(content)
+            if content["schema"] == FACT_SCHEMA:
+                found[content["fact"]] = FactRecord.of(content)
         except (ValueError, KeyError, TypeError) as error:
             raise BadInput(f"{path}, line {number} is no record of a fact: {error}") from None
     return found
 
 
-def table(facts: Iterable[Fact], records: dict[str, Record]) -> pd.DataFrame:
+def fact_table(facts: Iterable[Fact], records: dict[str, FactRecord]) -> pd.DataFrame:
     """One row per check; a fact without a record has one row, *not run*."""
     rows = []
     for fact in facts:
@@ -150,16 +150,16 @@ def table(facts: Iterable[Fact], records: dict[str, Record]) -> pd.DataFrame:
             reason = fact.lacking or ("takes longer than --quick allows" if fact.slow else "not asked for")
             rows.append({**about, "verdict": NOT_RUN, "reason": reason})
             continue
-        about |= {name: getattr(record, name) for name in COLUMNS if hasattr(record, name) and name != "fact"}
+        about |= {name: getattr(record, name) for name in FACT_COLUMNS if hasattr(record, name) and name != "fact"}
         for check in record.checks:
             own = {"check": check.what, "holds": check.holds, "resolution": check.resolution}
-            rows.append({**about, **own, **{n: getattr(check, n) for n in COLUMNS[6:11]}})
+            rows.append({**about, **own, **{n: getattr(check, n) for n in FACT_COLUMNS[6:11]}})
         if not record.checks:
             rows.append(about)
-    return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
+    return pd.DataFrame(rows, columns=pd.Index(FACT_COLUMNS))
 
 
-def kept(records: Iterable[Record]) -> dict[str, pd.DataFrame]:
+def kept(records: Iterable[FactRecord]) -> dict[str, pd.DataFrame]:
     """The tables that facts keep, by name; the rows of facts that share one are one below the other."""
     found: dict[str, list[pd.DataFrame]] = {}
     for each in records:

@@ -15,36 +15,36 @@ import torch
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from bench.display.notebook import Shown
+from bench.display.notebook import InNotebooks
 from bench.display.terminal import frame
 from bench.tables.where import parse
-from bench.validation.facts import FACTS, GROUPS, record
+from bench.validation.facts import FACT_GROUPS, FACTS, record
 from bench.validation.facts.fact import SOURCE, Fact
-from bench.validation.facts.record import Record
+from bench.validation.facts.record import FactRecord
 from estimators.errors import BadInput
 
-NAMES = ("fact", "group", "topic", "slow")
+FACT_FILTERS = ("fact", "group", "topic", "slow")
 """What `--where` can ask of a fact."""
 
-RERUN = ("missing", "all")
+FACT_RERUNS = ("missing", "all")
 
 
 @dataclass(frozen=True)
-class Verified(Shown):
+class Verified(InNotebooks):
     """The records of what was asked for, the table of it, and where both and the page are."""
 
     facts: list[Fact]
-    records: dict[str, Record]
+    records: dict[str, FactRecord]
     folder: Path
 
     @property
     def table(self) -> pd.DataFrame:
-        return record.table(self.facts, self.records)
+        return record.fact_table(self.facts, self.records)
 
     @property
     def counts(self) -> dict[str, int]:
         """Facts by verdict."""
-        return record.counted(self.facts, self.records)
+        return record.verdict_counts(self.facts, self.records)
 
     @property
     def failed(self) -> list[str]:
@@ -54,8 +54,6 @@ class Verified(Shown):
         ]
 
     def __rich__(self) -> object:
-        pass
-
         return verified_view(self)
 
 
@@ -67,7 +65,7 @@ def verify(
     jobs: int = 1,
     rerun: str = "missing",
     seed: int = 0,
-    show: Callable[[Record, int], None] = lambda record, left: None,
+    show: Callable[[FactRecord, int], None] = lambda record, left: None,
 ) -> Verified:
     """Reproduces the facts, the quick ones alone or all, and writes table and page into the folder `out`.
 
@@ -75,19 +73,19 @@ def verify(
     A fact that was measured from the same source, as thoroughly, is not measured again: an interrupted run goes on
     where it stopped.
     """
-    if rerun not in RERUN:
-        raise BadInput(f"there is no --rerun {rerun!r}; it is one of {', '.join(RERUN)}")
-    folder, facts = Path(out or ("results/verify-quick" if quick else "results/verify")), chosen(where)
+    if rerun not in FACT_RERUNS:
+        raise BadInput(f"there is no --rerun {rerun!r}; it is one of {', '.join(FACT_RERUNS)}")
+    folder, facts = Path(out or ("results/verify-quick" if quick else "results/verify")), chosen_facts(where)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        known = record.read(folder / "records.jsonl")
+        known = record.read_fact_records(folder / "records.jsonl")
     except OSError as error:
         raise BadInput(f"cannot write to the folder {folder}: {error.strerror}") from None
     records = (
         {} if rerun == "all" else {each.name: known[each.name] for each in facts if valid(each, known, quick, seed)}
     )
     work = [each for each in facts if each.name not in records and not (quick and each.slow) and not each.lacking]
-    for left, found in zip(range(len(work) - 1, -1, -1), measured(work, seed, quick, jobs), strict=True):
+    for left, found in zip(range(len(work) - 1, -1, -1), fact_records(work, seed, quick, jobs), strict=True):
         record.append(folder / "records.jsonl", found)
         records[found.fact] = found
         show(found, left)
@@ -97,24 +95,24 @@ def verify(
     return verified
 
 
-def chosen(where: str | None) -> list[Fact]:
+def chosen_facts(where: str | None) -> list[Fact]:
     """The facts that a filter picks, in the order of the catalogue.
 
-    >>> [each.name for each in chosen("topic == 'one bit'")][:2]
+    >>> [each.name for each in chosen_facts("topic == 'one bit'")][:2]
     ['reinforce_on_a_bit', 'constant_baseline_on_a_bit']
     """
-    picked = parse(where, NAMES) if where else lambda facts: True
+    picked = parse(where, FACT_FILTERS) if where else lambda facts: True
     found = [
         each
         for each in FACTS.values()
         if picked({"fact": each.name, "group": each.group, "topic": each.topic, "slow": each.slow})
     ]
     if not found:
-        raise BadInput(f"--where: no fact fits {where!r}; the groups are {', '.join(GROUPS)}")
+        raise BadInput(f"--where: no fact fits {where!r}; the groups are {', '.join(FACT_GROUPS)}")
     return found
 
 
-def valid(fact: Fact, known: dict[str, Record], quick: bool, seed: int) -> bool:
+def valid(fact: Fact, known: dict[str, FactRecord], quick: bool, seed: int) -> bool:
     """Whether what is known of a fact was measured from its present source, and no less thoroughly."""
     found = known.get(fact.name)
     if found is None:
@@ -122,7 +120,7 @@ def valid(fact: Fact, known: dict[str, Record], quick: bool, seed: int) -> bool:
     return found.digest == SOURCE and (quick or not found.quick) and found.seed in (seed, seed + found.retested)
 
 
-def measured(work: list[Fact], seed: int, quick: bool, jobs: int) -> Iterator[Record]:
+def fact_records(work: list[Fact], seed: int, quick: bool, jobs: int) -> Iterator[FactRecord]:
     """Each fact's record as it is finished; several processes measure side by side."""
     if jobs == 1 or len(work) < 2:
         yield from (record.examined(each, seed, quick) for each in work)
@@ -133,19 +131,18 @@ def measured(work: list[Fact], seed: int, quick: bool, jobs: int) -> Iterator[Re
         yield from (task.result() for task in as_completed(tasks))
 
 
-def by_name(name: str, seed: int, quick: bool) -> Record:
+def by_name(name: str, seed: int, quick: bool) -> FactRecord:
     """What a worker runs: facts do not pickle, their names do."""
     return record.examined(FACTS[name], seed, quick)
 
 
 def write(verified: Verified) -> None:
     """The table as CSV, the tables that facts keep, and the page with its figures."""
-    from bench.validation.facts.page import page
 
     verified.table.to_csv(verified.folder / "facts.csv", index=False, float_format="%.10g")
     for name, rows in record.kept(verified.records.values()).items():
         rows.to_csv(verified.folder / f"{name}.csv", index=False, float_format="%.7g")
-    page(verified.facts, verified.records, verified.folder)
+    facts_page(verified.facts, verified.records, verified.folder)
 
 
 def verified_view(found: "Verified") -> RenderableType:

@@ -12,7 +12,7 @@ from bench.problems.exact import reference
 from bench.problems.problem import Problem
 from bench.validation.facts.ad_hoc_problem import bits, double, posed
 from bench.validation.facts.agreement import agrees, trace_near
-from bench.validation.facts.fact import Evidence, above, exact, fact, near, printed
+from bench.validation.facts.fact import FactResults, above, exact, fact, near, printed
 from bench.validation.facts.noise_rules import of_bit, population
 from bench.validation.facts.sampler import SIGMAS, Sampler
 
@@ -24,7 +24,7 @@ def three(b: Tensor) -> Tensor:
 
 
 @fact("closed_form", "several bits", "Liu, Regier, Tripuraneni, Jordan, McAuliffe 2019, section 5; by enumeration")
-def shared_logit(sampler: Sampler) -> Evidence:
+def shared_logit(sampler: Sampler) -> FactResults:
     """Three bits that share one logit η, f = Σ(b_i − p0_i)², p0 = (.6, .51, .48): the gradient is −.0450000 at η = 0
     and −.00317929 at η = −4; REINFORCE with one independent draw as its baseline has the variances .0125250 and
     7.51942e-4. All eight states summed leave variance 9.8437e-4 (η = 0) if each one's baseline is a draw of its own."""
@@ -42,7 +42,7 @@ def shared_logit(sampler: Sampler) -> Evidence:
     yield from every_state(sampler)
 
 
-def every_state(sampler: Sampler) -> Evidence:
+def every_state(sampler: Sampler) -> FactResults:
     """Σ_x q(x) (f(x) − f(x′_x)) s(x) over all states x, each with its own draw x′_x, at η = 0."""
     state = torch.cartesian_prod(*[double(0.0, 1.0)] * 3)
     weight = (state - 0.5).sum(1) / 8
@@ -72,7 +72,7 @@ def per_coordinate(D: int, t: float, p: float) -> dict[str, float]:
 
 
 @fact("closed_form", "several bits", "Titsias, Shi 2022, section 5.1; derivation")
-def many_bits(sampler: Sampler) -> Evidence:
+def many_bits(sampler: Sampler) -> FactResults:
     """f = (1/D) Σ (b_i − .499)² of D = 200 bits, two draws: a coordinate's variance at p = ½ is 1.25000e-9 with
     leave-one-out, 1.24375e-9 with DisARM, 1.66042e-9 with ARM, 7.81256e-3 with REINFORCE; and by formula at any p."""
     known = {"rloo": "1.25000e-9", "disarm": "1.24375e-9", "arm": "1.66042e-9"}
@@ -98,7 +98,7 @@ def many(b: Tensor) -> Tensor:
 
 
 @fact("closed_form", "several bits", "Titsias, Shi 2022, section 3; derivation")
-def double_control_variate_on_a_linear_function(sampler: Sampler) -> Evidence:
+def double_control_variate_on_a_linear_function(sampler: Sampler) -> FactResults:
     """The double control variate (α = −1) has no variance on the multilinear extension (1−2t)b + t² of the quadratic,
     and has some on (b − t)² itself, with the same values at the bits: what lies between the bits decides."""
     estimator = estimators.get("double_cv")
@@ -117,7 +117,7 @@ def total(sampler: Sampler, problem: Problem, name: str = "double_cv", samples: 
 
 
 @fact("closed_form", "several bits", "De Smet, Sansone, Zuidberg Dos Martires 2023; derivation")
-def indecater_on_a_sum(sampler: Sampler) -> Evidence:
+def indecater_on_a_sum(sampler: Sampler) -> FactResults:
     """IndeCateR has no variance on a sum of one-variable terms, with one sample; on a function that is no such sum it
     has."""
     sum_, product = (
@@ -129,7 +129,7 @@ def indecater_on_a_sum(sampler: Sampler) -> Evidence:
 
 
 @fact("closed_form", "several bits", "Mnih, Rezende 2016; by enumeration of all sets of K draws")
-def vimco_needs_its_direct_term(sampler: Sampler) -> Evidence:
+def vimco_needs_its_direct_term(sampler: Sampler) -> FactResults:
     """VIMCO is unbiased to rounding, by enumeration of every set of draws; without the direct term ∇L it is not."""
     for K, size in ((2, 2), (3, 2)):
         family = distributions.get("bernoulli", size=size)

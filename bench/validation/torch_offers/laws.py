@@ -16,7 +16,7 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 Knobs = dict[str, float]
 """A distribution's parameters by torch's names."""
 
-PANELS = 160
+LAW_PANELS = 160
 """Panels of 20 nodes."""
 
 
@@ -45,12 +45,12 @@ class Law:
 
 
 @cache
-def _nodes(low: float, high: float, panels: int = PANELS) -> tuple[Array, Array]:
+def _nodes(low: float, high: float, panels: int = LAW_PANELS) -> tuple[Array, Array]:
     node, weight = legendre(low, high, panels)
     return node.numpy(), weight.numpy()
 
 
-def quantiles(frozen: Any, panels: int = PANELS) -> Law:
+def quantiles(frozen: Any, panels: int = LAW_PANELS) -> Law:
     """The law of a frozen continuous SciPy distribution: x = F⁻¹(σ(t)), from either end so that tails are exact."""
     t, weight = _nodes(-36.0, 36.0, panels)
     with np.errstate(all="ignore"):
@@ -60,7 +60,7 @@ def quantiles(frozen: Any, panels: int = PANELS) -> Law:
     return Law(np.nan_to_num(points, nan=0.0), weight * tail * (1 - tail), mean)
 
 
-def mapped(frozen: Any, forward: Callable[[Array], Array], mean: float = float("nan"), panels: int = PANELS) -> Law:
+def mapped(frozen: Any, forward: Callable[[Array], Array], mean: float = float("nan"), panels: int = LAW_PANELS) -> Law:
     """The law of forward(x); `mean` is by the rule itself unless it is given."""
     inner = quantiles(frozen, panels)
     points = forward(inner.points)

@@ -12,10 +12,10 @@ from torch import Tensor
 from bench.validation.torch_offers.laws import Array, Knobs, Law
 from bench.validation.torch_offers.subjects import Subject
 
-DRAWS = 2**16
-FEW = 2**12
+OFFER_DRAWS = 2**16
+FEW_DRAWS = 2**12
 """Draws that are compared with the support at other parameters, and with the mode."""
-LIMIT = 5.5
+OFFER_LIMIT = 5.5
 """Standard errors: a false alarm in 3e7 comparisons."""
 SLACK = 1e-3
 """The relative error that is let pass: torch's own approximate pathwise gradients are within 5e-4 (Gamma, Beta)."""
@@ -70,7 +70,9 @@ def slopes(subject: Subject, knobs: Knobs, functions: list[Callable[[Array], Arr
     return found
 
 
-def measure(subject: Subject, dtypes: Sequence[torch.dtype], seed: int = 0, *, far: bool = True) -> Iterator[Finding]:
+def measure_subject(
+    subject: Subject, dtypes: Sequence[torch.dtype], seed: int = 0, *, far: bool = True
+) -> Iterator[Finding]:
     """Every point of the subject in every precision; only the ordinary one without `far`."""
     for knob, value, knobs in subject.points() if far else subject.points()[:1]:
         with torch.random.fork_rng(devices=[]), np.errstate(all="ignore"):
@@ -95,31 +97,31 @@ class Point:
 
 
 def _at(subject: Subject, point: Point, dtype: torch.dtype) -> Finding:
-    given = {n: torch.full((DRAWS,), v, dtype=dtype) for n, v in point.knobs.items()}
+    given = {n: torch.full((OFFER_DRAWS,), v, dtype=dtype) for n, v in point.knobs.items()}
     theta = {n: value.requires_grad_() for n, value in given.items() if n not in subject.fixed}
     q = subject.build(given)
     z = q.sample()
-    moving = moves(subject, point.knobs, z[:FEW])
+    moving = moves(subject, point.knobs, z[:FEW_DRAWS])
     few = subject.build({n: value.detach()[:2] for n, value in given.items()})
     return Finding(
         point.knob,
         point.value,
         str(dtype).removeprefix("torch."),
-        tried(lambda: _draws(point, subject.project(z).double())),
-        tried(
+        reason_of(lambda: _draws(point, subject.project(z).double())),
+        reason_of(
             lambda: (
                 _mass(subject, point, dtype)
                 or _density(subject.project(z).double(), q.log_prob(z), point, theta, moving)
             )
         ),
-        tried(lambda: _path(subject, q, point, theta)),
-        tried(lambda: _mean(subject, few, point.law)),
-        tried(lambda: "" if point.knob else _mode(few, z[:FEW])),
+        reason_of(lambda: _path(subject, q, point, theta)),
+        reason_of(lambda: _mean(subject, few, point.law)),
+        reason_of(lambda: "" if point.knob else _mode(few, z[:FEW_DRAWS])),
         moving,
     )
 
 
-def tried(check: Callable[[], str | None]) -> str | None:
+def reason_of(check: Callable[[], str | None]) -> str | None:
     """What a check finds, or what torch raises."""
     try:
         return check()
@@ -260,7 +262,7 @@ def grads(value: Tensor, theta: dict[str, Tensor]) -> list[Tensor]:
 def excess(difference: Tensor, sd: float, size: float) -> float:
     """How far the mean is from 0 beyond chance and slack, in `sd`; 0 where it is not."""
     mean, error = float(difference.mean()), float(difference.std()) / len(difference) ** 0.5
-    over = abs(mean) - LIMIT * error - SLACK * max(sd, size)
+    over = abs(mean) - OFFER_LIMIT * error - SLACK * max(sd, size)
     if over <= 0:
         return 0.0
     return over / sd if over > 0 and sd > 0 else float(not over < 1e-12)  # NaN is wrong, too

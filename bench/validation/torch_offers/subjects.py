@@ -67,10 +67,10 @@ def of(kind: Any, **fixed: Any) -> Build:
     return lambda knobs: kind(**knobs, **fixed, validate_args=False)
 
 
-TINY = (1e-3, 1e-2, 0.03, 0.1, 0.3, 0.6, 1.0)
-SHAPES = (*TINY, 10.0, 100.0, 1e3, 1e4)
+SMALL_SHAPES = (1e-3, 1e-2, 0.03, 0.1, 0.3, 0.6, 1.0)
+SHAPES = (*SMALL_SHAPES, 10.0, 100.0, 1e3, 1e4)
 SCALES = (1e-6, 1e6)
-LOGITS = (-8.0, 8.0)
+LOGIT_RANGE = (-8.0, 8.0)
 PLACES = (1e6,)
 """Locations, in a scale near 1: how far a draw rounds."""
 
@@ -91,7 +91,7 @@ def sigmoid(t: Array) -> Array:
         return 1 / (1 + np.exp(-t))
 
 
-def chance(logit: float) -> float:
+def probability(logit: float) -> float:
     """One chance from its logit."""
     return 1 / (1 + math.exp(-logit))
 
@@ -119,13 +119,13 @@ def pointed(knobs: dict[str, Tensor]) -> Tensor:
     return torch.stack([knobs["loc"], 0.5 * knobs["loc"]], -1)
 
 
-def summed(z: Tensor) -> Tensor:
+def weighted_sum(z: Tensor) -> Tensor:
     """z₀ + 0.7 z₁."""
     return z[..., 0] + 0.7 * z[..., 1]
 
 
 def gaussian(k: Knobs) -> Law:
-    """The law of `summed` under Normal(pointed, tril trilᵀ)."""
+    """The law of `weighted_sum` under Normal(pointed, tril trilᵀ)."""
     variance = (k["scale"] + 0.7 * 0.3) ** 2 + (0.7 * 0.7) ** 2
     return quantiles(stats.norm(1.35 * k["loc"], math.sqrt(variance)))
 
@@ -153,7 +153,7 @@ def mixture(knobs: dict[str, Tensor]) -> Any:
 
 
 def mixture_law(k: Knobs) -> Law:
-    p = chance(k["logits"])
+    p = probability(k["logits"])
     one, two = quantiles(stats.norm(k["loc"], k["scale"])), quantiles(stats.norm(1.0, 0.5))
     return Law(
         np.concatenate([one.points, two.points]),
@@ -231,7 +231,7 @@ def multinomial(knobs: dict[str, Tensor]) -> Any:
     return torchs.Multinomial(6, logits=categories(knobs), validate_args=False)
 
 
-def wrapped(knobs: dict[str, Tensor]) -> Any:
+def build_wrapped(knobs: dict[str, Tensor]) -> Any:
     inner = torchs.Normal(pointed(knobs), torch.stack([knobs["scale"], 0.5 + 0 * knobs["scale"]], -1), False)
     return torchs.Independent(inner, 1, validate_args=False)
 
@@ -245,7 +245,7 @@ def transformed(knobs: dict[str, Tensor]) -> Any:
     return torchs.TransformedDistribution(inner, [torchs.TanhTransform()], validate_args=False)
 
 
-def one_hot(x: Tensor) -> Tensor:
+def one_hot_row(x: Tensor) -> Tensor:
     return torch.nn.functional.one_hot(x.long(), 3).to(x.dtype)
 
 
@@ -254,51 +254,50 @@ def second(z: Tensor) -> Tensor:
     return z @ torch.tensor([0.0, 1.0, 2.0], dtype=z.dtype)
 
 
-def pareto(k: Knobs) -> Law:
+def pareto_law(k: Knobs) -> Law:
     return quantiles(stats.pareto(k["alpha"], scale=k["scale"]))
 
 
-T = torchs
 SUBJECTS: tuple[Subject, ...] = (
     Subject(
-        T.Bernoulli,
+        torchs.Bernoulli,
         {"logits": -0.6},
-        of(T.Bernoulli),
-        lambda k: counts(np.array([1 - chance(k["logits"]), chance(k["logits"])])),
-        {"logits": LOGITS},
+        of(torchs.Bernoulli),
+        lambda k: counts(np.array([1 - probability(k["logits"]), probability(k["logits"])])),
+        {"logits": LOGIT_RANGE},
     ),
     Subject(
-        T.Beta,
+        torchs.Beta,
         {"concentration1": 1.3, "concentration0": 2.2},
-        of(T.Beta),
+        of(torchs.Beta),
         lambda k: quantiles(stats.beta(k["concentration1"], k["concentration0"])),
         {"concentration1": SHAPES, "concentration0": SHAPES},
     ),
     Subject(
-        T.Binomial,
+        torchs.Binomial,
         {"logits": -0.6},
-        of(T.Binomial, total_count=6),
-        lambda k: counts(stats.binom.pmf(np.arange(7), 6, chance(k["logits"]))),
-        {"logits": LOGITS},
+        of(torchs.Binomial, total_count=6),
+        lambda k: counts(stats.binom.pmf(np.arange(7), 6, probability(k["logits"]))),
+        {"logits": LOGIT_RANGE},
     ),
     Subject(
-        T.Categorical,
+        torchs.Categorical,
         {"logits": 0.7},
-        lambda k: T.Categorical(logits=categories(k), validate_args=False),
+        lambda k: torchs.Categorical(logits=categories(k), validate_args=False),
         lambda k: counts(chances(k["logits"])),
-        {"logits": LOGITS},
+        {"logits": LOGIT_RANGE},
     ),
-    Subject(T.Cauchy, build=of(T.Cauchy), law=located(stats.cauchy), **LOC_SCALE),
-    Subject(T.Chi2, {"df": 3.0}, of(T.Chi2), lambda k: quantiles(stats.chi2(k["df"])), {"df": SHAPES}),
+    Subject(torchs.Cauchy, build=of(torchs.Cauchy), law=located(stats.cauchy), **LOC_SCALE),
+    Subject(torchs.Chi2, {"df": 3.0}, of(torchs.Chi2), lambda k: quantiles(stats.chi2(k["df"])), {"df": SHAPES}),
     Subject(
-        T.ContinuousBernoulli,
+        torchs.ContinuousBernoulli,
         {"logits": 0.9},
-        of(T.ContinuousBernoulli),
+        of(torchs.ContinuousBernoulli),
         continuous_bernoulli,
         {"logits": (-8.0, -0.1, -0.01, -0.003, 0.003, 0.01, 0.1, 8.0)},
     ),
     Subject(
-        T.Dirichlet,
+        torchs.Dirichlet,
         {"concentration": 1.3},
         simplex,
         lambda k: quantiles(stats.beta(k["concentration"], 1.5)),
@@ -307,90 +306,92 @@ SUBJECTS: tuple[Subject, ...] = (
         pair,
     ),
     Subject(
-        T.Exponential,
+        torchs.Exponential,
         {"rate": 1.4},
-        of(T.Exponential),
+        of(torchs.Exponential),
         lambda k: quantiles(stats.expon(scale=1 / k["rate"])),
         {"rate": SCALES},
     ),
     Subject(
-        T.FisherSnedecor,
+        torchs.FisherSnedecor,
         {"df1": 5.0, "df2": 7.0},
-        of(T.FisherSnedecor),
+        of(torchs.FisherSnedecor),
         lambda k: quantiles(stats.f(k["df1"], k["df2"])),
         {"df1": SHAPES, "df2": (*SHAPES, 2.0)},
     ),
     Subject(
-        T.Gamma,
+        torchs.Gamma,
         {"concentration": 1.3, "rate": 0.8},
-        of(T.Gamma),
+        of(torchs.Gamma),
         lambda k: quantiles(stats.gamma(k["concentration"], scale=1 / k["rate"])),
         {"concentration": SHAPES, "rate": SCALES},
     ),
     Subject(
-        T.GeneralizedPareto,
+        torchs.GeneralizedPareto,
         {"loc": 0.4, "scale": 0.8, "concentration": 0.3},
-        of(T.GeneralizedPareto),
+        of(torchs.GeneralizedPareto),
         lambda k: quantiles(stats.genpareto(k["concentration"], loc=k["loc"], scale=k["scale"])),
         {"concentration": (-0.3, 0.01, 1.0, 3.0), "scale": (1e-3, 1e3)},
     ),
     Subject(
-        T.Geometric,
+        torchs.Geometric,
         {"logits": -0.6},
-        of(T.Geometric),
-        lambda k: counts(stats.geom.pmf(np.arange(1, 40_000), chance(k["logits"]))),
-        {"logits": LOGITS},
+        of(torchs.Geometric),
+        lambda k: counts(stats.geom.pmf(np.arange(1, 40_000), probability(k["logits"]))),
+        {"logits": LOGIT_RANGE},
     ),
-    Subject(T.Gumbel, build=of(T.Gumbel), law=located(stats.gumbel_r), **LOC_SCALE),
+    Subject(torchs.Gumbel, build=of(torchs.Gumbel), law=located(stats.gumbel_r), **LOC_SCALE),
     Subject(
-        T.HalfCauchy,
+        torchs.HalfCauchy,
         {"scale": 0.8},
-        of(T.HalfCauchy),
+        of(torchs.HalfCauchy),
         lambda k: quantiles(stats.halfcauchy(scale=k["scale"])),
         {"scale": SCALES},
     ),
     Subject(
-        T.HalfNormal,
+        torchs.HalfNormal,
         {"scale": 0.8},
-        of(T.HalfNormal),
+        of(torchs.HalfNormal),
         lambda k: quantiles(stats.halfnorm(scale=k["scale"])),
         {"scale": SCALES},
     ),
-    Subject(T.Independent, {"loc": 0.4, "scale": 0.8}, wrapped, wrapped_law, project=summed, lift=None),
     Subject(
-        T.InverseGamma,
+        torchs.Independent, {"loc": 0.4, "scale": 0.8}, build_wrapped, wrapped_law, project=weighted_sum, lift=None
+    ),
+    Subject(
+        torchs.InverseGamma,
         {"concentration": 3.3, "rate": 0.8},
-        of(T.InverseGamma),
+        of(torchs.InverseGamma),
         lambda k: quantiles(stats.invgamma(k["concentration"], scale=k["rate"])),
         {"concentration": SHAPES, "rate": SCALES},
     ),
     Subject(
-        T.Kumaraswamy,
+        torchs.Kumaraswamy,
         {"concentration1": 1.3, "concentration0": 2.2},
-        of(T.Kumaraswamy),
+        of(torchs.Kumaraswamy),
         kumaraswamy,
         {"concentration1": SHAPES, "concentration0": SHAPES},
     ),
     Subject(
-        T.LKJCholesky,
+        torchs.LKJCholesky,
         {"concentration": 1.6},
-        lambda k: T.LKJCholesky(2, k["concentration"], validate_args=False),
+        lambda k: torchs.LKJCholesky(2, k["concentration"], validate_args=False),
         lambda k: mapped(stats.beta(k["concentration"], k["concentration"]), lambda b: 2 * b - 1, 0.0),
         {"concentration": SHAPES},
         lambda z: z[..., 1, 0],
         correlation,
         linear=False,
     ),
-    Subject(T.Laplace, build=of(T.Laplace), law=located(stats.laplace), **LOC_SCALE),
+    Subject(torchs.Laplace, build=of(torchs.Laplace), law=located(stats.laplace), **LOC_SCALE),
     Subject(
-        T.LogNormal,
+        torchs.LogNormal,
         {"loc": 0.4, "scale": 0.8},
-        of(T.LogNormal),
+        of(torchs.LogNormal),
         lambda k: quantiles(stats.lognorm(k["scale"], scale=math.exp(k["loc"]))),
         {"scale": (1e-3, 1e-2, 3.0), "loc": (-30.0, 30.0)},
     ),
     Subject(
-        T.LogisticNormal,
+        torchs.LogisticNormal,
         {"loc": 0.4, "scale": 0.8},
         logistic_normal,
         lambda k: mapped(stats.norm(k["loc"], k["scale"]), sigmoid),
@@ -399,23 +400,23 @@ SUBJECTS: tuple[Subject, ...] = (
         pair,
     ),
     Subject(
-        T.LowRankMultivariateNormal,
+        torchs.LowRankMultivariateNormal,
         {"loc": 0.4, "scale": 0.8},
         low_rank,
         low_rank_law,
         {"loc": PLACES},
-        summed,
+        weighted_sum,
         None,
     ),
     Subject(
-        T.MixtureSameFamily,
+        torchs.MixtureSameFamily,
         {"logits": -0.6, "loc": -0.4, "scale": 0.8},
         mixture,
         mixture_law,
-        {"logits": LOGITS},
+        {"logits": LOGIT_RANGE},
     ),
     Subject(
-        T.Multinomial,
+        torchs.Multinomial,
         {"logits": 0.7},
         multinomial,
         lambda k: counts(np.array(_second_of_six(chances(k["logits"])))),
@@ -424,106 +425,106 @@ SUBJECTS: tuple[Subject, ...] = (
         None,
     ),
     Subject(
-        T.MultivariateNormal,
+        torchs.MultivariateNormal,
         {"loc": 0.4, "scale": 0.8},
-        lambda k: T.MultivariateNormal(pointed(k), scale_tril=tril(k), validate_args=False),
+        lambda k: torchs.MultivariateNormal(pointed(k), scale_tril=tril(k), validate_args=False),
         gaussian,
         {"loc": PLACES},
-        summed,
+        weighted_sum,
         None,
     ),
     Subject(
-        T.NegativeBinomial,
+        torchs.NegativeBinomial,
         {"total_count": 2.4, "logits": -0.6},
-        of(T.NegativeBinomial),
-        lambda k: counts(stats.nbinom.pmf(np.arange(60_000), k["total_count"], chance(-k["logits"]))),
-        {"total_count": TINY, "logits": (-8.0, -4.0, 4.0)},
+        of(torchs.NegativeBinomial),
+        lambda k: counts(stats.nbinom.pmf(np.arange(60_000), k["total_count"], probability(-k["logits"]))),
+        {"total_count": SMALL_SHAPES, "logits": (-8.0, -4.0, 4.0)},
     ),
-    Subject(T.Normal, build=of(T.Normal), law=located(stats.norm), **LOC_SCALE),
+    Subject(torchs.Normal, build=of(torchs.Normal), law=located(stats.norm), **LOC_SCALE),
     Subject(
-        T.OneHotCategorical,
+        torchs.OneHotCategorical,
         {"logits": 0.7},
-        lambda k: T.OneHotCategorical(logits=categories(k), validate_args=False),
+        lambda k: torchs.OneHotCategorical(logits=categories(k), validate_args=False),
         lambda k: counts(chances(k["logits"])),
-        {"logits": LOGITS},
+        {"logits": LOGIT_RANGE},
         second,
-        one_hot,
+        one_hot_row,
     ),
     Subject(
-        T.OneHotCategoricalStraightThrough,
+        torchs.OneHotCategoricalStraightThrough,
         {"logits": 0.7},
-        lambda k: T.OneHotCategoricalStraightThrough(logits=categories(k), validate_args=False),
+        lambda k: torchs.OneHotCategoricalStraightThrough(logits=categories(k), validate_args=False),
         lambda k: counts(chances(k["logits"])),
-        {"logits": LOGITS},
+        {"logits": LOGIT_RANGE},
         second,
-        one_hot,
+        one_hot_row,
     ),
     Subject(
-        T.Pareto,
+        torchs.Pareto,
         {"scale": 0.8, "alpha": 2.4},
-        of(T.Pareto),
-        pareto,
+        of(torchs.Pareto),
+        pareto_law,
         {"alpha": (0.1, 0.5, 1.0, 100.0), "scale": SCALES},
     ),
     Subject(
-        T.Poisson,
+        torchs.Poisson,
         {"rate": 1.4},
-        of(T.Poisson),
+        of(torchs.Poisson),
         lambda k: counts(stats.poisson.pmf(np.arange(20_000), k["rate"])),
         {"rate": (1e-3, 1e2, 1e4)},
     ),
     Subject(
-        T.RelaxedBernoulli,
+        torchs.RelaxedBernoulli,
         {"temperature": 0.7, "logits": -0.6},
-        of(T.RelaxedBernoulli),
+        of(torchs.RelaxedBernoulli),
         relaxed,
-        {"temperature": (0.03, 0.1, 0.3, 3.0), "logits": LOGITS},
+        {"temperature": (0.03, 0.1, 0.3, 3.0), "logits": LOGIT_RANGE},
     ),
     Subject(
-        T.RelaxedOneHotCategorical,
+        torchs.RelaxedOneHotCategorical,
         {"temperature": 0.7, "logits": -0.6},
         relaxed_categories,
         relaxed,
-        {"temperature": (0.03, 0.1, 0.3, 3.0), "logits": LOGITS},
+        {"temperature": (0.03, 0.1, 0.3, 3.0), "logits": LOGIT_RANGE},
         first,
         pair,
         fixed=frozenset({"temperature"}),
     ),
     Subject(
-        T.StudentT,
+        torchs.StudentT,
         {"df": 4.5, "loc": 0.4, "scale": 0.8},
-        of(T.StudentT),
+        of(torchs.StudentT),
         lambda k: quantiles(stats.t(k["df"], loc=k["loc"], scale=k["scale"])),
         {"df": (*SHAPES, 2.0), "scale": SCALES, "loc": PLACES},
     ),
     Subject(
-        T.TransformedDistribution,
+        torchs.TransformedDistribution,
         {"loc": 0.4, "scale": 0.8},
         transformed,
         lambda k: mapped(stats.norm(k["loc"], k["scale"]), np.tanh),
     ),
     Subject(
-        T.Uniform,
+        torchs.Uniform,
         {"low": -0.3, "high": 1.4},
-        of(T.Uniform),
+        of(torchs.Uniform),
         lambda k: quantiles(stats.uniform(k["low"], k["high"] - k["low"])),
     ),
     Subject(
-        T.VonMises,
+        torchs.VonMises,
         {"loc": 1.5, "concentration": 1.3},
-        of(T.VonMises),
+        of(torchs.VonMises),
         von_mises,
         {"concentration": (1e-3, 0.1, 10.0, 100.0, 1e3, 1e4), "loc": (-3.0, 3.0)},
     ),
     Subject(
-        T.Weibull,
+        torchs.Weibull,
         {"scale": 0.8, "concentration": 1.6},
-        of(T.Weibull),
+        of(torchs.Weibull),
         lambda k: quantiles(stats.weibull_min(k["concentration"], scale=k["scale"])),
         {"concentration": (0.03, 0.1, 0.2, 0.3, 0.5, 10.0, 100.0), "scale": SCALES},
     ),
     Subject(
-        T.Wishart,
+        torchs.Wishart,
         {"df": 4.5, "scale": 0.8},
         wishart,
         wishart_law,

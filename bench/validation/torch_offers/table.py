@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from bench.catalogue.offers import DTYPES
-from estimators.tools.torch_offers import COLUMNS, Row, table
+from bench.catalogue.offers import OFFER_DTYPES
+from estimators.tools.torch_offers import OFFER_COLUMNS, Row, offers_table
 
 SEED = 17
 
 
-def measured(names: Iterable[str] = (), jobs: int = 1) -> dict[str, Row]:
+def measure_classes(names: Iterable[str] = (), jobs: int = 1) -> dict[str, Row]:
     """A row per class of `torch.distributions`, or per named class, measured with the torch that is installed."""
     chosen = list(names) or classes()
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
@@ -35,20 +35,19 @@ def classes() -> list[str]:
 
 def row(name: str) -> Row:
     """What one class offers: reasons by column and precision (empty where it is right), ranges, what moves."""
-    from bench.validation.torch_offers.measure import measure
     from bench.validation.torch_offers.subjects import SUBJECTS
 
     subject = {each.kind.__name__: each for each in SUBJECTS}.get(name)
     if subject is None:
         reason = "not measured: gradest has no exact law of it"
-        return {"moves": [], **{column: dict.fromkeys(DTYPES, reason) for column in COLUMNS}, "ranges": {}}
+        return {"moves": [], **{column: dict.fromkeys(OFFER_DTYPES, reason) for column in OFFER_COLUMNS}, "ranges": {}}
     torch.set_num_threads(1)
-    found = list(measure(subject, [getattr(torch, dtype) for dtype in DTYPES], SEED))
+    found = list(measure_subject(subject, [getattr(torch, dtype) for dtype in OFFER_DTYPES], SEED))
     moving = set(found[0].moves)
     made: Row = {"moves": sorted(moving), "ranges": {}}
-    for column in COLUMNS:
+    for column in OFFER_COLUMNS:
         made[column] = {}
-        for dtype in DTYPES:
+        for dtype in OFFER_DTYPES:
             points = [(each.knob, each.value, wrong(each, column, moving)) for each in found if each.dtype == dtype]
             made[column][dtype] = points[0][2]
             own = {} if points[0][2] or column == "mode" else dict(ranges(subject.ordinary, points[1:]))
@@ -98,14 +97,14 @@ def written(rows: dict[str, Row]) -> str:
 
 def differences(found: dict[str, Row], committed: dict[str, Row] | None = None) -> list[str]:
     """What is offered otherwise than the committed table says, in a sentence each. Numbers inside reasons may vary."""
-    said = table() if committed is None else committed
+    said = offers_table() if committed is None else committed
     lines = [f"{name}: not in the committed table" for name in found.keys() - said.keys()]
     for name in sorted(found.keys() & said.keys()):
         was, now = said[name], found[name]
         if was["moves"] != now["moves"]:
             lines.append(f"{name}: the support moved with {was['moves']}, and moves with {now['moves']}")
-        for column in COLUMNS:
-            for dtype in DTYPES:
+        for column in OFFER_COLUMNS:
+            for dtype in OFFER_DTYPES:
                 lines += _of_cell(f"{name}, {column}, {dtype}", was, now, column, dtype)
     return lines
 

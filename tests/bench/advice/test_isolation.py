@@ -13,7 +13,7 @@ import pytest
 
 from bench.advice.recommendation import model_source
 from bench.advice.turns import Turn, TurnResult
-from bench.advice.workers import Isolated, TaskFailed
+from bench.advice.workers import TaskFailed, WorkerProcess
 from tests.support.own_models import TEN_LINES
 
 PLUG_INS = """
@@ -56,7 +56,7 @@ FAULTS = {
 
 def test_a_turn_that_hangs_dies_or_eats_the_memory_ends_alone(write: Callable[..., Path]):
     path, plug_in = write(TEN_LINES), write(PLUG_INS, "bad_estimators.py")
-    with closing(Isolated(model_source(path, plugin=[plug_in]))) as worker:
+    with closing(WorkerProcess(model_source(path, plugin=[plug_in]))) as worker:
         opening = worker.do("open", None, (2,), False, seconds=120.0)
         assert {"hangs", "ends", "eats"} <= {each.name for each in opening.entrants.racing}
         turn = lambda name: Turn(by_name(opening, name), 2, 5, 64, 1.0, 2.0)  # noqa: E731

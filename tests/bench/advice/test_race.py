@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from bench.advice.candidate import BEATEN, OPEN, Candidate, cheapest, product, score_of
+from bench.advice.candidate import BEATEN, OPEN, Candidate, cheapest, score_of
 from bench.advice.conclusion import conclude
 from bench.advice.race import NO_TIME, Race, decided, eliminate
-from bench.advice.turns import Sketch, Sums
-from bench.statistics.ratios import Ratio
+from bench.advice.turns import Sketch, TurnSums
 from estimators import get
 
 
@@ -35,7 +34,7 @@ class Rig:
         step = self.step.get(candidate.name, 1e-3)
         count = int(np.clip(seconds / step, 8, replicates))
         rows = 1 + self.spread[candidate.name] / candidate.samples**0.5 * torch.randn(count, 2, dtype=torch.float64)
-        sums = Sums(Sketch(2))
+        sums = TurnSums(Sketch(2))
         sums.add(rows)
         candidate.add(sums.result([step] * 12))
         self.now += count * step
@@ -94,7 +93,7 @@ def test_more_samples_are_not_tried_where_they_cannot_win():
 
 
 def scored(candidate: Candidate, rows: torch.Tensor, step: float = 1e-3) -> Candidate:
-    sums = Sums(Sketch(rows.shape[1]))
+    sums = TurnSums(Sketch(rows.shape[1]))
     sums.add(rows)
     candidate.add(sums.result([step] * 12))
     candidate.weigh(0.999)
@@ -138,11 +137,6 @@ def test_the_interval_of_the_variance_holds_it():
         found = score_of(scored(plain(), torch.randn(64, 3, generator=generator))).variance
         held += found.low < 3 < found.high
     assert held / 400 == pytest.approx(0.95, abs=0.04)
-
-
-def test_a_product_of_independent_numbers_keeps_both_errors():
-    assert product(Ratio(2.0, 1.0, 4.0), Ratio(3.0, 3.0, 3.0)) == pytest.approx((6.0, 3.0, 12.0))
-    assert product(Ratio(0.0, 0.0, 0.0), Ratio(3.0, 2.0, 4.0)) == (0.0, 0.0, 0.0)
 
 
 def noisy(name: str, spread: float, rows: int = 4096) -> Candidate:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import bench
 from bench.advice import workers
 from bench.advice.recommendation import Recommendation
-from bench.advice.workers import Inline, NoAnswer
+from bench.advice.workers import NoAnswer, WorkerHere
 from bench.cli.main import app
 from estimators import get
 from estimators.errors import BadInput
@@ -157,7 +157,7 @@ def test_arguments_are_checked():
 @pytest.fixture
 def inline(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command without a process of its own."""
-    monkeypatch.setattr("bench.advice.recommendation.Isolated", Inline)
+    monkeypatch.setattr("bench.advice.recommendation.WorkerProcess", WorkerHere)
 
 
 @pytest.mark.usefixtures("inline")

@@ -12,8 +12,8 @@ from torch.distributions import Bernoulli, Independent
 
 from bench.advice.advisor import Question
 from bench.advice.training import Stretch, Trainer
-from bench.advice.trajectory import _points, _sentence, along
-from bench.advice.workers import Inline
+from bench.advice.trajectory import _points, _sentence, answers_along
+from bench.advice.workers import WorkerHere
 from estimators import get
 from estimators.errors import BadInput
 from tests.support.own_models import advice, source_of
@@ -34,8 +34,8 @@ def stretch(**more: Any) -> Stretch:
 
 
 def test_the_answers_are_at_the_theta_of_their_step(tmp_path: Path):
-    worker = Inline(source_of(MODEL))
-    found = along(worker, QUESTION, [0, 40, 80], stretch(), clock=process_time)
+    worker = WorkerHere(source_of(MODEL))
+    found = answers_along(worker, QUESTION, [0, 40, 80], stretch(), clock=process_time)
     assert list(found.answers) == [0, 40, 80] and worker.shop is not None
     plain = {at: each.table.set_index("estimator").loc["reinforce", "variance"] for at, each in found.answers.items()}
     bits_at = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 4)

@@ -8,10 +8,10 @@ import torch
 from torch.distributions import Bernoulli, Distribution, Independent, Normal, Pareto
 
 from bench.advice.candidate import OPEN, Candidate
-from bench.advice.differences import slope
+from bench.advice.differences import finite_differences
 from bench.advice.own_model import own_model
 from bench.advice.rare import rarest_outcomes
-from bench.advice.turns import WIDE, Sketch, Sums, Turn, TurnResult
+from bench.advice.turns import WIDE, Sketch, Turn, TurnResult, TurnSums
 from bench.advice.witness import Judge
 from estimators import get
 from tests.support.own_models import workshop
@@ -103,10 +103,10 @@ def test_finite_differences_stand_in_where_the_support_moves():
     torch.manual_seed(0)
     exact = np.array([1.0, 1.0, -np.exp(-1.6), -np.exp(-1.7)])
     direction = exact / np.linalg.norm(exact)
-    value, error, step = slope(model, direction, 0.0)
+    value, error, step = finite_differences(model, direction, 0.0)
     assert value == pytest.approx(np.linalg.norm(exact), abs=8 * error + 2 * step + 1e-3)
     shop = workshop((theta, pareto, lambda z: z.log().sum(-1)))
-    judge = Judge(None, slope=lambda mean: shop.slope(mean, 0.0, 1.0))
+    judge = Judge(None, slope=lambda mean: shop.finite_differences(mean, 0.0, 1.0))
     path = measured(shop, "reparameterisation", 2, 2048)
     assert "agree with it" in (judge.by_differences(path) or "")
     assert path.moments is not None
@@ -116,7 +116,7 @@ def test_finite_differences_stand_in_where_the_support_moves():
 
 def test_a_sketch_keeps_a_bias_and_the_variance_is_that_of_all_coordinates():
     dim = 4 * WIDE
-    sketch, sums = Sketch(dim), Sums(Sketch(dim))
+    sketch, sums = Sketch(dim), TurnSums(Sketch(dim))
     torch.manual_seed(0)
     sums.add(torch.randn(64, dim))
     assert float(np.concatenate(sums.squares).mean()) == pytest.approx(dim, rel=0.05)
@@ -128,7 +128,7 @@ def test_a_sketch_keeps_a_bias_and_the_variance_is_that_of_all_coordinates():
 
 def test_extreme_values_of_f_are_scaled():
     """Estimates of 1e-170 have squares that vanish in float64."""
-    sums = Sums(Sketch(2), scale=1e-170)
+    sums = TurnSums(Sketch(2), scale=1e-170)
     torch.manual_seed(0)
     sums.add(1e-170 * torch.randn(4096, 2, dtype=torch.float64))
     assert float(sums.moments.variance.sum()) == pytest.approx(2.0, rel=0.1)

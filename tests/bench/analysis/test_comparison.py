@@ -12,8 +12,9 @@ from rich.console import Console
 
 from bench.analysis.comparison import Comparison, compare, compare_estimators
 from bench.analysis.regressions import Regressions, compare_runs, parse_limits
-from bench.statistics.ratios import Ratio, holm, middle, ratio, verdicts
-from bench.tables.wide import cells
+from bench.statistics.interval import Interval
+from bench.statistics.ratios import holm, middle, verdicts
+from bench.tables.wide import wide_table
 from estimators.errors import BadInput
 from tests.support.tables import ESTIMATORS, PROBLEMS, cell, table, typed
 
@@ -46,17 +47,17 @@ def test_a_ratio_has_the_interval_of_two_independent_cells():
     errors = np.array([0.05, 0.1])
     truths = np.array([log, 0.0])
     drawn = truths + errors * rng.standard_normal((20_000, 2))
-    numbers = [Ratio(*(np.exp(drawn[:, i] + side * 1.96 * errors[i]) for side in (0, -1, 1))) for i in range(2)]
-    found = ratio(*numbers)
+    numbers = [Interval(*(np.exp(drawn[:, i] + side * 1.96 * errors[i]) for side in (0, -1, 1))) for i in range(2)]
+    found = numbers[0].over(numbers[1])
     covered = ((found.low < np.exp(log)) & (np.exp(log) < found.high)).mean()
     assert abs(covered - 0.95) < 5 * np.sqrt(0.95 * 0.05 / 20_000)
 
 
 def test_intervals_keep_their_asymmetry():
-    wide_above = Ratio(*np.array([1.0, 0.9, 2.0]))
-    found = ratio(wide_above, Ratio(*np.ones(3)))
+    wide_above = Interval(*np.array([1.0, 0.9, 2.0]))
+    found = wide_above.over(Interval(*np.ones(3)))
     assert (float(found.low), float(found.high)) == pytest.approx((0.9, 2.0))
-    found = ratio(Ratio(*np.ones(3)), wide_above)
+    found = Interval(*np.ones(3)).over(wide_above)
     assert (float(found.low), float(found.high)) == pytest.approx((0.5, 1 / 0.9))
 
 
@@ -64,13 +65,13 @@ def test_intervals_keep_their_asymmetry():
     ("above", "below", "expected"), [(0.0, 2.0, 0.0), (2.0, 0.0, np.inf), (0.0, 0.0, 1.0), (np.nan, 0.0, np.nan)]
 )
 def test_a_variance_of_zero_has_a_ratio(above: float, below: float, expected: float):
-    found = ratio(*(Ratio(*np.full(3, value)) for value in (above, below)))
+    found = Interval.exact(np.float64(above)).over(Interval.exact(np.float64(below)))
     np.testing.assert_equal([float(each) for each in found], [expected] * 3)
 
 
 def test_verdicts_say_better_worse_same_and_unclear():
     value, half = np.array([0.5, 2.0, 1.01, 1.0, 0.0, np.nan]), np.array([0.05, 0.05, 0.005, 0.5, 0.0, 0.1])
-    found = Ratio(value, value * np.exp(-half), value * np.exp(half))
+    found = Interval(value, value * np.exp(-half), value * np.exp(half))
     assert verdicts(found, 0.1) == ["better", "worse", "same", "unclear", "better", ""]
     assert verdicts(found, 0.1, lower_is_better=False)[:2] == ["worse", "better"]
 
@@ -79,7 +80,7 @@ def test_equal_estimators_are_seldom_called_different():
     rng, alarms, trials = np.random.default_rng(2), 0, 2000
     for _ in range(trials):
         value = np.exp(0.05 * rng.standard_normal(20))
-        found = verdicts(Ratio(value, value * np.exp(-0.098), value * np.exp(0.098)), 0.001)
+        found = verdicts(Interval(value, value * np.exp(-0.098), value * np.exp(0.098)), 0.001)
         alarms += "better" in found or "worse" in found
     assert alarms / trials < 0.05 + 5 * np.sqrt(0.05 * 0.95 / trials)
 
@@ -94,7 +95,7 @@ def test_the_middle_of_ratios_is_covered_by_its_interval():
     target = np.exp(truth[2:6].mean())
     for trial in range(trials):
         log = truth + errors * rng.standard_normal(8)
-        found = Ratio(np.exp(log), np.exp(log - 1.96 * errors), np.exp(log + 1.96 * errors))
+        found = Interval(np.exp(log), np.exp(log - 1.96 * errors), np.exp(log + 1.96 * errors))
         middle_of = middle(found, [str(i) for i in range(8)], seed=trial)
         hits += bool(middle_of.low < target < middle_of.high)
     assert hits / trials > 0.95 - 5 * np.sqrt(0.95 * 0.05 / trials)
@@ -149,7 +150,7 @@ def test_times_of_two_machines_are_not_divided():
 def test_labels_tell_settings_points_and_modes_apart():
     rows = [row for mode in ("eager", "compile") for point in ("start", "trained")
             for row in cell(("rloo", "{}"), PROBLEMS[3], 2, mode=mode, point=point, cell=mode + point)]  # fmt: skip
-    assert set(cells(typed(pd.DataFrame(rows)))["problem"]) == {
+    assert set(wide_table(typed(pd.DataFrame(rows)))["problem"]) == {
         f"vae / amortised, {point}, {mode}" for mode in ("eager", "compile") for point in ("start", "trained")
     }
 
@@ -211,6 +212,6 @@ def test_empty_and_one_cell_tables_compare_to_nothing():
 
 
 def test_a_variance_that_is_only_rounding_is_zero():
-    found = cells(scaled(table(), "rloo", "variance", 1e-30)).set_index(["estimator", "problem", "samples"])
+    found = wide_table(scaled(table(), "rloo", "variance", 1e-30)).set_index(["estimator", "problem", "samples"])
     assert found.loc[("rloo", "linear / normal", 2), ["variance", "variance_low"]].tolist() == [0, 0]
     assert found.loc[("reinforce", "linear / normal", 2), "variance"] == 6

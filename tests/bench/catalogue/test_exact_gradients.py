@@ -13,8 +13,8 @@ from scipy.stats import norm
 import bench
 from bench.provenance.identity import canonical
 from bench.suites.cell import estimator_of
-from bench.suites.grid import cells
-from bench.sweeps.cell_record import measure
+from bench.suites.grid import suite_cells
+from bench.sweeps.cell_record import measure_cell
 
 FOLDER = Path(__file__).parents[3] / "results" / "reference"
 REPLICATES = 1024
@@ -39,10 +39,10 @@ def pairs(table, request):
     budget = canonical(suite.accuracy | {"min_replicates": REPLICATES, "max_replicates": REPLICATES})
     by_cell = {cell: rows.set_index("metric") for cell, rows in table.groupby("cell")}
     found = []
-    for cell in cells(suite)[:: request.param]:
+    for cell in suite_cells(suite)[:: request.param]:
         if cell.id not in by_cell or (cell.estimator in DEAR and cell.objective == "logistic_regression"):
             continue
-        fresh = measure(replace(cell, seed=OTHER_SEED, accuracy=budget), "accuracy")
+        fresh = measure_cell(replace(cell, seed=OTHER_SEED, accuracy=budget), "accuracy")
         assert fresh["status"] == "ok", f"{cell.label}: {fresh['reason']}"
         for row in fresh["measurements"]:
             tuned = row["metric"] == "variance" and estimator_of(cell).traits.fitted  # another seed tunes it otherwise
@@ -53,7 +53,7 @@ def pairs(table, request):
 
 def test_the_reference_holds_the_quick_suite(table):
     """The committed table was measured from the suite as it is, and nothing in it failed."""
-    planned = {cell.id for cell in cells(bench.load_suite("quick")) if not cell.reason}
+    planned = {cell.id for cell in suite_cells(bench.load_suite("quick")) if not cell.reason}
     assert planned == set(table.cell)
     assert set(bench.load(FOLDER).status) == {"ok", "not_applicable"}
 

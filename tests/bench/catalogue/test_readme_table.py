@@ -7,7 +7,7 @@ import pytest
 import estimators
 from bench import describe
 from bench.catalogue.fits import runs_with
-from bench.catalogue.readme_table import inserted, table
+from bench.catalogue.readme_table import inserted, readme_table
 from estimators import BadInput
 from estimators.registry import estimators as registry
 
@@ -21,7 +21,7 @@ def test_the_readme_is_up_to_date():
 
 def test_every_estimator_has_a_row():
     ours = [name for name, cls in registry if cls.__module__.startswith("estimators.")]  # not those of other tests
-    assert all(f"| `{name}` |" in table() for name in ours)
+    assert all(f"| `{name}` |" in readme_table() for name in ours)
 
 
 def test_a_page_without_a_place_is_refused():

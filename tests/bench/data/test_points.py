@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from bench.data.trained import FOLDER, load
+from bench.data.trained import POINTS_FOLDER, load
 from bench.distributions import distributions
 from bench.objectives import objectives
 from estimators.errors import BadInput
 
 
 def test_all_points_are_small_and_plain():
-    files = list(FOLDER.glob("*.npz"))
+    files = list(POINTS_FOLDER.glob("*.npz"))
     assert sum(file.stat().st_size for file in files) < 300_000
     for file in files:
         objective, family, size, point = file.stem.split("-")

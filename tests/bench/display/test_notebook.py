@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from bench.analysis.comparison import compare
-from bench.display.notebook import Shown
+from bench.display.notebook import InNotebooks
 from bench.sweeps.outlook import Outlook
 from bench.sweeps.status import Status
 from bench.validation.checks.conformance import Conformance
@@ -18,7 +18,7 @@ CELLS = pd.DataFrame(
     {"estimator": ["rloo", "exact"], "samples": [2, 2], "state": ["to run", "not applicable"],
      "reason": ["", "too <b>many</b> states"], "stale": [False, False]}
 )  # fmt: skip
-OBJECTS: dict[str, tuple[Shown, str]] = {
+OBJECTS: dict[str, tuple[InNotebooks, str]] = {
     "conformance": (Conformance("half", CHECKS), "[bold]x"),
     "status": (
         Status({"ok": 3}, 2, 75.0, "noon", SLOWEST, ["a torn line"]),

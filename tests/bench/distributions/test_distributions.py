@@ -14,7 +14,7 @@ from bench.measure.estimates.gradients import Gradients
 from bench.objectives import objectives
 from bench.problems.exact import reference
 from bench.problems.problem import Problem
-from bench.problems.theta import flat
+from bench.problems.theta import as_vector
 from tests.support.exactness import assert_unbiased
 from tests.support.problems import COUPLED, SYNTHETIC, problems, small
 
@@ -42,7 +42,7 @@ def test_theta_is_neither_zero_nor_symmetric(name, point):
         assert value.dtype == torch.float64
         assert value.abs().sum() > 0
         assert len(set(value.flatten().tolist())) == value.numel()
-    values = flat(theta)
+    values = as_vector(theta)
     assert abs(float(values.mean())) > 1e-3 or name in ("bernoulli", "categorical")
 
 
@@ -151,7 +151,7 @@ def test_pathwise_gradients_are_unbiased(name):
     torch.manual_seed(0)
     sample = Gradients(problem, estimators.get("reparameterisation"), 1)(200_000)
     last = len(exact.gradient["loc"]) if name == "cauchy" else None  # in its scale, E |∇f(g(ε))| is infinite
-    assert_unbiased(sample[:, :last], flat(exact.gradient)[:last])
+    assert_unbiased(sample[:, :last], as_vector(exact.gradient)[:last])
 
 
 @pytest.mark.parametrize("name", [name for name in SYNTHETIC if small(name).tractable_density])
@@ -162,7 +162,7 @@ def test_score_gradients_are_unbiased(name):
     assert exact is not None
     torch.manual_seed(0)
     sample = Gradients(problem, estimators.get("rloo"), 4)(100_000)
-    assert_unbiased(sample, flat(exact.gradient), resolution=0.06)
+    assert_unbiased(sample, as_vector(exact.gradient), resolution=0.06)
 
 
 def test_one_hot_is_torchs():
@@ -179,7 +179,7 @@ def test_no_coordinate_of_a_full_normal_is_zero_by_construction():
     exact = reference(Problem(small("multivariate_normal"), objectives.get("squared_sum")))
     assert exact is not None
     assert exact.gradient["scale_tril"].shape == (3,)
-    assert bool((flat(exact.gradient).abs() > 1e-3).all())
+    assert bool((as_vector(exact.gradient).abs() > 1e-3).all())
 
 
 def test_orders_of_a_plackett_luce_have_a_second_derivative_where_the_first_is_unweighted():

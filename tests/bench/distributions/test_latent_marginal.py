@@ -10,7 +10,7 @@ from bench.measure.estimates.gradients import Gradients
 from bench.objectives import objectives
 from bench.problems.exact import reference
 from bench.problems.problem import Problem
-from bench.problems.theta import flat
+from bench.problems.theta import as_vector
 from estimators.needs import unmet
 from tests.support.exactness import assert_unbiased
 
@@ -43,7 +43,7 @@ def test_both_have_one_gradient(objective):
     alone, joint = (reference(problem(family, objective)) for family in ("latent_marginal", "latent_joint"))
     assert alone is not None
     assert joint is not None
-    assert torch.equal(flat(alone.gradient), flat(joint.gradient))
+    assert torch.equal(as_vector(alone.gradient), as_vector(joint.gradient))
 
 
 @pytest.mark.parametrize(("family", "name"), [("latent_joint", "rloo"), ("latent_marginal", "reparameterisation")])
@@ -52,7 +52,7 @@ def test_estimates_are_unbiased(family, name):
     exact = reference(made)
     assert exact is not None
     torch.manual_seed(0)
-    assert_unbiased(Gradients(made, estimators.get(name), 4)(100_000), flat(exact.gradient))
+    assert_unbiased(Gradients(made, estimators.get(name), 4)(100_000), as_vector(exact.gradient))
 
 
 @pytest.mark.parametrize("point", ["default", "extreme"])

@@ -10,7 +10,7 @@ from bench.measure.estimates.gradients import Gradients
 from bench.objectives.mixture import MixtureAssignments
 from bench.problems.exact import reference
 from bench.problems.problem import Problem
-from bench.problems.theta import flat
+from bench.problems.theta import as_vector
 from tests.support.exactness import assert_unbiased
 
 MIXTURE = MixtureAssignments()
@@ -39,7 +39,7 @@ def test_estimates_agree_with_the_enumeration():
     assert max(float(value.max()) for value in exact.error.values()) < 1e-8
     for estimator in (estimators.get("rloo"), estimators.get("muprop")):
         sample = Gradients(problem(), estimator, samples=8)(20_000)
-        assert_unbiased(sample, flat(exact.gradient), resolution=0.05)
+        assert_unbiased(sample, as_vector(exact.gradient), resolution=0.05)
 
 
 def test_needs_a_categorical():

@@ -8,7 +8,7 @@ from bench.measure.estimates.gradients import Gradients
 from bench.objectives import objectives
 from bench.problems.exact import reference
 from bench.problems.problem import Problem
-from bench.problems.theta import flat
+from bench.problems.theta import as_vector
 from estimators.needs import unmet
 from tests.support.exactness import assert_unbiased
 
@@ -30,7 +30,7 @@ def test_scores_see_the_spike():
     assert exact is not None
     assert all(bool((block.abs() > 1e-3).all()) for block in exact.gradient.values())
     torch.manual_seed(0)
-    assert_unbiased(Gradients(PROBLEM, estimators.get("rloo"), 4)(200_000), flat(exact.gradient))
+    assert_unbiased(Gradients(PROBLEM, estimators.get("rloo"), 4)(200_000), as_vector(exact.gradient))
 
 
 def test_pathwise_is_refused():

@@ -10,7 +10,7 @@ from bench.distributions.tabular_policy import garnet
 from bench.measure.estimates.gradients import Gradients
 from bench.objectives.returns import DiscountedReturn, expected_return
 from bench.problems.problem import Problem
-from bench.problems.theta import flat
+from bench.problems.theta import as_vector
 from tests.support.exactness import assert_unbiased
 
 RETURN = DiscountedReturn()
@@ -69,5 +69,5 @@ def test_leave_one_out_is_unbiased():
     torch.manual_seed(0)
     which = problem(size=3, actions=2, horizon=4)
     sample = Gradients(which, estimators.get("rloo"), samples=4)(40_000)
-    gradient = flat(torch.func.grad(lambda theta: exact(which, theta))(which.theta()))
+    gradient = as_vector(torch.func.grad(lambda theta: exact(which, theta))(which.theta()))
     assert_unbiased(sample, gradient, resolution=0.03)

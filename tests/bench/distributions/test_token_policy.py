@@ -10,7 +10,7 @@ from bench.distributions import distributions
 from bench.measure.estimates.gradients import Gradients
 from bench.objectives import objectives
 from bench.problems.problem import Problem
-from bench.problems.theta import flat
+from bench.problems.theta import as_vector
 from estimators.tools.parameters import rebuild, states, support
 from tests.support.exactness import assert_biased, assert_unbiased
 
@@ -30,7 +30,7 @@ def enumerated(which, theta):
 
 
 def exact_gradient(which):
-    return flat(torch.func.grad(lambda theta: enumerated(which, theta))(which.theta()))
+    return as_vector(torch.func.grad(lambda theta: enumerated(which, theta))(which.theta()))
 
 
 def brackets(text):
@@ -86,7 +86,7 @@ def test_dynamic_programming_is_the_enumeration(point):
         return which.reduce(value)
 
     assert torch.isclose(by_programming(which.theta()), enumerated(which, which.theta()), rtol=1e-12)
-    gradient = flat(torch.func.grad(by_programming)(which.theta()))
+    gradient = as_vector(torch.func.grad(by_programming)(which.theta()))
     assert torch.allclose(gradient, exact_gradient(which), rtol=1e-10, atol=1e-14)
 
 

@@ -10,8 +10,8 @@ from torch.distributions import Distribution
 
 import estimators
 from bench.distributions import distributions
-from bench.measure.accuracy.accuracy import measure
-from bench.measure.accuracy.stopping import AccuracySettings, looks
+from bench.measure.accuracy.accuracy import measure_accuracy
+from bench.measure.accuracy.stopping import AccuracySettings, look_schedule
 from bench.measure.estimates.batching import replicates_per_chunk
 from bench.measure.estimates.gradients import Gradients
 from bench.measure.estimates.prepared import Execution
@@ -32,7 +32,7 @@ def outcome(problem=BITS, estimator: Any = "rloo", samples=2, settings=QUICK, **
     made = estimators.get(estimator) if isinstance(estimator, str) else estimator
     exact = changes.pop("reference") if "reference" in changes else reference(problem)
     execution = Execution(**({"cell_id": "cell", "seed": 0} | changes))
-    return measure(problem, made, samples, settings, exact, execution=execution)
+    return measure_accuracy(problem, made, samples, settings, exact, execution=execution)
 
 
 @dataclass(frozen=True)
@@ -208,9 +208,9 @@ def test_chunks_are_powers_of_two_and_bounded():
 
 
 def test_looks_grow_by_four_and_end_at_the_budget():
-    assert looks(64, 1024, 65_536) == [1024, 4096, 16_384, 65_536]
-    assert looks(8192, 1024, 1_000_000)[0] == 8192
-    assert looks(1, 64, 64) == [64]
+    assert look_schedule(64, 1024, 65_536) == [1024, 4096, 16_384, 65_536]
+    assert look_schedule(8192, 1024, 1_000_000)[0] == 8192
+    assert look_schedule(1, 64, 64) == [64]
 
 
 def test_settings_refuse_nonsense():

@@ -5,12 +5,12 @@ import torch
 
 from bench.measure.timing import ceilings
 from bench.measure.timing.blocks import ThroughputSettings
-from bench.measure.timing.ceilings import CEILINGS, load, note, one_thread
+from bench.measure.timing.ceilings import CEILINGS, load_ceilings, note, one_thread
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(ceilings, "SETTINGS", ThroughputSettings(0.3, 0.02))
+    monkeypatch.setattr(ceilings, "CEILING_SETTINGS", ThroughputSettings(0.3, 0.02))
 
 
 def test_amounts():
@@ -47,11 +47,11 @@ def test_a_run_keeps_them_once_per_device_and_dtype(tmp_path):
     note(tmp_path, [("cpu", "float64")])
     with (tmp_path / ceilings.FILE).open("a") as file:
         file.write('{"torn')
-    found = load(tmp_path)
+    found = load_ceilings(tmp_path)
     assert len(found) == 2 * len(CEILINGS)
     assert set(found["dtype"]) == {"float32", "float64"}
     assert (found["value"].to_numpy() > 0).all()
 
 
 def test_a_folder_without_them_has_an_empty_table(tmp_path):
-    assert load(tmp_path).empty
+    assert load_ceilings(tmp_path).empty

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from bench.measure.execution import modes
-from bench.measure.execution.modes import captured, chosen, executed, kept_generator, unavailable
-from bench.suites.grid import cells
+from bench.measure.execution.modes import captured, executed, kept_generator, resolved_mode, unavailable
+from bench.suites.grid import suite_cells
 from bench.suites.suite import parse_suite
 from estimators import BadInput
 
@@ -79,7 +79,7 @@ SUITE = {
 
 
 def planned(**changes):
-    return cells(parse_suite(SUITE | changes, "here"))
+    return suite_cells(parse_suite(SUITE | changes, "here"))
 
 
 def test_a_mode_that_a_device_lacks_leaves_a_cell_with_the_reason():
@@ -89,10 +89,10 @@ def test_a_mode_that_a_device_lacks_leaves_a_cell_with_the_reason():
 
 def test_auto_goes_by_planned_work():
     """4 draws of 200 bits: 800 numbers an estimate."""
-    (long,) = planned(mode="auto", accuracy={"max_replicates": int(modes.REPAYS) // 800})
-    (short,) = planned(mode="auto", accuracy={"max_replicates": int(modes.REPAYS) // 800 - 1})
+    (long,) = planned(mode="auto", accuracy={"max_replicates": int(modes.COMPILE_REPAYS) // 800})
+    (short,) = planned(mode="auto", accuracy={"max_replicates": int(modes.COMPILE_REPAYS) // 800 - 1})
     assert (long.mode, short.mode) == ("compile", "eager")
-    assert chosen(0.0) == "eager"
+    assert resolved_mode(0.0) == "eager"
 
 
 def test_auto_is_the_cell_that_the_mode_itself_names():

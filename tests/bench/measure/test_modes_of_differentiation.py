@@ -14,7 +14,7 @@ from bench.problems.problem import Problem
 from bench.validation.checks import checks_of
 from bench.validation.checks.passes import check_passes_of_a_sweep
 from estimators import Estimator, Function, Need, Traits
-from estimators.checks.cases import CASES, draws, fitting, flat
+from estimators.checks.cases import CASES, as_vectors, draws, fitting_cases
 from estimators.checks.failure import CheckFailed
 from estimators.tools.parameters import sample
 
@@ -25,7 +25,7 @@ FEW = 3
 
 def pairs():
     for name in estimators.available():
-        for place, case in enumerate(fitting(estimators.get(name))):
+        for place, case in enumerate(fitting_cases(estimators.get(name))):
             marks = [pytest.mark.slow] if place >= FEW else []
             yield pytest.param(name, case, id=f"{name}-{case.name}", marks=marks)
 
@@ -46,7 +46,7 @@ def test_forward_mode_and_a_batched_pullback_give_the_gradient_of_reverse_mode(n
     if case.name != "gamma":  # torch has no forward mode of its draws
         value, along, *_ = torch.func.jvp(surrogate, (values,), (direction,))
         assert torch.allclose(value, surrogate(values), rtol=1e-12)
-        expected = (flat(gradient, 1) * flat(direction, 1)).sum(1)
+        expected = (as_vectors(gradient, 1) * as_vectors(direction, 1)).sum(1)
         assert torch.allclose(along, expected, rtol=1e-8, atol=1e-10)
     _, pullback, *_ = torch.func.vjp(surrogate, values)
     (each,) = torch.func.vmap(pullback)(torch.eye(BATCH, dtype=torch.float64))

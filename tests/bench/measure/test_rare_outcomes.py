@@ -12,10 +12,10 @@ from bench.distributions.categorical import CategoricalFamily, FastOneHot
 from bench.objectives import objectives
 from bench.problems.problem import Problem
 from bench.validation.checks.families import (
+    check_draws_are_independent,
     check_draws_follow_the_density,
-    check_replicates_are_independent,
     deviations,
-    outcomes,
+    outcomes_behind,
 )
 from bench.validation.checks.problems import check_reference, standard_errors
 from estimators.checks.failure import CheckFailed
@@ -86,7 +86,7 @@ def test_an_outcome_that_is_hardly_drawn_is_no_finding(chance, seeds, sizes):
     for family in families(chance, sizes):
         for seed in range(seeds):
             check_draws_follow_the_density(family, seed)
-        check_replicates_are_independent(family, 0)
+        check_draws_are_independent(family, 0)
 
 
 def test_a_category_of_logit_minus_14_that_was_never_drawn_is_no_finding():
@@ -131,7 +131,7 @@ def test_a_bit_that_is_stuck_is_found():
     with pytest.raises(CheckFailed):
         check_draws_follow_the_density(Constant(), 0)
     with pytest.raises(CheckFailed, match="same value"):
-        check_replicates_are_independent(Constant(bits=2), 0)
+        check_draws_are_independent(Constant(bits=2), 0)
 
 
 @pytest.mark.parametrize("at", [3.0, 3.6, 4.5, 6.0, 9.0])
@@ -151,4 +151,4 @@ def test_deviations_are_standard_errors_where_no_number_is_large():
     x = torch.randn(40_000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 0.03
     plain = x.mean(0) / (x.std(0) / 200)
     assert float(deviations(x, x.var(0)) / plain) == pytest.approx(1, abs=0.03)
-    assert float(outcomes(x)) > 10_000
+    assert float(outcomes_behind(x)) > 10_000

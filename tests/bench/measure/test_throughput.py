@@ -7,7 +7,7 @@ from bench.distributions import distributions
 from bench.measure.estimates.prepared import Execution
 from bench.measure.timing import throughput
 from bench.measure.timing.blocks import ThroughputSettings, timed
-from bench.measure.timing.throughput import measure
+from bench.measure.timing.throughput import measure_throughput
 from bench.objectives import objectives
 from bench.problems.problem import Problem
 
@@ -17,7 +17,7 @@ HERE = Execution("c", 0, dtype=torch.float32)
 
 
 def rows(name="rloo", samples=4, settings=QUICK, execution=HERE):
-    outcome = measure(PROBLEM, estimators.get(name), samples, settings, execution)
+    outcome = measure_throughput(PROBLEM, estimators.get(name), samples, settings, execution)
     return {row.metric: row for row in outcome.measurements}, outcome
 
 

@@ -10,7 +10,7 @@ from bench.measure.estimates.gradients import Gradients
 from bench.objectives.belief_net import BeliefNet
 from bench.problems.exact import reference
 from bench.problems.problem import Problem
-from bench.problems.theta import flat
+from bench.problems.theta import as_vector
 from estimators.tools.parameters import states, support
 from tests.support.exactness import assert_unbiased
 
@@ -49,7 +49,7 @@ def test_leave_one_out_is_unbiased():
     assert exact is not None
     assert exact.method == "enumeration"
     sample = Gradients(PROBLEM, estimators.get("rloo"), samples=8)(6_000)
-    assert_unbiased(sample, flat(exact.gradient), resolution=0.06)
+    assert_unbiased(sample, as_vector(exact.gradient), resolution=0.06)
 
 
 def test_only_its_own_family_fits():

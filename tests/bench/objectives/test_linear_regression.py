@@ -8,7 +8,7 @@ from bench.distributions import distributions
 from bench.measure.estimates.gradients import Gradients
 from bench.objectives.linear_regression import LinearRegression
 from bench.problems.problem import Problem
-from bench.problems.theta import flat
+from bench.problems.theta import as_vector
 from tests.support.exactness import assert_unbiased
 
 REGRESSION = LinearRegression()
@@ -23,7 +23,7 @@ def exact_bound(which, theta):
 
 
 def exact_gradient(which):
-    return flat(torch.func.grad(lambda theta: exact_bound(which, theta))(which.theta()))
+    return as_vector(torch.func.grad(lambda theta: exact_bound(which, theta))(which.theta()))
 
 
 def test_the_bound_at_the_posterior_is_the_evidence():

@@ -10,7 +10,7 @@ from bench.measure.estimates.gradients import Gradients
 from bench.objectives import objectives
 from bench.objectives.logistic_regression import bound, log_joint, signed_features
 from bench.problems.problem import Problem
-from bench.problems.theta import flat
+from bench.problems.theta import as_vector
 from tests.support.exactness import assert_unbiased
 
 
@@ -68,7 +68,7 @@ def test_gradient_is_the_finite_difference():
 
 @pytest.mark.parametrize("family", ["normal", "multivariate_normal"])
 def test_the_gradient_vanishes_at_the_trained_point(family):
-    trained, start = (flat(exact_gradient(problem(point, family))).norm() for point in ("trained", "start"))
+    trained, start = (as_vector(exact_gradient(problem(point, family))).norm() for point in ("trained", "start"))
     assert trained < 1e-6 * start
 
 
@@ -83,7 +83,7 @@ def test_estimates_agree_with_the_exact_gradient(name):
     which = problem("start")
     gradients = Gradients(which, estimators.get(name), samples=8)
     sample = torch.cat([gradients(250) for _ in range(8)])
-    assert_unbiased(sample, flat(exact_gradient(which)), resolution=0.15)
+    assert_unbiased(sample, as_vector(exact_gradient(which)), resolution=0.15)
 
 
 def test_float32():

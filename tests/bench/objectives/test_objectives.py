@@ -10,7 +10,7 @@ from bench.objectives.landscapes import MaxCut, cut
 from bench.objectives.permutations import distances
 from bench.problems.exact import RUNGS, climb, reference
 from bench.problems.problem import Problem
-from bench.problems.theta import flat
+from bench.problems.theta import as_vector
 from bench.validation.checks.problems import together
 from estimators.errors import BadInput
 from tests.support.problems import SYNTHETIC, problems, small
@@ -35,12 +35,12 @@ def test_rungs_agree(family, coordinates, point):
         if not exactly(problem):
             continue
         first, *others = [each for method, rung in RUNGS.items() if (each := climb(problem, rung, method))]
-        size = flat(first.gradient).norm()
+        size = as_vector(first.gradient).norm()
         assert size > 0, name
-        assert float(flat(first.error).norm() / size) < 1e-8, name
+        assert float(as_vector(first.error).norm() / size) < 1e-8, name
         for other in others:
-            apart = (flat(first.gradient) - flat(other.gradient)).abs()
-            assert bool((apart <= flat(first.error) + flat(other.error)).all()), (name, other.method)
+            apart = (as_vector(first.gradient) - as_vector(other.gradient)).abs()
+            assert bool((apart <= as_vector(first.error) + as_vector(other.error)).all()), (name, other.method)
 
 
 def exactly(problem):

@@ -15,7 +15,7 @@ from bench.objectives.base import Target
 from bench.problems.exact import reference
 from bench.problems.finite import not_finite
 from bench.problems.problem import Problem
-from bench.sweeps.cell_record import measure
+from bench.sweeps.cell_record import measure_cell
 from estimators import BadInput, Evidence, Function, ImportanceBound, Terms
 from tests.support.cases import EVERY, fitting
 from tests.support.sweeps import small_cells
@@ -174,7 +174,7 @@ def test_an_objective_that_is_not_finite_is_a_status_that_names_z(misbehaving, d
     fitting_cells = [cell for cell in cells if not cell.reason]
     assert len(fitting_cells) >= 3
     for cell in fitting_cells:
-        found = measure(cell, "accuracy")
+        found = measure_cell(cell, "accuracy")
         assert found["status"] == "nonfinite", (cell.estimator, found["reason"])
         assert found["measurements"] == []
         assert re.search(f"the objective is not finite at {at}", found["reason"]), found["reason"]
@@ -184,7 +184,7 @@ def test_a_sweeps_cell_with_an_objective_that_changes_z_fails_with_the_sentence(
     (cell,) = small_cells(
         samples=[2], estimators=["rloo"], problems=[{"distribution": "normal", "objective": "spoiling"}]
     )
-    found = measure(cell, "accuracy")
+    found = measure_cell(cell, "accuracy")
     assert found["status"] == "failed"
     assert "changes in place what it was given" in found["reason"]
 

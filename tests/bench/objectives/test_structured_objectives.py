@@ -8,7 +8,7 @@ from bench.objectives import objectives
 from bench.objectives.importance import ImportanceWeighted
 from bench.problems.exact import RUNGS, climb, reference
 from bench.problems.problem import Problem
-from bench.problems.theta import flat
+from bench.problems.theta import as_vector
 from bench.validation.checks.problems import check_differentiability, check_function, check_reference
 from estimators.errors import BadInput
 from estimators.needs import offers
@@ -47,7 +47,7 @@ def problem(objective: str, family: str, size: int, point: str = "default", **se
 def test_exact_to_ten_digits(name, point):
     exact = reference(problem(*name, point=point))
     assert exact is not None
-    assert float(flat(exact.error).norm() / flat(exact.gradient).norm()) < 1e-10
+    assert float(as_vector(exact.error).norm() / as_vector(exact.gradient).norm()) < 1e-10
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -66,8 +66,8 @@ def test_a_second_rung_agrees(name):
     first, second = (climb(problem(*name), RUNGS[rung], rung) for rung in ("closed form", "quadrature"))
     assert first is not None
     assert second is not None
-    apart = (flat(first.gradient) - flat(second.gradient)).abs()
-    assert bool((apart <= flat(first.error) + flat(second.error)).all())
+    apart = (as_vector(first.gradient) - as_vector(second.gradient)).abs()
+    assert bool((apart <= as_vector(first.error) + as_vector(second.error)).all())
 
 
 def test_lindley_by_hand():

@@ -14,7 +14,7 @@ from bench.objectives.latents import Bits
 from bench.objectives.vae import DigitsVae, bound, log_joint
 from bench.problems.exact import climb, enumeration, reference
 from bench.problems.problem import Problem
-from bench.problems.theta import flat
+from bench.problems.theta import as_vector
 from tests.support.exactness import assert_unbiased
 
 VAE = DigitsVae()
@@ -60,7 +60,7 @@ def test_halving_the_panels_changes_nothing_at_the_trained_point():
 
     (once, value), (twice, again) = gradient(0), gradient(1)
     assert float(value) == pytest.approx(float(again), rel=1e-11)
-    assert (flat(once) - flat(twice)).norm() < 1e-11 * flat(once).norm()
+    assert (as_vector(once) - as_vector(twice)).norm() < 1e-11 * as_vector(once).norm()
 
 
 def test_training_raised_the_bound():
@@ -77,7 +77,7 @@ def test_unbiased_estimators_agree_with_the_exact_gradient(name, point):
     sample = torch.cat([gradients(250) for _ in range(12)])
     seen = rarer_outcomes(which) * 8 * len(sample) > 25
     assert seen.double().mean() > 0.95
-    assert_unbiased(sample[:, seen], flat(exact_gradient(which))[seen], resolution=0.08)
+    assert_unbiased(sample[:, seen], as_vector(exact_gradient(which))[seen], resolution=0.08)
 
 
 def rarer_outcomes(which):
@@ -85,7 +85,7 @@ def rarer_outcomes(which):
     x, probs = which.family.images(), which.encode(which.theta())["logits"].sigmoid()
     rarer = torch.minimum(probs, 1 - probs)
     in_weights = torch.where(x.sum(0) > 0, rarer.T @ x, 1.0)
-    return flat({"weight": in_weights, "bias": rarer.sum(0)})
+    return as_vector({"weight": in_weights, "bias": rarer.sum(0)})
 
 
 @pytest.mark.parametrize("family", [CategoricalEncoder(size=4, categories=3, batch=2), NormalEncoder(size=3, batch=2)])
@@ -107,14 +107,14 @@ def test_other_latents_estimates_agree_with_the_exact_gradient(family):
     torch.manual_seed(0)
     which = Problem(family, VAE, point="start")
     sample = Gradients(which, estimators.get("rloo"), samples=8)(4_000)
-    assert_unbiased(sample, flat(exact_gradient(which)), resolution=0.08)
+    assert_unbiased(sample, as_vector(exact_gradient(which)), resolution=0.08)
 
 
 def test_one_hot_variables_are_enumerated_too():
     which = Problem(CategoricalEncoder(size=4, categories=3, batch=2), VAE, point="start")
     by_states = climb(which, enumeration, "enumeration")
     assert by_states is not None
-    assert torch.allclose(flat(by_states.gradient), flat(exact_gradient(which)), rtol=1e-9, atol=1e-13)
+    assert torch.allclose(as_vector(by_states.gradient), as_vector(exact_gradient(which)), rtol=1e-9, atol=1e-13)
 
 
 def test_a_hidden_layer_is_enumerated():
@@ -124,7 +124,7 @@ def test_a_hidden_layer_is_enumerated():
     assert exact.method == "enumeration"
     torch.manual_seed(0)
     sample = Gradients(which, estimators.get("rloo"), samples=8)(4_000)
-    assert_unbiased(sample, flat(exact.gradient), resolution=0.08)
+    assert_unbiased(sample, as_vector(exact.gradient), resolution=0.08)
 
 
 @pytest.mark.parametrize(

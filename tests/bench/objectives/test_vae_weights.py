@@ -12,7 +12,7 @@ from bench.objectives.vae import DigitsVae
 from bench.objectives.vae_weights import DigitsVaeWeights
 from bench.problems.exact import Reference, reference
 from bench.problems.problem import Problem
-from bench.problems.theta import blocks, flat
+from bench.problems.theta import as_vector, blocks
 from estimators.tools.parameters import support
 from tests.support.exactness import assert_unbiased
 
@@ -68,7 +68,7 @@ def test_every_block_is_unbiased(family, name):
     which = problem(family)
     torch.manual_seed(0)
     sample = Gradients(which, estimators.get(name), 8)(4_000)
-    assert_unbiased(sample, flat(exactly(which).gradient), resolution=0.08)
+    assert_unbiased(sample, as_vector(exactly(which).gradient), resolution=0.08)
 
 
 def test_a_baseline_leaves_the_decoders_part_alone():

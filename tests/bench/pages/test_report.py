@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.pages.report import page, report
+from bench.pages.report import report, report_page
 from estimators.errors import BadInput
 from tests.support.tables import ESTIMATORS, PROBLEMS, cell, table, typed, varied
 
@@ -58,7 +58,7 @@ class Reader(HTMLParser):
 
 @pytest.fixture(scope="module")
 def whole() -> str:
-    return page(table(), [ENVIRONMENT], source="results/synthetic")
+    return report_page(table(), [ENVIRONMENT], source="results/synthetic")
 
 
 def test_the_page_is_well_formed_and_needs_nothing_from_outside(whole: str):
@@ -110,25 +110,25 @@ HOSTILE = "</script><script>alert(1)</script>\"><img src=x onerror=a>$'"
 
 def test_a_hostile_name_stays_text():
     frame = table((2,), problems=3).replace({"estimator": {"rloo": HOSTILE}, "objective": {"linear": HOSTILE}})
-    found = page(frame.assign(run=HOSTILE, reason=HOSTILE), [])
+    found = report_page(frame.assign(run=HOSTILE, reason=HOSTILE), [])
     assert found.count("<script") == 2
     assert "<img" not in found
     assert HOSTILE in Reader(found).text
 
 
 def test_an_empty_table_and_a_single_cell_make_pages_that_say_so():
-    empty = Reader(page(table().iloc[:0], [])).text
+    empty = Reader(report_page(table().iloc[:0], [])).text
     assert "The table is empty" in empty and "There are no cells" in empty
-    one = Reader(page(typed(pd.DataFrame(cell(("reinforce", "{}"), PROBLEMS[0], 2))), [])).text
+    one = Reader(report_page(typed(pd.DataFrame(cell(("reinforce", "{}"), PROBLEMS[0], 2))), [])).text
     assert "1 estimator on 1 problem, n = 2" in one
     assert "nothing to rank" in one
-    lost = Reader(page(typed(pd.DataFrame(cell(("gumbel_softmax", "{}"), PROBLEMS[2], 2))), [])).text
+    lost = Reader(report_page(typed(pd.DataFrame(cell(("gumbel_softmax", "{}"), PROBLEMS[2], 2))), [])).text
     assert "1 not applicable" in lost and "No variance was measured" in lost
 
 
 def test_each_timed_cell_says_how_far_it_is_from_the_limit_and_the_page_what_the_device_does():
     most = {"env": "a", "device": "cpu", "dtype": "float32", "value": 3.4e8, "ci_low": 3.3e8, "ci_high": 3.5e8}
-    found = page(varied(), [], ceilings=[most | {"unit": "numbers/s", "method": "Uniform numbers."}])
+    found = report_page(varied(), [], ceilings=[most | {"unit": "numbers/s", "method": "Uniform numbers."}])
     assert "3.4×10⁸ numbers/s 3.3×10⁸ to 3.5×10⁸ Uniform numbers." in Reader(found).text
     data = json.loads(re.findall(r'id="data">(.*?)</script>', found, re.DOTALL)[0])
     assert "times_of_limit" in data["shown"]
@@ -138,7 +138,7 @@ def test_each_timed_cell_says_how_far_it_is_from_the_limit_and_the_page_what_the
 def test_of_many_parts_two_are_open_and_the_rest_unfold():
     problems = [("bernoulli", f'{{"size":{size}}}', "quadratic_bits", "{}", size) for size in range(2, 32)]
     rows = [row for which in problems for each in list(ESTIMATORS)[:2] for row in cell(each, which, 2)]
-    found = page(typed(pd.DataFrame(rows)), [])
+    found = report_page(typed(pd.DataFrame(rows)), [])
     first, second, third = (found.index(f'id="figure-relative_variance_samples-{i}"') for i in (1, 2, 3))
     summary = found.index("<summary>Parts 3 to 5</summary>")
     assert first < second < summary < third
@@ -170,4 +170,4 @@ def test_ten_thousand_cells_make_less_than_ten_megabytes():
     estimators = [(f"estimator_{i}", "{}") for i in range(40)]
     problems = [("bernoulli", f'{{"size":{size}}}', "quadratic_bits", "{}", size) for size in range(2, 52)]
     rows = [row for which in problems for each in estimators for n in (1, 2, 4, 8, 16) for row in cell(each, which, n)]
-    assert len(page(typed(pd.DataFrame(rows)), []).encode()) < 10_000_000
+    assert len(report_page(typed(pd.DataFrame(rows)), []).encode()) < 10_000_000

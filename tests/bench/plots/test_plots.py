@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 
 from bench import plots
 from bench.plots.panels import pareto
-from bench.plots.style import looks, save
-from bench.tables.wide import cells
+from bench.plots.style import colours_and_markers, save
+from bench.tables.wide import wide_table
 from estimators.errors import BadInput
 from tests.support.tables import PROBLEMS, cell, table, typed, varied
 
@@ -148,19 +148,19 @@ def test_the_trajectory_goes_through_the_points_in_turn():
 
 
 def test_throughput_is_drawn_against_the_batch_with_the_limit_where_it_was_measured():
-    rows = cells(varied()).assign(random_seconds_per_estimate=1e-5)
+    rows = wide_table(varied()).assign(random_seconds_per_estimate=1e-5)
     unlimited = pd.DataFrame(varied()[varied()["metric"] != "random_seconds_per_estimate"])
     axes = plots.throughput_by_batch(rows).axes[0]
     assert np.asarray(bars(axes)[0].lines[0].get_xdata()).tolist() == [64, 256]
     dashed = [line for line in axes.lines if line.get_linestyle() == "--"]
     assert dashed and np.asarray(dashed[0].get_ydata()) == pytest.approx([1e5, 1e5])
     assert not [
-        line for line in plots.throughput_by_batch(cells(unlimited)).axes[0].lines if line.get_linestyle() == "--"
+        line for line in plots.throughput_by_batch(wide_table(unlimited)).axes[0].lines if line.get_linestyle() == "--"
     ]
 
 
 def test_each_timed_cell_stands_beside_its_random_numbers():
-    rows = cells(table(problems=2)).assign(random_seconds_per_estimate=5e-5)
+    rows = wide_table(table(problems=2)).assign(random_seconds_per_estimate=5e-5)
     rows = rows.assign(random_seconds_per_estimate_low=5e-5, random_seconds_per_estimate_high=5e-5)
     axes = plots.distance_from_limit(rows).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == list(dict.fromkeys(rows["estimator"]))
@@ -201,7 +201,7 @@ def test_not_applicable_at_one_number_of_samples_does_not_hide_what_was_measured
 def test_an_order_is_kept_and_so_are_the_looks():
     figure = plots.bias_matrix(table(), order=["rloo", "nobody", "exact"])
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()][:2] == ["rloo", "exact"]
-    assert len(set(looks([str(i) for i in range(64)]).values())) == 64
+    assert len(set(colours_and_markers([str(i) for i in range(64)]).values())) == 64
 
 
 @each

@@ -10,7 +10,7 @@ from bench.objectives import objectives
 from bench.objectives.base import Target
 from bench.problems.exact import RUNGS, climb, reference
 from bench.problems.problem import Problem
-from bench.problems.theta import flat
+from bench.problems.theta import as_vector
 from estimators.tools.parameters import support
 from tests.support.problems import SYNTHETIC, problems, small
 
@@ -145,7 +145,7 @@ def test_quadrature_over_two_coordinates():
         grid, closed = (climb(problem, RUNGS[rung], rung) for rung in ("quadrature", "closed form"))
         assert grid is not None
         assert closed is not None
-        assert float((flat(grid.gradient) - flat(closed.gradient)).abs().max()) < 1e-11
+        assert float((as_vector(grid.gradient) - as_vector(closed.gradient)).abs().max()) < 1e-11
 
 
 def test_none_where_no_rung_reaches():
@@ -163,7 +163,7 @@ def test_a_coarse_rule_says_so():
     problem = Problem(distributions.get("normal", size=2), objectives.get("cosine", frequency=400.0), "natural")
     found = reference(problem)
     assert found is not None
-    assert float(flat(found.error).max()) > 1e-8
+    assert float(as_vector(found.error).max()) > 1e-8
 
 
 def test_large_sizes_are_cheap():

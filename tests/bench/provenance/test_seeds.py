@@ -23,12 +23,12 @@ def test_collisions_are_found(monkeypatch):
     cells = [(f"cell{i}", "problem") for i in range(100)]
     assert first_collision(0, cells) is None
     check_collisions(0, cells)
-    monkeypatch.setattr(seeds, "BITS", 8)
+    monkeypatch.setattr(seeds, "SEED_BITS", 8)
     assert first_collision(0, cells) is not None
     with pytest.raises(BadInput, match="would draw the same numbers"):
         check_collisions(0, cells)
 
 
 def test_cells_of_different_problems_are_not_compared_and_may_meet(monkeypatch):
-    monkeypatch.setattr(seeds, "BITS", 8)
+    monkeypatch.setattr(seeds, "SEED_BITS", 8)
     check_collisions(0, [(f"cell{i}", f"problem{i}") for i in range(1000)])

@@ -14,7 +14,8 @@ from bench.analysis.comparison import Comparison, _overall
 from bench.analysis.regressions import compare_runs
 from bench.measure.timing.blocks import VISITS, ThroughputSettings, Visited, over_visits, timed
 from bench.plots import ranking
-from bench.statistics.ratios import Ratio, interquartile_mean, middle, p_above
+from bench.statistics.interval import Interval
+from bench.statistics.ratios import interquartile_mean, middle, p_above
 from bench.sweeps.run import run
 from bench.sweeps.windows import windows
 from bench.tables.derived import derived
@@ -59,7 +60,7 @@ def ratios(rng, k):
     found[:, rng.random(k) < 0.05] = rng.choice([0.0, np.inf])
     found[2, rng.random(k) < 0.02] = np.inf
     found[1:, rng.random(k) < 0.02] = np.nan
-    return Ratio(*found)
+    return Interval(*found)
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -91,9 +92,9 @@ def test_a_ranking_over_many_tied_problems_is_drawn():
 
 
 def test_exact_ratios_have_no_interval_and_few_keep_both_ends():
-    exact = Ratio(*np.exp([[0.0, 1.0, 2.0, 3.0, 50.0]] * 3))
+    exact = Interval(*np.exp([[0.0, 1.0, 2.0, 3.0, 50.0]] * 3))
     assert [float(np.log(each)) for each in middle(exact, list("abcde"))] == pytest.approx([2.0] * 3)
-    lopsided = Ratio(np.array([1.0]), np.array([0.5]), np.array([3.0]))
+    lopsided = Interval(np.array([1.0]), np.array([0.5]), np.array([3.0]))
     assert [float(each) for each in middle(lopsided, ["a"])] == pytest.approx([1.0, 0.5, 3.0])
 
 
@@ -104,10 +105,10 @@ def test_the_interval_of_a_time_covers_a_repetition_of_the_run(clock):
     hits = alone = 0
     for seed in range(200):
         found = Machine(CLOCKS[clock](np.random.default_rng(seed))).timing(settings)
-        hits += found.low <= MEDIAN <= found.high
+        hits += found.seconds.low <= MEDIAN <= found.seconds.high
         machine = Machine(CLOCKS[clock](np.random.default_rng(seed)))
         single = timed(machine, settings, clock=lambda machine=machine: machine.now)
-        alone += single.low <= MEDIAN <= single.high
+        alone += single.seconds.low <= MEDIAN <= single.seconds.high
     assert hits >= FEWEST_HITS > alone
 
 
@@ -116,7 +117,7 @@ def test_the_interval_over_visits_holds_its_value(visits):
     rng = np.random.default_rng(visits)
     for _ in range(200):
         medians = np.exp(rng.standard_cauchy(visits).clip(-50, 50))
-        value, low, high = over_visits([(each, each, each) for each in medians.tolist()])
+        value, low, high = over_visits([Interval.exact(each) for each in medians.tolist()])
         assert low * (1 - 1e-12) <= value <= high * (1 + 1e-12)
 
 
@@ -171,11 +172,11 @@ def test_fail_on_makes_no_claim_from_an_interval_within_one_visit():
 
 
 def test_few_visits_make_a_p_value_of_students_t():
-    found = Ratio(*np.array([[1.5], [1.2], [1.9]]))
+    found = Interval(*np.array([[1.5], [1.2], [1.9]]))
     five, many = p_above(found, 1.0, np.array([4.0])), p_above(found, 1.0)
     assert float(five[0]) > 5 * float(many[0])
     assert np.isnan(p_above(found, 1.0, np.array([np.nan]))[0])
-    assert float(p_above(Ratio(*np.array([[1.2], [1.0], [1.5]])), 1.0, np.array([4.0]))[0]) == pytest.approx(0.025)
+    assert float(p_above(Interval(*np.array([[1.2], [1.0], [1.5]])), 1.0, np.array([4.0]))[0]) == pytest.approx(0.025)
 
 
 def test_derived_times_say_what_their_interval_covers():

@@ -10,7 +10,7 @@ import torch
 import estimators
 from bench.distributions import distributions
 from bench.distributions.amortised import BernoulliEncoder
-from bench.measure.accuracy.accuracy import measure
+from bench.measure.accuracy.accuracy import measure_accuracy
 from bench.measure.accuracy.rare_outcomes import rare_outcomes, rarest
 from bench.measure.accuracy.stopping import AccuracySettings, Ended, Sampling
 from bench.measure.estimates.gradients import Gradients
@@ -19,7 +19,7 @@ from bench.objectives import objectives
 from bench.objectives.base import Target
 from bench.problems.exact import Reference, reference
 from bench.problems.problem import Problem
-from bench.statistics.control import known
+from bench.statistics.control import known_control
 from bench.statistics.dependence import dependent
 from bench.statistics.stream import Replicates
 from bench.statistics.verdict import Rules, judge
@@ -33,7 +33,7 @@ SHORT = AccuracySettings(max_replicates=16_384)
 def outcome(problem: Problem, name: str, samples: int = 1, **changes: Any) -> Outcome:
     settings, exact = changes.pop("settings", SHORT), changes.pop("exact", None) or reference(problem)
     execution = Execution(cell_id="cell", seed=0, **changes)
-    return measure(problem, estimators.get(name), samples, settings, exact, execution=execution)
+    return measure_accuracy(problem, estimators.get(name), samples, settings, exact, execution=execution)
 
 
 def normal(objective: str, **settings: Any) -> Problem:
@@ -88,7 +88,7 @@ def test_a_control_that_misses_the_gradient_too_takes_the_verdict_away(monkeypat
     found = outcome(problem, "measure_valued", exact=exact)
     assert found.verdict == "unclear"
     assert "a score function misses the exact gradient in these draws as well" in found.reason
-    monkeypatch.setattr("bench.measure.accuracy.accuracy.control_of", lambda *about: known)
+    monkeypatch.setattr("bench.measure.accuracy.accuracy.control_of", lambda *about: known_control)
     assert outcome(problem, "measure_valued", exact=exact).verdict == "biased"
 
 
@@ -249,7 +249,7 @@ def verdict_of(mean: np.ndarray, target: np.ndarray, sd: float = 0.03):
     kept = Replicates(blocks, target, np.zeros(len(mean)))
     for _ in range(4):
         kept.add(torch.tensor(mean) + sd * torch.randn(512, len(mean), dtype=torch.float64))
-    return judge(kept.block("all"), Rules(0.02, 1e-5, 1, 1e-12), False, control=known, name=kept.coordinate)
+    return judge(kept.block("all"), Rules(0.02, 1e-5, 1, 1e-12), False, control=known_control, name=kept.coordinate)
 
 
 def test_unbiased_beside_a_rejection_says_how_large_the_bias_is_and_where():
@@ -307,7 +307,9 @@ def shocked(seed: int) -> str:
         return 1 + 0.05 * torch.randn(1, 1) + 0.3 * torch.randn(4096, 1, dtype=torch.float64)
 
     kept = Replicates({"all": slice(0, 1)}, np.ones(1), np.zeros(1))
-    return Sampling(draw, 4096, kept, AccuracySettings(max_replicates=262_144), control=known).run().verdict.reason
+    return (
+        Sampling(draw, 4096, kept, AccuracySettings(max_replicates=262_144), control=known_control).run().verdict.reason
+    )
 
 
 def test_dependent_replicates_get_no_verdict():

@@ -9,7 +9,7 @@ import bench
 from bench.distributions import distributions
 from bench.objectives import objectives
 from bench.suites.cell import Cell
-from bench.suites.grid import cells
+from bench.suites.grid import suite_cells
 from bench.suites.suite import suites
 from bench.validation.exactness import is_extreme
 from estimators.registry import estimators
@@ -37,7 +37,7 @@ NOT_IN_CORE: dict[str, str] = {}
 
 @lru_cache
 def planned(name: str) -> list[Cell]:
-    return cells(bench.load_suite(name))
+    return suite_cells(bench.load_suite(name))
 
 
 def test_the_suites_are_there():

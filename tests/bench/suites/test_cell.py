@@ -5,7 +5,7 @@ import torch
 
 import bench.suites.cell
 from bench.provenance.identity import canonical
-from bench.sweeps.cell_record import measure
+from bench.sweeps.cell_record import measure_cell
 from bench.tables.columns import SCHEMA
 from bench.tables.metrics import Measurement, Outcome
 from bench.tables.records import parsed
@@ -15,7 +15,7 @@ CELL = small_cells()[0]
 
 
 def test_an_accuracy_record_is_complete_and_repeats():
-    first, again = (measure(CELL, "accuracy") for _ in range(2))
+    first, again = (measure_cell(CELL, "accuracy") for _ in range(2))
     assert first["status"] == "ok" and first["verdict"] in ("unbiased", "biased", "unclear")
     metrics = {each["metric"] for each in first["measurements"]}
     assert {"variance", "relative_bias", "evaluations", "gradient_evaluations"} <= metrics
@@ -28,7 +28,7 @@ def test_an_accuracy_record_is_complete_and_repeats():
 
 def test_a_throughput_record():
     cell = small_cells(throughput={"max_seconds": 0.1})[0]
-    found = measure(cell, "throughput")
+    found = measure_cell(cell, "throughput")
     assert found["status"] == "ok"
     assert {each["metric"] for each in found["measurements"]} >= {"seconds_per_estimate"}
 
@@ -47,7 +47,7 @@ def test_an_error_is_a_status_with_a_reason(monkeypatch, error, status):
         raise error
 
     monkeypatch.setitem(bench.sweeps.cell_record.MEASURES, "accuracy", wrong)
-    found = measure(CELL, "accuracy")
+    found = measure_cell(CELL, "accuracy")
     assert found["status"] == status and found["measurements"] == []
     assert type(error).__name__ in found["reason"] and "\n" not in found["reason"]
 
@@ -55,5 +55,5 @@ def test_an_error_is_a_status_with_a_reason(monkeypatch, error, status):
 def test_a_number_that_is_none_is_a_status(monkeypatch):
     outcome = Outcome((Measurement("nonfinite_rate", 0.25), Measurement("variance", float("nan"))), 10, "budget")
     monkeypatch.setitem(bench.sweeps.cell_record.MEASURES, "accuracy", lambda cell: outcome)
-    found = measure(CELL, "accuracy")
+    found = measure_cell(CELL, "accuracy")
     assert found["status"] == "nonfinite" and found["reason"] == "0.25 of the estimates are NaN or infinite"

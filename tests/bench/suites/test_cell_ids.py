@@ -11,7 +11,7 @@ import bench.sweeps.cell_record
 import bench.tables.columns
 from bench import load_suite
 from bench.plugins.settings import LATER, identifying
-from bench.suites.grid import cells
+from bench.suites.grid import suite_cells
 from tests.support.sweeps import small_cells
 
 HELD = (Path(__file__).parent / "reference_ids.txt").read_text(encoding="utf-8").split()
@@ -20,7 +20,7 @@ CHANGED: dict[str, str] = {}
 
 
 def test_the_ids_of_the_reference_table_stay():
-    planned = {cell.id for cell in cells(load_suite("quick"))}
+    planned = {cell.id for cell in suite_cells(load_suite("quick"))}
     assert len(HELD) == 760
     assert not set(HELD) - planned - CHANGED.keys(), "these cells would draw other numbers than the committed ones"
 

@@ -7,7 +7,7 @@ import pytest
 
 from bench.measure.execution.devices import check_device
 from bench.suites.cell import estimator_of, problem_of
-from bench.suites.grid import cells
+from bench.suites.grid import suite_cells
 from bench.suites.suite import parse_suite
 from estimators.errors import BadInput
 
@@ -22,14 +22,14 @@ def suite(**changes):
 
 
 def test_cells_are_the_product_of_the_axes():
-    found = cells(suite(dtype=["float32", "float64"]))
+    found = suite_cells(suite(dtype=["float32", "float64"]))
     assert len(found) == 2 * 2 * 2 * 2 * 2
     assert len({cell.id for cell in found}) == len(found)
     assert {json.loads(cell.distribution_params)["size"] for cell in found} == {3, 5}
 
 
 def test_defaults():
-    cell = cells(suite())[0]
+    cell = suite_cells(suite())[0]
     assert (cell.coordinates, cell.point, cell.dtype, cell.mode, cell.dim) == (
         "unconstrained",
         "default",
@@ -40,26 +40,26 @@ def test_defaults():
 
 
 def test_what_does_not_fit_is_a_cell_with_its_sentence():
-    few = [cell for cell in cells(suite()) if cell.samples == 1 and cell.estimator == "rloo"]
+    few = [cell for cell in suite_cells(suite()) if cell.samples == 1 and cell.estimator == "rloo"]
     assert {cell.reason for cell in few} == {"rloo needs at least 2 samples, not 1"}
     normal = {"distribution": "normal", "objective": "quadratic_bits"}
-    misfit = cells(suite(problems=[normal]))
+    misfit = suite_cells(suite(problems=[normal]))
     assert all("normal does not fit" in cell.reason for cell in misfit)
 
 
 def test_force_measures_what_does_not_fit_as_another_cell():
-    plain, forced = cells(suite()), cells(suite(), force=True)
+    plain, forced = suite_cells(suite()), suite_cells(suite(), force=True)
     assert not any(cell.reason for cell in forced)
     changed = [one for one, other in zip(forced, plain, strict=True) if one.id != other.id]
     assert changed and all(cell.forced and cell.samples == 1 and cell.estimator == "rloo" for cell in changed)
     assert all(
         cell.reason
-        for cell in cells(suite(problems=[{"distribution": "normal", "objective": "quadratic_bits"}]), force=True)
+        for cell in suite_cells(suite(problems=[{"distribution": "normal", "objective": "quadratic_bits"}]), force=True)
     )
 
 
 def test_excluded_cells_carry_the_reason():
-    found = cells(
+    found = suite_cells(
         suite(exclude=[{"where": "estimator == 'reinforce' and distribution.size == 5", "reason": "too noisy"}])
     )
     excluded = [cell for cell in found if cell.reason == "excluded: too noisy"]
@@ -67,11 +67,11 @@ def test_excluded_cells_carry_the_reason():
 
 
 def test_a_problem_that_is_named_twice_is_measured_once():
-    assert len(cells(suite(problems=[BITS, BITS]))) == len(cells(suite()))
+    assert len(suite_cells(suite(problems=[BITS, BITS]))) == len(suite_cells(suite()))
 
 
 def test_the_id_follows_what_determines_the_number_and_nothing_else():
-    cell = cells(suite())[0]
+    cell = suite_cells(suite())[0]
     assert replace(cell, seed=1).id != cell.id
     assert replace(cell, accuracy='{"precision":0.1}').id != cell.id
     assert replace(cell, dim=99, plugin="x", source_digest="y", reason="z").id == cell.id
@@ -79,20 +79,20 @@ def test_the_id_follows_what_determines_the_number_and_nothing_else():
     # An integer where a number is meant is the same setting.
     whole = suite(problems=[BITS | {"objective": {"name": "quadratic_bits", "t": 1}}])
     same = suite(problems=[BITS | {"objective": {"name": "quadratic_bits", "t": 1.0}}])
-    assert [cell.id for cell in cells(whole)] == [cell.id for cell in cells(same)]
+    assert [cell.id for cell in suite_cells(whole)] == [cell.id for cell in suite_cells(same)]
 
 
 def test_a_cell_rebuilds_its_estimator_and_problem():
-    cell = cells(suite())[0]
+    cell = suite_cells(suite())[0]
     assert problem_of(cell).dim == cell.dim
     assert type(estimator_of(cell)).__name__ == "LeaveOneOut"
 
 
 def test_a_nested_estimator_is_a_setting():
     inner = {"name": "antithetic", "inner": {"name": "reinforce"}}
-    found = cells(suite(samples=4, estimators=[inner]))
+    found = suite_cells(suite(samples=4, estimators=[inner]))
     assert found[0].estimator_params == '{"inner":{"name":"reinforce"}}'
-    assert vars(estimator_of(found[0]))["inner"] == estimator_of(cells(suite(estimators=["reinforce"]))[0])
+    assert vars(estimator_of(found[0]))["inner"] == estimator_of(suite_cells(suite(estimators=["reinforce"]))[0])
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_nested_estimator_is_a_setting():
 )
 def test_mistakes_are_told_with_their_place(changes, said):
     with pytest.raises(BadInput) as caught:
-        cells(suite(**changes))
+        suite_cells(suite(**changes))
     assert str(caught.value).startswith(said)
 
 

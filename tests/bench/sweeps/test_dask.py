@@ -17,7 +17,7 @@ from bench.sweeps.engines import dask, elsewhere
 from bench.sweeps.run import sweep
 from bench.tables.columns import SCHEMA
 from bench.tables.folder import load
-from bench.tables.records import read
+from bench.tables.records import read_records
 from estimators.errors import BadInput
 from tests.support.sweeps import suite
 
@@ -132,7 +132,7 @@ def test_one_worker_killed_in_the_middle_and_one_joined_late(tmp_path, cluster, 
     folder = tmp_path / "out"
     sweep(suite(**SWEEP), folder, plugins=[plugin], engine="dask", scheduler=cluster.address, show=show)
     pd.testing.assert_frame_equal(statistics(folder), alone)
-    assert len(read(folder, SCHEMA).lines) == 10
+    assert len(read_records(folder, SCHEMA).lines) == 10
     log = (folder / "run.log").read_text()
     assert len(re.findall("worker .* joined", log)) == 3 and "left; its cells go to others" in log
     for process in (*cluster.workers[1:], cluster.scheduler):

@@ -16,7 +16,7 @@ from bench.sweeps.cell_record import record
 from bench.tables.columns import COLUMNS
 from bench.tables.derived import derived
 from bench.tables.folder import Store, load, planned
-from bench.tables.long import rows
+from bench.tables.long import long_rows
 from bench.tables.records import parsed
 from estimators.errors import BadInput
 from tests.support.sweeps import finished, small_cells, suite
@@ -144,7 +144,9 @@ def test_derived_metrics_and_their_intervals(cells):
     seconds["measurements"][0] |= {"ci_low": 0.25, "ci_high": 1.0}
     accuracy = finished(cells[0], variance=4.0, evaluations=3.0)
     accuracy["measurements"][0] |= {"ci_low": 2.0, "ci_high": 8.0}
-    frame = bench.tables.folder.rows("run", [record | {"attempt": 1, "env": "e"} for record in (accuracy, seconds)])
+    frame = bench.tables.folder.long_rows(
+        "run", [record | {"attempt": 1, "env": "e"} for record in (accuracy, seconds)]
+    )
     measured = pd.DataFrame(frame[frame["metric"].isin(["variance", "evaluations", "seconds_per_estimate"])])
     found = derived(measured)
     values = found.set_index("metric")[["value", "ci_low", "ci_high"]]
@@ -177,6 +179,6 @@ def test_a_verdict_says_the_rarest_event_that_its_estimates_show(schema):
     relative |= {"method": "", "block": "all"}
     outcome = {"status": "ok", "reason": "", "verdict": "biased", "stop_reason": "budget", "replicates": 3000}
     made = record(cell, "accuracy", outcome | {"measurements": [relative, relative | {"metric": "bias"}]}, 1.0)
-    found = rows("run", [made | {"schema": schema, "env": "here", "attempt": 1}]).set_index("metric").rarest_event
+    found = long_rows("run", [made | {"schema": schema, "env": "here", "attempt": 1}]).set_index("metric").rarest_event
     assert np.isnan(found["bias"])
     assert np.isnan(found["relative_bias"]) if schema == 1 else found["relative_bias"] == 1e-3

@@ -41,7 +41,7 @@ ROW = {
     ],
 )
 def test_meaning(text, expected):
-    assert where.parse(text)(where.facts(ROW)) is expected
+    assert where.parse(text)(where.filter_facts(ROW)) is expected
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ WORDS = [
 @given(st.one_of(st.text(max_size=60), st.lists(st.sampled_from(WORDS), max_size=20).map(" ".join)))
 def test_any_text_is_a_filter_or_bad_input(text):
     with contextlib.suppress(BadInput):
-        where.parse(text)(where.facts(ROW))
+        where.parse(text)(where.filter_facts(ROW))
 
 
 def test_select_keeps_the_rows_of_a_table():

@@ -10,20 +10,20 @@ from scipy.stats import binom
 
 from bench.measure.accuracy.stopping import AccuracySettings
 from bench.measure.timing.blocks import ThroughputSettings
-from bench.validation.coverage import NOISES, Case, coverage, outside
+from bench.validation.coverage import NOISES, StudyCase, coverage, outside
 from bench.validation.coverage.alarms import (
     FAMILIES,
-    Family,
+    EstimateFamily,
     alarm_lines,
     alarms_told,
-    enumerated,
+    exact_alarm_rate,
     p_values,
     rare,
     rejections,
     with_events,
 )
 from bench.validation.coverage.clock import CLOCKS, clock_lines
-from bench.validation.coverage.page import page
+from bench.validation.coverage.page import coverage_page
 
 SETTINGS = AccuracySettings(precision=0.2, bias_resolution=0.1, max_replicates=8192)
 
@@ -41,14 +41,14 @@ def test_noises_have_the_moments_they_say(noise):
 @pytest.mark.parametrize("bias", [0.0, 0.2])
 def test_cases_are_what_they_say(bias):
     for dim in (1, 10):
-        truth = Case("normal", dim, bias).truths()
+        truth = StudyCase("normal", dim, bias).truths()
         assert truth["snr"] == pytest.approx(2)
         assert (truth["bias"] > 0) == (bias > 0)
 
 
 @pytest.mark.parametrize(("noise", "dim"), [("exponential", 1), ("normal", 10)])
 def test_small_study(noise, dim):
-    table = coverage([Case(noise, dim, 0.0), Case(noise, dim, 0.3)], 40, SETTINGS)
+    table = coverage([StudyCase(noise, dim, 0.0), StudyCase(noise, dim, 0.3)], 40, SETTINGS)
     assert table.coverage.min() > 0.8  # P(Binomial(40, .95) ≤ 32) is 0.0003, and the seeds are fixed
     assert outside(table.loc[~table.boundary]).empty
     assert (table[table.relative_bias == 0].biased == 0).all()
@@ -56,7 +56,7 @@ def test_small_study(noise, dim):
 
 
 def test_infinite_variance_of_the_variance_is_flagged():
-    table = coverage([Case("student_3", 1, 0.0)], 10, SETTINGS)
+    table = coverage([StudyCase("student_3", 1, 0.0)], 10, SETTINGS)
     flagged = table.set_index("metric").flagged
     assert flagged["variance"] == flagged["variance_max"] == flagged["mse"] == flagged["snr"] == 1
 
@@ -69,9 +69,9 @@ def test_times_and_what_follows_from_them(clock):
 
 
 def test_the_page_tells_what_is_outside():
-    table = coverage([Case("normal", 1, 0.0), Case("student_3", 1, 0.0)], 4, SETTINGS)
+    table = coverage([StudyCase("normal", 1, 0.0), StudyCase("student_3", 1, 0.0)], 4, SETTINGS)
     table.loc[(table.noise == "normal") & (table.metric == "snr"), ["coverage", "standard_error"]] = 0.5, 0.01
-    written = page(table)
+    written = coverage_page(table)
     assert "`snr` of normal, P = 1, relative bias 0: 50.0 ± 1.0 %" in written
     assert "| `variance` | " in written and "*flagged: 100.0*" in written
 
@@ -88,14 +88,14 @@ def test_false_alarms_are_counted_by_their_two_factors():
 
 
 def test_the_enumerated_chance_is_the_simulated_one():
-    family = Family("event of 0.03", rare(0.03, 0.03, 0.0))
+    family = EstimateFamily("event of 0.03", rare(0.03, 0.03, 0.0))
     first, confirmed, _ = rejections(family, 100_000)
     events = np.arange(400)
     for level, counted, size in ((1e-3, first[1e-3], 1024), (1e-3, confirmed, 3072)):
         p = p_values(with_events(events, size, 1.0, 0.03, np.zeros(400)))
         chance = 100_000 * float(binom.pmf(events, size, 0.03)[p <= level].sum())
         assert abs(counted - chance) < 6 * (chance + 1) ** 0.5
-    assert 0 < enumerated(0.03, 1e-5 / 6) < 1e-7
+    assert 0 < exact_alarm_rate(0.03, 1e-5 / 6) < 1e-7
 
 
 def test_the_committed_rates_support_the_claim_of_the_readme():

@@ -10,7 +10,7 @@ import torch
 
 import bench
 from bench.distributions import distributions
-from bench.validation.exactness import BOUND, facts, page, span
+from bench.validation.exactness import BOUND, exactness_page, span, verdict_rows
 from estimators.registry import estimators
 
 FOLDER = Path(__file__).parents[3] / "results" / "exactness"
@@ -24,11 +24,11 @@ def table():
 
 @pytest.fixture(scope="module")
 def found(table):
-    return facts(table)
+    return verdict_rows(table)
 
 
 def test_the_page_is_up_to_date(table):
-    assert (FOLDER / "README.md").read_text(encoding="utf-8") == page(table), (
+    assert (FOLDER / "README.md").read_text(encoding="utf-8") == exactness_page(table), (
         "run: python -m bench.validation.exactness"
     )
 

@@ -6,9 +6,9 @@ import math
 import pandas as pd
 import pytest
 
-from bench.validation.facts import FACTS, GROUPS
+from bench.validation.facts import FACT_GROUPS, FACTS
 from bench.validation.facts.fact import SOURCE, Check, Curve, Fact, Picture, Rows, above, below, exact, near
-from bench.validation.facts.record import NOT_REPRODUCED, REPRODUCED, Record, examined, read
+from bench.validation.facts.record import NOT_REPRODUCED, REPRODUCED, FactRecord, examined, read_fact_records
 from bench.validation.facts.runner import verify
 from estimators.errors import BadInput
 from tests.support.sweeps import gradest
@@ -22,7 +22,7 @@ def test_quick_fact_is_reproduced(name):
 
 def test_facts_say_what_they_are():
     for fact in FACTS.values():
-        assert fact.group in GROUPS
+        assert fact.group in FACT_GROUPS
         assert fact.statement.endswith(".")
         assert fact.cite
 
@@ -108,7 +108,7 @@ def test_what_is_wrong_is_said(measure, reason):
 
 def test_record_survives_json():
     record = examined(FACTS["concrete_on_a_quadratic"], quick=True)
-    assert Record.of(json.loads(record.line())) == record
+    assert FactRecord.of(json.loads(record.line())) == record
 
 
 def test_verify_resumes(tmp_path, monkeypatch):
@@ -126,7 +126,7 @@ def test_verify_resumes(tmp_path, monkeypatch):
     )
     assert shown == ["wrong"]
     assert len((tmp_path / "records.jsonl").read_text().splitlines()) == 3
-    assert set(read(tmp_path / "records.jsonl")) == {"wrong", "broken"}
+    assert set(read_fact_records(tmp_path / "records.jsonl")) == {"wrong", "broken"}
 
 
 def test_slow_facts_are_not_run_quickly(tmp_path, monkeypatch):

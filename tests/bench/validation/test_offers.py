@@ -40,19 +40,19 @@ from torch.distributions import (
 from typer.testing import CliRunner
 
 import estimators
-from bench.catalogue.listing import rows
+from bench.catalogue.listing import listing_rows
 from bench.cli.main import app
 from bench.distributions import distributions
 from bench.validation.torch_offers import measure as measuring
 from bench.validation.torch_offers.laws import quantiles
-from bench.validation.torch_offers.measure import LIMIT, functions, measure, slopes
+from bench.validation.torch_offers.measure import OFFER_LIMIT, functions, measure_subject, slopes
 from bench.validation.torch_offers.subjects import SUBJECTS, Subject
 from bench.validation.torch_offers.table import classes, differences, row
 from estimators import BadInput, Fitted, Function, Need, offers, unmet
 from estimators.checks.cases import draws
 from estimators.tools import probe as probing
 from estimators.tools import torch_offers
-from estimators.tools.torch_offers import COLUMNS, refused, table
+from estimators.tools.torch_offers import OFFER_COLUMNS, offers_table, refused
 
 F = Function(lambda z: z)
 ROWS = Function(lambda z: z.sum(-1))
@@ -66,7 +66,7 @@ def double(*values: float) -> Tensor:
 
 
 def test_every_class_of_torch_distributions_has_a_row_and_an_exact_law() -> None:
-    assert set(classes()) == table().keys() == BY_NAME.keys()
+    assert set(classes()) == offers_table().keys() == BY_NAME.keys()
     assert len(classes()) > 35
 
 
@@ -141,7 +141,7 @@ MUTANTS = {
 def test_the_measurement_finds_wrong_draws_paths_densities_means_and_modes(kind: type[Normal]) -> None:
     right = BY_NAME["Normal"]
     subject = Subject(kind, right.ordinary, lambda k: kind(k["loc"], k["scale"], validate_args=False), right.law)
-    (found,) = measure(subject, [torch.float64], far=False)
+    (found,) = measure_subject(subject, [torch.float64], far=False)
     wrong = {name for name in ("draws", "density", "path", "mean", "mode") if getattr(found, name)}
     assert MUTANTS[kind] <= wrong
     assert wrong <= MUTANTS[kind] | ({"draws", "density", "path"} if kind in (Wide, Shifted) else set())
@@ -155,7 +155,7 @@ def moving(name: str) -> list[Distribution]:
     return [single, batch, Independent(batch, 1)]
 
 
-@pytest.mark.parametrize("name", [name for name, each in table().items() if each["moves"]])
+@pytest.mark.parametrize("name", [name for name, each in offers_table().items() if each["moves"]])
 def test_a_support_that_moves_with_theta_has_no_score_function(name: str) -> None:
     for q in moving(name):
         f = ROWS if q.event_shape else F
@@ -483,7 +483,7 @@ def check_right(name: str, estimator: str) -> None:
         each = torch.zeros(REPLICATES, dtype=torch.float64) if g is None else g
         error = float(each.std()) / REPLICATES**0.5
         off = abs(float(each.mean()) - truth[key])
-        assert off < LIMIT * error + 1e-3 * abs(truth[key]) + 1e-9, (
+        assert off < OFFER_LIMIT * error + 1e-3 * abs(truth[key]) + 1e-9, (
             f"{estimator} on {name}: ∂/∂{key} is {float(each.mean()):.4g} ± {error:.2g} in place of {truth[key]:.4g}"
         )
 
@@ -512,22 +512,22 @@ def test_all_that_is_offered_is_right_in_a_plain_loop(name: str) -> None:
 def test_list_offers_prints_the_table_and_a_slip_is_named() -> None:
     found = CliRunner().invoke(app, ["list", "offers"])
     assert found.exit_code == 0
-    for name in table():
+    for name in offers_table():
         assert name in found.output
     assert "moves with" in found.output and "concentration0 ≥" in found.output
     with pytest.raises(BadInput, match="offers"):
-        rows("offrs")
+        listing_rows("offrs")
 
 
 def test_a_change_in_torch_is_named() -> None:
-    upgraded = {name: {**each} for name, each in table().items()}
+    upgraded = {name: {**each} for name, each in offers_table().items()}
     upgraded["Pareto"]["moves"] = []
     upgraded["Gamma"]["density"] = {"float32": "raises", "float64": ""}
     found = differences(upgraded)
     assert len(found) == 2 and "Gamma, density, float32: was right; is raises" in found
     assert "Pareto: the support moved with ['scale'], and moves with []" in found
-    assert set(COLUMNS) == {"density", "path", "mean", "mode"}
-    assert measuring.DRAWS >= 2**16 and quantiles is not None
+    assert set(OFFER_COLUMNS) == {"density", "path", "mean", "mode"}
+    assert measuring.OFFER_DRAWS >= 2**16 and quantiles is not None
 
 
 @pytest.mark.parametrize("name", ["rejection_reparameterisation", "generalised_reparameterisation"])

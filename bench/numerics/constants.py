@@ -1,0 +1,6 @@
+"""Logarithms that densities share."""
+
+import math
+
+LOG_2 = math.log(2)
+LOG_2PI = math.log(2 * math.pi)
