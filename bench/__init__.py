@@ -1,19 +1,20 @@
 """The benchmark suite: distributions, objectives, exact gradients, measuring, sweeps, tables, reports.
 
-Each verb of the command line is a function here. They are imported when they are first used, because importing torch
-takes seconds.
+Each verb of the command line is a function here. Functions and packages are imported when they are first used, because
+importing torch takes seconds.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bench import distributions, objectives, plots
     from bench.advice.recommendation import recommend
     from bench.advice.trajectory import trajectory
     from bench.analysis.comparison import compare
     from bench.catalogue.listing import describe, listing
+    from bench.catalogue.this_machine import environment
     from bench.pages.report import report
-    from bench.provenance.machine import environment
     from bench.suites.suite import load_suite
     from bench.sweeps.outlook import plan
     from bench.sweeps.run import run
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
 
     __version__: str
 
-_HOMES = {
+HOMES = {
     "check": "bench.validation.checks.conformance",
     "collect": "bench.sweeps.shards",
     "compare": "bench.analysis.comparison",
     "describe": "bench.catalogue.listing",
-    "environment": "bench.provenance.machine",
+    "environment": "bench.catalogue.this_machine",
     "export": "bench.tables.export",
     "listing": "bench.catalogue.listing",
     "load": "bench.tables.folder",
@@ -44,7 +45,7 @@ _HOMES = {
     "trajectory": "bench.advice.trajectory",
     "verify": "bench.validation.facts.runner",
 }
-"""Where each public name is defined."""
+"""The module that defines each verb."""
 
 __all__ = [
     "__version__",
@@ -52,12 +53,15 @@ __all__ = [
     "collect",
     "compare",
     "describe",
+    "distributions",
     "environment",
     "export",
     "listing",
     "load",
     "load_suite",
+    "objectives",
     "plan",
+    "plots",
     "recommend",
     "report",
     "run",
@@ -71,11 +75,15 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
+if not TYPE_CHECKING:  # a type checker that saw this would take every misspelt name for one of the module's
 
-        return version("gradest")
-    if name not in _HOMES:
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("gradest")
+        if name in HOMES:
+            return getattr(import_module(HOMES[name]), name)
+        if name in __all__:
+            return import_module(f"bench.{name}")
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)

@@ -8,6 +8,8 @@ equations and sections are a help to find the place, were not all looked up agai
 LeaveOneOut()
 """
 
+from typing import TYPE_CHECKING, Any
+
 from estimators import (  # noqa: F401  (they register their estimators)
     antithetic,
     arms,
@@ -57,6 +59,9 @@ from estimators.registry import available, get, register
 from estimators.tools.parameters import log_density
 from estimators.traits import Need, Traits
 
+if TYPE_CHECKING:
+    __version__: str
+
 __all__ = [
     "BadInput",
     "Estimator",
@@ -68,6 +73,7 @@ __all__ = [
     "Objective",
     "Terms",
     "Traits",
+    "__version__",
     "available",
     "check_estimator",
     "get",
@@ -76,3 +82,13 @@ __all__ = [
     "register",
     "unmet",
 ]
+
+
+if not TYPE_CHECKING:  # a type checker that saw this would take every misspelt name for one of the module's
+
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("gradest")
+        raise AttributeError(f"module 'estimators' has no attribute {name!r}")

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.errors import BadInput
-from estimators.tools.calls import VALUES, leaving_z_alone, with_suitable_samples, wrapped
+from estimators.tools.calls import VALUES, with_checked_values, with_suitable_samples, wrapped
 from estimators.tools.parameters import log_density
 from estimators.traits import Traits
 
@@ -27,7 +27,9 @@ F = TypeVar("F", bound="Fitted")
 class Objective(ABC):
     """f(z, q), deterministic: z is `[*sample, *batch, *event]`, the value `[*sample, *batch]`.
 
-    z belongs to the estimator: an objective that changes it in place raises `BadInput`.
+    z belongs to the estimator: an objective that changes it in place raises `BadInput`, and so does a value of another
+    shape, such as one number for all draws. Two changes are found at an objective's first call on a CPU only, and not
+    under `torch.func.vmap`: those through `z.data`, and those through the memory that `z.numpy()` shares.
 
     `differentiable`: in z, wherever q puts its mass. `relaxable`: defined and differentiable between
     the values of a discrete z. `twice_differentiable`: has a second derivative in z. `breaks`: the values
@@ -43,7 +45,7 @@ class Objective(ABC):
 
     def __init_subclass__(cls, **settings: object) -> None:
         super().__init_subclass__(**settings)
-        wrapped(cls, VALUES, leaving_z_alone)
+        wrapped(cls, VALUES, with_checked_values)
 
     @abstractmethod
     def __call__(self, z: Tensor, q: Distribution) -> Tensor: ...
@@ -75,8 +77,9 @@ def asked(function: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
 
 
 UNSUPPORTED = (
-    "the objective asks a torch distribution for the log-density of z outside its support, as relaxed draws are: "
-    "take estimators.log_density(prior, z) for prior.log_prob(z), or say relaxable=False of the objective"
+    "the objective asks a torch distribution for the log-density of a z outside its support. Relaxed draws lie between "
+    "the values of a discrete z: take estimators.log_density(prior, z) for prior.log_prob(z), or say relaxable=False "
+    "of the objective. A continuous z lies in q's support, which may be wider than a prior's: take a prior on all of it"
 )
 
 
@@ -284,7 +287,7 @@ def gradient_at(f: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tenso
 def held_gradient_at(f: Objective, z: Tensor, q: Distribution) -> tuple[Tensor, Tensor]:
     """f.held(z, q), differentiable in q and in f's own parameters, and the constant ∂f/∂z, from one call of f.
 
-    >>> q = torch.distributions.Normal(torch.zeros(2), 1.0)
+    >>> q = torch.distributions.MultivariateNormal(torch.zeros(2), torch.eye(2))
     >>> held_gradient_at(Function(lambda z: z.square().sum(-1)), torch.tensor([[1.0, 2.0]]), q)
     (tensor([5.]), tensor([[2., 4.]]))
     """

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import TypeVar
 
 MAX_NAMES = 12
 """Names in one sentence."""
@@ -9,6 +10,21 @@ MAX_NAMES = 12
 
 class BadInput(ValueError):
     """One clear sentence: what was wrong, where, and what would be right. The command line exits with 2."""
+
+
+Number = TypeVar("Number", int, float)
+
+
+def at_least(least: Number, name: str, value: Number) -> Number:
+    """Returns `value`; raises BadInput if it is below `least`, or NaN.
+
+    >>> at_least(1, "jobs", 0)
+    Traceback (most recent call last):
+    estimators.errors.BadInput: jobs must be at least 1, found 0
+    """
+    if not value >= least:
+        raise BadInput(f"{name} must be at least {least:g}, found {value:g}")
+    return value
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -36,6 +36,7 @@ class LocalExpectation(Estimator):
     traits = Traits(
         unbiased=True,
         needs=frozenset({Need.BINARY, Need.FACTORISED}),
+        ends=True,
         paper="Titsias, Lázaro-Gredilla 2015",
     )
 
@@ -68,7 +69,9 @@ class IndeCateR(Estimator):
     tensor([ 1., -1.])
     """
 
-    traits = Traits(unbiased=True, needs=frozenset({Need.FINITE, Need.FACTORISED}), paper="De Smet et al. 2023")
+    traits = Traits(
+        unbiased=True, needs=frozenset({Need.FINITE, Need.FACTORISED}), ends=True, paper="De Smet et al. 2023"
+    )
 
     shared: bool = False
 

@@ -68,7 +68,7 @@ class StochasticTriples(Estimator):
     tensor(3.)
     """
 
-    traits = Traits(unbiased=True, needs=frozenset({Need.TRIPLE, Need.FACTORISED}), paper="Arya et al. 2022")
+    traits = Traits(unbiased=True, needs=frozenset({Need.TRIPLE, Need.FACTORISED}), ends=True, paper="Arya et al. 2022")
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         x, inner = sample(q, n), base(q)

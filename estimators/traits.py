@@ -34,7 +34,7 @@ class Need(Enum):
     PARAMETERS = "a distribution that its named parameters make again"
     CONTEXT = "the context that q was computed from"
     TERMS = "an objective given as terms, with the variables that each depends on"
-    PROPOSAL = "a flattened q to draw from: bits, categoricals, or a location-scale family"
+    PROPOSAL = "a q that can be widened to draw from: bits, categoricals, or a location-scale family"
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Traits:
 
     `samples_step`: n must be a multiple of it (2 where draws come in pairs).
     `valued`: the surrogate's value estimates E f.
+    `ends`: right in a bit's probability of exactly 0 or 1 as well, where that is itself a parameter.
     """
 
     unbiased: bool
@@ -52,4 +53,5 @@ class Traits:
     exact: bool = False
     fitted: bool = False
     valued: bool = True
+    ends: bool = False
     paper: str = ""

@@ -75,7 +75,10 @@ class WeakDerivative(Estimator):
     """
 
     traits = Traits(
-        unbiased=True, needs=frozenset({Need.WEAK_DERIVATIVE, Need.FACTORISED}), paper="Pflug 1989; Mohamed et al. 2020"
+        unbiased=True,
+        needs=frozenset({Need.WEAK_DERIVATIVE, Need.FACTORISED}),
+        ends=True,
+        paper="Pflug 1989; Mohamed et al. 2020",
     )
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:

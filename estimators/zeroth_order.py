@@ -12,6 +12,7 @@ from estimators.core import Estimator, Objective
 from estimators.errors import BadInput
 from estimators.registry import register
 from estimators.tools.coordinates import chunk
+from estimators.tools.edges import step_inside
 from estimators.tools.noise import signs
 from estimators.tools.parameters import along, valued
 from estimators.traits import Need, Traits
@@ -22,7 +23,9 @@ class Differences(Estimator):
     """slope(z)·∇θ z(ε, θ) + ∇θ f̄, the mean over draws; subclasses get the slope of f at z from values around it.
 
     The two sides of a difference share ε. f̄ is the mean of those values, which carries the gradient in f's own
-    parameters; f is never asked at z itself, so the value is that of a smoothed f.
+    parameters; f is never asked at z itself, so the value is that of a smoothed f. Near an edge of q's support (0 of a
+    Gamma, both ends of a Beta) the step c is shorter, so that f is asked for no z outside; of a simplex each
+    coordinate stays between 0 and 1, while their sum moves.
     """
 
     step: float = 0.1
@@ -33,12 +36,22 @@ class Differences(Estimator):
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         z = q.rsample((n,))
-        slope, around = self.slope(z.detach(), q, f)
+        held = z.detach()
+        slope, around = self.slope(held, step_inside(self.step, q, held), q, f)
         return valued(around, along(slope, z, q)).mean(0)
 
     @abstractmethod
-    def slope(self, z: Tensor, q: Distribution, f: Objective) -> tuple[Tensor, Tensor]:
-        """An estimate of ∂f/∂z at draws z, of z's shape, and the mean of the values that it is made of."""
+    def slope(self, z: Tensor, step: Tensor | float, q: Distribution, f: Objective) -> tuple[Tensor, Tensor]:
+        """An estimate of ∂f/∂z at draws z, of z's shape, and the mean of the values that it is made of.
+
+        `step`: a number, or one for each coordinate of z.
+        """
+
+
+def per_step(rise: Tensor, step: Tensor | float) -> Tensor:
+    """rise ÷ (2 step), constant; 0 where there is no room for a step."""
+    width = 2 * step
+    return rise.detach() / (width.masked_fill(width == 0, 1.0) if isinstance(width, Tensor) else width)
 
 
 @register("spsa")
@@ -61,12 +74,13 @@ class Spsa(Differences):
 
     traits = Traits(unbiased=False, needs=frozenset({Need.REPARAMETERISED}), valued=False, paper="Spall 1992")
 
-    def slope(self, z: Tensor, q: Distribution, f: Objective) -> tuple[Tensor, Tensor]:
-        delta = signs(z)
-        up, down = f.held(torch.stack([z + self.step * delta, z - self.step * delta]), q)
-        rise = (up - down).detach() / (2 * self.step)
-        slope = rise.reshape(*rise.shape, *(1 for _ in q.event_shape)) * delta  # 1/Δ = Δ for signs
-        return slope, (up + down) / 2
+    def slope(self, z: Tensor, step: Tensor | float, q: Distribution, f: Objective) -> tuple[Tensor, Tensor]:
+        delta, axes = signs(z), tuple(range(-len(q.event_shape), 0))
+        if isinstance(step, Tensor) and axes:
+            step = step.amin(axes, keepdim=True)  # one for all coordinates, as they move together
+        up, down = f.held(torch.stack([z + step * delta, z - step * delta]), q)
+        rise = (up - down).reshape(*up.shape, *(1 for _ in axes))
+        return per_step(rise, step) * delta, (up + down) / 2  # 1/Δ = Δ for signs
 
 
 @register("finite_differences")
@@ -91,11 +105,10 @@ class FiniteDifferences(Differences):
         unbiased=False, needs=frozenset({Need.REPARAMETERISED}), valued=False, paper="Kiefer, Wolfowitz 1952"
     )
 
-    def slope(self, z: Tensor, q: Distribution, f: Objective) -> tuple[Tensor, Tensor]:
+    def slope(self, z: Tensor, step: Tensor | float, q: Distribution, f: Objective) -> tuple[Tensor, Tensor]:
         D = q.event_shape.numel()
-        one = self.step * torch.eye(D, dtype=z.dtype, device=z.device)
+        one = torch.eye(D, dtype=z.dtype, device=z.device)
         one = one.reshape(D, 1, *(1 for _ in q.batch_shape), *q.event_shape)
-        parts = [f.held(torch.stack([z + rows, z - rows]), q) for rows in one.split(chunk(2 * z.numel()))]
+        parts = [f.held(torch.stack([z + step * rows, z - step * rows]), q) for rows in one.split(chunk(2 * z.numel()))]
         up, down = torch.cat(parts, 1)
-        slope = ((up - down).detach() / (2 * self.step)).movedim(0, -1).reshape(z.shape)
-        return slope, (up + down).mean(0) / 2
+        return per_step((up - down).movedim(0, -1).reshape(z.shape), step), (up + down).mean(0) / 2

@@ -87,7 +87,7 @@ def recommend(
     samples: Sequence[int] = SAMPLES,
     cost: StepCost = "seconds",
     seed: int = 0,
-    plugin: Iterable[str | Path] = (),
+    plugin: str | Path | Iterable[str | Path] = (),
     isolate: bool = True,
     show: Callable[[RaceStanding], None] = lambda standing: None,
 ) -> Recommendation:
@@ -148,7 +148,7 @@ def recommend_with(worker: Worker, question: Question, cost: StepCost = "seconds
 def model_source(
     path: str | Path | None,
     objects: tuple[Any, Any, Any] = (None, None, None),
-    plugin: Iterable[str | Path] = (),
+    plugin: str | Path | Iterable[str | Path] = (),
     cost: StepCost = "seconds",
 ) -> ModelSource:
     """Where the model comes from: a file or three objects; raises BadInput for both, or neither."""
@@ -160,7 +160,7 @@ def model_source(
         raise BadInput("a model is a file, or parameters, distribution and objective, not both")
     if isinstance(cost, str) and cost not in COSTS:
         raise BadInput(f"cost must be 'seconds', 'calls' or a function of z, found {cost!r}; {nearest(cost, COSTS)}")
-    files = tuple(str(each) for each in plugin)
+    files = tuple(map(str, [plugin] if isinstance(plugin, str | Path) else plugin))
     packed = cost if isinstance(cost, str) else ByCloudpickle(cost)
     if path is not None:
         return ModelSource(str(path), None, files, packed)

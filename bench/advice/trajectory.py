@@ -105,7 +105,7 @@ def trajectory(
     samples: Sequence[int] = SAMPLES,
     cost: StepCost = "seconds",
     seed: int = 0,
-    plugin: Iterable[str | Path] = (),
+    plugin: str | Path | Iterable[str | Path] = (),
     isolate: bool = True,
     show: Callable[[RaceStanding], None] = lambda standing: None,
 ) -> TrainingAdvice:

@@ -5,6 +5,7 @@
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pandas as pd
 from rich.console import Group, RenderableType
@@ -17,7 +18,9 @@ from bench.display.notebook import InNotebooks
 from bench.display.terminal import STYLES, interval
 from bench.statistics.interval import Interval
 from bench.statistics.ratios import middle, verdicts
+from bench.tables.folder import load
 from bench.tables.metrics import METRICS, Metric
+from bench.tables.where import select
 from bench.tables.wide import wide_table
 from estimators.errors import BadInput, nearest
 
@@ -56,20 +59,48 @@ class Comparison(InNotebooks):
 
 
 def compare(
-    table: pd.DataFrame,
-    other: pd.DataFrame | None = None,
+    results: str | Path | pd.DataFrame,
+    other: str | Path | pd.DataFrame | None = None,
     *,
     baseline: str | None = None,
     metric: str = "variance",
     margin: float = 0.1,
+    where: str | None = None,
     fail_on: str | None = None,
 ) -> Comparison | Regressions:
-    """Every estimator against `baseline` within one table, or, with `other`, the second run against the first."""
-    if other is not None:
-        return compare_runs(table, other, fail_on or "", metric=metric)
+    """Ranks the estimators of a run against a baseline, or compares a second run with a first.
+
+    Args:
+        results: Name of a suite that was run, folder of a run, or table.
+        other: A second run, which is compared with the first.
+        baseline: Estimator that the others are compared with. Default: reinforce.
+        metric: What is compared.
+        margin: Estimators whose ratio lies within this share of 1 are called the same.
+        where: Compares only these cells, e.g. 'samples >= 4'.
+        fail_on: What must not get worse in the second run, e.g. 'variance>10%'; the command then exits with 1.
+
+    Returns:
+        A `Comparison` of estimators, or with `other` the `Regressions` of the second run.
+
+    Raises:
+        BadInput: A run, a baseline or a metric is not there, or no cell is left to compare.
+    """
+    tables = [_chosen(each, where) for each in (results, other) if each is not None]
+    if len(tables) == 2:
+        return compare_runs(*tables, fail_on or "", metric=metric)
     if fail_on:
         raise BadInput(f"--fail-on {fail_on!r} judges a second run against the first: name two")
-    return compare_estimators(table, baseline=baseline, metric=metric, margin=margin)
+    return compare_estimators(*tables, baseline=baseline, metric=metric, margin=margin)
+
+
+def _chosen(results: str | Path | pd.DataFrame, where: str | None) -> pd.DataFrame:
+    """The rows of a run's table that a filter picks; a filter that picks none is a slip."""
+    table = load(results)
+    found = select(table, where)
+    if where and not len(found):
+        of = "" if isinstance(results, pd.DataFrame) else f" of {results}"
+        raise BadInput(f"--where {where!r} means no row{of}")
+    return found
 
 
 def compare_estimators(

@@ -1,13 +1,15 @@
 """What there is: every estimator, distribution, objective, metric and suite, with its facts and where it comes from."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.catalogue.offers import listed
 from bench.distributions import distributions
 from bench.objectives import objectives
+from bench.plugins.files import load_files
 from bench.plugins.settings import public
 from bench.suites.builtin import suite_summary, suites
 from bench.tables.metrics import METRICS
@@ -23,7 +25,9 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "distributions": distributions,
     "objectives": objectives,
 }
-LISTED_KINDS = (*REGISTRIES, "metrics", "suites", "offers")
+LISTED_KINDS = (*REGISTRIES, "metrics", "suites", "offers", "gradients")
+SLOW = ("gradients",)
+"""Kinds that `all` leaves out: each of their rows is computed."""
 
 BRIEF = {
     "estimators": ["family", "name", "unbiased", "samples", "asks", "paper"],
@@ -32,19 +36,38 @@ BRIEF = {
     "metrics": ["name", "unit", "direction", "sentence"],
     "suites": ["name", "what"],
     "offers": ["name", "density", "path", "mean", "mode"],
+    "gradients": ["problem", "point", "method", "relative_error", "error", "norm"],
 }
 """The columns that fit a terminal; `gradest show NAME` tells the rest."""
 
 
-def listing(kind: str) -> "pd.DataFrame":
-    """All of one kind, a row each: the name, facts, the first sentence of its docstring, where it is defined."""
+def listing(kind: str = "all", *, plugin: str | Path | Iterable[str | Path] = ()) -> "pd.DataFrame":
+    """Lists what there is: estimators, distributions, objectives, metrics, suites.
+
+    Args:
+        kind: estimators, distributions, objectives, metrics, suites, offers (what torch's distributions offer),
+            gradients (every problem's exact gradient: method, error, norm; takes a minute), or all of them but the
+            last.
+        plugin: Python file that registers plug-ins; several are allowed.
+
+    Returns:
+        A row each: the name, facts, the first sentence of its docstring, where it is defined. With `all`, the kind and
+        the name.
+
+    Raises:
+        BadInput: There is no such kind, or a plug-in file does not import.
+    """
     import pandas as pd
 
+    load_files(plugin)
+    if kind == "all":
+        every = ((each, row["name"]) for each in LISTED_KINDS if each not in SLOW for row in listing_rows(each))
+        return pd.DataFrame(every, columns=["kind", "name"])
     return pd.DataFrame(listing_rows(kind))
 
 
 def listing_rows(kind: str) -> list[dict[str, Any]]:
-    """What `listing` says, without pandas, which takes long to import."""
+    """The rows of `listing`, without pandas, which takes long to import. Raises BadInput for an unknown kind."""
     if kind not in LISTED_KINDS:
         raise BadInput(f"there is no kind {kind!r}; {nearest(kind, LISTED_KINDS)}")
     found = {
@@ -54,9 +77,16 @@ def listing_rows(kind: str) -> list[dict[str, Any]]:
         "metrics": lambda: [vars(metric) for metric in METRICS.values()],
         "suites": lambda: [suite_summary(path) for path in suites().values()],
         "offers": listed,
+        "gradients": _gradients,
     }
     every = found[kind]()
     return sorted(every, key=lambda row: (row["family"], row["name"])) if kind == "estimators" else every
+
+
+def _gradients() -> list[dict[str, Any]]:
+    from bench.catalogue.exact_gradients import reference_table
+
+    return reference_table().to_dict("records")
 
 
 def broken() -> Iterator[str]:
@@ -66,8 +96,17 @@ def broken() -> Iterator[str]:
             yield f"{kind.removesuffix('s')} {each.name} of {each.package}: {each.reason}"
 
 
-def describe(name: str) -> str:
-    """One of them in full: docstring, settings with their defaults, facts."""
+def describe(name: str, *, plugin: str | Path | Iterable[str | Path] = ()) -> str:
+    """Describes an estimator, distribution, objective or metric: formula, conditions, paper, settings.
+
+    Args:
+        name: Name, as `gradest list` says it.
+        plugin: Python file that registers plug-ins; several are allowed.
+
+    Raises:
+        BadInput: There is nothing of that name, or a plug-in file does not import.
+    """
+    load_files(plugin)
     for kind, registry in REGISTRIES.items():
         if name in registry.available():
             return _text(kind.removesuffix("s"), name, registry.lookup(name))
@@ -79,7 +118,7 @@ def describe(name: str) -> str:
 
 
 def _text(kind: str, name: str, cls: type) -> str:
-    from bench.catalogue.fits import runs_with
+    from bench.catalogue.fits import fits_in_words, runs_with
 
     lines = [f"{name}: {'an' if kind[0] in 'aeo' else 'a'} {kind} ({owner(cls)})", "", inspect.getdoc(cls) or ""]
     settings = _settings(cls)

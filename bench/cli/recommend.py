@@ -1,16 +1,16 @@
 """recommend: advice for a user's own model."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
-FAILED, INCONCLUSIVE = 1, 3
-"""Exit codes: the model ends its process; too little was compared, or the winner is not told apart."""
+import bench
+from bench.cli.console import FAILED, Json, err, out, say
+from bench.cli.progress import racing
+
+INCONCLUSIVE = 3
+"""Exit code: too little was compared, or the winner is not told apart from plain REINFORCE."""
 
 
 def recommend(  # noqa: PLR0917 (typer reads them)
@@ -26,10 +26,10 @@ def recommend(  # noqa: PLR0917 (typer reads them)
     plugin: Annotated[
         list[str] | None, typer.Option(metavar="FILE.py", help="Python file that registers plug-ins.")
     ] = None,
-    out: Annotated[
+    out_: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder for the table, the code and the answer as JSON.")
     ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
+    json_: Json = False,
     along: Annotated[
         int | None, typer.Option(metavar="STEPS", help="Train so many steps; answer at the start, middle and end.")
     ] = None,
@@ -41,23 +41,25 @@ def recommend(  # noqa: PLR0917 (typer reads them)
 
     Exits with 3 where the answer is inconclusive: it says how many seconds would do.
     """
-    from bench.advice.recommendation import recommend as recommended
-    from bench.advice.trajectory import trajectory
     from bench.advice.workers import NoAnswer
 
-    screen, notes = Console(width=None if Console().is_terminal else 200), Console(stderr=True)
-    names = estimators.split(",") if estimators else None
+    more: dict[str, Any] = {"seconds": seconds, "biased": biased, "samples": whole_numbers(samples), "cost": cost}
+    more |= {"estimators": estimators.split(",") if estimators else None, "seed": seed, "plugin": plugin or ()}
     try:
-        with _racing(notes) as show:
-            more = {"seconds": seconds, "estimators": names, "biased": biased, "samples": whole_numbers(samples)}
-            more |= {"cost": cost, "seed": seed, "plugin": plugin or (), "show": show}
-            found = recommended(path, **more) if along is None else trajectory(path, steps=along, **more)
+        with racing() as show:
+            if along is None:
+                found = bench.recommend(path, **more, show=show)
+            else:
+                found = bench.trajectory(path, steps=along, **more, show=show)
     except NoAnswer as error:
-        notes.print(f"gradest: {error}", markup=False, highlight=False, soft_wrap=True)
+        say(f"gradest: {error}", err)
         raise typer.Exit(FAILED) from error
-    if out is not None:
-        notes.print(f"wrote {found.save(out)}", markup=False, highlight=False, soft_wrap=True)
-    screen.print_json(found.to_json()) if json_ else screen.print(found)
+    if out_ is not None:
+        say(f"wrote {found.save(out_)}", err)
+    if json_:
+        out.print_json(found.to_json())
+    else:
+        out.print(found)
     if not found.conclusive:
         raise typer.Exit(INCONCLUSIVE)
 
@@ -70,12 +72,3 @@ def whole_numbers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise BadInput(f"--samples takes whole numbers with commas between, such as 1,2,4; found {text!r}") from None
-
-
-@contextmanager
-def _racing(console: Console) -> Iterator[Any]:
-    """A progress bar on a terminal; nothing elsewhere."""
-    columns = (TextColumn("racing"), BarColumn(), TextColumn("{task.fields[open]} still open"))
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=1.0, open="all")
-        yield lambda race: bar.update(task, completed=race.spent, open=race.open)

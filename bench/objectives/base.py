@@ -10,7 +10,7 @@ from bench.distributions.base import Family
 from bench.numerics.tensors import Tensors
 from estimators.core import Function, Objective
 from estimators.registry import Registry
-from estimators.tools.calls import leaving_z_alone, wrapped
+from estimators.tools.calls import with_checked_values, wrapped
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Target(ABC):
 
     def __init_subclass__(cls, **settings: object) -> None:
         super().__init_subclass__(**settings)
-        wrapped(cls, ("terms", "value"), leaving_z_alone)
+        wrapped(cls, ("terms", "value"), with_checked_values)
 
     @property
     def breaks(self) -> tuple[float, ...]:

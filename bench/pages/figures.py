@@ -7,6 +7,7 @@
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_all_start_methods, get_context
@@ -25,6 +26,7 @@ from bench.plots.matrices import ordered
 from bench.plots.style import as_svg
 from bench.plots.training import on_trajectory
 from bench.tables.derived import with_limit
+from estimators.errors import BadInput
 
 MAX_PANELS, MAX_COLUMNS, MAX_SERIES = 12, 7, 8
 """Problems in one figure of small multiples, and in one matrix; more make more figures. Estimators in one panel."""
@@ -113,15 +115,23 @@ def drawn_figures(
 ) -> dict[str, list[DrawnFigure]]:
     """The figures by the names of their drawings; none where a drawing's column was not measured."""
     parts = [part for drawing in every for part in parts_of(drawing, rows, order, folder)]
-    if jobs > 1 and len(parts) >= PARALLEL_FROM:
-        with ProcessPoolExecutor(jobs, _processes()) as pool:
-            shown = list(pool.map(FigurePart.shown, parts))
-    else:
-        shown = [part.shown() for part in parts]
+    shown = _side_by_side(parts, jobs) if jobs > 1 and len(parts) >= PARALLEL_FROM else [part.shown() for part in parts]
     found: dict[str, list[DrawnFigure]] = {drawing.name: [] for drawing in every}
     for part, figure in zip(parts, shown, strict=True):
         found[part.drawing.name].append(figure)
     return found
+
+
+def _side_by_side(parts: list["FigurePart"], jobs: int) -> list[DrawnFigure]:
+    """The figures in the order of `parts`, drawn by `jobs` processes."""
+    try:
+        with ProcessPoolExecutor(jobs, _processes()) as pool:
+            return list(pool.map(FigurePart.shown, parts))
+    except BrokenProcessPool:
+        raise BadInput(
+            "a process that draws figures ended early; does a script call bench.report outside of "
+            '`if __name__ == "__main__":`? There it needs jobs=1'
+        ) from None
 
 
 def _processes() -> BaseContext:

@@ -16,12 +16,16 @@ from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from bench.analysis.comparison import Comparison, compare_estimators
+from bench.measure.timing.ceilings import load_ceilings
 from bench.pages.figures import _marked, drawings, drawn_figures
 from bench.pages.findings import findings, statuses, what_was_run
 from bench.pages.jinja import page_environment, template_file
 from bench.pages.report_tables import cell_data, failures, pivot, rank_rows
 from bench.plots.style import plain_number
+from bench.provenance.cores import processes
+from bench.tables.folder import environments, load
 from bench.tables.metrics import METRICS
+from bench.tables.results import beside
 from bench.tables.wide import wide_table
 from estimators.errors import BadInput
 
@@ -37,30 +41,45 @@ class Page(type(Path())):  # pyright: ignore[reportUntypedBaseClass, reportGener
         )
 
 
-def report(path: str | Path, out: str | Path | None = None, *, baseline: str | None = None, jobs: int = 1) -> Page:
-    """Writes the page about the run in `path` (a folder or a table file), and returns where it is.
+def report(
+    results: str | Path | pd.DataFrame,
+    out: str | Path | None = None,
+    *,
+    baseline: str | None = None,
+    jobs: int | None = None,
+) -> Page:
+    """Writes one self-contained page about a run, and its figures as PNG and SVG files.
 
-    Figures go beside it, as PNG and SVG, into `<name of the page>-figures/`. They are drawn by `jobs` processes: with
-    more than one, call this under `if __name__ == "__main__":` in a script.
+    The figures go into a folder beside the page, called like the page with `-figures`.
+
+    Args:
+        results: Name of a suite that was run, folder of a run, or table.
+        out: The page to write. Default: report.html in the folder of the run.
+        baseline: Estimator that the others are compared with. Default: reinforce.
+        jobs: Number of processes that draw. Default: one per core.
+
+    Returns:
+        The path of the page, which a notebook shows.
+
+    Raises:
+        BadInput: There is no such run or baseline, or the page cannot be written.
+
+    Note:
+        More than one process import the calling script: call this under `if __name__ == "__main__":`, or with jobs=1.
     """
-    from bench.measure.timing.ceilings import load_ceilings
-    from bench.tables.folder import environments, load
-
-    path = Path(path)
-    table = load(path)
-    folder = path if path.is_dir() else path.parent
-    target = Page(out if out is not None else folder / "report.html")
+    target, table = Page(out if out is not None else beside(results, "report.html")), load(results)
+    folder = None if isinstance(results, pd.DataFrame) else beside(results, "report.html").parent
     figures = target.with_name(f"{target.stem}-figures")
     try:
         figures.mkdir(parents=True, exist_ok=True)
         text = report_page(
             table,
-            environments(folder),
+            environments(folder) if folder else [],
             baseline=baseline,
-            source=str(folder),
-            ceilings=load_ceilings(folder).to_dict("records"),
+            source=str(folder or "results/…"),
+            ceilings=load_ceilings(folder).to_dict("records") if folder else [],
             figures=figures,
-            jobs=jobs,
+            jobs=processes(jobs),
         )
         target.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -9,10 +9,22 @@ from types import ModuleType
 from estimators.errors import BadInput
 
 
-def load_files(paths: Iterable[str]) -> None:
-    """Imports each file once, as the module `gradest_plugin_<name of the file>`."""
+def load_files(files: str | Path | Iterable[str | Path]) -> tuple[Path, ...]:
+    """Imports each file once, as the module `gradest_plugin_<name of the file>`.
+
+    Args:
+        files: A path or several.
+
+    Returns:
+        The absolute paths.
+
+    Raises:
+        BadInput: A file is not there, does not import, or has the name of another.
+    """
+    paths = tuple(Path(path).resolve() for path in ([files] if isinstance(files, str | Path) else files))
     for path in paths:
-        load_file(Path(path))
+        load_file(path)
+    return paths
 
 
 def load_file(path: Path) -> ModuleType:

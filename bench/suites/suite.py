@@ -95,11 +95,11 @@ SETTINGS_TYPES = {"accuracy": AccuracySettings, "throughput": ThroughputSettings
 """The settings of each group of metrics: a table of the suite each."""
 
 
-def load_suite(name_or_path: str | Path) -> Suite:
-    """A built-in suite by name, or the suite in a TOML file."""
-    path = Path(name_or_path)
+def load_suite(suite: str | Path) -> Suite:
+    """Reads a built-in suite by its name, or the suite in a TOML file. Raises BadInput with the place of an error."""
+    path = Path(suite)
     if path.suffix != ".toml":
-        path = builtin(str(name_or_path))
+        path = builtin(str(suite))
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

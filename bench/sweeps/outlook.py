@@ -15,10 +15,11 @@ from rich.text import Text
 from bench.display.notebook import InNotebooks
 from bench.display.terminal import MAX_ROWS, duration, frame
 from bench.plugins.files import load_files
+from bench.provenance.cores import processes
 from bench.suites.grid import suite_cells
 from bench.suites.suite import Suite
 from bench.sweeps.planning import known_rerun, pick, planned_work, resolve, tasks_of
-from bench.sweeps.run import cores, folder_of
+from bench.sweeps.run import folder_of
 from bench.tables.columns import SCHEMA
 from bench.tables.records import Records, read_records
 
@@ -64,12 +65,28 @@ def plan(
     device: str | None = None,
     seed: int | None = None,
     rerun: str = "missing",
-    plugins: Iterable[str | Path] = (),
+    plugin: str | Path | Iterable[str | Path] = (),
     force: bool = False,
 ) -> Outlook:
-    """What `run` would do, without doing it."""
-    load_files(str(path) for path in plugins)
+    """Says what `run` would do: cells to measure, cells done, cells that do not fit and why, the expected time.
+
+    Args:
+        suite: A built-in suite, or a TOML file.
+        out: Folder whose finished cells count as done. Default: results/SUITE.
+        where: Plans only these cells, e.g. 'estimator == "rloo" and samples >= 4'.
+        jobs: Number of worker processes. Default: one per core.
+        device: cpu, cuda, cuda:1, … Default: as the suite says.
+        seed: Replaces the suite's seed.
+        rerun: Which cells are measured again: missing, failed, stale (measured from other source code) or all.
+        plugin: Python file that registers plug-ins; several are allowed.
+        force: Measures pairs that do not fit, too.
+
+    Raises:
+        BadInput: An argument or the suite is wrong.
+    """
+    load_files(plugin)
     known_rerun(rerun)
+    workers = processes(jobs)
     resolved, folder = resolve(suite, device=device, seed=seed), folder_of(suite, out)
     every = suite_cells(resolved, force=force)
     picked = pick(every, where)
@@ -96,5 +113,5 @@ def plan(
         }
         for cell in picked
     ]
-    seconds = found.cost.total(found.work, jobs or cores())
+    seconds = found.cost.total(found.work, workers)
     return Outlook(pd.DataFrame(rows), seconds, folder, guessed=not found.cost.measured)

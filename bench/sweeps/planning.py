@@ -38,7 +38,7 @@ def resolve(
     loaded = suite if isinstance(suite, Suite) else load_suite(suite)
     given = {"device": [device] if device else None, "seed": seed, "timeout": timeout}
     changed = {key: value for key, value in given.items() if value is not None}
-    return parse_suite(loaded.model_dump() | changed, "the command line") if changed else loaded
+    return parse_suite(loaded.model_dump() | changed, "the options") if changed else loaded
 
 
 def tasks_of(cell: Cell, suite: Suite) -> list[Task]:

@@ -4,10 +4,10 @@ Accuracy tasks run side by side; timed tasks follow, alone. The parent plans, wr
 computes nothing, so that its state is no part of a number.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from rich.markup import escape
@@ -17,6 +17,7 @@ from bench.isolation.child import refuse_inside
 from bench.measure.execution.devices import default_dtype
 from bench.measure.timing.ceilings import note
 from bench.plugins.files import load_files
+from bench.provenance.cores import processes
 from bench.provenance.machine import environment
 from bench.suites.cell import Cell
 from bench.suites.grid import suite_cells
@@ -29,9 +30,8 @@ from bench.sweeps.shards import sharded
 from bench.sweeps.worker import Setup
 from bench.tables.folder import Store
 from bench.tables.records import Key, Record
-from estimators.errors import BadInput
-
-Show = Callable[["Progress"], None]
+from bench.tables.results import RESULTS
+from estimators.errors import BadInput, at_least
 
 
 @dataclass
@@ -54,64 +54,108 @@ class Summary(InNotebooks):
     left: int = 0
     interrupted: bool = False
 
-    def __rich__(self) -> str:
+    @property
+    def line(self) -> str:
+        """The folder, and how many tasks ended with each status."""
         counts = ", ".join(f"{count} {name}" for name, count in sorted(self.counts.items())) or "nothing was left to do"
+        return f"{self.folder}: {counts}"
+
+    def __rich__(self) -> str:
         left = [f"{self.left} left"] if self.left else []
-        return escape("\n".join([f"{self.folder}: {counts}", *left, *self.failed, *self.notes]))
+        return escape("\n".join([self.line, *left, *self.failed, *self.notes]))
 
 
-def sweep(
-    suite: Suite,
-    folder: Path,
+def run(
+    suite: str | Path | Suite,
+    out: str | Path | None = None,
     *,
     where: str | None = None,
     shard: str | None = None,
     jobs: int | None = None,
-    rerun: str = "missing",
-    plugins: Iterable[str] = (),
-    force: bool = False,
+    device: str | None = None,
+    seed: int | None = None,
+    timeout: float | None = None,
     memory: float | None = None,
+    rerun: str = "missing",
+    plugin: str | Path | Iterable[str | Path] = (),
+    force: bool = False,
     engine: str = "local",
     scheduler: str | None = None,
-    show: Show = lambda progress: None,
+    show: Callable[[Progress], None] = lambda progress: None,
 ) -> Summary:
-    """Measures what is missing of a suite into `folder`; Ctrl-C keeps what is done.
+    """Measures the cells of a suite that have no result yet.
 
-    `memory`: GiB that a worker may allocate. `scheduler`: the address of a Dask cluster. A script calls this under
-    `if __name__ == "__main__":`, because the workers import it.
+    A finished cell is on the disk before the next one begins: after an interruption, run the same again to continue.
+
+    Args:
+        suite: A built-in suite, or a TOML file.
+        out: Folder of the results. Default: results/SUITE.
+        where: Measures only these cells, e.g. 'estimator == "rloo" and samples >= 4'.
+        shard: Measures only the i-th of n parts of the cells, e.g. 1/4.
+        jobs: Number of worker processes. Default: one per core.
+        device: cpu, cuda, cuda:1, … Default: as the suite says.
+        seed: Replaces the suite's seed.
+        timeout: Seconds that one cell may take. Default: as the suite says.
+        memory: GiB that one worker may allocate. Default: no limit.
+        rerun: Which cells are measured again: missing, failed, stale (measured from other source code) or all.
+        plugin: Python file that registers plug-ins; several are allowed.
+        force: Measures pairs that do not fit, too.
+        engine: Where cells are measured: local, or dask (a cluster).
+        scheduler: Address of the Dask cluster. Default: a cluster started on this machine.
+        show: Called with the progress a few times a second.
+
+    Returns:
+        What the run did: its folder, tasks by status, sentences about those that failed.
+
+    Raises:
+        BadInput: An argument or the suite is wrong; nothing has been written then. Or the folder cannot be written.
+
+    Note:
+        Workers are fresh processes that import the calling script: call this under `if __name__ == "__main__":`, and
+        give your own plug-ins as files.
     """
     refuse_inside("bench.run")
-    setup = Setup(tuple(str(Path(path).resolve()) for path in plugins), int(memory * 2**30) if memory else None)
-    load_files(setup.plugins)
+    files = tuple(str(path) for path in load_files(plugin))
+    resolved, folder = resolve(suite, device=device, seed=seed, timeout=timeout), folder_of(suite, out)
     known_rerun(rerun)
     known_engine(engine)
-    every = suite_cells(suite, force=force)
+    setup = Setup(files, memory_limit(memory))
+    options = partial(Options, setup, processes(jobs), resolved.timeout, scheduler)
+    every = suite_cells(resolved, force=force)
     picked = sharded(pick(every, where), shard)  # all bad input is found before anything is written
     with Store(folder) as store:
         done = store.read()
-        planned = planned_work(suite, every, picked, done, rerun)
+        planned = planned_work(resolved, every, picked, done, rerun)
         summary = Summary(folder, notes=[*done.notes, *stale_note(planned, rerun)])
         del done  # what was measured before is on the disk, and not kept in memory over the run
-        store.begin(suite.model_dump(), planned.tasks(), shard)
+        store.begin(resolved.model_dump(), planned.tasks(), shard)
         store.log(f"run: {len(planned.work)} of {len(picked)} cells' tasks to do, engine {engine}")
-        writer = _Writer(store, summary, planned, show)
-        try:
-            writer(_unfit(planned))
-            if writer.left:
-                options = Options(setup, jobs or cores(), suite.timeout, scheduler, store.log)
-                _measure_all(planned, open_engine(engine, options), writer)
-            store.finish()
-            store.log(f"run: ended, {summary.counts}")
-        except KeyboardInterrupt:
-            summary.interrupted = True
-            store.log("run: interrupted")
-        summary.left = len(writer.left)
+        _measure_and_write(
+            planned, lambda: open_engine(engine, options(store.log)), _Writer(store, summary, planned, show)
+        )
+    if "throughput" in resolved.metrics and not summary.interrupted:
+        note(folder, executions(resolved))
     return summary
 
 
-def cores() -> int:
-    """How many workers run side by side unless it is said otherwise."""
-    return len(os.sched_getaffinity(0))
+def _measure_and_write(planned: Planned, opening: Callable[[], Engine], writer: "_Writer") -> None:
+    """Measures what is planned; Ctrl-C ends it and keeps what is done."""
+    store, summary = writer.store, writer.summary
+    try:
+        writer(_unfit(planned))
+        if writer.left:
+            _measure_all(planned, opening(), writer)
+        store.finish()
+        store.log(f"run: ended, {summary.counts}")
+    except KeyboardInterrupt:
+        summary.interrupted = True
+        store.log("run: interrupted")
+    summary.left = len(writer.left)
+
+
+def memory_limit(gib: float | None) -> int | None:
+    """GiB in bytes. Raises BadInput below 0.1, with which no worker starts."""
+    return None if gib is None else int(at_least(0.1, "memory", gib) * 2**30)
 
 
 def _measure_all(planned: Planned, engine: Engine, write: "_Writer") -> None:
@@ -137,7 +181,7 @@ def _not_applicable(cell: Cell) -> Record:
 class _Writer:
     """Appends records, counts them, and says how far the run is."""
 
-    def __init__(self, store: Store, summary: Summary, planned: Planned, show: Show) -> None:
+    def __init__(self, store: Store, summary: Summary, planned: Planned, show: Callable[[Progress], None]) -> None:
         self.store, self.summary, self.show, self.width = store, summary, show, 1
         self.cost, self._next = planned.cost, 0.0
         self.left: dict[Key, Work] = {(cell.id, task): (cell, task) for cell, task in planned.work}
@@ -175,54 +219,6 @@ def _line(cell: Cell, found: Record) -> str:
     return f"{found['status']} {found['task']} {found['wall_s']:.2f} s {cell.label} {found['reason']}".rstrip()
 
 
-def run(
-    suite: str | Path | Suite,
-    out: str | Path | None = None,
-    *,
-    where: str | None = None,
-    shard: str | None = None,
-    jobs: int | None = None,
-    device: str | None = None,
-    seed: int | None = None,
-    timeout: float | None = None,
-    rerun: str = "missing",
-    plugins: Iterable[str | Path] = (),
-    force: bool = False,
-    memory: float | None = None,
-    engine: str = "local",
-    scheduler: str | None = None,
-    show: Callable[[Progress], None] = lambda progress: None,
-) -> Summary:
-    """Measures what is missing of a suite in the folder `out` (results/<suite> unless it is said otherwise).
-
-    A cell may take `timeout` seconds and a worker allocate `memory` GiB. `engine="dask"` measures on the Dask cluster
-    at the address `scheduler`, or on one started for it on this machine.
-    Workers are fresh processes: in a script, call this under `if __name__ == "__main__":`, and hand over your own
-    plug-ins as files.
-    """
-    plugins = tuple(str(path) for path in plugins)
-    load_files(plugins)
-    resolved = resolve(suite, device=device, seed=seed, timeout=timeout)
-    folder = folder_of(suite, out)
-    summary = sweep(
-        resolved,
-        folder,
-        where=where,
-        shard=shard,
-        jobs=jobs,
-        rerun=rerun,
-        plugins=plugins,
-        force=force,
-        memory=memory,
-        engine=engine,
-        scheduler=scheduler,
-        show=show,
-    )
-    if "throughput" in resolved.metrics and not summary.interrupted:
-        note(folder, executions(resolved))
-    return summary
-
-
 def executions(suite: Suite) -> list[tuple[str, str]]:
     """The devices and dtypes that a suite's cells run in."""
     return [(device, dtype) for device in suite.device for dtype in suite.dtype or [default_dtype(device)]]
@@ -237,4 +233,4 @@ def folder_of(suite: str | Path | Suite, out: str | Path | None) -> Path:
     path = Path(suite)
     if path.stem == "..":  # of a file called ...toml
         raise BadInput(f"{path} is no name for a folder of results; say which: --out DIR")
-    return path.parent if path.name == "config.toml" else Path("results") / path.stem
+    return path.parent if path.name == "config.toml" else RESULTS / path.stem

@@ -9,6 +9,7 @@ from bench.suites.cell import Cell
 from bench.tables import records as record_files
 from bench.tables.columns import SCHEMA
 from bench.tables.folder import Plan, Store, last_shard, planned
+from bench.tables.results import run_folder
 from estimators.errors import BadInput
 
 
@@ -36,8 +37,21 @@ def _belongs(shard: str | None) -> Callable[[str], bool]:
 
 
 def collect(folders: Sequence[str | Path], out: str | Path) -> Path:
-    """Merges the folders of one sweep's shards into `out`; a cell's latest record wins, and no record comes twice."""
-    sources = [Path(folder) for folder in folders]
+    """Merges the folders of a sweep's shards into one folder.
+
+    The latest record of a cell wins, and no record comes twice.
+
+    Args:
+        folders: Folders of the shards.
+        out: Folder of the whole sweep.
+
+    Returns:
+        The folder `out`.
+
+    Raises:
+        BadInput: A folder holds no run, or the folders hold different suites, seeds or versions.
+    """
+    sources = [run_folder(folder) for folder in folders]
     plans = [_whole(folder) for folder in sources]
     if any([*plan.items()] != [*plans[0].items()] for plan in plans):
         raise BadInput("the folders hold different suites, seeds or versions: their plans differ")

@@ -18,6 +18,7 @@ from bench.sweeps.shards import own_plan
 from bench.tables.columns import SCHEMA
 from bench.tables.folder import planned_records, stated_seconds_left
 from bench.tables.records import read_records
+from bench.tables.results import run_folder
 from estimators.errors import BadInput
 
 
@@ -39,13 +40,18 @@ class Status(InNotebooks):
         return status_view(self, self.notes)
 
 
-def status(folder: str | Path) -> Status:
-    """How a run stands, also while it runs: reads, never writes. A shard's folder is about that shard."""
-    folder = Path(folder)
-    if folder.is_file():
-        raise BadInput(f"{folder} is a file; say the folder of a run")
-    if not folder.is_dir():
-        raise BadInput(f"there is no folder {folder}")
+def status(results: str | Path) -> Status:
+    """Says how a run stands, also while it runs: done, failed, left, the time that takes, and the slowest cells.
+
+    Reads and never writes. In the folder of a shard, all this is about the shard.
+
+    Args:
+        results: Name of the suite, or folder of the run.
+
+    Raises:
+        BadInput: There is no such folder, or it holds no run.
+    """
+    folder = run_folder(results)
     found, whole = read_records(folder, SCHEMA), own_plan(folder)
     if whole is None:
         raise BadInput(f"{folder} holds no run of gradest; `gradest run SUITE --out {folder}` starts one")

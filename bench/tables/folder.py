@@ -21,6 +21,7 @@ from bench.tables import records as record_files
 from bench.tables.columns import SCHEMA
 from bench.tables.long import long_rows
 from bench.tables.records import Key, Records, Task, no_garbage_collection
+from bench.tables.results import results_path
 from bench.tables.toml import dumps
 from estimators.errors import BadInput
 
@@ -126,11 +127,22 @@ class Store:
         return frame
 
 
-def load(path: str | Path) -> pd.DataFrame:
-    """The table of a run's folder, or of a Parquet or CSV file; what is odd about the files is a warning."""
-    path = Path(path)
-    if not path.exists():
-        raise BadInput(f"there is no folder or file {path}")
+def load(results: str | Path | pd.DataFrame) -> pd.DataFrame:
+    """Reads the table of a run: one row per cell and metric. Oddities of the files are warnings.
+
+    Args:
+        results: Name of a suite that was run (results/<name>), folder of a run, Parquet or CSV file, or a table that
+            was read before, which is returned unchanged.
+
+    Returns:
+        The long table; results/README.md describes its columns.
+
+    Raises:
+        BadInput: There is no such run, or the file is no table of gradest.
+    """
+    if isinstance(results, pd.DataFrame):
+        return results
+    path = results_path(results)
     if path.is_file():
         return formats.read_table(path)
     ready = path / "results.parquet"

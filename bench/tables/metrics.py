@@ -1,9 +1,10 @@
 """Every metric, declared once: its unit, which way is better, and one sentence."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from bench.statistics.interval import Interval
+if TYPE_CHECKING:
+    from bench.statistics.interval import Interval  # with scipy, which takes long: not where metrics are only listed
 
 Direction = Literal["lower", "higher", "one", "none"]
 
@@ -123,7 +124,7 @@ class Measurement:
 
     @classmethod
     def of(
-        cls, metric: str, interval: Interval | None, n: int | None = None, method: str = "", block: str = "all"
+        cls, metric: str, interval: "Interval | None", n: int | None = None, method: str = "", block: str = "all"
     ) -> "Measurement":
         """The value and the ends of an interval; nulls where there is none."""
         value, low, high = interval or (None, None, None)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.sweeps import status as verbs
+from bench.sweeps.run import run
 from bench.tables.folder import load
 from bench.tables.toml import dumps
 from bench.validation.torch_offers import table
@@ -52,7 +52,7 @@ def changed_cells(folder: Path, count: int) -> list[str]:
     with tempfile.TemporaryDirectory() as place:
         suite = Path(place) / "canary.toml"
         suite.write_text(dumps(settings))
-        verbs.run(suite, Path(place) / "out", where=f"cell in [{', '.join(map(repr, chosen))}]", jobs=os.cpu_count())
+        run(suite, Path(place) / "out", where=f"cell in [{', '.join(map(repr, chosen))}]", jobs=os.cpu_count())
         after = load(Path(place) / "out")
     return compared(before[before["cell"].isin(chosen)], after)
 

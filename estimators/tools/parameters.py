@@ -1,7 +1,6 @@
 """Reading a torch distribution: its base, its parameters, its kind, its support."""
 
 import inspect
-from copy import copy
 from functools import cache
 from typing import Any
 
@@ -37,7 +36,7 @@ def logits(q: Distribution) -> Tensor:
     if not isinstance(inner, Bernoulli | Categorical):
         raise TypeError(f"expected a Bernoulli or a one-hot categorical, found {type(inner).__name__}")
     if isinstance(inner, Bernoulli):
-        return inner.logits  # as they are: `distinct` reads their strides
+        return inner.logits  # as they are: `distinct` reads their strides, and `settled` has made torch's own finite
     return bounded(inner.logits)
 
 
@@ -49,6 +48,64 @@ def bounded(phi: Tensor) -> Tensor:
     """
     most = torch.finfo(phi.dtype).max ** 0.5
     return phi.clamp(-most, most)
+
+
+def settled(q: Distribution, *, ends: bool = False) -> Distribution:
+    """q, where it is torch's Bernoulli with logits, or several of them, with infinite logits made finite (`bounded`).
+
+    torch's log-density of a sure bit is ∞ − ∞. Made finite, its log-density is 0 and all gradients in its logit are 0,
+    their limit. Raises `BadInput` where probabilities of bits or categories are themselves the parameters, with a
+    gradient, and one of them is exactly 0 or 1: torch's gradient in it is 0, where that of E f is not. With `ends` it
+    does not raise for bits: an estimator that sees both values of each bit (`Traits.ends`) is right there.
+
+    >>> settled(Bernoulli(logits=torch.tensor([torch.inf, 0.0]))).log_prob(torch.tensor([1.0, 1.0])).exp()
+    tensor([1.0000, 0.5000])
+    """
+    kind = type(q)  # not a subclass, whose log-density may be another
+    if kind is Independent and isinstance(q, Independent):
+        inner = settled(q.base_dist, ends=ends)
+        return q if inner is q.base_dist else _with(q, base_dist=inner)
+    if not isinstance(q, Bernoulli | Categorical) or (kind is not Bernoulli and kind is not Categorical):
+        return q
+    given = vars(q if isinstance(q, Bernoulli) else q._categorical)
+    if is_parameter(given.get("probs")) and not (ends and isinstance(q, Bernoulli)):
+        _require_inside(q, given["probs"])
+    if isinstance(q, Bernoulli) and q._param is given.get("logits"):
+        finite = bounded(q._param)
+        return _with(q, logits=finite, _param=finite)
+    return q
+
+
+def _with(q: Distribution, **parts: Any) -> Distribution:
+    """A copy of q with other attributes."""
+    twin = object.__new__(type(q))  # `copy` takes ten times as long
+    twin.__dict__.update(vars(q), **parts)
+    return twin
+
+
+def is_parameter(probs: Tensor | None) -> bool:
+    """Whether what torch's constructor made of its argument, a view or a normalised copy, comes straight from a leaf.
+
+    >>> p = torch.full((3,), 0.5, requires_grad=True)
+    >>> [is_parameter(Bernoulli(probs=each).probs) for each in (p, p.sigmoid(), p.detach())]
+    [True, False, False]
+    """
+    if probs is None or not probs.requires_grad:
+        return False
+    before = getattr(probs.grad_fn, "next_functions", ())
+    made = type(probs.grad_fn).__name__.startswith(("Expand", "Div"))
+    return probs.is_leaf or (made and bool(before) and hasattr(before[0][0], "variable"))
+
+
+def _require_inside(q: Distribution, probs: Tensor) -> None:
+    """Raises `BadInput` where a probability is exactly 0 or 1; nothing in compiled code, whose values are not known."""
+    if torch.compiler.is_compiling() or bool(((probs > 0) & (probs < 1)).all()):
+        return
+    raise BadInput(
+        f"a probability of {type(q).__name__} is exactly 0 or 1 and is itself a parameter with a gradient: no draw "
+        "shows what changes with it, and torch's gradient in it is 0, where that of E f is not. Keep it above 0 and "
+        "below 1, or take logits, or for bits an estimator that sees both values, such as local_expectation"
+    )
 
 
 def loc_scale(q: Distribution) -> tuple[Tensor, Tensor]:
@@ -257,8 +314,9 @@ def log_density(q: Distribution, z: Tensor) -> Tensor:
         if "within the support" not in str(error):
             raise
         raise BadInput(
-            f"log q(z) was asked for a z outside the support of {type(q).__name__}: an estimator that takes steps "
-            "in z, such as finite differences, needs an evidence on the whole line"
+            f"log q(z) was asked for a z outside the support of {type(q).__name__}: an estimator that takes steps in "
+            "single coordinates of z (finite differences, SPSA) leaves a support such as a simplex, where "
+            "reparameterisation does not"
         ) from error
 
 
@@ -271,9 +329,7 @@ def unvalidated(q: Distribution) -> Distribution:
     parts = {name: unvalidated(part) for name, part in vars(q).items() if isinstance(part, Distribution)}
     if not q._validate_args and all(part is vars(q)[name] for name, part in parts.items()):
         return q
-    twin = copy(q)
-    vars(twin).update(parts, _validate_args=False)
-    return twin
+    return _with(q, **parts, _validate_args=False)
 
 
 def sample(q: Distribution, *shape: int) -> Tensor:

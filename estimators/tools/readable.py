@@ -25,6 +25,7 @@ def inside(q: Distribution, z: Tensor) -> bool:
     """z lies in q's support, and not on its edge where z is continuous.
 
     >>> import torch
+    >>> from torch import distributions
     >>> inside(distributions.Exponential(1.0), torch.tensor(0.0))
     False
     """

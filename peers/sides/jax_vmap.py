@@ -2,6 +2,7 @@
 
 threefry2x32 is JAX's default generator, rbg (XLA's Philox) its quicker one, which may differ between versions and
 backends. With two devices, each draws and differentiates its own share of a chunk and the moments are merged inside.
+A second argument, numbers with commas between them, adds a case for each of these chunks: bits/rloo/4096.
 """
 
 import sys
@@ -22,6 +23,7 @@ CHUNKS = {
     "vae": (16, 32, 128),
 }
 GENERATORS = ("threefry2x32", "rbg")
+BATCHES = sys.argv[2].split(",") if sys.argv[2:] and sys.argv[2] else []
 held = lax.stop_gradient
 DEVICES = jax.device_count()
 
@@ -126,7 +128,7 @@ def losses(problem: str):
     }
 
 
-def case(problem: str, estimator: str, n: int) -> dict[str, Step]:
+def case(problem: str, estimator: str, n: int, chunks: tuple[int, ...]) -> dict[str, Step]:
     logits_of, _, names = PROBLEMS[problem]
     theta = [data[name] for name in names]
     shape = (20, 64) if problem == "vae" else theta[0].shape
@@ -157,7 +159,8 @@ def case(problem: str, estimator: str, n: int) -> dict[str, Step]:
 
         return step
 
-    return {f"{DEVICES * r} at once, {g}": arranged(r, g) for r in CHUNKS[problem] for g in GENERATORS}
+    where = "" if jax.default_backend() == "cpu" else f", {jax.default_backend()}"
+    return {f"{DEVICES * r} at once, {g}{where}": arranged(r, g) for r in chunks for g in GENERATORS}
 
 
 CASES = {
@@ -169,9 +172,10 @@ CASES = {
 }
 serve(
     {
-        f"{problem}/{name}": lambda problem=problem, name=name, n=n: case(problem, name, n)
+        f"{problem}/{name}{chosen}": lambda problem=problem, name=name, n=n, own=chunks: case(problem, name, n, own)
         for problem, names in CASES.items()
         for name, n in names
+        for chosen, chunks in [("", CHUNKS[problem]), *((f"/{chunk}", (int(chunk),)) for chunk in BATCHES)]
     },
     wait=jax.block_until_ready,
 )

@@ -53,8 +53,10 @@ def said(name):
 @pytest.mark.parametrize("name", OURS)
 def test_every_docstring_names_its_source(name):
     text = inspect.getdoc(registry.lookup(name)) or ""
-    assert re.search(r"^(Paper|Source): .*\d{4}", text, re.M | re.S)
-    assert estimators.get(name).traits.paper
+    assert re.search(r"^(Paper|Source): .*\d{4}", text, re.M | re.S), (
+        f"the docstring of {registry.lookup(name).__name__} needs a line `Paper: …, year.`, or `Source: …, year.`"
+    )
+    assert estimators.get(name).traits.paper, f"say in the traits of {name} where it is from: paper=…"
 
 
 @pytest.mark.parametrize("name", DEPARTURES)
@@ -63,7 +65,10 @@ def test_what_departs_from_its_paper_says_so(name):
 
 
 def test_nothing_else_departs():
-    assert {name for name in OURS if said(name)} == {*DEPARTURES}
+    others = {name for name in OURS if said(name)} ^ {*DEPARTURES}
+    assert not others, (
+        f"{sorted(others)}: a docstring's `Differs from the paper: …` has a line in DEPARTURES, and no other"
+    )
 
 
 def test_a_clipped_objective_says_which_sign_it_clips_for():

@@ -224,6 +224,12 @@ def test_a_constant_added_to_f_moves_no_estimate(name, few):
     require_the_law_of_a_constant(estimators.get(name), few)
 
 
+def test_what_clips_ranks_or_normalises_is_moved_by_no_constant():
+    """For these f + c changes neither the mean nor a verdict, as each estimate stays: the law above has them all."""
+    clipping = {"off_policy_clipped", "grpo", "group_mean", "rank_evolution_strategy", "normalised_priority_sampling"}
+    assert clipping | {"optimal_coefficient", "double_cv", "rodeo"} <= set(names(*ADDS_NOISE))
+
+
 @pytest.mark.parametrize("name", ADDS_NOISE)
 def test_what_a_constant_adds_noise_to_is_told_rightly(name):
     assert disobeys(name, lambda estimator, case: (case, changed(case, lambda value: value + 1.7), 1))

@@ -15,7 +15,7 @@ import pytest
 from bench.provenance.identity import canonical
 from bench.suites.grid import suite_cells
 from bench.sweeps.planning import planned_work
-from bench.sweeps.run import sweep
+from bench.sweeps.run import run
 from bench.tables.columns import SCHEMA
 from bench.tables.folder import Store, load
 from bench.tables.records import Records, read_records
@@ -82,7 +82,7 @@ def test_overhead_and_memory(tmp_path):
         held = np.array([each.memory_info().rss / 2**20 for each in (parent, *workers)])
         seen.append((progress.done, time.process_time(), time.monotonic(), held))
 
-    sweep(many, tmp_path, jobs=1, show=show)
+    run(many, tmp_path, jobs=1, show=show)
     own = [line["wall_s"] for line in read_records(tmp_path, SCHEMA).lines]
     first = next(index for index, each in enumerate(seen) if each[0] >= 200)
     (done, spent, began, held), (total, spent_all, ended, held_all) = seen[first], seen[-2]

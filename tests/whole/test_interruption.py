@@ -15,7 +15,7 @@ import torch
 
 from bench.isolation import process
 from bench.sweeps.cell_record import measure_cell
-from bench.sweeps.run import sweep
+from bench.sweeps.run import run
 from bench.sweeps.shards import collect
 from bench.sweeps.status import status
 from bench.tables.columns import SCHEMA
@@ -39,7 +39,7 @@ def statistics(folder):
 def whole(tmp_path_factory):
     """The sweep on one worker, uninterrupted."""
     folder = tmp_path_factory.mktemp("whole")
-    sweep(suite(samples=SAMPLES), folder, jobs=1)
+    run(suite(samples=SAMPLES), folder, jobs=1)
     return statistics(folder)
 
 
@@ -117,7 +117,7 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_twice(tmp_path, whole,
     folder = tmp_path / "results/small"
     if samples != SAMPLES:
         assert "at the end" not in killer.moments, "the sweep was too short: it was not killed so often"
-        sweep(suite(samples=samples), tmp_path / "whole", jobs=1)
+        run(suite(samples=samples), tmp_path / "whole", jobs=1)
         whole = statistics(tmp_path / "whole")
     pd.testing.assert_frame_equal(statistics(folder), whole)
     times = Counter((line["cell"], line["task"]) for line in read_records(folder, SCHEMA).lines)
@@ -125,7 +125,7 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_twice(tmp_path, whole,
 
 
 def test_more_workers_and_another_order_give_the_same_numbers(tmp_path, whole):
-    sweep(suite(samples=SAMPLES[::-1], estimators=["reinforce", "rloo"]), tmp_path, jobs=4)
+    run(suite(samples=SAMPLES[::-1], estimators=["reinforce", "rloo"]), tmp_path, jobs=4)
     order = ["cell", "metric", "block"]
     found = statistics(tmp_path).sort_values(order, ignore_index=True)
     pd.testing.assert_frame_equal(found, whole.sort_values(order, ignore_index=True))
@@ -149,7 +149,7 @@ def test_a_full_disk_an_older_version_and_another_suite_leave_what_was_measured(
     saved = read_records(folder, SCHEMA).lines
     assert saved and folder.joinpath("records-0.jsonl").read_bytes().endswith(b"\n")
     folder.joinpath("records-1.jsonl").write_text('{"schema": 0, "cell": "old"}\n')
-    found = sweep(suite(samples=SAMPLES), folder, jobs=1)
+    found = run(suite(samples=SAMPLES), folder, jobs=1)
     assert found.counts == {"ok": len(whole["cell"].unique()) - len(saved)}
     assert any("1 records of another version of gradest are not shown" in note for note in found.notes)
     pd.testing.assert_frame_equal(statistics(folder), whole)
@@ -157,7 +157,7 @@ def test_a_full_disk_an_older_version_and_another_suite_leave_what_was_measured(
 
 def test_shards_together_are_the_whole(tmp_path, whole):
     for shard in ("1/2", "2/2"):
-        sweep(suite(samples=SAMPLES), tmp_path / shard[0], jobs=1, shard=shard)
+        run(suite(samples=SAMPLES), tmp_path / shard[0], jobs=1, shard=shard)
         standing = status(tmp_path / shard[0])
         assert standing.left == 0 and standing.seconds_left == 0 and 0 < standing.counts["ok"] < 2 * len(SAMPLES)
     for _ in range(2):  # a second time changes nothing
@@ -169,6 +169,6 @@ def test_shards_together_are_the_whole(tmp_path, whole):
 def test_shards_that_are_none(tmp_path):
     for shard in ("0/2", "3/2", "1", "a/b", "1/0"):
         with pytest.raises(BadInput, match="is not understood; write 1/4"):
-            sweep(suite(), tmp_path / "out", shard=shard)
+            run(suite(), tmp_path / "out", shard=shard)
     with pytest.raises(BadInput, match=r"holds no run of gradest: it has no plan\.json"):
         collect([tmp_path], tmp_path / "out")

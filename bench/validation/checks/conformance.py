@@ -1,7 +1,7 @@
 """`gradest check`: every check of one subject, named or in a user's file, and how each ended."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from bench.display.notebook import InNotebooks
 from bench.display.terminal import frame
 from bench.distributions.base import Family
 from bench.objectives.base import Target
-from bench.plugins.files import load_file
+from bench.plugins.files import load_file, load_files
 from bench.validation.checks import CheckFailed, checks_of
 from estimators.checks.expected import expected_failures
 from estimators.core import Estimator
-from estimators.errors import BadInput, nearest
+from estimators.errors import BadInput, at_least, nearest
 
 CHECKED_TYPES = (Estimator, Family, Target)
 
@@ -37,12 +37,24 @@ class Conformance(InNotebooks):
         return bool((self.checks["outcome"] == "failed").any())
 
 
-def check(name: str, *, seed: int = 0) -> Conformance:
-    """Runs every check of a registered name, or of a class in a file (`FILE.py:CLASS`), at its default settings.
+def check(name: str, *, seed: int = 0, plugin: str | Path | Iterable[str | Path] = ()) -> Conformance:
+    """Checks an estimator, distribution or objective: does it keep the contract, are its claims true?
+
+    It is checked at its default settings.
+
+    Args:
+        name: A registered name, or a class in a file: FILE.py:CLASS.
+        seed: Seed of the draws that the checks make.
+        plugin: Python file that registers plug-ins; several are allowed.
+
+    Raises:
+        BadInput: There is no such name or class, or it cannot be made with its default settings.
 
     >>> check("bernoulli").failed
     False
     """
+    at_least(0, "seed", seed)
+    load_files(plugin)
     subject = found(name)
     return Conformance(
         repr(subject), pd.DataFrame(check_outcomes(subject, seed), columns=["check", "outcome", "detail"])

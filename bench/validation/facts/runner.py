@@ -17,11 +17,12 @@ from rich.text import Text
 
 from bench.display.notebook import InNotebooks
 from bench.display.terminal import frame
+from bench.provenance.cores import processes
 from bench.tables.where import parse
 from bench.validation.facts import FACT_GROUPS, FACTS, record
 from bench.validation.facts.fact import SOURCE, Fact
 from bench.validation.facts.record import FactRecord
-from estimators.errors import BadInput
+from estimators.errors import BadInput, at_least
 
 FACT_FILTERS = ("fact", "group", "topic", "slow")
 """What `--where` can ask of a fact."""
@@ -67,14 +68,27 @@ def verify(
     seed: int = 0,
     show: Callable[[FactRecord, int], None] = lambda record, left: None,
 ) -> Verified:
-    """Reproduces the facts, the quick ones alone or all, and writes table and page into the folder `out`.
+    """Reproduces the facts that gradest stands on: what a course says, closed forms, published results, training.
 
-    It is results/verify, or results/verify-quick, where it is not said.
-    A fact that was measured from the same source, as thoroughly, is not measured again: an interrupted run goes on
+    A fact that was measured from the same source, as thoroughly, is not measured again: an interrupted run continues
     where it stopped.
+
+    Args:
+        out: Folder of the table and the page. Default: results/verify, or results/verify-quick.
+        quick: Measures only the facts that take seconds, with fewer draws.
+        where: Measures only these facts, e.g. 'group == "course"'.
+        jobs: Number of facts measured side by side.
+        rerun: Which facts are measured again: missing or all.
+        seed: Seed of all draws.
+        show: Called with each record and the number of facts that are left.
+
+    Raises:
+        BadInput: No fact fits `where`, or the folder cannot be written.
     """
     if rerun not in FACT_RERUNS:
         raise BadInput(f"there is no --rerun {rerun!r}; it is one of {', '.join(FACT_RERUNS)}")
+    workers = processes(jobs)
+    at_least(0, "seed", seed)
     folder, facts = Path(out or ("results/verify-quick" if quick else "results/verify")), chosen_facts(where)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +99,7 @@ def verify(
         {} if rerun == "all" else {each.name: known[each.name] for each in facts if valid(each, known, quick, seed)}
     )
     work = [each for each in facts if each.name not in records and not (quick and each.slow) and not each.lacking]
-    for left, found in zip(range(len(work) - 1, -1, -1), fact_records(work, seed, quick, jobs), strict=True):
+    for left, found in zip(range(len(work) - 1, -1, -1), fact_records(work, seed, quick, workers), strict=True):
         record.append(folder / "records.jsonl", found)
         records[found.fact] = found
         show(found, left)
@@ -138,6 +152,7 @@ def by_name(name: str, seed: int, quick: bool) -> FactRecord:
 
 def write(verified: Verified) -> None:
     """The table as CSV, the tables that facts keep, and the page with its figures."""
+    from bench.validation.facts.page import facts_page
 
     verified.table.to_csv(verified.folder / "facts.csv", index=False, float_format="%.10g")
     for name, rows in record.kept(verified.records.values()).items():

@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.validation.torch_offers.laws import Array, Knobs, Law
 from bench.validation.torch_offers.subjects import Subject
 
-OFFER_DRAWS = 2**16
+OFFER_DRAWS = 2**18
 FEW_DRAWS = 2**12
 """Draws that are compared with the support at other parameters, and with the mode."""
 OFFER_LIMIT = 5.5

@@ -35,6 +35,7 @@ def classes() -> list[str]:
 
 def row(name: str) -> Row:
     """What one class offers: reasons by column and precision (empty where it is right), ranges, what moves."""
+    from bench.validation.torch_offers.measure import measure_subject
     from bench.validation.torch_offers.subjects import SUBJECTS
 
     subject = {each.kind.__name__: each for each in SUBJECTS}.get(name)

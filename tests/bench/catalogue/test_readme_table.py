@@ -16,7 +16,7 @@ README = Path(__file__).parents[3] / "README.md"
 
 def test_the_readme_is_up_to_date():
     page = README.read_text(encoding="utf-8")
-    assert page == inserted(page), "run: python -m bench.catalogue.readme_table"
+    assert page == inserted(page), "README.md's table: run python -m bench.catalogue.readme_table"
 
 
 def test_every_estimator_has_a_row():

@@ -32,6 +32,11 @@ def test_help_does_not_import_torch():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
+def test_it_runs_as_a_module():
+    found = subprocess.run([sys.executable, "-m", "bench.cli", "--help"], cwd=ROOT, capture_output=True, check=False)
+    assert found.returncode == 0 and b"recommend" in found.stdout
+
+
 def test_list_does_not_import_what_only_tables_and_compilers_need():
     """It may take two seconds, of which torch's own import takes most."""
     unwanted = ["pandas", "scipy", "sklearn", "matplotlib", "pyarrow", "sympy", "torch._dynamo", "torch._inductor"]
@@ -45,6 +50,8 @@ def test_list_does_not_import_what_only_tables_and_compilers_need():
 @pytest.mark.parametrize("kind", ["estimators", "distributions", "objectives", "metrics", "suites"])
 def test_list_and_show(kind, tmp_path, capsys):
     table = bench.listing(kind)
+    every = bench.listing()
+    assert list(every.loc[every["kind"] == kind, "name"]) == list(table["name"])
     assert len(table) and table["name"].is_unique
     if kind != "suites":
         for name in table["name"]:
@@ -67,13 +74,13 @@ def test_the_results_are_where_they_are_said_to_be(folder):
     assert names >= {"config.toml", "environments.jsonl", "records-0.jsonl", "results.parquet", "results.csv"}
 
 
-def test_status_compare_export_env(folder):
-    assert "4 ok, 0 left" in gradest("status", "results/small", folder=folder).stdout
-    found = gradest("compare", "results/small", "--baseline", "reinforce", folder=folder)
-    assert found.returncode == 0 and "rloo" in found.stdout
-    assert gradest("export", "results/small", "--format", "csv", folder=folder).stdout.startswith(
-        "wrote results/small/"
-    )
+def test_status_compare_export_report_env(folder):
+    for name in ("small", "results/small"):
+        assert "4 ok, 0 left" in gradest("status", name, folder=folder).stdout
+        found = gradest("compare", name, "--baseline", "reinforce", "--where", "samples == 2", folder=folder)
+        assert found.returncode == 0 and "rloo" in found.stdout
+        assert gradest("export", name, folder=folder).stdout == "wrote results/small/results.csv\n"
+    assert gradest("report", "small", "--jobs", "1", folder=folder).stdout == "wrote results/small/report.html\n"
     assert json.loads(gradest("env", folder=folder).stdout)["torch"]
 
 

@@ -6,9 +6,13 @@ import pytest
 import torch
 from torch.distributions import Independent
 
+import estimators
 from bench.distributions import distributions
+from bench.distributions.amortised import BernoulliEncoder, CategoricalEncoder
 from bench.distributions.bernoulli import BernoulliFamily
 from bench.distributions.categorical import CategoricalFamily, FastOneHot
+from bench.measure.accuracy.rare_outcomes import rare_outcomes, rarest
+from bench.measure.estimates.gradients import Gradients
 from bench.objectives import objectives
 from bench.problems.problem import Problem
 from bench.validation.checks.families import (
@@ -145,6 +149,51 @@ def test_a_wrong_exact_gradient_is_found_beside_an_event_that_was_never_seen():
     slack = torch.zeros(2, dtype=torch.float64)
     assert standard_errors(x, torch.tensor([0.0, 1e-6], dtype=torch.float64), slack) < 6
     assert standard_errors(x, torch.tensor([0.2, 1e-6], dtype=torch.float64), slack) > 6
+
+
+@pytest.mark.parametrize("point", ["default", "extreme"])
+@pytest.mark.parametrize(
+    "family",
+    [
+        BernoulliEncoder(size=4, batch=8),
+        BernoulliEncoder(size=1, batch=1),
+        BernoulliEncoder(size=3, batch=20),
+        CategoricalEncoder(size=2, categories=3, batch=7),
+        CategoricalEncoder(size=1, categories=5, batch=12),
+    ],
+    ids=lambda family: f"{family.name}-{family.size}-{family.batch}",
+)
+def test_rare_outcomes_of_a_weight_are_those_of_the_data_that_it_moves(family, point):
+    """Counted by hand: a weight of a pixel moves its output for the images with that pixel on."""
+    problem = Problem(family, objectives.get("squared_sum"), point=point)
+    gradients = Gradients(problem, estimators.get("reinforce"), 1)
+    found, pixels = rarest(gradients), (family.images() != 0).double()  # [data, …], [data, pixels]
+    assert found is not None
+    chance = found.flatten(1)
+    due = torch.einsum("do,dp->op", chance, pixels)
+    moves = pixels.any(0)
+    rare = []
+    for outcomes_due in (0.01, 1.0, 26.0, 300.0, 1e9):
+        replicates = max(1, round(outcomes_due / float(chance.sum(0).max())))
+        expected = torch.cat([((due * replicates < 25) & moves).flatten(), chance.sum(0) * replicates < 25])
+        marked = rare_outcomes(gradients, replicates)
+        assert marked is not None and marked.tolist() == expected.tolist()
+        rare.append(expected.double().mean())
+    assert rare[0] > 0.2 and rare[-1] == 0
+
+
+def test_a_weight_can_be_rare_where_its_bit_is_not():
+    gradients = Gradients(
+        Problem(BernoulliEncoder(size=4, batch=8), objectives.get("squared_sum"), point="extreme"),
+        estimators.get("reinforce"),
+        1,
+    )
+    chance = rarest(gradients)
+    assert chance is not None
+    found = rare_outcomes(gradients, int(30 / chance.sum(0).max()))
+    assert found is not None
+    weights, bits = found[:-4].reshape(4, -1), found[-4:]
+    assert (weights & ~bits[:, None]).any()
 
 
 def test_deviations_are_standard_errors_where_no_number_is_large():

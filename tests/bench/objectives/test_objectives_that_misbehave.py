@@ -1,13 +1,16 @@
 """Objectives that change what they are given, or are not finite: a sentence says so, in a loop and in a sweep."""
 
 import re
+from copy import copy
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
-from torch.distributions import Independent, Normal
+from torch.distributions import Bernoulli, Independent, Normal
 
 import estimators
+from bench.catalogue.exact_gradients import committed_problems
 from bench.distributions import distributions
 from bench.measure.estimates.calls import count
 from bench.objectives import objectives
@@ -16,7 +19,7 @@ from bench.problems.exact import reference
 from bench.problems.finite import not_finite
 from bench.problems.problem import Problem
 from bench.sweeps.cell_record import measure_cell
-from estimators import BadInput, Evidence, Function, ImportanceBound, Terms
+from estimators import BadInput, Evidence, Function, ImportanceBound, Objective, Terms
 from tests.support.cases import EVERY, fitting
 from tests.support.sweeps import small_cells
 
@@ -30,8 +33,9 @@ CHANGES = {
 }
 UNCOUNTED = {
     "through data": lambda z: z.data.mul_(0.5),
+    "through numpy": lambda z: np.multiply(z.detach().numpy(), 0.5, out=z.detach().numpy()),
 }
-"""torch does not count these: a loop cannot know; the suite compares the values."""
+"""torch does not count these: a loop finds them at an objective's first call; the suite compares values at others."""
 
 
 def spoiled(f, change):
@@ -74,6 +78,92 @@ def test_every_way_to_change_z_that_torch_counts_is_refused(change):
             estimators.get(name).surrogate(q, f, 4)
 
 
+@pytest.mark.parametrize("change", UNCOUNTED)
+def test_a_change_that_torch_does_not_count_is_refused_at_the_first_call(change):
+    q = Independent(Normal(torch.tensor([0.7, 0.7], requires_grad=True), 1.0), 1)
+    for name in ("reinforce", "rloo", "reparameterisation"):
+        f = spoiled(Function(lambda z: z.sum(-1)), UNCOUNTED[change])
+        with pytest.raises(BadInput, match="changes in place what it was given"):
+            estimators.get(name).surrogate(q, f, 4)
+
+
+def test_draws_that_are_nan_are_no_change():
+    assert (
+        Function(lambda z: z.sum(-1))(torch.full((3, 2), torch.nan), Normal(torch.zeros(2), 1.0)).isnan().all()
+        is not None
+    )
+
+
+MISSHAPEN = {
+    "one number for all draws": lambda value: value.sum(),
+    "another axis": lambda value: value.unsqueeze(-1),
+    "a row for a column": lambda value: value.unsqueeze(0),
+    "too few": lambda value: value.flatten()[:1],
+}
+
+
+def reshaped(f, shape):
+    """f, whose values have another shape."""
+    if isinstance(f, Function):
+        return Function(lambda z: shape(f.function(z)))
+    if isinstance(f, Evidence):
+        return type(
+            "Reshaped",
+            (Evidence,),
+            {"__call__": lambda self, z, q: shape(f(z, q)), "held": lambda self, z, q: shape(f.held(z, q))},
+        )(f.log_joint)
+    if isinstance(f, ImportanceBound):
+        return type(
+            "Reshaped",
+            (ImportanceBound,),
+            {
+                name: lambda self, z, q, name=name: shape(getattr(f, name)(z, q))
+                for name in ("__call__", "log_weight", "held_weight")
+            },
+        )(f.log_joint, f.draws)
+    assert isinstance(f, Terms)
+    return Terms(lambda z: shape(f.terms(z)), f.depends)
+
+
+@pytest.mark.parametrize("name", estimators.available())
+def test_a_value_of_another_shape_is_refused_by_every_estimator(name):
+    """Broadcast, it gave other gradients without a word."""
+    cases, n = fitting(estimators.get(name))
+    for index, case in enumerate(cases):
+        build, values, f = EVERY[case]
+        kinds = list(MISSHAPEN)[:-1] if n == 1 else list(MISSHAPEN)  # of one draw, all are the first
+        with pytest.raises(BadInput, match=r"would be right, a value for each draw"):
+            leaves = {key: value.clone().requires_grad_() for key, value in values.items()}
+            estimators.get(name).surrogate(build(**leaves), reshaped(f, MISSHAPEN[kinds[index % len(kinds)]]), n)
+
+
+@pytest.mark.parametrize("kind", MISSHAPEN)
+def test_every_wrong_shape_is_named(kind):
+    f = Function(lambda z: MISSHAPEN[kind](z.sum(-1)))
+    q = Independent(Bernoulli(logits=torch.zeros(2, 3, requires_grad=True)), 1)
+    for name in ("reinforce", "rloo", "disarm", "exact"):
+        with pytest.raises(
+            BadInput, match=r"^the objective \(Function\) gives a .* a tensor of shape \(\d+, 2\) would be right"
+        ):
+            estimators.get(name).surrogate(q, f, 4)
+
+
+def test_a_value_that_is_no_tensor_is_refused():
+    class Plain(Objective):
+        def __call__(self, z, q):
+            return 1.5
+
+    with pytest.raises(BadInput, match=r"\(Plain\) gives a float for z of shape \(4, 3\): a tensor of shape \(4,\)"):
+        estimators.get("rloo").surrogate(Independent(Bernoulli(logits=torch.zeros(3)), 1), Plain(), 4)
+
+
+def test_a_sum_over_what_is_a_batch_is_refused():
+    """A q without an event has a value for each element; with as many draws as elements it was a wrong product."""
+    q = Bernoulli(logits=torch.zeros(3, requires_grad=True))
+    with pytest.raises(BadInput, match=r"gives a value of shape \(3,\) for z of shape \(3, 3\)"):
+        estimators.get("reinforce").surrogate(q, Function(lambda z: z.sum(-1)), 3)
+
+
 def test_a_new_tensor_in_place_of_z_is_right():
     """What the sentence asks for gives the gradient of E Σ clamp(z): P(|z| < 1) in each coordinate."""
     loc = torch.full((200_000, 2), 0.7, dtype=torch.float64, requires_grad=True)
@@ -104,7 +194,7 @@ class Spoiling(Target):
         return z.sum(-1)
 
 
-@pytest.mark.parametrize("change", [*CHANGES, *UNCOUNTED])
+@pytest.mark.parametrize("change", [*CHANGES, "through data"])
 def test_a_sweep_refuses_an_objective_that_changes_z_by_whatever_way(change):
     problem = Problem(distributions.get("normal", size=2), Spoiling(change=change))
     with pytest.raises(BadInput, match="changes in place what it was given"):
@@ -206,6 +296,32 @@ def test_an_infinite_value_of_probability_zero_is_not_blamed():
     certain = {"logits": torch.tensor([-torch.inf, 0.3], dtype=torch.float64)}
     impossible = type("Impossible", (Problem,), {"theta": lambda self: certain})(family, Masked())
     assert not_finite(impossible) is None
+
+
+@pytest.mark.parametrize(("index", "objective"), list(enumerate(objectives.available())))
+def test_every_objective_that_is_not_finite_at_one_value_is_named(index, objective, monkeypatch):
+    """NaN, ∞ or −∞ at one of many draws or values, in every kind of objective."""
+    brackets = Problem(distributions.get("token_policy", vocabulary=2, size=4), objectives.get(objective))
+    problem = next(committed_problems([objective]), brackets)
+    assert not_finite(problem) is None
+    wrong = (torch.nan, torch.inf, -torch.inf)[index % 3]
+    whole = Problem.function
+
+    def holed(self, like):
+        f = copy(whole(self, like))
+        kind = type(f)
+
+        def call(self, z, q):
+            value = kind.__call__(self, z, q)
+            first = z.reshape(*value.shape, -1)[..., 0]
+            return torch.where(first == first.max(), wrong, value)
+
+        f.__class__ = type(kind.__name__, (kind,), {"__call__": call})
+        return f
+
+    monkeypatch.setattr(Problem, "function", holed)
+    said = not_finite(problem)
+    assert said is not None and re.match(rf"the objective is not finite at z = .+: it is {wrong}$", said), said
 
 
 @pytest.mark.parametrize("name", estimators.available())

@@ -8,24 +8,28 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.stats import binom
 
-from bench.analysis.comparison import Comparison, _overall
+from bench.analysis.comparison import Comparison, _overall, compare
 from bench.analysis.regressions import compare_runs
+from bench.measure.accuracy.measurements import block_measurements, cell_measurements
 from bench.measure.timing.blocks import VISITS, ThroughputSettings, Visited, over_visits, timed
 from bench.plots import ranking
 from bench.statistics.interval import Interval
 from bench.statistics.ratios import interquartile_mean, middle, p_above
+from bench.statistics.stream import Replicates
 from bench.sweeps.run import run
 from bench.sweeps.windows import windows
 from bench.tables.derived import derived
 from bench.tables.folder import load
 from bench.validation.coverage.clock import CLOCKS, MEDIAN, Machine
+from bench.validation.coverage.noise import NOISES
 from bench.validation.coverage.over_problems import one
 from bench.validation.coverage.real import against_others
 from tests.bench.sweeps.test_run import BAD, _toml
 from tests.support.sweeps import small_cells
-from tests.support.tables import table
+from tests.support.tables import cell, table, typed
 
 CELL = small_cells()[0]
 FEWEST_HITS = int(binom.ppf(1e-7, 200, 0.95))
@@ -73,6 +77,52 @@ def test_the_interval_over_problems_holds_its_own_value(seed):
         plain = np.exp(interquartile_mean(np.log(given.value)[:, None])[0])
     np.testing.assert_allclose(float(found.value), plain, rtol=1e-9)
     assert np.isnan(plain) or found.low <= found.value <= found.high
+
+
+def random_table(seed):
+    """Many problems with random variances: ties, zeros, missing cells, lopsided and closed intervals."""
+    rng = np.random.default_rng(seed)
+    kinds = [("reinforce", "{}"), ("rloo", "{}"), ("exact", "{}"), ("gumbel_softmax", '{"temperature":0.5}')]
+    problems = [("bernoulli", f'{{"size":{k}}}', "parity", "{}", 5) for k in range(int(rng.choice([1, 3, 4, 9, 30])))]
+    rows = [row for problem in problems for kind in kinds for n in (2, 10) for row in cell(kind, problem, n)]
+    frame = typed(pd.DataFrame(rows))
+    frame = frame[(frame["metric"] == "variance").to_numpy() & (rng.random(len(frame)) < 0.95)]
+    count = len(frame)
+    value = np.where(frame["estimator"] == "exact", 0.0, np.exp(rng.choice([0.0, 0.0, 1.0, rng.uniform(-9, 9)], count)))
+    value = np.where(rng.random(count) < 0.02, 0.0, value)
+    down, up = 10 ** rng.uniform(-6, 0.5, (2, count)) * (rng.random((2, count)) < 0.9)
+    value = value * np.exp(0.1 * down * rng.standard_normal(count))
+    return frame.assign(value=value, ci_low=value * np.exp(-down), ci_high=value * np.exp(up))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_ratio_of_a_random_table_is_outside_its_interval(seed):
+    frame = random_table(seed)
+    with np.errstate(all="ignore"):
+        found = compare(frame, baseline="reinforce")
+    assert isinstance(found, Comparison) and len(found.overall)
+    for part in (found.pairs, found.overall):
+        own = part[["ratio", "ratio_low", "ratio_high"]].dropna().to_numpy(float)
+        slack = 1e-12 * np.where(np.isfinite(own[:, 0]), own[:, 0], 0.0)
+        assert (own[:, 1] <= own[:, 0] + slack).all() and (own[:, 0] <= own[:, 2] + slack).all()
+
+
+@pytest.mark.parametrize("noise", sorted(NOISES))
+def test_no_measured_number_is_outside_its_interval(noise):
+    """Every metric of random streams: few and many replicates, one coordinate and many, g near, far and 0."""
+    torch.manual_seed(11)
+    for count, dim, size in ((64, 1, 1.0), (64, 30, 0.0), (256, 3, 1e-3), (1024, 30, 10.0), (4096, 2, 1.0)):
+        target = size * np.linspace(-1.0, 2.0, dim)
+        kept = Replicates({"all": slice(0, dim), "first": slice(0, 1)}, target, np.zeros(dim))
+        for _ in range(4):
+            kept.add(torch.tensor(target) + NOISES[noise].draw(count // 4, dim).double())
+        rows = [*cell_measurements(kept)]
+        for block in kept.blocks:
+            rows += block_measurements(kept.block(block), block, 0.5, 1e-12)
+        held = [
+            (row.ci_low, row.value, row.ci_high) for row in rows if None not in (row.ci_low, row.value, row.ci_high)
+        ]
+        assert len(held) > 4 and held == [tuple(sorted(ends)) for ends in held]  # pyright: ignore
 
 
 def test_a_ranking_over_many_tied_problems_is_drawn():
@@ -197,7 +247,7 @@ def test_a_bad_cell_in_a_window_costs_its_own_row_only(tmp_path, harmful):
     suite = _toml(tmp_path, ["rloo", harmful[0], "reinforce", harmful[1]])
     text = suite.read_text().replace('metrics = ["accuracy"]', 'metrics = ["throughput"]')
     suite.write_text(text.replace("max_seconds = 0.1", "max_seconds = 0.1, replicates = 64"))  # many steps to a visit
-    found = run(suite, tmp_path / "out", jobs=1, timeout=30.0, plugins=[tmp_path / "bad.py"], where="samples == 2")
+    found = run(suite, tmp_path / "out", jobs=1, timeout=30.0, plugin=tmp_path / "bad.py", where="samples == 2")
     words = {"raises": "failed", "dies": "crashed", "hangs": "timeout"}
     assert found.counts == {"ok": 2} | {words[name]: 1 for name in harmful}
     times = load(tmp_path / "out").query("metric == 'seconds_per_estimate'")

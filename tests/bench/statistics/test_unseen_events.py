@@ -1,5 +1,6 @@
 """A verdict rests on what the draws show: events that have not come up, g = 0, dependent replicates, small biases."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,11 +10,8 @@ import torch
 
 import estimators
 from bench.distributions import distributions
-from bench.distributions.amortised import BernoulliEncoder
 from bench.measure.accuracy.accuracy import measure_accuracy
-from bench.measure.accuracy.rare_outcomes import rare_outcomes, rarest
 from bench.measure.accuracy.stopping import AccuracySettings, Ended, Sampling
-from bench.measure.estimates.gradients import Gradients
 from bench.measure.estimates.prepared import Execution
 from bench.objectives import objectives
 from bench.objectives.base import Target
@@ -265,6 +263,26 @@ def test_unbiased_beside_a_rejection_says_how_large_the_bias_is_and_where():
     assert "a bias is there" not in verdict_of(target, target).reason
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_bias_is_shown_beside_unbiased_is_described(seed):
+    """One coordinate of many that is wrong, some that are, or all by a little, in a random direction."""
+    rng = np.random.default_rng(seed)
+    dim, some = int(rng.choice([20, 300, 3000])), int(rng.choice([1, 3, 20]))
+    target = rng.standard_normal(dim) * 10 ** rng.uniform(-6, 6)
+    bias = np.zeros(dim)
+    bias[rng.choice(dim, some, replace=False)] = rng.standard_normal(some)
+    bias *= rng.uniform(0.008, 0.017) * np.linalg.norm(target) / np.linalg.norm(bias)
+    found = verdict_of(target + bias, target, 0.01 * float(np.linalg.norm(target)) / dim**0.5)
+    assert found.word == "unbiased" and found.p is not None and found.p < 1e-5, found.reason
+    said = re.search(r"a bias is there, of (\S+) \(95 % interval (\S+) to (\S+)\)", found.reason)
+    assert said, found.reason
+    low, high, truth = float(said[2]), float(said[3]), float(np.linalg.norm(bias) / np.linalg.norm(target))
+    assert 0.9 * low <= truth <= 1.1 * high and low <= float(said[1]) <= high
+    worst, half = int(np.abs(bias).argmax()), dim // 2
+    where = f"bias[{worst}]" if worst < half else f"weight[{worst - half}]"
+    assert some > 1 or f"the worst coordinate is {where} " in found.reason
+
+
 def chunks(draw, number: int, dim: int = 1) -> str | None:
     kept = Replicates({"all": slice(0, dim)}, None, None)
     for _ in range(number):
@@ -276,6 +294,40 @@ def chunks(draw, number: int, dim: int = 1) -> str | None:
 def test_a_shock_that_a_chunk_shares_is_found(chunk, number):
     torch.manual_seed(3)
     found = chunks(lambda: 0.05 * torch.randn(1, 1) + 0.3 * torch.randn(chunk, 3), number, 3)
+    assert found and "depend on each other" in found
+
+
+def walk_along(rows: int, dim: int) -> torch.Tensor:
+    """Each replicate is 0.9 of the one before it, and noise."""
+    x = torch.randn(rows, dim)
+    for row in range(1, rows):
+        x[row] = 0.9 * x[row - 1] + 0.19**0.5 * x[row]
+    return x
+
+
+SHOCKS = {
+    "added to all": lambda m, d: 0.1 * torch.randn(1, 1) + 0.3 * torch.randn(m, d),
+    "added to one coordinate": lambda m, d: torch.randn(m, d) + 0.3 * torch.randn(1, 1) * (torch.arange(d) == d // 2),
+    "one in each coordinate": lambda m, d: torch.randn(m, d) + 0.3 * torch.randn(1, d),
+    "heavy-tailed": lambda m, d: 0.1 * torch.distributions.StudentT(3.0).sample((1, 1)) + 0.3 * torch.randn(m, d),
+    "of two values": lambda m, d: 0.2 * torch.randn(1, 1).sign() + torch.randn(m, d),
+    "a factor of the mean": lambda m, d: (1 + 0.2 * torch.randn(1, 1)) * (1 + 0.3 * torch.randn(m, d)),
+    "a tenth is one draw": lambda m, d: torch.where(
+        torch.arange(m)[:, None] < m / 10, torch.randn(1, d), torch.randn(m, d)
+    ),
+    "few draws, repeated": lambda m, d: torch.randn(m // 8, d).repeat(8, 1),
+    "neighbours are alike": walk_along,
+    "mirrored": lambda m, d: torch.cat([x := torch.randn(m // 2, d), -x]) + 0.1 * torch.randn(m, d),
+    "skewed noise, one scale": lambda m, d: (0.4 * torch.randn(1, 1)).exp() * torch.empty(m, d).exponential_(),
+}
+"""Chunks of m replicates in d coordinates that share something."""
+
+
+@pytest.mark.parametrize("dim", [1, 20])
+@pytest.mark.parametrize("kind", SHOCKS)
+def test_every_kind_of_dependence_in_a_chunk_is_found(kind, dim):
+    torch.manual_seed(7)
+    found = chunks(lambda: SHOCKS[kind](256, dim), 64, dim)
     assert found and "depend on each other" in found
 
 
@@ -314,23 +366,6 @@ def shocked(seed: int) -> str:
 
 def test_dependent_replicates_get_no_verdict():
     assert all("depend on each other" in shocked(seed) for seed in range(10))
-
-
-def test_rare_outcomes_of_a_weight_are_those_of_the_data_that_it_moves():
-    family = BernoulliEncoder(size=4, batch=8)
-    problem = Problem(family, objectives.get("squared_sum"), point="extreme")
-    gradients = Gradients(problem, estimators.get("reinforce"), 1)
-    chance, pixels = rarest(gradients), family.images().double()  # [data, bits], [data, pixels]
-    assert chance is not None
-    replicates = int(30 / chance.sum(0).max())  # enough for one bit in all data together
-    counted = torch.einsum("db,dp->bp", chance, (pixels != 0).double()) * replicates
-    moves = (pixels != 0).any(0)
-    expected = torch.cat([((counted < 25) & moves).flatten(), chance.sum(0) * replicates < 25])
-    found = rare_outcomes(gradients, replicates)
-    assert found is not None and found.tolist() == expected.tolist()
-    own = expected[: counted.numel()].reshape(4, -1)
-    assert own.any() and not own[:, moves].all()
-    assert (own & ~expected[counted.numel() :, None]).any()  # a weight can be rare where its bit is not
 
 
 def test_a_wrong_reference_is_told_from_rare_events_where_the_objective_is_smooth():

@@ -14,7 +14,7 @@ import pytest
 
 from bench.plugins.files import load_files
 from bench.sweeps.engines import dask, elsewhere
-from bench.sweeps.run import sweep
+from bench.sweeps.run import run
 from bench.tables.columns import SCHEMA
 from bench.tables.folder import load
 from bench.tables.records import read_records
@@ -111,7 +111,7 @@ def alone(tmp_path_factory, plugin):
     """The sweep on this machine, without Dask."""
     folder = tmp_path_factory.mktemp("alone")
     load_files([plugin])
-    sweep(suite(**SWEEP), folder, jobs=1, plugins=[plugin])
+    run(suite(**SWEEP), folder, jobs=1, plugin=plugin)
     return statistics(folder)
 
 
@@ -130,7 +130,7 @@ def test_one_worker_killed_in_the_middle_and_one_joined_late(tmp_path, cluster, 
             event()
 
     folder = tmp_path / "out"
-    sweep(suite(**SWEEP), folder, plugins=[plugin], engine="dask", scheduler=cluster.address, show=show)
+    run(suite(**SWEEP), folder, plugin=plugin, engine="dask", scheduler=cluster.address, show=show)
     pd.testing.assert_frame_equal(statistics(folder), alone)
     assert len(read_records(folder, SCHEMA).lines) == 10
     log = (folder / "run.log").read_text()
@@ -143,11 +143,11 @@ def test_a_cluster_started_here(tmp_path, plugin, alone):
     """A cell that takes its process down is a row; the others are as without Dask."""
     changed = suite(**SWEEP | {"estimators": ["leaves", *SWEEP["estimators"]]})
     heard = set()
-    found = sweep(
+    found = run(
         changed,
         tmp_path,
         jobs=1,
-        plugins=[plugin],
+        plugin=plugin,
         engine="dask",
         where="estimator != 'leaves' or samples == 2",
         show=lambda progress: heard.update(listening(psutil.Process())),
@@ -162,12 +162,12 @@ def test_a_cluster_started_here(tmp_path, plugin, alone):
 def test_a_worker_with_another_gradest_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(elsewhere, "versions", chain([("a", "torch 1")], repeat(("b", "torch 2"))).__next__)
     with pytest.raises(BadInput, match=r"has another gradest or torch \(torch 2\) than this machine \(torch 1\)"):
-        sweep(suite(), tmp_path / "out", jobs=1, engine="dask")
+        run(suite(), tmp_path / "out", jobs=1, engine="dask")
 
 
 def test_no_cluster(tmp_path, monkeypatch):
     monkeypatch.setattr(dask, "WAIT", 0.2)
     with pytest.raises(BadInput, match="no Dask cluster with a worker answers at tcp://127"):
-        sweep(suite(), tmp_path / "out", engine="dask", scheduler="tcp://127.0.0.1:9")
+        run(suite(), tmp_path / "out", engine="dask", scheduler="tcp://127.0.0.1:9")
     with pytest.raises(BadInput, match="--engine 'dusk' is not known; did you mean 'dask'"):
-        sweep(suite(), tmp_path / "out", engine="dusk")
+        run(suite(), tmp_path / "out", engine="dusk")

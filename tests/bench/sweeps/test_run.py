@@ -14,7 +14,7 @@ from bench.isolation import process
 from bench.sweeps.engines.base import Options
 from bench.sweeps.engines.isolated import Isolated
 from bench.sweeps.engines.local import Local
-from bench.sweeps.run import run, sweep
+from bench.sweeps.run import run
 from bench.sweeps.worker import Setup
 from bench.tables.folder import load
 from estimators.errors import BadInput
@@ -98,7 +98,7 @@ BAD = textwrap.dedent(
 def good(tmp_path_factory):
     """The sweep of the good cells alone, on one worker."""
     folder = tmp_path_factory.mktemp("good")
-    summary = sweep(suite(metrics=["accuracy", "throughput"], throughput={"max_seconds": 0.1}), folder, jobs=1)
+    summary = run(suite(metrics=["accuracy", "throughput"], throughput={"max_seconds": 0.1}), folder, jobs=1)
     assert summary.counts == {"ok": 8} and not summary.failed
     return folder
 
@@ -111,7 +111,7 @@ def accuracy(folder, estimators=("rloo", "reinforce")):
 
 
 def test_a_second_run_has_nothing_to_do(good):
-    summary = sweep(suite(metrics=["accuracy", "throughput"], throughput={"max_seconds": 0.1}), good, jobs=1)
+    summary = run(suite(metrics=["accuracy", "throughput"], throughput={"max_seconds": 0.1}), good, jobs=1)
     assert summary.counts == {} and summary.left == 0
 
 
@@ -138,7 +138,7 @@ def test_bad_cells_are_rows_and_the_good_ones_stay_the_same(good, tmp_path):
         jobs=2,
         timeout=15.0,
         memory=5.0,
-        plugins=[tmp_path / "bad.py"],
+        plugin=tmp_path / "bad.py",
         where="samples == 2 or estimator in ['rloo', 'reinforce']",
     )
     assert found.left == 0 and sum(found.counts.values()) == len(BAD_ONES) + 4
@@ -203,5 +203,5 @@ def test_timed_cells_are_alone():
 
 def test_rerun_words(tmp_path):
     with pytest.raises(BadInput, match="did you mean 'missing'"):
-        sweep(suite(), tmp_path / "out", rerun="mising")
+        run(suite(), tmp_path / "out", rerun="mising")
     assert not (tmp_path / "out").exists()

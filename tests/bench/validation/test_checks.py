@@ -173,10 +173,6 @@ Hessian counts as its D rows.
 """
 
 
-def test_every_estimator_is_in_the_catalogue():
-    assert {name for _, names in CATALOGUE.values() for name in names} == set(estimators.available())
-
-
 @pytest.mark.parametrize(("problem", "name"), [(p, n) for p, (_, names) in CATALOGUE.items() for n in names])
 def test_evaluations_are_the_catalogues(problem, name):
     which, names = CATALOGUE[problem]

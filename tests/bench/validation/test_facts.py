@@ -82,7 +82,7 @@ def test_a_picture_that_cannot_be_drawn_does_not_cost_the_page(tmp_path, monkeyp
         raise ValueError("no ink")
 
     monkeypatch.setattr("bench.validation.facts.runner.FACTS", {"drawn": of(drawn)})
-    monkeypatch.setattr("bench.validation.facts.page.curves", fails)
+    monkeypatch.setattr("bench.validation.facts.page.fact_figure", fails)
     found = verify(tmp_path)
     assert found.counts[REPRODUCED] == 1
     assert "could not be drawn: ValueError: no ink" in (tmp_path / "verify.html").read_text()

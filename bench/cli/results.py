@@ -1,0 +1,39 @@
+"""compare, report, export: what reads a finished table."""
+
+import webbrowser
+from typing import Annotated, Any
+
+import typer
+
+import bench
+from bench.cli.command import command
+from bench.cli.console import FAILED, out, say
+
+RESULTS = "SUITE|DIR|FILE"
+
+
+@command(
+    "compare", results=RESULTS, other=RESULTS, baseline="ESTIMATOR", metric="METRIC", margin="SHARE",
+    where="EXPRESSION", fail_on="LIMITS",
+)  # fmt: skip
+def compare(given: dict[str, Any]) -> None:
+    found = bench.compare(**given)
+    out.print(found)
+    if getattr(found, "failures", ()):
+        raise typer.Exit(FAILED)
+
+
+@command("report", results=RESULTS, out="FILE.html", baseline="ESTIMATOR", jobs="N")
+def report(
+    given: dict[str, Any],
+    open_: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
+) -> None:
+    page = bench.report(**given)
+    say(f"wrote {page}")
+    if open_:
+        webbrowser.open(page.resolve().as_uri())
+
+
+@command("export", results=RESULTS, format="csv|parquet", out="FILE")
+def export(given: dict[str, Any]) -> None:
+    say(f"wrote {bench.export(**given)}")
