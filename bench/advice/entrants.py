@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.advice.printed_code import called
+from bench.advice.printed_code import name_with_settings
 from estimators.core import Estimator
 from estimators.errors import BadInput
 from estimators.needs import Offer
@@ -26,7 +26,7 @@ class Entrant:
 
     @property
     def name(self) -> str:
-        return called(self.estimator)
+        return name_with_settings(self.estimator)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Entrants:
 
 
 def find_entrants(offer: Offer, names: Sequence[str] | None, samples: Sequence[int], biased: bool) -> Entrants:
-    """Every registered estimator that fits, or those called `names`.
+    """Every registered estimator that fits, or those name_with_settings `names`.
 
     Raises BadInput where a name is unknown, or none fits.
     """
@@ -63,9 +63,9 @@ def find_entrants(offer: Offer, names: Sequence[str] | None, samples: Sequence[i
             continue
         fits = tuple(n for n, reason in reasons.items() if reason is None)
         if not fits:
-            left_out[called(first)] = str(reasons[max(reasons)])
+            left_out[name_with_settings(first)] = str(reasons[max(reasons)])
         elif not first.traits.unbiased and not biased and names is None:
-            left_out[called(first)] = "biased: races only where biased estimators are let in"
+            left_out[name_with_settings(first)] = "biased: races only where biased estimators are let in"
         else:
             racing += [Entrant(first, fits), *_fitting(versions[1:], offer, samples)]
         if not fits and len(versions) > 1:  # a wrapper whose default inner one does not fit

@@ -38,15 +38,17 @@ def in_code(estimator: Estimator) -> str:
     return f"get({', '.join(said)})"
 
 
-def called(estimator: Estimator) -> str:
+def name_with_settings(estimator: Estimator) -> str:
     """Its name for a table, with the settings that are not the default ones.
 
     >>> from estimators import get
-    >>> called(get("rebar", temperature=0.1))
+    >>> name_with_settings(get("rebar", temperature=0.1))
     'rebar(temperature=0.1)'
     """
     own = settings(estimator)
-    said = ", ".join(f"{key}={called(each) if isinstance(each, Estimator) else each}" for key, each in own.items())
+    said = ", ".join(
+        f"{key}={name_with_settings(each) if isinstance(each, Estimator) else each}" for key, each in own.items()
+    )
     return f"{estimator.name}({said})" if said else estimator.name  # type: ignore[attr-defined]
 
 

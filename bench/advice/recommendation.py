@@ -20,7 +20,7 @@ from bench.advice.race import RaceStanding
 from bench.advice.wording import headline, road, trust, undecided
 from bench.advice.workers import Worker, WorkerProcess
 from bench.advice.workshop import ModelSource
-from bench.display.notebook import Shown
+from bench.display.notebook import InNotebooks
 from bench.isolation.child import refuse_inside
 from bench.statistics.interval import Interval
 from estimators.core import Estimator
@@ -30,7 +30,7 @@ SAMPLES = (1, 2, 4, 16, 64)
 
 
 @dataclass(frozen=True)
-class Recommendation(Shown):
+class Recommendation(InNotebooks):
     """The answer of `recommend`.
 
     `sentence` and `code` say it in words and in Python. `conclusive` is False where too little was compared or the

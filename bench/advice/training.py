@@ -55,16 +55,20 @@ class Trainer:
         if isinstance(estimator, Fitted) and estimator.state is None and estimator.steps:
             estimator = estimator.fit(self.model.distribution(self.model.theta), f, asked.samples, estimator.steps)
         large = isinstance(f, Evidence | ImportanceBound) if asked.maximise is None else asked.maximise
-        for _ in range(asked.steps):
-            value = estimator.surrogate(self.model.distribution(self.theta), f, asked.samples).mean()
-            self.optimiser.zero_grad()
-            (-value if large else value).backward()
-            self.optimiser.step()
-        found = {name: value.detach().clone() for name, value in self.theta.items()}
-        for name, value in found.items():
+        try:
+            for _ in range(asked.steps):
+                value = estimator.surrogate(self.model.distribution(self.theta), f, asked.samples).mean()
+                self.optimiser.zero_grad()
+                (-value if large else value).backward()
+                self.optimiser.step()
+        finally:  # a distribution may refuse what is not finite, in words that do not say where it came from
+            self._check()
+        return {name: value.detach().clone() for name, value in self.theta.items()}
+
+    def _check(self) -> None:
+        for name, value in self.theta.items():
             if not bool(value.isfinite().all()):
                 raise BadInput(f"training made the parameter {name!r} NaN or infinite; a smaller learning rate may do")
-        return found
 
 
 def optimiser_of(given: Any, leaves: list[Tensor], learning_rate: float) -> Optimizer:

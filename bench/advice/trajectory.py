@@ -21,7 +21,7 @@ from bench.advice.race import RaceStanding
 from bench.advice.recommendation import SAMPLES, Recommendation, model_source, question_of, recommend_with
 from bench.advice.training import OptimiserOf, Stretch
 from bench.advice.workers import TaskFailed, Worker, WorkerHere, WorkerProcess
-from bench.display.notebook import Shown
+from bench.display.notebook import InNotebooks
 from bench.isolation.child import refuse_inside
 from bench.statistics.interval import Interval
 from estimators.core import Estimator
@@ -36,7 +36,7 @@ TRAINING_TIME = 86400.0
 
 
 @dataclass(frozen=True)
-class TrainingAdvice(Shown):
+class TrainingAdvice(InNotebooks):
     """The answers along a training.
 
     `answers`: a `Recommendation` for each training step that was looked at. `table`: their tables one below the other,

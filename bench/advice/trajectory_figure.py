@@ -16,7 +16,7 @@ from rich.text import Text
 
 from bench.advice.conclusion import BASELINE as PLAIN
 from bench.display.terminal import number
-from bench.plots.style import BASELINE, COLUMN, PAGE, blank, empty, log_axis, looks, styled
+from bench.plots.style import BASELINE_COLOUR, PAGE_WIDTH, blank, empty, log_axis, looks, styled
 
 
 def trajectory_figure(table: pd.DataFrame, winners: dict[int, str], unit: str) -> Figure:
@@ -29,7 +29,7 @@ def trajectory_figure(table: pd.DataFrame, winners: dict[int, str], unit: str) -
     rows = rows.drop_duplicates(["at", "estimator"])
     style = looks(names)
     with styled():
-        figure = blank(PAGE, COLUMN * 0.8)
+        figure = blank(PAGE_WIDTH, 2.7)
         axes = figure.subplots()
         for name in names:
             mine = rows[rows["estimator"] == name]
@@ -37,7 +37,7 @@ def trajectory_figure(table: pd.DataFrame, winners: dict[int, str], unit: str) -
             reach = [mine["product"] - mine["product_low"], mine["product_high"] - mine["product"]]
             axes.errorbar(mine["at"], mine["product"], yerr=reach, color=colour, marker=marker, label=name, capsize=2)
             won = mine[mine["at"].map(winners) == name]
-            axes.plot(won["at"], won["product"], "o", markersize=9, fillstyle="none", color=BASELINE)
+            axes.plot(won["at"], won["product"], "o", markersize=9, fillstyle="none", color=BASELINE_COLOUR)
         axes.set_yscale("log")
         log_axis(axes.yaxis)
         axes.set_xlabel("training steps")

@@ -16,7 +16,7 @@ from estimators.errors import BadInput
 
 LOADING = 300.0
 """Seconds that a model may take to load."""
-SHARE = 0.8
+SHARE_OF_MEMORY = 0.8
 """Of the memory that is free at the start, what the process may hold."""
 
 
@@ -78,7 +78,7 @@ class WorkerProcess(Worker):
     def __post_init__(self) -> None:
         self._loaded = False
         with without_main():
-            self._process = Process(serve_model, self.source, memory=memory_limit())
+            self._process = Process(serve_model, self.source, memory=memory_of_a_worker())
 
     def do(self, method: str, *arguments: Any, seconds: float) -> Any:
         if not self._loaded:
@@ -148,7 +148,7 @@ def serve_model(source: ModelSource) -> Callable[[Any, Any], Any]:
     return action
 
 
-def memory_limit() -> int | None:
+def memory_of_a_worker() -> int | None:
     """Bytes that the worker may hold; None with an accelerator, whose driver maps more than there is."""
     import torch
 
@@ -157,5 +157,5 @@ def memory_limit() -> int | None:
     with suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         free = next(line for line in lines if line.startswith("MemAvailable:"))
-        return int(SHARE * 1024 * int(free.split()[1]))
-    return int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        return int(SHARE_OF_MEMORY * 1024 * int(free.split()[1]))
+    return int(SHARE_OF_MEMORY * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))

@@ -212,5 +212,5 @@ def test_code_that_fails_on_the_users_objects_is_not_printed(monkeypatch: pytest
 
 
 def test_memory_of_the_worker_is_bounded():
-    limit = workers.memory_limit()
+    limit = workers.memory_of_a_worker()
     assert limit is None or limit > 2**20
