@@ -16,7 +16,7 @@ from rich.text import Text
 
 from bench.advice.conclusion import BASELINE as PLAIN
 from bench.display.terminal import number
-from bench.plots.style import BASELINE_COLOUR, PAGE_WIDTH, blank, empty, log_axis, looks, styled
+from bench.plots.style import BASELINE_COLOUR, PAGE_WIDTH, blank, colours_and_markers, empty, log_axis, styled
 
 
 def trajectory_figure(table: pd.DataFrame, winners: dict[int, str], unit: str) -> Figure:
@@ -27,7 +27,7 @@ def trajectory_figure(table: pd.DataFrame, winners: dict[int, str], unit: str) -
         return empty("nothing that varies was measured along the training")
     rows = rows.sort_values(["at", "final", "product"], ascending=[True, False, True])
     rows = rows.drop_duplicates(["at", "estimator"])
-    style = looks(names)
+    style = colours_and_markers(names)
     with styled():
         figure = blank(PAGE_WIDTH, 2.7)
         axes = figure.subplots()

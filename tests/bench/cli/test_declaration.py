@@ -23,7 +23,7 @@ SHOWING = {"quiet", "json", "open", "help"}
 OBJECTS = {"parameters", "objective", "isolate"}
 """Parameters of Python alone: objects that nobody can type, and where they are called."""
 OF_ADVICE = {"along", "out", "cost"}
-"""Options of `gradest recommend`: --along STEPS asks bench.trajectory, --out calls save; in Python a cost may be a function."""
+"""Of `gradest recommend`: --along asks bench.trajectory, --out calls save; in Python a cost may be a function."""
 
 
 def of_python(verb):
