@@ -8,6 +8,7 @@ import numpy as np
 
 from bench.advice.candidate import OPEN, Candidate, cheapest, score_of, times
 from bench.advice.conclusion import BASELINE, TOO_SLOW, Conclusion, conclude, waiting
+from bench.advice.parcel import Parcel
 from bench.advice.printed_code import printed_code
 from bench.advice.race import ENOUGH, TIE, Race, RaceStanding, eliminate, reopen, still_open
 from bench.advice.turns import FIRST_MOST, TooSlow, Turn, TurnResult
@@ -156,7 +157,9 @@ class Advisor:
     def _sizes(self) -> np.ndarray | None:
         """How large |f|·|score| is per coordinate, from a few score-function estimates."""
         seconds = 0.03 * self.question.seconds
-        asked = Turn(get(BASELINE), 1, self.question.seed, FIRST_MOST, seconds, seconds, scale=self.opening.scale)
+        asked = Turn(
+            Parcel.of(get(BASELINE)), 1, self.question.seed, FIRST_MOST, seconds, seconds, scale=self.opening.scale
+        )
         try:
             result = self._turn(asked)
         except TaskFailed:
@@ -173,7 +176,7 @@ class Advisor:
             if not fits:
                 continue
             samples = 1 if name == "exact" else WITNESS_SAMPLES
-            judge.witness = Candidate(name, get(name), samples, self.opening.tolerance, self.size)
+            judge.witness = Candidate(name, Parcel.of(get(name)), samples, self.opening.tolerance, self.size)
             if self._hear(judge):
                 return judge
         judge.witness = None
@@ -182,10 +185,10 @@ class Advisor:
     def _hear(self, judge: Judge) -> bool:
         """A turn of the witness; whether it could be heard."""
         witness = judge.witness
-        if witness is None or (witness.estimator.traits.exact and witness.replicates):
+        if witness is None or (witness.estimator.exact and witness.replicates):
             return witness is not None
         seconds = WITNESS_SHARE * self.question.seconds
-        replicates = 2 if witness.estimator.traits.exact else 4 * max(witness.replicates, FIRST_MOST)
+        replicates = 2 if witness.estimator.exact else 4 * max(witness.replicates, FIRST_MOST)
         seed = chunk_seed(self.question.seed, "witness", witness.replicates)
         asked = Turn(
             witness.estimator,
@@ -249,7 +252,7 @@ class Advisor:
         shown = [*others[:1], *([base] if base and base not in others[:1] else [])]
         elapsed = self.clock() - self.start
         conclusion = conclude(candidates, first, base, self.question.seconds, elapsed)
-        code = printed_code(first.estimator, first.samples, self.opening.spelling)
+        code = self._code(first)
         return Findings(self.opening, candidates, judge, first, shown, conclusion, code, said, elapsed)
 
     def _smallest(self, scored: list[Candidate]) -> Candidate:
@@ -260,7 +263,7 @@ class Advisor:
         first = cheapest([each for each in scored if each.state == OPEN]) or scored[0]
         if not score_of(first).variance.value:
             equal = [each for each in scored if each.state == OPEN and _no_worse(each, first)]
-            first = next((each for each in equal if each.estimator.traits.exact), first)
+            first = next((each for each in equal if each.estimator.exact), first)
         own = [each for each in scored if each.name == first.name and each.state == OPEN]
         equal = [each for each in own if not score_of(each).gate and _no_worse(each, first)]
         return min([*equal, first], key=lambda each: each.samples)
@@ -295,9 +298,13 @@ class Advisor:
             elif not waiting(anew):  # without the time for fresh draws, what the race knows stands
                 each.state = anew.state
 
+    def _code(self, candidate: Candidate) -> str:
+        made = candidate.estimator
+        return printed_code(made.code, made.fit_steps, candidate.samples, self.opening.spelling)
+
     def _runs(self, candidate: Candidate) -> bool:
         """Whether its printed code runs on the user's own objects; else it is disqualified."""
-        code = printed_code(candidate.estimator, candidate.samples, self.opening.spelling)
+        code = self._code(candidate)
         try:
             reason = self.worker.do("try_code", code, seconds=max(TURN_LIMIT, self.question.seconds))
         except TaskFailed as error:
@@ -309,7 +316,7 @@ class Advisor:
     def _nothing(self, candidates: list[Candidate], judge: Judge) -> Findings:
         """No estimator could be measured: for lack of time, or since each fails."""
         elapsed = self.clock() - self.start
-        slow = [each for each in candidates if each.state.startswith("not tried")]
+        slow = [each for each in candidates if waiting(each)]
         if not slow:
             said = "; ".join([*dict.fromkeys(f"{each.name} {each.state}" for each in candidates)][:3])
             error = NoAnswer if self.lost else BadInput

@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import quantile_test
 
+from bench.advice.parcel import Parcel
 from bench.advice.turns import TurnResult
 from bench.statistics.interval import Interval
 from bench.statistics.moments import Moments
 from bench.statistics.tails import largest_share, unstable
-from estimators.core import Estimator
 
 OPEN, BEATEN = "open", "out"
 """A candidate in the race, and one that another was shown to beat; any other state is a reason in words."""
@@ -50,7 +50,7 @@ class Candidate:
     """One estimator at n samples. `size`: how large the terms are that its estimates are made of, per coordinate."""
 
     name: str
-    estimator: Estimator
+    estimator: Parcel
     samples: int
     tolerance: float = 1e-6
     size: Float[np.ndarray, " width"] | None = None
@@ -107,7 +107,7 @@ class Candidate:
     def gate(self) -> str | None:
         """Why the variance has no meaning yet, in a clause, or None."""
         if not self.varies:
-            return None if self.trusted or self.estimator.traits.exact else "its estimates have not varied so far"
+            return None if self.trusted or self.estimator.exact else "its estimates have not varied so far"
         distances = np.concatenate(self.squares)
         return unstable(distances) if len(distances) >= FOR_A_TAIL else None
 

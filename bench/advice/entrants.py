@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from bench.advice.parcel import Parcel
 from bench.advice.printed_code import name_with_settings
 from estimators.core import Estimator
 from estimators.errors import BadInput
@@ -21,12 +22,12 @@ INNER = ("reparameterisation",)
 class Entrant:
     """An estimator with its settings, and the numbers of samples at which it fits."""
 
-    estimator: Estimator
+    estimator: Parcel
     samples: tuple[int, ...]
 
     @property
     def name(self) -> str:
-        return name_with_settings(self.estimator)
+        return self.estimator.name
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def find_entrants(offer: Offer, names: Sequence[str] | None, samples: Sequence[i
         elif not first.traits.unbiased and not biased and names is None:
             left_out[name_with_settings(first)] = "biased: races only where biased estimators are let in"
         else:
-            racing += [Entrant(first, fits), *_fitting(versions[1:], offer, samples)]
+            racing += [Entrant(Parcel.of(first), fits), *_fitting(versions[1:], offer, samples)]
         if not fits and len(versions) > 1:  # a wrapper whose default inner one does not fit
             racing += _fitting(versions[1:], offer, samples)
     if not racing:
@@ -98,13 +99,13 @@ def _fitting(versions: Iterable[Estimator], offer: Offer, samples: Sequence[int]
     found = []
     for each in versions:
         fits = tuple(n for n in sorted(set(samples)) if offer.unmet(each, n) is None)
-        found += [Entrant(each, fits)] if fits else []
+        found += [Entrant(Parcel.of(each), fits)] if fits else []
     return found
 
 
 def _once(entrant: Entrant) -> Entrant:
     """What is exact does not depend on n: it races at one."""
-    return Entrant(entrant.estimator, entrant.samples[:1]) if entrant.estimator.traits.exact else entrant
+    return Entrant(entrant.estimator, entrant.samples[:1]) if entrant.estimator.exact else entrant
 
 
 def _first_samples(racing: Sequence[Entrant]) -> int:

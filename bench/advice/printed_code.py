@@ -8,15 +8,14 @@ from torch import Tensor, nn
 
 from bench.advice.given_objective import Spelling
 from bench.advice.own_model import SHORT, OwnModel
-from estimators.core import Estimator, Fitted
+from estimators.core import Estimator
 
 
-def printed_code(estimator: Estimator, samples: int, spelling: Spelling) -> str:
-    """The code; `parameters`, `distribution` and `objective` are what the user gave."""
+def printed_code(made: str, fit_steps: int | None, samples: int, spelling: Spelling) -> str:
+    """The code; `made` makes the estimator. `parameters`, `distribution` and `objective` are what the user gave."""
     f = spelling.expression
-    made = in_code(estimator)
-    if isinstance(estimator, Fitted):
-        made += f".fit(distribution(parameters), {f}, n={samples}, steps={estimator.steps})"
+    if fit_steps is not None:
+        made += f".fit(distribution(parameters), {f}, n={samples}, steps={fit_steps})"
     imports = ", ".join(sorted({"get", *spelling.imports}, key=str.lower))
     return "\n".join([
         *(["import torch"] if "torch." in f + "".join(spelling.before) else []),

@@ -94,16 +94,13 @@ class Race:
         ladder = self._ladder()
         first = [min(own, key=lambda c: (abs(c.samples - first_samples), c.samples)) for own in ladder.values()]
         random.Random(self.seed).shuffle(first)
-        first.sort(key=lambda each: each.estimator.traits.exact)  # what enumerates may take long: it comes last
+        first.sort(key=lambda each: each.estimator.exact)  # what enumerates may take long: it comes last
         self._turns(first, FIRST_SHARE, FIRST_MOST)
-        for own, at_first in zip(ladder.values(), [self._first_of(own) for own in ladder.values()], strict=True):
-            if at_first is not None and not at_first.sound:  # what fails or is too slow at one n is not tried at others
-                for each in own:
-                    if each.state == OPEN and each.score is None:
+        for at_first in first:
+            if not at_first.sound:  # what fails or is too slow at one n is not tried at others
+                for each in ladder[at_first.name]:
+                    if each.state == OPEN:
                         each.state = f"not tried: at n = {at_first.samples} {at_first.state}"
-
-    def _first_of(self, own: list[Candidate]) -> Candidate | None:
-        return next((each for each in own if each.score or not each.sound), None)
 
     def other_samples(self, first_samples: int) -> None:
         """The other numbers of samples: estimators that did well come first, hopeless ones are left out."""

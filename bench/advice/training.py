@@ -12,6 +12,7 @@ from bench.advice.own_model import OwnModel
 from bench.numerics.tensors import Tensors
 from estimators.core import Estimator, Evidence, Fitted, ImportanceBound
 from estimators.errors import BadInput, nearest
+from estimators.registry import get
 
 OPTIMISERS: dict[str, Callable[..., Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -28,7 +29,7 @@ class Stretch:
     """So many training steps by `estimator` with n = `samples`. `maximise`: E f is made large, else small; None: large
     where f is a bound on the evidence."""
 
-    estimator: Estimator
+    estimator: str | Estimator
     samples: int
     steps: int
     optimiser: Any
@@ -52,6 +53,7 @@ class Trainer:
         if self.optimiser is None:
             self.optimiser = optimiser_of(asked.optimiser, list(self.theta.values()), asked.learning_rate)
         estimator, f = asked.estimator, self.model.objective
+        estimator = get(estimator) if isinstance(estimator, str) else estimator
         if isinstance(estimator, Fitted) and estimator.state is None and estimator.steps:
             estimator = estimator.fit(self.model.distribution(self.model.theta), f, asked.samples, estimator.steps)
         large = isinstance(f, Evidence | ImportanceBound) if asked.maximise is None else asked.maximise

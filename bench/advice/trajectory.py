@@ -17,6 +17,7 @@ import pandas as pd
 
 from bench.advice.advisor import Question
 from bench.advice.cost import StepCost
+from bench.advice.printed_code import name_with_settings
 from bench.advice.race import RaceStanding
 from bench.advice.recommendation import SAMPLES, Recommendation, model_source, question_of, recommend_with
 from bench.advice.training import OptimiserOf, Stretch
@@ -26,7 +27,6 @@ from bench.isolation.child import refuse_inside
 from bench.statistics.interval import Interval
 from estimators.core import Estimator
 from estimators.errors import BadInput
-from estimators.registry import get
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -129,8 +129,7 @@ def trajectory(
     refuse_inside("bench.trajectory")
     question = question_of(estimators, samples, seconds, biased, seed)
     looked_at = _points(steps, points)
-    trainer = get(trained_by) if isinstance(trained_by, str) else trained_by
-    stretch = Stretch(trainer, training_samples, 0, optimiser, learning_rate, maximise)
+    stretch = Stretch(trained_by, training_samples, 0, optimiser, learning_rate, maximise)
     source = model_source(path, (parameters, distribution, objective), plugin, cost)
     with closing(WorkerProcess(source) if isolate else WorkerHere(source)) as worker:
         return answers_along(worker, question, looked_at, stretch, cost=cost, show=show)
@@ -146,7 +145,8 @@ def answers_along(
             worker.remember(theta=_trained(worker, stretch, at - before))
         answers[at] = recommend_with(worker, question, **more)
     table = pd.concat([each.table.assign(at=at) for at, each in answers.items()], ignore_index=True)
-    name = stretch.estimator.name  # type: ignore[attr-defined]
+    trainer = stretch.estimator
+    name = trainer if isinstance(trainer, str) else name_with_settings(trainer)
     return TrainingAdvice(_sentence(answers), answers, table, name)
 
 

@@ -13,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bench.advice import stopwatch
+from bench.advice.parcel import Parcel
 from bench.statistics.moments import Moments
 from bench.statistics.stream import HUGE
-from estimators.core import Estimator
 
 WIDE = 2048
 """Coordinates that are kept of an estimate."""
@@ -38,7 +38,7 @@ class Turn:
     `scale`: estimates are divided by it, so that their squares neither vanish nor overflow.
     """
 
-    estimator: Estimator
+    estimator: Parcel
     samples: int
     seed: int
     replicates: int
@@ -62,7 +62,7 @@ class TurnResult:
     squares: Float[np.ndarray, " R"]
     costs: Float[np.ndarray, " k"]
     nonfinite: int = 0
-    fitted: Estimator | None = None
+    fitted: Parcel | None = None
     fit_cost: float = 0.0
     spent: float = 0.0
     notes: tuple[str, ...] = field(default=())

@@ -74,7 +74,7 @@ class Judge:
             candidate.trusted = self._right(candidate, said)
             candidate.weigh(0.999)
             return
-        if self.biased or not candidate.estimator.traits.unbiased:
+        if self.biased or not candidate.estimator.unbiased:
             return
         reason = self.contradiction(candidate, said)
         if reason:
@@ -85,7 +85,7 @@ class Judge:
         each = self.witness
         if each is None or each.moments is None or each.moments.count < 2:
             return None
-        if each.estimator.traits.exact:
+        if each.estimator.exact:
             size = _size(each)
             error = np.square(each.tolerance * size)
             return Testimony(each.name, each.moments.mean, error, np.zeros(len(size), bool), exact=True)
@@ -167,7 +167,7 @@ class Judge:
         """Coordinates that rest on too few outcomes, so that their t is not normal."""
         moments = _moments(candidate)
         silent = (moments.variance > 0) & (moments.count < MIN_OUTCOMES * moments.kurtosis)
-        if self.rare is None or candidate.estimator.traits.exact:
+        if self.rare is None or candidate.estimator.exact:
             return silent
         return silent | (self.rare * candidate.samples * moments.count < MIN_OUTCOMES)
 

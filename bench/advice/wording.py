@@ -86,13 +86,13 @@ def trust(winner: Candidate, judge: Judge, by_differences: str | None) -> str:
     distance = judge.agreement(winner)
     close = distance is not None and distance <= DEAF
     witness = judge.witness
-    if not winner.estimator.traits.unbiased:
+    if not winner.estimator.unbiased:
         said = f"It is biased: its mean may be off by {distance:.2g} of the gradient's length."
         return said if close else "It is biased."
     if witness is None or distance is None:
         return by_differences or "Nothing here can vouch for its mean: there is no score function to compare it with."
-    if winner.estimator == witness.estimator:
-        return "It enumerates every value of z: it is the gradient itself." * winner.estimator.traits.exact
+    if winner.estimator.code == witness.estimator.code:
+        return "It enumerates every value of z: it is the gradient itself." * winner.estimator.exact
     if isnan(distance):
         return f"By {witness.name} the gradient is zero here, up to rounding."
     if not close:

@@ -16,6 +16,7 @@ from bench.advice.entrants import Entrants, find_entrants
 from bench.advice.model_file import load_model
 from bench.advice.own_model import OwnModel, own_model
 from bench.advice.own_offers import own_offer
+from bench.advice.parcel import Parcel
 from bench.advice.printed_code import failure_of
 from bench.advice.rare import rarest_outcomes
 from bench.advice.roads import Batched, Loop, no_batch, training_step
@@ -99,6 +100,7 @@ class Workshop:
         self.model = source.load()
         self.sketch = Sketch(self.model.dim)
         self._batches: dict[tuple[Any, ...], Batched] = {}
+        self._estimators: dict[bytes, Estimator] = {}
         self._trainer: Trainer | None = None
         self.loop_reason: str | None = "it was not tried"
 
@@ -202,7 +204,7 @@ class Workshop:
                 costs.blocks(step, max(deadline - stopwatch.read(), 0.02))
         if slow:
             return slow
-        fitted = estimator if isinstance(estimator, Fitted) else None
+        fitted = Parcel.of(estimator) if isinstance(estimator, Fitted) and fit_cost else None
         return sums.result(costs.found, fitted=fitted, fit_cost=fit_cost)
 
     def _batched(self, model: OwnModel, estimator: Estimator, samples: int) -> Batched:
@@ -212,9 +214,15 @@ class Workshop:
             self._batches[key] = Batched(model, estimator, samples)
         return self._batches[key]
 
+    def _opened(self, parcel: Parcel) -> Estimator:
+        """The estimator in a parcel, opened once."""
+        if parcel.packed not in self._estimators:
+            self._estimators[parcel.packed] = parcel.open()
+        return self._estimators[parcel.packed]
+
     def _fitted(self, model: OwnModel, asked: Turn) -> tuple[Estimator, float]:
         """The estimator, fitted where it has something to fit, and what that cost."""
-        estimator = asked.estimator
+        estimator = self._opened(asked.estimator)
         if not isinstance(estimator, Fitted) or estimator.state is not None or not estimator.steps:
             return estimator, 0.0
         costs = StepCosts(model, self.source.meter)

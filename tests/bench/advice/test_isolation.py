@@ -54,7 +54,10 @@ FAULTS = {
 }
 
 
-def test_a_turn_that_hangs_dies_or_eats_the_memory_ends_alone(write: Callable[..., Path]):
+def test_a_turn_that_hangs_dies_or_eats_the_memory_ends_alone(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("bench.advice.workers.memory_of_a_worker", lambda: 3 * 2**30)
     path, plug_in = write(TEN_LINES), write(PLUG_INS, "bad_estimators.py")
     with closing(WorkerProcess(model_source(path, plugin=[plug_in]))) as worker:
         opening = worker.do("open", None, (2,), False, seconds=120.0)

@@ -9,9 +9,12 @@ import torch
 
 from bench.advice.candidate import BEATEN, OPEN, Candidate, cheapest, score_of
 from bench.advice.conclusion import conclude
+from bench.advice.parcel import Parcel
 from bench.advice.race import NO_TIME, Race, decided, eliminate
 from bench.advice.turns import Sketch, TurnSums
 from estimators import get
+
+PLAIN = Parcel.of(get("reinforce"))
 
 
 @dataclass
@@ -41,7 +44,7 @@ class Rig:
         self.turns.append((candidate.name, candidate.samples))
 
     def race(self, samples: tuple[int, ...] = (2,), seconds: float = 60.0, seed: int = 0) -> Race:
-        candidates = [Candidate(name, get("reinforce"), n) for name in self.spread for n in samples]
+        candidates = [Candidate(name, PLAIN, n) for name in self.spread for n in samples]
         return Race(candidates, self.measure, self.clock, 0.0, seconds, seed=seed)
 
 
@@ -101,7 +104,7 @@ def scored(candidate: Candidate, rows: torch.Tensor, step: float = 1e-3) -> Cand
 
 
 def plain(name: str = "reinforce", samples: int = 2) -> Candidate:
-    return Candidate(name, get("reinforce"), samples)
+    return Candidate(name, PLAIN, samples)
 
 
 def test_estimates_that_do_not_vary_neither_win_nor_drop_out_until_they_are_trusted():
@@ -116,7 +119,7 @@ def test_estimates_that_do_not_vary_neither_win_nor_drop_out_until_they_are_trus
 
 
 def test_among_candidates_without_variance_the_cheaper_step_wins():
-    exact = [scored(Candidate("exact", get("exact"), 1), torch.ones(2, 2), step) for step in (2e-3, 1e-3)]
+    exact = [scored(Candidate("exact", Parcel.of(get("exact")), 1), torch.ones(2, 2), step) for step in (2e-3, 1e-3)]
     eliminate(exact)
     assert [each.state for each in exact] == [BEATEN, OPEN] and decided([exact[1]])
 

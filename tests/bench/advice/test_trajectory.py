@@ -48,7 +48,7 @@ def test_the_answers_are_at_the_theta_of_their_step(tmp_path: Path):
     assert set(found.table["at"]) == {0, 40, 80} and isinstance(found.figure(), Figure)
     folder = found.save(tmp_path / "along")
     assert {each.name for each in folder.iterdir()} >= {"trajectory.csv", "trajectory.svg", "step-40.json"}
-    assert "At step 0: exact with n = 1." in found.sentence
+    assert "At step 0: exact with n = 2." in found.sentence
 
 
 @pytest.mark.parametrize("maximise", [False, True])

@@ -10,6 +10,7 @@ from torch.distributions import Bernoulli, Distribution, Independent, Normal, Pa
 from bench.advice.candidate import OPEN, Candidate
 from bench.advice.differences import finite_differences
 from bench.advice.own_model import own_model
+from bench.advice.parcel import Parcel
 from bench.advice.rare import rarest_outcomes
 from bench.advice.turns import WIDE, Sketch, Turn, TurnResult, TurnSums
 from bench.advice.witness import Judge
@@ -18,10 +19,10 @@ from tests.support.own_models import workshop
 
 
 def measured(shop: Any, name: str, samples: int, replicates: int, double: bool = False) -> Candidate:
-    turn = Turn(get(name), samples, 1, replicates, 1e9, 1e9, double=double)
+    turn = Turn(Parcel.of(get(name)), samples, 1, replicates, 1e9, 1e9, double=double)
     result = shop.turn(turn)
     assert isinstance(result, TurnResult)
-    candidate = Candidate(name, get(name), samples)
+    candidate = Candidate(name, Parcel.of(get(name)), samples)
     candidate.add(result)
     candidate.weigh(0.95)
     return candidate
