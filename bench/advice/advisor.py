@@ -33,6 +33,8 @@ OVERTIME = 1.5
 WITNESS_SHARE = 0.05
 """Of the time, what a turn of the witness takes."""
 WITNESS_SAMPLES = 16
+WELL_HEARD = 4096
+"""Estimates of a witness from which on it has no turn before the fresh draws."""
 PRECISE = 0.05
 """The width of an interval, on the log scale, at which fresh draws end."""
 
@@ -232,6 +234,8 @@ class Advisor:
                 reopen(candidates)
                 eliminate(candidates)
                 continue
+            if judge.witness is not None and judge.witness.replicates < WELL_HEARD:
+                self._hear(judge)
             finalists = self._finalists(candidates, winner)
             self._fresh_draws(finalists)
             judge(winner)
@@ -251,7 +255,8 @@ class Advisor:
         base = next((each for each in others if each.name == BASELINE), None)
         shown = [*others[:1], *([base] if base and base not in others[:1] else [])]
         elapsed = self.clock() - self.start
-        conclusion = conclude(candidates, first, base, self.question.seconds, elapsed)
+        doubt = judge.doubt(first)
+        conclusion = conclude(candidates, first, base, self.question.seconds, elapsed, doubt=doubt)
         code = self._code(first)
         return Findings(self.opening, candidates, judge, first, shown, conclusion, code, said, elapsed)
 

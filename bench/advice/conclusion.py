@@ -31,10 +31,16 @@ class Conclusion:
 
 
 def conclude(
-    candidates: Sequence[Candidate], winner: Candidate, baseline: Candidate | None, seconds: float, elapsed: float
+    candidates: Sequence[Candidate],
+    winner: Candidate,
+    baseline: Candidate | None,
+    seconds: float,
+    elapsed: float,
+    *,
+    doubt: str | None = None,
 ) -> Conclusion:
-    """Judged after the fresh draws, which took `elapsed` of `seconds` in all."""
-    reasons, factors = [], []
+    """Judged after the fresh draws, when `elapsed` of `seconds` had passed; `doubt`: why the winner may be biased."""
+    reasons, factors = ([doubt], [4.0]) if doubt else ([], [])
     names = {each.name for each in candidates}
     untried = names - compared_names(candidates)
     if len(names) - len(untried) < MUST_BE_COMPARED * len(names):

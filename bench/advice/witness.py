@@ -25,6 +25,10 @@ from bench.statistics.tails import MIN_OUTCOMES, unstable
 FALSE_ALARM_ERRORS = 8.0
 """Standard errors that a coordinate must be off. At 25 κ estimates, which are asked for, skewness raises the chance of
 a false alarm there from 1e-15 to at most 1e-8."""
+DOUBTED = 4.0
+"""Times the noise that the distance of a mean may be before it is doubted."""
+TAIL_JUDGED_FROM = 1024
+"""Estimates of a witness from which on its tail is judged."""
 JUDGED_FROM = 256
 """Estimates before a mean is judged: of fewer, a rare large one may be missing in all coordinates."""
 ROUNDINGS = 10.0
@@ -89,7 +93,8 @@ class Judge:
             size = _size(each)
             error = np.square(each.tolerance * size)
             return Testimony(each.name, each.moments.mean, error, np.zeros(len(size), bool), exact=True)
-        if unstable(np.concatenate(each.squares)) or each.nonfinite:
+        distances = np.concatenate(each.squares)
+        if each.nonfinite or (len(distances) >= TAIL_JUDGED_FROM and unstable(distances)):
             return None
         moments = each.moments
         return Testimony(each.name, moments.mean, moments.variance / moments.count, self._silent(each))
@@ -125,6 +130,22 @@ class Judge:
         if length <= ROUNDINGS * candidate.tolerance * float(np.linalg.norm(_size(candidate))):
             return np.nan
         return (max(apart - noise, 0.0) ** 0.5 + 2 * noise**0.5) / length
+
+    def doubt(self, candidate: Candidate) -> str | None:
+        """Why a mean that was not disqualified is doubtful all the same, in a clause; None where it is not.
+
+        Few estimates may lack a rare large one, so that they prove nothing; an answer should not rest on them either.
+        """
+        said, distance = self.testimony(), self.agreement(candidate)
+        if said is None or distance is None or not distance > DEAF or not candidate.estimator.unbiased or self.biased:
+            return None
+        moments = _moments(candidate)
+        noise = float((moments.variance / moments.count + said.error).sum())
+        apart = float(np.square(moments.mean - said.mean).sum())
+        if apart <= DOUBTED**2 * noise:
+            return None
+        share = apart**0.5 / float(np.linalg.norm(said.mean))
+        return f"after {moments.count} estimates the mean of {candidate.name} is {share:.0%} off that of {said.name}"
 
     def by_differences(self, candidate: Candidate) -> str | None:
         """Without a witness: finite differences of E f along the candidate's mean; disqualifies it where they differ.

@@ -133,3 +133,14 @@ def test_extreme_values_of_f_are_scaled():
     torch.manual_seed(0)
     sums.add(1e-170 * torch.randn(4096, 2, dtype=torch.float64))
     assert float(sums.moments.variance.sum()) == pytest.approx(2.0, rel=0.1)
+
+
+def test_a_mean_of_few_estimates_that_is_far_off_is_doubted():
+    """64 estimates prove nothing against the quiet pathwise gradient of a jump, and an answer does not rest on them."""
+    shop = workshop((torch.zeros(2), normals, lambda z: (5 * (z > 0) + 0.1 * z + 0.02 * z.square()).sum(-1)))
+    judge = Judge(measured(shop, "rloo", 16, 1024, double=True))
+    quiet, right = measured(shop, "reparameterisation", 2, 64), measured(shop, "reinforce", 2, 64)
+    judge(quiet)
+    assert quiet.state == OPEN
+    assert (judge.doubt(quiet) or "").startswith("after 64 estimates the mean of reparameterisation is 9")
+    assert judge.doubt(right) is None
