@@ -4,9 +4,14 @@ BIN := .venv/bin
 DEVICE ?= cuda
 # One thread per process: results do not depend on it, and two processes beat two threads here.
 export OMP_NUM_THREADS ?= 1
+# Modules are compiled once, and not anew in each of the processes that tests start.
+export PYTHONDONTWRITEBYTECODE :=
+# One file's tests run in one process: what its fixtures compute is computed once.
+PYTEST := $(BIN)/python -m pytest -q
+TWICE := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser picture quick test test-compile test-all test-gpu gpu-wheels gpu-evidence peers lint coverage exactness reference gradients offers canary clean
+.PHONY: help install browser picture quick test test-compile test-all test-gpu gpu-wheels gpu-evidence peers lint coverage coverage-report exactness reference gradients offers canary clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,20 +49,23 @@ lint: install
 
 test: install  ## all checks; linting and what compiles side by side
 	$(MAKE) --jobs 2 --output-sync=target lint test-compile
-	$(BIN)/python -m pytest -q -n 2 -m 'not compile and not slow'
+	$(PYTEST) $(TWICE) -m 'not compile and not slow'
 
 test-compile: install
-	GRADEST_NO_SHAPES=1 $(BIN)/python -m pytest -q -n 2 -m 'compile and not slow' tests
+	GRADEST_NO_SHAPES=1 $(PYTEST) -n 2 -m 'compile and not slow' $$(grep -rl --include='test_*.py' 'mark\.compile' tests)
 
 test-all: test  ## what takes longer: every seed, the full coverage study
-	GRADEST_NO_SHAPES=1 $(BIN)/python -m pytest -q -m slow tests/perf/test_engine.py
-	$(BIN)/python -m pytest -q -n 2 -m slow --ignore tests/perf/test_engine.py
+	GRADEST_NO_SHAPES=1 $(PYTEST) -m slow tests/perf/test_engine.py
+	$(PYTEST) -n 2 -m slow --ignore tests/perf/test_engine.py
+
+coverage-report: install  ## which lines the quick tests run: a table, and build/coverage/index.html
+	GRADEST_NO_SHAPES=1 $(PYTEST) $(TWICE) -m 'not compile and not slow' --cov --cov-report=term --cov-report=html
 
 coverage: install  ## how often the intervals hold the truth: the full study (some hours)
 	$(BIN)/python -m bench.validation.coverage
 
 test-gpu: install  ## what only a GPU can show, on a machine that has one
-	GRADEST_NO_SHAPES=1 $(BIN)/python -m pytest -q -m gpu tests
+	GRADEST_NO_SHAPES=1 $(PYTEST) -m gpu tests
 
 gpu-wheels:  ## wheels that a GPU machine without network lacks, into build/wheels (4.4 MB, for Python 3.12)
 	$(PYTHON) -m pip download --quiet --no-deps --only-binary=:all: --python-version 3.12 \

@@ -82,7 +82,8 @@ class GroupRelative(ScoreFunction):
 
     Biased, in scale and, as the scale is random, in direction too; between states of a batch it reweights.
     Where all values agree, to `rounding`, the coefficient is 0: the limit of published code, which has an ε in the
-    denominator.
+    denominator. Of an f that is a difference of larger numbers, such as an evidence, the values show less than they
+    are rounded by: where they agree otherwise, the coefficient is that rounding, scaled to size 1.
     Paper: Shao et al. 2024 (GRPO), arXiv:2402.03300, section 4.1.2.
     Differs from the paper: the deviation divides by K − 1 and has no ε beside it (the paper does not say which),
     and the clipped ratio and the penalty on the divergence are left out.

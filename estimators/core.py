@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.errors import BadInput
-from estimators.tools.calls import VALUES, with_checked_values, with_suitable_samples, wrapped
+from estimators.tools.calls import VALUES, leaving_z_alone, with_suitable_samples, wrapped
 from estimators.tools.parameters import log_density
-from estimators.traits import Traits
+from estimators.traits import Need, Traits
 
 F = TypeVar("F", bound="Fitted")
 
@@ -34,7 +34,8 @@ class Objective(ABC):
     `differentiable`: in z, wherever q puts its mass. `relaxable`: defined and differentiable between
     the values of a discrete z. `twice_differentiable`: has a second derivative in z. `breaks`: the values
     of a coordinate of z at which f may jump or kink, if between them it is differentiable. `half_space`: (w, c)
-    if f may also jump where w·z crosses c, w of z's event shape.
+    if f may also jump where w·z crosses c, w of z's event shape. `offers`, `offers_not`: needs that it meets, or does
+    not, beside those that follow from the above: a plug-in's own, say.
     """
 
     differentiable: bool = True
@@ -42,10 +43,12 @@ class Objective(ABC):
     relaxable: bool = True
     breaks: tuple[float, ...] = ()
     half_space: tuple[Tensor, float] | None = None
+    offers: frozenset[Need] = frozenset()
+    offers_not: frozenset[Need] = frozenset()
 
     def __init_subclass__(cls, **settings: object) -> None:
         super().__init_subclass__(**settings)
-        wrapped(cls, VALUES, with_checked_values)
+        wrapped(cls, VALUES, leaving_z_alone)
 
     @abstractmethod
     def __call__(self, z: Tensor, q: Distribution) -> Tensor: ...

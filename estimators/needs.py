@@ -1,5 +1,7 @@
 """What a distribution and an objective offer, and which of an estimator's needs they do not meet."""
 
+from collections.abc import Iterable
+
 from torch.distributions import (
     Bernoulli,
     Beta,
@@ -19,6 +21,7 @@ from torch.distributions import (
 )
 
 from estimators.core import Estimator, Evidence, ImportanceBound, Objective, Terms
+from estimators.errors import BadInput
 from estimators.tools.calls import unsuited
 from estimators.tools.parameters import base, remakable, states
 from estimators.tools.torch_offers import MEASURED_NEEDS, gammas_refused, kind, refused
@@ -36,15 +39,22 @@ def offers(q: Distribution, f: Objective) -> frozenset[Need]:
 
     torch's own classes offer what `torch_offers.json` says, at q's parameters and in their precision. Any other one
     says so itself, `offers = {Need…}` and `offers_not = {Need…}`, or is probed with a few thousand draws (under a
-    second, once for each class). `learns = ("loc",)` says that the other parameters are fixed. Reads the parameters'
-    values: not to be called inside compiled code.
+    second, once for each class). `learns = ("loc",)` says that the other parameters are fixed. An objective may say
+    `offers` and `offers_not` too, and a plug-in's own need may tell whether it is met. Reads the parameters' values:
+    not to be called inside compiled code.
     """
-    return Offer(q, f).needs
+    offer = Offer(q, f)
+    return offer.needs | {need for need in Need.declared() if offer.meets(need)}
 
 
-def _said(q: Distribution, name: str = "offers") -> frozenset[Need]:
-    """What the class of q says of itself."""
-    return frozenset(getattr(base(q), name, ()))
+def _said(sides: Iterable[object], name: str = "offers") -> frozenset[Need]:
+    """What these say of themselves. Raises `BadInput` where one names something that is no need."""
+    each = [Need.only(getattr(side, name, ()) or (), f"{name} of {_called(side)}") for side in sides]
+    return frozenset().union(*each)
+
+
+def _called(side: object) -> str:
+    return type(side).__name__
 
 
 def _of_distribution(q: Distribution) -> set[Need]:
@@ -94,21 +104,44 @@ def _of_objective(f: Objective) -> set[Need]:
 class Offer:
     """What the pair (q, f) offers, found once, so that many estimators can be asked whether they fit.
 
-    `needs`: all that it offers; `reasons`: why q does not offer the others, as far as that was measured.
+    `sides`: what else may say `offers` and `offers_not`, such as the family that built q. `needs`: all that the pair
+    offers, less what only a need's own `met` tells; `reasons`: why q does not offer the others, as far as that was
+    measured.
     """
 
-    def __init__(self, q: Distribution, f: Objective) -> None:
+    def __init__(self, q: Distribution, f: Objective, *sides: object) -> None:
+        self.q, self.f = q, f
         self.reasons = refused(q) | gammas_refused(q)
-        own = frozenset(_of_distribution(q) - self.reasons.keys()) | _said(q)
-        self.needs = own - _said(q, "offers_not") | _of_objective(f)
+        every = (base(q), f, *sides)
+        own = frozenset(_of_distribution(q) - self.reasons.keys()) | _of_objective(f)
+        self._withheld = _said(every, "offers_not")
+        self.needs = (own | _said(every)) - self._withheld
+
+    def meets(self, need: Need) -> bool:
+        """Whether the pair offers a need: as is known, as it says, or by the need's own `met`.
+
+        Raises `BadInput` where `met` raises.
+        """
+        if need in self.needs or need in self._withheld or need.met is None:
+            return need in self.needs
+        try:
+            return bool(need.met(self))
+        except Exception as error:
+            raise BadInput(
+                f"whether need {need.name!r} of {need.module} is met cannot be told: {type(error).__name__}: {error}"
+            ) from error
 
     def unmet(self, estimator: Estimator, n: int) -> str | None:
-        """Why an estimator does not fit at n draws, in a sentence to act on; None when it fits."""
+        """Why an estimator does not fit at n draws, in a sentence to act on; None when it fits.
+
+        Raises `BadInput` where its traits name something that is no need.
+        """
         traits = estimator.traits
-        missing = sorted(traits.needs - self.needs, key=lambda need: need.name)
+        asked = Need.only(traits.needs, f"traits.needs of {_called(estimator)}")
+        missing = sorted((need for need in asked if not self.meets(need)), key=lambda need: need.name)
         if missing:
             why = "; ".join(dict.fromkeys(self.reasons[need] for need in missing if need in self.reasons))
-            return f"needs {' and '.join(need.value for need in missing)}" + (f" ({why})" if why else "")
+            return f"needs {' and '.join(need.sentence for need in missing)}" + (f" ({why})" if why else "")
         if Need.IMPORTANCE_BOUND in self.needs - traits.needs:
             return "is not made for an importance-weighted bound, which takes several draws at once"
         return unmet_samples(traits, n)

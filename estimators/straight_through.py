@@ -37,9 +37,7 @@ class StraightThrough(Estimator):
     tensor(5.)
     """
 
-    traits = Traits(
-        unbiased=False, needs=frozenset({Need.FINITE, Need.RELAXABLE}), ends=True, paper="Bengio et al. 2013"
-    )
+    traits = Traits(unbiased=False, needs=frozenset({Need.FINITE, Need.RELAXABLE}), paper="Bengio et al. 2013")
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         return f(valued(sample(q, n), q.mean), q).mean(0)

@@ -31,8 +31,8 @@ class Network(nn.Module):
 class Policy(Distribution):
     """Token indices `[*sample, prompt, position]`; what follows the end token is padding."""
 
-    arg_constraints = {}
-    support = constraints.independent(constraints.nonnegative_integer, 1)
+    arg_constraints = {}  # pyright: ignore
+    support = constraints.independent(constraints.nonnegative_integer, 1)  # pyright: ignore
 
     def __init__(self, network):
         self.network = network

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from bench.provenance.machine import environment
+from bench.provenance.machine import machine_environment
 from peers.side import OURS
 from peers.targets import TARGETS, Target
 
@@ -25,7 +25,8 @@ def page(table: pd.DataFrame, seconds: float, loads: list[float], absent: dict[s
         "thread, on two devices and in two processes; it may choose its generator (threefry2x32, its default, or rbg) "
         "and its chunk. The second ratio is of estimates per CPU second, which says who does less work, whatever the "
         "number of processes. "
-        f"{environment()['processor']}; load average {min(loads):.1f} to {max(loads):.1f} (one to two are our own). "
+        f"{machine_environment()['processor']}; load average {min(loads):.1f} to {max(loads):.1f} "
+        "(one to two are our own). "
         "Written by `make peers`.",
         "",
         *sides(table),

@@ -5,10 +5,11 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from jaxtyping import install_import_hook
+
+from tests.support import shapes
 
 if not os.environ.get("GRADEST_NO_SHAPES"):
-    install_import_hook(["estimators", "bench"], "beartype.beartype")
+    shapes.install()
 
 
 @pytest.fixture(scope="module", autouse=True)

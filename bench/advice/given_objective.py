@@ -56,7 +56,7 @@ def given_objective(given: Any, q: Distribution, dtype: torch.dtype, where: str)
         if cast:
             raise BadInput(f"{where}: the objective's values must be floating-point numbers, found {value.dtype}")
         return given, Spelling()
-    own = given
+    own: Any = given
     if cast:
         own = (lambda z, q: torch.as_tensor(given(z, q), dtype=dtype)) if both else _Cast(given, dtype)
     if both:

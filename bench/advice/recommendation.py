@@ -57,7 +57,7 @@ class Recommendation(InNotebooks):
     def to_json(self) -> str:
         """All of it as JSON; what is not a number is null."""
         own = {name: value for name, value in vars(self).items() if name != "table"}
-        rows = json.loads(self.table.to_json(orient="records"))
+        rows = json.loads(self.table.to_json(orient="records") or "[]")
         return json.dumps(own | {"table": rows}, indent=1)
 
     def save(self, folder: str | Path) -> Path:

@@ -16,7 +16,7 @@ from estimators.needs import Offer
 def problem_offers() -> list[tuple[str, str, Offer]]:
     """All pairs of a distribution and an objective that make a problem: their names and what they offer."""
     return [
-        (label, problem.objective.name, Offer(problem.build(problem.encode(theta)), problem.function(like)))
+        (label, problem.objective.name, problem.offer(problem.encode(theta), problem.function(like)))
         for label, problem in all_problems()
         for theta in [problem.theta()]
         for like in [next(iter(theta.values()))]

@@ -15,7 +15,7 @@ from bench.suites.builtin import suite_summary, suites
 from bench.tables.metrics import METRICS
 from estimators.errors import BadInput, nearest
 from estimators.registry import Registry, estimators, owner
-from estimators.traits import Traits
+from estimators.traits import Need, Traits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "distributions": distributions,
     "objectives": objectives,
 }
-LISTED_KINDS = (*REGISTRIES, "metrics", "suites", "offers", "gradients")
+LISTED_KINDS = (*REGISTRIES, "metrics", "suites", "needs", "offers", "gradients")
 SLOW = ("gradients",)
 """Kinds that `all` leaves out: each of their rows is computed."""
 
@@ -35,6 +35,7 @@ BRIEF = {
     "objectives": ["name", "settings", "used_by"],
     "metrics": ["name", "unit", "direction", "sentence"],
     "suites": ["name", "what"],
+    "needs": ["name", "sentence", "from"],
     "offers": ["name", "density", "path", "mean", "mode"],
     "gradients": ["problem", "point", "method", "relative_error", "error", "norm"],
 }
@@ -45,7 +46,7 @@ def listing(kind: str = "all", *, plugin: str | Path | Iterable[str | Path] = ()
     """Lists what there is: estimators, distributions, objectives, metrics, suites.
 
     Args:
-        kind: estimators, distributions, objectives, metrics, suites, offers (what torch's distributions offer),
+        kind: estimators, distributions, objectives, metrics, suites, needs, offers (what torch's distributions offer),
             gradients (every problem's exact gradient: method, error, norm; takes a minute), or all of them but the
             last.
         plugin: Python file that registers plug-ins; several are allowed.
@@ -76,6 +77,9 @@ def listing_rows(kind: str) -> list[dict[str, Any]]:
         "objectives": lambda: [_objective(name, cls) for name, cls in objectives],
         "metrics": lambda: [vars(metric) for metric in METRICS.values()],
         "suites": lambda: [suite_summary(path) for path in suites().values()],
+        "needs": lambda: [
+            {"name": each.name, "sentence": each.sentence, "from": each.module} for each in Need.declared()
+        ],
         "offers": listed,
         "gradients": _gradients,
     }
@@ -143,9 +147,14 @@ def _estimator(name: str, cls: Any) -> dict[str, Any]:
         unbiased="yes" if traits.unbiased else "no",
         samples=f"≥ {traits.min_samples}{step}",
         asks=", ".join(sorted(need.name.lower().replace("_", " ") for need in traits.needs)),
-        needs="; ".join(sorted(need.value for need in traits.needs)),
+        needs="; ".join(sorted(map(_in_words, traits.needs))),
         paper=traits.paper,
     )
+
+
+def _in_words(need: Need) -> str:
+    """A need's sentence; that of a plug-in with its name and where it is declared, for those who want to offer it."""
+    return need.sentence if need.built_in else f"{need.sentence} ({need.name} of {need.module})"
 
 
 def _distribution(name: str, cls: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def environment(*, measure: bool = False, device: str | None = None, dtype: str 
     """
     if (device or dtype) and not measure:
         raise BadInput("--device and --dtype are of the ceilings; say --measure, too")
-    found = dict(machine.environment())
+    found = dict(machine.machine_environment())
     if measure:
         found["ceilings"] = measured_ceilings(device or "cpu", dtype or "float32")
     return found

@@ -33,6 +33,7 @@ def _print(kind: str) -> None:
 
 WHAT = {
     "suites": "suites; gradest plan NAME shows the cells",
+    "needs": "needs of estimators",
     "offers": "classes of torch.distributions and what they offer, as measured",
     "gradients": "exact gradients",
 }

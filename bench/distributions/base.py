@@ -30,7 +30,8 @@ class Family(ABC):
     The first of `coordinates` is the default. `data_axes` counts the leading axes of the parameters
     that run over data (an amortised posterior): the problem's target is the mean over them.
     `values` says what z is: objectives choose by it. `moments`: E|z|^k is finite for k below it;
-    `light_tailed`: E exp(−z/2) is finite.
+    `light_tailed`: E exp(−z/2) is finite. `offers` and `offers_not` may name needs (`estimators.Need`) that q meets, or
+    does not, beside those that it shows itself.
     """
 
     name: ClassVar[str]

@@ -10,7 +10,7 @@ from bench.distributions.base import Family
 from bench.numerics.tensors import Tensors
 from estimators.core import Function, Objective
 from estimators.registry import Registry
-from estimators.tools.calls import with_checked_values, wrapped
+from estimators.tools.calls import leaving_z_alone, wrapped
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Target(ABC):
     """An objective as a sweep names it; the dataclass fields are its settings.
 
     Define `terms` (a separable f = Σ_d terms_d) or `value`, of z alone; or override `build` where f needs
-    data or q. Facts: `breaks` are the points where a coordinate's term jumps or kinks.
+    data or q. Facts: `breaks` are the points where a coordinate's term jumps or kinks. `offers` and `offers_not` may
+    name needs (`estimators.Need`) that f meets, or does not.
     """
 
     name: ClassVar[str]
@@ -33,7 +34,7 @@ class Target(ABC):
 
     def __init_subclass__(cls, **settings: object) -> None:
         super().__init_subclass__(**settings)
-        wrapped(cls, ("terms", "value"), with_checked_values)
+        wrapped(cls, ("terms", "value"), leaving_z_alone)
 
     @property
     def breaks(self) -> tuple[float, ...]:

@@ -11,6 +11,7 @@ from bench.distributions.base import Family
 from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target
 from estimators.core import Function, Objective
+from estimators.needs import Offer
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,10 @@ class Problem:
         """f, with its constants on `like`'s device and dtype."""
         f = self.objective.build(self.family, self.point, like)
         return seeing_all_but(self.family.hidden, f) if self.family.hidden else f
+
+    def offer(self, parameters: Tensors, f: Objective) -> Offer:
+        """What q at these parameters and f offer to estimators; family and objective may say `offers` of themselves."""
+        return Offer(self.build(parameters), f, self.family, self.objective)
 
     def at(self, f: Objective, parameters: Tensors) -> Objective:
         """f at these parameters of its own, which may have leading axes."""
@@ -93,9 +98,11 @@ class Problem:
 
 def seeing_all_but(hidden: int, f: Objective) -> Objective:
     """f of all but the last `hidden` coordinates of a draw; only for an f of z alone."""
-    return Function(
+    seeing = Function(
         lambda z: f(z[..., :-hidden], None),  # type: ignore[arg-type]
         differentiable=f.differentiable,
         twice_differentiable=f.twice_differentiable,
         relaxable=f.relaxable,
     )
+    seeing.offers, seeing.offers_not = f.offers, f.offers_not
+    return seeing

@@ -15,7 +15,7 @@ PACKAGES = ("gradest", "torch", "numpy", "scipy", "pandas", "scikit-learn")
 
 
 @cache
-def environment() -> dict[str, Any]:
+def machine_environment() -> dict[str, Any]:
     """What is recorded of this machine: no names, no addresses, no paths."""
     return {
         "python": platform.python_version(),
@@ -31,7 +31,7 @@ def environment() -> dict[str, Any]:
 
 def environment_key() -> str:
     """What the column `env` holds."""
-    return json_digest(environment())
+    return json_digest(machine_environment())
 
 
 def processor() -> str:

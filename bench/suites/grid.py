@@ -6,6 +6,7 @@ from itertools import product
 from typing import Any
 
 from bench.distributions import distributions
+from bench.measure.accuracy.stopping import AccuracySettings
 from bench.measure.execution.devices import check_device, default_dtype
 from bench.measure.execution.modes import resolved_mode, unavailable
 from bench.objectives import objectives
@@ -13,12 +14,13 @@ from bench.plugins.settings import build, checked, combinations, identifying, pl
 from bench.problems.problem import Problem
 from bench.provenance.identity import canonical, class_digest, json_digest
 from bench.suites.cell import Cell
-from bench.suites.suite import GROUPS, SETTINGS_TYPES, Choice, Group, Problems, Suite
+from bench.suites.suite import GROUPS, SETTINGS_TYPES, Choice, Problems, Suite
 from bench.tables import where
 from estimators.core import Estimator
 from estimators.errors import BadInput, nearest
 from estimators.needs import Offer, unmet_samples
 from estimators.registry import Registry, estimators, is_spec, owner
+from estimators.traits import NoSuchNeed
 
 BUILT_IN = ("bench", "estimators")
 
@@ -52,8 +54,8 @@ def suite_cells(suite: Suite, *, force: bool = False) -> list[Cell]:
     """
     for device in suite.device:
         check_device(device)
-    chosen = list(suite_parts(estimators, suite.estimators, "estimators"))
-    found = [cell for pair in pairs(suite) for part in chosen for cell in _of_pair(part, pair, suite, force)]
+    chosen, limits = list(suite_parts(estimators, suite.estimators, "estimators")), budgets(suite)
+    found = [cell for pair in pairs(suite) for part in chosen for cell in _of_pair(part, pair, suite, limits, force)]
     return list({cell.id: cell for cell in _excluded(found, suite)}.values())
 
 
@@ -128,13 +130,15 @@ def _pair(family: SuitePart, target: SuitePart, coordinates: str, point: str) ->
         return Pair(columns, (family, target), reason)
     try:
         theta = problem.theta()
-        offer = Offer(problem.build(problem.encode(theta)), problem.function(next(iter(theta.values()))))
+        offer = problem.offer(problem.encode(theta), problem.function(next(iter(theta.values()))))
+    except NoSuchNeed:
+        raise
     except Exception:  # a broken plug-in: its cells fail when they are measured, and say how
         return Pair(columns, (family, target))
     return Pair(columns | {"dim": sum(value.numel() for value in theta.values())}, (family, target), "", offer)
 
 
-def _of_pair(part: SuitePart, pair: Pair, suite: Suite, force: bool) -> Iterator[Cell]:
+def _of_pair(part: SuitePart, pair: Pair, suite: Suite, limits: list["Budget"], force: bool) -> Iterator[Cell]:
     """One estimator on one problem, over the budgets and ways to execute."""
     estimator: Estimator = part.instance
     traits = estimator.traits
@@ -147,33 +151,42 @@ def _of_pair(part: SuitePart, pair: Pair, suite: Suite, force: bool) -> Iterator
         "source_digest": json_digest([each.source for each in (part, *pair.parts)]),
         "seed": suite.seed,
     }
-    for samples, device, asked, budget in product(suite.samples, suite.device, suite.mode, budgets(suite)):
-        mode = resolved_mode(planned_numbers(pair, samples, budget, suite)) if asked == "auto" else asked
+    for samples, device, asked, budget in product(suite.samples, suite.device, suite.mode, limits):
+        mode = resolved_mode(planned_numbers(pair, samples, budget.accuracy, suite)) if asked == "auto" else asked
         unfit = misfit or unmet_samples(traits, samples) or ""
         forced = bool(force and unfit and not pair.reason)
         reason = pair.reason or unavailable(mode, device) or ("" if forced or not unfit else f"{part.name} {unfit}")
         for dtype in suite.dtype or [default_dtype(device)]:
             own = {"samples": samples, "device": device, "dtype": dtype, "mode": mode, "forced": forced}
-            given: dict[str, Any] = {group: canonical(identifying(budget[group])) for group in GROUPS}
-            yield Cell(**shared, **own, **given, reason=reason)
+            yield Cell(**shared, **own, **budget.given, reason=reason)
 
 
-def budgets(suite: Suite) -> list[dict[Group, Any]]:
+@dataclass(frozen=True)
+class Budget:
+    """How much a cell may draw and time: `accuracy` parsed, and both groups' settings as a cell holds them, in text."""
+
+    accuracy: AccuracySettings
+    given: dict[str, Any]
+
+
+def budgets(suite: Suite) -> list[Budget]:
     """The settings of accuracy and throughput, once per combination of their axes."""
-    each = {
-        group: [
-            checked(SETTINGS_TYPES[group], settings, group) for settings in combinations(getattr(suite, group), group)
-        ]
+    each = [
+        [checked(SETTINGS_TYPES[group], settings, group) for settings in combinations(getattr(suite, group), group)]
         for group in GROUPS
-    }
-    return [dict(zip(GROUPS, chosen, strict=True)) for chosen in product(*each.values())]
+    ]
+    texts = [[canonical(identifying(settings)) for settings in own] for own in each]
+    return [
+        Budget(accuracy, dict(zip(GROUPS, given, strict=True)))
+        for (accuracy, _), given in zip(product(*each), product(*texts), strict=True)
+    ]
 
 
-def planned_numbers(pair: Pair, samples: int, budget: dict[Group, Any], suite: Suite) -> float:
+def planned_numbers(pair: Pair, samples: int, budget: AccuracySettings, suite: Suite) -> float:
     """Replicates × draws × parameters that a cell may take: what `auto` judges by. Timing alone plans nothing."""
     if "accuracy" not in suite.metrics:
         return 0.0
-    replicates = budget["accuracy"].within(float(samples)).max_replicates
+    replicates = budget.within(float(samples)).max_replicates
     return float(replicates * samples * pair.columns.get("dim", 0))
 
 

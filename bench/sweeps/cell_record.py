@@ -13,18 +13,15 @@ import torch
 
 from bench.isolation.endings import about_memory
 from bench.measure.accuracy import accuracy
-from bench.measure.accuracy.stopping import AccuracySettings
-from bench.measure.estimates.calls import count
 from bench.measure.estimates.prepared import Execution
 from bench.measure.execution.process_state import Kept
 from bench.measure.timing import throughput
-from bench.measure.timing.blocks import ThroughputSettings
 from bench.plugins.settings import checked
 from bench.problems.exact import Reference, reference
 from bench.problems.finite import NotFinite, not_finite
 from bench.problems.problem import Problem
 from bench.suites.cell import IDENTITY, Cell, estimator_of, problem_of
-from bench.suites.suite import Group
+from bench.suites.suite import SETTINGS_TYPES, Group
 from bench.tables.columns import SCHEMA
 from bench.tables.metrics import Measurement, Outcome
 from bench.tables.records import Record, Task
@@ -45,11 +42,16 @@ def measure_cell(cell: Cell, task: Group) -> Record:
     """The record of one cell and group; whatever goes wrong in Python is in the record, not raised."""
     start = time.perf_counter()
     with Kept() as kept:
-        found = attempt(lambda: finished(MEASURES[task](cell), cell))
+        found = attempt(lambda: _measured(cell, task))
     assert found is not None
     if kept.changed:
         found["reason"] = "; ".join(filter(None, (found["reason"], f"changed {' and '.join(kept.changed)}: restored")))
     return record(cell, task, found, time.perf_counter() - start)
+
+
+def _measured(cell: Cell, task: Group) -> Record:
+    problem = problem_of(cell)
+    return finished(MEASURES[task](cell, problem), problem)
 
 
 def attempt(action: Callable[[], Record | None]) -> Record | None:
@@ -89,26 +91,23 @@ def record(cell: Cell, task: Task, outcome: Record, wall_s: float) -> Record:
     }
 
 
-def _accuracy(cell: Cell) -> Outcome:
-    problem, estimator = problem_of(cell), estimator_of(cell)
-    settings = checked(AccuracySettings, json.loads(cell.accuracy), "accuracy")
+@lru_cache(maxsize=64)
+def settings_of(group: Group, text: str) -> Any:
+    """A group's settings from a cell's text, parsed once per process: most cells of a sweep share them."""
+    return checked(SETTINGS_TYPES[group], json.loads(text), group)
+
+
+def _accuracy(cell: Cell, problem: Problem) -> Outcome:
+    estimator, settings = estimator_of(cell), settings_of("accuracy", cell.accuracy)
     exact = _reference(problem)
     if isinstance(exact, NotFinite):
         raise exact
-    outcome = accuracy.measure_accuracy(problem, estimator, cell.samples, settings, exact, execution=execution(cell))
-    calls, gradient_calls = count(problem, estimator, cell.samples)
-    counted = (
-        Measurement("evaluations", calls, method="counted"),
-        Measurement("gradient_evaluations", gradient_calls, method="counted"),
-    )
-    return Outcome(
-        (*outcome.measurements, *counted), outcome.replicates, outcome.stop_reason, outcome.verdict, outcome.reason
-    )
+    return accuracy.measure_accuracy(problem, estimator, cell.samples, settings, exact, execution=execution(cell))
 
 
-def _throughput(cell: Cell) -> Outcome:
-    settings = checked(ThroughputSettings, json.loads(cell.throughput), "throughput")
-    return throughput.measure_throughput(problem_of(cell), estimator_of(cell), cell.samples, settings, execution(cell))
+def _throughput(cell: Cell, problem: Problem) -> Outcome:
+    settings = settings_of("throughput", cell.throughput)
+    return throughput.measure_throughput(problem, estimator_of(cell), cell.samples, settings, execution(cell))
 
 
 MEASURES = {"accuracy": _accuracy, "throughput": _throughput}
@@ -119,7 +118,7 @@ def execution(cell: Cell) -> Execution:
     return Execution(cell.id, cell.seed, cell.device, getattr(torch, cell.dtype), cell.mode)
 
 
-def finished(outcome: Outcome, cell: Cell) -> Record:
+def finished(outcome: Outcome, problem: Problem) -> Record:
     """An outcome as plain values. If any value is NaN or infinite, the status is `nonfinite`, and the reason names a
     value of z at which the objective is not finite, where there is such a value."""
     numbers = [number for each in outcome.measurements for number in (each.value, each.ci_low, each.ci_high)]
@@ -127,7 +126,7 @@ def finished(outcome: Outcome, cell: Cell) -> Record:
     if wrong:
         rate = next((each.value for each in outcome.measurements if each.metric == "nonfinite_rate"), None)
         share = f"{rate:.2g} of the estimates are" if rate else "its statistics are"
-        cause = not_finite(problem_of(cell))
+        cause = not_finite(problem)
         return ended("nonfinite", "; ".join(filter(None, (f"{share} NaN or infinite", cause))))
     return {
         "status": "ok",

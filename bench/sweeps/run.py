@@ -18,7 +18,7 @@ from bench.measure.execution.devices import default_dtype
 from bench.measure.timing.ceilings import note
 from bench.plugins.files import load_files
 from bench.provenance.cores import processes
-from bench.provenance.machine import environment
+from bench.provenance.machine import machine_environment
 from bench.suites.cell import Cell
 from bench.suites.grid import suite_cells
 from bench.suites.suite import GROUPS, Suite
@@ -171,7 +171,7 @@ def _measure_all(planned: Planned, engine: Engine, write: "_Writer") -> None:
 def _unfit(planned: Planned) -> list[CellResult]:
     """The rows of the cells that are not applicable: the plan's own word, measured by nobody."""
     unfit = [cell for cell, task in planned.work if task == "plan"]
-    return [CellResult(cell, _not_applicable(cell), environment()) for cell in unfit]
+    return [CellResult(cell, _not_applicable(cell), machine_environment()) for cell in unfit]
 
 
 def _not_applicable(cell: Cell) -> Record:

@@ -5,7 +5,6 @@ machine meanwhile (`bench.measure.timing.blocks.Visited`). Each cell is tuned an
 exception in one cell is in its own record; the others go on.
 """
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -13,12 +12,11 @@ from math import ceil
 
 from bench.measure.execution.modes import kept_generator
 from bench.measure.execution.process_state import Kept
-from bench.measure.timing.blocks import VISITS, ThroughputSettings
+from bench.measure.timing.blocks import VISITS
 from bench.measure.timing.lock import alone
 from bench.measure.timing.throughput import Warm
-from bench.plugins.settings import checked
 from bench.suites.cell import Cell, estimator_of, problem_of
-from bench.sweeps.cell_record import attempt, ended, execution, finished, record
+from bench.sweeps.cell_record import attempt, ended, execution, finished, record, settings_of
 from bench.tables.records import Record
 
 WINDOW_CELLS = 16
@@ -80,11 +78,9 @@ class _Turns:
         self.seconds += time.perf_counter() - began
 
     def open(self) -> None:
-        settings = checked(ThroughputSettings, json.loads(self.cell.throughput), "throughput")
-        where = execution(self.cell)
-        self.warm = Warm(
-            problem_of(self.cell), estimator_of(self.cell), self.cell.samples, settings, where, visits=self.visits
-        )
+        cell, settings = self.cell, settings_of("throughput", self.cell.throughput)
+        self.problem = problem_of(cell)
+        self.warm = Warm(self.problem, estimator_of(cell), cell.samples, settings, execution(cell), visits=self.visits)
 
     def first(self) -> None:
         self._warm.first()
@@ -93,7 +89,7 @@ class _Turns:
         self._warm.visit(index)
 
     def end(self) -> None:
-        self.outcome = finished(self._warm.outcome(), self.cell)
+        self.outcome = finished(self._warm.outcome(), self.problem)
 
     @property
     def _warm(self) -> Warm:

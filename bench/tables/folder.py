@@ -15,7 +15,7 @@ from typing import IO, Any, cast, get_args
 import pandas as pd
 
 from bench.provenance.identity import canonical, json_digest
-from bench.provenance.machine import environment
+from bench.provenance.machine import machine_environment
 from bench.tables import files as formats
 from bench.tables import records as record_files
 from bench.tables.columns import SCHEMA
@@ -80,7 +80,7 @@ class Store:
 
         A record that does not say its machine (`env`) was measured on this one.
         """
-        here = self.note_environment(environment())
+        here = self.note_environment(machine_environment())
         lines = [canonical({"env": here, **record}) for record in records]
         if lines:
             self._write(lines)

@@ -12,6 +12,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -97,9 +98,14 @@ def filter_facts(row: Mapping[str, Any]) -> dict[str, Any]:
     """What a filter can ask of a row or a cell: its columns, and its settings by dotted names."""
     found = {name: row[name] for name in FILTER_NAMES if name in row}
     for kind in _SETTINGS:
-        settings = json.loads(row.get(f"{kind}_params") or "{}")
-        found |= {f"{kind}.{key}": value for key, value in settings.items()}
+        found |= _dotted(kind, row.get(f"{kind}_params") or "{}")
     return found
+
+
+@lru_cache(maxsize=4096)
+def _dotted(kind: str, settings: str) -> dict[str, Any]:
+    """Settings by dotted names; many cells share one text."""
+    return {f"{kind}.{key}": value for key, value in json.loads(settings).items()}
 
 
 def _tokens(text: str) -> list[Token]:

@@ -69,12 +69,12 @@ def evenly_spaced(ids: Sequence[str], count: int) -> list[str]:
 def compared(before: pd.DataFrame, after: pd.DataFrame) -> list[str]:
     """Cells that are gone or failed, other verdicts, values beyond chance, and how many cells drew other numbers."""
     lines, other = [], set()
-    new = after.set_index(["cell", "metric"])
+    new = after.set_index(["cell", "metric", "block"])
     for row in before.to_dict("records"):
         what = (
             f"{row['estimator']} on {row['objective']}/{row['distribution']}, {row['samples']} samples ({row['cell']})"
         )
-        key = (row["cell"], row["metric"])
+        key = (row["cell"], row["metric"], row["block"])
         if key not in new.index:
             own = after[after["cell"] == row["cell"]]
             lines.append(f"{what}: {own['reason'].iloc[0] if len(own) else 'no longer a cell of the suite'}")

@@ -1,8 +1,9 @@
 """Small problems with exact gradients, for the checks: bits, categoricals and Gaussians, none of them symmetric."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -20,18 +21,24 @@ from estimators.core import Estimator, Evidence, Function, ImportanceBound, Obje
 from estimators.needs import Offer
 from estimators.tools.parameters import base, states, support
 from estimators.tools.tensors import Tensors
+from estimators.traits import Need
 
 NODES = 48
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A distribution at a parameter point, with an objective; `build` takes parameters with any leading axes."""
+    """A distribution at a parameter point, with an objective; `build` takes parameters with any leading axes.
+
+    `expectation`: E f as a differentiable function of the parameters, where q is neither discrete, nor a Gaussian in
+    one or two dimensions, nor a Gamma.
+    """
 
     name: str
     build: Callable[..., Distribution]
     parameters: Tensors
     f: Objective
+    expectation: Callable[[Tensors], Tensor] | None = None
 
     def at(self, *batch: int, dtype: torch.dtype = torch.float64, device: str = "cpu") -> Tensors:
         """The parameters, the same for every element of a batch."""
@@ -63,7 +70,7 @@ def truth(case: Case) -> tuple[Tensor, Tensor]:
     >>> value.shape, gradient.shape
     (torch.Size([]), torch.Size([3]))
     """
-    expectation = enumerated(case) if states(case.q()) else integrated(case)
+    expectation = case.expectation or (enumerated(case) if states(case.q()) else integrated(case))
     gradient, value = torch.func.grad_and_value(expectation)(case.parameters)
     return value, as_vectors(gradient)
 
@@ -272,15 +279,22 @@ CASES: tuple[Case, ...] = (
 
 
 @cache
-def case_offers() -> list[Offer]:
-    """What each of the cases offers."""
-    return [Offer(case.q(), case.f) for case in CASES]
+def offer_of(case: Case) -> Offer:
+    """What a case offers."""
+    return Offer(case.q(), case.f)
+
+
+@cache
+def own_cases(made: Callable[[], Iterable[Case]]) -> tuple[Case, ...]:
+    """The cases of a plug-in's need, made once."""
+    return tuple(made())
 
 
 def fitting_cases(estimator: Estimator) -> list[Case]:
-    """The cases that offer all that an estimator needs."""
+    """The cases, built in and those of the estimator's own needs, that offer all that it needs."""
+    own = [own_cases(need.cases) for need in Need.declared() if need.cases and need in estimator.traits.needs]
     n = draws(estimator)
-    return [case for case, offer in zip(CASES, case_offers(), strict=True) if offer.unmet(estimator, n) is None]
+    return [case for case in (*CASES, *chain(*own)) if offer_of(case).unmet(estimator, n) is None]
 
 
 def draws(estimator: Estimator, at_least: int = 3) -> int:

@@ -21,7 +21,7 @@ from estimators.core import Estimator, Function
 from estimators.score_function import Reinforce
 
 REPLICATES = 4096
-CALLS, EACH = 48, 32
+CALLS, EACH = 32, 64
 OFFSET = torch.tensor(5.0, dtype=torch.float64)
 
 

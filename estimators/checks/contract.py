@@ -3,7 +3,7 @@
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -48,7 +48,10 @@ def check_traits(estimator: Estimator, seed: int) -> None:
     require(bool(traits.paper), "traits.paper is empty: say where it comes from")
     if not fitting_cases(estimator):
         reasons = {unmet(estimator, case.q(), case.f, draws(estimator)) for case in CASES}
-        raise CheckFailed(f"no built-in problem fits, so nothing can be checked: it {' or '.join(map(str, reasons))}")
+        own = sorted(need.name for need in traits.needs if not (need.built_in or need.cases))
+        told = f"; give Need({own[0]!r}, …) its cases=, problems that offer it" if own else ""
+        said = " or ".join(sorted(map(str, reasons)))
+        raise CheckFailed(f"no built-in problem fits, so nothing can be checked: it {said}{told}")
 
 
 def check_needs_are_said(estimator: Estimator, seed: int) -> None:
@@ -175,7 +178,7 @@ def shifted(case: Case, tilt: Tensor) -> Case:
     elif isinstance(f, Terms):
         terms = f.terms
         f = Terms(lambda z: terms(z) + tilt.unsqueeze(-1), f.depends)
-    return Case(case.name, case.build, case.parameters, f)
+    return replace(case, f=f)
 
 
 def _global_settings() -> tuple[object, ...]:

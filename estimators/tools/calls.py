@@ -74,8 +74,10 @@ def unsuited(traits: Traits, n: int) -> str | None:
     return None
 
 
-def with_checked_values(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+def leaving_z_alone(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     """A method of an objective, which raises `BadInput` where the call changes z, or its value has a wrong shape.
+
+    The name stands in bodies of classes whose source tells stale cells: another would make every record stale.
 
     torch counts the changes of a tensor in place, through its views too. Those through `z.data` or `z.numpy()` it does
     not count: an objective's first call on a CPU compares some values of z as well, and later calls do not. Under
@@ -113,12 +115,12 @@ COMPARED_NUMBERS = 1024
 
 
 def values_at_first(f: Any, z: Tensor) -> Tensor | None:
-    """A copy of some values of z, at f's first call; None where they are on a device, for which it would be waited."""
+    """Returns a copy of some values of z at f's first call; None where they are on a device, or there are none."""
     try:
         object.__setattr__(f, "_asked", True)
     except AttributeError:  # an objective with slots
         return None
-    return z.detach().flatten()[:COMPARED_NUMBERS].clone() if z.is_cpu else None
+    return z.detach().flatten()[:COMPARED_NUMBERS].clone() if z.is_cpu and type(z) is Tensor else None  # a fake tensor has no values
 
 
 def differs(z: Tensor, before: Tensor) -> bool:

@@ -70,8 +70,8 @@ def settled(q: Distribution, *, ends: bool = False) -> Distribution:
     given = vars(q if isinstance(q, Bernoulli) else q._categorical)
     if is_parameter(given.get("probs")) and not (ends and isinstance(q, Bernoulli)):
         _require_inside(q, given["probs"])
-    if isinstance(q, Bernoulli) and q._param is given.get("logits"):
-        finite = bounded(q._param)
+    if isinstance(q, Bernoulli) and given["_param"] is given.get("logits"):
+        finite = bounded(given["_param"])
         return _with(q, logits=finite, _param=finite)
     return q
 

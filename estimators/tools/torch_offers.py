@@ -63,6 +63,8 @@ def refused(q: Distribution) -> dict[Need, str]:
     """Of a density, paths, E z and a mode: those that q does not offer, each with the reason in words."""
     inner = base(q)
     name, said, said_not = type(inner).__name__, getattr(inner, "offers", None), getattr(inner, "offers_not", ())
+    if said and not any(need.built_in for need in Need.only(said, f"offers of {name}")):
+        said = None  # needs of a plug-in alone: nothing is said of those that are measured
     left = MEASURED_NEEDS - frozenset(said or ()) - frozenset(said_not)
     found = dict.fromkeys(MEASURED_NEEDS & frozenset(said_not), f"{name} says that it does not offer it")
     if said is not None:

@@ -22,7 +22,7 @@ from tests.support.cases import (
     of_bits,
     single,
 )
-from tests.support.exactness import assert_biased, assert_unbiased, estimates
+from tests.support.exactness import assert_biased, assert_unbiased, enough, estimates
 
 SYMMETRIC = [name for name, case in CASES.items() if case[0] in (bits, build_normal, build_full_normal)]
 
@@ -40,17 +40,17 @@ class Reparameterised(Estimator):
 @pytest.mark.parametrize("inner", ["reinforce", "muprop", "self_critical"])
 def test_unbiased(inner, case):
     wrapper = estimators.get("antithetic", inner={"name": inner})
-    sample = estimates(wrapper, *CASES[case], 4, 300_000 if case == "extreme_bits" else 100_000)
+    sample = enough(wrapper, *CASES[case], 4, 300_000 if case == "extreme_bits" else 100_000)
     assert_unbiased(sample, exact(case))
 
 
 @pytest.mark.parametrize("case", ["normal", "full_normal"])
 def test_reparameterised_draws_stay_differentiable(case):
-    assert_unbiased(estimates(Antithetic(Reparameterised()), *CASES[case], 2, 60_000), exact(case))
+    assert_unbiased(enough(Antithetic(Reparameterised()), *CASES[case], 2, 60_000), exact(case))
 
 
 def test_float32():
-    sample = estimates(Antithetic(), *single(CASES["bits"], torch.float32), 2, 100_000)
+    sample = enough(Antithetic(), *single(CASES["bits"], torch.float32), 2, 100_000)
     assert_unbiased(sample.double(), exact("bits"))
 
 
@@ -77,7 +77,7 @@ def test_an_inner_that_is_not_fitted_is_refused():
     with pytest.raises(BadInput, match="fit"):
         Antithetic(MovingAverage())
     fitted = MovingAverage().frozen({"baseline": double(2.0).squeeze()})
-    assert_unbiased(estimates(Antithetic(fitted), *CASES["bits"], 2, 100_000), exact("bits"))
+    assert_unbiased(enough(Antithetic(fitted), *CASES["bits"], 2, 100_000), exact("bits"))
     assert not Antithetic(fitted).traits.fitted
 
 

@@ -9,7 +9,7 @@ from estimators.arms import antithetic_bits, correction
 from estimators.tools.noise import antithetic_uniforms, exponential
 from estimators.tools.parameters import logits
 from tests.support.cases import CASES, bits, double, exact, single
-from tests.support.exactness import assert_biased, assert_unbiased, estimates
+from tests.support.exactness import assert_biased, assert_unbiased, enough, estimates
 from tests.support.identities import covers, variance_agrees
 
 QUADRATIC = Function(lambda b: (b - 0.45).square().sum(-1))
@@ -19,12 +19,12 @@ QUADRATIC = Function(lambda b: (b - 0.45).square().sum(-1))
 @pytest.mark.parametrize(("name", "n"), [("ar", 4), ("arms", 2), ("arms", 3), ("arms", 8)])
 def test_unbiased(name, n, case):
     replicates = 400_000 if case == "extreme_bits" else 200_000
-    assert_unbiased(estimates(estimators.get(name), *CASES[case], n, replicates), exact(case), resolution=0.03)
+    assert_unbiased(enough(estimators.get(name), *CASES[case], n, replicates), exact(case), resolution=0.03)
 
 
 @pytest.mark.parametrize(("name", "n"), [("ar", 2), ("arms", 4)])
 def test_float32(name, n):
-    sample = estimates(estimators.get(name), *single(CASES["bits"], torch.float32), n, 200_000)
+    sample = enough(estimators.get(name), *single(CASES["bits"], torch.float32), n, 200_000)
     assert_unbiased(sample.double(), exact("bits"), resolution=0.03)
 
 

@@ -8,7 +8,7 @@ from estimators import BadInput, Function
 from estimators.ars import Ars, Arsm, swapped, swaps_with, table
 from estimators.tools.noise import exponential
 from tests.support.cases import CASES, build_one_hot, double, exact, single
-from tests.support.exactness import assert_unbiased, enumerated, estimates
+from tests.support.exactness import assert_unbiased, enough, enumerated, estimates
 from tests.support.identities import covers
 
 FIVE = (
@@ -20,16 +20,16 @@ FIVE = (
 
 @pytest.mark.parametrize("estimator", [Ars(), Ars(reference=2), Arsm()], ids=str)
 def test_unbiased(estimator):
-    assert_unbiased(estimates(estimator, *CASES["one_hot"], 2, 100_000), exact("one_hot"), resolution=0.02)
+    assert_unbiased(enough(estimator, *CASES["one_hot"], 2, 100_000), exact("one_hot"), resolution=0.02)
 
 
 @pytest.mark.parametrize("estimator", [Ars(reference=4), Arsm()], ids=str)
 def test_unbiased_on_five_categories_at_extreme_logits(estimator):
-    assert_unbiased(estimates(estimator, *FIVE, 2, 400_000), enumerated(*FIVE), resolution=0.1)
+    assert_unbiased(enough(estimator, *FIVE, 2, 400_000), enumerated(*FIVE), resolution=0.1)
 
 
 def test_float32():
-    sample = estimates(Arsm(), *single(CASES["one_hot"], torch.float32), 2, 100_000)
+    sample = enough(Arsm(), *single(CASES["one_hot"], torch.float32), 2, 100_000)
     assert_unbiased(sample.double(), exact("one_hot"), resolution=0.02)
 
 

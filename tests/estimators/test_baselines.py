@@ -11,7 +11,7 @@ from estimators import BadInput, Fitted, Function
 from estimators.baselines import MovingAverage, OptimalCoefficient, others_mean, scores
 from estimators.tools.parameters import linear, parameters
 from tests.support.cases import CASES, LOGITS, bits, build_normal, double, exact, of_bits, single
-from tests.support.exactness import assert_biased, assert_unbiased, estimates
+from tests.support.exactness import assert_biased, assert_unbiased, enough, estimates
 
 UNBIASED = ["moving_average", "independent_baseline", "self_critical", "optimal_coefficient"]
 
@@ -30,20 +30,20 @@ def made(name, case, n, **settings):
 @pytest.mark.parametrize("name", UNBIASED)
 def test_unbiased(name, case):
     replicates = 400_000 if case == "extreme_bits" else 100_000
-    sample = estimates(made(name, CASES[case], 4), *CASES[case], 4, replicates)
+    sample = enough(made(name, CASES[case], 4), *CASES[case], 4, replicates)
     assert_unbiased(sample, exact(case))
 
 
 @pytest.mark.parametrize("case", ["bits", "normal", "full_normal"])
 def test_scalar_coefficient_is_unbiased(case):
-    sample = estimates(OptimalCoefficient(per_coordinate=False), *CASES[case], 3, 100_000)
+    sample = enough(OptimalCoefficient(per_coordinate=False), *CASES[case], 3, 100_000)
     assert_unbiased(sample, exact(case))
 
 
 @pytest.mark.parametrize("name", [*UNBIASED, "group_mean"])
 def test_float32(name):
     case = single(CASES["bits"], torch.float32)
-    sample = estimates(made(name, case, 4), *case, 4, 100_000)
+    sample = enough(made(name, case, 4), *case, 4, 100_000)
     assert sample.dtype == torch.float32
     expected = exact("bits") * (0.75 if name == "group_mean" else 1)
     assert_unbiased(sample.double(), expected)
@@ -68,7 +68,7 @@ def test_dividing_by_the_deviation_biases(case):
 def test_two_draws_in_a_group_count_by_sign_alone():
     """At K = 2 the coefficients are ±1/√2 whatever the difference: exact by enumeration of pairs on one bit."""
     f, p = Function(lambda z: 5 * z.sum(-1)), double(0.4).sigmoid().item()
-    sample = estimates(estimators.get("grpo"), bits, {"logits": double(0.4)}, f, 2, 100_000)
+    sample = enough(estimators.get("grpo"), bits, {"logits": double(0.4)}, f, 2, 100_000)
     assert_unbiased(sample, double(p * (1 - p) / 2**0.5), resolution=0.02)
 
 

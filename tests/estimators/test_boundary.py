@@ -10,7 +10,7 @@ from torch.distributions import Normal
 import estimators
 from estimators import Function
 from tests.support.cases import CASES, build_normal, double, exact, single
-from tests.support.exactness import assert_biased, assert_unbiased, estimates
+from tests.support.exactness import assert_biased, assert_unbiased, enough, estimates
 
 ESTIMATOR = estimators.get("boundary_pathwise")
 PARAMETERS = {"loc": double(0.5, -0.3), "scale": double(1.2, 0.8)}
@@ -28,21 +28,21 @@ def truth() -> torch.Tensor:
 
 
 def test_unbiased_where_pathwise_is_not():
-    sample = estimates(ESTIMATOR, build_normal, PARAMETERS, BOX, 2, 50_000)
+    sample = enough(ESTIMATOR, build_normal, PARAMETERS, BOX, 2, 50_000)
     assert_unbiased(sample, truth(), resolution=0.02)
     plain = estimates(estimators.get("reparameterisation"), build_normal, PARAMETERS, BOX, 2, 1000)
     assert_biased(plain[:, :1] + 1e-9 * torch.randn(1000, 1), truth()[:1])
 
 
 def test_float32():
-    sample = estimates(ESTIMATOR, *single((build_normal, PARAMETERS, BOX), torch.float32), 2, 50_000)
+    sample = enough(ESTIMATOR, *single((build_normal, PARAMETERS, BOX), torch.float32), 2, 50_000)
     assert sample.dtype == torch.float32
     assert_unbiased(sample.double(), truth(), resolution=0.02)
 
 
 @pytest.mark.parametrize("case", ["normal", "evidence_of_normal"])
 def test_without_breaks_it_is_pathwise(case):
-    assert_unbiased(estimates(ESTIMATOR, *CASES[case], 4, 50_000), exact(case), resolution=0.03)
+    assert_unbiased(enough(ESTIMATOR, *CASES[case], 4, 50_000), exact(case), resolution=0.03)
     sample = [estimates(e, *CASES[case], 2, 10) for e in (ESTIMATOR, estimators.get("reparameterisation"))]
     torch.testing.assert_close(*sample)
 

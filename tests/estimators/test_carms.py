@@ -8,22 +8,22 @@ from estimators import BadInput
 from estimators.carms import Carms
 from estimators.stratified import inverse_cdf
 from tests.support.cases import CASES, double, exact, single
-from tests.support.exactness import assert_unbiased, enumerated, estimates
+from tests.support.exactness import assert_unbiased, enough, enumerated, estimates
 
 
 @pytest.mark.parametrize("case", ["one_hot", "single_hot"])
 @pytest.mark.parametrize(("n", "coupling"), [(2, 0.5), (4, 0.9)])
 def test_unbiased(case, n, coupling):
-    assert_unbiased(estimates(Carms(coupling), *CASES[case], n, 100_000), exact(case), resolution=0.03)
+    assert_unbiased(enough(Carms(coupling), *CASES[case], n, 100_000), exact(case), resolution=0.03)
 
 
 def test_float32_and_extreme():
-    sample = estimates(Carms(), *single(CASES["one_hot"], torch.float32), 3, 100_000)
+    sample = enough(Carms(), *single(CASES["one_hot"], torch.float32), 3, 100_000)
     assert sample.dtype == torch.float32
     assert_unbiased(sample.double(), exact("one_hot"), resolution=0.03)
     build, _, f = CASES["single_hot"]
     case = (build, {"logits": double(-6.0, 0.5, 1.0, 6.0)}, f)
-    assert_unbiased(estimates(Carms(), *case, 3, 400_000), enumerated(*case), resolution=0.1)
+    assert_unbiased(enough(Carms(), *case, 3, 400_000), enumerated(*case), resolution=0.1)
 
 
 def test_without_coupling_it_is_leave_one_out():

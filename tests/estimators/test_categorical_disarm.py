@@ -7,7 +7,7 @@ import estimators
 from estimators import Function
 from estimators.categorical_disarm import node_logits, reached, walks
 from tests.support.cases import CASES, bits, build_one_hot, double, exact, single
-from tests.support.exactness import assert_unbiased, enumerated, estimates
+from tests.support.exactness import assert_unbiased, enough, enumerated, estimates
 
 NAMES = ["stick_breaking_disarm", "tree_disarm"]
 FIVE = (
@@ -19,13 +19,13 @@ FIVE = (
 
 @pytest.mark.parametrize("name", NAMES)
 def test_unbiased(name):
-    assert_unbiased(estimates(estimators.get(name), *CASES["one_hot"], 4, 100_000), exact("one_hot"), resolution=0.02)
-    assert_unbiased(estimates(estimators.get(name), *FIVE, 4, 200_000), enumerated(*FIVE), resolution=0.1)
+    assert_unbiased(enough(estimators.get(name), *CASES["one_hot"], 4, 100_000), exact("one_hot"), resolution=0.02)
+    assert_unbiased(enough(estimators.get(name), *FIVE, 4, 200_000), enumerated(*FIVE), resolution=0.1)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_float32(name):
-    sample = estimates(estimators.get(name), *single(CASES["one_hot"], torch.float32), 2, 100_000)
+    sample = enough(estimators.get(name), *single(CASES["one_hot"], torch.float32), 2, 100_000)
     assert_unbiased(sample.double(), exact("one_hot"), resolution=0.03)
 
 

@@ -20,19 +20,19 @@ from tests.support.cases import (
     integrated,
     single,
 )
-from tests.support.exactness import assert_unbiased, enumerated, estimates
+from tests.support.exactness import assert_unbiased, enough, enumerated, estimates
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", ["muprop", "simple_muprop"])
 def test_muprop_is_unbiased(name, case):
-    sample = estimates(estimators.get(name), *CASES[case], 2, 200_000 if case == "extreme_bits" else 60_000)
+    sample = enough(estimators.get(name), *CASES[case], 2, 200_000 if case == "extreme_bits" else 60_000)
     assert_unbiased(sample, exact(case))
 
 
 @pytest.mark.parametrize("case", ["normal", "evidence_of_normal", "full_normal"])
 def test_delta_method_is_unbiased(case):
-    assert_unbiased(estimates(estimators.get("delta_method"), *CASES[case], 2, 60_000), exact(case))
+    assert_unbiased(enough(estimators.get("delta_method"), *CASES[case], 2, 60_000), exact(case))
 
 
 def test_delta_method_is_unbiased_on_a_tiny_scale():
@@ -44,7 +44,7 @@ def test_delta_method_is_unbiased_on_a_tiny_scale():
 
 @pytest.mark.parametrize(("name", "case"), [("muprop", "bits"), ("simple_muprop", "bits"), ("delta_method", "normal")])
 def test_float32(name, case):
-    sample = estimates(estimators.get(name), *single(CASES[case], torch.float32), 2, 60_000)
+    sample = enough(estimators.get(name), *single(CASES[case], torch.float32), 2, 60_000)
     assert_unbiased(sample.double(), exact(case))
 
 

@@ -7,7 +7,7 @@ import estimators
 from estimators import Function
 from estimators.coupled import Arm, DisArm
 from tests.support.cases import CASES, bits, double, exact, single
-from tests.support.exactness import assert_unbiased, estimates
+from tests.support.exactness import assert_unbiased, enough, estimates
 from tests.support.identities import backward_agrees, value_is_plain, variance_agrees
 
 QUADRATIC = Function(lambda b: (b - 0.45).square().sum(-1))
@@ -18,13 +18,13 @@ DELTA = 0.55**2 - 0.45**2
 @pytest.mark.parametrize("name", ["arm", "disarm"])
 @pytest.mark.parametrize("n", [2, 6])
 def test_unbiased(name, case, n):
-    sample = estimates(estimators.get(name), *CASES[case], n, 100_000)
+    sample = enough(estimators.get(name), *CASES[case], n, 100_000)
     assert_unbiased(sample, exact(case), resolution=0.02)
 
 
 @pytest.mark.parametrize("name", ["arm", "disarm"])
 def test_float32(name):
-    sample = estimates(estimators.get(name), *single(CASES["bits"], torch.float32), 2, 100_000)
+    sample = enough(estimators.get(name), *single(CASES["bits"], torch.float32), 2, 100_000)
     assert sample.dtype == torch.float32
     assert_unbiased(sample.double(), exact("bits"), resolution=0.02)
 

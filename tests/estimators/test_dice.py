@@ -6,17 +6,17 @@ import torch
 import estimators
 from estimators.tools.parameters import support
 from tests.support.cases import CASES, DISCRETE, LOGITS, bits, exact, single
-from tests.support.exactness import assert_unbiased, estimates
+from tests.support.exactness import assert_unbiased, enough, estimates
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_unbiased(case):
-    sample = estimates(estimators.get("dice"), *CASES[case], 2, 600_000 if case == "extreme_bits" else 150_000)
+    sample = enough(estimators.get("dice"), *CASES[case], 2, 600_000 if case == "extreme_bits" else 150_000)
     assert_unbiased(sample, exact(case))
 
 
 def test_float32():
-    sample = estimates(estimators.get("dice"), *single(CASES["bits"], torch.float32), 4, 200_000)
+    sample = enough(estimators.get("dice"), *single(CASES["bits"], torch.float32), 4, 200_000)
     assert_unbiased(sample.double(), exact("bits"))
 
 

@@ -7,7 +7,7 @@ import estimators
 from estimators import Function
 from estimators.double_control_variate import DoubleControlVariate
 from tests.support.cases import CASES, DISCRETE, EXTREME, LOGITS, bits, double, exact, of_bits, single
-from tests.support.exactness import assert_unbiased, enumerated, estimates
+from tests.support.exactness import assert_unbiased, enough, enumerated, estimates
 
 BITS = [name for name, case in DISCRETE.items() if case[0] is bits]
 
@@ -19,12 +19,12 @@ def at(alpha):
 @pytest.mark.parametrize("case", BITS)
 @pytest.mark.parametrize("alpha", [-1.0, 0.7])
 def test_unbiased_at_any_alpha(alpha, case):
-    sample = estimates(at(alpha), *CASES[case], 4, 400_000 if case == "extreme_bits" else 100_000)
+    sample = enough(at(alpha), *CASES[case], 4, 400_000 if case == "extreme_bits" else 100_000)
     assert_unbiased(sample, exact(case))
 
 
 def test_float32():
-    assert_unbiased(estimates(at(-1.0), *single(CASES["bits"], torch.float32), 2, 100_000).double(), exact("bits"))
+    assert_unbiased(enough(at(-1.0), *single(CASES["bits"], torch.float32), 2, 100_000).double(), exact("bits"))
 
 
 def test_leave_one_out_at_zero():
@@ -56,7 +56,7 @@ def test_the_fitted_alpha_has_the_least_variance():
     assert min(least[0], least[4]) > least[2]
     assert least[2] < 1.005 * min(least)
     assert least[2] < variance(0.0)
-    assert_unbiased(estimates(fitted, bits, LOGITS, f, 3, 100_000), exact("bits"))
+    assert_unbiased(enough(fitted, bits, LOGITS, f, 3, 100_000), exact("bits"))
 
 
 def test_a_constant_f_leaves_alpha_alone():

@@ -6,7 +6,7 @@ import torch
 import estimators
 from estimators import Function
 from tests.support.cases import CASES, bits, double, exact, single
-from tests.support.exactness import assert_biased, assert_unbiased, enumerated, estimates
+from tests.support.exactness import assert_biased, assert_unbiased, enough, enumerated, estimates
 
 ESTIMATOR = estimators.get("foust")
 SEPARABLE = Function(lambda b: (b - 0.3).pow(3).sum(-1) + (2 * b).exp()[..., 1])
@@ -15,13 +15,13 @@ SEPARABLE = Function(lambda b: (b - 0.3).pow(3).sum(-1) + (2 * b).exp()[..., 1])
 @pytest.mark.parametrize("case", ["bits", "extreme_bits"])
 def test_unbiased_on_separable_functions(case):
     problem = (*CASES[case][:2], SEPARABLE)
-    assert_unbiased(estimates(ESTIMATOR, *problem, 2, 100_000), enumerated(*problem), resolution=0.02)
+    assert_unbiased(enough(ESTIMATOR, *problem, 2, 100_000), enumerated(*problem), resolution=0.02)
 
 
 def test_float32():
     problem = single((*CASES["bits"][:2], SEPARABLE), torch.float32)
     truth = enumerated(*CASES["bits"][:2], SEPARABLE)
-    assert_unbiased(estimates(ESTIMATOR, *problem, 2, 100_000).double(), truth, resolution=0.02)
+    assert_unbiased(enough(ESTIMATOR, *problem, 2, 100_000).double(), truth, resolution=0.02)
 
 
 @pytest.mark.parametrize("case", ["bits", "evidence_of_bits"])

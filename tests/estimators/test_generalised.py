@@ -8,7 +8,7 @@ import estimators
 from estimators import BadInput, Function
 from estimators.generalised import GeneralisedReparameterisation, RejectionReparameterisation, log_gamma_density
 from tests.support.cases import GAMMAS, double, single
-from tests.support.exactness import assert_unbiased, estimates
+from tests.support.exactness import assert_unbiased, enough, estimates
 
 ALL = [GeneralisedReparameterisation(), RejectionReparameterisation(), RejectionReparameterisation(boosts=4)]
 BUILD, PARAMETERS, F = GAMMAS["gamma"]
@@ -26,20 +26,20 @@ TRUTH = torch.cat(list(torch.func.grad(moments)(PARAMETERS).values()))
 
 @pytest.mark.parametrize("estimator", ALL, ids=str)
 def test_unbiased(estimator):
-    assert_unbiased(estimates(estimator, BUILD, PARAMETERS, F, 4, 100_000), TRUTH, resolution=0.03)
+    assert_unbiased(enough(estimator, BUILD, PARAMETERS, F, 4, 100_000), TRUTH, resolution=0.03)
 
 
 @pytest.mark.parametrize("estimator", ALL, ids=str)
 def test_small_concentration(estimator):
     """α = 0.1, where the sampler needs its boost."""
     parameters = {"concentration": double(0.1), "rate": double(1.0)}
-    sample = estimates(estimator, BUILD, parameters, Function(lambda z: z.sum(-1)), 4, 200_000)
+    sample = enough(estimator, BUILD, parameters, Function(lambda z: z.sum(-1)), 4, 200_000)
     assert_unbiased(sample, double(1.0, -0.1), resolution=0.05)
 
 
 @pytest.mark.parametrize("estimator", ALL[:2], ids=str)
 def test_float32(estimator):
-    sample = estimates(estimator, *single((BUILD, PARAMETERS, F), torch.float32), 4, 100_000)
+    sample = enough(estimator, *single((BUILD, PARAMETERS, F), torch.float32), 4, 100_000)
     assert sample.dtype == torch.float32
     assert_unbiased(sample.double(), TRUTH, resolution=0.03)
 
@@ -73,7 +73,7 @@ def test_dirichlet(estimator):
         return Dirichlet(concentration, validate_args=False)
 
     f = Function(lambda z: (WEIGHT * z.square()).sum(-1))
-    sample = estimates(estimator, build, {"concentration": SHARES}, f, 4, 50_000)
+    sample = enough(estimator, build, {"concentration": SHARES}, f, 4, 50_000)
     assert_unbiased(sample, torch.func.grad(truth)(SHARES), resolution=0.03)
 
 
@@ -92,7 +92,7 @@ def test_beta(estimator):
 
     f = Function(lambda z: z[..., 0].square() * z[..., 1])
     exact = torch.cat(list(torch.func.grad(truth)(parameters).values()))
-    assert_unbiased(estimates(estimator, build, parameters, f, 4, 50_000), exact, resolution=0.03)
+    assert_unbiased(enough(estimator, build, parameters, f, 4, 50_000), exact, resolution=0.03)
 
 
 def test_bad_boosts():

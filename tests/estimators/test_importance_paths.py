@@ -13,7 +13,7 @@ from estimators import BadInput, Evidence, ImportanceBound
 from estimators.thermodynamic import Thermodynamic
 from estimators.tools.parameters import support
 from tests.support.cases import LOGITS, bits, build_normal, double, log_joint_of_bits
-from tests.support.exactness import assert_biased, assert_unbiased, enumerated, estimates
+from tests.support.exactness import assert_biased, assert_unbiased, enough, enumerated, estimates
 
 LINE = {"loc": double(0.5), "scale": double(0.8)}
 PATHS = ["importance_pathwise", "doubly_reparameterised"]
@@ -43,14 +43,14 @@ def exact_on_a_line(alpha):
 @pytest.mark.parametrize("alpha", [0.0, 0.5, -1.0])
 @pytest.mark.parametrize("name", [*PATHS, "vimco"])
 def test_unbiased_on_a_line(name, alpha):
-    sample = estimates(estimators.get(name), build_normal, LINE, ImportanceBound(joint, 2, alpha=alpha), 2, 200_000)
+    sample = enough(estimators.get(name), build_normal, LINE, ImportanceBound(joint, 2, alpha=alpha), 2, 200_000)
     assert_unbiased(sample, exact_on_a_line(alpha))
 
 
 @pytest.mark.parametrize("name", PATHS)
 def test_float32(name):
     at = {key: value.float() for key, value in LINE.items()}
-    sample = estimates(estimators.get(name), build_normal, at, ImportanceBound(joint, 2), 2, 200_000)
+    sample = enough(estimators.get(name), build_normal, at, ImportanceBound(joint, 2), 2, 200_000)
     assert_unbiased(sample.double(), exact_on_a_line(0.0))
 
 
@@ -73,7 +73,7 @@ def test_scores_are_unbiased_on_renyis_bound(name, alpha):
         return (q.log_prob(z)[index].sum(1).exp() * f(z[index], q)).sum()
 
     truth = torch.func.grad(expectation)(LOGITS)["logits"]
-    assert_unbiased(estimates(estimators.get(name), bits, LOGITS, f, 2, 100_000), truth, resolution=0.1)
+    assert_unbiased(enough(estimators.get(name), bits, LOGITS, f, 2, 100_000), truth, resolution=0.1)
 
 
 def test_one_partition_is_the_evidence_bound_shrunk_by_its_own_mean():

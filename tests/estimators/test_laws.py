@@ -437,7 +437,7 @@ def test_what_an_order_of_the_draws_moves_is_told_rightly(name):
 
 @pytest.mark.parametrize("name", [*ORDERED_CATEGORIES, *ORDERED_COORDINATES])
 def test_what_an_order_of_coordinates_moves_is_told_rightly(name, monkeypatch):
-    monkeypatch.setattr("tests.test_laws.ORDERED_CATEGORIES", {})
+    monkeypatch.setattr("tests.estimators.test_laws.ORDERED_CATEGORIES", {})
     with pytest.raises(AssertionError):
         require_the_law_of_coordinates(estimators.get(name), 20)
 

@@ -20,7 +20,7 @@ from tests.support.cases import (
     of_line,
     single,
 )
-from tests.support.exactness import assert_biased, assert_unbiased, estimates
+from tests.support.exactness import assert_biased, assert_unbiased, enough, estimates
 
 
 def arbitrary(inputs):
@@ -40,15 +40,13 @@ def fitted(estimator, case, steps=150, n=2):
 @pytest.mark.parametrize("case", CASES)
 def test_nvil_is_unbiased_with_any_baseline(case):
     inputs = features(CASES[case][0](**CASES[case][1])).shape[-1]
-    sample = estimates(
-        Nvil().frozen(arbitrary(inputs)), *CASES[case], 2, 400_000 if case == "extreme_bits" else 150_000
-    )
+    sample = enough(Nvil().frozen(arbitrary(inputs)), *CASES[case], 2, 400_000 if case == "extreme_bits" else 150_000)
     assert_unbiased(sample, exact(case))
 
 
 @pytest.mark.parametrize("case", CONTINUOUS)
 def test_lax_is_unbiased_with_any_network(case):
-    assert_unbiased(estimates(Lax().frozen(arbitrary(2)), *CASES[case], 2, 150_000), exact(case))
+    assert_unbiased(enough(Lax().frozen(arbitrary(2)), *CASES[case], 2, 150_000), exact(case))
 
 
 def test_lax_is_unbiased_on_a_step():
@@ -57,7 +55,7 @@ def test_lax_is_unbiased_on_a_step():
     a = (0.6 - 0.2) / 0.7
     density = torch.distributions.Normal(0.0, 1.0).log_prob(double(a)).exp() / 0.7
     truth = torch.cat([density, -a * density])
-    assert_unbiased(estimates(Lax().frozen(arbitrary(1)), build_normal, parameters, f, 2, 200_000), truth)
+    assert_unbiased(enough(Lax().frozen(arbitrary(1)), build_normal, parameters, f, 2, 200_000), truth)
 
 
 @pytest.mark.parametrize(("estimator", "case"), [(Nvil(), "bits"), (Lax(), "normal")])
@@ -65,13 +63,13 @@ def test_float32(estimator, case):
     build, parameters, f = single(CASES[case], torch.float32)
     torch.manual_seed(0)
     ready = estimator.fit(build(**parameters), f, 2, 20)
-    assert_unbiased(estimates(ready, build, parameters, f, 2, 200_000).double(), exact(case))
+    assert_unbiased(enough(ready, build, parameters, f, 2, 200_000).double(), exact(case))
 
 
 @pytest.mark.parametrize(("estimator", "case"), [(Nvil(), "bits"), (Lax(), "normal")])
 def test_fitting_halves_the_variance_at_least_and_keeps_the_mean(estimator, case):
     ready = fitted(estimator, case)
-    after = estimates(ready, *CASES[case], 2, 100_000)
+    after = enough(ready, *CASES[case], 2, 100_000)
     before = estimates(estimators.get("reinforce"), *CASES[case], 2, 100_000)
     assert_unbiased(after, exact(case))
     assert after.var(0).sum() < 0.5 * before.var(0).sum()

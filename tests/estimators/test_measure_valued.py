@@ -9,7 +9,7 @@ from torch.distributions import Normal
 import estimators
 from estimators import Function
 from tests.support.cases import CASES, build_normal, double, exact, single
-from tests.support.exactness import assert_unbiased, estimates
+from tests.support.exactness import assert_unbiased, enough, estimates
 from tests.support.identities import backward_agrees, value_is_plain, variance_agrees
 
 SQUARE = Function(lambda z: z.square().sum(-1))
@@ -19,16 +19,16 @@ STEP = Function(lambda z: (z > 0).to(z).prod(-1), differentiable=False)
 @pytest.mark.parametrize("case", ["normal", "evidence_of_normal"])
 @pytest.mark.parametrize("coupled", [True, False])
 def test_unbiased(case, coupled):
-    sample = estimates(estimators.get("measure_valued", coupled=coupled), *CASES[case], 2, 100_000)
+    sample = enough(estimators.get("measure_valued", coupled=coupled), *CASES[case], 2, 100_000)
     assert_unbiased(sample, exact(case), resolution=0.03)
 
 
 def test_float32_and_a_small_scale():
     estimator = estimators.get("measure_valued")
-    sample = estimates(estimator, *single(CASES["normal"], torch.float32), 2, 100_000)
+    sample = enough(estimator, *single(CASES["normal"], torch.float32), 2, 100_000)
     assert_unbiased(sample.double(), exact("normal"), resolution=0.03)
     parameters = {"loc": double(0.8), "scale": double(0.01)}
-    sample = estimates(estimator, build_normal, parameters, SQUARE, 1, 400_000)
+    sample = enough(estimator, build_normal, parameters, SQUARE, 1, 400_000)
     assert_unbiased(sample, double(1.6, 0.02))
 
 
@@ -40,7 +40,7 @@ def test_unbiased_on_a_jump():
         return Normal(0.0, 1.0).cdf(values["loc"] / values["scale"]).prod()
 
     truth = torch.func.grad(probability)({"loc": loc, "scale": scale})
-    sample = estimates(estimators.get("measure_valued"), build_normal, {"loc": loc, "scale": scale}, STEP, 2, 100_000)
+    sample = enough(estimators.get("measure_valued"), build_normal, {"loc": loc, "scale": scale}, STEP, 2, 100_000)
     assert_unbiased(sample, torch.cat([truth["loc"], truth["scale"]]), resolution=0.02)
 
 

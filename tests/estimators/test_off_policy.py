@@ -21,18 +21,18 @@ from tests.support.cases import (
     exact,
     single,
 )
-from tests.support.exactness import assert_biased, assert_unbiased, enumerated, estimates
+from tests.support.exactness import assert_biased, assert_unbiased, enough, enumerated, estimates
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_off_policy_is_unbiased(case):
-    sample = estimates(estimators.get("off_policy"), *CASES[case], 2, 600_000 if case == "extreme_bits" else 200_000)
+    sample = enough(estimators.get("off_policy"), *CASES[case], 2, 600_000 if case == "extreme_bits" else 200_000)
     assert_unbiased(sample, exact(case))
 
 
 @pytest.mark.parametrize("case", ["bits", "normal"])
 def test_off_policy_in_float32(case):
-    sample = estimates(estimators.get("off_policy"), *single(CASES[case], torch.float32), 4, 200_000)
+    sample = enough(estimators.get("off_policy"), *single(CASES[case], torch.float32), 4, 200_000)
     assert_unbiased(sample.double(), exact(case))
 
 

@@ -9,7 +9,7 @@ from torch.distributions import Exponential, Gamma, Normal, Uniform
 import estimators
 from estimators import Function
 from tests.support.cases import CASES, build_normal, double, exact, single
-from tests.support.exactness import assert_biased, assert_unbiased, estimates
+from tests.support.exactness import assert_biased, assert_unbiased, enough, estimates
 from tests.support.identities import backward_agrees, value_is_plain, variance_agrees
 
 ESTIMATOR = estimators.get("reparameterisation")
@@ -18,14 +18,14 @@ SQUARE = Function(lambda z: z.square().sum(-1))
 
 @pytest.mark.parametrize("case", ["normal", "evidence_of_normal", "full_normal"])
 def test_unbiased(case):
-    assert_unbiased(estimates(ESTIMATOR, *CASES[case], 4, 100_000), exact(case), resolution=0.02)
+    assert_unbiased(enough(ESTIMATOR, *CASES[case], 4, 100_000), exact(case), resolution=0.02)
 
 
 def test_float32_and_a_small_scale():
-    sample = estimates(ESTIMATOR, *single(CASES["normal"], torch.float32), 4, 100_000)
+    sample = enough(ESTIMATOR, *single(CASES["normal"], torch.float32), 4, 100_000)
     assert_unbiased(sample.double(), exact("normal"), resolution=0.02)
     parameters = {"loc": double(0.8), "scale": double(0.01)}
-    assert_unbiased(estimates(ESTIMATOR, build_normal, parameters, SQUARE, 1, 100_000), double(1.6, 0.02))
+    assert_unbiased(enough(ESTIMATOR, build_normal, parameters, SQUARE, 1, 100_000), double(1.6, 0.02))
 
 
 @pytest.mark.parametrize("D", [1, 10])
@@ -87,7 +87,7 @@ def test_implicit_gamma():
     """E z² = α(α+1)/β²; torch's kernel is approximate, by less than 5e-4 of the gradient (fact 39)."""
     a, b = double(2.5), double(1.3)
     case = (Gamma, {"concentration": a, "rate": b}, Function(torch.square))
-    sample = estimates(ESTIMATOR, *case, 10, 100_000)
+    sample = enough(ESTIMATOR, *case, 10, 100_000)
     assert_unbiased(sample, torch.cat([(2 * a + 1) / b**2, -2 * a * (a + 1) / b**3]), resolution=0.02)
 
 

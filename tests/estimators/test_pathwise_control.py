@@ -11,7 +11,7 @@ from bench.problems.problem import Problem
 from estimators import Evidence, Function
 from estimators.pathwise_control import QuadraticPathwise, TaylorPathwise
 from tests.support.cases import CASES, build_full_normal, build_normal, double, exact, single
-from tests.support.exactness import assert_unbiased, estimates
+from tests.support.exactness import assert_unbiased, enough, estimates
 from tests.support.identities import variance_agrees
 
 PATHWISE = estimators.get("reparameterisation")
@@ -32,7 +32,7 @@ def made(name, case):
 @pytest.mark.parametrize("name", ["taylor", "damped", "quadratic"])
 def test_unbiased(name, case):
     estimator = made(name, CASES[case])
-    assert_unbiased(estimates(estimator, *CASES[case], 2, 50_000), exact(case), resolution=0.02)
+    assert_unbiased(enough(estimator, *CASES[case], 2, 50_000), exact(case), resolution=0.02)
 
 
 def test_less_variance():
@@ -117,7 +117,7 @@ def test_variances_of_the_logistic_regression_where_it_was_trained():
 
 
 def test_float32_and_a_small_scale():
-    sample = estimates(TaylorPathwise(), *single(CASES["normal"], torch.float32), 2, 50_000)
+    sample = enough(TaylorPathwise(), *single(CASES["normal"], torch.float32), 2, 50_000)
     assert_unbiased(sample.double(), exact("normal"), resolution=0.02)
     case = (build_normal, {"loc": double(0.8), "scale": double(0.01)}, Function(lambda z: z.exp().sum(-1)))
     mean = double(0.8 + 0.01**2 / 2).exp()
@@ -132,7 +132,7 @@ def test_unfitted_is_pathwise():
 def test_a_model_that_is_wrong_is_still_unbiased():
     """Fitted for one objective, used for another: noisier, and unbiased."""
     estimator = fitted((*CASES["normal"][:2], DENSE))
-    sample = estimates(estimator, *CASES["normal"], 2, 200_000)
+    sample = enough(estimator, *CASES["normal"], 2, 200_000)
     assert_unbiased(sample, exact("normal"), resolution=0.03)
 
 

@@ -9,7 +9,7 @@ import estimators
 from estimators import BadInput, Function, unmet
 from estimators.quasi_monte_carlo import SEEDS, Even, QuasiMonteCarlo, scrambled, sobol, unit
 from tests.support.cases import CASES, FULL, build_full_normal, build_normal, exact, single
-from tests.support.exactness import assert_unbiased, estimates
+from tests.support.exactness import assert_unbiased, enough, estimates
 
 PATHWISE = QuasiMonteCarlo(estimators.get("reparameterisation"))
 
@@ -66,17 +66,17 @@ def test_the_interval_is_open(dtype):
 
 @pytest.mark.parametrize("case", CASES)
 def test_unbiased_with_scores(case):
-    sample = estimates(QuasiMonteCarlo(), *CASES[case], 4, 400_000 if case == "extreme_bits" else 100_000)
+    sample = enough(QuasiMonteCarlo(), *CASES[case], 4, 400_000 if case == "extreme_bits" else 100_000)
     assert_unbiased(sample, exact(case))
 
 
 @pytest.mark.parametrize("case", ["normal", "full_normal"])
 def test_unbiased_with_paths(case):
-    assert_unbiased(estimates(PATHWISE, *CASES[case], 8, 20_000), exact(case))
+    assert_unbiased(enough(PATHWISE, *CASES[case], 8, 20_000), exact(case))
 
 
 def test_float32():
-    assert_unbiased(estimates(PATHWISE, *single(CASES["normal"], torch.float32), 8, 20_000).double(), exact("normal"))
+    assert_unbiased(enough(PATHWISE, *single(CASES["normal"], torch.float32), 8, 20_000).double(), exact("normal"))
 
 
 def test_variance_falls_faster_than_one_over_n():

@@ -9,7 +9,7 @@ from estimators.rebar import Rebar, conditioned
 from estimators.relaxed import hardened, perturbed, softened
 from estimators.tools.parameters import valued
 from tests.support.cases import CASES, bits, build_one_hot, double, exact, single
-from tests.support.exactness import assert_biased, assert_unbiased, estimates
+from tests.support.exactness import assert_biased, assert_unbiased, enough, estimates
 from tests.support.identities import backward_agrees, covers, value_is_plain, variance_agrees
 
 QUADRATIC = Function(lambda b: (b - 0.45).square().sum(-1))
@@ -18,12 +18,12 @@ QUADRATIC = Function(lambda b: (b - 0.45).square().sum(-1))
 @pytest.mark.parametrize("case", ["bits", "extreme_bits", "evidence_of_bits", "one_hot"])
 @pytest.mark.parametrize("settings", [{}, {"eta": 0.6, "temperature": 0.1}, {"coupled": True}], ids=str)
 def test_unbiased(case, settings):
-    sample = estimates(estimators.get("rebar", **settings), *CASES[case], 4, 200_000)
+    sample = enough(estimators.get("rebar", **settings), *CASES[case], 4, 200_000)
     assert_unbiased(sample, exact(case), resolution=0.03)
 
 
 def test_float32():
-    sample = estimates(estimators.get("rebar"), *single(CASES["one_hot"], torch.float32), 4, 200_000)
+    sample = enough(estimators.get("rebar"), *single(CASES["one_hot"], torch.float32), 4, 200_000)
     assert_unbiased(sample.double(), exact("one_hot"), resolution=0.03)
 
 

@@ -192,7 +192,7 @@ def test_a_model_whose_distribution_is_not_the_same_when_built_again_is_refused(
     """Its density, and not the constructor's names alone, is compared before anything is measured."""
     (tmp_path / "model.py").write_text(
         """import torch
-from tests.test_rebuild import Late
+from tests.estimators.test_rebuild import Late
 parameters = torch.tensor([0.5])
 def distribution(loc):
     q = Late(loc, 1.0)

@@ -8,7 +8,7 @@ from estimators import Function, Need
 from estimators.rebar import controlled
 from estimators.relax import FittedRebar, Relax, untuned, with_slope
 from tests.support.cases import CASES, bits, double, exact, single
-from tests.support.exactness import assert_unbiased, estimates
+from tests.support.exactness import assert_unbiased, enough, estimates
 
 LEARNED = [FittedRebar(), Relax(), Relax(relaxes_f=False)]
 
@@ -25,10 +25,10 @@ def fitted(estimator, case, steps=60):
 def test_unbiased_and_quieter_once_fitted(estimator, case):
     learned = fitted(estimator, CASES[case])
     replicates = 150_000 if case == "extreme_bits" else 50_000
-    after = estimates(learned, *CASES[case], 2, replicates)
+    after = enough(learned, *CASES[case], 2, replicates)
     assert_unbiased(after, exact(case), resolution=0.08)
     if case != "extreme_bits":  # there most draws show one value, and 60 steps have seen little else
-        before = estimates(estimators.get("reinforce"), *CASES[case], 2, replicates)
+        before = estimates(estimators.get("reinforce"), *CASES[case], 2, 50_000)
         assert after.var(0).sum() < 0.9 * before.var(0).sum()
 
 
@@ -40,12 +40,12 @@ def test_unbiased_with_any_weights():
             name: w + 0.5 * torch.randn_like(w)
             for name, w in estimator.initial(bits(**CASES["bits"][1]), hidden=10).items()
         }
-        assert_unbiased(estimates(estimator.frozen(state), *CASES["bits"], 2, 100_000), exact("bits"))
+        assert_unbiased(enough(estimator.frozen(state), *CASES["bits"], 2, 100_000), exact("bits"))
 
 
 def test_float32():
     case = single(CASES["one_hot"], torch.float32)
-    sample = estimates(fitted(Relax(), case), *case, 2, 100_000)
+    sample = enough(fitted(Relax(), case), *case, 2, 100_000)
     assert sample.dtype == torch.float32
     assert_unbiased(sample.double(), exact("one_hot"))
 

@@ -8,7 +8,7 @@ import estimators
 from estimators import BadInput, Function
 from estimators.relaxed import hardened, perturbed, softened
 from tests.support.cases import CASES, bits, build_one_hot, double, exact, single
-from tests.support.exactness import assert_biased, assert_unbiased, estimates
+from tests.support.exactness import assert_biased, assert_unbiased, enough, estimates
 from tests.support.identities import backward_agrees, value_is_plain, variance_agrees
 
 NAMES = ["gumbel_softmax", "straight_through_gumbel"]
@@ -87,7 +87,7 @@ def test_numbers_at_extremes(name, dtype):
 def test_float32_agrees():
     mean, _ = one_bit(-1.0, 0.5, False)
     case = single((bits, {"logits": double(-1.0)}, QUADRATIC), torch.float32)
-    sample = estimates(estimators.get("gumbel_softmax"), *case, 1, 400_000)
+    sample = enough(estimators.get("gumbel_softmax"), *case, 1, 400_000)
     assert sample.dtype == torch.float32
     assert_unbiased(sample.double(), double(mean), resolution=0.1)
 

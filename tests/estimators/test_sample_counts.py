@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pytest
@@ -10,28 +11,31 @@ from torch.distributions import Normal
 
 import estimators
 from bench.provenance.identity import class_digest
-from estimators import BadInput, Estimator, Fitted, Function, Need, Traits, unmet
+from estimators import BadInput, Estimator, Fitted, Function, Need, Traits
 from estimators.antithetic import Antithetic
-from estimators.checks.cases import CASES, draws, truth
+from estimators.checks.cases import CASES, draws, fitting_cases, truth
 from estimators.checks.statistics import estimates, require_mean, tuned
 from estimators.needs import unmet_samples
 from estimators.score_function import LeaveOneOut, Reinforce
+from tests.support.few import spread
 
 COUNTS = (-3, 0, 1, 2, 3, 5, 7)
 NOT_WHOLE = (2.0, "4", None, True, torch.tensor(4), 4.5)
 
 
+@cache
 def cases(estimator):
-    found = [case for case in CASES if unmet(estimator, case.q(), case.f, draws(estimator)) is None]
+    found = fitting_cases(estimator)
     assert found
     return found
 
 
+@pytest.mark.parametrize("few", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["a few", "all"])
 @pytest.mark.parametrize("name", estimators.available())
-def test_a_number_of_samples_suits_or_is_refused_in_a_sentence(name):
+def test_a_number_of_samples_suits_or_is_refused_in_a_sentence(name, few):
     """The traits say which; what they allow gives finite estimates of the batch's shape, fitted or not."""
     estimator = estimators.get(name)
-    for case in cases(estimator):
+    for case in spread(cases(estimator)) if few else cases(estimator):
         ready = tuned(estimator, case, draws(estimator), 0)
         for n in COUNTS:
             reason = unmet_samples(estimator.traits, n)

@@ -7,7 +7,7 @@ import estimators
 from estimators import Function
 from estimators.sparsemax import sparsemax
 from tests.support.cases import CASES, bits, build_one_hot, double, exact
-from tests.support.exactness import assert_biased, assert_unbiased, estimates
+from tests.support.exactness import assert_biased, assert_unbiased, enough, estimates
 
 
 def projected(z: torch.Tensor) -> torch.Tensor:
@@ -45,7 +45,7 @@ def test_mean_on_one_bit(temperature):
     mean = torch.trapezoid(density * (0.5 + z / (2 * temperature) - 0.45) / temperature, z)
     f = Function(lambda b: (b - 0.45).square().sum(-1))
     estimator = estimators.get("gumbel_sparsemax", temperature=temperature)
-    sample = estimates(estimator, bits, {"logits": double(-1.0)}, f, 1, 1_000_000)
+    sample = enough(estimator, bits, {"logits": double(-1.0)}, f, 1, 1_000_000)
     assert_unbiased(sample, mean[None], resolution=0.1)
 
 

@@ -7,7 +7,7 @@ from torch.distributions import Normal
 import estimators
 from estimators import Evidence
 from tests.support.cases import CASES, build_full_normal, build_normal, double, exact, single
-from tests.support.exactness import assert_unbiased, estimates
+from tests.support.exactness import assert_unbiased, enough, estimates
 from tests.support.identities import backward_agrees, value_is_plain, variance_agrees
 
 ESTIMATOR = estimators.get("sticking_the_landing")
@@ -15,8 +15,8 @@ STANDARD = Evidence(lambda z: Normal(0.0, 1.0).log_prob(z).sum(-1))
 
 
 def test_unbiased():
-    assert_unbiased(estimates(ESTIMATOR, *CASES["evidence_of_normal"], 4, 100_000), exact("evidence_of_normal"))
-    sample = estimates(ESTIMATOR, *single(CASES["evidence_of_normal"], torch.float32), 4, 100_000)
+    assert_unbiased(enough(ESTIMATOR, *CASES["evidence_of_normal"], 4, 100_000), exact("evidence_of_normal"))
+    sample = enough(ESTIMATOR, *single(CASES["evidence_of_normal"], torch.float32), 4, 100_000)
     assert_unbiased(sample.double(), exact("evidence_of_normal"))
 
 

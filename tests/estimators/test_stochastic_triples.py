@@ -9,31 +9,31 @@ from estimators import Function
 from estimators.stochastic_triples import one_of
 from tests.support.cases import CASES, bits, double, exact, single
 from tests.support.counts import COUNTS, F, poisson, summed
-from tests.support.exactness import assert_unbiased, enumerated, estimates
+from tests.support.exactness import assert_unbiased, enough, enumerated, estimates
 
 ESTIMATOR = estimators.get("stochastic_triples")
 
 
 @pytest.mark.parametrize("case", ["bits", "extreme_bits", "evidence_of_bits"])
 def test_unbiased_on_bits(case):
-    assert_unbiased(estimates(ESTIMATOR, *CASES[case], 2, 200_000), exact(case), resolution=0.02)
+    assert_unbiased(enough(ESTIMATOR, *CASES[case], 2, 200_000), exact(case), resolution=0.02)
 
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_unbiased_on_counts(name):
-    assert_unbiased(estimates(ESTIMATOR, *COUNTS[name], F, 2, 100_000), summed(name), resolution=0.03)
+    assert_unbiased(enough(ESTIMATOR, *COUNTS[name], F, 2, 100_000), summed(name), resolution=0.03)
 
 
 def test_float32():
     case = single((poisson, COUNTS["poisson"][1], F), torch.float32)
-    assert_unbiased(estimates(ESTIMATOR, *case, 2, 100_000).double(), summed("poisson"), resolution=0.03)
+    assert_unbiased(enough(ESTIMATOR, *case, 2, 100_000).double(), summed("poisson"), resolution=0.03)
 
 
 def test_one_coordinate():
     """Poisson: no variance on a linear f. Geometric (failures): E x = 1/p − 1."""
     linear = Function(lambda z: z)
     assert estimates(ESTIMATOR, Poisson, {"rate": double(1.7)}, linear, 1, 100).var() == 0
-    sample = estimates(ESTIMATOR, Geometric, {"probs": double(0.3)}, linear, 1, 100_000)
+    sample = enough(ESTIMATOR, Geometric, {"probs": double(0.3)}, linear, 1, 100_000)
     assert_unbiased(sample, double(-1 / 0.3**2), resolution=0.02)
 
 

@@ -8,7 +8,7 @@ from estimators import BadInput, Function, Need
 from estimators.straight_through import GappedStraightThrough
 from estimators.tools.parameters import support
 from tests.support.cases import CASES, bits, build_one_hot, double, exact, single
-from tests.support.exactness import assert_biased, assert_unbiased, enumerated, estimates
+from tests.support.exactness import assert_biased, assert_unbiased, enough, enumerated, estimates
 from tests.support.identities import backward_agrees, value_is_plain, variance_agrees
 
 ESTIMATOR = estimators.get("straight_through")
@@ -38,7 +38,7 @@ def test_bias_on_a_quadratic_bit():
     for logit in (-1.0, 0.0, 2.0):
         p = double(logit).sigmoid()
         truth = p * (1 - p) * 0.1
-        sample = estimates(ESTIMATOR, bits, {"logits": double(logit)}, f, 1, 400_000)
+        sample = enough(ESTIMATOR, bits, {"logits": double(logit)}, f, 1, 400_000)
         assert_unbiased(sample, truth + p * (1 - p) * (2 * p - 1), resolution=0.05)
 
 
@@ -53,7 +53,7 @@ def test_exact_on_linear_functions():
 
 
 def test_float32_backward_value_and_evidence():
-    sample = estimates(ESTIMATOR, *single(CASES["bits"], torch.float32), 2, 100_000)
+    sample = enough(ESTIMATOR, *single(CASES["bits"], torch.float32), 2, 100_000)
     assert_unbiased(sample.double(), expected(CASES["bits"]), resolution=0.02)
     for case in ("one_hot", "evidence_of_bits"):
         backward_agrees(ESTIMATOR, CASES[case], 3)
@@ -71,13 +71,13 @@ def test_refused_on_a_normal():
 @pytest.mark.parametrize("n", [1, 3])
 def test_reinmax_is_exact_on_quadratics(n):
     """Fact 12, categorical and with cross terms; at τ = 2 it is not."""
-    sample = estimates(estimators.get("reinmax"), *CASES["one_hot"], n, 100_000)
+    sample = enough(estimators.get("reinmax"), *CASES["one_hot"], n, 100_000)
     assert_unbiased(sample, exact("one_hot"), resolution=0.02)
     assert_biased(
         estimates(estimators.get("reinmax", temperature=2.0), *CASES["one_hot"], n, 100_000), exact("one_hot")
     )
     quadratic = (bits, {"logits": double(-6.0, 0.4, 6.0)}, Function(lambda b: (b.sum(-1) - 1.3).square()))
-    sample = estimates(estimators.get("reinmax"), *quadratic, n, 400_000)
+    sample = enough(estimators.get("reinmax"), *quadratic, n, 400_000)
     assert_unbiased(sample, enumerated(*quadratic), resolution=0.05)
 
 
@@ -87,7 +87,7 @@ def test_reinmax_off_quadratics(r, scale):
     f = Function(lambda b: (b - 0.45).abs().pow(r).sum(-1))
     p = double(-0.5).sigmoid()
     truth = p * (1 - p) * (0.55**r - 0.45**r)
-    sample = estimates(estimators.get("reinmax"), bits, {"logits": double(-0.5)}, f, 1, 1_000_000)
+    sample = enough(estimators.get("reinmax"), bits, {"logits": double(-0.5)}, f, 1, 1_000_000)
     assert_unbiased(sample, scale * truth, resolution=0.05)
     assert_biased(estimates(estimators.get("reinmax"), *CASES["bits"], 2, 100_000), exact("bits"))
 

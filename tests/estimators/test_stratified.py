@@ -6,7 +6,7 @@ import torch
 import estimators
 from estimators import Function
 from tests.support.cases import CASES, build_one_hot, double, exact, single
-from tests.support.exactness import assert_unbiased, enumerated, estimates
+from tests.support.exactness import assert_unbiased, enough, enumerated, estimates
 
 NAMES = ["stratified", "systematic"]
 
@@ -21,14 +21,14 @@ def test_unbiased_and_quieter(name, case):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_float32_and_extreme(name):
-    sample = estimates(estimators.get(name), *single(CASES["one_hot"], torch.float32), 4, 100_000)
+    sample = enough(estimators.get(name), *single(CASES["one_hot"], torch.float32), 4, 100_000)
     assert_unbiased(sample.double(), exact("one_hot"))
     case = (
         build_one_hot,
         {"logits": double(-6.0, 0.0, 6.0)[None]},
         Function(lambda z: z[..., 1].sum(-1) - 3 * z[..., 0, 0]),
     )
-    assert_unbiased(estimates(estimators.get(name), *case, 4, 400_000), enumerated(*case), resolution=0.1)
+    assert_unbiased(enough(estimators.get(name), *case, 4, 400_000), enumerated(*case), resolution=0.1)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,7 +8,7 @@ import estimators
 from estimators import Function
 from tests.support.cases import CASES, double, exact, single
 from tests.support.counts import COUNTS, F, exponential, poisson, summed
-from tests.support.exactness import assert_unbiased, estimates
+from tests.support.exactness import assert_unbiased, enough, estimates
 from tests.support.identities import variance_agrees
 
 ESTIMATOR = estimators.get("weak_derivative")
@@ -16,12 +16,12 @@ ESTIMATOR = estimators.get("weak_derivative")
 
 @pytest.mark.parametrize("case", ["bits", "extreme_bits", "evidence_of_bits"])
 def test_unbiased_on_bits(case):
-    assert_unbiased(estimates(ESTIMATOR, *CASES[case], 2, 50_000), exact(case), resolution=0.02)
+    assert_unbiased(enough(ESTIMATOR, *CASES[case], 2, 50_000), exact(case), resolution=0.02)
 
 
 @pytest.mark.parametrize("name", ["poisson", "binomial"])
 def test_unbiased_on_counts(name):
-    assert_unbiased(estimates(ESTIMATOR, *COUNTS[name], F, 2, 50_000), summed(name), resolution=0.02)
+    assert_unbiased(enough(ESTIMATOR, *COUNTS[name], F, 2, 50_000), summed(name), resolution=0.02)
 
 
 def test_unbiased_on_exponentials():
@@ -32,10 +32,10 @@ def test_unbiased_on_exponentials():
     def expectation(r):
         return (2 / r**2).sum() + 3 / r.prod() - 2 * a * (1 / r).sum() + a * a
 
-    sample = estimates(ESTIMATOR, exponential, {"rate": rate}, f, 2, 100_000)
+    sample = enough(ESTIMATOR, exponential, {"rate": rate}, f, 2, 100_000)
     assert_unbiased(sample, torch.func.grad(expectation)(rate), resolution=0.03)
     step = Function(lambda z: (z > 1).to(z), differentiable=False)
-    sample = estimates(ESTIMATOR, Exponential, {"rate": double(1.3)}, step, 2, 100_000)
+    sample = enough(ESTIMATOR, Exponential, {"rate": double(1.3)}, step, 2, 100_000)
     assert_unbiased(sample, -double(-1.3).exp(), resolution=0.02)
 
 
@@ -59,11 +59,11 @@ def test_unbiased_on_the_rate_of_gammas():
         mean, second = alpha / r, alpha * (alpha + 1) / r**2
         return second.sum() + 3 * mean.prod() - 2 * a * mean.sum() + a * a
 
-    sample = estimates(ESTIMATOR, rate_gamma, {"rate": rate}, f, 2, 100_000)
+    sample = enough(ESTIMATOR, rate_gamma, {"rate": rate}, f, 2, 100_000)
     assert_unbiased(sample, torch.func.grad(expectation)(rate), resolution=0.03)
     step = Function(lambda z: (z > 1).to(z).sum(-1), differentiable=False)
     truth = -torch.exp(torch.special.xlogy(alpha - 1, rate) - rate - alpha.lgamma())  # −(density of βx at β)
-    sample = estimates(ESTIMATOR, rate_gamma, {"rate": rate}, step, 2, 100_000)
+    sample = enough(ESTIMATOR, rate_gamma, {"rate": rate}, step, 2, 100_000)
     assert_unbiased(sample, truth, resolution=0.02)
 
 
@@ -74,7 +74,7 @@ def test_a_gamma_that_learns_both_is_refused():
 
 def test_float32():
     case = single((poisson, COUNTS["poisson"][1], F), torch.float32)
-    sample = estimates(ESTIMATOR, *case, 2, 50_000)
+    sample = enough(ESTIMATOR, *case, 2, 50_000)
     assert sample.dtype == torch.float32
     assert_unbiased(sample.double(), summed("poisson"), resolution=0.02)
 

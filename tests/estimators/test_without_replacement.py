@@ -10,7 +10,7 @@ import estimators
 from estimators import Function
 from estimators.without_replacement import completions, without_replacement
 from tests.support.cases import CASES, build_one_hot, double, exact, of_single_hot, single
-from tests.support.exactness import assert_biased, assert_unbiased, enumerated, estimates
+from tests.support.exactness import assert_biased, assert_unbiased, enough, enumerated, estimates
 
 UNBIASED = ["top_and_sample", "sum_and_sample", "priority_sampling", "unordered_set"]
 BUILD, _, F = CASES["single_hot"]
@@ -20,18 +20,18 @@ EXTREME = (BUILD, {"logits": double(-6.0, 0.3, 1.0, 6.0)}, F)
 @pytest.mark.parametrize("name", UNBIASED)
 @pytest.mark.parametrize("n", [2, 3])
 def test_unbiased(name, n):
-    assert_unbiased(estimates(estimators.get(name), *CASES["single_hot"], n, 100_000), exact("single_hot"))
+    assert_unbiased(enough(estimators.get(name), *CASES["single_hot"], n, 100_000), exact("single_hot"))
 
 
 @pytest.mark.parametrize("name", UNBIASED)
 def test_unbiased_at_extreme_logits(name):
-    sample = estimates(estimators.get(name), *EXTREME, 3, 200_000)
+    sample = enough(estimators.get(name), *EXTREME, 3, 200_000)
     assert_unbiased(sample, enumerated(*EXTREME), resolution=0.1)
 
 
 @pytest.mark.parametrize("name", UNBIASED)
 def test_float32(name):
-    sample = estimates(estimators.get(name), *single(CASES["single_hot"], torch.float32), 3, 100_000)
+    sample = enough(estimators.get(name), *single(CASES["single_hot"], torch.float32), 3, 100_000)
     assert sample.dtype == torch.float32
     assert_unbiased(sample.double(), exact("single_hot"))
 

@@ -4,6 +4,7 @@ The others' gradients are exact in the mean; a masked logit has none.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import pytest
 import torch
@@ -16,9 +17,9 @@ from bench.measure.estimates.gradients import Gradients
 from bench.numerics.tensors import Tensors
 from bench.objectives import objectives
 from bench.problems.problem import Problem
-from estimators import Estimator, Evidence, Function, Objective, unmet
+from estimators import Estimator, Evidence, Function, Objective
 from estimators.core import Fitted
-from estimators.needs import unmet_samples
+from estimators.needs import Offer, unmet_samples
 from estimators.stratified import inverse_cdf
 from estimators.tools.parameters import support
 from tests.support.cases import bits
@@ -119,9 +120,14 @@ def draws(estimator: Estimator, few: bool) -> int:
 
 
 def takes(name: str, problem: str, kind: type[Function] | type[Evidence] = Function, *, few: bool = True) -> bool:
-    build, logits, f = PROBLEMS[problem]
     estimator = estimators.get(name)
-    return unmet(estimator, build(logits), kind(f), draws(estimator, few)) is None
+    return offered(problem, kind).unmet(estimator, draws(estimator, few)) is None
+
+
+@cache
+def offered(problem: str, kind: type[Function] | type[Evidence]) -> Offer:
+    build, logits, f = PROBLEMS[problem]
+    return Offer(build(logits), kind(f))
 
 
 def gives_the_exact_gradient(

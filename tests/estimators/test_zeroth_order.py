@@ -8,7 +8,7 @@ import estimators
 from estimators import BadInput, Function, unmet
 from estimators.tools import coordinates
 from tests.support.cases import CASES, GAUSSIAN, build_normal, double, exact, integrated, location_normal, single
-from tests.support.exactness import assert_biased, assert_unbiased, estimates
+from tests.support.exactness import assert_biased, assert_unbiased, enough, estimates
 
 UNBIASED = ["evolution_strategy", "antithetic_evolution_strategy", "smoothing"]
 DIFFERENCES = ["spsa", "finite_differences"]
@@ -18,7 +18,7 @@ QUADRATIC = Function(lambda z: (z[..., 0] - 2 * z[..., 1]).square() + z[..., 1])
 
 @pytest.mark.parametrize("name", UNBIASED)
 def test_evolution_strategies_are_unbiased(name):
-    assert_unbiased(estimates(estimators.get(name), *CASES["location_normal"], 4, 100_000), exact("location_normal"))
+    assert_unbiased(enough(estimators.get(name), *CASES["location_normal"], 4, 100_000), exact("location_normal"))
 
 
 @pytest.mark.parametrize("name", UNBIASED)
@@ -41,7 +41,7 @@ def test_smoothing_by_other_noise():
 
     f = Function(lambda z: z.square().sum(-1) + z[..., 0] * z[..., 1])
     loc = double(0.5, -0.3)
-    sample = estimates(estimators.get("smoothing"), build, {"loc": loc}, f, 4, 100_000)
+    sample = enough(estimators.get("smoothing"), build, {"loc": loc}, f, 4, 100_000)
     assert_unbiased(sample, 2 * loc + loc.flip(0))
 
 
@@ -76,7 +76,7 @@ def test_ranks_bias_and_see_only_the_order():
 @pytest.mark.parametrize("case", ["normal", "full_normal"])
 def test_differences_are_exact_in_the_mean_on_a_quadratic(name, case):
     build, parameters, _ = CASES[case]
-    sample = estimates(estimators.get(name, step=0.7), build, parameters, QUADRATIC, 2, 60_000)
+    sample = enough(estimators.get(name, step=0.7), build, parameters, QUADRATIC, 2, 60_000)
     assert_unbiased(sample, integrated(build, parameters, QUADRATIC))
 
 

@@ -70,10 +70,10 @@ def versions() -> dict[str, object]:
     try:
         import torch
 
-        from bench.provenance.machine import environment
+        from bench.provenance.machine import machine_environment
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
-    return {**environment(), "torch_cuda": torch.version.cuda, "cuda_is_available": torch.cuda.is_available()}
+    return {**machine_environment(), "torch_cuda": torch.version.cuda, "cuda_is_available": torch.cuda.is_available()}
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ Processor time, which other work on the machine does not lengthen, of the proces
 `pytest tests/perf/test_engine.py -m slow -s` prints the numbers.
 """
 
+import os
+import signal
 import time
 from contextlib import contextmanager
 
@@ -11,7 +13,9 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+import torch
 
+import estimators
 from bench.provenance.identity import canonical
 from bench.suites.grid import suite_cells
 from bench.sweeps.planning import planned_work
@@ -19,7 +23,8 @@ from bench.sweeps.run import run
 from bench.tables.columns import SCHEMA
 from bench.tables.folder import Store, load
 from bench.tables.records import Records, read_records
-from tests.support.sweeps import finished, small_cells, suite
+from estimators import Function, unmet
+from tests.support.sweeps import HANG, finished, long_run, small_cells, suite
 
 pytestmark = pytest.mark.slow
 MANY = 100_000
@@ -68,6 +73,29 @@ def test_loading(tmp_path):
         from_records = load(tmp_path)
     assert table["cell"].nunique() == MANY  # pyright: ignore[reportGeneralTypeIssues]
     pd.testing.assert_frame_equal(from_records, table)
+
+
+def test_ctrl_c_ends_a_run_at_once(tmp_path):
+    """Under 2 s where nothing else runs; 5 s by the clock on the wall."""
+    with long_run(tmp_path) as run:
+        start = time.monotonic()
+        os.killpg(run.pid, signal.SIGINT)
+        run.communicate(timeout=HANG)
+        taken = time.monotonic() - start
+    print(f"from Ctrl-C to the end: {taken:.2f} s")
+    assert run.returncode == 130 and taken < 5
+
+
+def test_a_probe_of_a_class_that_nobody_knows_is_brief():
+    class Own(torch.distributions.Normal):
+        """Has code of its own, so that what it offers is measured."""
+
+        def log_prob(self, value):
+            return super().log_prob(value)
+
+    loc = torch.zeros(40, 50, dtype=torch.float64)
+    with seconds("a probe", 1):
+        unmet(estimators.get("rloo"), Own(loc, torch.ones_like(loc)), Function(lambda z: z.sum(-1)), 4)
 
 
 def test_overhead_and_memory(tmp_path):

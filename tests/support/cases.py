@@ -92,11 +92,11 @@ BOUNDS: dict[str, Case] = {
     "bound_of_bits": (bits, LOGITS, ImportanceBound(log_joint_of_bits, draws=3)),
     "bound_of_normal": (build_normal, GAUSSIAN, ImportanceBound(log_joint_of_line, draws=3)),
 }
-"""Only for what is made for them; tests/test_importance_*.py have their exact gradients."""
+"""Only for what is made for them; tests/estimators/test_importance_*.py have their exact gradients."""
 GAMMAS: dict[str, Case] = {
     "gamma": (build_gamma, {"concentration": double(2.5, 0.7), "rate": double(1.3, 2.0)}, Function(of_gamma))
 }
-"""tests/test_generalised.py has its exact gradient."""
+"""tests/estimators/test_generalised.py has its exact gradient."""
 EVERY = CASES | BOUNDS | GAMMAS
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch import distributions as td
 
 import estimators
-from estimators import Estimator, Evidence, Fitted, Function, Objective, unmet
+from estimators import Estimator, Evidence, Fitted, Function, Objective
+from estimators.needs import Offer
 from estimators.tools.parameters import states
 from tests.support.cases import Case, double, integrated
 from tests.support.exactness import Tensors, enumerated
@@ -157,11 +158,13 @@ def fitted(estimator: Estimator, q: td.Distribution, f: Objective, steps: int) -
 @cache
 def fitting(estimator: Estimator) -> list[str]:
     """The evidences that offer what an estimator needs."""
-    return [
-        name
-        for name, each in VALIDATED.items()
-        if unmet(estimator, each.build(**each.parameters), each.case[2], draws(estimator)) is None
-    ]
+    return [name for name, offer in offered().items() if offer.unmet(estimator, draws(estimator)) is None]
+
+
+@cache
+def offered() -> dict[str, Offer]:
+    """What each of the evidences offers."""
+    return {name: Offer(each.build(**each.parameters), each.f) for name, each in VALIDATED.items()}
 
 
 @cache
@@ -200,10 +203,10 @@ def examples() -> Iterator[tuple[str, str]]:
     """Every file of examples/ with every estimator that fits."""
     for path in sorted(EXAMPLES.glob("*.py")):
         found = example(path.stem)
-        q = found.q(found.start)
+        offer = Offer(found.q(found.start), found.f)
         for name in estimators.available():
             estimator = estimators.get(name)
-            if unmet(estimator, q, found.f, draws(estimator)) is None:
+            if offer.unmet(estimator, draws(estimator)) is None:
                 yield path.stem, name
 
 

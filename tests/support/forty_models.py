@@ -205,7 +205,11 @@ def mixture_of_normals() -> Model:
 
 @model
 def gamma_rates() -> Model:
-    return 0.5 + 0.3 * fixed(4), lambda t: Independent(D.Gamma(t.exp(), 2.0), 1), lambda z: (z - 1).square().sum(-1)
+    return (
+        0.5 + 0.3 * fixed(4),
+        lambda t: Independent(D.Gamma(t.exp(), torch.tensor(2.0)), 1),
+        lambda z: (z - 1).square().sum(-1),
+    )
 
 
 @model
@@ -253,7 +257,11 @@ def log_normal_prices() -> Model:
 
 @model
 def heavy_tails() -> Model:
-    return {"loc": torch.zeros(3)}, lambda p: Independent(D.StudentT(5.0, p["loc"], 1.0), 1), lambda z: z.tanh().sum(-1)
+    return (
+        {"loc": torch.zeros(3)},
+        lambda p: Independent(D.StudentT(torch.tensor(5.0), p["loc"], 1.0), 1),
+        lambda z: z.tanh().sum(-1),
+    )
 
 
 @model
@@ -295,7 +303,7 @@ def angles() -> Model:
 class Chain(D.Distribution):
     """Bits, each of which depends on those before it."""
 
-    arg_constraints = {"b": constraints.real_vector, "w": constraints.real}  # noqa: RUF012
+    arg_constraints = {"b": constraints.real_vector, "w": constraints.real}  # noqa: RUF012  # pyright: ignore
 
     def __init__(self, b: Tensor, w: Tensor, validate_args: bool | None = None) -> None:
         self.b, self.w = b, w

@@ -41,10 +41,9 @@ class LoopResult:
 
 def plain_loop(shop: Workshop, estimator: Estimator, samples: int, steps: int) -> LoopResult:
     """`steps` gradients by a loop as a user writes it; `calls`: the cost is n, and not the seconds of a step."""
+    model = shop.model
     if isinstance(estimator, Fitted) and estimator.state is None:
-        estimator = estimator.fit(
-            shop.model.distribution(shop.model.theta), shop.model.objective, samples, estimator.steps
-        )
+        estimator = estimator.fit(model.distribution(model.theta), model.objective, samples, estimator.steps)
     torch.manual_seed(7)
     rows, seconds = [], []
     for _ in range(steps):

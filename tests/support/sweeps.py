@@ -2,9 +2,12 @@
 
 import io
 import os
+import subprocess
 import sys
+import time
 import warnings
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
@@ -31,6 +34,25 @@ accuracy = { max_replicates = 1024 }
 [[problems]]
 distribution = { name = "bernoulli", size = 3 }
 objective = "quadratic_bits"
+"""
+ROOT = Path(__file__).parents[2]
+HANG = 600.0
+"""Seconds after which a test that waits for an event gives up: it hangs. How long the event takes is for tests/perf."""
+LONG = ("run", "long.toml", "--jobs", "1", "--plugin", "endless.py")
+ENDLESS = """
+import time
+from dataclasses import dataclass
+from estimators import register
+from estimators.score_function import Reinforce
+
+@register("endless")
+@dataclass(frozen=True)
+class Endless(Reinforce):
+    'With more than six draws it never ends.'
+
+    def coefficient(self, value):
+        time.sleep(1e6 * (len(value) > 6))
+        return value
 """
 VALUE = {"ci_low": None, "ci_high": None, "n": 10, "method": "made up", "block": "all"}
 
@@ -77,3 +99,25 @@ def gradest(*arguments, folder: Path) -> Finished:
         finally:
             os.chdir(before)
     return Finished(int(code or 0), out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def long_run(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A sweep of `long.toml` as a process with a session of its own: a few cells are measured, and one never ends."""
+    (folder / "long.toml").write_text(
+        TOML.replace("[2, 4]", f"{list(range(2, 10))}").replace('"reinforce"', '"endless"')
+    )
+    (folder / "endless.py").write_text(ENDLESS)
+    command = [sys.executable, "-c", "from bench.cli.main import main; main()", *LONG]
+    environment = {"PYTHONPATH": str(ROOT)}
+    run = subprocess.Popen(
+        command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        records = folder / "results/long/records-0.jsonl"
+        while not (records.exists() and records.read_bytes().count(b"\n") > 3):
+            assert run.poll() is None
+            time.sleep(0.05)
+        yield run
+    finally:
+        run.kill()

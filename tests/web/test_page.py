@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.sweeps import HANG
 from tests.web.conftest import HOSTILE, Visit
 
 Open = Callable[..., Visit]
@@ -84,7 +85,7 @@ def test_filters_and_search_narrow_the_table(visit: Open):
 
 def opens(found: Visit, text: str) -> None:
     """A dialog that says this appears; a browser follows a link to a cell when it has the time."""
-    found.page.locator("dialog", has_text=text).wait_for(timeout=10_000)
+    found.page.locator("dialog", has_text=text).wait_for(timeout=1e3 * HANG)
 
 
 def test_a_click_opens_the_cell_with_its_reason_and_escape_closes_it(visit: Open):

@@ -33,24 +33,26 @@ def eager_draws(monkeypatch):
     torch._dynamo.reset()
 
 
-def first_of_each_family():
-    """One estimator per module: those of a module share their code. The others generate code in `make test-all`."""
-    return {type(estimators.get(name)).__module__: name for name in reversed(estimators.available())}.values()
+GENERATED = {"measure_valued", "priority_sampling", "quasi_monte_carlo", "rebar", "reparameterisation", "vimco"}
+"""One estimator of each kind of operation, for which code is generated in `make test`; a score function is below, with
+a VAE. What takes the time is to generate code, and what breaks is nearly always the tracing before it."""
+FIRST = {type(estimators.get(name)).__module__: name for name in reversed(estimators.available())}
+"""One estimator per module: those of a module share their code."""
 
 
-@pytest.mark.parametrize("name", estimators.available())
+@pytest.mark.parametrize("name", sorted({*estimators.available()} - GENERATED))
 def test_is_traced_whole_and_agrees_with_eager(name):
-    """All that torch.compile does but to generate code, which is what takes the time."""
-    assert_compiles(name, "aot_eager")
+    """All that torch.compile does but to generate code; for the others of a module, but to differentiate the trace."""
+    assert_compiles(name, "aot_eager" if name in FIRST.values() else "eager")
 
 
-@pytest.mark.parametrize("name", first_of_each_family())
+@pytest.mark.parametrize("name", sorted(GENERATED))
 def test_compiles_whole_and_agrees_with_eager(name):
     assert_compiles(name, "inductor")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted({*estimators.available()} - {*first_of_each_family()}))
+@pytest.mark.parametrize("name", sorted({*estimators.available()} - GENERATED))
 def test_the_others_compile_whole_and_agree_with_eager(name):
     assert_compiles(name, "inductor")
 
@@ -100,7 +102,7 @@ def test_more_cells_are_compiled_in_a_process_than_torchs_limit_of_eight():
         scale = torch.arange(1.0, 1.0 + size)
         return executed(lambda parameters: {"x": parameters["x"] * scale}, "compile")
 
-    for size in range(1, 12):
+    for size in range(1, 10):
         x = torch.ones(4, size)
         assert torch.equal(cell(size)({"x": x})["x"], x * torch.arange(1.0, 1.0 + size))
 

@@ -22,7 +22,7 @@ from bench.tables.columns import SCHEMA
 from bench.tables.folder import load
 from bench.tables.records import read_records
 from estimators.errors import BadInput
-from tests.support.sweeps import TOML, gradest, small_cells, suite
+from tests.support.sweeps import HANG, TOML, gradest, small_cells, suite
 
 FORK, SPAWN = multiprocessing.get_context("fork"), process.SPAWN
 CHEAP = SPAWN if torch.accelerator.is_available() else FORK
@@ -79,7 +79,7 @@ class Killer:
         after = self.written()
         self.moments["at the end" if ended else "between records" if after > before else "before a record"] += 1
         self.moments["in the middle of a line"] += self.torn()
-        _, alive = psutil.wait_procs(workers, timeout=60)
+        _, alive = psutil.wait_procs(workers, timeout=HANG)
         assert not alive, "workers outlive the run"
 
     def run(self):

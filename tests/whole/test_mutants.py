@@ -8,6 +8,7 @@ from bench.validation.checks import check_family, check_objective, family_checks
 from bench.validation.checks.measuring import check_bias_test, check_variance
 from bench.validation.checks.problems import check_reference
 from estimators.checks import CheckFailed, estimator_checks
+from estimators.needs import unmet_samples
 from tests.support.bench_mutants import (
     FAMILIES,
     PROBLEM,
@@ -19,6 +20,9 @@ from tests.support.bench_mutants import (
     own_test,
     own_variance,
 )
+from tests.support.cases import CASES, fitting
+from tests.support.cases import exact as exact_gradient
+from tests.support.exactness import assert_unbiased, enough
 from tests.support.mutants import MUTANTS
 
 BY_ITS_ERROR = ("HoldsAFunction", "NeedsUndeclared")
@@ -31,6 +35,26 @@ def test_a_wrong_estimator_is_rejected(mutant, name):
     with pytest.raises(CheckFailed) as found:
         dict(estimator_checks(estimator))[name](estimator)
     assert ("it raises" in str(found.value)) == (mutant.__name__ in BY_ITS_ERROR), found.value
+
+
+RIGHT_ON_PLAIN_PROBLEMS = {
+    "BaselineOfPairs": "made for bounds",
+    "BlindToJumps": "wrong where f jumps",
+    "BoundWithoutDirectTerm": "made for bounds",
+    "DirectTermDropped": "wrong where f has a q in it",
+}
+BIASED = [mutant for mutant, name in MUTANTS if name.startswith("unbiased")]
+
+
+@pytest.mark.parametrize("mutant", [cls for cls in BIASED if cls.__name__ not in RIGHT_ON_PLAIN_PROBLEMS])
+def test_the_estimates_that_are_enough_are_enough_to_reject_it(mutant):
+    """The draws of tests/estimators, which stop where a mean is known to 1.5 %."""
+    estimator = mutant()
+    n = 2 if unmet_samples(estimator.traits, 2) is None else 3
+    case = next(case for case in fitting(estimator)[0] if case in CASES)
+    sample = enough(estimator, *CASES[case], n, 200_000)
+    with pytest.raises(AssertionError, match=r"^(biased|constant and wrong)"):
+        assert_unbiased(sample, exact_gradient(case))
 
 
 @pytest.mark.parametrize(("mutant", "name"), FAMILIES, ids=[cls.__name__ for cls, _ in FAMILIES])

@@ -18,7 +18,6 @@ SHARED = {
     "NEEDS": f"what the estimators of one file need, {DIGESTED}",
     "SIZE": DIGESTED,
     "bound": MODEL,
-    "environment": "bench.environment is a verb, which adds ceilings to what bench.provenance.machine records",
     "estimator_checks": USERS,
     "load": f"bench.load is a verb; bench.data.trained.load is {DIGESTED}",
     "log_joint": MODEL,

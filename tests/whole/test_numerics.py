@@ -11,10 +11,10 @@ from torch.overrides import TorchFunctionMode
 
 import estimators
 from bench.distributions.categorical import FastOneHot
-from estimators import Evidence, Function, ImportanceBound, unmet
+from estimators import Evidence, Function, ImportanceBound
 from estimators.arms import Arms
 from estimators.coupled import DisArm
-from estimators.needs import unmet_samples
+from estimators.needs import Offer, unmet_samples
 from estimators.tools.noise import gumbel, uniform
 from tests.support.cases import (
     Case,
@@ -70,11 +70,12 @@ MILD: dict[str, Case] = {
 
 def pairs(cases: dict[str, Case]) -> list[tuple[str, str]]:
     """Every estimator with each case that it fits."""
+    offers = {case: Offer(build(**values), f) for case, (build, values, f) in cases.items()}
     return [
         (name, case)
         for name in estimators.available()
-        for case, (build, values, f) in cases.items()
-        if unmet(estimators.get(name), build(**values), f, draws(name)) is None
+        for case, offer in offers.items()
+        if offer.unmet(estimators.get(name), draws(name)) is None
     ]
 
 

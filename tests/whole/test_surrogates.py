@@ -14,7 +14,7 @@ NAMES = estimators.available()
 def test_backward_agrees_with_functional_gradients(name):
     estimator = estimators.get(name)
     cases, n = fitting(estimator)
-    assert cases, f"{name} fits no case of tests/cases.py"
+    assert cases, f"{name} fits no case of tests/support/cases.py"
     apart = []
     for case in cases:
         build, parameters, f = EVERY[case]

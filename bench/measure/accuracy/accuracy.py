@@ -5,6 +5,7 @@ has four times the estimates of the one before). The measurement stops when the 
 asked for and the verdict on the bias is settled, or when neither can be had within the budget.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -45,7 +46,8 @@ def measure_accuracy(
     """All accuracy metrics of `estimator` at `samples` draws; the same numbers for the same cell and seed."""
     off = known_bias(problem, estimator)
     with opened(problem, estimator, samples, execution) as cell:
-        calls = sum(count(problem, cell.eager.estimator, samples))
+        counted = count(cell.eager)
+        calls = sum(counted)
         within = settings.within(calls)
         chunk = quarter(cell.replicates, within.max_replicates)
 
@@ -67,7 +69,13 @@ def measure_accuracy(
             rare=lambda replicates: rare_outcomes(cell.eager, replicates),
             control=control_of(cell.eager, calls, execution.seed_of("control")),
         )
-        return with_tolerance(off, problem, outcome(sampling, cell.fitting))
+        return with_tolerance(off, problem, outcome(sampling, (*cell.fitting, *counted_rows(*counted))))
+
+
+def counted_rows(calls: float, gradient_calls: float) -> Iterator[Measurement]:
+    """Calls of f and of its gradient for one estimate."""
+    yield Measurement("evaluations", calls, method="counted")
+    yield Measurement("gradient_evaluations", gradient_calls, method="counted")
 
 
 def known_bias(problem: Problem, estimator: Estimator) -> float:
@@ -103,17 +111,17 @@ def keeper(gradients: Gradients, reference: Reference | None, seed: int) -> Repl
     return Replicates(blocks, vector(reference.gradient), vector(reference.error), size, only=next(iter(own)))
 
 
-def outcome(sampling: Sampling, fitting: tuple[Measurement, ...]) -> Outcome:
-    """Draw until it is time to stop; the table's rows."""
+def outcome(sampling: Sampling, cost: tuple[Measurement, ...]) -> Outcome:
+    """Draw until it is time to stop; the table's rows, those of what it cost last."""
     ended, kept = sampling.run(), sampling.kept
     rows = list(cell_measurements(kept))
     if kept.total.count < 2:
         rows.append(Measurement("variance", float("nan"), method="no estimate is finite"))
-        return Outcome((*rows, *fitting), kept.drawn, ended.stop_reason, "", ended.verdict.reason)
+        return Outcome((*rows, *cost), kept.drawn, ended.stop_reason, "", ended.verdict.reason)
     for name in kept.blocks:
         p = ended.verdict.p if name == "all" else None
         rows += block_measurements(kept.block(name), name, p, sampling.rules.tolerance)
-    return Outcome((*rows, *fitting), kept.drawn, ended.stop_reason, ended.verdict.word, ended.verdict.reason)
+    return Outcome((*rows, *cost), kept.drawn, ended.stop_reason, ended.verdict.word, ended.verdict.reason)
 
 
 def vector(values: Tensors) -> np.ndarray:

@@ -14,7 +14,6 @@ from bench.problems.problem import Problem
 from bench.statistics.control import KNOWN, Ask, Control, nothing_known
 from bench.statistics.stream import Replicates, Vector
 from estimators.core import Estimator, ImportanceBound
-from estimators.needs import unmet
 from estimators.registry import estimators
 
 MAX_CONTROL = 65_536
@@ -74,11 +73,12 @@ def typical_size(gradients: Gradients) -> Vector | None:
 def control_gradients(gradients: Gradients, name: str, samples: int) -> Gradients | None:
     """Gradients of the same problem by another estimator, in float64; None where it does not fit."""
     estimator: Estimator = estimators.get(name)
-    problem = gradients.problem
-    q, f = problem.build(gradients.parameters), gradients.function
-    if unmet(estimator, q, f, samples) is not None:
+    if gradients.offer.unmet(estimator, samples) is not None:
         return None
-    return Gradients(problem, estimator, samples, device=next(iter(gradients.parameters.values())).device)
+    like = next(iter(gradients.parameters.values()))
+    if like.dtype == torch.float64:
+        return gradients.by(estimator, samples)
+    return Gradients(gradients.problem, estimator, samples, device=like.device)
 
 
 def f_varies(gradients: Gradients, replicates: int) -> bool:

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from bench.measure.estimates.gradients import Gradients
-from bench.problems.problem import Problem
-from estimators.core import Estimator, Objective
+from bench.measure.estimates.gradients import Gradients, same
+from estimators.core import Objective
 from estimators.tools.calls import changed
 
 ENTRIES = ("__call__", "held", "without_log_q", "log_weight", "held_weight", "each")
@@ -116,25 +115,15 @@ def counting(f: Objective, *, watched: bool = False) -> tuple[Objective, Tally]:
     return wrapped, tally
 
 
-def count(problem: Problem, estimator: Estimator, samples: int) -> tuple[float, float]:
+def count(gradients: Gradients) -> tuple[float, float]:
     """Calls of f and of its gradient for one estimate, by a separate eager pass; keeps torch's generator.
 
-    Raises `BadInput` where f changes the values of z or of θ.
+    Raises `BadInput` where f changes the values of z or of θ, here or in an estimate before.
     """
+    own = gradients.by(gradients.estimator)
+    own.function, tally = counting(gradients.function, watched=True)
     with torch.random.fork_rng(devices=[]):
-        gradients = Gradients(problem, estimator, samples)
-        before = {name: value.clone() for name, value in gradients.parameters.items()}
-        gradients.function, tally = counting(gradients.function, watched=True)
-        gradients(1)
-        if not all(same(value, before[name]) for name, value in gradients.parameters.items()):
-            raise changed(gradients.function)
+        own(1)
+    if not own.unchanged:
+        raise changed(gradients.function)
     return float(tally.values), float(tally.gradients)
-
-
-def same(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors hold the same values, NaN for NaN.
-
-    >>> same(torch.tensor([1.0, torch.nan]), torch.tensor([1.0, torch.nan]))
-    True
-    """
-    return bool(((a == b) | (a.isnan() & b.isnan())).all())

@@ -2,28 +2,18 @@
 
 import time
 
-import torch
-
 from bench.measure.estimates.calls import counting
 from bench.measure.estimates.gradients import Gradients
-from bench.problems.problem import Problem
 from bench.tables.metrics import Measurement
 from estimators.core import Estimator, Fitted
 
 
-def fitted(
-    problem: Problem,
-    estimator: Estimator,
-    samples: int,
-    *,
-    device: str | torch.device = "cpu",
-    dtype: torch.dtype = torch.float64,
-) -> tuple[Estimator, tuple[Measurement, ...]]:
-    """The estimator, tuned where it has something to tune, at the problem's θ; uses torch's generator."""
+def fitted(gradients: Gradients) -> tuple[Estimator, tuple[Measurement, ...]]:
+    """Their estimator, tuned where it has something to tune, at the problem's θ; uses torch's generator."""
+    estimator, samples = gradients.estimator, gradients.samples
     if not isinstance(estimator, Fitted) or estimator.state is not None:
         return estimator, ()
-    gradients = Gradients(problem, estimator, samples, device=device, dtype=dtype)
-    q = problem.build(gradients.parameters)
+    q = gradients.problem.build(gradients.parameters)
     function, tally = counting(gradients.function)
     start = time.perf_counter()
     learned = estimator.fit(q, function, samples, estimator.steps)

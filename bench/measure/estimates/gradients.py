@@ -1,6 +1,8 @@
 """Independent gradient estimates, many at a time: replicates are a leading batch axis."""
 
 from collections.abc import Callable
+from copy import copy
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -11,6 +13,7 @@ from bench.numerics.tensors import Tensors
 from bench.problems.problem import Problem
 from bench.problems.theta import blocks
 from estimators.core import Estimator
+from estimators.needs import Offer
 
 
 class Gradients:
@@ -44,7 +47,26 @@ class Gradients:
         self.blocks = blocks(theta)
         self.parameters, self._pullback = encoded(problem, theta)
         self.function = problem.function(next(iter(theta.values())))
+        self._encoded = {name: value.clone() for name, value in self.parameters.items()}
         self._step = executed(self.estimates, mode)
+
+    def by(self, estimator: Estimator, samples: int | None = None, *, mode: str = "eager") -> "Gradients":
+        """Gradients of the same problem by another estimator, at another n or in another mode: nothing is encoded or
+        built again. Default: this n, eager."""
+        own = copy(self)
+        own.estimator, own.samples = estimator, self.samples if samples is None else samples
+        own._step = executed(own.estimates, mode)
+        return own
+
+    @cached_property
+    def offer(self) -> Offer:
+        """What q and f offer here to other estimators."""
+        return self.problem.offer(self.parameters, self.function)
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the parameters are what they were before any estimate: f may not change them."""
+        return all(same(value, self._encoded[name]) for name, value in self.parameters.items())
 
     def surrogate(self, parameters: Tensors) -> Tensor:
         """The summed surrogate at parameters `[R, …]`."""
@@ -68,6 +90,15 @@ class Gradients:
         (name,) = set(self.parameters) - set(self.problem.weights)
         none = {name: torch.zeros_like(value).unsqueeze(0) for name, value in self.parameters.items()}
         return self._pullback(none | {name: marked.to(none[name]).unsqueeze(0)})[0]
+
+
+def same(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors hold the same values, NaN for NaN.
+
+    >>> same(torch.tensor([1.0, torch.nan]), torch.tensor([1.0, torch.nan]))
+    True
+    """
+    return bool(((a == b) | (a.isnan() & b.isnan())).all())
 
 
 def encoded(problem: Problem, theta: Tensors) -> tuple[Tensors, Callable[[Tensors], Tensor]]:

@@ -47,11 +47,9 @@ def opened(problem: Problem, estimator: Estimator, samples: int, execution: Exec
     """A cell ready to be measured; torch's generators are put back at the end."""
     with kept_generator(execution.device):
         torch.manual_seed(execution.seed_of("fit"))
-        where = {"device": execution.device, "dtype": execution.dtype}
-        tuned, fitting = fitted(problem, estimator, samples, **where)
-        eager = Gradients(problem, tuned, samples, **where)
+        untuned = Gradients(problem, estimator, samples, device=execution.device, dtype=execution.dtype)
+        tuned, fitting = fitted(untuned)
+        eager = untuned.by(tuned)
         replicates = replicates_per_chunk(eager, execution.mode)
-        gradients = (
-            eager if execution.mode == "eager" else Gradients(problem, tuned, samples, **where, mode=execution.mode)
-        )
+        gradients = eager if execution.mode == "eager" else eager.by(tuned, mode=execution.mode)
         yield Opening(eager, gradients, replicates, fitting)

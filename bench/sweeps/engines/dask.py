@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from bench.provenance.machine import environment
+from bench.provenance.machine import machine_environment
 from bench.suites.cell import Cell
 from bench.suites.suite import Group
 from bench.sweeps.cell_record import ended, record
@@ -84,7 +84,10 @@ class Dask(Engine):
             allowed: int = result[1].allowed_failures  # type: ignore[attr-defined]
             reason = f"{allowed + 1} Dask workers died while they measured it"
             lost = ended("crashed", reason)
-            return [CellResult(cell, record(cell, task, lost, 0.0) | {"threads": 1}, environment()) for cell in window]
+            return [
+                CellResult(cell, record(cell, task, lost, 0.0) | {"threads": 1}, machine_environment())
+                for cell in window
+            ]
         raise result[1]
 
     def _look(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from bench.provenance.identity import installed_digest
-from bench.provenance.machine import environment
+from bench.provenance.machine import machine_environment
 from bench.suites.suite import Group
 from bench.sweeps.engines.isolated import Isolated, Window
 from bench.sweeps.worker import Setup
@@ -49,7 +49,7 @@ class Station:
         process = self._process()
         found = process.measure_all(window, task)
         self._idle.put(process)
-        return found, environment()
+        return found, machine_environment()
 
     def close(self) -> None:
         """Ends the processes, whatever they are doing."""

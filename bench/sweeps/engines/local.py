@@ -8,7 +8,7 @@ from itertools import groupby
 
 import torch
 
-from bench.provenance.machine import environment
+from bench.provenance.machine import machine_environment
 from bench.suites.cell import Cell
 from bench.suites.suite import Group
 from bench.sweeps.engines.base import CellResult, Engine, Options, in_windows
@@ -44,7 +44,7 @@ class Local(Engine):
             found: list[CellResult] = []
             for worker in self.workers:
                 if answer := worker.take():
-                    found += [CellResult(cell, record, environment()) for cell, record in answer.records]
+                    found += [CellResult(cell, record, machine_environment()) for cell, record in answer.records]
                     waiting.extendleft(reversed(answer.again))
                 if worker.idle and waiting:  # before the record is written, so that no worker waits for the disk
                     worker.give(waiting.popleft(), task)

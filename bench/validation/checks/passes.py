@@ -20,8 +20,13 @@ FEW_REPLICATES = 3
 
 def check_passes_of_a_sweep(estimator: Estimator, seed: int) -> None:
     """Counted calls, noted sizes, noted draws and measured memory leave the estimates what they are."""
+    require_passes(estimator, fitting_cases(estimator), seed)
+
+
+def require_passes(estimator: Estimator, cases: list[Case], seed: int) -> None:
+    """Raises `CheckFailed` where a pass raises on one of these problems, or gives other estimates."""
     n = draws(estimator)
-    for case in fitting_cases(estimator):
+    for case in cases:
         plain = seeded(estimator, case, n, seed)
         for name, watch in PASSES.items():
             try:

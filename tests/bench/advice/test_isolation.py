@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bench.advice.parcel import Parcel
 from bench.advice.recommendation import model_source
 from bench.advice.turns import Turn, TurnResult
 from bench.advice.workers import TaskFailed, WorkerProcess
@@ -71,7 +73,7 @@ def test_a_turn_that_hangs_dies_or_eats_the_memory_ends_alone(
         assert isinstance(first, TurnResult) and isinstance(again, TurnResult) and again.moments.count >= 8
 
 
-def by_name(opening: object, name: str) -> object:
+def by_name(opening: Any, name: str) -> Parcel:
     return next(each.estimator for each in opening.entrants.racing if each.name == name)  # type: ignore[attr-defined]
 
 

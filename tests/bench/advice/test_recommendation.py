@@ -1,5 +1,9 @@
 """Whole recommendations: a file, objects, the table, code that runs, the command."""
 
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false, reportIndexIssue=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -5,13 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 import bench
-from tests.support.sweeps import TOML, gradest
+from tests.support.sweeps import HANG, LONG, TOML, gradest, long_run
 
 ROOT = Path(__file__).parents[3]
 
@@ -111,25 +110,15 @@ def test_a_failed_cell_is_named_and_the_exit_code_is_1(folder):
 
 
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_continue(folder):
-    (folder / "long.toml").write_text(TOML.replace("[2, 4]", f"{list(range(2, 400))}"))
-    command = [sys.executable, "-c", "from bench.cli.main import main; main()", "run", "long.toml", "--jobs", "1"]
-    environment = {"PYTHONPATH": str(ROOT)}
-    run = subprocess.Popen(
-        command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    records = folder / "results/long/records-0.jsonl"
-    while not (records.exists() and records.read_bytes().count(b"\n") > 3):
-        assert run.poll() is None
-        time.sleep(0.05)
-    standing = json.loads(gradest("status", "results/long", "--json", folder=folder).stdout)
-    assert standing["counts"]["ok"] > 3 and standing["left"] > 0 and standing["slowest"][0]["wall_s"] > 0
-    assert standing["seconds_left"] > 0 and standing["said"] > "2026"
-    assert "to go, as the run saw it at 20" in gradest("status", "results/long", folder=folder).stdout
-    second = gradest("run", "long.toml", "--jobs", "1", folder=folder)
-    assert second.returncode == 2 and "another run is writing to results/long" in second.stderr
-    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: the workers hear it too
-    start = time.monotonic()
-    _, said = run.communicate(timeout=20)
-    assert time.monotonic() - start < 5 and run.returncode == 130  # under 2 s where nothing else runs
+    with long_run(folder) as run:
+        standing = json.loads(gradest("status", "results/long", "--json", folder=folder).stdout)
+        assert standing["counts"]["ok"] > 3 and standing["left"] > 0 and standing["slowest"][0]["wall_s"] > 0
+        assert standing["seconds_left"] > 0 and standing["said"] > "2026"
+        assert "to go, as the run saw it at 20" in gradest("status", "results/long", folder=folder).stdout
+        second = gradest(*LONG, folder=folder)
+        assert second.returncode == 2 and "another run is writing to results/long" in second.stderr
+        os.killpg(run.pid, signal.SIGINT)  # as a terminal does: the workers hear it too
+        _, said = run.communicate(timeout=HANG)
+    assert run.returncode == 130
     assert "gradest run long.toml --jobs 1" in said and "Traceback" not in said
     assert len(set(bench.load(folder / "results/long")["cell"])) > 3

@@ -6,6 +6,7 @@ import torch
 import estimators
 from bench.distributions import distributions
 from bench.measure.estimates.calls import count, counting
+from bench.measure.estimates.gradients import Gradients
 from bench.objectives import objectives
 from bench.problems.problem import Problem
 from estimators import Evidence
@@ -33,12 +34,12 @@ NORMAL = Problem(distributions.get("normal", size=D), objectives.get("quadratic"
     ],
 )
 def test_the_catalogues_evaluations(problem, name, samples, expected):
-    assert count(problem, estimators.get(name), samples) == expected
+    assert count(Gradients(problem, estimators.get(name), samples)) == expected
 
 
 def test_a_minibatch_counts_once():
     problem = Problem(distributions.get("bernoulli_encoder", size=32), objectives.get("digits_vae"), point="start")
-    assert count(problem, estimators.get("rloo"), 4) == (4, 0)
+    assert count(Gradients(problem, estimators.get("rloo"), 4)) == (4, 0)
 
 
 def test_the_counted_objective_stays_what_it_was():

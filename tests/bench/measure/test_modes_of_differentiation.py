@@ -9,14 +9,16 @@ from torch.distributions import Independent, Normal
 import estimators
 from bench.distributions import distributions
 from bench.measure.estimates.calls import count, counting
+from bench.measure.estimates.gradients import Gradients
 from bench.objectives import objectives
 from bench.problems.problem import Problem
 from bench.validation.checks import checks_of
-from bench.validation.checks.passes import check_passes_of_a_sweep
+from bench.validation.checks.passes import check_passes_of_a_sweep, require_passes
 from estimators import Estimator, Function, Need, Traits
 from estimators.checks.cases import CASES, as_vectors, draws, fitting_cases
 from estimators.checks.failure import CheckFailed
 from estimators.tools.parameters import sample
+from tests.support.few import spread
 
 BATCH = 3
 FEW = 3
@@ -83,9 +85,11 @@ def test_torch_has_no_forward_mode_of_a_gammas_draws():
         torch.func.jvp(lambda values: case.build(**values).sample((2,)), (values,), (values,))
 
 
+@pytest.mark.parametrize("few", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["a few", "all"])
 @pytest.mark.parametrize("name", estimators.available())
-def test_every_estimator_goes_through_a_sweeps_passes(name):
-    check_passes_of_a_sweep(estimators.get(name), 0)
+def test_every_estimator_goes_through_a_sweeps_passes(name, few):
+    cases = fitting_cases(estimators.get(name))
+    require_passes(estimators.get(name), spread(cases) if few else cases, 0)
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ NORMAL = Problem(distributions.get("normal", size=3), objectives.get("quadratic"
 def test_an_estimator_by_forward_mode_or_vmap_runs_and_is_counted(estimator, expected):
     """A derivative along a direction counts as a gradient, and each element of a mapped axis as a call."""
     check_passes_of_a_sweep(estimator, 0)
-    assert count(NORMAL, estimator, 4) == expected
+    assert count(Gradients(NORMAL, estimator, 4)) == expected
     assert "passes_of_a_sweep" in dict(checks_of(estimator))
 
 

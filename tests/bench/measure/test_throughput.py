@@ -70,7 +70,7 @@ def test_compiling_stands_apart():
 
 def test_torchs_timer_warms_up_before_a_block_and_the_first_call_stands_apart():
     calls = []
-    assert 0 < throughput.first_call(lambda: calls.append(0)) < 1
+    assert throughput.first_call(lambda: calls.append(0)) > 0
     assert len(calls) == 1
-    assert 0 < throughput.wall(lambda: calls.append(0))(300) < 1
+    assert throughput.wall(lambda: calls.append(0))(300) > 0
     assert len(calls) == 1 + 3 + 300

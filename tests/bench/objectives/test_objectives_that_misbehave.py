@@ -13,6 +13,7 @@ import estimators
 from bench.catalogue.exact_gradients import committed_problems
 from bench.distributions import distributions
 from bench.measure.estimates.calls import count
+from bench.measure.estimates.gradients import Gradients
 from bench.objectives import objectives
 from bench.objectives.base import Target
 from bench.problems.exact import reference
@@ -198,7 +199,7 @@ class Spoiling(Target):
 def test_a_sweep_refuses_an_objective_that_changes_z_by_whatever_way(change):
     problem = Problem(distributions.get("normal", size=2), Spoiling(change=change))
     with pytest.raises(BadInput, match="changes in place what it was given"):
-        count(problem, estimators.get("rloo"), 4)
+        count(Gradients(problem, estimators.get("rloo"), 4))
 
 
 def test_a_sweep_refuses_an_objective_that_changes_theta():
@@ -217,7 +218,7 @@ def test_a_sweep_refuses_an_objective_that_changes_theta():
 
     problem = Problem(distributions.get("normal", size=2), Drifting())
     with pytest.raises(BadInput, match="changes in place what it was given"):
-        count(problem, estimators.get("rloo"), 4)
+        count(Gradients(problem, estimators.get("rloo"), 4))
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def test_a_baseline_leaves_the_decoders_part_alone():
 
 def test_calls_are_still_counted():
     which = problem(BernoulliEncoder(size=4, batch=2))
-    assert count(which, estimators.get("rloo"), 4) == (4.0, 0.0)
+    assert count(Gradients(which, estimators.get("rloo"), 4)) == (4.0, 0.0)
 
 
 def test_many_values_are_refused():

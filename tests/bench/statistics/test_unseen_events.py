@@ -187,7 +187,7 @@ FITTING = [name for name in estimators.available() if fits(name, OFFSETS[0], 4)]
 @pytest.mark.parametrize("name", [name for name in FITTING if estimators.get(name).traits.unbiased])
 @pytest.mark.parametrize("problem", OFFSETS, ids=lambda problem: problem.objective.name)
 def test_a_large_constant_in_single_precision_biases_no_estimator_in_a_loop(problem, name):
-    """Beside the noise there is only the rounding of f: k · eps · |f| · |score|, with k of tests/test_laws.py."""
+    """Beside the noise there is only the rounding of f: k · eps · |f| · |score|, with the k of test_laws.py."""
     estimator, exact = estimators.get(name), reference(problem)
     assert exact is not None
     theta = problem.theta()["logits"]

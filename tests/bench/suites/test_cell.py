@@ -1,10 +1,14 @@
 """One cell, one record; whatever happens inside."""
 
+from collections import Counter
+
 import pytest
 import torch
 
-import bench.suites.cell
+from bench.measure.accuracy import accuracy
+from bench.measure.estimates import gradients
 from bench.provenance.identity import canonical
+from bench.sweeps import cell_record
 from bench.sweeps.cell_record import measure_cell
 from bench.tables.columns import SCHEMA
 from bench.tables.metrics import Measurement, Outcome
@@ -26,6 +30,19 @@ def test_an_accuracy_record_is_complete_and_repeats():
     assert parsed(canonical(first | {"env": "e"}).encode(), SCHEMA, "here") == first | {"env": "e"}
 
 
+@pytest.mark.parametrize("name", ["rloo", "nvil"])
+def test_a_cell_is_built_encoded_and_counted_once(monkeypatch, name):
+    calls = Counter()
+    places = {"encoded": gradients, "count": accuracy, "problem_of": cell_record, "estimator_of": cell_record}
+    for function, module in places.items():
+        own = getattr(module, function)
+        noted = lambda *given, own=own, function=function: calls.update([function]) or own(*given)  # noqa: E731
+        monkeypatch.setattr(module, function, noted)
+    (cell, *_) = small_cells(estimators=[name], samples=[4])
+    assert measure_cell(cell, "accuracy")["status"] == "ok"
+    assert calls == dict.fromkeys(places, 1)
+
+
 def test_a_throughput_record():
     cell = small_cells(throughput={"max_seconds": 0.1})[0]
     found = measure_cell(cell, "throughput")
@@ -43,10 +60,10 @@ def test_a_throughput_record():
     ],
 )
 def test_an_error_is_a_status_with_a_reason(monkeypatch, error, status):
-    def wrong(cell):
+    def wrong(cell, problem):
         raise error
 
-    monkeypatch.setitem(bench.sweeps.cell_record.MEASURES, "accuracy", wrong)
+    monkeypatch.setitem(cell_record.MEASURES, "accuracy", wrong)
     found = measure_cell(CELL, "accuracy")
     assert found["status"] == status and found["measurements"] == []
     assert type(error).__name__ in found["reason"] and "\n" not in found["reason"]
@@ -54,6 +71,6 @@ def test_an_error_is_a_status_with_a_reason(monkeypatch, error, status):
 
 def test_a_number_that_is_none_is_a_status(monkeypatch):
     outcome = Outcome((Measurement("nonfinite_rate", 0.25), Measurement("variance", float("nan"))), 10, "budget")
-    monkeypatch.setitem(bench.sweeps.cell_record.MEASURES, "accuracy", lambda cell: outcome)
+    monkeypatch.setitem(cell_record.MEASURES, "accuracy", lambda *cell_and_problem: outcome)
     found = measure_cell(CELL, "accuracy")
     assert found["status"] == "nonfinite" and found["reason"] == "0.25 of the estimates are NaN or infinite"

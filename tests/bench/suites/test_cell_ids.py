@@ -7,6 +7,7 @@ A cell that is measured otherwise on purpose raises its version and is named in 
 from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
 
+import bench.suites.cell
 import bench.sweeps.cell_record
 import bench.tables.columns
 from bench import load_suite

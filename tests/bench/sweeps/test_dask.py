@@ -19,7 +19,7 @@ from bench.tables.columns import SCHEMA
 from bench.tables.folder import load
 from bench.tables.records import read_records
 from estimators.errors import BadInput
-from tests.support.sweeps import suite
+from tests.support.sweeps import HANG, suite
 
 ROOT = Path(__file__).parents[3]
 PLUGIN = '''
@@ -70,7 +70,7 @@ class Cluster:
         for process in [*self.workers, self.scheduler]:
             process.terminate()
         for process in [*self.workers, self.scheduler]:
-            process.wait(20)
+            process.wait(HANG)
 
     def _process(self, *command):
         folder = self.folder / f"machine{len(list(self.folder.iterdir()))}"

@@ -61,7 +61,13 @@ def test_infinite_variance_of_the_variance_is_flagged():
     assert flagged["variance"] == flagged["variance_max"] == flagged["mse"] == flagged["snr"] == 1
 
 
-@pytest.mark.parametrize("clock", sorted(CLOCKS))
+FIRST = ("correlated_clock", "steady_clock")
+"""Clocks of `make test`: of independent and of dependent blocks."""
+
+
+@pytest.mark.parametrize(
+    "clock", [pytest.param(name, marks=[] if name in FIRST else [pytest.mark.slow]) for name in sorted(CLOCKS)]
+)
 def test_times_and_what_follows_from_them(clock):
     lines = {line["metric"]: line for line in clock_lines(clock, range(40), ThroughputSettings(max_seconds=0.5))}
     assert set(lines) == {"seconds_per_estimate", "estimates_per_second", "work_normalised_variance"}
