@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -135,7 +136,7 @@ class Advisor:
         self.lost = 0
         return found
 
-    def _ask(self, method: str, *arguments: object, seconds: float) -> object:  # type: ignore[override]
+    def _ask(self, method: str, *arguments: Any, seconds: float) -> Any:
         """A task before the race, which may not fail."""
         try:
             return self.worker.do(method, *arguments, seconds=seconds)

@@ -60,7 +60,7 @@ class Race:
     judge: Callable[[Candidate], None] = lambda candidate: None
     show: Callable[[RaceStanding], None] = lambda standing: None
     seed: int = 0
-    between: Callable[[], None] = lambda: None
+    between: Callable[[], object] = lambda: None
     """Called before each later round: a witness takes its turn."""
     level: float = field(init=False)
 

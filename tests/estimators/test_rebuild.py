@@ -11,7 +11,7 @@ import torch.distributions as td
 from torch.distributions import Distribution, Independent, Normal
 
 import estimators
-from bench.advice.own_model import load_model
+from bench.advice.model_file import load_model
 from bench.distributions import distributions
 from estimators import BadInput, Function, unmet
 from estimators.tools.parameters import base, parameters, rebuild

@@ -297,7 +297,11 @@ def moving_support() -> Model:
 
 @model
 def angles() -> Model:
-    return torch.tensor([1.5, -0.4]), lambda t: Independent(D.VonMises(t, 2.0), 1), lambda z: z.cos().sum(-1) + 2
+    return (
+        torch.tensor([1.5, -0.4]),
+        lambda t: Independent(D.VonMises(t, torch.tensor(2.0)), 1),
+        lambda z: z.cos().sum(-1) + 2,
+    )
 
 
 class Chain(D.Distribution):

@@ -49,7 +49,7 @@ def test_the_answer_is_as_good_as_the_best_plain_loop(name: str):
         assert own.variance == 0
         return
     assert first["variance"] == pytest.approx(own.variance, rel=0.2 + 4 * own.error)
-    for row in found.table[found.table["step"].notna()].to_dict("records"):
+    for row in found.table[found.table["state"].isin(["open", "out"])].dropna(subset="step").to_dict("records"):
         loop = plain_loop(shop, get(row["estimator"]), row["samples"], 300)
         allowed = WITHIN * (1 + 3 * (own.error + loop.error))
         assert own.variance * first["step"] <= allowed * loop.variance * row["step"], row["estimator"]
