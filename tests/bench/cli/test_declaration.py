@@ -71,11 +71,7 @@ def test_every_option_says_what_it_means(name):
     assert COMMANDS[name].help
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("verb", bench.HOMES.keys() - {"recommend", "trajectory"})
-=======
-@pytest.mark.parametrize("verb", sorted(bench.HOMES.keys() - {"recommend"}))
->>>>>>> house
+@pytest.mark.parametrize("verb", sorted(bench.HOMES.keys() - {"recommend", "trajectory"}))
 def test_what_is_read_from_the_source_is_what_python_sees(verb):
     found = {each.name: inspect.Parameter.empty if each.default is REQUIRED else each.default
              for each in declaration(verb).parameters}  # fmt: skip
