@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bench import distributions, objectives, plots
     from bench.advice.recommendation import recommend
+    from bench.advice.trajectory import trajectory
     from bench.analysis.comparison import compare
     from bench.catalogue.listing import describe, listing
     from bench.catalogue.this_machine import environment
@@ -41,6 +42,7 @@ HOMES = {
     "report": "bench.pages.report",
     "run": "bench.sweeps.run",
     "status": "bench.sweeps.status",
+    "trajectory": "bench.advice.trajectory",
     "verify": "bench.validation.facts.runner",
 }
 """The module that defines each verb."""
@@ -64,6 +66,7 @@ __all__ = [
     "report",
     "run",
     "status",
+    "trajectory",
     "verify",
 ]
 

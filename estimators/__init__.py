@@ -1,7 +1,7 @@
-"""Stochastic gradient estimators for ∇θ E_{z~qθ}[f(z)], as surrogates to differentiate.
+"""Stochastic gradient estimators of ∇θ E_{z~qθ}[f(z)], written as surrogates to differentiate.
 
-Each docstring names its paper. The formulas are derived anew and tested against exact gradients; the numbers of
-equations and sections are a help to find the place, were not all looked up again, and differ between editions.
+Each class docstring names its paper. The formulas were derived again and are tested against exact gradients. Numbers of
+equations and sections help to find the place; not all of them were checked, and they differ between editions.
 
 >>> import estimators
 >>> estimators.get("rloo")
@@ -10,7 +10,7 @@ LeaveOneOut()
 
 from typing import TYPE_CHECKING, Any
 
-from estimators import (  # noqa: F401  (they register their estimators)
+from estimators import (  # noqa: F401  (importing them registers their estimators)
     antithetic,
     arms,
     ars,
@@ -84,7 +84,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # a type checker that saw this would take every misspelt name for one of the module's
+if not TYPE_CHECKING:  # otherwise a type checker would accept every misspelt name as an attribute of the module
 
     def __getattr__(name: str) -> Any:
         if name == "__version__":

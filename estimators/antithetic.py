@@ -22,8 +22,9 @@ from estimators.traits import Need, Traits
 class Antithetic(Estimator):
     """`inner` on draws in pairs: z with 2·mean − z, or for bits u with 1 − u.
 
-    Each half has q's distribution, so what is unbiased draw by draw stays so; an inner that relies on
-    independent draws (leave-one-out) would become biased and is refused. n draws are n/2 pairs.
+    Each half has q's distribution, so an estimator that is unbiased for each draw stays unbiased. An `inner` that needs
+    independent draws (leave-one-out) would become biased and is refused. n draws are n/2 pairs. Raises `BadInput` if
+    `inner` is refused, has not been fitted, or draws its own noise.
     Paper: Hammersley, Morton 1956, Math. Proc. Camb. Phil. Soc. 52, 449–475; Owen 2013, Monte Carlo theory, methods and
     examples, section 8.2.
 
@@ -48,6 +49,7 @@ class Antithetic(Estimator):
 
     @cached_property
     def traits(self) -> Traits:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The traits of `inner`, with pairs of draws."""
         inner = self.inner.traits
         return replace(
             inner,
@@ -67,7 +69,9 @@ class Antithetic(Estimator):
 
 
 class Mirrored(Independent):
-    """q, with draws whose second half mirrors the first.
+    """q with draws whose second half mirrors the first half.
+
+    `drawn`: whether a draw was taken.
 
     >>> z = Mirrored(Normal(5.0, 1.0)).sample((4,))
     >>> z[:2] + z[2:]
@@ -79,6 +83,7 @@ class Mirrored(Independent):
         self.drawn = False
 
     def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """Returns mirrored draws as constants; the first axis must have even length."""
         with torch.no_grad():
             inner = base(self)
             if isinstance(inner, Bernoulli):
@@ -89,6 +94,10 @@ class Mirrored(Independent):
             return self.rsample(sample_shape).detach()  # no_grad does not stop forward mode
 
     def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """Returns mirrored draws, differentiable in θ; the first axis must have even length.
+
+        Raises `BadInput` if q has no differentiable mirror image.
+        """
         inner = base(self)
         if not isinstance(inner, Normal | MultivariateNormal | Laplace | StudentT):
             raise BadInput(f"antithetic: a {type(inner).__name__} has no mirror image that is differentiable")
@@ -98,7 +107,7 @@ class Mirrored(Independent):
 
 
 def half(sample_shape: torch.Size | tuple[int, ...]) -> torch.Size:
-    """The shape of one half of the draws."""
+    """Returns the shape of one half of the draws. Raises `BadInput` for an odd number of draws."""
     if not sample_shape or sample_shape[0] % 2:
         raise BadInput(f"antithetic: draws come in pairs, found a sample shape of {tuple(sample_shape)}")
     return torch.Size((sample_shape[0] // 2, *sample_shape[1:]))

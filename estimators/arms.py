@@ -21,13 +21,13 @@ from estimators.traits import Need, Traits
 class Arms(Estimator):
     """1/(K−1) Σ_k (f_k − f̄)(b_k − t) · t(1−t)/(t − P(1,1)) over K draws from a Dirichlet copula.
 
-    u_k = (1 − d_k)^{K−1} with d ~ Dir(1): pairs have P(u_i < x, u_j < x) = B(x) = (2x^{1/(K−1)} − 1)₊^{K−1}.
-    With m = min(t, 1−t) the rarer value is 1[u < m], so P(rare, rare) = B(m), and the last factor is
-    t(1−t)/(m − B(m)) = σ(|φ|) / (1 − (2 − m^{−1/(K−1)})₊^{K−1}), which never divides small by small.
-    K = 2 is DisARM, K → ∞ nears leave-one-out.
+    u_k = (1 − d_k)^{K−1} with d ~ Dir(1): pairs have P(u_i < x, u_j < x) = B(x) = (2x^{1/(K−1)} − 1)₊^{K−1}. With m =
+    min(t, 1−t) the rarer value is 1[u < m], so P(rare, rare) = B(m), and the last factor is t(1−t)/(m − B(m)) = σ(|φ|)
+    / (1 − (2 − m^{−1/(K−1)})₊^{K−1}), which never divides a small number by a small one. K = 2 is DisARM; K → ∞
+    approaches leave-one-out.
     Paper: Dimitriev, Zhou 2021 (ARMS), arXiv:2105.14141.
-    Differs from the paper: the last factor is the paper's 1/(1 − ρ) written so that nothing small is divided by
-    something small, and of the paper's copulas the Dirichlet one alone is here.
+    Differs from the paper: the last factor is the paper's 1/(1 − ρ) rewritten without a quotient of small numbers, and
+    of the paper's copulas only the Dirichlet copula is implemented.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function
@@ -50,13 +50,13 @@ class Arms(Estimator):
 
 
 def antithetic_bits(phi: Float[Tensor, "*batch"], K: int) -> Float[Tensor, "K *batch"]:
-    """K draws of bits whose rarer value avoids showing up twice."""
+    """Returns K draws of bits, in which two draws rarely share the rarer value."""
     rare = (antithetic_uniforms(K, phi) < (-phi.abs()).sigmoid()).to(phi.dtype)
     return torch.where(phi < 0, rare, 1 - rare)
 
 
 def correction(phi: Float[Tensor, "*batch"], K: int) -> Float[Tensor, "*batch"]:
-    """t(1−t)/(t − P(1,1)): 1 would be independent draws.
+    """Returns t(1−t)/(t − P(1,1)), which is 1 for independent draws.
 
     >>> torch.isclose(correction(torch.tensor(-3.0), 2), torch.tensor(3.0).sigmoid())  # DisARM's factor
     tensor(True)

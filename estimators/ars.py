@@ -19,16 +19,16 @@ from estimators.traits import Need, Traits
 def swapped(
     phi: Float[Tensor, "*batch"], e: Float[Tensor, "n *batch"], swaps: Int[Tensor, "P C"], q: Distribution
 ) -> Float[Tensor, "P n ..."]:
-    """The draw argmin(log e − φ) after each swap of e's categories: `[P, n, *batch, *event]`.
+    """Returns the draw argmin(log e − φ) after each swap of e's categories, `[P, n, *batch, *event]`.
 
-    With e exponential this is a draw of q, and π = e / Σe a Dirichlet(1, …, 1), before and after any swap.
-    All of z's variables swap the same pair at once.
+    With e exponential this is a draw of q, and π = e / Σe is Dirichlet(1, …, 1), before and after any swap. All
+    variables of z swap the same pair at once.
     """
     return hardened(phi.detach() - e.log()[..., swaps].movedim(-2, 0), q)
 
 
 def swaps_with(j: int | Int[Tensor, "P 1"], c: Int[Tensor, "P 1"], C: int) -> Int[Tensor, "P C"]:
-    """Indices 0 … C−1 with c and j swapped, for each row.
+    """Returns the indices 0 … C−1 with c and j swapped, a row per swap.
 
     >>> swaps_with(0, torch.tensor([[0], [2]]), 3)
     tensor([[0, 1, 2],
@@ -43,8 +43,8 @@ def swaps_with(j: int | Int[Tensor, "P 1"], c: Int[Tensor, "P 1"], C: int) -> In
 class Ars(Estimator):
     """(f^{c↔j} − mean_m f^{m↔j})(1 − C π_j) for category c: augment-REINFORCE-swap with one reference j.
 
-    π ~ Dirichlet(1), z = argmin(log π − l); f^{c↔j} is f at the draw after π_c and π_j are swapped.
-    C evaluations per draw. With several variables all swap at once, each with its own π_j.
+    π ~ Dirichlet(1), z = argmin(log π − l); f^{c↔j} is f at the draw after π_c and π_j are swapped. C evaluations per
+    draw. Several variables all swap at once, each with its own π_j. Raises `BadInput` if `reference` is not a category.
     Paper: Yin, Yue, Zhou 2019 (ARS), arXiv:1905.01413.
 
     >>> Ars(reference=1)
@@ -99,13 +99,13 @@ class Arsm(Estimator):
 
 
 def table(c: Int[Tensor, " pairs"], j: Int[Tensor, " pairs"], C: int) -> Int[Tensor, "C C"]:
-    """Where each (c, j) lies in the list of pairs; (c, c), no swap, is the last."""
+    """Returns the position of each (c, j) in the list of pairs; (c, c), no swap, is the last entry."""
     place = torch.arange(len(c), device=c.device)
     empty = torch.full((C, C), len(c), dtype=c.dtype, device=c.device)
     return empty.index_put((c, j), place).index_put((j, c), place)
 
 
 def for_each_variable(x: Tensor, last: int, q: Distribution) -> Tensor:
-    """x `[n, *batch, …]` with an axis of one for each of z's axes of variables, before its `last` axes."""
+    """Returns x `[n, *batch, …]` with an axis of size 1 for each of z's axes of variables, before its `last` axes."""
     at = x.dim() - last
     return x.reshape(*x.shape[:at], *(1 for _ in q.event_shape[:-1]), *x.shape[at:])

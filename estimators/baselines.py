@@ -1,4 +1,4 @@
-"""Baselines: what is taken from f before it multiplies the score, so that the score's noise is not amplified."""
+"""Baselines: subtracted from f before it multiplies the score, so that the score's noise is not amplified."""
 
 from dataclasses import dataclass
 
@@ -20,13 +20,13 @@ from estimators.traits import Need, Traits
 class MovingAverage(Fitted, ScoreFunction):
     """(f(z) − b) ∇θ log q(z), where b is a moving average of f over earlier draws.
 
-    b = (1 − decay) Σ_i decay^i f̄_{−i} / (1 − decay^steps): the sum starts at zero, and the division removes
-    that once. A published variant folds the current draw in first, which shrinks the gradient; here b is
-    frozen before the draw, one number for the whole batch. Unfitted, b = 0.
+    b = (1 − decay) Σ_i decay^i f̄_{−i} / (1 − decay^steps): the sum starts at 0, and the division corrects for that
+    start. A published variant includes the current draw, which shrinks the gradient; here b is frozen before the draw,
+    one number for the whole batch. Unfitted, b = 0. Raises `BadInput` unless 0 ≤ `decay` < 1.
     Paper: Williams 1992 (reinforcement baselines), Machine Learning 8, 229–256; Mnih, Gregor 2014 (variance reduction),
     arXiv:1402.0030, section 2.3.
-    Differs from the paper: b is divided by what decay has left of its start at 0, and is frozen when it is
-    measured, where the papers let it follow the training.
+    Differs from the paper: b is corrected for its start at 0 and is frozen before the measurement, while the papers
+    update it during training.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -58,12 +58,13 @@ class MovingAverage(Fitted, ScoreFunction):
 @register("group_mean")
 @dataclass(frozen=True)
 class GroupMean(ScoreFunction):
-    """1/K Σ (f_k − f̄) s_k: the mean of all draws as the baseline, the current one among them.
+    """1/K Σ (f_k − f̄) s_k: the baseline is the mean of all draws, including the current one.
 
-    Biased: its mean is exactly (1 − 1/K) of the gradient; leave-one-out is K/(K − 1) times it, draw by draw.
+    Biased: the mean is exactly (1 − 1/K) of the gradient; leave-one-out is K/(K − 1) times this estimate for every set
+    of draws.
     Paper: Shao et al. 2024 (GRPO), arXiv:2402.03300, section 4.1.2, without the division by the standard deviation (Liu
     et al. 2025, Dr. GRPO, arXiv:2503.20783, section 3.2).
-    Differs from the paper: the clipped ratio is left out, and with it all steps but the first on the same draws.
+    Differs from the paper: the clipped ratio is left out, and so are all steps after the first on the same draws.
 
     >>> GroupMean().coefficient(torch.tensor([1.0, 3.0]))
     tensor([-1.,  1.])
@@ -78,14 +79,15 @@ class GroupMean(ScoreFunction):
 @register("grpo")
 @dataclass(frozen=True)
 class GroupRelative(ScoreFunction):
-    """1/K Σ (f_k − f̄)/std(f) s_k: the group's mean as the baseline, its standard deviation as the scale.
+    """1/K Σ (f_k − f̄)/std(f) s_k: the group's mean is the baseline, its standard deviation the scale.
 
-    Biased, in scale and, as the scale is random, in direction too; between states of a batch it reweights.
-    Where all values agree, to `rounding`, the coefficient is 0: the limit of published code, which has an ε in the
-    denominator.
+    Biased in scale and, because the scale is random, in direction; it reweights the states of a batch. Where all values
+    are equal up to `rounding`, the coefficient is 0: the limit of published code, which has an ε in the denominator. If
+    f is a difference of larger numbers, such as an evidence, its values have larger rounding errors than their size
+    suggests: where they are otherwise equal, the coefficient is these errors, scaled to size 1.
     Paper: Shao et al. 2024 (GRPO), arXiv:2402.03300, section 4.1.2.
-    Differs from the paper: the deviation divides by K − 1 and has no ε beside it (the paper does not say which),
-    and the clipped ratio and the penalty on the divergence are left out.
+    Differs from the paper: the standard deviation divides by K − 1 and has no added ε (the paper does not specify
+    either), and the clipped ratio and the penalty on the divergence are left out.
 
     >>> GroupRelative().coefficient(torch.tensor([[1.0, 2.0], [3.0, 2.0]]))
     tensor([[-0.7071,  0.0000],
@@ -95,7 +97,7 @@ class GroupRelative(ScoreFunction):
     traits = Traits(unbiased=False, needs=frozenset({Need.DENSITY}), min_samples=2, paper="Shao et al. 2024")
 
     def coefficient(self, value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
-        apart = value - value[0]  # exact between values of a size, so equal values stay equal
+        apart = value - value[0]  # exact for values within a factor of 2, so equal values stay equal
         apart = apart - apart.mean(0)
         widest = apart.abs().amax(0)
         differ = widest > rounding(value)
@@ -107,7 +109,7 @@ class GroupRelative(ScoreFunction):
 @register("independent_baseline")
 @dataclass(frozen=True)
 class IndependentBaseline(ScoreFunction):
-    """(f(z) − f(z′)) ∇θ log q(z): each draw's baseline is f at a draw of its own; n draws make n/2 pairs.
+    """(f(z) − f(z′)) ∇θ log q(z): each draw's baseline is f at a separate draw; n draws make n/2 pairs.
 
     Paper: Liu, Regier, Tripuraneni, Jordan, McAuliffe 2019 (its REINFORCE with an independent baseline),
     arXiv:1810.04777.
@@ -132,7 +134,7 @@ class IndependentBaseline(ScoreFunction):
 @register("self_critical")
 @dataclass(frozen=True)
 class SelfCritical(Estimator):
-    """(f(z) − f(mode of q)) ∇θ log q(z): the greedy choice as the baseline.
+    """(f(z) − f(mode of q)) ∇θ log q(z): the baseline is f at the greedy choice.
 
     Paper: Rennie et al. 2017 (self-critical sequence training), arXiv:1612.00563, equation 9; Li et al. 2023 (ReMax),
     arXiv:2310.10505.
@@ -157,12 +159,12 @@ class SelfCritical(Estimator):
 class OptimalCoefficient(Estimator):
     """1/K Σ (f_k − c_k) s_k with the baseline of least variance, c_k = Σ_{j≠k} f_j s_j² / Σ_{j≠k} s_j².
 
-    One c per coordinate of q's parameters, or with `per_coordinate = False` one for all, with ‖s_j‖² for s_j².
-    c_k leaves draw k out: an in-sample coefficient is O(1/K) biased.
+    One c per coordinate of q's parameters or, with `per_coordinate = False`, one c for all, with ‖s_j‖² for s_j². c_k
+    leaves draw k out: an in-sample coefficient has a bias of O(1/K).
     Paper: Greensmith, Bartlett, Baxter 2004 (constant baselines), J. Mach. Learn. Res. 5, 1471–1530; Ranganath,
     Gerrish, Blei 2014 (control variates), arXiv:1401.0118, section 3.2.
-    Differs from the paper: c_k leaves draw k out, where Ranganath et al. estimate one coefficient from the draws
-    that it is used on.
+    Differs from the paper: c_k leaves draw k out, while Ranganath et al. estimate one coefficient from the draws to
+    which it is applied.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -199,21 +201,21 @@ class OptimalCoefficient(Estimator):
 
 
 def scores(q: Distribution, z: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-    """∇ log q(z_k) of every draw in q's parameters, by name, each `[n, *batch, …]`, constant."""
+    """Returns ∇ log q(z_k) of every draw in q's parameters, by name, each `[n, *batch, …]`, detached."""
     expanded = {name: value.detach().expand(len(z), *value.shape) for name, value in parameters(q).items()}
     return torch.func.grad(lambda values: rebuild(q, values).log_prob(z).sum())(expanded)
 
 
 ROUNDING = 8
-"""Deviations of up to so many units of relative rounding (eps) are taken as none: see `rounding`."""
+"""Deviations up to this many units of relative rounding (eps) count as zero, see `rounding`."""
 
 
 def rounding(value: Float[Tensor, "n *batch"]) -> Float[Tensor, "*batch"]:
-    """The largest difference between values that rounding alone explains: 8 eps max |f|.
+    """Returns the largest difference between values that rounding alone explains: 8 eps max |f|.
 
-    f makes a value by some operations, each of which rounds it by eps/2 of its size; after 16 of them equal numbers
-    are apart by 8 eps at most. How many values there are does not matter: their differences are exact where they
-    lie within a factor of 2 (Sterbenz), and a mean of differences rounds by their size, not by that of f.
+    f computes a value by several operations, each of which rounds it by eps/2 of its size; after 16 of them equal
+    numbers differ by 8 eps at most. The number of values does not matter: differences of values within a factor of 2
+    are exact (Sterbenz), and a mean of differences rounds by their size, not by that of f.
 
     >>> bool(rounding(torch.tensor([0.3, -0.1])) < 1e-6)
     True
@@ -222,14 +224,14 @@ def rounding(value: Float[Tensor, "n *batch"]) -> Float[Tensor, "*batch"]:
 
 
 def spread(value: Tensor, like: Tensor) -> Tensor:
-    """`value` with trailing axes of one, up to as many as `like` has."""
+    """Returns `value` with trailing axes of size 1, up to the number of axes of `like`."""
     return value.reshape(*value.shape, *(1 for _ in range(like.dim() - value.dim())))
 
 
 def others_mean(value: Float[Tensor, "n ..."], weight: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
-    """For each draw the weighted mean over the other draws; 0 where their weight is 0.
+    """Returns for each draw the weighted mean over the other draws, or 0 if their weight is 0.
 
-    Sums over the others are taken directly, not as total − own: that cancels when one weight dominates.
+    The sums over the others are computed directly, because total − own cancels when one weight dominates.
 
     >>> others_mean(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([1.0, 1.0, 3.0]))
     tensor([3.5000, 3.2500, 1.5000])

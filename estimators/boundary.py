@@ -1,4 +1,4 @@
-"""Pathwise gradients of functions that jump: what crosses each break is added."""
+"""Pathwise gradients of functions with jumps: the flow of mass across each break is added."""
 
 from dataclasses import dataclass
 
@@ -21,10 +21,10 @@ from estimators.traits import Need, Traits
 class BoundaryPathwise(Estimator):
     """∇θ f(g(ε, θ)) + Σ_a [f(a+) − f(a−)] · (−∇θ F(a)), over f's declared breaks a in every coordinate.
 
-    f(a±) is f at the draw with that coordinate moved to either side of a; −∇θF(a) = q(a)·∇θ(draw at a) is the rate
-    at which mass crosses a upwards, for a Normal q(a) in μ and q(a)(a − μ)/σ in σ. 2·D·breaks more evaluations.
-    A declared half-space w·z > c adds N(c; w·μ, Σw²σ²) · J(z_b) · w·∇θ z_b, where z_b is the draw given w·z = c and J
-    the jump of f across the plane there: 2 more evaluations.
+    f(a±) is f at the draw with that coordinate moved to either side of a; −∇θF(a) = q(a)·∇θ(draw at a) is the rate at
+    which mass crosses a upwards, for a Normal q(a) in μ and q(a)(a − μ)/σ in σ. The cost is 2·D·breaks more
+    evaluations. A declared half-space w·z > c adds N(c; w·μ, Σw²σ²) · J(z_b) · w·∇θ z_b, where z_b is the draw given
+    w·z = c and J is the jump of f across the plane there, for 2 more evaluations.
     Paper: Lee, Yu, Yang 2018, arXiv:1806.00176; the half-space is its hyperplane boundary for a diagonal Normal.
 
     >>> from torch.distributions import Normal
@@ -53,7 +53,7 @@ class BoundaryPathwise(Estimator):
 
 
 def jumps(f: Objective, q: Distribution, z: Float[Tensor, "n *batch"], a: float) -> Float[Tensor, "D n ..."]:
-    """f just above a minus f just below it, in each coordinate of draws `[n, *batch, D]`, constant."""
+    """Returns f just above a minus f just below a, in each coordinate of draws `[n, *batch, D]`, detached."""
     step = 8 * torch.finfo(z.dtype).eps * max(abs(a), 1.0)
     sides = torch.stack([torch.full_like(z, a + step), torch.full_like(z, a - step)])
     above, below = torch.cat([part.detach() for part in swept(f, q, z, sides)], 1)
@@ -61,9 +61,10 @@ def jumps(f: Objective, q: Distribution, z: Float[Tensor, "n *batch"], a: float)
 
 
 def crossing(f: Objective, q: Distribution, z: Tensor, w: Tensor, c: float) -> Float[Tensor, "*batch"]:
-    """A surrogate of the mass that crosses the plane w·z = c times the jump there; z are draws `[n, *batch, *event]`.
+    """Returns a surrogate of the mass that crosses the plane w·z = c times the jump there.
 
-    z_b = z + (c − w·z) w∘σ²/Σw²σ² is a draw of q given w·z_b = c. At fixed noise (z_b − μ)/σ it moves with μ and σ.
+    z are draws `[n, *batch, *event]`. z_b = z + (c − w·z) w∘σ²/Σw²σ² is a draw of q given w·z_b = c. At fixed noise
+    (z_b − μ)/σ, z_b moves with μ and σ.
     """
     mu, sigma = (parameter.detach() for parameter in loc_scale(q))
     w = w.to(z)

@@ -22,12 +22,12 @@ from estimators.traits import Need, Traits
 class Carms(Estimator):
     """1/(K(K−1)) Σ_i s_i Σ_{j≠i} (p_i p_j/P_ij)(f_i − f_j), with P_ij the joint probability of a pair of categories.
 
-    The ratio, one per variable, makes the pair independent again in that variable; it asks for P(a, b) > 0 wherever
-    a ≠ b, which antithetic uniforms alone do not give. So each variable is antithetic with probability `coupling`
-    and else independent: P = coupling · P_antithetic + (1 − coupling) p_a p_b, and no ratio is above 1/(1 − coupling).
-    coupling = 0 is leave-one-out.
+    The ratio, one per variable, makes the pair independent again in that variable. It requires P(a, b) > 0 wherever a ≠
+    b, which antithetic uniforms alone do not ensure. Therefore each variable is antithetic with probability `coupling`
+    and independent otherwise: P = coupling · P_antithetic + (1 − coupling) p_a p_b, and no ratio exceeds 1/(1 −
+    coupling). coupling = 0 is leave-one-out. Raises `BadInput` unless 0 ≤ `coupling` < 1.
     Paper: Dimitriev, Zhou 2021 (CARMS), arXiv:2110.14002.
-    Differs from the paper: each variable is antithetic with probability `coupling` and else independent, so that
+    Differs from the paper: each variable is antithetic with probability `coupling` and independent otherwise, so that
     every pair stays possible.
 
     >>> from torch.distributions import OneHotCategorical
@@ -56,14 +56,17 @@ class Carms(Estimator):
         return valued(value.mean(0), linear(gradient, phi, q))
 
     def uniforms(self, n: int, like: Float[Tensor, "*batch"]) -> Float[Tensor, "n *batch"]:
-        """Per variable, n antithetic uniforms or n independent ones."""
+        """Returns, per variable, n antithetic or n independent uniforms."""
         antithetic = antithetic_uniforms(n, like)
         free = torch.rand((n, *like.shape), dtype=like.dtype, device=like.device)
         coupled = torch.rand(like.shape, dtype=like.dtype, device=like.device) < self.coupling
         return torch.where(coupled, antithetic, free)
 
     def ratio(self, z: Float[Tensor, "K *batch"], p: Float[Tensor, "..."]) -> Float[Tensor, "K K ..."]:
-        """p_i p_j/P_ij of every pair of draws, per variable; in float64, as P is a difference of larger numbers."""
+        """Returns p_i p_j/P_ij of every pair of draws, per variable.
+
+        Computed in float64, because P is a difference of larger numbers.
+        """
         top = p.double().cumsum(-1)
         above, own = ((z * part).sum(-1) for part in (top / top[..., -1:], p.double()))
         high, low = (edge.clamp(0, 1) ** (1 / (len(z) - 1)) for edge in (above, above - own))

@@ -1,4 +1,4 @@
-"""DisARM for one-hot variables: the category is found by a walk down a tree of bits."""
+"""DisARM for one-hot variables: the category is reached by a walk down a binary tree, with a bit per node."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -18,10 +18,10 @@ Shape = Literal["stick", "balanced"]
 
 
 def walks(C: int, shape: Shape, like: Tensor) -> Float[Tensor, "nodes C"]:
-    """Which way the walk to category c turns at each of the C − 1 nodes: 1 left, −1 right, 0 where it never is.
+    """Returns the turns of the walk to category c at each of the C − 1 nodes: 1 left, −1 right, 0 if not on the walk.
 
-    Node k = 1 … C−1 cuts between categories k − 1 and k. On the stick its left is category k − 1 alone; in the
-    balanced tree it covers k − w … min(k + w, C) − 1, w the lowest set bit of k.
+    Node k = 1 … C−1 separates categories k − 1 and k. On the stick its left side is category k − 1 alone; in the
+    balanced tree the node covers k − w … min(k + w, C) − 1, with w the lowest set bit of k.
 
     >>> walks(3, "stick", torch.zeros(()))
     tensor([[ 1., -1., -1.],
@@ -35,7 +35,7 @@ def walks(C: int, shape: Shape, like: Tensor) -> Float[Tensor, "nodes C"]:
 
 
 def node_logits(phi: Float[Tensor, "*batch"], walk: Float[Tensor, "nodes C"]) -> Float[Tensor, "..."]:
-    """The logit of turning left at each node, differentiable: `[…, C]` → `[…, C − 1]`."""
+    """Returns the logit of turning left at each node, differentiable: `[…, C]` → `[…, C − 1]`."""
     below = phi.unsqueeze(-2).expand(*phi.shape[:-1], *walk.shape)
     never = torch.full_like(below, -torch.inf)
     left, right = (torch.where(walk == way, below, never).logsumexp(-1) for way in (1, -1))
@@ -43,10 +43,10 @@ def node_logits(phi: Float[Tensor, "*batch"], walk: Float[Tensor, "nodes C"]) ->
 
 
 class CategoricalDisArm(Estimator):
-    """½ (f − f̃) times, at each node: (b − b̃) σ(|φ|) where both walks pass it, b − t or t − b̃ where one does.
+    """½ (f − f̃) times, at each node: (b − b̃) σ(|φ|) if both walks pass it, b − t or t − b̃ if one does.
 
-    The nodes' bits b, b̃ are pairs as in DisARM; z and z̃ are where their walks end. φ are the nodes' logits, whose
-    gradient autograd takes on to the categories'. n draws are n/2 pairs.
+    The nodes' bits b, b̃ are pairs as in DisARM; z and z̃ are the categories at which their walks end. φ are the nodes'
+    logits; autograd propagates their gradient to the logits of the categories. n draws are n/2 pairs.
     """
 
     shape: ClassVar[Shape]
@@ -72,7 +72,7 @@ class CategoricalDisArm(Estimator):
 
 
 def reached(b: Float[Tensor, "..."], walk: Float[Tensor, "nodes C"]) -> Float[Tensor, "..."]:
-    """The one-hot category whose every turn is what the nodes' bits say: `[…, C − 1]` → `[…, C]`."""
+    """Returns the one-hot category whose turns all agree with the nodes' bits: `[…, C − 1]` → `[…, C]`."""
     agreeing = (2 * b - 1) @ walk
     return (agreeing > walk.abs().sum(0) - 0.5).to(b.dtype)
 
@@ -80,9 +80,9 @@ def reached(b: Float[Tensor, "..."], walk: Float[Tensor, "nodes C"]) -> Float[Te
 @register("stick_breaking_disarm")
 @dataclass(frozen=True)
 class StickBreakingDisArm(CategoricalDisArm):
-    """DisARM on the stick-breaking bits of a category: bit k says "k", given none before. Depends on their order.
+    """DisARM on the stick-breaking bits of a category: bit k decides "k", given no earlier one. Their order matters.
 
-    ½ (f − f̃) times, at each bit: (b − b̃) σ(|φ|) where both draws get that far, b − t or t − b̃ where one does.
+    ½ (f − f̃) times, at each bit: (b − b̃) σ(|φ|) if both draws reach it, b − t or t − b̃ if one does.
     Paper: Dong, Mnih, Tucker 2021 (stick-breaking coupling), arXiv:2106.08056.
 
     >>> from torch.distributions import OneHotCategorical
@@ -98,9 +98,9 @@ class StickBreakingDisArm(CategoricalDisArm):
 @register("tree_disarm")
 @dataclass(frozen=True)
 class TreeDisArm(CategoricalDisArm):
-    """DisARM on the bits of a balanced binary tree of categories: only log₂ C bits are used by a draw.
+    """DisARM on the bits of a balanced binary tree of categories: a draw uses only log₂ C bits.
 
-    ½ (f − f̃) times, at each node: (b − b̃) σ(|φ|) where both walks pass it, b − t or t − b̃ where one does.
+    ½ (f − f̃) times, at each node: (b − b̃) σ(|φ|) if both walks pass it, b − t or t − b̃ if one does.
     Paper: Dong, Mnih, Tucker 2021 (tree-structured coupling), arXiv:2106.08056.
 
     >>> from torch.distributions import OneHotCategorical

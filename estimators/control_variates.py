@@ -1,4 +1,4 @@
-"""Control variates from the objective's own Taylor expansion: subtract a model, add its known mean's gradient."""
+"""Control variates from the objective's own Taylor expansion: subtract a model, add the gradient of its known mean."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from estimators.traits import Need, Traits
 @register("simple_muprop")
 @dataclass(frozen=True)
 class SimpleMuProp(Estimator):
-    """(f(z) − f(E z)) ∇θ log q(z): f at the mean, off the lattice, as the baseline.
+    """(f(z) − f(E z)) ∇θ log q(z): the baseline is f at the mean, which lies between the discrete values.
 
     Paper: Tucker et al. 2017 (SimpleMuProp), arXiv:1703.07370.
 
@@ -44,10 +44,10 @@ class SimpleMuProp(Estimator):
 class MuProp(Estimator):
     """(f(z) − f(m) − f′(m)·(z − m)) ∇θ log q(z) + f′(m)·∇θ m at the mean m = E z.
 
-    The model is f's first-order expansion at m, held fixed; E of it depends on θ through the mean alone.
+    The model is f's first-order expansion at m, held fixed; its expectation depends on θ through the mean alone.
     Paper: Gu, Levine, Sutskever, Mnih 2016, arXiv:1511.05176, equation 3.
-    Differs from the paper: one layer is expanded at its own mean, where the paper runs a mean-field pass through
-    all layers and adds baselines to what is left.
+    Differs from the paper: one layer is expanded at its own mean, while the paper runs a mean-field pass through all
+    layers and adds baselines to the remainder.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function
@@ -74,7 +74,7 @@ class DeltaMethod(Estimator):
 
     h(z) = f(μ) + f′(μ)·(z−μ) + ½ (z−μ)ᵀ H (z−μ) with μ held fixed, so ∇θ E h = f′(μ)·∇θ μ + ½ tr(H ∇θ Σ).
     Paper: Paisley, Blei, Jordan 2012, arXiv:1206.6430, section 4 (its control variate for Gaussian q).
-    Differs from the paper: the control variate's coefficient is 1, where the paper estimates it.
+    Differs from the paper: the control variate's coefficient is 1, while the paper estimates it.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -104,12 +104,12 @@ class DeltaMethod(Estimator):
 
 
 def flat(z: Tensor, q: Distribution) -> Float[Tensor, "*batch D"]:
-    """z with its event axes made one."""
+    """Returns z with its event axes merged into one axis."""
     return z.reshape(*z.shape[: z.dim() - len(q.event_shape)], q.event_shape.numel())
 
 
 def hessian_at(q: Distribution, f: Callable[[Tensor, Distribution], Tensor], m: Tensor) -> Float[Tensor, "*batch D D"]:
-    """∂²f/∂z² at m `[*batch, *event]`, constant: one pull-back of f′ per direction, all D of them as draws."""
+    """Returns ∂²f/∂z² at m `[*batch, *event]`, detached: a pullback of f′ per direction, all D of them in one call."""
     D = q.event_shape.numel()
     one = torch.eye(D, dtype=m.dtype, device=m.device)
     direction = one.reshape(D, *(1 for _ in q.batch_shape), *q.event_shape).expand(D, *m.shape)
@@ -120,7 +120,7 @@ def hessian_at(q: Distribution, f: Callable[[Tensor, Distribution], Tensor], m: 
 
 
 def expected_bend(hessian: Float[Tensor, "*batch D D"], q: Distribution) -> Float[Tensor, "*batch"]:
-    """tr(H Σ), differentiable in q's covariance Σ."""
+    """Returns tr(H Σ), differentiable in q's covariance Σ."""
     inner = base(q)
     if isinstance(inner, MultivariateNormal):
         return linear(hessian, inner.covariance_matrix, q)

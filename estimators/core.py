@@ -1,7 +1,7 @@
-"""The contract of an estimator: its surrogate, its traits, and the objectives it is given.
+"""The estimator contract: surrogates, fitted estimators, and the objectives that estimators receive.
 
-A *surrogate* is a scalar per batch element whose gradient in q's parameters is the estimate of
-∇θ E_{z~qθ}[f(z)]. One surrogate serves a training loop and the measurement alike.
+A *surrogate* is a scalar per batch element whose gradient in q's parameters is the estimate of ∇θ E_{z~qθ}[f(z)]. The
+same surrogate serves a training loop and the measurement.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.errors import BadInput
-from estimators.tools.calls import VALUES, with_checked_values, with_suitable_samples, wrapped
+from estimators.tools.calls import VALUES, leaving_z_alone, with_suitable_samples, wrapped
 from estimators.tools.parameters import log_density
 from estimators.traits import Need, Traits
 
@@ -25,17 +25,20 @@ F = TypeVar("F", bound="Fitted")
 
 
 class Objective(ABC):
-    """f(z, q), deterministic: z is `[*sample, *batch, *event]`, the value `[*sample, *batch]`.
+    """f(z, q), deterministic. z has shape `[*sample, *batch, *event]`, the value `[*sample, *batch]`.
 
-    z belongs to the estimator: an objective that changes it in place raises `BadInput`, and so does a value of another
-    shape, such as one number for all draws. Two changes are found at an objective's first call on a CPU only, and not
-    under `torch.func.vmap`: those through `z.data`, and those through the memory that `z.numpy()` shares.
+    Raises `BadInput` if a call changes z in place, because the estimator still uses z, or if the value has another
+    shape, such as one number for all draws. Changes through `z.data`, or through the memory that `z.numpy()` shares,
+    are detected only at an objective's first call on a CPU, and not under `torch.func.vmap`.
 
-    `differentiable`: in z, wherever q puts its mass. `relaxable`: defined and differentiable between
-    the values of a discrete z. `twice_differentiable`: has a second derivative in z. `breaks`: the values
-    of a coordinate of z at which f may jump or kink, if between them it is differentiable. `half_space`: (w, c)
-    if f may also jump where w·z crosses c, w of z's event shape. `offers`, `offers_not`: needs that it meets, or does
-    not, beside those that follow from the above: a plug-in's own, say.
+    Attributes:
+        differentiable: f is differentiable in z wherever q has mass.
+        twice_differentiable: f has a second derivative in z.
+        relaxable: f is defined and differentiable between the values of a discrete z.
+        breaks: values of a coordinate of z at which f may jump or have a kink; f is differentiable between them.
+        half_space: (w, c), with w of z's event shape, if f may also jump where w·z crosses c.
+        offers: needs that f meets in addition to those that follow from the other attributes, such as a plug-in's own.
+        offers_not: needs that f does not meet.
     """
 
     differentiable: bool = True
@@ -48,29 +51,29 @@ class Objective(ABC):
 
     def __init_subclass__(cls, **settings: object) -> None:
         super().__init_subclass__(**settings)
-        wrapped(cls, VALUES, with_checked_values)
+        wrapped(cls, VALUES, leaving_z_alone)
 
     @abstractmethod
     def __call__(self, z: Tensor, q: Distribution) -> Tensor: ...
 
     def held(self, z: Tensor, q: Distribution) -> Tensor:
-        """f with its own −log q held fixed: E[∇θ log q] = 0, so score functions drop that direct term."""
+        """Returns f with its own −log q detached from θ. E[∇θ log q] = 0, so score functions drop that direct term."""
         return self(z, q)
 
     def hold(self, value: Tensor, z: Tensor, q: Distribution) -> Tensor:
-        """`held(z, q)`, made from value = f(z, q) without another call of f."""
+        """Returns `held(z, q)`, computed from `value` = f(z, q) without another call of f."""
         return value
 
     def without_log_q(self, z: Tensor, q: Distribution) -> Tensor:
-        """f without its own −log q, `[*sample, *batch]`: the part whose gradient along a path z = g(ε, θ) is noisy.
+        """Returns f without its own −log q, `[*sample, *batch]`: the part whose gradient along z = g(ε, θ) is noisy.
 
-        Along a Gaussian's path, −log q(μ + Lε) = ½‖ε‖² + log det L + constant, whose gradient in θ is free of ε.
+        On a Gaussian's path, −log q(μ + Lε) = ½‖ε‖² + log det L + constant, whose gradient in θ does not depend on ε.
         """
         return self(z, q)
 
 
 def asked(function: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
-    """function(z), with a sentence instead of torch's error where a distribution inside refuses a relaxed z."""
+    """Returns function(z). Raises `BadInput` with advice if a torch distribution inside rejects a relaxed z."""
     try:
         return function(z)
     except ValueError as error:
@@ -80,14 +83,15 @@ def asked(function: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
 
 
 UNSUPPORTED = (
-    "the objective asks a torch distribution for the log-density of a z outside its support. Relaxed draws lie between "
-    "the values of a discrete z: take estimators.log_density(prior, z) for prior.log_prob(z), or say relaxable=False "
-    "of the objective. A continuous z lies in q's support, which may be wider than a prior's: take a prior on all of it"
+    "the objective evaluates the log-density of a torch distribution at a z outside its support. Relaxed draws lie "
+    "between the values of a discrete z: use estimators.log_density(prior, z) in place of prior.log_prob(z), or build "
+    "the objective with relaxable=False. A continuous z lies in q's support, which may be wider than the prior's: use "
+    "a prior that covers it"
 )
 
 
 class Function(Objective):
-    """An objective of z alone, from any function of z.
+    """An objective that depends on z alone, from any function of z.
 
     >>> Function(lambda z: z.square().sum(-1))(torch.tensor([[1.0, 2.0]]), None)
     tensor([5.])
@@ -115,11 +119,11 @@ class Function(Objective):
 
 
 class Evidence(Objective):
-    """The evidence lower bound's integrand, log p(x, z) − log q(z); E_q of it is the bound.
+    """The integrand of the evidence lower bound, log p(x, z) − log q(z); its mean under q is the bound.
 
-    Relaxed draws of bits and one-hot variables are accepted whatever q's `validate_args` says: log q is then
-    `log_density`. A `log_joint` that asks a prior for the log-density of relaxed draws takes `log_density(prior, z)`
-    too: torch's own raises, or with `validate_args=False` jumps between one-hot values.
+    Accepts relaxed draws of bits and one-hot variables whatever q's `validate_args` is, because log q is computed by
+    `log_density`. A `log_joint` that evaluates a prior at relaxed draws needs `log_density(prior, z)` too: torch's own
+    `log_prob` raises or, with `validate_args=False`, jumps between one-hot values.
     """
 
     def __init__(
@@ -146,9 +150,10 @@ class Evidence(Objective):
 class ImportanceBound(Objective):
     """The importance-weighted bound L = log 1/K Σ_k w_k with w_k = p(x, z_k)/q(z_k); E_q L is at most log p(x).
 
-    It takes K draws at once: z is `[n, K, *batch, *event]`, the value `[n, *batch]` (Burda, Grosse, Salakhutdinov
-    2016). Only estimators that need it are made for it. With `alpha` it is Rényi's bound,
-    L_α = 1/(1−α) log 1/K Σ_k w_k^{1−α} (Li, Turner 2016); α → 1 would be the evidence bound.
+    Takes K draws at once: z has shape `[n, K, *batch, *event]`, the value `[n, *batch]` (Burda, Grosse, Salakhutdinov
+    2016). Only estimators with `Need.IMPORTANCE_BOUND` accept this objective. With `alpha` it is Rényi's bound, L_α =
+    1/(1−α) log 1/K Σ_k w_k^{1−α} (Li, Turner 2016); its limit for α → 1 is the evidence bound. Raises `BadInput` if
+    `draws` < 2 or `alpha` = 1.
 
     >>> from torch.distributions import Normal
     >>> q = Normal(0.0, 1.0)
@@ -177,11 +182,11 @@ class ImportanceBound(Objective):
         self.relaxable = relaxable
 
     def log_weight(self, z: Tensor, q: Distribution) -> Tensor:
-        """(1−α) log w of every draw, `[n, K, *batch]`."""
+        """Returns (1−α) log w of every draw, `[n, K, *batch]`."""
         return (1 - self.alpha) * (asked(self.log_joint, z) - log_density(q, z))
 
     def held_weight(self, z: Tensor, q: Distribution) -> Tensor:
-        """log w of every draw with q held fixed: it varies with log p's own parameters alone, `[n, K, *batch]`."""
+        """Returns log w of every draw with q detached, `[n, K, *batch]`; only log p's own parameters keep gradients."""
         return asked(self.log_joint, z) - log_density(q, z).detach()
 
     def __call__(self, z: Tensor, q: Distribution) -> Tensor:
@@ -189,7 +194,13 @@ class ImportanceBound(Objective):
 
 
 class Terms(Objective):
-    """f = Σ_t f_t(z), where term t sees only the variables i with `depends[t, i]`.
+    """f = Σ_t f_t(z), where term t depends only on the variables i with `depends[t, i]` ≠ 0.
+
+    Args:
+        terms: z ↦ all terms, along a new last axis.
+        depends: `[terms, variables]`, 1 where a term depends on a variable, else 0.
+        differentiable: whether every term is differentiable in z.
+        relaxable: whether every term is defined and differentiable between the values of a discrete z.
 
     >>> chain = Terms(lambda z: z[..., 1:] * z[..., :-1], torch.tensor([[1, 1, 0], [0, 1, 1]]))
     >>> chain(torch.tensor([1.0, 2.0, 3.0]), None)
@@ -205,7 +216,7 @@ class Terms(Objective):
         self.relaxable = relaxable
 
     def each(self, z: Tensor, q: Distribution | None = None) -> Tensor:
-        """Every term at z, along a last axis."""
+        """Returns all terms at z, along a last axis."""
         return self.terms(z)
 
     def __call__(self, z: Tensor, q: Distribution | None = None) -> Tensor:
@@ -213,7 +224,7 @@ class Terms(Objective):
 
 
 class Estimator(ABC):
-    """An estimator of ∇θ E_{z~qθ}[f(z)]. Subclasses are frozen dataclasses: the fields are its settings."""
+    """An estimator of ∇θ E_{z~qθ}[f(z)]. Subclasses are frozen dataclasses whose fields are their settings."""
 
     traits: Traits
     """A class attribute, or a (cached) property where the facts depend on the settings."""
@@ -224,19 +235,20 @@ class Estimator(ABC):
 
     @abstractmethod
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        """A value per batch element, from n draws, whose gradient in q's parameters is the estimate.
+        """Returns one value per batch element, from n draws, whose gradient in q's parameters is the estimate.
 
-        The gradient is that of the expectation as it stands: pass a loss to minimise it; negate a bound.
-        Raises `BadInput` where n does not suit `traits.min_samples` and `traits.samples_step`; for every class alike.
+        The gradient is that of the expectation itself: pass a loss to minimise it, and negate a bound to maximise it.
+        Raises `BadInput` if n does not satisfy `traits.min_samples` and `traits.samples_step`; this is checked for
+        every class.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted(Estimator):
-    """An estimator with a part that is learned first and frozen before it is measured.
+    """An estimator with a part that is fitted first and then frozen before the measurement.
 
-    `steps`: how long the harness fits. `state`: what was learned, None before; `digest` stands for it in
-    equality and hash, and is empty before.
+    `steps`: number of fitting steps in a sweep. `state`: the fitted tensors by name, None before fitting. `digest`: a
+    hash of `state`, empty before fitting, which stands for it in equality and hash. Raises `BadInput` if `steps` < 0.
     """
 
     steps: int = 100
@@ -249,16 +261,19 @@ class Fitted(Estimator):
 
     @abstractmethod
     def fit(self, q: Distribution, f: Objective, n: int, steps: int) -> "Fitted":
-        """A tuned, frozen copy, after `steps` steps of n draws each; uses torch's generator. 0 steps change nothing."""
+        """Returns a fitted, frozen copy after `steps` steps of n draws each, with torch's generator.
+
+        0 steps fit nothing.
+        """
 
     def frozen(self: F, state: dict[str, Tensor]) -> F:
-        """A copy that holds `state`, as constants."""
+        """Returns a copy that holds `state`, as constants."""
         constant = {name: value.detach() for name, value in state.items()}
         return replace(self, state=constant, digest=digest(constant))
 
 
 def digest(state: dict[str, Tensor]) -> str:
-    """A short fingerprint of tensors by name.
+    """Returns a short hash of named tensors.
 
     >>> digest({"b": torch.tensor(1.0)}) == digest({"b": torch.tensor(2.0)})
     False
@@ -271,14 +286,14 @@ def digest(state: dict[str, Tensor]) -> str:
 
 
 def with_slope(f: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
-    """f(z) and ∂f/∂z, per draw, from one call of f; both still differentiable in what f was made from."""
+    """Returns f(z) and ∂f/∂z, per draw, from one call of f; both stay differentiable in f's own parameters."""
     value, pullback, *_ = torch.func.vjp(f, z.detach())
     (slope,) = pullback(torch.ones_like(value))
     return value, slope
 
 
 def gradient_at(f: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
-    """f(z) and ∂f/∂z, per draw, both constants in whatever is being differentiated outside.
+    """Returns f(z) and ∂f/∂z, per draw, both detached from any outer differentiation.
 
     >>> gradient_at(lambda z: z.square().sum(-1), torch.tensor([[1.0, 2.0]]))
     (tensor([5.]), tensor([[2., 4.]]))
@@ -288,7 +303,7 @@ def gradient_at(f: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tenso
 
 
 def held_gradient_at(f: Objective, z: Tensor, q: Distribution) -> tuple[Tensor, Tensor]:
-    """f.held(z, q), differentiable in q and in f's own parameters, and the constant ∂f/∂z, from one call of f.
+    """Returns f.held(z, q), differentiable in q and in f's own parameters, and the detached ∂f/∂z, from one call of f.
 
     >>> q = torch.distributions.MultivariateNormal(torch.zeros(2), torch.eye(2))
     >>> held_gradient_at(Function(lambda z: z.square().sum(-1)), torch.tensor([[1.0, 2.0]]), q)

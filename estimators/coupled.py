@@ -1,4 +1,4 @@
-"""Coupled draws of bits: pairs that share their uniform, so that most of the noise cancels in a difference."""
+"""Coupled draws of bits: pairs share a uniform, so that most of the noise cancels in a difference."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from estimators.traits import Need, Traits
 
 
 class AntitheticBits(Estimator):
-    """Pairs b = 1[u < t], b̃ = 1[u > 1 − t] of one u: subclasses say what multiplies f(b) − f(b̃)."""
+    """Pairs b = 1[u < t], b̃ = 1[u > 1 − t] of the same u. Subclasses define the factor of f(b) − f(b̃)."""
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         phi = logits(q)
@@ -37,7 +37,7 @@ class AntitheticBits(Estimator):
         b_tilde: Float[Tensor, "m *batch"],
         phi: Float[Tensor, "..."],
     ) -> Float[Tensor, "m *batch"]:
-        """What multiplies f(b) − f(b̃), per coordinate of the logits φ."""
+        """Returns the factor of f(b) − f(b̃), per coordinate of the logits φ."""
 
 
 @register("arm")
@@ -75,8 +75,8 @@ class Arm(AntitheticBits):
 class DisArm(AntitheticBits):
     """ARM with its uniform integrated out: ½ (f(b) − f(b̃)) (−1)^{b̃} 1[b≠b̃] σ(|φ|), the mean over n/2 pairs.
 
-    (−1)^{b̃} 1[b≠b̃] is b − b̃. σ(|φ|) is exact where 1/(1−t) would overflow. Also called U2G.
-    A baseline from other pairs would do nothing: it cancels in f(b) − f(b̃).
+    (−1)^{b̃} 1[b≠b̃] is b − b̃. σ(|φ|) is exact where 1/(1−t) would overflow. Also called U2G. A baseline from other
+    pairs would have no effect, because it cancels in f(b) − f(b̃).
     Paper: Dong, Mnih, Tucker 2020, arXiv:2006.10680; Yin, Ho, Yan, Qian, Zhou 2020, arXiv:2006.06448.
 
     >>> from torch.distributions import Bernoulli
@@ -104,7 +104,7 @@ class DisArm(AntitheticBits):
 @register("ar")
 @dataclass(frozen=True)
 class AugmentReinforce(Estimator):
-    """Augment-REINFORCE: f(1[u < t]) (1 − 2u), the score of the uniform in the place of the bit's.
+    """Augment-REINFORCE: f(1[u < t]) (1 − 2u), the score of the uniform in place of the bit's score.
 
     Paper: Yin, Zhou 2019 (augment-REINFORCE), arXiv:1807.11143, section 2.
 

@@ -1,4 +1,4 @@
-"""DiCE: one surrogate whose derivatives of every order are unbiased."""
+"""DiCE: a surrogate whose derivatives of every order are unbiased."""
 
 from dataclasses import dataclass
 
@@ -15,9 +15,10 @@ from estimators.traits import Need, Traits
 @register("dice")
 @dataclass(frozen=True)
 class Dice(Estimator):
-    """□ f(z), □ = exp(log q(z) − stop(log q(z))), which is 1 and whose derivative is □ ∇θ log q.
+    """□ f(z), □ = exp(log q(z) − stop(log q(z))), which equals 1 and has the derivative □ ∇θ log q.
 
-    The first derivative is REINFORCE. f keeps all that depends on θ, −log q too: higher orders need it.
+    The first derivative is REINFORCE. f keeps its whole dependence on θ, including −log q, because higher orders need
+    it.
     Paper: Foerster et al. 2018, arXiv:1802.05098.
 
     >>> import torch

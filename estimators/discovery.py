@@ -1,4 +1,4 @@
-"""Plug-ins of installed packages, by entry point; and what a class lacks before it can be one."""
+"""Discovery of plug-ins in installed packages by entry point, and the check that a class is complete."""
 
 import inspect
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 @dataclass(frozen=True)
 class Broken:
-    """A plug-in that cannot be used, the package it comes from, and why."""
+    """A plug-in that cannot be used: its name, its package and the reason."""
 
     name: str
     package: str
@@ -16,30 +16,32 @@ class Broken:
 
 
 def installed(kind: str) -> Iterator[tuple[EntryPoint, str]]:
-    """The entry points of a kind (group `gradest.estimators`, …) with their packages, in a fixed order."""
+    """Yields the entry points of a kind (group `gradest.estimators`, …) with their packages, in a fixed order."""
     found = [(point, _package(point)) for point in entry_points(group=f"gradest.{kind}s")]
     yield from sorted(found, key=lambda each: (each[0].name, each[1]))
 
 
 def unfinished(cls: object) -> str | None:
-    """What a class lacks before it can be registered, in words; None when it is whole.
+    """Returns what a class lacks before it can be registered, in words, or None if it is complete.
 
     >>> unfinished(int)
-    'int is no dataclass; put @dataclass(frozen=True) on it'
+    'int is not a dataclass; decorate it with @dataclass(frozen=True)'
     """
     if not isinstance(cls, type):
-        return f"{cls!r} is no class"
+        return f"{cls!r} is not a class"
     if not is_dataclass(cls):
-        return f"{cls.__name__} is no dataclass; put @dataclass(frozen=True) on it"
+        return f"{cls.__name__} is not a dataclass; decorate it with @dataclass(frozen=True)"
     undefined = sorted(getattr(cls, "__abstractmethods__", ()))
     if undefined:
         return f"{cls.__name__} does not define {' and '.join(undefined)}"
     missing = [name for name in _facts(cls) if not hasattr(cls, name)]
-    return f"{cls.__name__} does not say its {' and '.join(missing)}" if missing else None
+    return f"{cls.__name__} does not define its {' and '.join(missing)}" if missing else None
 
 
 def _facts(cls: type) -> list[str]:
-    """The facts that a class and its bases declare, the name apart, which registering gives."""
+    """Returns the names of the class variables that a class and its bases declare, except `name`, which registering
+    sets.
+    """
     own = {
         name
         for base in cls.__mro__

@@ -20,12 +20,11 @@ from estimators.traits import Need, Traits
 class DoubleControlVariate(Fitted):
     """1/K Σ (f_k + a_k − mean_{j≠k}(f_j + a_j)) s_k − α f̄′ t(1−t), with a_k = α (mean_{j≠k} f′_j)·(b_k − t).
 
-    Leave-one-out on f + a, and a's own gradient taken out again. α is fixed before the draw: unfitted it is −1,
-    which removes all of a linear f. The estimate is linear in α, A + αB with E B = 0, so `fit` takes
-    α = −E⟨A, B⟩ / E⟨B, B⟩.
+    Leave-one-out on f + a, minus the gradient of a's mean. α is fixed before the draw; unfitted it is −1, which removes
+    all of a linear f. The estimate is linear in α, A + αB with E B = 0, so `fit` sets α = −E⟨A, B⟩ / E⟨B, B⟩.
     Paper: Titsias, Shi 2022, arXiv:2111.05300 (write-ups differ in the sign of α).
-    Differs from the paper: α solves a regression before the draws, where the paper descends the same variance along
-    the training.
+    Differs from the paper: α solves a regression before the draws, while the paper descends the same variance during
+    training.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function
@@ -57,7 +56,7 @@ class DoubleControlVariate(Fitted):
 
 
 def parts(q: Distribution, f: Objective, n: int) -> tuple[Tensor, Tensor, Tensor]:
-    """f's mean `[*batch]`; leave-one-out's gradient in the logits and what multiplies α, `[*batch, *event]`."""
+    """Returns f's mean `[*batch]`, leave-one-out's gradient in the logits and α's factor, both `[*batch, *event]`."""
     b = sample(q, n)
     value, slope = held_gradient_at(f, b, q)
     f_k = value.detach()
@@ -71,7 +70,7 @@ def parts(q: Distribution, f: Objective, n: int) -> tuple[Tensor, Tensor, Tensor
 
 
 def leave_out(value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
-    """Each draw's mean over the others.
+    """Returns for each draw the mean over the other draws.
 
     >>> leave_out(torch.tensor([1.0, 2.0, 6.0]))
     tensor([4.0000, 3.5000, 1.5000])

@@ -1,4 +1,4 @@
-"""Rao-Blackwellisation by structure: a variable's score meets only the costs that depend on it."""
+"""Rao-Blackwellisation by structure: each variable's score multiplies only the costs that depend on it."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,8 @@ from estimators.traits import Need, Traits
 @register("downstream")
 @dataclass(frozen=True)
 class Downstream(Estimator):
-    """Σ_i ∇θ log q_i(z_i) Σ_{t downstream of i} f_t(z): costs that z_i cannot change are left out, as noise.
+    """Σ_i ∇θ log q_i(z_i) Σ_{t downstream of i} f_t(z): terms that do not depend on z_i only add noise and are left
+    out.
 
     Paper: Schulman, Heess, Weber, Abbeel 2015 (stochastic computation graphs), arXiv:1506.05254; Ranganath, Gerrish,
     Blei 2014, arXiv:1401.0118, section 3.1.
@@ -42,6 +43,6 @@ class Downstream(Estimator):
         z = sample(q, n)
         value = f.each(z, q)
         log_q = base(q).log_prob(z)
-        log_q = log_q.reshape(*value.shape[:-1], -1)  # one per variable
+        log_q = log_q.reshape(*value.shape[:-1], -1)  # [n, *batch, variables]
         cost = value.detach() @ f.depends.to(value)
         return (value.sum(-1) + (cost * (log_q - log_q.detach())).sum(-1)).mean(0)

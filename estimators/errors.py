@@ -1,15 +1,18 @@
-"""What a person did wrong, in one sentence."""
+"""Errors for invalid user input, in one sentence."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TypeVar
 
 MAX_NAMES = 12
-"""Names in one sentence."""
+"""Largest number of names listed in one message."""
 
 
 class BadInput(ValueError):
-    """One clear sentence: what was wrong, where, and what would be right. The command line exits with 2."""
+    """Invalid user input. The message is one clear sentence: what was wrong, where, and what would be right.
+
+    The command line exits with code 2.
+    """
 
 
 Number = TypeVar("Number", int, float)
@@ -28,7 +31,7 @@ def at_least(least: Number, name: str, value: Number) -> Number:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """A clause that names the closest valid name, or lists them all when none is close.
+    """Returns a clause with the closest valid name, or with all names if none is close.
 
     >>> nearest("rlo", ["rloo", "reinforce"])
     "did you mean 'rloo'?"

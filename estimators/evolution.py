@@ -1,6 +1,6 @@
 """Evolution strategies: the location of a noise of fixed shape, learned from values of f alone.
 
-With z = μ + σε the score of μ is −∂z log q(z), for a Gaussian ε/σ. The target is E f, the smoothed objective.
+With z = μ + σε the score of μ is −∂z log q(z), which is ε/σ for a Gaussian. The target is E f, the smoothed objective.
 """
 
 from abc import abstractmethod
@@ -21,7 +21,7 @@ from estimators.traits import Need, Traits
 
 
 class EvolutionStrategy(Estimator):
-    """1/n Σ coefficient_k × (−∂z log q(z_k)), into the location; subclasses say the coefficient."""
+    """1/n Σ coefficient_k × (−∂z log q(z_k)), as the gradient in the location. Subclasses define the coefficient."""
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         z = self.draws(q, n)
@@ -31,11 +31,12 @@ class EvolutionStrategy(Estimator):
         return valued(value.mean(0), linear(estimate, parameters(q)["loc"], q))
 
     def draws(self, q: Distribution, n: int) -> Tensor:
+        """Returns n draws of q, detached."""
         return sample(q, n)
 
     @abstractmethod
     def coefficient(self, value: Float[Tensor, "n *batch"], q: Distribution, f: Objective) -> Float[Tensor, "n *batch"]:
-        """What multiplies each draw's score."""
+        """Returns the factor of each draw's score."""
 
 
 @register("evolution_strategy")
@@ -100,8 +101,8 @@ class AntitheticEvolutionStrategy(EvolutionStrategy):
 class RankedEvolutionStrategy(EvolutionStrategy):
     """u_k ε_k/σ with u_k = rank(f_k)/(n − 1) − ½: centred ranks in place of values.
 
-    Values that agree, to `rounding`, share their mean rank.
-    Not the gradient of E f: any increasing transformation of f gives the same, so its scale is lost. Biased.
+    Values that are equal up to `rounding` share their mean rank. Biased, and not a gradient of E f: any increasing
+    transformation of f gives the same estimate, so its scale is lost.
     Paper: Salimans et al. 2017 (fitness shaping), arXiv:1703.03864, section 2.1; Wierstra et al. 2014, arXiv:1106.4487.
 
     >>> import torch
@@ -119,7 +120,7 @@ class RankedEvolutionStrategy(EvolutionStrategy):
 
 
 def mean_ranks(value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
-    """Each value's place among the n, from 0. Values that follow each other within `rounding` share their mean rank.
+    """Returns each value's rank among the n, from 0. Consecutive values within `rounding` share their mean rank.
 
     >>> mean_ranks(torch.tensor([5.0, 2.0, 5.0, 7.0]))
     tensor([1.5000, 0.0000, 1.5000, 3.0000])
@@ -128,12 +129,12 @@ def mean_ranks(value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
     place = torch.arange(len(value), device=value.device).reshape(-1, *(1 for _ in value.shape[1:]))
     rises = ordered.diff(dim=0) > rounding(value)
     first = torch.where(pad_front(rises), place, 0).cummax(0).values
-    last = torch.where(pad_front(rises.flip(0)), place, 0).cummax(0).values.flip(0)  # as `first`, from the top
+    last = torch.where(pad_front(rises.flip(0)), place, 0).cummax(0).values.flip(0)  # like `first`, from the top
     return torch.zeros_like(value).scatter(0, index, (first + len(value) - 1 - last).to(value) / 2)
 
 
 def pad_front(rises: Bool[Tensor, "m *batch"]) -> Bool[Tensor, "n *batch"]:
-    """With a True before it: the first value always starts a group."""
+    """Returns `rises` with a True in front: the first value always starts a group."""
     return torch.cat([torch.ones_like(rises[:1]), rises])
 
 

@@ -1,4 +1,4 @@
-"""Exact enumeration: no sampling at all."""
+"""Exact enumeration, without sampling."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from estimators.traits import Need, Traits
 class Exact(Estimator):
     """Σ_z ∇θ q(z) f(z) over every value of z; the number of draws is ignored.
 
-    Refused where z takes more than `needs.MAX_ENUMERATED_STATES` values: the cost is C^D evaluations.
+    Refused if z takes more than `needs.MAX_ENUMERATED_STATES` values: the cost is C^D evaluations.
     Source: the definition of E f; as an estimator, Liu et al. 2019, arXiv:1810.04777, with every category in the sum.
 
     >>> import torch

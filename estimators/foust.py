@@ -1,4 +1,4 @@
-"""FouST: derivatives at noisy bits, weighted by how likely each bit was."""
+"""FouST: derivatives at noisy bits, divided by the probability of each drawn bit."""
 
 from dataclasses import dataclass
 
@@ -16,13 +16,13 @@ from estimators.traits import Need, Traits
 @register("foust")
 @dataclass(frozen=True)
 class FouST(Estimator):
-    """t(1−t) ∂f(x)/(2 q(b)) with x = ½ + u(b − ½), u ~ U(0, 1): x fills (½, 1) under b = 1 and (0, ½) under b = 0.
+    """t(1−t) ∂f(x)/(2 q(b)) with x = ½ + u(b − ½), u ~ U(0, 1): x fills (½, 1) for b = 1 and (0, ½) for b = 0.
 
-    E[f′(x)/2q(b)] = ∫₀¹ f′ = f(1) − f(0), so exact for one bit and for separable f; elsewhere biased, because the
-    other bits are noisy too. t(1−t)/q(b) is σ(∓φ): nothing is divided.
+    E[f′(x)/2q(b)] = ∫₀¹ f′ = f(1) − f(0), so the mean is exact for one bit and for separable f; otherwise the estimator
+    is biased, because the other bits are noisy too. t(1−t)/q(b) is computed as σ(∓φ), without a division.
     Paper: Pervez, Cohen, Gavves 2020, PMLR 119, 7632–7640.
-    Differs from the paper: derived here from uniform noise on each bit's half; the paper's scaling of the noise is
-    left out.
+    Differs from the paper: derived here from uniform noise on each bit's half; the paper's scaling of the noise is left
+    out.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function

@@ -1,6 +1,6 @@
-"""Score functions under a change of variables: z = T(ε; θ), most of θ's effect by path, the rest by score.
+"""Score functions under a change of variables z = T(ε; θ): most of θ's effect by path, the rest by score.
 
-Of a Gamma, and of what is made of Gammas: a Dirichlet is Gammas over their sum, a Beta the first of two.
+For Gammas and their combinations: a Dirichlet is Gammas divided by their sum, a Beta the first of two.
 """
 
 from abc import abstractmethod
@@ -23,7 +23,7 @@ NEEDS = frozenset({Need.GAMMA, Need.DIFFERENTIABLE})
 
 
 class Transformed(Estimator):
-    """f′(z)·∂θz + f(z)·d/dθ log q_ε(ε; θ) at fixed ε: `moved` says how ε makes Gammas, and the density of ε."""
+    """f′(z)·∂θz + f(z)·d/dθ log q_ε(ε; θ) at fixed ε. `moved` defines the map from ε to Gammas and the density of ε."""
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         alpha, made = gammas(q)
@@ -36,12 +36,16 @@ class Transformed(Estimator):
 
     @abstractmethod
     def moved(self, alpha: Float[Tensor, "*batch"], n: int) -> tuple[Tensor, Tensor]:
-        """Of n draws x = T(ε; α) ~ Gamma(α, 1): log x, and log q(T(ε; α); α) + log |∂T/∂ε|, both differentiable in α
-        at fixed ε, `[n, *batch]`."""
+        """Returns log x and log q(T(ε; α); α) + log |∂T/∂ε| for n draws x = T(ε; α) ~ Gamma(α, 1).
+
+        Both have shape `[n, *batch]` and are differentiable in α at fixed ε.
+        """
 
 
 def gammas(q: Distribution) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """The shapes of the Gammas of unit rate that q is made of, and what makes a draw of q from their logarithms.
+    """Returns the shapes of the unit-rate Gammas that compose q, and the function from their logarithms to a draw of q.
+
+    Raises `TypeError` unless q is a Gamma, Beta or Dirichlet.
 
     >>> alpha, made = gammas(Beta(torch.tensor(2.0), torch.tensor(3.0)))
     >>> alpha, made(torch.tensor([0.0, 0.0]))
@@ -59,14 +63,14 @@ def gammas(q: Distribution) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
 
 
 def log_gamma_density(log_x: Tensor, alpha: Tensor) -> Tensor:
-    """log Gamma(x; α, 1)."""
+    """Returns log Gamma(x; α, 1)."""
     return (alpha - 1) * log_x - log_x.exp() - alpha.lgamma()
 
 
 @register("generalised_reparameterisation")
 @dataclass(frozen=True)
 class GeneralisedReparameterisation(Transformed):
-    """T(ε; α) = exp(ε √ψ₁(α) + ψ(α)) for a Gamma: log x standardised, so that ε hardly depends on α.
+    """T(ε; α) = exp(ε √ψ₁(α) + ψ(α)) for a Gamma: log x is standardised, so that ε hardly depends on α.
 
     f′(z) h + f(z) [∂_z log q · h + ∂θ log q + u], h = ∂T/∂θ, u = ∂θ log |∂T/∂ε|.
     Paper: Ruiz, Titsias, Blei 2016, arXiv:1610.02287.
@@ -92,10 +96,11 @@ class GeneralisedReparameterisation(Transformed):
 @register("rejection_reparameterisation")
 @dataclass(frozen=True)
 class RejectionReparameterisation(Transformed):
-    """T = h is the proposal of Marsaglia and Tsang's sampler of a Gamma, ε the noise that it accepts.
+    """T = h is the proposal of Marsaglia and Tsang's Gamma sampler, ε the noise that the sampler accepts.
 
     x = h(ε; α + B) ∏_{i<B} u_i^{1/(α+i)} with h(ε; a) = (a − ⅓)(1 + ε/√(9a − 3))³: B = `boosts` uniforms raise the
-    shape, which makes ε nearly Gaussian and the score term small, and serves α < 1 (B ≥ 1 there).
+    shape, which makes ε nearly Gaussian and the score term small, and covers α < 1 (which needs B ≥ 1). Raises
+    `BadInput` if `boosts` < 1.
     Paper: Naesseth, Ruiz, Linderman, Blei 2017 (shape augmentation included), arXiv:1610.05683.
 
     >>> from estimators import Function

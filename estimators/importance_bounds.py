@@ -1,8 +1,8 @@
-"""Score functions for the importance-weighted bound: what each of its K draws is credited with.
+"""Score functions for the importance-weighted bound, which differ in the signal for each of its K draws.
 
 z is `[n, K, *batch, *event]`, n sets of K draws; w_k = p/q, L = log 1/K Σ w_k, v = softmax(log w), s_k = ∇θ log q(z_k).
-∇θ E L = E[Σ_k L s_k + ∇θ L at fixed z], and that direct term is −Σ_k v_k s_k: autograd takes it from L itself.
-On Rényi's bound, w^{1−α} stands for w everywhere and the estimate is divided by 1 − α: unbiased just the same.
+∇θ E L = E[Σ_k L s_k + ∇θ L at fixed z], and that direct term is −Σ_k v_k s_k: autograd takes it from L itself. On
+Rényi's bound, w^{1−α} replaces w everywhere and the estimate is divided by 1 − α, which keeps it unbiased.
 """
 
 import math
@@ -25,19 +25,19 @@ NEEDS = frozenset({Need.DENSITY, Need.IMPORTANCE_BOUND, Need.INDEPENDENT_DRAWS})
 
 
 def bound_of(f: Objective) -> ImportanceBound:
-    """f, which must be an importance-weighted bound."""
+    """Returns f. Raises `TypeError` if f is not an importance-weighted bound."""
     if not isinstance(f, ImportanceBound):
         raise TypeError(f"expected an ImportanceBound, found {type(f).__name__}")
     return f
 
 
 def log_mean(log_w: Float[Tensor, "n K ..."]) -> Float[Tensor, "n ..."]:
-    """L = log 1/K Σ_k w_k."""
+    """Returns L = log 1/K Σ_k w_k."""
     return log_w.logsumexp(1) - math.log(log_w.shape[1])
 
 
 def others(log_w: Float[Tensor, "n K ..."]) -> Float[Tensor, "n K ..."]:
-    """log Σ_{j≠k} w_j for every k, summed without draw k: a difference of sums would cancel.
+    """Returns log Σ_{j≠k} w_j for every k, summed without draw k: a difference of sums would cancel.
 
     >>> others(torch.tensor([[1.0, 2.0]]))
     tensor([[2., 1.]])
@@ -48,7 +48,7 @@ def others(log_w: Float[Tensor, "n K ..."]) -> Float[Tensor, "n K ..."]:
 
 
 class BoundScore(Estimator):
-    """Σ_k signal_k s_k + ∇θ L; subclasses say what the signal is."""
+    """Σ_k signal_k s_k + ∇θ L. Subclasses define the signal."""
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         bound = bound_of(f)
@@ -59,7 +59,7 @@ class BoundScore(Estimator):
 
     @abstractmethod
     def signal(self, log_w: Float[Tensor, "n K ..."], q: Distribution, f: ImportanceBound) -> Float[Tensor, "n K ..."]:
-        """What multiplies each draw's score, besides the direct term."""
+        """Returns the factor of each draw's score, apart from the direct term."""
 
 
 @register("importance_reinforce")
@@ -85,12 +85,12 @@ class ImportanceReinforce(BoundScore):
 @register("vimco")
 @dataclass(frozen=True)
 class Vimco(BoundScore):
-    """Σ_k (L − L_{−k}) s_k + ∇θ L, where L_{−k} is L with w_k guessed from the other draws.
+    """Σ_k (L − L_{−k}) s_k + ∇θ L, where L_{−k} is L with w_k predicted from the other draws.
 
-    The guess is their arithmetic mean, so that L_{−k} = log mean_{j≠k} w_j, or with `geometric = True` their
-    geometric mean. Without the direct term ∇θ L it would be biased.
+    The prediction is their arithmetic mean, so that L_{−k} = log mean_{j≠k} w_j or, with `geometric = True`, their
+    geometric mean. Without the direct term ∇θ L the estimator would be biased.
     Paper: Mnih, Rezende 2016, arXiv:1602.06725.
-    Differs from the paper: the arithmetic guess is the default, where published code takes the geometric one.
+    Differs from the paper: the arithmetic mean is the default, while published code uses the geometric mean.
 
     >>> from torch.distributions import Bernoulli
     >>> logit = torch.tensor(0.5, requires_grad=True)
@@ -116,9 +116,9 @@ class Vimco(BoundScore):
 @register("ovis")
 @dataclass(frozen=True)
 class Ovis(BoundScore):
-    """Σ_k (L − v_k − c_k) s_k, c_k the mean over fresh draws z_k′ of L − v_k with z_k′ in z_k's place.
+    """Σ_k (L − v_k − c_k) s_k, c_k the mean over fresh draws z_k′ of L − v_k with z_k′ in place of z_k.
 
-    The same `fresh` draws serve every k, so a set costs K + fresh evaluations.
+    The same `fresh` draws serve every k, so a set costs K + fresh evaluations. Raises `BadInput` if `fresh` < 1.
     Paper: Liévin, Dittadi, Christensen, Winther 2020 (OVIS-MC), arXiv:2008.01998.
 
     >>> from torch.distributions import Bernoulli
@@ -145,9 +145,9 @@ class Ovis(BoundScore):
 @register("ovis_asymptotic")
 @dataclass(frozen=True)
 class OvisAsymptotic(BoundScore):
-    """Σ_k (L − v_k − c_k) s_k with c_k = L_{−k} − γ v_k + (1−γ) log(1 − 1/K), L_{−k} VIMCO's arithmetic one.
+    """Σ_k (L − v_k − c_k) s_k with c_k = L_{−k} − γ v_k + (1−γ) log(1 − 1/K), L_{−k} the arithmetic one of VIMCO.
 
-    Unbiased at γ = 0 only, where the coefficient is −log(1 − v_k) − v_k; γ = 1 is VIMCO without its direct term.
+    Unbiased only at γ = 0, where the coefficient is −log(1 − v_k) − v_k; γ = 1 is VIMCO without its direct term.
     Paper: Liévin, Dittadi, Christensen, Winther 2020 (OVIS~), arXiv:2008.01998.
 
     >>> OvisAsymptotic(gamma=1.0).traits.unbiased
@@ -158,6 +158,7 @@ class OvisAsymptotic(BoundScore):
 
     @cached_property
     def traits(self) -> Traits:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The traits for this `gamma`."""
         return Traits(unbiased=self.gamma == 0, needs=NEEDS, paper="Liévin et al. 2020")
 
     def signal(self, log_w: Float[Tensor, "n K ..."], q: Distribution, f: ImportanceBound) -> Float[Tensor, "n K ..."]:
@@ -171,7 +172,7 @@ class OvisAsymptotic(BoundScore):
 class Wake(Estimator):
     """Σ_k v_k s_k: reweighted wake-sleep's wake update of q, an ascent on −KL(p(z | x) ‖ q), not on the bound.
 
-    As an estimate of ∇θ L it is biased, and of its own target, E_{p(z|x)}[s], by O(1/K): self-normalised.
+    Biased as an estimate of ∇θ L. For its own target, E_{p(z|x)}[s], the bias is O(1/K), because it is self-normalised.
     Paper: Bornschein, Bengio 2015, arXiv:1406.2751; Le, Kosiorek, Siddharth, Teh, Wood 2019 (wake-wake),
     arXiv:1805.10469.
 
@@ -188,16 +189,16 @@ class Wake(Estimator):
         z = sample(q, n, bound.draws)
         log_q = q.log_prob(z)
         log_w = bound.held_weight(z, q)
-        v = log_w.detach().softmax(1)  # of w itself, whatever α
+        v = log_w.detach().softmax(1)  # weights of w itself, for any α
         return (log_mean(log_w) + (v * (log_q - log_q.detach())).sum(1)).mean(0)
 
 
 @register("multi_sample_disarm")
 @dataclass(frozen=True)
 class MultiSampleDisArm(Estimator):
-    """Σ_k ½ (L − L with b̃_k for b_k) (b_k − b̃_k) σ(|φ|) + ∇θ L: DisARM in each of the K draws, the others held.
+    """Σ_k ½ (L − L with b̃_k for b_k) (b_k − b̃_k) σ(|φ|) + ∇θ L: DisARM in each of the K draws, the others held fixed.
 
-    b_k and b̃_k share their uniform; a set costs 2K evaluations. Without the direct term it would be biased.
+    b_k and b̃_k share their uniform; a set costs 2K evaluations. Without the direct term the estimator would be biased.
     Paper: Dong, Mnih, Tucker 2020 (multi-sample bounds), arXiv:2006.10680.
 
     >>> from torch.distributions import Bernoulli

@@ -18,9 +18,9 @@ NEEDS = frozenset({Need.REPARAMETERISED, Need.DIFFERENTIABLE, Need.IMPORTANCE_BO
 @register("importance_pathwise")
 @dataclass(frozen=True)
 class ImportancePathwise(Estimator):
-    """Σ_k v_k ∇θ log w_k(z_k(θ, ε), θ): the bound differentiated through its draws, and through log q's own θ.
+    """Σ_k v_k ∇θ log w_k(z_k(θ, ε), θ): the bound differentiated through its draws and through log q's own θ.
 
-    Its signal-to-noise in the encoder falls as K^{−½} (Rainforth et al. 2018, arXiv:1802.04537).
+    The signal-to-noise ratio in the encoder falls as K^{−½} (Rainforth et al. 2018, arXiv:1802.04537).
     Paper: Burda, Grosse, Salakhutdinov 2016, arXiv:1509.00519, equation 14; for Rényi's bound Li, Turner 2016,
     arXiv:1602.02311.
 
@@ -44,7 +44,7 @@ class ImportancePathwise(Estimator):
 class DoublyReparameterised(Estimator):
     """Σ_k [α v_k + (1−α) v_k²] (∂log w_k/∂z at fixed θ) ∂z/∂θ; on the plain bound, α = 0, the weights are v_k².
 
-    The score inside the pathwise gradient is reparameterised once more. v = softmax((1−α) log w).
+    The score inside the pathwise gradient is reparameterised a second time. v = softmax((1−α) log w).
     Paper: Tucker, Lawson, Gu, Maddison 2019 (DReG), arXiv:1810.04152; Rényi's form by the same identity.
 
     >>> import torch

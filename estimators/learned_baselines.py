@@ -19,14 +19,14 @@ from estimators.traits import Need, Traits
 @register("nvil")
 @dataclass(frozen=True)
 class Nvil(Fitted):
-    """(f(z) − c_ψ(x)) ∇θ log q(z | x): a baseline that is a learned function of the input x.
+    """(f(z) − c_ψ(x)) ∇θ log q(z | x): the baseline is a learned function of the input x.
 
-    What c sees is q's own parameters, held fixed: they are what the encoder made of x. Unfitted, c = 0.
-    `normalise` adds the paper's variance normalisation: the signal f − c over max(1, its deviation), which is measured
-    after c is fitted, on as many draws again. The direction stays right, the scale becomes 1/max(1, deviation).
+    c receives q's own parameters, detached: they are the encoder's output for x. Unfitted, c = 0. `normalise` adds the
+    paper's variance normalisation: the signal f − c is divided by max(1, its standard deviation), which is measured
+    after c is fitted, on as many fresh draws. The direction stays correct, and the scale becomes 1/max(1, deviation).
     Paper: Mnih, Gregor 2014 (NVIL), arXiv:1402.0030, section 2.3.
-    Differs from the paper: c sees q's parameters in place of x and is fitted to the least variance, where the paper
-    regresses it on f; the deviation is measured once, not followed; each layer's own signal is left out.
+    Differs from the paper: c receives q's parameters in place of x and is fitted to the least variance, while the paper
+    regresses it on f; the deviation is measured once, without a moving average; layer-specific signals are left out.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function
@@ -41,6 +41,7 @@ class Nvil(Fitted):
 
     @cached_property
     def traits(self) -> Traits:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The traits for this `normalise`: True makes the estimator biased."""
         return Traits(
             unbiased=not self.normalise,
             needs=frozenset({Need.DENSITY, Need.PARAMETERS}),
@@ -52,7 +53,7 @@ class Nvil(Fitted):
         return with_baseline(q, f, n, self.baseline(q), (self.state or {}).get("deviation"))
 
     def baseline(self, q: Distribution) -> Tensor:
-        """c_ψ, `[*batch]`; 0 before it is fitted."""
+        """Returns c_ψ, `[*batch]`; 0 before fitting."""
         return torch.zeros(()) if self.state is None else apply(self.state, features(q))
 
     def fit(self, q: Distribution, f: Objective, n: int, steps: int) -> "Nvil":
@@ -68,7 +69,7 @@ class Nvil(Fitted):
 
 
 def features(q: Distribution) -> Float[Tensor, "*batch features"]:
-    """q's parameters side by side, constant; logits beyond ±20, whose probabilities are 0 or 1, count as ±20."""
+    """Returns q's parameters as one vector, detached; logits are clamped to ±20, where probabilities are 0 or 1."""
     rows = {name: value.detach().reshape(*q.batch_shape, -1) for name, value in parameters(q).items()}
     return torch.cat([row.clamp(-20, 20) if name == "logits" else row for name, row in rows.items()], -1)
 
@@ -76,7 +77,7 @@ def features(q: Distribution) -> Float[Tensor, "*batch features"]:
 def with_baseline(
     q: Distribution, f: Objective, n: int, baseline: Tensor, deviation: Tensor | None = None
 ) -> Float[Tensor, "*batch"]:
-    """(f − baseline) [÷ deviation] × score, differentiable in what the baseline was made from."""
+    """Returns the surrogate of (f − baseline) [÷ deviation] × score, differentiable in the baseline's own weights."""
     z = sample(q, n)
     value, log_q = f.held(z, q), q.log_prob(z)
     signal = value.detach() - baseline.to(value)
@@ -90,11 +91,11 @@ def with_baseline(
 class Lax(Fitted):
     """(f(z) − c_ψ(z)) ∇θ log q(z) + ∇θ c_ψ(z(θ, ε)): a learned function of z, by score and by path.
 
-    f is only evaluated: it may jump. z is held fixed in log q and in f, and moves with θ in the last term alone.
+    f is only evaluated and may have jumps. z is detached in log q and in f, and moves with θ only in the last term.
     Unfitted, c = 0, which is REINFORCE.
     Paper: Grathwohl, Choi, Wu, Roeder, Duvenaud 2018 (LAX), arXiv:1711.00123, section 3.
-    Differs from the paper: c is a network of few units with a quadratic part, learned before the draws and frozen,
-    where the paper learns it along the training.
+    Differs from the paper: c is a small network with a quadratic part, learned before the draws and frozen, while the
+    paper learns it during training.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -124,7 +125,7 @@ class Lax(Fitted):
 
 
 def by_score_and_path(q: Distribution, f: Objective, n: int, weights: Weights | None) -> Float[Tensor, "*batch"]:
-    """LAX's surrogate, differentiable in the weights too."""
+    """Returns LAX's surrogate, differentiable in the weights too."""
     z = q.rsample((n,))
     held = z.detach()
     value, log_q = f.held(held, q), q.log_prob(held)

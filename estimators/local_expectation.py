@@ -1,4 +1,4 @@
-"""Sum one variable out exactly, draw the others: for independent bits and categoricals."""
+"""Sums over one variable exactly and samples the others, for independent bits and categoricals."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,8 @@ from estimators.traits import Need, Traits
 class LocalExpectation(Estimator):
     """Σ_i (f(1, b_−i) − f(0, b_−i)) ∇θ t_i, the mean over n draws b; D + 1 evaluations of f per draw.
 
-    Exact in each bit given the others, which all come from one draw, so one bit's value is never wasted.
+    Each bit is summed exactly given the other bits. These come from the same draw for all bits, so f at the draw itself
+    is used D times.
     Paper: Titsias, Lázaro-Gredilla 2015, NIPS 2015; preprint arXiv:1503.01494.
 
     >>> from torch.distributions import Bernoulli, Independent
@@ -54,10 +55,9 @@ class LocalExpectation(Estimator):
 @register("indecater")
 @dataclass(frozen=True)
 class IndeCateR(Estimator):
-    """Σ_d Σ_c ∇θ p_d(c) · mean_k f(x_{k,−d}, c): every variable summed out in turn, K·D·C evaluations.
+    """Σ_d Σ_c ∇θ p_d(c) · mean_k f(x_{k,−d}, c): every variable is summed out in turn, K·D·C evaluations.
 
-    Each variable d has draws of its own, or with `shared = True` all use the same n draws, as local
-    expectation does.
+    Each variable d has separate draws or, with `shared = True`, all use the same n draws, as local expectation does.
     Paper: De Smet, Sansone, Zuidberg Dos Martires 2023, arXiv:2311.12569.
 
     >>> from torch.distributions import OneHotCategorical
@@ -85,7 +85,7 @@ class IndeCateR(Estimator):
 
 
 def probabilities(q: Distribution) -> Float[Tensor, "*batch V C"]:
-    """Each variable's probabilities, differentiable; a bit's are those of 0 and 1."""
+    """Returns each variable's probabilities, differentiable; those of a bit are for 0 and 1."""
     inner = base(q)
     if isinstance(inner, Bernoulli):
         one = flat(q.mean, q)
@@ -96,9 +96,10 @@ def probabilities(q: Distribution) -> Float[Tensor, "*batch V C"]:
 def placed(
     q: Distribution, n: int, x: Float[Tensor, "1 n ..."] | None = None
 ) -> Iterator[Float[Tensor, "C part n ..."]]:
-    """n draws for each variable d, with d set to every choice, `[C, V, n, *batch, *event]`, in chunks of variables.
+    """Yields n draws for each variable d, with d set to every choice, in chunks of variables.
 
-    The draws are x, the same for all variables, or drawn as they are asked for.
+    All chunks together have shape `[C, V, n, *batch, *event]`. `x`: draws, the same for all variables. Default: fresh
+    draws for every chunk.
 
     >>> from torch.distributions import Independent
     >>> q = Independent(Bernoulli(logits=torch.zeros(2)), 1)

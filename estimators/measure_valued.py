@@ -20,12 +20,13 @@ from estimators.traits import Need, Traits
 @register("measure_valued")
 @dataclass(frozen=True)
 class MeasureValued(Estimator):
-    """Gaussian measure-valued gradients, one coordinate replaced at a time; f may jump.
+    """Gaussian measure-valued gradients, one coordinate replaced at a time; f may have jumps.
 
     μ_d: [f(μ + σW) − f(μ − σW)]/(σ√2π), W ~ Weibull(√2, 2).
-    σ_d: [f(μ + σM) − f(μ + σN)]/σ, M double-sided Maxwell, N = U·M Gaussian. In both the other coordinates are
-    a draw of q. `coupled = False` draws the two sides apart. 4·D evaluations per draw, in chunks of coordinates
-    (`coordinates.MAX_ELEMENTS`); the N side is a draw of q, so its mean over the first chunk is the value.
+    σ_d: [f(μ + σM) − f(μ + σN)]/σ, M double-sided Maxwell, N = U·M Gaussian.
+    In both, the other coordinates are a draw of q. `coupled = False` draws the two sides independently. 4·D evaluations
+    per draw, in chunks of coordinates (`coordinates.MAX_ELEMENTS`); the N side is a draw of q, so its mean over the
+    first chunk is the value.
     Paper: Mohamed, Rosca, Figurnov, Mnih 2020, arXiv:1906.10652, table 1, coupled as in section 7.2; Heidergott,
     Vázquez-Abad, Volk-Makarewicz 2008, Eur. J. Oper. Res. 187, 193–207.
 
@@ -47,7 +48,7 @@ class MeasureValued(Estimator):
         loc, scale = loc_scale(q)
         mu, sigma = loc.detach(), scale.detach()
         parts = swept(f, q, flat(sample(q, n), q), flat(mu + sigma * self.sides(n, mu), q))
-        first = next(parts)  # the others keep no graph
+        first = next(parts)  # only this part keeps its graph
         means = [first.detach().mean(2), *(part.detach().mean(2) for part in parts)]
         up, down, wide, narrow = torch.cat(means, 1).movedim(1, -1)  # each [*batch, D]
         in_loc = (up - down).reshape(mu.shape) / (sigma * math.sqrt(2 * math.pi))
@@ -55,7 +56,7 @@ class MeasureValued(Estimator):
         return valued(first[3].mean((0, 1)), linear(in_loc, loc, q) + linear(in_scale, scale, q))
 
     def sides(self, n: int, like: Float[Tensor, "*batch"]) -> Float[Tensor, "4 n *batch"]:
-        """Standardised values for the four sides W, −W, M, N."""
+        """Returns standardised values for the four sides W, −W, M, N."""
         w, m = rayleigh(n, like), maxwell(n, like)
         if self.coupled:
             return torch.stack([w, -w, m, torch.rand(m.shape, dtype=m.dtype, device=m.device) * m])

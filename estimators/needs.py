@@ -1,4 +1,4 @@
-"""What a distribution and an objective offer, and which of an estimator's needs they do not meet."""
+"""Which needs a distribution and an objective meet, and which needs of an estimator remain unmet."""
 
 from collections.abc import Iterable
 
@@ -28,27 +28,27 @@ from estimators.tools.torch_offers import MEASURED_NEEDS, gammas_refused, kind, 
 from estimators.traits import Need, Traits
 
 MAX_ENUMERATED_STATES = 2**16
-"""Exact enumeration is refused above this many states."""
+"""Largest number of states for exact enumeration."""
 
 FLATTENED = (Bernoulli, OneHotCategorical, Normal, MultivariateNormal, Laplace, StudentT)
 INVERTIBLE = (Bernoulli, OneHotCategorical, Normal, MultivariateNormal, Laplace, Uniform, Exponential)
 
 
 def offers(q: Distribution, f: Objective) -> frozenset[Need]:
-    """All that the pair (q, f) offers.
+    """Returns all needs that the pair (q, f) meets.
 
-    torch's own classes offer what `torch_offers.json` says, at q's parameters and in their precision. Any other one
-    says so itself, `offers = {Need…}` and `offers_not = {Need…}`, or is probed with a few thousand draws (under a
-    second, once for each class). `learns = ("loc",)` says that the other parameters are fixed. An objective may say
-    `offers` and `offers_not` too, and a plug-in's own need may tell whether it is met. Reads the parameters' values:
-    not to be called inside compiled code.
+    torch's own classes meet the needs listed in `torch_offers.json`, at q's parameters and in their precision. Any
+    other class declares them itself with `offers = {Need…}` and `offers_not = {Need…}`, or is probed with a few
+    thousand draws (under a second, once per class). `learns = ("loc",)` declares that the other parameters are fixed.
+    An objective may declare `offers` and `offers_not` too, and a plug-in's own need may decide whether it is met. Reads
+    the values of the parameters, so it cannot be called inside compiled code.
     """
     offer = Offer(q, f)
     return offer.needs | {need for need in Need.declared() if offer.meets(need)}
 
 
 def _said(sides: Iterable[object], name: str = "offers") -> frozenset[Need]:
-    """What these say of themselves. Raises `BadInput` where one names something that is no need."""
+    """Returns the needs that `sides` declare in the attribute `name`. Raises `BadInput` if an entry is not a need."""
     each = [Need.only(getattr(side, name, ()) or (), f"{name} of {_called(side)}") for side in sides]
     return frozenset().union(*each)
 
@@ -102,11 +102,16 @@ def _of_objective(f: Objective) -> set[Need]:
 
 
 class Offer:
-    """What the pair (q, f) offers, found once, so that many estimators can be asked whether they fit.
+    """The needs that the pair (q, f) meets, computed once, so that many estimators can be checked against it.
 
-    `sides`: what else may say `offers` and `offers_not`, such as the family that built q. `needs`: all that the pair
-    offers, less what only a need's own `met` tells; `reasons`: why q does not offer the others, as far as that was
-    measured.
+    Args:
+        q: the distribution.
+        f: the objective.
+        sides: other objects that may declare `offers` and `offers_not`, such as the family that built q.
+
+    Attributes:
+        needs: all needs that the pair meets, except those that only a need's own `met` decides.
+        reasons: why q does not meet the others, as far as that was measured.
     """
 
     def __init__(self, q: Distribution, f: Objective, *sides: object) -> None:
@@ -118,9 +123,9 @@ class Offer:
         self.needs = (own | _said(every)) - self._withheld
 
     def meets(self, need: Need) -> bool:
-        """Whether the pair offers a need: as is known, as it says, or by the need's own `met`.
+        """Returns whether the pair meets a need: by its class, by declaration, or by the need's own `met`.
 
-        Raises `BadInput` where `met` raises.
+        Raises `BadInput` if `met` raises.
         """
         if need in self.needs or need in self._withheld or need.met is None:
             return need in self.needs
@@ -128,13 +133,13 @@ class Offer:
             return bool(need.met(self))
         except Exception as error:
             raise BadInput(
-                f"whether need {need.name!r} of {need.module} is met cannot be told: {type(error).__name__}: {error}"
+                f"need {need.name!r} of {need.module}: its function met raises {type(error).__name__}: {error}"
             ) from error
 
     def unmet(self, estimator: Estimator, n: int) -> str | None:
-        """Why an estimator does not fit at n draws, in a sentence to act on; None when it fits.
+        """Returns why an estimator does not fit at n draws, in a sentence to act on, or None if it fits.
 
-        Raises `BadInput` where its traits name something that is no need.
+        Raises `BadInput` if the estimator's traits contain something that is not a need.
         """
         traits = estimator.traits
         asked = Need.only(traits.needs, f"traits.needs of {_called(estimator)}")
@@ -143,15 +148,15 @@ class Offer:
             why = "; ".join(dict.fromkeys(self.reasons[need] for need in missing if need in self.reasons))
             return f"needs {' and '.join(need.sentence for need in missing)}" + (f" ({why})" if why else "")
         if Need.IMPORTANCE_BOUND in self.needs - traits.needs:
-            return "is not made for an importance-weighted bound, which takes several draws at once"
+            return "does not accept an importance-weighted bound, which takes several draws at once"
         return unmet_samples(traits, n)
 
 
 def unmet(estimator: Estimator, q: Distribution, f: Objective, n: int) -> str | None:
-    """Why this estimator does not fit q, f and n, in a sentence to act on; None when it fits."""
+    """Returns why this estimator does not fit q, f and n, in a sentence to act on, or None if it fits."""
     return Offer(q, f).unmet(estimator, n)
 
 
 def unmet_samples(traits: Traits, n: int) -> str | None:
-    """Why n draws do not suit, in a sentence; None when they do."""
+    """Returns why n draws do not suit, in a sentence, or None if they do."""
     return unsuited(traits, n)

@@ -18,7 +18,7 @@ from estimators.traits import Need, Traits
 
 
 def flattened(q: Distribution, width: float) -> Distribution:
-    """A proposal: q with its logits divided, or its scale multiplied, by `width`; constant.
+    """Returns a proposal: q with its logits divided, or its scale multiplied, by `width`; detached.
 
     >>> from torch.distributions import Normal
     >>> flattened(Normal(0.0, 1.0), 2.0).scale
@@ -32,7 +32,10 @@ def flattened(q: Distribution, width: float) -> Distribution:
 
 @dataclass(frozen=True)
 class Reweighted(Estimator):
-    """Draws of `flattened(q, width)`; subclasses say what of each draw is differentiated in its ratio q/μ."""
+    """Draws of `flattened(q, width)`. Subclasses define how the ratio q/μ of each draw is differentiated.
+
+    Raises `BadInput` if `width` ≤ 0.
+    """
 
     width: float = 1.5
 
@@ -50,7 +53,7 @@ class Reweighted(Estimator):
 
     @abstractmethod
     def gain(self, ratio: Float[Tensor, "n *batch"], value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
-        """What is differentiated: its gradient is the estimate, through the ratio alone."""
+        """Returns the function of the ratio whose gradient is the estimate."""
 
 
 @register("off_policy")
@@ -58,9 +61,9 @@ class Reweighted(Estimator):
 class OffPolicy(Reweighted):
     """(q(z)/μ(z)) f(z) ∇θ log q(z) with z ~ μ: the score function off-policy.
 
-    μ is q flattened by `width`: logits divided, scale multiplied. The ratio has heavy tails where width < 1.
+    μ is q flattened by `width`: logits divided, scale multiplied. The ratio has heavy tails for width < 1.
     Paper: Precup, Sutton, Singh 2000, ICML 2000; Jie, Abbeel 2010, NIPS 23, 1000–1008.
-    Differs from the paper: a whole draw is weighted at once, where Precup et al. also weight decision by decision.
+    Differs from the paper: a whole draw has one weight, while Precup et al. also weight decision by decision.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -82,12 +85,13 @@ class OffPolicy(Reweighted):
 class OffPolicyClipped(Reweighted):
     """∇θ min(r A, clip(r, 1−ε, 1+ε) A), r = q(z)/μ(z), z ~ μ, A = f(z) less a baseline: PPO's clipped objective.
 
-    A draw whose ratio is already past the edge that A pushes it to gives no gradient: biased. Clipped as for an f that
-    is maximised; who minimises a loss passes −loss and differentiates minus the surrogate.
-    `baseline`: `leave_one_out`, the mean of f over the other draws of μ, or `none`, where A = f and a constant added
-    to f changes what is clipped.
-    Paper: Schulman, Wolski, Dhariwal, Radford, Klimov 2017 (PPO), arXiv:1707.06347, equation 7. Differs from the
-    paper: the baseline is leave-one-out, not a learned value function, and μ is a flattened q, not an earlier policy.
+    Biased: a draw whose ratio is already past the edge towards which A pushes it gives no gradient. The clipping
+    assumes an f that is maximised; to minimise a loss, pass −loss and differentiate minus the surrogate. `baseline`:
+    `leave_one_out`, the mean of f over the other draws of μ, or `none`, where A = f and a constant added to f changes
+    what is clipped. Raises `BadInput` for any other `baseline`.
+    Paper: Schulman, Wolski, Dhariwal, Radford, Klimov 2017 (PPO), arXiv:1707.06347, equation 7.
+    Differs from the paper: the baseline is leave-one-out, not a learned value function, and μ is a flattened q, not an
+    earlier policy.
 
     >>> r = torch.tensor([1.5, 1.5, 0.5, 0.5], requires_grad=True)
     >>> OffPolicyClipped(baseline="none").gain(r, torch.tensor([1.0, -1.0, 1.0, -1.0])).sum().backward()
@@ -107,6 +111,7 @@ class OffPolicyClipped(Reweighted):
 
     @property
     def traits(self) -> Traits:
+        """The traits for this `baseline`."""
         alone = self.baseline == "none"
         needs = frozenset({Need.DENSITY, Need.PROPOSAL} | (set() if alone else {Need.INDEPENDENT_DRAWS}))
         return Traits(unbiased=False, needs=needs, min_samples=1 if alone else 2, paper="Schulman et al. 2017")

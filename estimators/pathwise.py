@@ -1,4 +1,4 @@
-"""Pathwise gradients: through the draw, z = g(ε, θ)."""
+"""Pathwise gradients through the draw, z = g(ε, θ)."""
 
 from dataclasses import dataclass
 
@@ -14,11 +14,11 @@ from estimators.traits import Need, Traits
 @register("reparameterisation")
 @dataclass(frozen=True)
 class Reparameterisation(Estimator):
-    """∇θ f(g(ε, θ)): through the draw itself, and through f's own θ.
+    """∇θ f(g(ε, θ)): through the draw itself and through f's own θ.
 
-    Where z has no explicit g (Gamma, Beta, Dirichlet, StudentT), torch's `rsample` takes the implicit
-    dz/dθ = −(∂F/∂θ)/q(z), with an approximate ∂F/∂θ: a relative bias of up to about 5e-4 that float64 does not
-    remove. A step function gives 0, whatever the truth.
+    If z has no explicit g (Gamma, Beta, Dirichlet, StudentT), torch's `rsample` uses the implicit dz/dθ = −(∂F/∂θ)/q(z)
+    with an approximate ∂F/∂θ: a relative bias of up to about 5e-4, which float64 does not remove. On a step function
+    the estimate is always 0, whatever the true gradient.
     Paper: Kingma, Welling 2014, arXiv:1312.6114, section 2.4; Rezende, Mohamed, Wierstra 2014, arXiv:1401.4082;
     implicit: Figurnov, Mohamed, Mnih 2018, arXiv:1805.08498.
 

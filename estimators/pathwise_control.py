@@ -1,8 +1,8 @@
-"""Control variates for pathwise gradients of Gaussians: subtract a quadratic model's, add their known mean.
+"""Control variates for pathwise gradients of Gaussians: subtract the gradient of a quadratic model, add its known mean.
 
-The model is of f without its own −log q: along a path z = μ + Lε the gradient of −log q is free of ε already, so a
-model of it would add noise. An evidence's control variates are thus those of its log joint with the entropy in closed
-form.
+The model is of f without its own −log q: along a path z = μ + Lε the gradient of −log q does not depend on ε, so a
+model of it would add noise. For an evidence, the control variates are therefore those of its log joint, with the
+entropy in closed form.
 """
 
 from dataclasses import dataclass
@@ -24,10 +24,11 @@ NEEDS = frozenset({Need.GAUSSIAN, Need.REPARAMETERISED, Need.DIFFERENTIABLE})
 def with_model(
     q: Distribution, f: Objective, n: int, slope: Float[Tensor, "..."], bend: Float[Tensor, "..."], *, c: float
 ) -> Float[Tensor, "*batch"]:
-    """∇θ [f(z) − c m(z)] + c ∇θ E m, pathwise; m′(z) = slope + bend (z − μ), both fixed before the draw.
+    """Returns the surrogate of ∇θ [f(z) − c m(z)] + c ∇θ E m, pathwise, where m′(z) = slope + bend (z − μ).
 
-    In μ that is f′(z) − c m′(z) + c m′(μ), in a diagonal σ (f′(z) − c m′(z))∘ε + c diag(bend) σ; with a full
-    covariance Σ, ∇θ E m = m′(μ)·∇μ + ½ tr(bend ∇Σ). `slope` is shaped as μ, `bend` is `[…, D, D]`, symmetric.
+    slope and bend are fixed before the draw. In μ the gradient is f′(z) − c m′(z) + c m′(μ), in a diagonal σ (f′(z) − c
+    m′(z))∘ε + c diag(bend) σ; with a full covariance Σ, ∇θ E m = m′(μ)·∇μ + ½ tr(bend ∇Σ). `slope` has the shape of μ,
+    `bend` is `[…, D, D]`, symmetric.
     """
     z, bend = q.rsample((n,)), bend.expand(*q.batch_shape, *bend.shape[-2:])
     step = flat((z - q.mean).detach(), q)
@@ -41,10 +42,11 @@ def with_model(
 class TaylorPathwise(Estimator):
     """Pathwise with a control variate from f's own expansion at the mean: m′(z) = f′(μ) + f″(μ)(z − μ).
 
-    No variance at all with c = 1 on a quadratic f, and on an evidence whose log joint is quadratic: there f′ and f″
-    are those of log p(x, z).
-    Paper: Miller, Foti, D'Amour, Adams 2017 (the full Hessian), arXiv:1705.07880. Differs from the paper:
-    the full Hessian serves loc, scale and a full covariance; the paper's cheaper Hessians are left out.
+    Without variance for c = 1 on a quadratic f, and on an evidence whose log joint is quadratic: there f′ and f″ are
+    those of log p(x, z).
+    Paper: Miller, Foti, D'Amour, Adams 2017 (the full Hessian), arXiv:1705.07880.
+    Differs from the paper: the full Hessian serves loc, scale and a full covariance; the paper's cheaper Hessians are
+    left out.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -69,10 +71,11 @@ class TaylorPathwise(Estimator):
 class QuadraticPathwise(Fitted):
     """Pathwise with a fitted quadratic model: m′(z) = β + B(z − z₀), least squares on f′ at draws of q.
 
-    z₀ is q's mean when it is fitted, and stays. With a batch of q's one model serves all. Unfitted, m = 0. Of an
-    evidence f′ is that of log p(x, z). Fitted, no variance on what `taylor_pathwise` has none on.
-    Paper: Geffner, Domke 2020, arXiv:2007.14634. Differs from the paper: there β and a low-rank B descend the
-    variance, here β and a full B solve a regression.
+    z₀ is q's mean at fitting time and stays fixed. A batch of q's shares one model. Unfitted, m = 0. For an evidence,
+    f′ is that of log p(x, z). Once fitted, it has no variance where `taylor_pathwise` has none.
+    Paper: Geffner, Domke 2020, arXiv:2007.14634.
+    Differs from the paper: β and a full B solve a regression, while in the paper β and a low-rank B descend the
+    variance.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -102,7 +105,7 @@ class QuadraticPathwise(Fitted):
             step = (flat(z, q) - origin).reshape(-1, D)
             x = torch.cat([torch.ones_like(step[:, :1]), step], -1)
             gram, cross = gram + x.mT @ x, cross + x.mT @ flat(slope, q).reshape(-1, D)
-        # lstsq rounds otherwise where memory lies otherwise: one seed would give several results
+        # lstsq rounds differently with the alignment of memory: the same seed would give several results
         solution = torch.linalg.pinv(gram, hermitian=True) @ cross
         bend = (solution[1:] + solution[1:].mT) / 2
         return self.frozen({"origin": origin, "slope": solution[0], "bend": bend})

@@ -1,4 +1,4 @@
-"""Randomised quasi-Monte Carlo: draws that fill space evenly, for any estimator that averages over draws."""
+"""Randomised quasi-Monte Carlo: evenly spread draws, for any estimator that averages over draws."""
 
 import math
 from dataclasses import dataclass, replace
@@ -21,21 +21,24 @@ from estimators.traits import Need, Traits
 WORD = 2**32 - 1
 SEEDS = 2**62
 DIRECTIONS = SobolEngine(2048).sobolstate
-"""Joe and Kuo's direction numbers, `[dimensions, bits]`, 30 bits each; read at import, as torch.func allows no
-such in-place work inside it."""
+"""Direction numbers of Joe and Kuo, `[dimensions, bits]`, 30 bits each.
+
+They are read at import, because torch.func does not allow such in-place work inside a transform.
+"""
 
 
 @register("quasi_monte_carlo")
 @dataclass(frozen=True)
 class QuasiMonteCarlo(Estimator):
-    """`inner` with the n draws' uniforms replaced by a scrambled Sobol set, afresh for every batch element.
+    """`inner` with the n draws' uniforms replaced by a scrambled Sobol set, a new one for every batch element.
 
-    Each draw alone has q's distribution, so what is unbiased draw by draw stays so; an inner that relies on
-    independent draws (leave-one-out) is refused. n = 2^m fills space best.
+    Each single draw has q's distribution, so an estimator that is unbiased for each draw stays unbiased. An `inner`
+    that needs independent draws (leave-one-out) is refused. n = 2^m covers the space best. Raises `BadInput` if `inner`
+    is refused, has not been fitted, or draws its own noise.
     Paper: Buchholz, Wenzel, Mandt 2018, arXiv:1807.01604; scrambling: Owen 1995, in Monte Carlo and Quasi-Monte Carlo
     Methods in Scientific Computing, 299–317, by a hash (Burley 2020, J. Comput. Graph. Tech. 9(4); Vegdahl 2021,
     Building a better LK hash).
-    Differs from the paper: the set is scrambled by a hash, where Owen draws permutations.
+    Differs from the paper: the set is scrambled by a hash, while Owen draws permutations.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -56,6 +59,7 @@ class QuasiMonteCarlo(Estimator):
 
     @cached_property
     def traits(self) -> Traits:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The traits of `inner`, for distributions with an inverse CDF."""
         inner = self.inner.traits
         return replace(inner, needs=inner.needs | {Need.QUANTILE}, fitted=False, paper="Buchholz, Wenzel, Mandt 2018")
 
@@ -68,17 +72,25 @@ class QuasiMonteCarlo(Estimator):
 
 
 class Even(Independent):
-    """q, with each sample's draws by inverse CDF from one scrambled Sobol set per batch element."""
+    """q with draws by inverse CDF from one scrambled Sobol set per batch element.
+
+    `drawn`: whether a draw was taken.
+    """
 
     def __init__(self, q: Distribution) -> None:
         super().__init__(q, 0, validate_args=False)
         self.drawn = False
 
     def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """Returns draws as constants; `sample_shape` is (n,)."""
         with torch.no_grad():
             return self.rsample(sample_shape).detach()  # no_grad does not stop forward mode
 
     def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """Returns draws, differentiable in θ if q is continuous; `sample_shape` is (n,).
+
+        Raises `BadInput` for a sample shape of several axes.
+        """
         if len(sample_shape) != 1:
             raise BadInput(f"quasi_monte_carlo: draws come as one set, found a sample shape of {tuple(sample_shape)}")
         self.drawn = True
@@ -94,7 +106,7 @@ class Even(Independent):
         return inner.icdf(u)
 
     def uniforms(self, n: int, shape: torch.Size, like: Tensor) -> Float[Tensor, "n ..."]:
-        """`[n, *shape]`; the axes of `shape` after the batch are the dimensions of the Sobol set."""
+        """Returns uniforms `[n, *shape]`; the axes of `shape` after the batch are the dimensions of the Sobol set."""
         dimensions = shape[len(self.batch_shape) :].numel()
         points = sobol(n, dimensions, like.device)
         seed = torch.randint(0, SEEDS, (*self.batch_shape, dimensions), device=like.device)
@@ -103,7 +115,7 @@ class Even(Independent):
 
 
 def by_category(probs: Float[Tensor, "*batch"], u: Float[Tensor, "n ..."]) -> Tensor:
-    """One-hot categories by inverse CDF.
+    """Returns one-hot categories by inverse CDF.
 
     >>> by_category(torch.tensor([0.2, 0.8]), torch.tensor([0.1, 0.3]))
     tensor([[1., 0.],
@@ -115,8 +127,10 @@ def by_category(probs: Float[Tensor, "*batch"], u: Float[Tensor, "n ..."]) -> Te
 
 
 def sobol(n: int, dimensions: int, device: torch.device | None = None) -> Int[Tensor, "n dimensions"]:
-    """The first n Sobol points as 32-bit integers, in Gray-code order: point i is the sum over GF(2) of the
-    direction numbers at the bits of i ⊕ i/2.
+    """Returns the first n Sobol points as 32-bit integers, in Gray-code order.
+
+    Point i is the sum over GF(2) of the direction numbers at the bits of i ⊕ i/2. Raises `BadInput` for more dimensions
+    than `DIRECTIONS` has.
 
     >>> (sobol(4, 1) / 2**32).flatten().tolist()
     [0.0, 0.5, 0.75, 0.25]
@@ -131,12 +145,12 @@ def sobol(n: int, dimensions: int, device: torch.device | None = None) -> Int[Te
 
 
 def scrambled(points: Int[Tensor, "n ..."], seed: Int[Tensor, "..."]) -> Int[Tensor, "n ..."]:
-    """Owen's nested scramble of 32-bit fractions: each bit is flipped by a hash of the bits above it and the seed.
+    """Returns Owen's nested scramble of 32-bit fractions: a hash of the seed and the higher bits flips each bit.
 
-    Reversed, 'above' is 'below', and there multiplication moves information upwards only. The low 32 bits of the seed
-    are added, the others make an odd factor: a point plus a uniform number is uniform, and the rest is a bijection,
-    so every point is exactly uniform. With the four factors of Burley alone the variance of a mean of 2^m draws
-    is off by a third either way; with the hash of Vegdahl 2021 it is that of a true nested scramble.
+    In reversed order, higher bits are lower bits, and multiplication moves information upwards only. The low 32 bits of
+    the seed are added, the others give an odd factor: a point plus a uniform number is uniform, and the other steps are
+    bijections, so every point is exactly uniform. With the four factors of Burley alone, the variance of a mean of 2^m
+    draws is off by a third in either direction; with the hash of Vegdahl 2021 it equals that of a true nested scramble.
     """
     x = reversed_bits(points)
     x = (x ^ (x * 0x3D20ADEA)) & WORD
@@ -148,7 +162,7 @@ def scrambled(points: Int[Tensor, "n ..."], seed: Int[Tensor, "..."]) -> Int[Ten
 
 
 def reversed_bits(x: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
-    """The low 32 bits, in reverse.
+    """Returns the low 32 bits in reverse order.
 
     >>> reversed_bits(torch.tensor([1, 2**31])).tolist()
     [2147483648, 1]
@@ -159,6 +173,6 @@ def reversed_bits(x: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
 
 
 def unit(x: Int[Tensor, "..."], dtype: torch.dtype) -> Float[Tensor, "..."]:
-    """32-bit integers as numbers in the open interval (0, 1), in the middle of cells that the dtype can hold."""
+    """Returns 32-bit integers as numbers in the open interval (0, 1), in the middle of cells that the dtype holds."""
     bits = min(32, round(-math.log2(torch.finfo(dtype).eps)))
     return ((x >> (32 - bits)).to(dtype) + 0.5) / 2**bits

@@ -21,13 +21,13 @@ from estimators.traits import Need, Traits
 def conditioned(
     q: Distribution, b: Float[Tensor, "n ..."], like: Float[Tensor, "n ..."] | None = None
 ) -> Float[Tensor, "n ..."]:
-    """Perturbed logits given their hard value b, `[n, *batch, *event]`, differentiable in θ at fixed noise.
+    """Returns perturbed logits given their hard value b, `[n, *batch, *event]`, differentiable in θ at fixed noise.
 
-    Bits: ±softplus(logit v + softplus(±φ)), the sign that of b. One-hot variables with normalised l: the largest
-    is a Gumbel G_k, the others are −log(e^{−(l_j + G_j)} + e^{−G_k}); all are given up to a common shift, as
-    differences to the largest, so that no rounding can make another one win. softmax does not see the shift.
-    With `like`, perturbed logits whose hard value is b, the noise is not drawn but found from them: the result equals
-    them (up to the shift), and moves with θ as given b.
+    Bits: ±softplus(logit v + softplus(±φ)), with the sign of b. One-hot variables with normalised l: the largest is a
+    Gumbel G_k, the others are −log(e^{−(l_j + G_j)} + e^{−G_k}); all are returned up to a common shift, as differences
+    to the largest, so that rounding cannot change the largest. softmax does not depend on the shift. With `like`,
+    perturbed logits whose hard value is b, the noise is recovered from them instead of drawn: the result equals `like`
+    (up to the shift), and moves with θ as given b.
     Paper: Tucker et al. 2017 (reparameterisation of p(z | b)), arXiv:1703.07370; Maddison, Tarlow, Minka 2014,
     arXiv:1411.0030.
 
@@ -51,7 +51,7 @@ def conditioned(
 
 
 def from_logsigmoid(y: Tensor) -> Tensor:
-    """The x with logsigmoid(x) = y ≤ 0.
+    """Returns the x with logsigmoid(x) = y ≤ 0.
 
     >>> from_logsigmoid(logsigmoid(torch.tensor(2.0)))
     tensor(2.0000)
@@ -66,9 +66,9 @@ def controlled(
     control: Callable[[Tensor], tuple[Tensor, Tensor]],
     coupled: bool = False,
 ) -> Float[Tensor, "*batch"]:
-    """(f(b) − c(z̃)) s + ∇θ c(z) − ∇θ c(z̃) over n draws; `control` gives c and ∂c/∂z at perturbed logits.
+    """Returns the surrogate of (f(b) − c(z̃)) s + ∇θ c(z) − ∇θ c(z̃) over n draws.
 
-    Coupled, z̃ is z in value, and c is asked once.
+    `control` returns c and ∂c/∂z at perturbed logits. With `coupled`, z̃ has the value of z, and c is evaluated once.
     """
     z = perturbed(q, n)
     b = hardened(z, q).detach()
@@ -85,12 +85,12 @@ def controlled(
 class Rebar(Relaxed):
     """(f(b) − η c(z̃)) s + η (∇θ c(z) − ∇θ c(z̃)) with c(z) = f(σ(z/τ)), z the perturbed logits of b, z̃ ~ q(z | b).
 
-    θ acts through z and through z̃ (its conditional noise included). Unbiased for any η and τ, here fixed:
-    E[c(z̃) s + ∇θ c(z̃)] = ∇θ E c(z). η = 0 is REINFORCE. `coupled` takes z̃'s noise from z instead of drawing it: one
-    evaluation of c less, and neither always better nor always worse.
+    θ acts through z and through z̃ (including its conditional noise). Unbiased for any fixed η and τ: E[c(z̃) s + ∇θ
+    c(z̃)] = ∇θ E c(z). η = 0 is REINFORCE. `coupled` takes z̃'s noise from z instead of drawing it: one evaluation of c
+    less, sometimes with more variance and sometimes with less.
     Paper: Tucker, Mnih, Maddison, Lawson, Sohl-Dickstein 2017, arXiv:1703.07370.
-    Differs from the paper: z̃'s noise is drawn apart unless `coupled`, where the paper couples it with z's, and η
-    and τ are settings (learned in `rebar_fitted`).
+    Differs from the paper: z̃'s noise is drawn independently unless `coupled`, while the paper couples it with z's, and
+    η and τ are settings (learned in `rebar_fitted`).
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function

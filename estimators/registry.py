@@ -1,4 +1,4 @@
-"""Names for plug-ins: one registry class serves estimators, distributions and objectives."""
+"""Names for plug-ins: the same registry class serves estimators, distributions and objectives."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields
@@ -13,10 +13,10 @@ _S = TypeVar("_S")
 
 
 class Registry(Generic[_T]):
-    """Classes by name; `get` builds one from its name and settings.
+    """Classes by name; `get` builds an instance from a name and settings.
 
-    Those of installed packages join when a name is not known yet or when all are asked for; `broken` lists the
-    ones that cannot be used, with the reason.
+    Classes of installed packages are added when a name is unknown so far or when all names are listed. `broken` lists
+    the plug-ins that cannot be used, with the reason.
     """
 
     def __init__(self, kind: str) -> None:
@@ -26,8 +26,11 @@ class Registry(Generic[_T]):
         self._discovered = False
 
     def register(self, name: str) -> Callable[[type[_S]], type[_S]]:
-        """A class decorator. A name that another class holds already is an error that names both owners, and
-        a class that is not finished is an error that says what it lacks."""
+        """Returns a class decorator that registers a class under `name`.
+
+        Raises `BadInput` if another class holds the name (the message names both owners) or if the class is incomplete
+        (the message says what is missing).
+        """
 
         def add(cls: type[_S]) -> type[_S]:
             reason = unfinished(cls)
@@ -46,7 +49,7 @@ class Registry(Generic[_T]):
         return add
 
     def lookup(self, name: str) -> type[_T]:
-        """The class called `name`; raises `BadInput` with the nearest name."""
+        """Returns the class called `name`. Raises `BadInput` with the nearest name if there is none."""
         if name not in self._classes:
             self.discover()
         if name not in self._classes:
@@ -60,7 +63,7 @@ class Registry(Generic[_T]):
         raise BadInput(f"there is no {self.kind} {name!r}; {nearest(name, self._classes)}")
 
     def discover(self) -> None:
-        """Registers what installed packages offer, once; a package that fails takes nothing else with it."""
+        """Registers the plug-ins of installed packages, once. A plug-in that fails does not affect the others."""
         if self._discovered:
             return
         self._discovered = True
@@ -72,21 +75,24 @@ class Registry(Generic[_T]):
                 self._broken.append(Broken(point.name, package, reason))
 
     def _join(self, name: str, cls: type) -> None:
-        """Registers a package's class, unless it did so itself under this name."""
+        """Registers a package's class, unless the class has registered itself under this name."""
         own = next((known for known, holder in self._classes.items() if holder is cls), name)
         if own != name:
             raise BadInput(f"its entry point is called {name!r}, but it registers itself as {own!r}")
         self.register(name)(cls)
 
     def broken(self) -> list[Broken]:
-        """The plug-ins of installed packages that cannot be used."""
+        """Returns the plug-ins of installed packages that cannot be used."""
         self.discover()
         return list(self._broken)
 
     def get(self, name: str, **settings: Any) -> _T:
-        """An instance with these settings; a setting that is itself a `{"name": …}` table is built first."""
+        """Returns an instance of the class `name` with these settings; nested `{"name": …}` tables are built first.
+
+        Raises `BadInput` if the name or a setting is unknown, or if the class rejects a value.
+        """
         cls = self.lookup(name)
-        settings_of = fields(cls)  # pyright: ignore[reportArgumentType]  (a dataclass, as registering has checked)
+        settings_of = fields(cls)  # pyright: ignore[reportArgumentType]  (`register` has checked: a dataclass)
         known = [field.name for field in settings_of if field.init and not field.metadata.get("private")]
         for key in settings:
             if key not in known:
@@ -98,22 +104,23 @@ class Registry(Generic[_T]):
             raise BadInput(f"{self.kind} {name!r}: {error}") from error
 
     def available(self) -> list[str]:
-        """All names, sorted."""
+        """Returns all names, sorted."""
         self.discover()
         return sorted(self._classes)
 
     def __iter__(self) -> Iterator[tuple[str, type[_T]]]:
+        """Yields (name, class), sorted by name."""
         self.discover()
         return iter(sorted(self._classes.items()))
 
 
 def owner(cls: type) -> str:
-    """Where a class is defined, as `module.Class`."""
+    """Returns where a class is defined, as `module.Class`."""
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def is_spec(value: Any) -> bool:
-    """Whether a setting is a nested `{"name": …, settings…}` table."""
+    """Returns whether a setting is a nested `{"name": …, settings…}` table."""
     return isinstance(value, dict) and "name" in value
 
 

@@ -1,4 +1,4 @@
-"""RELAX, and REBAR with its settings learned: relaxed control variates fitted to the least variance."""
+"""RELAX, and REBAR with learned settings: relaxed control variates fitted to the least variance."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from estimators.traits import Need, Traits
 
 
 class LearnedControl(Fitted):
-    """(f(b) − c(z̃)) s + ∇θ c(z) − ∇θ c(z̃): subclasses say what c is and what of it is learned."""
+    """(f(b) − c(z̃)) s + ∇θ c(z) − ∇θ c(z̃). Subclasses define c and its learned weights."""
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         weights = self.initial(q, hidden=0) if self.state is None else self.state
@@ -30,7 +30,7 @@ class LearnedControl(Fitted):
 
         def surrogate(moving: Distribution, weights: Weights) -> Tensor:
             def control(x: Tensor) -> Tensor:
-                here = rebuild(q, at)  # made anew: torch's distributions keep what they compute, past its transform
+                here = rebuild(q, at)  # rebuilt per call: torch's distributions cache values beyond their transform
                 return self.control(x, here, f, weights)
 
             return controlled(moving, f, n, lambda z: with_slope(control, z))
@@ -39,21 +39,21 @@ class LearnedControl(Fitted):
 
     @abstractmethod
     def initial(self, q: Distribution, hidden: int) -> Weights:
-        """The weights before they are fitted; a network that is learned starts with `hidden` units."""
+        """Returns the weights before fitting; a learned network starts with `hidden` units."""
 
     @abstractmethod
     def control(self, z: Float[Tensor, "n ..."], q: Distribution, f: Objective, weights: Weights) -> Tensor:
-        """c of perturbed logits z, `[n, *batch]`."""
+        """Returns c at perturbed logits z, `[n, *batch]`."""
 
 
 def relaxed_f(z: Tensor, q: Distribution, f: Objective, weights: Weights) -> Tensor:
-    """η f(σ(z/τ))."""
+    """Returns η f(σ(z/τ))."""
     eta, log_temperature = weights["eta"].to(z), weights["log_temperature"].to(z)
     return eta * f(softened(z, q, log_temperature.exp()), q)
 
 
 def untuned(q: Distribution) -> Weights:
-    """η = 1 and τ = ½."""
+    """Returns the weights η = 1 and τ = ½."""
     one = logits(q).new_ones(())
     return {"eta": one, "log_temperature": (one / 2).log()}
 
@@ -61,11 +61,11 @@ def untuned(q: Distribution) -> Weights:
 @register("rebar_fitted")
 @dataclass(frozen=True)
 class FittedRebar(LearnedControl):
-    """REBAR whose η and τ are learned: c(z) = η f(σ(z/τ)). Unfitted, η = 1 and τ = ½.
+    """REBAR with learned η and τ: c(z) = η f(σ(z/τ)). Unfitted, η = 1 and τ = ½.
 
     Paper: Tucker, Mnih, Maddison, Lawson, Sohl-Dickstein 2017, arXiv:1703.07370.
-    Differs from the paper: η and τ are learned before the draws and frozen, one of each for all variables, where
-    the paper learns them along the training.
+    Differs from the paper: η and τ are learned before the draws and frozen, one of each for all variables, while the
+    paper learns them during training.
 
     >>> import torch
     >>> from torch.distributions import Bernoulli
@@ -96,11 +96,11 @@ class FittedRebar(LearnedControl):
 class Relax(LearnedControl):
     """REBAR plus a learned function: c(z) = η f(σ(z/τ)) + r(σ(z)), with η, τ and the small network r learned.
 
-    `relaxes_f = False` leaves c = r: f is then a black box, which need not be defined between the discrete values.
-    r sees σ(z), or softmax(z), because perturbed logits are known up to a common shift.
+    `relaxes_f = False` leaves c = r: f is then a black box, which need not be defined between the discrete values. r
+    receives σ(z), or softmax(z), because perturbed logits are known up to a common shift.
     Paper: Grathwohl, Choi, Wu, Roeder, Duvenaud 2018 (RELAX), arXiv:1711.00123, section 3.
-    Differs from the paper: η, τ and r are learned before the draws and frozen, where the paper learns them along
-    the training, and r is a network of 10 units with a quadratic part.
+    Differs from the paper: η, τ and r are learned before the draws and frozen, while the paper learns them during
+    training, and r is a network of 10 units with a quadratic part.
 
     >>> Relax(relaxes_f=False)
     Relax(steps=100, relaxes_f=False)
@@ -110,6 +110,7 @@ class Relax(LearnedControl):
 
     @cached_property
     def traits(self) -> Traits:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The traits for this `relaxes_f`."""
         asks_of_f = {Need.RELAXABLE} if self.relaxes_f else set()
         needs = frozenset({Need.FINITE, Need.DENSITY} | asks_of_f)
         return Traits(unbiased=True, needs=needs, fitted=True, paper="Grathwohl et al. 2018")

@@ -1,4 +1,4 @@
-"""Relaxations: bits and one-hot variables made continuous by Gumbel noise and a temperature."""
+"""Relaxations: continuous versions of bits and one-hot variables, by Gumbel noise and a temperature."""
 
 import math
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from estimators.traits import Need, Traits
 
 
 def is_bits(q: Distribution) -> bool:
-    """Whether q is of bits; else it is of one-hot variables."""
+    """Returns whether q consists of bits; otherwise it consists of one-hot variables."""
     return isinstance(base(q), Bernoulli)
 
 
 def perturbed(q: Distribution, n: int) -> Float[Tensor, "n ..."]:
-    """Logits plus noise, `[n, *batch, *event]`, differentiable: `hardened` makes draws of q from them.
+    """Returns logits plus noise, `[n, *batch, *event]`, differentiable; `hardened` maps them to draws of q.
 
     Logistic noise for bits, Gumbel noise for one-hot variables.
     """
@@ -31,7 +31,7 @@ def perturbed(q: Distribution, n: int) -> Float[Tensor, "n ..."]:
 
 
 def hardened(z: Float[Tensor, "..."], q: Distribution) -> Float[Tensor, "..."]:
-    """The discrete value of perturbed logits: the sign as a bit, or the one-hot vector of the largest.
+    """Returns the discrete value of perturbed logits: the sign as a bit, or the one-hot vector of the largest.
 
     >>> from torch.distributions import OneHotCategorical
     >>> hardened(torch.tensor([0.3, 2.0, -1.0]), OneHotCategorical(logits=torch.zeros(3)))
@@ -43,9 +43,9 @@ def hardened(z: Float[Tensor, "..."], q: Distribution) -> Float[Tensor, "..."]:
 
 
 def softened(z: Float[Tensor, "..."], q: Distribution, temperature: float | Tensor) -> Float[Tensor, "..."]:
-    """The relaxed value of perturbed logits: σ(z/τ), or softmax(z/τ) over categories.
+    """Returns the relaxed value of perturbed logits: σ(z/τ), or softmax(z/τ) over categories.
 
-    Raises BadInput for a temperature that z's dtype does not resolve.
+    Raises `BadInput` for a temperature that z's dtype does not resolve.
     """
     if not isinstance(temperature, Tensor):
         resolved(temperature, z.dtype)
@@ -57,11 +57,12 @@ STEPS = 16
 
 
 def resolved(temperature: float, dtype: torch.dtype) -> None:
-    """Raises BadInput where perturbed logits round by so much that z/τ says nothing but which one is largest.
+    """Raises `BadInput` if perturbed logits are rounded so coarsely that z/τ only shows which logit is largest.
 
-    Noise is up to 16 in float32 (36 in float64), so z rounds by 8 eps, and z/τ by 8 eps/τ: at τ = 16 eps by ½ in the
-    worst case and by about 1/16 for the usual |z| of 1 to 2. Below, relaxed draws are one-hot by rounding, and have no
-    gradient. Above, a draw has one with a chance of about 100 τ (745 τ in float64), and then one of size 1/τ.
+    Noise is up to 16 in float32 (36 in float64), so z is rounded by 8 eps, and z/τ by 8 eps/τ: at τ = 16 eps by ½ in
+    the worst case and by about 1/16 for the usual |z| of 1 to 2. Below this temperature, relaxed draws are one-hot by
+    rounding and have no gradient. Above, a draw has a gradient with a probability of about 100 τ (745 τ in float64),
+    and that gradient has size 1/τ.
 
     >>> resolved(0.1, torch.float32)
     """
@@ -75,7 +76,7 @@ def resolved(temperature: float, dtype: torch.dtype) -> None:
 
 @dataclass(frozen=True)
 class Relaxed(Estimator):
-    """An estimator with a fixed temperature τ > 0."""
+    """An estimator with a fixed temperature τ > 0. Raises `BadInput` for any other temperature."""
 
     temperature: float = 0.5
 
@@ -89,8 +90,8 @@ class Relaxed(Estimator):
 class GumbelSoftmax(Relaxed):
     """∇θ f(softmax((l + g)/τ)), g Gumbel; for bits the binary Concrete ∇θ f(σ((φ + logit u)/τ)).
 
-    Biased: it is the gradient of the relaxed objective. On a bit and (b − t)² the bias is τ p(1−p)(2p−1) + O(τ²),
-    and the variance grows as 1/τ.
+    Biased: the estimate is the gradient of the relaxed objective. On a bit and (b − t)² the bias is τ p(1−p)(2p−1) +
+    O(τ²), and the variance grows as 1/τ.
     Paper: Maddison, Mnih, Teh 2017, arXiv:1611.00712, equation 10; Jang, Gu, Poole 2017, arXiv:1611.01144, equation 2.
 
     >>> from torch.distributions import OneHotCategorical
@@ -115,7 +116,7 @@ class GumbelSoftmax(Relaxed):
 @register("straight_through_gumbel")
 @dataclass(frozen=True)
 class StraightThroughGumbel(Relaxed):
-    """f sees the hard draw D = argmax(l + g); the gradient is f′(D) · ∂softmax((l + g)/τ)/∂l.
+    """f(D) at the hard draw D = argmax(l + g); the gradient is f′(D) · ∂softmax((l + g)/τ)/∂l.
 
     Biased.
     Paper: Jang, Gu, Poole 2017, arXiv:1611.01144, section 2.2.

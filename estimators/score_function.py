@@ -1,4 +1,4 @@
-"""REINFORCE and its relatives: a coefficient times the score ∇θ log q(z)."""
+"""REINFORCE and related estimators: a coefficient times the score ∇θ log q(z)."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from estimators.traits import Need, Traits
 def scored(
     value: Float[Tensor, "n *batch"], coefficient: Float[Tensor, "n *batch"], log_q: Float[Tensor, "n *batch"]
 ) -> Float[Tensor, "*batch"]:
-    """The mean over draws of `value`, with the gradient of value + coefficient × score."""
+    """Returns the mean over draws of `value`, with the gradient of value + coefficient × score."""
     return (value + coefficient.detach() * (log_q - log_q.detach())).mean(0)
 
 
 def left_out(value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
-    """Each value less the mean of the others; n ≥ 2.
+    """Returns each value minus the mean of the others; n ≥ 2.
 
     >>> import torch
     >>> left_out(torch.tensor([1.0, 3.0]))
@@ -32,7 +32,7 @@ def left_out(value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
 
 
 class ScoreFunction(Estimator):
-    """coefficient × score; subclasses say only what multiplies the score."""
+    """coefficient × score. Subclasses define the coefficient."""
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         z = sample(q, n)
@@ -41,7 +41,7 @@ class ScoreFunction(Estimator):
 
     @abstractmethod
     def coefficient(self, value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
-        """What multiplies the score of each draw, from the values of all draws."""
+        """Returns the factor of each draw's score, from the values of all draws."""
 
 
 @register("reinforce")
@@ -70,7 +70,7 @@ class Reinforce(ScoreFunction):
 @register("rloo")
 @dataclass(frozen=True)
 class LeaveOneOut(ScoreFunction):
-    """Each draw's baseline is the mean of the others: 1/K Σ (f_k − mean_{j≠k} f_j) s_k.
+    """Each draw's baseline is the mean of the other draws: 1/K Σ (f_k − mean_{j≠k} f_j) s_k.
 
     Paper: Mnih, Rezende 2016, arXiv:1602.06725; Kool et al. 2019 (Buy 4 REINFORCE samples), OpenReview r1lgTGL5DE.
 

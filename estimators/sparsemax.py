@@ -18,11 +18,11 @@ from estimators.traits import Need, Traits
 class GumbelSparsemax(Relaxed):
     """∇θ f(sparsemax((l + g)/τ)), g Gumbel; for bits the clipped line ½ + (φ + logit u)/2τ.
 
-    Jacobian (1/τ)(diag 1_S − 1_S 1_Sᵀ/#S), S the support: zero where one category is left, which at τ = 0.1 and
-    four categories is 93 % of the draws. Biased.
+    The Jacobian is (1/τ)(diag 1_S − 1_S 1_Sᵀ/#S), with S the support: zero if a single category remains, which at τ =
+    0.1 and four categories is 93 % of the draws. Biased.
     Paper: Paulus, Choi, Tarlow, Krause, Maddison 2020, arXiv:2006.08063; sparsemax: Martins, Astudillo 2016,
     arXiv:1602.02068, equation 1.
-    Differs from the paper: bits, which the paper does not have, are two categories.
+    Differs from the paper: bits, which the paper does not cover, are treated as two categories.
 
     >>> from torch.distributions import OneHotCategorical
     >>> from estimators import Function
@@ -44,9 +44,9 @@ class GumbelSparsemax(Relaxed):
 
 
 def sparsemax(z: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """The point of the simplex nearest to z, over the last axis.
+    """Returns the point of the simplex nearest to z, over the last axis.
 
-    With z sorted downwards, S is the k largest with 1 + k z_(k) > Σ_{j≤k} z_(j).
+    With z sorted in descending order, S is the k largest with 1 + k z_(k) > Σ_{j≤k} z_(j).
 
     >>> sparsemax(torch.tensor([0.6, 0.2, -3.0]))
     tensor([0.7000, 0.3000, 0.0000])

@@ -22,13 +22,15 @@ from estimators.traits import Need, Traits
 class Rodeo(Fitted):
     """1/K Σ_k [(f_k − mean_{j≠k}(f_j + α (A h_j)(x_j))) s_k + β (A h̃_k)(x_k)], leave-one-out with Stein terms.
 
-    h_k(y) = mean_{j≠k} H(f_j, f′_j·(y − x_j)) guesses f(y) from the other draws: f is never evaluated at neighbours.
-    h̃_k = h_k ∇θ log q. H(f, u) = f + u + a small learned network; α, β and it are fitted. Unfitted, α = β = 0.
+    h_k(y) = mean_{j≠k} H(f_j, f′_j·(y − x_j)) predicts f(y) from the other draws: f is never evaluated at neighbours.
+    h̃_k = h_k ∇θ log q. H(f, u) = f + u + a small learned network; α, β and the network are fitted. Unfitted, α = β =
+    0.
     (A h)(x) = Σ_i w_i(x) (h(x^i) − h(x)), x^i with bit i flipped. Barker: w_i = q(x^i)/(q(x) + q(x^i)); MPF:
-    √(q(x^i)/q(x)). For independent bits the Gibbs operator is Barker's over D, which α and β absorb.
+    √(q(x^i)/q(x)). For independent bits the Gibbs operator is Barker's over D, which α and β absorb. Raises `BadInput`
+    for an unknown `operator`.
     Paper: Shi, Zhou, Hwang, Titsias, Mackey 2022, arXiv:2202.09497.
-    Differs from the paper: h is f's own first-order expansion plus a small learned network, where the paper's is a
-    network alone, and all is learned before the draws and frozen.
+    Differs from the paper: h is f's own first-order expansion plus a small learned network, while the paper's h is a
+    network alone, and all parts are learned before the draws and frozen.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function
@@ -64,7 +66,7 @@ class Rodeo(Fitted):
         return self.frozen(least_variance(surrogate, q, start(logits(q), hidden=10), steps))
 
     def gradient(self, q: Distribution, f: Objective, n: int, weights: Weights) -> tuple[Tensor, Tensor]:
-        """f's mean `[*batch]` and the estimate in the logits `[*batch, *event]`, constant in θ."""
+        """Returns f's mean `[*batch]` and the estimate in the logits `[*batch, *event]`, detached from θ."""
         b = sample(q, n)
         value, slope = held_gradient_at(f, b, q)
         f_k = value.detach()
@@ -80,18 +82,18 @@ class Rodeo(Fitted):
 
 
 def start(like: Tensor, hidden: int) -> Weights:
-    """What learning starts from: H(f, u) = f + u, and α = β = 0."""
+    """Returns the initial weights: H(f, u) = f + u, and α = β = 0."""
     return network(2, like, hidden) | {"alpha": like.new_zeros(()), "beta": like.new_zeros(())}
 
 
 WEIGHTS = {"barker": torch.sigmoid, "mpf": lambda log_ratio: (log_ratio / 2).exp()}
-"""w_i from log q(x^i) − log q(x)."""
+"""w_i as a function of log q(x^i) − log q(x)."""
 
 
 def guesses(
     weights: Weights, x: Float[Tensor, "n *batch"], value: Float[Tensor, "n ..."], slope: Float[Tensor, "n *batch"]
 ) -> tuple[Tensor, Tensor]:
-    """h_k(x_k) `[n, *batch]` and h_k(x_k^i) `[n, *batch, D]`, each from the other draws alone."""
+    """Returns h_k(x_k) `[n, *batch]` and h_k(x_k^i) `[n, *batch, D]`, each from the other draws alone."""
     n = len(x)
     step = (slope * (x.unsqueeze(1) - x)).sum(-1, keepdim=True)  # [k, j, *batch, 1]
     steps = torch.cat([step, step + slope * (1 - 2 * x).unsqueeze(1)], -1)

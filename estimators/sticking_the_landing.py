@@ -17,8 +17,8 @@ from estimators.traits import Need, Traits
 class StickingTheLanding(Estimator):
     """∂/∂z [log p(x, z) − log q(z)] at fixed q · ∂z/∂θ: the zero-mean score term of log q is dropped.
 
-    Zero variance where q is the posterior; far from it, it can be worse than the total derivative
-    (for q = N(m, s²) against N(0, 1) iff s < 1/√2).
+    Zero variance if q is the posterior. Far from it, the variance can exceed that of the total derivative (for q = N(m,
+    s²) against N(0, 1) iff s < 1/√2).
     Paper: Roeder, Wu, Duvenaud 2017, arXiv:1703.09194.
 
     >>> import torch

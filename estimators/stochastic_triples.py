@@ -1,4 +1,4 @@
-"""Stochastic triples: a rare jump of a discrete draw to its neighbour, weighted by how often it is crossed."""
+"""Stochastic triples: a rare jump of a discrete draw to its neighbour, weighted by the rate of that jump."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,26 +20,26 @@ Jump = tuple[Tensor, Tensor, Tensor]
 
 
 def jump_of_bernoulli(q: Bernoulli, x: Tensor) -> Jump:
-    """Up from 0 with 1[x=0]/(1−p) where p ≤ ½, else down from 1 with −1[x=1]/p: no weight is above 2."""
+    """Up from 0 with 1[x=0]/(1−p) if p ≤ ½, otherwise down from 1 with −1[x=1]/p: no weight exceeds 2."""
     up = (1 - x) / (1 - q.probs).clamp_min(0.5)
     down = -x / q.probs.clamp_min(0.5)
     return q.probs, 1 - x, torch.where(q.probs <= 0.5, up, down)
 
 
 def jump_of_binomial(q: Binomial, x: Tensor) -> Jump:
-    """c = (m − x)/(1 − p), up, where p ≤ ½; else −x/p, down. At the ends, where c = 0, x stays."""
+    """Up with c = (m − x)/(1 − p) if p ≤ ½, otherwise down with c = −x/p. At the ends, where c = 0, x stays."""
     few, more = q.probs <= 0.5, torch.minimum(x + 1, q.total_count)
     up, down = (q.total_count - x) / (1 - q.probs).clamp_min(0.5), -x / q.probs.clamp_min(0.5)
     return q.probs, torch.where(few, more, (x - 1).clamp_min(0)), torch.where(few, up, down)
 
 
 def jump_of_poisson(q: Poisson, x: Tensor) -> Jump:
-    """c = 1, up."""
+    """Up with c = 1."""
     return q.rate, x + 1, torch.ones_like(x)
 
 
 def of_geometric(q: Geometric, x: Tensor) -> Jump:
-    """x counts failures: c = x/(p(1 − p)), down."""
+    """Down with c = x/(p(1 − p)), where x counts failures."""
     return q.probs, (x - 1).clamp_min(0), x / (q.probs * (1 - q.probs))
 
 
@@ -56,8 +56,8 @@ JUMPS: dict[type[Distribution], Callable[..., Jump]] = {
 class StochasticTriples(Estimator):
     """c_i (f(x with x_i moved to its neighbour) − f(x)): smoothed perturbation analysis of discrete draws.
 
-    c is −∂θF(x)/q(x) for a move up, ∂θF(x − 1)/q(x) for one down. Of several coordinates one is kept, i with
-    probability |c_i|/W, and weighs W = Σ|c|: two evaluations per draw, at any dimension.
+    c is −∂θF(x)/q(x) for a move up, ∂θF(x − 1)/q(x) for a move down. Of several coordinates a single one is moved, i
+    with probability |c_i|/W, with weight W = Σ|c|: two evaluations per draw in any dimension.
     Paper: Arya, Schauer, Schäfer, Rackauckas 2022, arXiv:2210.08572, sections 3 and 4; Gong, Ho 1987, IEEE Trans.
     Autom. Control 32(10), 858–866.
 
@@ -84,9 +84,9 @@ class StochasticTriples(Estimator):
 
 
 def one_of(weight: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
-    """A one-hot vector over the last axis, drawn with probability ∝ weight ≥ 0: the first of exponential clocks.
+    """Returns a one-hot vector over the last axis, drawn with probability ∝ weight ≥ 0, as the first exponential clock.
 
-    Where all weights are 0 it is any.
+    If all weights are 0, the vector is arbitrary.
 
     >>> one_of(torch.tensor([[0.0, 3.0, 0.0]]))
     tensor([[0., 1., 0.]])

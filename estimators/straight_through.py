@@ -1,4 +1,4 @@
-"""Straight-through estimators: hard draws forwards, a soft derivative backwards."""
+"""Straight-through estimators: hard draws in the forward pass, a soft derivative in the backward pass."""
 
 import math
 from dataclasses import dataclass
@@ -20,14 +20,13 @@ from estimators.traits import Need, Traits
 @register("straight_through")
 @dataclass(frozen=True)
 class StraightThrough(Estimator):
-    """J(p) f′(z) with z ~ q hard: f sees the draw, the gradient passes to the mean p as if z were p.
+    """J(p) f′(z) with z ~ q hard: f receives the draw, and the gradient passes to the mean p as if z were p.
 
-    For bits J(p) = p(1−p), for one-hot variables J(p)v = p∘v − p⟨p,v⟩. Biased: on a bit and (b − t)² by
-    p(1−p)(2p − 1).
+    For bits J(p) = p(1−p), for one-hot variables J(p)v = p∘v − p⟨p,v⟩. Biased: on a bit and (b − t)² by p(1−p)(2p − 1).
     Paper: Bengio, Léonard, Courville 2013, arXiv:1308.3432; with the mean's derivative, as here: Gu, Levine, Sutskever,
     Mnih 2016, arXiv:1511.05176, equation 4.
-    Differs from the paper: Bengio et al. pass the gradient on to the logit unchanged or by the sigmoid's
-    derivative; this is the latter, and for one-hot variables the softmax's.
+    Differs from the paper: Bengio et al. pass the gradient on to the logit unchanged or times the sigmoid's derivative;
+    here it is multiplied by the sigmoid's derivative and, for one-hot variables, by the softmax's.
 
     >>> from torch.distributions import Bernoulli
     >>> from estimators import Function
@@ -37,9 +36,7 @@ class StraightThrough(Estimator):
     tensor(5.)
     """
 
-    traits = Traits(
-        unbiased=False, needs=frozenset({Need.FINITE, Need.RELAXABLE}), ends=True, paper="Bengio et al. 2013"
-    )
+    traits = Traits(unbiased=False, needs=frozenset({Need.FINITE, Need.RELAXABLE}), paper="Bengio et al. 2013")
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         return f(valued(sample(q, n), q.mean), q).mean(0)
@@ -50,7 +47,8 @@ class StraightThrough(Estimator):
 class ReinMax(Estimator):
     """2 J((p_τ + D)/2) f′(D) − ½ J(p) f′(D): straight-through made second-order accurate by Heun's method.
 
-    p_τ = softmax(l/τ), D ~ q, J(π)v = π∘v − π⟨π,v⟩. At τ = 1 exact on every quadratic f; else biased. τ ≥ 1.
+    p_τ = softmax(l/τ), D ~ q, J(π)v = π∘v − π⟨π,v⟩. Exact on every quadratic f at τ = 1, otherwise biased. Raises
+    `BadInput` unless τ ≥ 1.
     Paper: Liu, Dong, Liu, Yu, Gao 2023 (ReinMax), arXiv:2304.08612, algorithm 2.
 
     >>> from torch.distributions import Bernoulli
@@ -78,7 +76,7 @@ class ReinMax(Estimator):
 
 
 def softmax_jacobian(pi: Float[Tensor, "..."], v: Float[Tensor, "..."], q: Distribution) -> Float[Tensor, "..."]:
-    """J(π)v = π∘v − π⟨π,v⟩ at constant π; for bits π(1−π)v. J is symmetric: its gradient in v is J(π) too."""
+    """Returns J(π)v = π∘v − π⟨π,v⟩ at detached π; for bits π(1−π)v. J is symmetric: its gradient in v is J(π) too."""
     pi = pi.detach()
     return pi * (1 - pi) * v if is_bits(q) else pi * (v - (pi * v).sum(-1, keepdim=True))
 
@@ -88,8 +86,8 @@ def softmax_jacobian(pi: Float[Tensor, "..."], v: Float[Tensor, "..."], q: Distr
 class GumbelRao(Relaxed):
     """f′(D) · mean_m ∂softmax((l + G_m)/τ)/∂l, the noise G_m ~ Gumbel given that D wins, m = 1 … `noises`.
 
-    Straight-through Gumbel with its noise averaged out given the draw: the same mean, so biased,
-    with less variance for `noises` ≥ 2. The noise is held fixed in the derivative.
+    Straight-through Gumbel with its noise averaged given the draw: the same mean, so biased, with less variance for
+    `noises` ≥ 2. The noise is held fixed in the derivative. Raises `BadInput` if `noises` < 1.
     Paper: Paulus, Maddison, Krause 2021, arXiv:2010.04838, section 3.2, equations 9 and 10.
 
     >>> GumbelRao(noises=5)
@@ -117,10 +115,11 @@ class GumbelRao(Relaxed):
 class GappedStraightThrough(Relaxed):
     """f′(D) · ∂softmax((l + m)/τ)/∂l, where m, held fixed, makes D ~ q win by a gap of at least 1, without noise.
 
-    m raises D's logit to the largest, max l, and lowers the others to max l − 1 at most. For bits, whose
-    other category has logit 0, that is ±max(±φ, 1), the sign that of the bit. Biased.
+    m raises D's logit to the largest, max l, and lowers the others to max l − 1 at most. For bits, whose other category
+    has logit 0, the result is ±max(±φ, 1), with the sign of the bit. Biased.
     Paper: Fan, Chi, Rudnicky, Ramadge 2022, arXiv:2206.07235.
-    Differs from the paper: bits, which the paper does not have, are two categories, one of them with logit 0.
+    Differs from the paper: bits, which the paper does not cover, are treated as two categories, one of them with logit
+    0.
 
     >>> GappedStraightThrough().winning(torch.tensor([2.0, 1.5, -1.0]), torch.tensor([0.0, 1.0, 0.0]))
     tensor([ 1.,  2., -1.])
@@ -141,6 +140,6 @@ class GappedStraightThrough(Relaxed):
         return f(valued(hard, softened(valued(winning.detach(), phi), q, self.temperature)), q).mean(0)
 
     def winning(self, phi: Float[Tensor, "..."], hard: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Logits with the drawn category on top, one above the others."""
+        """Returns logits in which the drawn category is the largest, by a gap of at least 1."""
         top = phi.max(-1, keepdim=True).values
         return hard * top + (1 - hard) * torch.minimum(phi, top - 1)

@@ -18,7 +18,7 @@ from estimators.traits import Need, Traits
 class OnStrata(Estimator):
     """f(z) ∇θ log q(z), averaged over draws by inverse CDF, one in each of n equal strata of (0, 1).
 
-    Each variable goes through the strata in an order of its own. The draws of one estimate are not independent.
+    Each variable visits the strata in its own random order. The draws of one estimate are not independent.
     """
 
     traits = Traits(unbiased=True, needs=frozenset({Need.CATEGORICAL, Need.DENSITY}), paper="Owen 2013, chapter 8")
@@ -32,11 +32,11 @@ class OnStrata(Estimator):
 
     @abstractmethod
     def within(self, stratum: Tensor, p: Tensor) -> Tensor:
-        """Where in its stratum each draw lies, in [0, 1)."""
+        """Returns the position of each draw within its stratum, in [0, 1)."""
 
 
 def inverse_cdf(u: Float[Tensor, "n *batch"], p: Float[Tensor, "..."]) -> Float[Tensor, "n ..."]:
-    """The one-hot category at each u: the first whose cumulated p exceeds it.
+    """Returns the one-hot category at each u: the first whose cumulated p exceeds u.
 
     >>> inverse_cdf(torch.tensor([0.1, 0.6, 0.99]), torch.tensor([0.5, 0.3, 0.2])).argmax(-1)
     tensor([0, 1, 2])
@@ -46,7 +46,9 @@ def inverse_cdf(u: Float[Tensor, "n *batch"], p: Float[Tensor, "..."]) -> Float[
 
 
 def edges(p: Float[Tensor, "*batch C"]) -> Float[Tensor, "..."]:
-    """Where each category but the last ends, cumulated; ∞ where none with mass follows, as the sum may round below 1.
+    """Returns the cumulated p at the end of each category but the last.
+
+    The value is ∞ if no category with mass follows, because the sum may be rounded below 1.
 
     >>> edges(torch.tensor([0.25, 0.75, 0.0]))
     tensor([0.2500,    inf])
@@ -77,7 +79,7 @@ class Stratified(OnStrata):
 @register("systematic")
 @dataclass(frozen=True)
 class Systematic(OnStrata):
-    """f(z) ∇θ log q(z) with u_k = (k + U)/n: the same place in every stratum of the inverse CDF.
+    """f(z) ∇θ log q(z) with u_k = (k + U)/n: the same position in every stratum of the inverse CDF.
 
     Source: Owen 2013, Monte Carlo theory, methods and examples, section 8.4; Madow 1949, Ann. Math. Stat. 20(3),
     333–354.

@@ -20,9 +20,10 @@ from estimators.traits import Traits
 class Thermodynamic(Estimator):
     """Σ_i (β_{i+1} − β_i) ∇θ E_{π_β}[log w] at β = β_i, π_β ∝ q w^β: the left sum, another objective than L.
 
-    β_0 = 0, and up to β_B = 1 they lie evenly (i/B), or with `spacing = "log"` even in log β from β_1 = `first`.
-    ∇θ E_β[log w] = −E_β[s] + (1−β) Cov_β(log w, s), each from the K draws with weights ∝ w^β: self-normalised, so
-    O(1/K) biased. B = 1 is the evidence bound's gradient times 1 − 1/K.
+    β_0 = 0; the other points up to β_B = 1 are evenly spaced (i/B) or, with `spacing = "log"`, evenly spaced in log β
+    from β_1 = `first`. ∇θ E_β[log w] = −E_β[s] + (1−β) Cov_β(log w, s), each from the K draws with weights ∝ w^β:
+    self-normalised, so with a bias of O(1/K). B = `partitions`; B = 1 is the evidence bound's gradient times 1 − 1/K.
+    Raises `BadInput` if `partitions` < 1, `spacing` is unknown, or `first` is outside (0, 1).
     Paper: Masrani, Le, Wood 2019, arXiv:1907.00031.
 
     >>> from torch.distributions import Bernoulli
@@ -47,7 +48,7 @@ class Thermodynamic(Estimator):
             raise BadInput(f"thermodynamic: first must lie between 0 and 1, found {self.first}")
 
     def edges(self, like: Tensor) -> Float[Tensor, " edges"]:
-        """β_0 = 0 to β_B = 1."""
+        """Returns β_0 = 0 to β_B = 1."""
         place = torch.arange(self.partitions + 1, dtype=like.dtype, device=like.device)
         if self.spacing == "uniform":
             return place / self.partitions

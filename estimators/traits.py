@@ -1,4 +1,4 @@
-"""Facts about an estimator: what it needs, and for which numbers of samples it is made."""
+"""Traits of an estimator: what it needs, and which numbers of samples it accepts."""
 
 import sys
 from collections.abc import Callable, Iterable
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from estimators.errors import BadInput, nearest
 
 Met = Callable[[Any], bool]
-"""Of an `estimators.needs.Offer`: whether its q and f meet a need."""
+"""A function of an `estimators.needs.Offer` that returns whether its q and f meet a need."""
 
 
 def _declaring() -> str:
-    """The module that is declaring a need: the nearest caller outside this one and the shape checks of the tests."""
+    """Returns the module that declares a need: the nearest caller outside this module and the tests' shape checks."""
     frame = sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith((__name__, "jaxtyping", "beartype")):
         frame = frame.f_back
@@ -20,11 +20,11 @@ def _declaring() -> str:
 
 
 class NoSuchNeed(BadInput, AttributeError):
-    """A name that no need has, or something else where a need is expected."""
+    """An unknown name of a need, or another object where a need is expected."""
 
 
 class _Names(type):
-    """Answers a mistyped `Need.NAME` with the nearest name. A type checker knows the names anyway."""
+    """Answers a mistyped `Need.NAME` with the nearest name; a type checker knows the names already."""
 
     if not TYPE_CHECKING:
 
@@ -33,7 +33,7 @@ class _Names(type):
 
 
 class _BuiltIn:
-    """A need of gradest itself. Its name is that of the attribute that holds it."""
+    """A built-in need of gradest, named by the attribute that holds it."""
 
     def __init__(self, sentence: str) -> None:
         self.sentence = sentence
@@ -47,15 +47,20 @@ class _BuiltIn:
 
 
 class Need(metaclass=_Names):
-    """What an estimator asks of a distribution and an objective: a name, and a sentence that completes "it needs …".
+    """A requirement of an estimator on q or f: a name, and a sentence that completes "it needs …".
 
-    A plug-in declares its own: `AUDITED = Need("AUDITED", "draws that were audited")`. Whoever says so offers it, a
-    distribution or an objective with `offers = {AUDITED}`; or `met`, a function of the
-    offer (`offer.q`, `offer.f`, `offer.needs`), tells whether they do. `cases` returns problems that offer it
-    (`estimators.checks.cases.Case`), on which `gradest check` tries estimators that need it.
+    A plug-in declares its own need: `AUDITED = Need("AUDITED", "draws that were audited")`. Needs with equal names are
+    equal; each process that reads a pickled need must have declared it.
 
-    Needs of one name are equal; each process that reads a pickled one must have declared it.
-    Raises `BadInput` where the name is taken by another module's need, or is not in capitals.
+    Args:
+        name: in capitals.
+        sentence: the requirement in words.
+        met: a function of the offer (`offer.q`, `offer.f`, `offer.needs`) that returns whether the need is met.
+            Default: only a distribution or an objective with `offers = {AUDITED}` meets it.
+        cases: returns problems (`estimators.checks.cases.Case`) that meet the need, for `gradest check`.
+
+    Raises:
+        BadInput: the name is not in capitals, or a need of another module has it.
 
     >>> Need.DENSITY.sentence
     'a tractable log-density, differentiable in θ, on a support that does not move with θ'
@@ -66,13 +71,13 @@ class Need(metaclass=_Names):
 
     DENSITY = _BuiltIn("a tractable log-density, differentiable in θ, on a support that does not move with θ")
     REPARAMETERISED = _BuiltIn("draws z = g(ε, θ) that are differentiable in θ")
-    DIFFERENTIABLE = _BuiltIn("an objective that is differentiable in z where q puts its mass")
-    PIECEWISE = _BuiltIn("an objective that is differentiable but for declared breaks")
+    DIFFERENTIABLE = _BuiltIn("an objective that is differentiable in z wherever q has mass")
+    PIECEWISE = _BuiltIn("an objective that is differentiable except at declared breaks")
     TWICE_DIFFERENTIABLE = _BuiltIn("an objective with a second derivative in z")
     RELAXABLE = _BuiltIn("an objective that is defined and differentiable between the discrete values")
     BINARY = _BuiltIn("Bernoulli variables")
     CATEGORICAL = _BuiltIn("one-hot categorical variables")
-    SINGLE_CATEGORICAL = _BuiltIn("one single categorical variable")
+    SINGLE_CATEGORICAL = _BuiltIn("a single categorical variable")
     FINITE = _BuiltIn("Bernoulli or one-hot categorical variables")
     GAUSSIAN = _BuiltIn("a Normal distribution")
     GAMMA = _BuiltIn("a Gamma, Beta or Dirichlet distribution")
@@ -90,7 +95,7 @@ class Need(metaclass=_Names):
     INDEPENDENT_DRAWS = _BuiltIn("independent draws")
     EVIDENCE = _BuiltIn("an evidence objective, log p(x, z) − log q(z)")
     IMPORTANCE_BOUND = _BuiltIn("an importance-weighted bound")
-    PARAMETERS = _BuiltIn("a distribution that its named parameters make again")
+    PARAMETERS = _BuiltIn("a distribution that can be rebuilt from its named parameters")
     CONTEXT = _BuiltIn("the context that q was computed from")
     TERMS = _BuiltIn("an objective given as terms, with the variables that each depends on")
     PROPOSAL = _BuiltIn("a q that can be widened to draw from: bits, categoricals, or a location-scale family")
@@ -108,7 +113,7 @@ class Need(metaclass=_Names):
         self.name, self.sentence, self.met, self.cases = name, sentence, met, cases
         self.module = _declaring()
         if not (name.isidentifier() and name.isupper() and sentence):
-            raise BadInput(f"a need has a name in capitals and a sentence, as in Need('AUDITED', '…'); found {name!r}")
+            raise BadInput(f"a need must have a name in capitals and a sentence: Need('AUDITED', '…'); found {name!r}")
         other = self._declared.get(name)
         if other and other.module != self.module and (other.sentence, other.met) != (sentence, met):
             raise BadInput(
@@ -119,30 +124,30 @@ class Need(metaclass=_Names):
 
     @property
     def built_in(self) -> bool:
-        """Whether it is one of gradest's own."""
+        """Whether the need is one of gradest's own."""
         return self.module == __name__
 
     @classmethod
     def named(cls, name: str) -> "Need":
-        """The need of that name, gradest's own or a plug-in's. Raises `BadInput` with the nearest name."""
+        """Returns the need of that name, gradest's own or a plug-in's. Raises `BadInput` with the nearest name."""
         if name not in cls._declared:
             raise NoSuchNeed(cls._absent(name))
         return cls._declared[name]
 
     @classmethod
     def declared(cls) -> list["Need"]:
-        """All needs, gradest's own and those of the plug-ins that are loaded, by name."""
+        """Returns all needs, gradest's own and those of the loaded plug-ins, sorted by name."""
         return [cls._declared[name] for name in sorted(cls._declared)]
 
     @classmethod
     def only(cls, values: Any, whose: str) -> frozenset["Need"]:
-        """`values`, if all of them are needs; raises `BadInput` with the nearest name for one that is not."""
+        """Returns `values` as a set if all of them are needs. Otherwise raises `BadInput` with the nearest name."""
         if isinstance(values, Need | str):
-            raise NoSuchNeed(f"{whose} is a set of needs such as {{Need.DENSITY}}, not {values!r}")
+            raise NoSuchNeed(f"{whose} must be a set of needs such as {{Need.DENSITY}}, found {values!r}")
         for value in values:
             if not isinstance(value, cls):
                 close = nearest(str(value).upper(), cls._declared)
-                raise NoSuchNeed(f"{whose} holds {value!r}, which is no need such as Need.DENSITY; {close}")
+                raise NoSuchNeed(f"{whose} contains {value!r}, which is not a need such as Need.DENSITY; {close}")
         return frozenset(values)
 
     @classmethod
@@ -164,11 +169,18 @@ class Need(metaclass=_Names):
 
 @dataclass(frozen=True)
 class Traits:
-    """Facts about an estimator that the harness and the tests both read.
+    """Properties of an estimator that the harness and the tests both read.
 
-    `samples_step`: n must be a multiple of it (2 where draws come in pairs).
-    `valued`: the surrogate's value estimates E f.
-    `ends`: right in a bit's probability of exactly 0 or 1 as well, where that is itself a parameter.
+    Attributes:
+        unbiased: the mean of the estimate is the exact gradient.
+        needs: requirements on q and f.
+        min_samples: smallest n.
+        samples_step: n must be a multiple of it (2 where draws come in pairs).
+        exact: there is no sampling noise.
+        fitted: the estimator has a `fit` method.
+        valued: the surrogate's value estimates E f.
+        ends: correct also where a bit's probability is itself the parameter and is exactly 0 or 1.
+        paper: short citation.
     """
 
     unbiased: bool

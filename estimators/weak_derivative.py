@@ -21,28 +21,28 @@ Sides = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def sides_of_bernoulli(q: Bernoulli, x: Tensor) -> Sides:
-    """Up is 1, down is 0, in p."""
+    """In p: f(1) − f(0)."""
     return q.probs, torch.ones_like(q.probs), torch.ones_like(x), torch.zeros_like(x)
 
 
 def sides_of_binomial(q: Binomial, x: Tensor) -> Sides:
-    """n (f(x′ + 1) − f(x′)), x′ ~ Binomial(n − 1, p), in p."""
+    """In p: n (f(x′ + 1) − f(x′)), x′ ~ Binomial(n − 1, p)."""
     fewer = Binomial(q.total_count - 1, q.probs.detach(), validate_args=False).sample((len(x),))
     return q.probs, q.total_count, fewer + 1, fewer
 
 
 def sides_of_poisson(q: Poisson, x: Tensor) -> Sides:
-    """f(x + 1) − f(x), in the rate."""
+    """In the rate: f(x + 1) − f(x)."""
     return q.rate, torch.ones_like(q.rate), x + 1, x
 
 
 def of_exponential(q: Exponential, x: Tensor) -> Sides:
-    """[f(x) − f(x + y)]/r with x, y independent, in the rate r: x + y is Gamma(2, r)."""
+    """In the rate r: [f(x) − f(x + y)]/r with x, y independent, so that x + y is Gamma(2, r)."""
     return q.rate, 1 / q.rate, x, x + sample(q, len(x))
 
 
 def of_gamma(q: Gamma, x: Tensor) -> Sides:
-    """(α/β) [f(x) − f(x + y)], y ~ Exponential(β), in the rate β: x + y is Gamma(α + 1, β)."""
+    """In the rate β: (α/β) [f(x) − f(x + y)], y ~ Exponential(β), so that x + y is Gamma(α + 1, β)."""
     y = exponential(len(x), q.rate) / q.rate.detach()
     return q.rate, q.concentration / q.rate, x, x + y
 
@@ -59,11 +59,14 @@ DERIVATIVES: dict[type[Distribution], Callable[..., Sides]] = {
 @register("weak_derivative")
 @dataclass(frozen=True)
 class WeakDerivative(Estimator):
-    """c (f(up) − f(down)), one coordinate replaced at a time: 2·D evaluations per draw, and one for the value.
+    """c (f(up) − f(down)), one coordinate replaced at a time: 2·D evaluations per draw, plus one for the value.
 
-    Bernoulli(p): f(1) − f(0). Binomial(m, p): m [f(x′+1) − f(x′)], x′ ~ Binomial(m−1, p). Poisson: f(x+1) − f(x).
-    Exponential rate r: [f(x) − f(x+y)]/r, y a second draw. Gamma rate β, where it
-    alone is learned: (α/β)[f(x) − f(x+y)], y ~ Exponential(β). The two sides are coupled as written.
+    Bernoulli(p): f(1) − f(0).
+    Binomial(m, p): m [f(x′+1) − f(x′)], x′ ~ Binomial(m−1, p).
+    Poisson: f(x+1) − f(x).
+    Exponential rate r: [f(x) − f(x+y)]/r, y a second draw.
+    Gamma rate β, if it alone is learned: (α/β)[f(x) − f(x+y)], y ~ Exponential(β).
+    The two sides are coupled as written.
     Paper: Pflug 1989, Computing 42(4), 315–328; Heidergott, Vázquez-Abad 2000, EURANDOM report 2000-033; Mohamed,
     Rosca, Figurnov, Mnih 2020, arXiv:1906.10652, table 1.
 

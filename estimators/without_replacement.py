@@ -23,27 +23,27 @@ def weighted(
     coefficient: Float[Tensor, "K *batch"],
     log_q: Float[Tensor, "K *batch"],
 ) -> Float[Tensor, "*batch"]:
-    """Σ_k w_k f_k, with the gradient Σ_k w_k (∇f_k + coefficient_k ∇ log q_k)."""
+    """Returns Σ_k w_k f_k, with the gradient Σ_k w_k (∇f_k + coefficient_k ∇ log q_k)."""
     return (weight * value + (weight * coefficient).detach() * (log_q - log_q.detach())).sum(0)
 
 
 def ranked(score: Float[Tensor, "*batch"], K: int) -> Float[Tensor, "K *batch"]:
-    """One-hot vectors of the K categories of the highest score, best first: `[*batch, C]` → `[K, *batch, C]`."""
+    """Returns one-hot vectors of the K categories of highest score, best first: `[*batch, C]` → `[K, *batch, C]`."""
     index = score.topk(K, -1).indices
     one_hot = torch.zeros((*index.shape, score.shape[-1]), dtype=score.dtype, device=score.device)
     return one_hot.scatter(-1, index.unsqueeze(-1), 1.0).movedim(-2, 0)
 
 
 def log_probabilities(q: Distribution) -> Float[Tensor, "*batch"]:
-    """log p of each category, constant, `[*batch, C]`, for an event `[C]` or `[1, C]`."""
+    """Returns log p of each category, detached, `[*batch, C]`, for an event `[C]` or `[1, C]`."""
     return logits(q).detach().reshape(*q.batch_shape, -1).log_softmax(-1)
 
 
 def evaluated(q: Distribution, f: Objective, z: Float[Tensor, "K ..."]) -> tuple[Tensor, Tensor]:
-    """f and log q at draws `[K, *batch, C]`, both `[K, *batch]`.
+    """Returns f and log q at draws `[K, *batch, C]`, both `[K, *batch]`.
 
-    Categories without mass are drawn last, and weigh nothing. As neither f nor log q need be finite there, the first
-    draw stands in their place.
+    Categories without mass are drawn last and have weight 0. Because f and log q may be infinite there, the first draw
+    is evaluated in their place.
     """
     mass = (log_probabilities(q).exp() * z).sum(-1, keepdim=True)
     z = torch.where(mass > 0, z, z[:1])
@@ -52,9 +52,9 @@ def evaluated(q: Distribution, f: Objective, z: Float[Tensor, "K ..."]) -> tuple
 
 
 def without_replacement(log_p: Float[Tensor, "*batch"], K: int) -> tuple[Tensor, Tensor]:
-    """K draws without replacement, in order, `[K, *batch, C]`, and κ, the perturbed log-probability that is next.
+    """Returns K draws without replacement, in order, `[K, *batch, C]`, and κ, the next perturbed log-probability.
 
-    With K all categories nothing is next: κ = −∞.
+    If K covers all categories, κ = −∞.
     Source: Vieira 2014; Kool, van Hoof, Welling 2019 (Gumbel top-k).
     """
     perturbed = log_p + gumbel(1, log_p)[0]
@@ -64,12 +64,12 @@ def without_replacement(log_p: Float[Tensor, "*batch"], K: int) -> tuple[Tensor,
 
 
 def kept_and_left(p: Float[Tensor, "*batch"], z: Float[Tensor, "K *batch"]) -> tuple[Tensor, Tensor]:
-    """p of the categories in z, `[K, *batch']`, and of all that are not, `[*batch']`, summed without cancellation."""
+    """Returns p of the categories in z, `[K, *batch']`, and of all others, `[*batch']`, summed without cancellation."""
     return (p * z).sum(-1), (p * (1 - z.sum(0))).sum(-1)
 
 
 def sum_and_sample(q: Distribution, f: Objective, z: Float[Tensor, "K *batch"]) -> Float[Tensor, "..."]:
-    """Σ over all of z but the last, with weight p, plus the last, with the weight of all that was not summed."""
+    """Returns the sum over all of z but the last, with weight p, plus the last with the remaining probability."""
     summed, left = kept_and_left(log_probabilities(q).exp(), z[:-1])
     value, log_q = evaluated(q, f, z)
     return weighted(value, torch.cat([summed, left.unsqueeze(0)]), value, log_q)
@@ -78,9 +78,9 @@ def sum_and_sample(q: Distribution, f: Objective, z: Float[Tensor, "K *batch"]) 
 @register("top_and_sample")
 @dataclass(frozen=True)
 class TopAndSample(Estimator):
-    """Σ_{x ∈ top} p f s + (1 − p(top)) f(v) s(v): the n − 1 likeliest categories summed, v drawn from the others.
+    """Σ_{x ∈ top} p f s + (1 − p(top)) f(v) s(v): the n − 1 likeliest categories are summed, v is one of the others.
 
-    s is the score of the whole q. Exact once n reaches the number of categories.
+    v is drawn from the other categories; s is the score of the whole q. Exact once n reaches the number of categories.
     Paper: Liu, Regier, Tripuraneni, Jordan, McAuliffe 2019, arXiv:1810.04777.
 
     >>> from torch.distributions import OneHotCategorical
@@ -103,7 +103,7 @@ class TopAndSample(Estimator):
 @register("sum_and_sample")
 @dataclass(frozen=True)
 class SumAndSample(Estimator):
-    """Σ_{x ∈ S} p f s + (1 − p(S)) f(v) s(v): S is n − 1 draws without replacement, v the next one.
+    """Σ_{x ∈ S} p f s + (1 − p(S)) f(v) s(v): S is n − 1 draws without replacement, v the next draw.
 
     Exact once n reaches the number of categories.
     Paper: Liang, Norouzi, Berant, Le, Lao 2018, arXiv:1807.02322; Kool, van Hoof, Welling 2020, arXiv:2002.06043.
@@ -123,7 +123,7 @@ class SumAndSample(Estimator):
 
 
 def priority_weights(q: Distribution, K: int) -> tuple[Tensor, Tensor, Tensor]:
-    """K draws without replacement z, their p, and w = p/q_κ, the inverse chance of being above the threshold κ.
+    """Returns K draws z without replacement, their p, and w = p/q_κ, q_κ the probability of exceeding the threshold κ.
 
     q_κ = P(log p + Gumbel > κ) = 1 − exp(−e^{log p − κ}), which is e^{log p − κ} where that is small.
     """
@@ -140,7 +140,7 @@ def priority_weights(q: Distribution, K: int) -> tuple[Tensor, Tensor, Tensor]:
 class PrioritySampling(Estimator):
     """Σ_k (p/q_κ) f s over n draws without replacement, κ the perturbed log-probability of the next one.
 
-    κ's own category is not evaluated. Exact once n reaches the number of categories.
+    The category of κ is not evaluated. Exact once n reaches the number of categories.
     Paper: Kool, van Hoof, Welling 2019 (Buy 4 REINFORCE samples), OpenReview r1lgTGL5DE, equation 9; Duffield, Lund,
     Thorup 2007, J. ACM 54(6).
 
@@ -162,9 +162,9 @@ class PrioritySampling(Estimator):
 @register("normalised_priority_sampling")
 @dataclass(frozen=True)
 class NormalisedPrioritySampling(Estimator):
-    """Σ_k w/(W − w + p) (f − B/W) s with w = p/q_κ, W = Σ w, B = Σ w f: a built-in baseline, weights that sum to 1.
+    """Σ_k w/(W − w + p) (f − B/W) s with w = p/q_κ, W = Σ w, B = Σ w f: a built-in baseline, and weights that sum to 1.
 
-    Biased, and less noisy. The value is B/W.
+    Biased, with less variance. The value is B/W.
     Paper: Kool, van Hoof, Welling 2019 (Buy 4 REINFORCE samples), OpenReview r1lgTGL5DE, equation 11.
 
     >>> from torch.distributions import OneHotCategorical
@@ -215,12 +215,13 @@ class UnorderedSet(Estimator):
 
 
 def completions(log_p: Float[Tensor, "K *batch"], left: Float[Tensor, "*batch"]) -> tuple[Tensor, Tensor, Tensor]:
-    """log P(S), log P(S | s first) `[K, *batch]`, log P(S | s and s′ first) `[K, K, *batch]` (s first where s = s′).
+    """Returns log P(S), log P(S | s first) `[K, *batch]` and log P(S | s and s′ first) `[K, K, *batch]`.
 
-    `log_p` are the log-probabilities of S's members, `left` that of all other categories together. Given the draws A,
-    P(the rest of S is next) = ∫ e^{−x} ∏_{s∈S∖A} (1 − e^{−x p_s/left}) dx: exponential clocks of the members, all of
-    which ring before the first of the others does. In t = log x the trapezoidal rule is exact to rounding: its error is
-    |Γ(K + 1 + 2πi/step)/Γ(K + 1)|. In float64 and in logarithms, as p_s may be below the smallest number.
+    On the diagonal s = s′ of the last, only s is first. `log_p` are the log-probabilities of S's members, `left` that
+    of all other categories together. Given the draws A, P(the rest of S is next) = ∫ e^{−x} ∏_{s∈S∖A} (1 − e^{−x
+    p_s/left}) dx: exponential clocks of the members, all of which ring before the first of the others does. In t = log
+    x the trapezoidal rule is exact to rounding: its error is |Γ(K + 1 + 2πi/step)/Γ(K + 1)|. Computed in float64 and in
+    logarithms, because p_s may be below the smallest number.
 
     >>> whole, first, _ = completions(torch.tensor([0.5, 0.3]).log(), torch.tensor(0.2).log())
     >>> whole.exp(), first.exp()  # ½·⅗ + 0.3·5/7; 3/5, 5/7
@@ -243,7 +244,7 @@ def completions(log_p: Float[Tensor, "K *batch"], left: Float[Tensor, "*batch"])
 
 
 def log1mexpexp(a: Tensor) -> Tensor:
-    """log(1 − e^{−e^a}), which is a where e^a is small.
+    """Returns log(1 − e^{−e^a}), which is a where e^a is small.
 
     >>> [round(value, 4) for value in log1mexpexp(torch.tensor([-1000.0, 0.0, 1.0])).tolist()]
     [-1000.0, -0.4587, -0.0683]

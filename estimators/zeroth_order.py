@@ -1,4 +1,4 @@
-"""Gradients of f's inside from values alone: SPSA and finite differences in place of f′ in the pathwise chain."""
+"""Gradients of f's inner part from values alone: SPSA and finite differences replace f′ in the pathwise chain."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from estimators.traits import Need, Traits
 
 @dataclass(frozen=True)
 class Differences(Estimator):
-    """slope(z)·∇θ z(ε, θ) + ∇θ f̄, the mean over draws; subclasses get the slope of f at z from values around it.
+    """slope(z)·∇θ z(ε, θ) + ∇θ f̄, the mean over draws. Subclasses compute the slope of f at z from values around z.
 
     The two sides of a difference share ε. f̄ is the mean of those values, which carries the gradient in f's own
-    parameters; f is never asked at z itself, so the value is that of a smoothed f. Near an edge of q's support (0 of a
-    Gamma, both ends of a Beta) the step c is shorter, so that f is asked for no z outside; of a simplex each
-    coordinate stays between 0 and 1, while their sum moves.
+    parameters; f is never evaluated at z itself, so the value is that of a smoothed f. Near an edge of q's support (0
+    of a Gamma, both ends of a Beta) the step c is shorter, so that f is evaluated inside only; on a simplex each
+    coordinate stays between 0 and 1, while the sum of the coordinates changes. Raises `BadInput` if `step` ≤ 0.
     """
 
     step: float = 0.1
@@ -42,14 +42,14 @@ class Differences(Estimator):
 
     @abstractmethod
     def slope(self, z: Tensor, step: Tensor | float, q: Distribution, f: Objective) -> tuple[Tensor, Tensor]:
-        """An estimate of ∂f/∂z at draws z, of z's shape, and the mean of the values that it is made of.
+        """Returns an estimate of ∂f/∂z at draws z, of z's shape, and the mean of the values used for it.
 
-        `step`: a number, or one for each coordinate of z.
+        `step`: a number, or a tensor with a step per coordinate of z.
         """
 
 
 def per_step(rise: Tensor, step: Tensor | float) -> Tensor:
-    """rise ÷ (2 step), constant; 0 where there is no room for a step."""
+    """Returns rise ÷ (2 step), detached; 0 if there is no room for a step."""
     width = 2 * step
     return rise.detach() / (width.masked_fill(width == 0, 1.0) if isinstance(width, Tensor) else width)
 
@@ -57,12 +57,12 @@ def per_step(rise: Tensor, step: Tensor | float) -> Tensor:
 @register("spsa")
 @dataclass(frozen=True)
 class Spsa(Differences):
-    """(f(z + cΔ) − f(z − cΔ))/(2c) · 1/Δ in place of f′(z), Δ of random signs: two evaluations for any dimension.
+    """(f(z + cΔ) − f(z − cΔ))/(2c) · 1/Δ in place of f′(z), Δ random signs: two evaluations in any dimension.
 
     Biased by O(c²), exact on a quadratic.
     Paper: Spall 1992, IEEE Trans. Autom. Control 37(3), 332–341; with common random numbers: Kleinman, Spall, Naiman
     1999, Management Science 45(11), 1570–1578.
-    Differs from the paper: z is perturbed inside the pathwise chain, where Spall perturbs θ.
+    Differs from the paper: z is perturbed inside the pathwise chain, while Spall perturbs θ.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -77,7 +77,7 @@ class Spsa(Differences):
     def slope(self, z: Tensor, step: Tensor | float, q: Distribution, f: Objective) -> tuple[Tensor, Tensor]:
         delta, axes = signs(z), tuple(range(-len(q.event_shape), 0))
         if isinstance(step, Tensor) and axes:
-            step = step.amin(axes, keepdim=True)  # one for all coordinates, as they move together
+            step = step.amin(axes, keepdim=True)  # the same step for all coordinates, which move together
         up, down = f.held(torch.stack([z + step * delta, z - step * delta]), q)
         rise = (up - down).reshape(*up.shape, *(1 for _ in axes))
         return per_step(rise, step) * delta, (up + down) / 2  # 1/Δ = Δ for signs
@@ -88,10 +88,10 @@ class Spsa(Differences):
 class FiniteDifferences(Differences):
     """(f(z + c e_d) − f(z − c e_d))/(2c) for every coordinate d in place of f′(z): 2·D evaluations per draw.
 
-    Biased by O(c²), exact on a quadratic. Coordinates are taken in chunks, see `coordinates.chunk`.
+    Biased by O(c²), exact on a quadratic. Coordinates are evaluated in chunks, see `coordinates.chunk`.
     Paper: Kiefer, Wolfowitz 1952, Ann. Math. Stat. 23(3), 462–466, equation 2.7; with common random numbers: Glasserman
     2003, Monte Carlo Methods in Financial Engineering, section 7.1, equation 7.4.
-    Differs from the paper: z is moved inside the pathwise chain, where the papers move θ.
+    Differs from the paper: z is moved inside the pathwise chain, while the papers move θ.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function

@@ -1,105 +1,114 @@
-"""Which estimators enter the race on a user's model, and the witness that judges their bias."""
+"""Which estimators enter the race on a user's model: those whose needs it meets, with the settings that matter."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.advice.arm import Arm
-from bench.advice.own_model import OwnModel
-from bench.advice.witness import Witness, contradiction, exact_witness, witness_of
-from estimators.core import Fitted
+from bench.advice.parcel import Parcel
+from bench.advice.printed_code import name_with_settings
+from estimators.core import Estimator
 from estimators.errors import BadInput
 from estimators.needs import Offer
 from estimators.registry import available, get
-from estimators.tools.parameters import states
 
-BASELINE = "reinforce"
-
-
-WITNESSES = ("rloo", BASELINE)
-"""Estimators whose lack of bias rests on log q alone."""
-
-
-FEW = 4096
-"""Up to so many values of z the exact gradient is the witness."""
+TEMPERATURES = (0.1, 0.2, 1.0, 2.0)
+"""Temperatures that race beside an estimator's own."""
+WRAPPERS = ("antithetic", "quasi_monte_carlo")
+"""Estimators of draws that are coupled, whose inner one is a setting; they race around these."""
+INNER = ("reparameterisation",)
 
 
 @dataclass(frozen=True)
-class Field:
-    """Who races, who stays out and why, and exact enumeration where it fits."""
+class Entrant:
+    """An estimator with its settings, and the numbers of samples at which it fits."""
 
-    arms: list[Arm]
+    estimator: Parcel
+    samples: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        return self.estimator.name
+
+
+@dataclass(frozen=True)
+class Entrants:
+    """Who races, who stays out and why, and the number of samples at which all are measured first.
+
+    `density`: whether q has a score function; `path`: whether it has a path along which f is differentiable.
+    """
+
+    racing: tuple[Entrant, ...]
     left_out: dict[str, str]
-    exact: Arm | None
+    first_samples: int
+    density: bool
+    path: bool
 
 
-def entrants(model: OwnModel, samples: Sequence[int], seed: int, *, biased: bool) -> Field:
-    """Every registered estimator at every number of samples at which it fits."""
-    problem, like = model.problem, next(iter(model.theta.values()))
-    offer = Offer(model.distribution(model.theta), problem.function(like))
-    arms: list[Arm] = []
+def find_entrants(offer: Offer, names: Sequence[str] | None, samples: Sequence[int], biased: bool) -> Entrants:
+    """Every registered estimator that fits, or those name_with_settings `names`.
+
+    Raises BadInput where a name is unknown, or none fits.
+    """
+    racing: list[Entrant] = []
     left_out: dict[str, str] = {}
-    exact = None
-    for name in available():
+    for name in names if names is not None else available():
         try:
-            estimator = get(name)
-            reasons = {n: offer.unmet(estimator, n) for n in sorted(set(samples))}
+            own = [get(name)] if isinstance(name, str) else [name]
+            versions = [*own, *_versions(own[0])] if isinstance(name, str) else own
+            first = versions[0]
+            reasons = {n: offer.unmet(first, n) for n in sorted(set(samples))}
+        except BadInput:
+            raise
         except Exception as error:  # a plug-in's own fault
-            left_out[name] = f"fails: {type(error).__name__}: {error}"
+            left_out[str(name)] = f"fails: {type(error).__name__}: {error}"
             continue
-        fits = [n for n, reason in reasons.items() if reason is None]
+        fits = tuple(n for n, reason in reasons.items() if reason is None)
         if not fits:
-            left_out[name] = str(reasons[max(reasons)])
-        elif not estimator.traits.unbiased and not biased:
-            left_out[name] = "biased: races only with --biased"
-        elif estimator.traits.exact:
-            exact = Arm(estimator, name, fits[0], problem, seed)
+            left_out[name_with_settings(first)] = str(reasons[max(reasons)])
+        elif not first.traits.unbiased and not biased and names is None:
+            left_out[name_with_settings(first)] = "biased: races only where biased estimators are let in"
         else:
-            arms += [Arm(estimator, name, n, problem, seed) for n in fits]
-    if not arms:
-        raise BadInput(f"no estimator fits this model: {'; '.join(f'{k} {v}' for k, v in list(left_out.items())[:3])}")
-    arms.sort(key=lambda arm: (isinstance(arm.estimator, Fitted), arm.name != BASELINE, arm.samples))
-    return Field(arms, left_out, exact)
+            racing += [Entrant(Parcel.of(first), fits), *_fitting(versions[1:], offer, samples)]
+        if not fits and len(versions) > 1:  # a wrapper whose default inner one does not fit
+            racing += _fitting(versions[1:], offer, samples)
+    if not racing:
+        said = "; ".join(f"{name} {reason}" for name, reason in list(left_out.items())[:3])
+        raise BadInput(f"no estimator fits this model: {said}")
+    needs = {need.name for need in offer.needs}
+    return Entrants(
+        tuple(_once(entrant) for entrant in racing), left_out, _first_samples(racing), "DENSITY" in needs,
+        {"REPARAMETERISED", "DIFFERENTIABLE"} <= needs,
+    )  # fmt: skip
 
 
-class Judge:
-    """Puts an arm out whose mean contradicts the witness, unless biased ones are welcome."""
-
-    def __init__(self, entered: Field, biased: bool) -> None:
-        self.arms, self.biased = entered.arms, biased
-        self.exact = _exact(entered.exact)
-
-    def witness(self, *, but: Arm | None = None) -> Witness | None:
-        """The one with the smallest error, other than the arm that is judged."""
-        if self.exact:
-            return self.exact
-        able = [arm for arm in self.arms if arm.name in WITNESSES and arm is not but and arm.found and alive(arm)]
-        known = [witness_of(arm) for arm in able]
-        return min(known, key=lambda each: float(each.error.sum()), default=None)
-
-    def __call__(self, arm: Arm) -> None:
-        """After its turn."""
-        if arm.state != "open" or not arm.found or arm.name in WITNESSES or self.biased:
-            return
-        witness = self.witness(but=arm)
-        reason = contradiction(arm, witness) if witness else None
-        if reason:
-            arm.state = reason
-            arm.release()
+def _versions(estimator: Estimator) -> Iterator[Estimator]:
+    """The same estimator with other settings that matter."""
+    name: str = estimator.name  # type: ignore[attr-defined]
+    if name in WRAPPERS:
+        yield from (get(name, inner=get(inner)) for inner in INNER)
+    elif hasattr(estimator, "temperature"):
+        for temperature in TEMPERATURES:
+            if temperature != estimator.temperature:  # type: ignore[attr-defined]
+                try:
+                    yield get(name, temperature=temperature)
+                except BadInput:  # not one that this estimator takes
+                    continue
 
 
-def alive(arm: Arm) -> bool:
-    """Whether it still has its draws."""
-    return "kept" in vars(arm)
+def _fitting(versions: Iterable[Estimator], offer: Offer, samples: Sequence[int]) -> list[Entrant]:
+    found = []
+    for each in versions:
+        fits = tuple(n for n in sorted(set(samples)) if offer.unmet(each, n) is None)
+        found += [Entrant(Parcel.of(each), fits)] if fits else []
+    return found
 
 
-def _exact(arm: Arm | None) -> Witness | None:
-    """The exact gradient where z takes few values; its step is timed as well."""
-    if arm is None:
-        return None
-    if (states(arm.problem.build(arm.problem.encode(arm.problem.theta()))) or FEW + 1) > FEW:
-        return None
-    with suppress(Exception):  # no witness then; what is wrong with f has been said before
-        arm.prepare("exact").time(6)
-        return exact_witness(arm)
-    return None
+def _once(entrant: Entrant) -> Entrant:
+    """What is exact does not depend on n: it races at one."""
+    return Entrant(entrant.estimator, entrant.samples[:1]) if entrant.estimator.exact else entrant
+
+
+def _first_samples(racing: Sequence[Entrant]) -> int:
+    """The number of samples at which most of them fit; the smallest of such."""
+    counts = Counter(n for entrant in racing for n in entrant.samples)
+    return min(counts, key=lambda n: (-counts[n], n))

@@ -1,131 +1,111 @@
-"""A user's own model from a file of ten lines: θ, a distribution and an objective, as a problem to measure on."""
+"""A user's own model: θ, a distribution and an objective, brought into one form."""
 
-import importlib.util
-import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
-from typing import Any, ClassVar
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from bench.distributions.base import Family
+from bench.advice.given_objective import Spelling, given_objective, in_double
 from bench.numerics.tensors import Tensors
-from bench.objectives.base import Target
-from bench.problems.problem import Problem
-from estimators.core import Function, Objective
-from estimators.errors import BadInput, nearest
-from estimators.tools.parameters import alike, base, parameters, rebuild
+from estimators.core import Objective
+from estimators.errors import BadInput
 
-NEEDED = ("parameters", "distribution", "objective")
-DRAWS = 64
+SHORT = (torch.bfloat16, torch.float16)
+"""Precisions in which nothing is measured: such parameters are taken in float32."""
 
 
 @dataclass(frozen=True, eq=False)
-class OwnFamily(Family):
-    """`distribution(θ)`; the batch axes of what it returns run over data, and the target is their mean."""
-
-    name: ClassVar[str] = "own"
-    used_by: ClassVar[str] = "the user"
-    discrete: ClassVar[bool] = False
-    reparameterised: ClassVar[bool] = False
-
-    start: Any = None
-    distribution: Any = None
-    data_axes: int = 0  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    def theta(self, point: str, coordinates: str) -> Tensors:
-        return self.start
-
-    def encode(self, theta: Tensors, coordinates: str) -> Tensors:
-        return parameters(self.distribution(theta))
-
-    def build(self, parameters: Tensors) -> Distribution:
-        return rebuild(self.distribution(self.start), parameters)
-
-
-@dataclass(frozen=True, eq=False)
-class OwnTarget(Target):
-    """The user's objective."""
-
-    name: ClassVar[str] = "own"
-    used_by: ClassVar[str] = "the user"
-
-    function: Any = None
-
-    def build(self, family: Family, point: str, like: Tensor) -> Objective:
-        return self.function
-
-
-@dataclass(frozen=True)
 class OwnModel:
-    """What a user's file says: θ, θ → q, f; `wrapped` where the file gives f as a plain function of z."""
+    """θ by name (detached), θ → q, and f.
+
+    `given`: the objects as the user gave them, under the names that the printed code uses. `spelling`: how that code
+    makes an Objective of the user's function. `notes`: what was changed, in sentences.
+    """
 
     theta: Tensors
     distribution: Callable[[Tensors], Distribution]
     objective: Objective
-    wrapped: bool
+    given: dict[str, Any]
+    spelling: Spelling
+    notes: tuple[str, ...] = ()
 
     @property
-    def problem(self) -> Problem:
-        axes = len(self.distribution(self.theta).batch_shape)
-        family = OwnFamily(start=self.theta, distribution=self.distribution, data_axes=axes)
-        return Problem(family, OwnTarget(function=self.objective), "own", "own")
+    def dtype(self) -> torch.dtype:
+        return next(iter(self.theta.values())).dtype
+
+    @property
+    def device(self) -> torch.device:
+        return next(iter(self.theta.values())).device
+
+    @property
+    def dim(self) -> int:
+        """The number of parameters, P."""
+        return sum(value.numel() for value in self.theta.values())
+
+    def leaves(self) -> Tensors:
+        """θ as fresh tensors that want a gradient."""
+        return {name: value.clone().requires_grad_() for name, value in self.theta.items()}
+
+    def q(self) -> Distribution:
+        """The distribution at θ, whose parameters have a gradient where θ moves them."""
+        return self.distribution(self.leaves())
+
+    def doubled(self) -> "OwnModel | None":
+        """The model in float64, or None where its distribution takes no float64; f sees its own precision."""
+        theta = {name: value.double() for name, value in self.theta.items()}
+        twin = replace(self, theta=theta, objective=in_double(self.objective, self.dtype))
+        try:
+            q = twin.q()
+            z = q.sample(torch.Size([2]))
+            value = twin.objective(z, q)
+        except Exception:
+            return None
+        right = not z.is_floating_point() or z.dtype == torch.float64
+        return twin if right and value.dtype == torch.float64 else None
 
 
-def load_model(path: str | Path) -> OwnModel:
-    """The model of a file that defines `parameters` (a tensor, or a dict of tensors by name), `distribution`
-    (a function of them that returns a torch distribution) and `objective` (a function of z, or an
-    `estimators.Objective`); whatever does not fit together is said in a sentence."""
-    path = Path(path)
-    module = _imported(path)
-    for name in NEEDED:
-        if not hasattr(module, name):
-            found = nearest(name, [each for each in vars(module) if not each.startswith("_")])
-            raise BadInput(f"{path} must define {', '.join(NEEDED)}, and defines no {name!r}; {found}")
-    theta, single = _theta(module.parameters, path)
-    user: Any = module.distribution
-    objective: Any = module.objective
-    for what, of, given in (("distribution", "the parameters", user), ("objective", "z", objective)):
-        if not isinstance(given, Callable):
-            raise BadInput(f"{path}: {what} must be a function of {of}, found {type(given).__name__}")
-    distribution = (lambda values: user(values["parameters"])) if single else user
-    wrapped = not isinstance(objective, Objective)
-    q = _built(distribution, theta, path)
-    model = OwnModel(theta, distribution, Function(objective) if wrapped else objective, wrapped)
-    _check_objective(model.objective, q, path)
-    return _with_facts(model, objective, q) if wrapped else model
+def own_model(parameters: Any, distribution: Any, objective: Any, where: str = "the model") -> OwnModel:
+    """The model made of what the user gives: see `bench.recommend`.
+
+    Raises BadInput with a sentence that begins with `where` for what does not go together.
+    """
+    theta = _named(parameters, where)
+    notes = []
+    if any(value.dtype in SHORT for value in theta.values()):
+        theta = {name: value.float() if value.dtype in SHORT else value for name, value in theta.items()}
+        notes.append("The parameters were measured in float32: a half precision is too short to compare estimators in.")
+    for what, of, given in (("distribution", "the parameters", distribution), ("objective", "z", objective)):
+        if not callable(given):
+            raise BadInput(f"{where}: {what} must be a function of {of}, found {type(given).__name__}")
+    at = _by_name(parameters, distribution)
+    q = _first_q(at, theta, where)
+    f, spelling = given_objective(objective, q, next(iter(theta.values())).dtype, where)
+    given = {"parameters": parameters, "distribution": distribution, "objective": objective}
+    return OwnModel(theta, at, f, given, spelling, tuple(notes))
 
 
-def _imported(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise BadInput(f"there is no file {path}; it should define {', '.join(NEEDED)}")
-    spec = importlib.util.spec_from_file_location(f"gradest_model_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise BadInput(f"{path} is no Python file; its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise BadInput(f"{path} does not import: {type(error).__name__}: {error}") from error
-    return module
-
-
-def _theta(value: Any, path: Path) -> tuple[Tensors, bool]:
-    """θ by name, detached, and whether the file gives a single tensor."""
-    single = isinstance(value, Tensor)
-    given = {"parameters": value} if single else value
+def _named(value: Any, where: str) -> Tensors:
+    """θ by name, detached."""
+    given = dict(value.named_parameters()) if isinstance(value, nn.Module) else value
+    given = {"parameters": given} if isinstance(given, Tensor) else given
     if not isinstance(given, Mapping) or not given or not all(isinstance(each, Tensor) for each in given.values()):
-        raise BadInput(f"{path}: parameters must be a tensor or a dict of tensors by name, found {_kind(given)}")
+        raise BadInput(
+            f"{where}: parameters must be a tensor, a dict of tensors by name or an nn.Module, found {_kind(given)}"
+        )
     theta = {str(name): each.detach() for name, each in given.items()}
     for name, each in theta.items():
         if not each.is_floating_point():
-            raise BadInput(f"{path}: parameter {name!r} must hold floating-point numbers, found {each.dtype}")
-    return theta, single
+            raise BadInput(f"{where}: parameter {name!r} must hold floating-point numbers, found {each.dtype}")
+        if not bool(each.isfinite().all()):
+            raise BadInput(f"{where}: parameter {name!r} holds a NaN or an infinity")
+    if not sum(each.numel() for each in theta.values()):
+        shapes = ", ".join(f"{name!r} {list(each.shape)}" for name, each in theta.items())
+        raise BadInput(f"{where}: parameters hold no number at all ({shapes}); there is nothing to estimate")
+    return theta
 
 
 def _kind(value: Any) -> str:
@@ -134,73 +114,79 @@ def _kind(value: Any) -> str:
     return type(value).__name__
 
 
-def _built(distribution: Callable[[Tensors], Distribution], theta: Tensors, path: Path) -> Distribution:
-    """q at θ, shown to be one that can be taken apart and put together again."""
+def _by_name(parameters: Any, distribution: Callable[..., Distribution]) -> Callable[[Tensors], Distribution]:
+    """`distribution` as a function of θ by name, whatever form the user gives θ in."""
+    if isinstance(parameters, nn.Module):
+        return lambda theta: distribution(module_at(parameters, theta))
+    if isinstance(parameters, Tensor):
+        return lambda theta: distribution(theta["parameters"])
+    return distribution
+
+
+def module_at(module: nn.Module, theta: Tensors) -> nn.Module:
+    """A module like this one that holds the tensors of θ in place of its parameters; the given one stays as it is.
+
+    `torch.func.functional_call` would put its parameters back before a distribution that asks it later does so.
+    """
+    values = {id(value): theta[name] for name, value in module.named_parameters()}
+    made: dict[int, nn.Module] = {}
+
+    def twin(each: nn.Module) -> nn.Module:
+        if id(each) not in made:
+            own = made[id(each)] = copy(each)
+            state = vars(own)
+            state["_parameters"] = {name: values.get(id(value), value) for name, value in each._parameters.items()}
+            state["_modules"] = {name: child and twin(child) for name, child in each._modules.items()}
+            if "_flat_weights_names" in state:  # a recurrent network keeps a list of its parameters beside them
+                state["_flat_weights"] = [state["_parameters"].get(name) for name in state["_flat_weights_names"]]
+        return made[id(each)]
+
+    return twin(module)
+
+
+def _first_q(distribution: Callable[[Tensors], Distribution], theta: Tensors, where: str) -> Distribution:
+    """q at θ, which must be a distribution that can be drawn from."""
+    leaves = {name: value.clone().requires_grad_() for name, value in theta.items()}
     try:
-        q = distribution(theta)
+        q = distribution(leaves)
     except Exception as error:
-        raise BadInput(f"{path}: distribution(parameters) raises {type(error).__name__}: {error}") from error
-    if not isinstance(q, Distribution):
-        raise BadInput(f"{path}: distribution must return a torch distribution, found {type(q).__name__}")
-    try:
-        again = rebuild(q, {name: value.expand(3, *value.shape) for name, value in parameters(q).items()})
-        fits = parameters(q) and tuple(again.batch_shape) == (3, *q.batch_shape) and again.event_shape == q.event_shape
-    except BadInput as error:
-        raise BadInput(f"{path}: {error}") from error
-    except Exception:
-        fits = False
-    if not fits:
+        raise BadInput(f"{where}: distribution(parameters) raises {type(error).__name__}: {error}") from error
+    if isinstance(q, Mapping | list | tuple):
         raise BadInput(
-            f"{path}: gradest cannot rebuild {type(q).__name__} at other parameters; return a distribution whose "
-            "constructor takes the names in its arg_constraints, such as Bernoulli, OneHotCategorical, Normal or Gamma"
+            f"{where}: distribution must return one torch distribution, found a {type(q).__name__}; several random "
+            "variables are not supported yet: choose an estimator for one of them, with the others inside f"
         )
-    if not alike(q, rebuild(q, parameters(q))):
+    if not (callable(getattr(q, "sample", None)) and callable(getattr(q, "log_prob", None))):
         raise BadInput(
-            f"{path}: {type(base(q)).__name__} is another distribution when it is built again from its parameters "
-            f"({', '.join(parameters(q))}): its draws or its log-density differ"
+            f"{where}: distribution must return a torch distribution (or an object with sample and log_prob), found "
+            f"{type(q).__name__}"
+        )
+    if not isinstance(q, Distribution):
+        raise BadInput(
+            f"{where}: {type(q).__name__} must be a subclass of torch.distributions.Distribution, so that its "
+            f"batch_shape and event_shape are known: class {type(q).__name__}(Distribution), with "
+            "super().__init__(batch_shape, event_shape, validate_args=False)"
+        )
+    if _apart(q, leaves):
+        raise BadInput(
+            f"{where}: what distribution returns does not depend on the parameters that it is given; it must be made "
+            "of its argument, not of a tensor or a network outside"
         )
     return q
 
 
-def _check_objective(f: Objective, q: Distribution, path: Path) -> None:
-    """f maps draws with any leading axes to a value each, and twice the same."""
-    z = q.sample((2, 3))
-    expected = (2, 3, *q.batch_shape)
-    try:
-        value, again = f(z, q), f(z, q)
-    except Exception as error:
-        raise BadInput(
-            f"{path}: objective raises {type(error).__name__} on z of shape {list(z.shape)} (all axes but the last "
-            f"{len(q.event_shape)} are draws and data, to be kept): {error}"
-        ) from error
-    if not isinstance(value, Tensor) or tuple(value.shape) != expected:
-        found = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
-        raise BadInput(
-            f"{path}: objective of z with shape {list(z.shape)} must return shape {list(expected)}, found {found}; "
-            f"sum over the last {len(q.event_shape)} axes and keep the others"
-        )
-    if not value.isfinite().all():
-        raise BadInput(f"{path}: objective is not finite at draws from distribution(parameters)")
-    if not torch.equal(value, again):
-        raise BadInput(f"{path}: objective gives two values for one z; it must be deterministic, randomness is q's")
-
-
-def _with_facts(model: OwnModel, objective: Callable[[Tensor], Tensor], q: Distribution) -> OwnModel:
-    """The same with what a plain function does not say of itself, found by trying: whether z carries a gradient, and
-    whether values between discrete ones do."""
-    z = q.sample((DRAWS,))
-    between = z if q.has_rsample else torch.rand_like(z, dtype=next(iter(model.theta.values())).dtype)
-    smooth = _has_gradient(objective, between)
-    f = Function(objective, differentiable=smooth, relaxable=smooth)
-    return OwnModel(model.theta, model.distribution, f, wrapped=True)
-
-
-def _has_gradient(objective: Callable[[Tensor], Tensor], z: Tensor) -> bool:
-    """Whether f has a gradient at these points that is finite, and not zero everywhere."""
-    z = z.detach().requires_grad_()
-    try:
-        value = objective(z)
-        (gradient,) = torch.autograd.grad(value.sum(), z)
-    except RuntimeError:  # torch says so where no gradient reaches z
-        return False
-    return bool(gradient.isfinite().all() and (gradient != 0).any())
+def _apart(q: Distribution, leaves: Tensors) -> bool:
+    """Whether neither q's log-density nor its paths have a gradient in any of the leaves."""
+    ways = (lambda: q.log_prob(q.sample(torch.Size([2])).detach()), lambda: q.rsample(torch.Size([2])))
+    told = False
+    for way in ways:
+        try:
+            found = torch.autograd.grad(way().sum(), list(leaves.values()), allow_unused=True)
+        except NotImplementedError:
+            continue  # no density, or no path, that could tell
+        except RuntimeError:  # torch says so where nothing wants a gradient
+            found = ()
+        told = True
+        if any(each is not None for each in found):
+            return False
+    return told

@@ -1,175 +1,252 @@
-"""`gradest recommend`: which estimator to use for a user's own model, and how many samples."""
+"""`bench.recommend`: which estimator to use for a user's own model, and how many samples."""
 
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
-# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
-# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
-
-import time
+import json
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
+from typing import Any
 
+import cloudpickle
+import numpy as np
 import pandas as pd
-import torch
-from rich.console import Group, RenderableType
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
-from bench.advice.arm import Arm, cheapest, known, rounds, tried
-from bench.advice.entrants import BASELINE, WITNESSES, Field, Judge, entrants
-from bench.advice.own_model import OwnModel, load_model
-from bench.advice.race import Standing, eliminate, race, reopen, still_open
-from bench.advice.wording import _exact_too, _headline, _trust, _undecided, code
+from bench.advice.advisor import Advisor, Findings, Question
+from bench.advice.candidate import Candidate, score_of
+from bench.advice.conclusion import BASELINE
+from bench.advice.cost import COSTS, StepCost, unit_of
+from bench.advice.model_file import NEEDED
+from bench.advice.race import RaceStanding
+from bench.advice.wording import headline, road, trust, undecided
+from bench.advice.workers import Worker, WorkerProcess
+from bench.advice.workshop import ModelSource
 from bench.display.notebook import InNotebooks
-from bench.display.terminal import number
-from bench.measure.execution.process_state import Kept
-from bench.plugins.files import load_files
+from bench.isolation.child import refuse_inside
 from bench.statistics.interval import Interval
-from estimators.errors import BadInput
+from estimators.core import Estimator
+from estimators.errors import BadInput, nearest
 
 SAMPLES = (1, 2, 4, 16, 64)
-FINAL = 0.3
-"""The share of the time that goes to fresh draws of the winner, the runner-up and the baseline."""
 
 
 @dataclass(frozen=True)
 class Recommendation(InNotebooks):
-    """`sentence` and `code` are the answer. `table`: a row per estimator at each number of samples, cheapest first.
+    """The answer of `recommend`.
 
-    The first rows (`final`) come from fresh draws after the race. `left_out`: other estimators, and why.
+    `sentence` and `code` say it in words and in Python. `conclusive` is False where too little was compared or the
+    winner is not told apart from plain REINFORCE; `seconds_needed` would do then, where a number can be named.
+    `estimator` is None where nothing could be measured. `road`: "loop" or "batched". `unit`: that of `step`.
+
+    `table` has a row for each estimator at each number of samples, cheapest first: variance, cost of a step, their
+    product, and `relative`, the product ÷ that of plain REINFORCE, with the ends of 95 % intervals; `bias_at_most` says
+    how far its mean may be from a witness's, relative to the gradient. The first rows (`final`) come from fresh draws
+    after the race. `left_out`: other estimators, and why.
     """
 
     sentence: str
     code: str
-    estimator: str
-    samples: int
+    estimator: str | None
+    samples: int | None
+    conclusive: bool
+    seconds_needed: float | None
+    road: str
+    unit: str
     table: pd.DataFrame = field(repr=False)
     left_out: dict[str, str] = field(repr=False)
 
+    def to_json(self) -> str:
+        """All of it as JSON; what is not a number is null."""
+        own = {name: value for name, value in vars(self).items() if name != "table"}
+        rows = json.loads(self.table.to_json(orient="records") or "[]")
+        return json.dumps(own | {"table": rows}, indent=1)
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes `recommendation.json`, `candidates.csv` and `use.py` into a folder, which is made where it is not."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "recommendation.json").write_text(self.to_json() + "\n", encoding="utf-8")
+        self.table.to_csv(folder / "candidates.csv", index=False)
+        (folder / "use.py").write_text(self.code + "\n", encoding="utf-8")
+        return folder
+
     def __rich__(self) -> object:
-        pass
+        from bench.advice.recommendation_view import recommendation_view
 
         return recommendation_view(self)
 
 
 def recommend(
-    path: str | Path,
+    path: str | Path | None = None,
     *,
+    parameters: Any = None,
+    distribution: Callable[[Any], Any] | None = None,
+    objective: Any = None,
+    estimators: Sequence[str | Estimator] | None = None,
     seconds: float = 60.0,
     biased: bool = False,
     samples: Sequence[int] = SAMPLES,
+    cost: StepCost = "seconds",
     seed: int = 0,
     plugin: str | Path | Iterable[str | Path] = (),
-    clock: Callable[[], float] = time.monotonic,
-    show: Callable[[Standing], None] = lambda standing: None,
+    isolate: bool = True,
+    show: Callable[[RaceStanding], None] = lambda standing: None,
 ) -> Recommendation:
-    """The estimator with the least variance per second on the model in `path`, found within about `seconds` of `clock`.
+    """The estimator with the least variance per unit of cost on a user's own model, found within about `seconds`.
 
-    The file defines `parameters` (a tensor or a dict of tensors), `distribution(parameters)` (a torch distribution;
-    its batch axes run over data) and `objective` (a function of z, or an `estimators.Objective`). Seconds are those of
-    one training step: q, surrogate, backward. Biased estimators do not race unless `biased`; one whose mean turns out
-    to differ from the score function's is put out in any case but that.
+    The model is a file that defines `parameters`, `distribution` and `objective`, or these three as arguments. The
+    gradient in question is that of the mean over q's batch axes of E f.
+
+    Args:
+        path: A Python file; it may import modules beside it.
+        parameters: θ: a tensor, a dict of tensors by name, or an nn.Module.
+        distribution: θ → a torch distribution, whose batch axes run over data; it is given θ in its own form.
+        objective: f: a function of z, or of z and q, whose values keep z's leading axes; or an `estimators.Objective`.
+            Values of any type are cast; f may be a black box, such as one in numpy.
+        estimators: Names or instances that race; all that fit where nothing is said.
+        seconds: How long to measure. Imports do not count.
+        biased: Whether biased estimators race; else one whose mean differs from the gradient is disqualified.
+        samples: Numbers of samples per estimate that are tried.
+        cost: What a step costs: "seconds"; "calls" of f; or a function of the draws z that f is asked at, whose
+            values are added up (generated tokens).
+        seed: Of all draws.
+        plugin: Python files that register estimators.
+        isolate: Whether the model runs in a process of its own, with a time limit and a memory limit.
+        show: Told how far the race is.
+
+    Returns:
+        The answer; `conclusive` says whether it is one.
+
+    Raises:
+        BadInput: what is wrong with the model or an argument, in a sentence.
+        NoAnswer: the model ends its process, or never returns.
     """
-    if not seconds > 0:
+    refuse_inside("bench.recommend")
+    question = question_of(estimators, samples, seconds, biased, seed)
+    source = model_source(path, (parameters, distribution, objective), plugin, cost)
+    if not isolate:
+        from bench.advice.workers import WorkerHere
+
+        return recommend_with(WorkerHere(source), question, cost, show=show)
+    with closing(WorkerProcess(source)) as worker:
+        return recommend_with(worker, question, cost, show=show)
+
+
+def question_of(
+    estimators: Sequence[str | Estimator] | None, samples: Sequence[int], seconds: float, biased: bool, seed: int
+) -> Question:
+    """What is asked, checked."""
+    if not (np.isfinite(seconds) and seconds > 0):
         raise BadInput(f"seconds must be above 0, found {seconds:g}")
-    if not samples or min(samples) < 1:
+    return Question(_names(estimators), _whole(samples), seconds, biased, seed)
+
+
+def recommend_with(worker: Worker, question: Question, cost: StepCost = "seconds", **more: Any) -> Recommendation:
+    """The recommendation, with a worker that has the model."""
+    return recommendation_of(Advisor(worker, question, **more).answer(), unit_of(cost))
+
+
+def model_source(
+    path: str | Path | None,
+    objects: tuple[Any, Any, Any] = (None, None, None),
+    plugin: str | Path | Iterable[str | Path] = (),
+    cost: StepCost = "seconds",
+) -> ModelSource:
+    """Where the model comes from: a file or three objects; raises BadInput for both, or neither."""
+    given = dict(zip(NEEDED, objects, strict=True))
+    missing = [name for name, value in given.items() if value is None]
+    if path is None and missing:
+        raise BadInput(f"a model is a file, or parameters, distribution and objective; {missing[0]!r} is not given")
+    if path is not None and len(missing) < len(given):
+        raise BadInput("a model is a file, or parameters, distribution and objective, not both")
+    if isinstance(cost, str) and cost not in COSTS:
+        raise BadInput(f"cost must be 'seconds', 'calls' or a function of z, found {cost!r}; {nearest(cost, COSTS)}")
+    files = tuple(map(str, [plugin] if isinstance(plugin, str | Path) else plugin))
+    packed = cost if isinstance(cost, str) else ByCloudpickle(cost)
+    if path is not None:
+        return ModelSource(str(path), None, files, packed)
+    return ModelSource(None, ByCloudpickle(objects), files, packed)
+
+
+class ByCloudpickle:
+    """An object that travels as bytes of cloudpickle, so that functions of a notebook reach another process."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpacked, (cloudpickle.dumps(self.value),)
+
+
+def _unpacked(packed: bytes) -> ByCloudpickle:
+    return ByCloudpickle(cloudpickle.loads(packed))
+
+
+def _names(given: Sequence[str | Estimator] | None) -> tuple[str | Estimator, ...] | None:
+    """The estimators asked for; raises BadInput with the nearest name."""
+    if given is None:
+        return None
+    if isinstance(given, str) or not given:
+        raise BadInput(f"estimators must be a list of names, found {given!r}")
+    return tuple(given)
+
+
+def _whole(samples: Sequence[int]) -> tuple[int, ...]:
+    if not samples or not all(isinstance(n, int | np.integer) and n >= 1 for n in samples):
         raise BadInput(f"samples must be whole numbers of at least 1, found {', '.join(map(str, samples)) or 'none'}")
-    load_files(plugin)
-    model, start = load_model(path), clock()
-    with Kept(), torch.random.fork_rng(devices=[]):
-        entered = entrants(model, samples, seed, biased=biased)
-        judge = Judge(entered, biased)
-        race(entered.arms, start + (1 - FINAL) * seconds, keep=WITNESSES, check=judge, clock=clock, show=show)
-        return _answer(model, entered, judge, start + seconds, clock)
+    return tuple(sorted({int(n) for n in samples}))
 
 
-def _answer(
-    model: OwnModel, entered: Field, judge: Judge, deadline: float, clock: Callable[[], float]
-) -> Recommendation:
-    """Fresh draws of the winner, the runner-up and the baseline; a winner that proves biased makes place.
-
-    Where the fresh draws turn the order round, they are believed.
-    """
-    while True:
-        open_ = still_open(entered.arms)
-        if not open_:
-            states = "; ".join([*dict.fromkeys(f"{arm.name} {arm.state}" for arm in entered.arms)][:3])
-            raise BadInput(f"no estimator could be measured on this model in the time given: {states}")
-        (winner,) = cheapest(open_)
-        others = [arm for arm in entered.arms if arm.found and arm.name != winner.name and arm.sound]
-        finalists = [winner, *cheapest(others)]
-        finalists += [each for each in cheapest([a for a in others if a.name == BASELINE]) if each not in finalists]
-        for arm in finalists:
-            tried(arm, partial(arm.prepare, "final"))
-        for _ in rounds(finalists, deadline, clock):
-            pass
-        for arm in finalists:
-            tried(arm, partial(arm.look, 0.95))
-            tried(arm, partial(judge, arm))
-        cleared = [arm for arm in finalists if arm.sound]
-        if winner in cleared:
-            first = cheapest(cleared)
-            return _recommendation(model, entered, judge, first + [arm for arm in cleared if arm not in first])
-        reopen(entered.arms)
-        eliminate(entered.arms, WITNESSES)
-
-
-def _recommendation(model: OwnModel, entered: Field, judge: Judge, finalists: list[Arm]) -> Recommendation:
-    winner = finalists[0]
-    base = next((arm for arm in finalists if arm.name == BASELINE), None)
-    sentence = " ".join(filter(None, [
-        _headline(finalists, base), _undecided(entered, finalists), _trust(winner, judge), _exact_too(entered.exact),
-    ]))  # fmt: skip
-    table = _table(entered.arms, finalists, base)
-    return Recommendation(sentence, code(model, winner), winner.name, winner.samples, table, entered.left_out)
-
-
-def _table(arms: list[Arm], finalists: list[Arm], base: Arm | None) -> pd.DataFrame:
-    """A row per arm, those that were measured by their cost, then the others."""
-    rows = []
-    for arm in arms:
-        row = {"estimator": arm.name, "samples": arm.samples, "state": arm.state, "final": arm in finalists}
-        if arm.found:
-            for name in ("variance", "seconds", "cost"):
-                value: Interval = getattr(arm.found, name)
-                row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
-            against = arm.found.cost.over(known(base).cost) if base else Interval.exact(float("nan"))
-            row |= {"relative": float(against.value), "relative_low": float(against.low),
-                    "relative_high": float(against.high), "replicates": arm.found.replicates}  # fmt: skip
-        rows.append(row | {"fit_seconds": arm.fit_seconds})
-    frame = pd.DataFrame(rows)
-    return frame.sort_values(["final", "cost"], ascending=[False, True], kind="stable", ignore_index=True)
-
-
-def recommendation_view(found: "Recommendation") -> RenderableType:
-    """The measured ones, cheapest first; who stayed out, by reason; the answer and its code."""
-    table = Table(title="Each estimator at its best n; the finalists first, by fresh draws")
-    for name in ("estimator", "n", "variance", "step", "variance × seconds, relative to reinforce", "race"):
-        table.add_column(name, justify="left" if name in ("estimator", "race") else "right")
-    measured = found.table.dropna(subset="cost").drop_duplicates("estimator")
-    for row in measured.to_dict("records"):
-        table.add_row(
-            escape(row["estimator"]), str(row["samples"]), _ends(row, "variance"), _ends(row, "seconds", " s"),
-            _ends(row, "relative"), "final" if row["final"] else escape(row["state"]),
-        )  # fmt: skip
-    odd = found.table[found.table["cost"].isna() & ~found.table["state"].str.startswith("not tried")]
-    notes = [
-        f"{estimator} (n = {', '.join(map(str, rows['samples']))}): {state}"
-        for (estimator, state), rows in odd.groupby(["estimator", "state"], sort=False)
-    ]
-    faulty = {name: reason for name, reason in found.left_out.items() if reason.startswith("fails")}
-    notes += [f"{name}: {reason}" for name, reason in faulty.items()]
-    refused = [name for name, reason in found.left_out.items() if reason.startswith("biased")]
-    notes += [f"refused, for they are biased (--biased lets them race): {', '.join(refused)}"] if refused else []
-    unfit = len(found.left_out) - len(refused) - len(faulty)
-    notes += [f"{unfit} estimators do not fit this model; .left_out of the result says why"] if unfit else []
-    return Group(
-        table, *(Text(note, style="dim") for note in notes),
-        Text(f"\n{found.sentence}\n", style="bold"), Text(found.code + "\n"),
+def recommendation_of(answer: Findings, unit: str) -> Recommendation:
+    """The answer in words and as a table."""
+    opening, winner, conclusion = answer.opening, answer.winner, answer.conclusion
+    table = table_of(answer)
+    if winner is None:
+        enough = f"about {conclusion.seconds:.0f} s would do" if conclusion.seconds else "no time would do"
+        sentence = f"Inconclusive: {'; '.join(conclusion.reasons)}; {enough}."
+    else:
+        finalists = [winner, *answer.others]
+        sentence = " ".join(filter(None, [
+            headline(winner, answer.others, unit, conclusion),
+            undecided(answer.candidates, winner, finalists),
+            trust(winner, answer.judge, answer.by_differences),
+            road(opening.loop_reason),
+            *opening.notes,
+        ]))  # fmt: skip
+    return Recommendation(
+        sentence, answer.code, winner.name if winner else None, winner.samples if winner else None,
+        conclusion.conclusive, conclusion.seconds, "batched" if opening.loop_reason is None else "loop", unit, table,
+        dict(opening.entrants.left_out),
     )  # fmt: skip
 
 
-def _ends(row: dict, name: str, unit: str = "") -> str:
-    return f"{number(row[name])}{unit} ({number(row[f'{name}_low'])} to {number(row[f'{name}_high'])})"
+def table_of(answer: Findings) -> pd.DataFrame:
+    """A row per candidate: finalists first, then those that were measured by their cost, then the others."""
+    finalists = [*([answer.winner] if answer.winner else []), *answer.others]
+    base = next((each for each in finalists if each.name == BASELINE), None)
+    rows = [_row(each, finalists, base, answer) for each in answer.candidates]
+    frame = pd.DataFrame(rows, columns=CANDIDATE_COLUMNS)
+    return frame.sort_values(
+        ["final", "product", "step"], ascending=[False, True, True], kind="stable", ignore_index=True
+    )
+
+
+INTERVAL_ENDS = {"": "value", "_low": "low", "_high": "high"}
+CANDIDATE_COLUMNS = [
+    *("estimator", "samples", "state", "final"),
+    *(f"{name}{end}" for name in ("variance", "step", "product", "relative") for end in INTERVAL_ENDS),
+    *("replicates", "fit_cost", "bias_at_most"),
+]
+
+
+def _row(each: Candidate, finalists: Sequence[Candidate], base: Candidate | None, answer: Findings) -> dict[str, Any]:
+    row: dict[str, Any] = {"estimator": each.name, "samples": each.samples, "state": each.state}
+    row |= {"final": each in finalists, "fit_cost": each.fit_cost, "replicates": each.replicates}
+    if each.score is None:
+        return row
+    score, scale = score_of(each), answer.opening.scale
+    row["bias_at_most"] = answer.judge.agreement(each) if each.replicates > 1 else None
+    square = scale**2 if 1e-150 < scale < 1e150 else 1.0  # beyond that variances are of f ÷ scale
+    found = {"variance": score.variance.scaled(square), "step": score.step, "product": score.product.scaled(square)}
+    found["relative"] = score.product.over(score_of(base).product) if base else Interval.exact(np.nan)
+    ends = {f"{name}{end}": getattr(found[name], field) for name in found for end, field in INTERVAL_ENDS.items()}
+    return row | {name: float(value) for name, value in ends.items()}

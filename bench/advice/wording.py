@@ -1,105 +1,126 @@
-"""The sentences and the code of a recommendation."""
+"""The sentences of a recommendation."""
 
-from bench.advice.arm import Arm, known, less
-from bench.advice.entrants import WITNESSES, Field, Judge
-from bench.advice.own_model import OwnModel
-from bench.advice.race import still_open
-from bench.advice.witness import agreement
-from estimators.core import Fitted
+from collections.abc import Sequence
+from math import isnan
+
+from bench.advice.candidate import TRAINING, Candidate, score_of, times
+from bench.advice.conclusion import BASELINE, Conclusion, waiting
+from bench.advice.race import BEATEN, OPEN
+from bench.advice.witness import DEAF, Judge
 
 MOST = 6
 """Names in one list of the sentence."""
 
 
-DEAF = 0.5
-"""Beyond this share of the gradient's length an agreement says nothing."""
-
-
-def _headline(finalists: list[Arm], base: Arm | None) -> str:
-    winner, *others = finalists
-    found = known(winner)
-    said = [f"{_times(arm, winner)} {arm.name}{_role(arm, base, others)} (n = {arm.samples})" for arm in others]
-    fit = f" It is fitted first, which took {winner.fit_seconds:.2g} s." if winner.fit_seconds else ""
-    gate = f" But {found.gate}." if found.gate else ""
+def headline(winner: Candidate, others: Sequence[Candidate], unit: str, conclusion: Conclusion) -> str:
+    """Which estimator, and how much better than the others it is."""
+    score = score_of(winner)
+    said = [f"{_times(each, winner, unit)} {each.name}{_role(each, others)} (n = {each.samples})" for each in others]
     against = f": {'; '.join(said)}" if said else "; nothing else could be measured beside it"
-    return f"Use {winner.name} with n = {winner.samples}, {_duration(found.seconds.value)} a step{against}.{fit}{gate}"
+    fit = (
+        f" It is fitted first, at a cost of {amount(winner.fit_cost, unit)}, spread over {TRAINING} steps here."
+        if winner.fit_cost
+        else ""
+    )
+    step = f"{amount(score.step.value, unit)} a step"
+    if conclusion.conclusive:
+        return f"Use {winner.name} with n = {winner.samples}, {step}{against}.{fit}"
+    enough = f"about {conclusion.seconds:g} s would do" if conclusion.seconds else "no time that is worth it would do"
+    return (
+        f"Inconclusive: {'; '.join(conclusion.reasons)}; {enough}. The best so far is {winner.name} with "
+        f"n = {winner.samples}, {step}{against}.{fit}"
+    )
 
 
-def _role(arm: Arm, base: Arm | None, others: list[Arm]) -> str:
-    return ", the runner-up" if arm is others[0] and arm is not base else ", the runner-up," if arm is others[0] else ""
+def _role(candidate: Candidate, others: Sequence[Candidate]) -> str:
+    return ", the runner-up" if candidate is others[0] and candidate.name != BASELINE else ""
 
 
-def _times(arm: Arm, winner: Arm) -> str:
-    """How much less variance per second the winner has."""
-    found = less(arm, winner)
-    if not known(winner).variance.value:
-        return "without variance, unlike" if known(arm).variance.value else "without variance, like"
+def _times(candidate: Candidate, winner: Candidate, unit: str) -> str:
+    """How much less variance per cost the winner has."""
+    per = "second" if unit == "s" else "cost"
+    found = times(candidate, winner)
+    if not score_of(winner).variance.value:
+        return "without variance, unlike" if score_of(candidate).variance.value else "without variance, like"
     ends = f"(95 % interval {found.low:.3g} to {found.high:.3g})"
     if found.low <= 1 <= found.high:
-        return f"not told apart in variance per second, {found.value:.3g} times {ends}, from"
-    return f"{found.value:.3g} times {ends} less variance per second than"
+        return f"not told apart in variance per {per}, {found.value:.3g} times {ends}, from"
+    return f"{found.value:.3g} times {ends} less variance per {per} than"
 
 
-def _undecided(entered: Field, finalists: list[Arm]) -> str:
-    """Who is still open, and who was not tried."""
-    winner = finalists[0]
-    names = sorted({arm.name for arm in still_open(entered.arms) if arm.name != winner.name})
-    other_n = sorted({arm.samples for arm in still_open(entered.arms) if arm.name == winner.name and arm is not winner})
-    untried = sorted({arm.name for arm in entered.arms if arm.state.startswith("not tried")})
-    parts = [f"within the time not ruled out: {_some(names)}" if names else "",
-             f"n = {', '.join(map(str, other_n))} would do as well, as far as the race could tell" if other_n else "",
-             f"not tried at every n, for lack of time: {_some(untried)}" if untried else "",
-             _largest(entered, winner)]  # fmt: skip
+def undecided(candidates: Sequence[Candidate], winner: Candidate, finalists: Sequence[Candidate]) -> str:
+    """Who is not ruled out, and who was not tried."""
+    high = score_of(winner).product.high
+    rivals = [each for each in candidates if each.state == OPEN and each.score and each is not winner]
+    alive = [each for each in rivals if _may_be_better(each, winner, finalists, high)]
+    names = sorted({each.name for each in alive if each.name != winner.name})
+    own = sorted({each.samples for each in alive if each.name == winner.name})
+    untried = sorted({each.name for each in candidates if waiting(each)})
+    most = max(each.samples for each in candidates)
+    parts = [
+        f"within the time not ruled out: {_some(names)}" if names else "",
+        f"n = {', '.join(map(str, own))} may do as well" if own else "",
+        f"not tried at every n, for lack of time: {_some(untried)}" if untried else "",
+        f"n = {most} is the most that was tried: --samples may name more" if winner.samples == most > 1 else "",
+    ]
     said = "; ".join(filter(None, parts))
-    return f"{said[0].upper()}{said[1:]}." if said else ""
+    return (said if said.startswith("n =") else f"{said[:1].upper()}{said[1:]}") + "." * bool(said)
 
 
-def _some(names: list[str]) -> str:
+def _may_be_better(each: Candidate, winner: Candidate, finalists: Sequence[Candidate], high: float) -> bool:
+    """Whether a candidate that the race left open may be as good as the winner, as far as was measured."""
+    if not score_of(winner).variance.value:
+        return not score_of(each).variance.value and score_of(each).step.low <= score_of(winner).step.high
+    if each in finalists:
+        return bool(times(each, winner).low <= 1)
+    return bool(score_of(each).low <= high)
+
+
+def _some(names: Sequence[str]) -> str:
     """The first of them, and how many more."""
     return ", ".join(names if len(names) <= MOST else [*names[:MOST], f"{len(names) - MOST} more"])
 
 
-def _largest(entered: Field, winner: Arm) -> str:
-    """Where the most samples that were tried won, more may do better."""
-    most = max(arm.samples for arm in entered.arms)
-    return f"n = {most} is the most that was tried: --samples may name more" if winner.samples == most else ""
-
-
-def _trust(winner: Arm, judge: Judge) -> str:
-    """How far the mean is vouched for."""
-    witness = judge.witness(but=winner)
-    if witness is None or winner.name in WITNESSES:
-        return ""
-    distance = agreement(winner, witness)
-    if not distance <= DEAF:
+def trust(winner: Candidate, judge: Judge, by_differences: str | None) -> str:
+    """How far the winner's mean is vouched for."""
+    distance = judge.agreement(winner)
+    close = distance is not None and distance <= DEAF
+    witness = judge.witness
+    if not winner.estimator.unbiased:
+        said = f"It is biased: its mean may be off by {distance:.2g} of the gradient's length."
+        return said if close else "It is biased."
+    if witness is None or distance is None:
+        return by_differences or "Nothing here can vouch for its mean: there is no score function to compare it with."
+    if winner.estimator.code == witness.estimator.code:
+        return "It enumerates every value of z: it is the gradient itself." * winner.estimator.exact
+    if isnan(distance):
+        return f"By {witness.name} the gradient is zero here, up to rounding."
+    if not close:
         return f"{witness.name} is too noisy here to vouch for its mean within the time."
-    if not winner.estimator.traits.unbiased:
-        return f"It is biased: its mean may be off {witness.name}'s by {distance:.2g} of the gradient's length."
     return f"Its mean agrees with {witness.name}'s to within {distance:.2g} of the gradient's length."
 
 
-def _exact_too(arm: Arm | None) -> str:
-    if arm is None or not arm.seconds:
-        return ""
-    return f"Enumeration fits too: exact has no variance at all, at {_duration(arm.step_seconds().value)} a step."
+def road(loop_reason: str | None) -> str:
+    """Which road the numbers come from."""
+    if loop_reason is None:
+        return "Estimates were drawn many at a time, from a distribution that was shown to be yours."
+    return f"Estimates were drawn one training step at a time: {loop_reason}."
 
 
-def _duration(seconds: float) -> str:
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-6:.3g} µs"
+def amount(value: float, unit: str) -> str:
+    """A cost with its unit.
+
+    >>> amount(0.00234, "s"), amount(128.0, "calls of f")
+    ('2.34 ms', '128 calls of f')
+    """
+    if unit != "s":
+        return f"{value:.4g} {unit}"
+    for name, size in (("s", 1.0), ("ms", 1e-3)):
+        if value >= size:
+            return f"{value / size:.3g} {name}"
+    return f"{value / 1e-6:.3g} µs"
 
 
-def code(model: OwnModel, winner: Arm) -> str:
-    """Three lines that use it; `parameters`, `distribution` and `objective` are those of the user's file."""
-    f = "Function(objective)" if model.wrapped else "objective"
-    imported = "Function, get" if model.wrapped else "get"
-    made = f'get("{winner.name}")'
-    if isinstance(winner.estimator, Fitted):
-        made += f".fit(distribution(parameters), {f}, n={winner.samples}, steps={winner.estimator.steps})"
-    return "\n".join([
-        f"from estimators import {imported}",
-        f"estimator = {made}",
-        f"estimator.surrogate(distribution(parameters), {f}, n={winner.samples}).mean().backward()",
-    ])  # fmt: skip
+def state_in_words(state: str) -> str:
+    """A candidate's state for the table."""
+    return {OPEN: "not ruled out", BEATEN: "beaten"}.get(state, state)

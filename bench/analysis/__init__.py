@@ -1,1 +1,1 @@
-"""Estimators compared with each other, runs compared with each other."""
+"""Comparison of estimators with each other, and of two runs."""

@@ -1,4 +1,4 @@
-"""Estimators against a baseline: per problem and over problems, at equal samples, evaluations and time."""
+"""Comparison of estimators with a baseline, per problem and overall, at equal samples, evaluations and time."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -30,21 +30,22 @@ EQUAL = {
     "evaluations": "variance_per_evaluation",
     "seconds": "work_normalised_variance",
 }
-"""What is held equal, and the metric whose ratio is then the ratio of variances."""
+"""The quantity held equal, and the metric whose ratio is then the ratio of variances."""
 EQUAL_WORDS = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
-"""The same in words."""
+"""`EQUAL` in words."""
 PAIR = ["problem", "samples", "equal", "estimator", "baseline"]
 
 
 @dataclass(frozen=True)
 class Comparison(InNotebooks):
-    """Ratios to a baseline.
+    """Ratios of a metric to a baseline's.
 
-    `pairs`: one row per problem × samples × what is held equal × estimator: `ratio`, `ratio_low`, `ratio_high`,
-    `outcome` (better, worse, same within `margin`, unclear), and the bias `verdict` beside it.
-    `overall`: one row per estimator × what is held equal, over problems: the interquartile mean of the log ratios as
-    a ratio with its interval, `problems` (how many), `biased_on` (on how many of them shown biased), best first.
-    `notes`: what could not be compared, in words.
+    `pairs`: one row per problem × samples × quantity held equal × estimator: `ratio`, `ratio_low`, `ratio_high`,
+    `outcome` (better, worse, same within `margin`, unclear), and the estimator's bias `verdict`.
+    `overall`: one row per estimator × quantity held equal, best first: the interquartile mean of the log ratios over
+    problems, as a ratio with its interval, `problems` (their number), `biased_on` (the number of those on which the
+    estimator is shown biased).
+    `notes`: sentences about comparisons that could not be made.
     """
 
     metric: str
@@ -71,45 +72,46 @@ def compare(
     """Ranks the estimators of a run against a baseline, or compares a second run with a first.
 
     Args:
-        results: Name of a suite that was run, folder of a run, or table.
-        other: A second run, which is compared with the first.
-        baseline: Estimator that the others are compared with. Default: reinforce.
-        metric: What is compared.
-        margin: Estimators whose ratio lies within this share of 1 are called the same.
+        results: A suite's name (of its run), the folder of a run, or a table.
+        other: A second run, to compare with the first.
+        baseline: The estimator to compare the others with. Default: reinforce.
+        metric: The metric to compare.
+        margin: An estimator whose ratio is within this share of 1 counts as the same.
         where: Compares only these cells, e.g. 'samples >= 4'.
-        fail_on: What must not get worse in the second run, e.g. 'variance>10%'; the command then exits with 1.
+        fail_on: Limits for the second run, e.g. 'variance>10%'; beyond a limit the command exits with 1.
 
     Returns:
-        A `Comparison` of estimators, or with `other` the `Regressions` of the second run.
+        A `Comparison` of estimators; with `other`, the `Regressions` of the second run.
 
     Raises:
-        BadInput: A run, a baseline or a metric is not there, or no cell is left to compare.
+        BadInput: A run, a baseline or a metric does not exist, or no cell is left to compare.
     """
     tables = [_chosen(each, where) for each in (results, other) if each is not None]
     if len(tables) == 2:
         return compare_runs(*tables, fail_on or "", metric=metric)
     if fail_on:
-        raise BadInput(f"--fail-on {fail_on!r} judges a second run against the first: name two")
+        raise BadInput(f"--fail-on {fail_on!r} compares a second run with the first: give two runs")
     return compare_estimators(*tables, baseline=baseline, metric=metric, margin=margin)
 
 
 def _chosen(results: str | Path | pd.DataFrame, where: str | None) -> pd.DataFrame:
-    """The rows of a run's table that a filter picks; a filter that picks none is a slip."""
+    """Returns the rows of a run's table that match a filter. Raises BadInput if none does."""
     table = load(results)
     found = select(table, where)
     if where and not len(found):
         of = "" if isinstance(results, pd.DataFrame) else f" of {results}"
-        raise BadInput(f"--where {where!r} means no row{of}")
+        raise BadInput(f"--where {where!r} selects no row{of}")
     return found
 
 
 def compare_estimators(
     table: pd.DataFrame, *, baseline: str | None = None, metric: str = "variance", margin: float = 0.1
 ) -> Comparison:
-    """Every estimator against `baseline` (REINFORCE when nothing is said), on the problems both were measured on.
+    """Returns the comparison of every estimator with `baseline` (default: REINFORCE), on the problems both measured.
 
-    Where the baseline was not measured on a problem, the estimator that was measured on most problems and is not
-    shown biased stands in, which is said; such problems are left out of `overall`.
+    If the baseline was not measured on a problem, the estimator measured on most problems, among those not shown
+    biased, replaces it there, with a note. Such problems are left out of `overall`. Raises BadInput if the metric or
+    the baseline does not exist.
     """
     better, equals = comparable(metric), equal(metric)
     rows = latest(wide_table(table))
@@ -126,7 +128,7 @@ def compare_estimators(
 
 
 def comparable(metric: str) -> bool:
-    """Whether lower is better, for a metric whose ratios mean something."""
+    """Returns whether lower is better. Raises BadInput for an unknown metric or one whose ratios have no meaning."""
     if metric not in METRICS:
         raise BadInput(f"there is no metric {metric!r}; {nearest(metric, METRICS)}")
     declared: Metric = METRICS[metric]
@@ -136,18 +138,21 @@ def comparable(metric: str) -> bool:
 
 
 def equal(metric: str) -> dict[str, str]:
-    """What is held equal, and the metric to divide: a variance has three views, any other metric one."""
+    """Returns the quantities held equal, each with the metric to divide: three for variance, one for other metrics."""
     return EQUAL if metric == "variance" else {"samples": metric}
 
 
 def latest(rows: pd.DataFrame) -> pd.DataFrame:
-    """One cell per problem, estimator and sample size: the last where there are several (other settings, a rerun)."""
+    """Returns the latest cell of each problem, estimator and sample size (there may be other settings or reruns)."""
     ordered = rows.sort_values("created", kind="stable") if "created" in rows else rows
     return ordered.drop_duplicates(["problem", "estimator", "samples"], keep="last").sort_index()
 
 
 def named_baseline(rows: pd.DataFrame, baseline: str | None) -> str:
-    """The label of the baseline: a label, or a name that only one estimator has."""
+    """Returns the label of the baseline, given as a label or as a name that only one estimator has.
+
+    Raises BadInput if there is no such estimator or several.
+    """
     labels = rows["estimator"].unique()
     if not len(labels):
         raise BadInput("this table has no cell: there is nothing to compare")
@@ -160,12 +165,12 @@ def named_baseline(rows: pd.DataFrame, baseline: str | None) -> str:
     if baseline is None and len(labels):
         return _most_measured(rows, "variance") or str(labels[0])
     if len(of_that_name):
-        raise BadInput(f"baseline {baseline!r} is one of several: {', '.join(of_that_name)}; name one of them")
+        raise BadInput(f"the baseline {baseline!r} could be {', '.join(of_that_name)}; give one of these labels")
     raise BadInput(f"there is no estimator {wanted!r} in this table; {nearest(wanted, labels)}")
 
 
 def _stand_ins(rows: pd.DataFrame, chosen: str, metric: str) -> tuple[dict[str, str], list[str]]:
-    """The baseline of each problem, and a sentence for each problem where it is another than `chosen`."""
+    """Returns the baseline of each problem, and a sentence for each problem where it is not `chosen`."""
     baselines: dict[str, str] = {}
     notes = []
     for problem, group in rows.groupby("problem", sort=False):
@@ -177,13 +182,13 @@ def _stand_ins(rows: pd.DataFrame, chosen: str, metric: str) -> tuple[dict[str, 
         if other is not None:
             baselines[str(problem)] = other
             notes.append(
-                f"{problem}: {chosen} was not measured there; {other} stands in, left out of the overall ranking"
+                f"{problem}: {chosen} was not measured, so {other} is the baseline; left out of the overall ranking"
             )
     return baselines, notes
 
 
 def _most_measured(rows: pd.DataFrame, metric: str) -> str | None:
-    """The estimator measured on most problems among those never shown biased, of all where there are none."""
+    """Returns the estimator measured on most problems, among those never shown biased if there are any."""
     measured = rows[rows[metric].notna()]
     biased = measured.loc[measured["verdict"] == "biased", "estimator"].unique()
     honest = measured[~measured["estimator"].isin(biased)]
@@ -192,7 +197,7 @@ def _most_measured(rows: pd.DataFrame, metric: str) -> str | None:
 
 
 def _pairs(rows: pd.DataFrame, baselines: pd.Series, equals: dict[str, str]) -> pd.DataFrame:
-    """Every estimator beside its problem's baseline at the same number of samples, with the ratio."""
+    """Returns every estimator with its problem's baseline at the same number of samples, and their ratio."""
     rows = rows.assign(baseline=baselines).dropna(subset="baseline")
     base = rows[rows["estimator"] == rows["baseline"]]
     both = rows[rows["estimator"] != rows["baseline"]].merge(
@@ -203,7 +208,7 @@ def _pairs(rows: pd.DataFrame, baselines: pd.Series, equals: dict[str, str]) -> 
 
 
 def _ratios(both: pd.DataFrame, name: str, metric: str) -> pd.DataFrame:
-    """One row per pair: the ratio of one metric. Times of two machines are not divided."""
+    """Returns one row per pair: the ratio of one metric. Times from different machines are not compared."""
     ratio = metric_intervals(both, metric).over(metric_intervals(both, metric, "_of_baseline"))
     frame = both[["problem", "samples", "estimator", "baseline", "verdict", "relative_bias"]].copy()
     frame["equal"] = name
@@ -214,13 +219,13 @@ def _ratios(both: pd.DataFrame, name: str, metric: str) -> pd.DataFrame:
 
 
 def metric_intervals(rows: pd.DataFrame, metric: str, suffix: str = "") -> Interval:
-    """A metric's values with its intervals. A count, which has no interval, is exact: its ends are the value."""
+    """Returns a metric's values with their intervals. A count is exact: both ends of its interval are its value."""
     interval = Interval.of_columns(rows, metric, suffix)
     return interval.or_exact((METRICS[metric].unit == "calls") | (interval.value == 0))
 
 
 def _overall(pairs: pd.DataFrame, lower_is_better: bool) -> pd.DataFrame:
-    """Over problems: the interquartile mean of the log ratios, best first."""
+    """Returns the interquartile mean of the log ratios over problems, best first."""
     rows = [_over_problems(group) | {"equal": equal, "estimator": estimator}
             for (equal, estimator), group in pairs.groupby(["equal", "estimator"], sort=False)]  # fmt: skip
     columns = ["equal", "estimator", "ratio", "ratio_low", "ratio_high", "best", "worst", "problems", "biased_on"]
@@ -231,7 +236,7 @@ def _overall(pairs: pd.DataFrame, lower_is_better: bool) -> pd.DataFrame:
 
 
 def _over_problems(group: pd.DataFrame) -> dict[str, object]:
-    """One estimator's ratios over its problems."""
+    """Returns the summary of an estimator's ratios over its problems."""
     ratio = middle(Interval.of_columns(group, "ratio"), list(group["problem"]))
     biased = group.loc[group["verdict"] == "biased", "problem"].nunique()
     return {
@@ -246,14 +251,14 @@ def _over_problems(group: pd.DataFrame) -> dict[str, object]:
 
 
 def comparison_view(comparison: Comparison) -> RenderableType:
-    """The overall ranking, each problem's table, and the notes."""
+    """Returns the overall ranking, a table per problem, and the notes, for a terminal."""
     parts: list[RenderableType] = [_overall_view(comparison)] if len(comparison.overall) else []
     parts += [
         _problem_view(comparison, str(problem), group)
         for problem, group in comparison.pairs.groupby("problem", sort=False)
     ]
     if not len(comparison.pairs):
-        parts.append(Text(f"Nothing to compare: no other estimator was measured beside {comparison.baseline}."))
+        parts.append(Text(f"Nothing to compare: no other estimator shares a problem with {comparison.baseline}."))
     return Group(*parts, *(Text(note, style="yellow") for note in comparison.notes))
 
 
@@ -261,7 +266,7 @@ def _overall_view(comparison: Comparison) -> Table:
     table = Table(
         title=f"{comparison.metric} relative to {escape(comparison.baseline)}, over problems",
         caption="Interquartile mean of log ratios, with its 95 % interval; lower variance is better. "
-        "Estimators that fit other problems have other means: see the number of problems.",
+        "Estimators measured on different problems have means over different problems.",
     )
     ways = list(dict.fromkeys(comparison.overall["equal"]))
     for name in ("estimator", *(f"at {EQUAL_WORDS[way]}" for way in ways), "problems", "biased on"):

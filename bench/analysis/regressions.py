@@ -1,4 +1,4 @@
-"""Two runs of one suite: what got worse, at a family-wise level."""
+"""Comparison of two runs of a suite: cells that got worse, at a family-wise level."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -28,11 +28,11 @@ from estimators.errors import BadInput, nearest
 
 REGRESSION_LEVEL = 0.05
 KEY = ["name", "estimator_params", *PROBLEM, *(column for column in EXECUTION if column != "seed"), "samples"]
-"""What makes a cell of one run and a cell of the other the same measurement; seeds may differ."""
+"""Columns that must agree for two cells of two runs to be the same measurement; seeds may differ."""
 
 
 class Limit(NamedTuple):
-    """`metric` may get worse by the factor 1 + `share`."""
+    """A limit: `metric` may get worse by at most the factor 1 + `share`."""
 
     metric: str
     share: float
@@ -40,11 +40,11 @@ class Limit(NamedTuple):
 
 @dataclass(frozen=True)
 class Regressions(InNotebooks):
-    """The second run against the first.
+    """Comparison of the second run with the first.
 
     `rows`: one row per matched cell × metric: `ratio` (second ÷ first) with its interval, `p` (adjusted) of the test
-    that it is worse by more than the limit, and `regressed`. `failures`: sentences; not empty means that the limits
-    are broken. `notes`: what changed besides, and what could not be compared.
+    that it is worse by more than the limit, and `regressed`. `failures`: a sentence per broken limit. `notes`:
+    sentences on other changes and on cells that could not be compared.
     """
 
     limits: tuple[Limit, ...]
@@ -57,7 +57,7 @@ class Regressions(InNotebooks):
 
 
 def parse_limits(text: str) -> tuple[Limit, ...]:
-    """The limits in `variance>10%, seconds_per_estimate>25%`.
+    """Returns the limits in a text such as `variance>10%, seconds_per_estimate>25%`; raises BadInput for other texts.
 
     >>> parse_limits("variance>10%")
     (Limit(metric='variance', share=0.1),)
@@ -76,15 +76,18 @@ def _limit(part: str) -> Limit:
     if metric not in METRICS:
         raise BadInput(f"--fail-on: there is no metric {metric!r}; {nearest(metric, METRICS)}")
     if METRICS[metric].direction not in ("lower", "higher"):
-        raise BadInput(f"--fail-on: {metric!r} has no worse side; use a metric such as variance or mse")
+        raise BadInput(f"--fail-on: {metric!r} has no better or worse direction; use a metric such as variance or mse")
     return Limit(metric, share)
 
 
 def compare_runs(
     before: pd.DataFrame, after: pd.DataFrame, fail_on: str = "", *, metric: str = "variance"
 ) -> Regressions:
-    """What the second run changed. Worse means shown to be worse by more than the limit, by Holm's method over all
-    cells and limits; without `fail_on` the limit is 0 and nothing fails."""
+    """Returns the comparison of the run `after` with the run `before`.
+
+    A cell regressed if it is shown worse by more than the limit, by Holm's method over all cells and limits. Without
+    `fail_on` the limit is 0 and there are no failures. Raises BadInput if the runs have no cell in common.
+    """
     limits = parse_limits(fail_on)
     both = _matched(wide_table(before), wide_table(after))
     tested = _tested(both, limits or (Limit(metric, 0.0),))
@@ -95,7 +98,7 @@ def compare_runs(
 
 
 def _matched(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """The cells of both runs side by side; `side` says in which run a cell is."""
+    """Returns the cells of both runs side by side; `side`: the runs that have the cell."""
     keys = [key for key in KEY if key in before and key in after]
     both = before.drop_duplicates(keys, keep="last").merge(
         after.drop_duplicates(keys, keep="last"),
@@ -118,7 +121,7 @@ def _matched(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
 
 
 def _tested(both: pd.DataFrame, limits: tuple[Limit, ...]) -> pd.DataFrame:
-    """Ratio and adjusted p-value of every matched cell and limit."""
+    """Returns ratio and adjusted p-value of every matched cell and limit."""
     shared = both[both["side"] == "both"]
     frame = pd.concat([_one_limit(shared, limit) for limit in limits], ignore_index=True)
     frame["p"] = holm(frame["p"].to_numpy(float))
@@ -145,32 +148,35 @@ TIMES = ("seconds_per_estimate", "estimates_per_second", "device_seconds_per_est
 
 
 def _degrees(shared: pd.DataFrame, metric: str) -> Float[ndarray, " rows"]:
-    """Degrees of freedom of the intervals: of times, the visits of the run that has fewer, less 1; NaN, hence no
-    p-value, where one of the two runs' intervals covers no repetition."""
+    """Returns the degrees of freedom of the intervals, infinite except for times.
+
+    For times: the smaller number of visits of the two runs, minus 1. NaN, hence no p-value, if a run's interval covers
+    no repetition.
+    """
     if metric not in TIMES:
         return np.full(len(shared), np.inf)
     return np.minimum(*(shared[f"visits{side}"].to_numpy(float) for side in ("_before", "_after"))) - 1
 
 
 def _unjudged(tested: pd.DataFrame) -> list[str]:
-    """Says of which times no claim is made, because a run's interval covers a single visit."""
+    """Returns a sentence per time metric whose ratios are not tested because a run's interval covers a single visit."""
     silent = tested[tested["metric"].isin(TIMES) & tested["p"].isna()]
     return [
-        f"{metric} of {len(rows)} of {(tested['metric'] == metric).sum()} cells: not judged, since in one of the runs "
-        "the interval of the time holds within one visit only and says nothing of a repetition; "
-        "time two cells or more in one run to have them visited in turn"
+        f"{metric} of {len(rows)} of {(tested['metric'] == metric).sum()} cells: not judged, because in one run "
+        "the interval of the time covers a single visit, not a repetition; "
+        "time at least two cells in one run, so that they are visited in turn"
         for metric, rows in silent.groupby("metric", sort=False)
     ]
 
 
 def _side(shared: pd.DataFrame, metric: str, side: str) -> Interval:
-    """A metric's values and intervals in one run; a number without an interval is taken as exact."""
+    """Returns a metric's values and intervals in one run; a number without an interval counts as exact."""
     interval = Interval.of_columns(shared, metric, side)
     return interval.or_exact(np.isnan(interval.low) & np.isnan(interval.high))
 
 
 def _lost(both: pd.DataFrame, limits: tuple[Limit, ...]) -> list[str]:
-    """Cells that were measured before and are not any more: their limits cannot be kept."""
+    """Returns a sentence per cell that was ok before and is not now: its limits cannot be checked."""
     shared = both[both["side"] == "both"]
     broken = shared[(shared["status_before"] == "ok") & (shared["status_after"] != "ok")]
     return [
@@ -180,7 +186,7 @@ def _lost(both: pd.DataFrame, limits: tuple[Limit, ...]) -> list[str]:
 
 
 def _changes(both: pd.DataFrame) -> list[str]:
-    """What else changed: bias verdicts, and cells that only one run has."""
+    """Returns sentences on other changes: bias verdicts, and cells in one run only."""
     shared = both[both["side"] == "both"]
     turned = shared[(shared["verdict_before"] != shared["verdict_after"]) & (shared["status_after"] == "ok")]
     notes = [
@@ -206,7 +212,7 @@ def _cell(row: dict) -> str:
 
 
 def regressions_view(regressions: "Regressions") -> RenderableType:
-    """What got worse first; then notes and failures."""
+    """Returns the table of ratios, regressions first, then the notes and failures, for a terminal."""
     table = Table(title="second run relative to the first", caption=_counts(regressions))
     for name in ("problem", "estimator", "n", "metric", "ratio", "limit", "adjusted p", ""):
         table.add_column(name)

@@ -10,7 +10,7 @@ from bench.cli.console import err
 from bench.display.terminal import duration
 
 if TYPE_CHECKING:
-    from bench.advice.race import Standing
+    from bench.advice.race import RaceStanding
     from bench.sweeps.run import Progress as SweepProgress
 
 
@@ -24,7 +24,7 @@ def measuring(quiet: bool) -> Iterator["Callable[[SweepProgress], None]"]:
 
 
 @contextmanager
-def racing() -> Iterator["Callable[[Standing], None]"]:
+def racing() -> Iterator["Callable[[RaceStanding], None]"]:
     """Shows the share of the time spent, and the number of estimators still in the race."""
     columns = (TextColumn("racing"), BarColumn(), TextColumn("{task.fields[open]} still open"))
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:

@@ -1,34 +1,67 @@
 """recommend: advice for a user's own model."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import bench
-from bench.cli.console import out
+from bench.cli.console import FAILED, Json, err, out, say
 from bench.cli.progress import racing
+
+INCONCLUSIVE = 3
+"""Exit code: too little was compared, or the winner is not told apart from plain REINFORCE."""
 
 
 def recommend(  # noqa: PLR0917 (typer reads them)
     path: Annotated[Path, typer.Argument(metavar="FILE.py", help="Defines parameters, distribution and objective.")],
     seconds: Annotated[float, typer.Option(metavar="SECONDS", help="How long to measure.")] = 60.0,
+    estimators: Annotated[
+        str | None, typer.Option(metavar="NAME,NAME,…", help="Estimators that race; all that fit if not given.")
+    ] = None,
     biased: Annotated[bool, typer.Option("--biased", help="Let biased estimators race, too.")] = False,
     samples: Annotated[str, typer.Option(metavar="N,N,…", help="Samples per estimate to try.")] = "1,2,4,16,64",
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of all draws.")] = 0,
-    plugin: Annotated[list[str], typer.Option(metavar="FILE.py", help="Python file that registers plug-ins.")] = [],  # noqa: B006
+    cost: Annotated[str, typer.Option(help="What a step costs: seconds, or calls (of the objective).")] = "seconds",
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of all draws.")] = 0,
+    plugin: Annotated[
+        list[str] | None, typer.Option(metavar="FILE.py", help="Python file that registers plug-ins.")
+    ] = None,
+    out_: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder for the table, the code and the answer as JSON.")
+    ] = None,
+    json_: Json = False,
+    along: Annotated[
+        int | None, typer.Option(metavar="STEPS", help="Train so many steps; answer at the start, middle and end.")
+    ] = None,
 ) -> None:
     """Says which estimator to use for your own distribution and objective, and how many samples.
 
-    FILE.py defines parameters (a tensor or a dict of tensors), distribution(parameters), which returns a torch
-    distribution, and objective, a function of z. See the folder examples.
+    FILE.py defines parameters (a tensor, a dict of tensors by name, or an nn.Module), distribution(parameters), which
+    returns a torch distribution, and objective, a function of z. See the folder examples.
+
+    Exits with 3 where the answer is inconclusive: it says how many seconds would do.
     """
-    ladder = whole_numbers(samples)
-    with racing() as show:
-        found = bench.recommend(
-            path, seconds=seconds, biased=biased, samples=ladder, seed=seed, plugin=plugin, show=show
-        )
-    out.print(found)
+    from bench.advice.workers import NoAnswer
+
+    more: dict[str, Any] = {"seconds": seconds, "biased": biased, "samples": whole_numbers(samples), "cost": cost}
+    more |= {"estimators": estimators.split(",") if estimators else None, "seed": seed, "plugin": plugin or ()}
+    try:
+        with racing() as show:
+            if along is None:
+                found = bench.recommend(path, **more, show=show)
+            else:
+                found = bench.trajectory(path, steps=along, **more, show=show)
+    except NoAnswer as error:
+        say(f"gradest: {error}", err)
+        raise typer.Exit(FAILED) from error
+    if out_ is not None:
+        say(f"wrote {found.save(out_)}", err)
+    if json_:
+        out.print_json(found.to_json())
+    else:
+        out.print(found)
+    if not found.conclusive:
+        raise typer.Exit(INCONCLUSIVE)
 
 
 def whole_numbers(text: str) -> tuple[int, ...]:

@@ -1,1 +1,1 @@
-"""Data sets, and trained parameters (`points/*.npz`)."""
+"""Data sets and trained parameters (`points/*.npz`)."""

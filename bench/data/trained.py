@@ -1,6 +1,6 @@
-"""Trained parameters, committed as small `.npz` files: training again differs between processors.
+"""Trained parameters, committed as small `.npz` files because training differs between processors.
 
-`python -m bench.data.trained` makes every file again; `python -m bench.data.trained digits_vae` those of one objective.
+`python -m bench.problems.train` trains every file again; `python -m bench.problems.train digits_vae` one objective's.
 """
 
 from functools import lru_cache
@@ -17,12 +17,12 @@ POINTS_FOLDER = Path(__file__).parent / "points"
 
 
 def path(objective: str, family: str, size: int, point: str) -> Path:
-    """Where one point is kept."""
+    """Returns the path of a point's file."""
     return POINTS_FOLDER / f"{objective}-{family}-{size}-{point}.npz"
 
 
 def load(objective: str, family: str, size: int, point: str) -> Tensors:
-    """The arrays of one point, float64 on the CPU.
+    """Returns the arrays of a point, float64 on the CPU. Raises BadInput if there is no such point.
 
     >>> sorted(load("logistic_regression", "normal", 31, "trained"))
     ['loc', 'log_scale']
@@ -42,13 +42,13 @@ def _read(file: Path) -> Tensors:
 
 
 def sizes(objective: str, family: str, point: str) -> str:
-    """The sizes that do have this point, in words."""
+    """Returns in words the sizes for which this point exists."""
     found = sorted(int(file.stem.split("-")[2]) for file in POINTS_FOLDER.glob(f"{objective}-{family}-*-{point}.npz"))
     return f"size {', '.join(map(str, found))}" if found else "none for this family"
 
 
 def save_point(objective: str, family: str, size: int, point: str, *, arrays: Tensors, dtype: str = "float64") -> Path:
-    """Writes one point, compressed."""
+    """Writes a point as a compressed file and returns its path."""
     file = path(objective, family, size, point)
     named: dict[str, Any] = {name: value.numpy().astype(dtype) for name, value in arrays.items()}
     np.savez_compressed(file, **named)

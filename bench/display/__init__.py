@@ -1,1 +1,1 @@
-"""How results show themselves in a terminal and in a notebook."""
+"""Display of results in a terminal and in a notebook."""

@@ -1,4 +1,4 @@
-"""What a terminal shows of an object, in a notebook too."""
+"""Terminal output of an object, shown in notebooks too."""
 
 import io
 
@@ -12,7 +12,7 @@ FORMAT = (
 
 
 class InNotebooks:
-    """An object with `__rich__`, which Jupyter shows as the terminal does."""
+    """Base class of objects with `__rich__`: Jupyter shows them as a terminal does."""
 
     def _repr_html_(self) -> str:
         console = Console(record=True, file=io.StringIO(), width=WIDTH, color_system="truecolor", force_jupyter=False)

@@ -1,4 +1,4 @@
-"""What the verbs return, for a terminal: tables and lines."""
+"""Terminal output of the commands' results: tables and formatted numbers."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -19,7 +19,7 @@ MAX_ROWS = 40
 
 
 def number(value: object) -> str:
-    """Three significant digits, and a dash for nothing.
+    """Returns a number with three significant digits; a dash for a missing value.
 
     >>> number(0.012345), number(123456.0), number(None), number(float("inf"))
     ('0.0123', '1.23e+05', '—', '∞')
@@ -31,20 +31,20 @@ def number(value: object) -> str:
 
 
 def missing(value: object) -> bool:
-    """None, NaN or pandas' NA."""
-    import pandas as pd  # takes long: not where there are no numbers, as in a list of what there is
+    """Returns whether a value is None, NaN or pandas' NA."""
+    import pandas as pd  # a slow import, not needed by listings, which have no numbers
 
     return value is None or bool(pd.isna(value))
 
 
 def interval(row: dict) -> str:
-    """`0.2 (0.18 to 0.22)`."""
+    """Returns a ratio with its interval, such as `0.2 (0.18 to 0.22)`."""
     ends = "" if missing(row["ratio_low"]) else f" ({number(row['ratio_low'])} to {number(row['ratio_high'])})"
     return number(row["ratio"]) + ends
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them.
+    """Returns a duration in seconds as hours, minutes and seconds.
 
     >>> duration(4000.0), duration(75.0), duration(3.2)
     ('1 h 6 min', '1 min 15 s', '3 s')
@@ -56,12 +56,12 @@ def duration(seconds: float) -> str:
 
 
 def frame(rows: "pd.DataFrame", title: str) -> Table:
-    """A DataFrame as it is, numbers at three digits."""
+    """Returns a DataFrame as a table, with three significant digits per number."""
     return rich_table(rows.columns, rows.itertuples(index=False, name=None), title)
 
 
 def rich_table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str) -> Table:
-    """Rows as they are, numbers at three digits."""
+    """Returns rows as a table, with three significant digits per number."""
     shown = Table(title=escape(title))
     for column in columns:
         shown.add_column(column.replace("_", " "), no_wrap=column in ("name", "unbiased"))

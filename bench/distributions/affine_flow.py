@@ -43,7 +43,7 @@ class AffineFlow(Distribution):
         return self.push(torch.randn(*sample_shape, *self.loc.shape, dtype=self.loc.dtype, device=self.loc.device))
 
     def push(self, noise: Tensor) -> Tensor:
-        """z from ε."""
+        """Returns z from ε."""
         z = [self.loc[..., 0] + self.scale[..., 0] * noise[..., 0]]
         for d in range(1, self.loc.shape[-1]):
             t = z[-1].tanh()
@@ -52,7 +52,7 @@ class AffineFlow(Distribution):
         return torch.stack(z, -1)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """All coordinates at once: ε and the log-determinant follow from z."""
+        """Returns log q of all coordinates at once: ε and the log-determinant follow from z."""
         t = pad(value[..., :-1], (1, 0)).tanh()
         log_scale = self.scale.log() + self.gate * t
         noise = (value - self.loc - self.shift * t) * (-log_scale).exp()
@@ -104,7 +104,7 @@ class AffineFlowFamily(Family):
         return AffineFlow(**parameters, validate_args=False).push(noise), weight
 
     def joint(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
-        """A line for the first coordinate and, at each of its points, a line for the second."""
+        """Returns a line rule for the first coordinate and, at each of its points, one for the second."""
         if self.size > 2:
             raise NotImplementedError(f"{self.name} has a joint support of up to two coordinates")
         loc, scale, shift, gate = (parameters[name].detach() for name in ("loc", "scale", "shift", "gate"))
@@ -117,7 +117,7 @@ class AffineFlowFamily(Family):
 
 
 def grid(size: int, level: int) -> tuple[Tensor, Tensor]:
-    """Standard Normal noise in one or two coordinates: points `[S, size]` and weights `[S]` with the density in them.
+    """Returns a rule over standard Normal noise in one or two coordinates: points `[S, size]`, weights × density `[S]`.
 
     >>> points, weight = grid(2, 0)
     >>> round(float(weight @ points.square().prod(-1)), 12)  # E ε₀² ε₁²

@@ -1,4 +1,4 @@
-"""Amortised posteriors: θ is a linear encoder's weights, the data are a fixed minibatch of images."""
+"""Amortised posteriors: θ is the weights of a linear encoder; the data are a fixed minibatch of images."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,7 @@ from bench.numerics.tensors import Tensors
 
 @dataclass(frozen=True)
 class Encoder(Family):
-    """`size` latents per image, whose parameters are a linear function of its binary pixels (0 or 1, not centred).
+    """`size` latent variables per image; their parameters are a linear function of its binary pixels (0 or 1).
 
     The images are the first `batch` of `data`: `digits` (scikit-learn's, 8 × 8), `mnist` (28 × 28) or the path of
     an IDX file. The target is the mean over them. `extreme`: eight times a fresh encoder's weights, which saturates it.
@@ -36,19 +36,19 @@ class Encoder(Family):
 
     @property
     def outputs(self) -> int:
-        """Numbers that the encoder puts out per image."""
+        """Number of outputs of the encoder per image."""
         return self.size
 
     @property
     def inputs(self) -> int:
-        """Numbers that a decoder takes in."""
+        """Number of inputs of a decoder."""
         return self.size
 
     def theta(self, point: str, coordinates: str) -> Tensors:
         return self.scaled(linear_layer(self.pixels, self.outputs, seed=1), point)
 
     def scaled(self, weights: Tensors, point: str) -> Tensors:
-        """Fresh weights at a point."""
+        """Returns fresh weights, scaled by 8 at the point `extreme`."""
         return {name: (8.0 if point == "extreme" else 1.0) * value for name, value in weights.items()}
 
     def encode(self, theta: Tensors, coordinates: str) -> Tensors:
@@ -58,20 +58,20 @@ class Encoder(Family):
         return partial(self.encode_images, self.images().to(like))
 
     def encode_images(self, pixels: Float[Tensor, "batch pixels"], theta: Tensors, coordinates: str) -> Tensors:
-        """`encode`, given the minibatch."""
+        """Returns q's parameters for a minibatch of images."""
         return self.split(pixels @ theta["weight"].T + theta["bias"])
 
     def split(self, output: Float[Tensor, "*batch outputs"]) -> Tensors:
-        """The encoder's outputs as q's parameters."""
+        """Returns q's parameters from the encoder's outputs."""
         return {"logits": output}
 
     def images(self) -> Float[Tensor, "batch pixels"]:
-        """The minibatch."""
+        """Returns the minibatch."""
         return images(self.data)[: self.batch]
 
     @property
     def pixels(self) -> int:
-        """Pixels of an image."""
+        """Number of pixels per image."""
         return images(self.data).shape[1]
 
 
@@ -116,7 +116,7 @@ class CategoricalEncoder(Encoder):
 @distributions.register("normal_encoder")
 @dataclass(frozen=True)
 class NormalEncoder(Encoder):
-    """`size` independent Normals per image; the encoder gives loc and log scale."""
+    """`size` independent Normals per image; the encoder's outputs are loc and log scale."""
 
     used_by = "VAEs (Kingma, Welling 2014; Rezende 2014; Roeder 2017)"
     discrete = False
@@ -137,6 +137,6 @@ class NormalEncoder(Encoder):
 
 
 def linear_layer(inputs: int, outputs: int, seed: int) -> Tensors:
-    """A fresh linear layer, uniform in ±1/√inputs, the same on every machine."""
+    """Returns a fresh linear layer: weights uniform in ±1/√inputs, the same on every machine."""
     draws = np.random.default_rng(seed).uniform(-1, 1, (outputs, inputs + 1)) / inputs**0.5
     return {"weight": torch.tensor(draws[:, :-1]), "bias": torch.tensor(draws[:, -1])}

@@ -1,4 +1,4 @@
-"""What a distribution family says of itself: its θ, its distribution, its facts, its weighted support."""
+"""The base class of distribution families: θ, the distribution, its properties, its weighted supports."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -15,23 +15,24 @@ from estimators.errors import BadInput
 from estimators.registry import Registry
 
 Encode = Callable[[Tensors, str], Tensors]
-"""θ and its coordinates → a distribution's own parameters."""
+"""(θ, name of its coordinates) → the distribution's parameters."""
 
 Values = Literal["bits", "one_hot", "counts", "real", "simplex", "permutation", "other"]
-"""What a draw is: bits `[size]`, one-hot rows `[size, categories]`, counts or real numbers `[size]`, …"""
+"""The kind of a draw: bits `[size]`, one-hot rows `[size, categories]`, counts or real numbers `[size]`, …"""
 
 
 @dataclass(frozen=True)
 class Family(ABC):
-    """A family of distributions at a default θ; the dataclass fields are its settings.
+    """A family of distributions with a default θ; the dataclass fields are its settings.
 
-    θ is float64 on the CPU; each entry is one *block* of the gradient. `encode` takes θ to the
-    distribution's own parameters, once; `build` takes parameters with any leading axes.
-    The first of `coordinates` is the default. `data_axes` counts the leading axes of the parameters
-    that run over data (an amortised posterior): the problem's target is the mean over them.
-    `values` says what z is: objectives choose by it. `moments`: E|z|^k is finite for k below it;
-    `light_tailed`: E exp(−z/2) is finite. `offers` and `offers_not` may name needs (`estimators.Need`) that q meets, or
-    does not, beside those that it shows itself.
+    θ is float64 on the CPU; each of its entries is one *block* of the gradient. `encode` maps θ to the
+    distribution's parameters, once; `build` takes parameters with any leading axes.
+
+    Class attributes: the first of `coordinates` is the default. `data_axes`: number of leading axes of the parameters
+    that run over data (an amortised posterior); the problem's target is the mean over them. `values`: the kind of z,
+    by which objectives decide whether they fit. `moments`: E|z|^k is finite for k below this. `light_tailed`: whether
+    E exp(−z/2) is finite. `offers` and `offers_not` may name needs (`estimators.Need`) that q meets, or does not meet,
+    in addition to those detected from q.
     """
 
     name: ClassVar[str]
@@ -62,56 +63,58 @@ class Family(ABC):
 
     @abstractmethod
     def theta(self, point: str, coordinates: str) -> Tensors:
-        """θ at a named point, in the named coordinates."""
+        """Returns θ at a named point, in the named coordinates."""
 
     @abstractmethod
     def encode(self, theta: Tensors, coordinates: str) -> Tensors:
-        """θ → the parameters that `build` takes; differentiable."""
+        """Returns the parameters for `build` from θ; differentiable."""
 
     def encoder(self, like: Tensor) -> Encode:
-        """`encode`, with its constants (a minibatch) on `like`'s device and dtype: read once, not at every step."""
+        """Returns `encode` with its constants (a minibatch) on `like`'s device and dtype, read once for all steps."""
         return self.encode
 
     @abstractmethod
     def build(self, parameters: Tensors) -> Distribution:
-        """The distribution at these parameters, `[*leading, …]`; unvalidated."""
+        """Returns the distribution at these parameters, `[*leading, …]`, without torch's validation."""
 
     def marginals(self, parameters: Tensors) -> Distribution:
-        """The coordinates' own distributions, batch `[*leading, size]`, for separable objectives."""
+        """Returns the distribution of each coordinate, batch shape `[*leading, size]`, for separable objectives."""
         raise NotImplementedError(f"{self.name} has no one-dimensional marginals")
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
-        """A weighted support of each coordinate: points and weights, both `[S, *leading, size]`, constant.
+        """Returns a weighted support of each coordinate: constant points and weights, both `[S, *leading, size]`.
 
-        Σ_s `mass`_s h(z_s) is E h(z_d), for any h that is smooth between `breaks`; `level` + 1
-        doubles the nodes, so that two levels show the error. A coordinate that is itself a vector (a one-hot
-        row) adds its own axes to the points.
+        Σ_s `mass`_s h(z_s) is E h(z_d) for any h that is smooth between `breaks`. `level` + 1 doubles the nodes: the
+        difference of two levels shows the error. If a coordinate is a vector (a one-hot row), the points have its axes
+        too. Raises NotImplementedError if there is no such support.
         """
         raise NotImplementedError(f"{self.name} has no weighted support")
 
     def mass(self, parameters: Tensors, z: Tensor, weight: Tensor) -> Tensor:
-        """The probability that each point of `line` stands for, `[S, *leading, size]`, differentiable: w q_d(z)."""
+        """Returns the mass of each point of `line`, w q_d(z), `[S, *leading, size]`; differentiable."""
         return weight * self.marginals(parameters).log_prob(z).exp()
 
     def push(self, parameters: Tensors, level: int) -> tuple[Tensor, Tensor]:
-        """Points z = g(ε, θ) `[S, *leading, *event]`, differentiable, and constant weights `[S]`: Σ w f(z) is E f.
+        """Returns points z = g(ε, θ) `[S, *leading, *event]`, differentiable, and constant weights `[S]`: Σ w f = E f.
 
-        For smooth f where there is no density to differentiate. Above `pushed_size` the rule is one per coordinate.
+        For smooth f if there is no density to differentiate. Above `pushed_size` the rule holds for each coordinate
+        separately. Raises NotImplementedError if there is no such rule.
         """
         raise NotImplementedError(f"{self.name} has no rule over its noise")
 
     def covariance(self, parameters: Tensors) -> Tensor | None:
-        """The covariance matrix of dependent coordinates, `[*leading, size, size]`; None where it is not known."""
+        """Returns the covariance of dependent coordinates, `[*leading, size, size]`, or None if unknown."""
         return None
 
     def mean_cosine(self, parameters: Tensors, frequency: float, level: int) -> Tensor | None:
-        """E cos(frequency · z_d), `[*leading, size]`, where tails are too heavy for a line to follow; else None."""
+        """Returns E cos(frequency · z_d), `[*leading, size]`, if tails are too heavy for `line`; else None."""
         return None
 
     def joint(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
-        """A weighted support of z itself, for one or two coordinates: points `[S, *event]`, weights `[S]`.
+        """Returns a weighted support of z, for one or two coordinates: points `[S, *event]`, weights `[S]`.
 
-        Of parameters without leading axes; by default the product of the coordinates' supports, two levels coarser.
+        The parameters have no leading axes. Default: the product of the coordinates' supports, two levels coarser.
+        Raises NotImplementedError if there is no such support.
         """
         if not self.factorised or not self.tractable_density or self.size > 2:
             raise NotImplementedError(f"{self.name} of size {self.size} has no weighted support of all coordinates")

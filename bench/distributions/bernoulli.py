@@ -14,7 +14,7 @@ from estimators.tools.distinct import distinct
 
 
 class Bernoulli(torch.distributions.Bernoulli):
-    """torch's Bernoulli with a quicker sampler and log-density.
+    """torch's Bernoulli with a faster sampler and log-density.
 
     `rand < p` takes a third of `torch.bernoulli`'s time; b·l − softplus(l) needs one softplus per
     parameter, not one per sample.
@@ -33,7 +33,7 @@ class Bernoulli(torch.distributions.Bernoulli):
 
 
 class IndependentBits(Independent):
-    """Independent bits along the last axis as one draw; `base_dist` is `Bernoulli`."""
+    """A vector of independent bits along the last axis; `base_dist` is `Bernoulli`."""
 
     def log_prob(self, value: Tensor) -> Tensor:
         return bits_log_prob(value, self.base_dist.logits)

@@ -1,4 +1,4 @@
-"""Bits in a chain: each depends on the one before."""
+"""Bits in a chain: each bit depends on the previous one."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,7 +14,7 @@ from estimators.errors import BadInput
 from estimators.traits import Need
 
 MOST = 16
-"""Bits up to which all states are enumerated."""
+"""Largest number of bits whose states are enumerated."""
 
 
 class BernoulliChain(Distribution):
@@ -59,7 +59,7 @@ class BernoulliChain(Distribution):
 @distributions.register("bernoulli_chain")
 @dataclass(frozen=True)
 class BernoulliChainFamily(Family):
-    """`size` bits, each given the one before; θ is logits [size] and couplings [size − 1].
+    """`size` bits, each given the previous one; θ is logits [size] and couplings [size − 1].
 
     `extreme`: couplings from −5 to 6, where one early bit decides the rest.
     """

@@ -13,10 +13,10 @@ from bench.numerics.tensors import Tensors
 
 
 class DirichletDraw(torch.autograd.Function):
-    """A Dirichlet draw with torch's implicit gradient.
+    """A Dirichlet draw with torch's implicit gradient, which also works under `torch.func.grad`.
 
-    torch's own Function has no `setup_context`, so that it raises under `torch.func.grad`. The forward pass is
-    separate here; the kernels are torch's.
+    torch's own Function has no `setup_context`, so it raises there. Here the forward pass is separate; the kernels are
+    torch's.
     """
 
     @staticmethod
@@ -29,7 +29,7 @@ class DirichletDraw(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        """dz/dα of each coordinate, as the simplex constrains it: Figurnov et al. 2018, section 4."""
+        """Returns the gradient in α; dz/dα is constrained to the simplex (Figurnov et al. 2018, section 4)."""
         concentration, z = ctx.saved_tensors
         total = concentration.sum(-1, True).expand_as(concentration)
         along = torch._dirichlet_grad(z, concentration, total)  # type: ignore[attr-defined]
@@ -37,7 +37,7 @@ class DirichletDraw(torch.autograd.Function):
 
 
 class Beta(torch.distributions.Beta):
-    """torch's Beta, whose draws can be differentiated under `torch.func.grad`."""
+    """torch's Beta, with draws that are differentiable under `torch.func.grad`."""
 
     offers_as = torch.distributions.Beta
 
@@ -50,10 +50,10 @@ class Beta(torch.distributions.Beta):
 @distributions.register("beta")
 @dataclass(frozen=True)
 class BetaFamily(Univariate):
-    """`size` independent Betas; θ is the logs of both concentrations, or themselves in natural coordinates.
+    """`size` independent Betas; θ is the log of both concentrations, or in natural coordinates the concentrations.
 
-    Its pathwise gradient is torch's approximation, off by up to 3e-4.
-    `extreme`: mass at 0, from concentrations of .1 to .4.
+    Its pathwise gradient is torch's approximation, with an error of up to 3e-4.
+    `extreme`: mass near 0, from first concentrations of 0.1 to 0.4.
     """
 
     used_by = "proportions, stick breaking, bounded continuous policies (Chou 2017)"

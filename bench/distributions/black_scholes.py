@@ -1,4 +1,4 @@
-"""Log prices under Black and Scholes: of independent assets at one date, of one asset at several."""
+"""Log prices in the Black-Scholes model: independent assets at one date, or one asset at several dates."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,15 +13,15 @@ from bench.distributions.normal import FastNormal
 from bench.numerics.tensors import Tensors
 
 RATE, MATURITY = 0.05, 1.0
-"""Interest per year, and years."""
+"""Interest rate per year, and years to maturity."""
 
 
 @distributions.register("black_scholes")
 @dataclass(frozen=True)
 class BlackScholesFamily(Family):
-    """z = log S_T ~ N(log spot + (r − volatility²/2) T, volatility² T), r = .05, T = 1; θ is spot and volatility.
+    """z = log S_T ~ N(log spot + (r − volatility²/2) T, volatility² T), r = 0.05, T = 1; θ: spot, volatility.
 
-    With `size` 1: spot 100, volatility 0.2, the textbook case. `extreme`: volatilities from .02 to .05.
+    With `size` 1: spot 100, volatility 0.2, the textbook case. `extreme`: volatilities from 0.02 to 0.05.
     """
 
     used_by = "option pricing and its sensitivities (Black, Scholes 1973; Broadie, Glasserman 1996)"
@@ -58,10 +58,10 @@ class BlackScholesFamily(Family):
 @distributions.register("black_scholes_path")
 @dataclass(frozen=True)
 class BlackScholesPathFamily(Family):
-    """One asset at `size` equally spaced dates up to T: log S at date d is z_0 + … + z_d, of independent steps.
+    """One asset at `size` equally spaced dates up to T: log S at date d is z_0 + … + z_d, with independent steps.
 
-    z_d ~ N((r − volatility²/2) T/size, volatility² T/size), and z_0 has log spot on top. θ is one spot and one
-    volatility, 100 and .2; `extreme`: a volatility of .03.
+    z_d ~ N((r − volatility²/2) T/size, volatility² T/size); log spot is added to z_0. θ is one spot and one
+    volatility, 100 and 0.2; `extreme`: a volatility of 0.03.
     """
 
     used_by = "path-dependent options and their sensitivities (Glasserman 2004, chapter 7)"

@@ -22,7 +22,7 @@ from estimators.traits import Need
 
 @dataclass(frozen=True)
 class Bounded(Univariate):
-    """A number in a bounded set per coordinate."""
+    """Families with an independent number in a bounded set per coordinate."""
 
     discrete = False
     reparameterised = True
@@ -30,8 +30,11 @@ class Bounded(Univariate):
 
 
 class ModelessKumaraswamy(Kumaraswamy):
-    """torch's, whose `mode` is NaN: it takes the logarithm of 1 − concentration0. Its density is 0 where 1 − z^a is 1
-    in floating point, so here it has its closed form."""
+    """torch's Kumaraswamy without a mode, and with its density in closed form.
+
+    torch's `mode` is NaN, because it takes the logarithm of 1 − concentration0. torch's density is 0 where 1 − z^a
+    rounds to 1.
+    """
 
     offers_as = Kumaraswamy
     offers_not = frozenset({Need.MODE})
@@ -42,7 +45,7 @@ class ModelessKumaraswamy(Kumaraswamy):
 
 
 def log_one_minus_exp(x: Tensor) -> Tensor:
-    """log(1 − eˣ) for x < 0, with all digits at both ends (Mächler 2012).
+    """Returns log(1 − eˣ) for x < 0, to full precision for small and large |x| (Mächler 2012).
 
     >>> log_one_minus_exp(torch.tensor([-1e-20, -50.0], dtype=torch.float64)).tolist()
     [-46.051701859880914, -1.9287498479639178e-22]
@@ -54,9 +57,9 @@ def log_one_minus_exp(x: Tensor) -> Tensor:
 @distributions.register("kumaraswamy")
 @dataclass(frozen=True)
 class KumaraswamyFamily(Bounded):
-    """Like Beta, with a distribution function in closed form; θ is the logs of its concentrations, or themselves.
+    """Like Beta, with a closed-form distribution function; θ is the log of its concentrations, or the concentrations.
 
-    `extreme`: mass at 0, from a first concentration of .1 to .4.
+    `extreme`: mass near 0, from first concentrations of 0.1 to 0.4.
     """
 
     used_by = "stick breaking with explicit pathwise gradients (Nalisnick, Smyth 2017)"
@@ -73,7 +76,7 @@ class KumaraswamyFamily(Bounded):
 
 
 class TruncatedNormal(Distribution):
-    """N(loc, scale²) given that it lies in [low, high]: drawn by its quantile function, on a support fixed in θ."""
+    """N(loc, scale²) truncated to [low, high], sampled by its quantile function; the support does not depend on θ."""
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {  # type: ignore[misc]
         "loc": constraints.real,
@@ -114,7 +117,7 @@ class TruncatedNormal(Distribution):
         return self.scale.square() * (1 + second - first.square())
 
     def _edges(self) -> tuple[Tensor, Tensor]:
-        """(φ(a) − φ(b)) / Z and (a φ(a) − b φ(b)) / Z, at the standardised ends a and b."""
+        """Returns (φ(a) − φ(b)) / Z and (a φ(a) − b φ(b)) / Z, at the standardised ends a and b."""
         a, b = (self.low - self.loc) / self.scale, (self.high - self.loc) / self.scale
         at_a, at_b = ((-end.square() / 2).exp() / math.sqrt(2 * math.pi) for end in (a, b))
         mass = ndtr(b) - ndtr(a)
@@ -124,7 +127,7 @@ class TruncatedNormal(Distribution):
 @distributions.register("truncated_normal")
 @dataclass(frozen=True)
 class TruncatedNormalFamily(Bounded):
-    """A Normal cut to [`low`, `high`]; θ is the loc and scale before the cut. `extreme`: scales from .01 to .05."""
+    """A Normal truncated to [`low`, `high`]; θ is its untruncated loc and scale. `extreme`: scales 0.01 to 0.05."""
 
     used_by = "bounded actions, constrained latents"
     kind = TruncatedNormal
@@ -157,8 +160,8 @@ class TruncatedNormalFamily(Bounded):
 class VonMises(torch.distributions.VonMises):
     """torch's von Mises with the exact Bessel function.
 
-    torch's polynomial for log I₀ is good to 1e-7 only, and so is its density. Its `mean` and `variance` are those
-    of a direction, not of z.
+    torch's polynomial for log I₀, and so its density, is accurate only to 1e-7. `mean` and `variance` raise
+    NotImplementedError: torch's are those of a direction, not of z.
     """
 
     offers_as = torch.distributions.VonMises
@@ -180,7 +183,7 @@ class VonMises(torch.distributions.VonMises):
 @distributions.register("von_mises")
 @dataclass(frozen=True)
 class VonMisesFamily(Bounded):
-    """Angles in (−π, π]; θ is loc and concentration. Draws by rejection. `extreme`: concentrations from 150 to 400."""
+    """Angles in (−π, π], sampled by rejection; θ is loc and concentration. `extreme`: concentration 150 to 400."""
 
     used_by = "directions, rotations, circular latents (Davidson 2018)"
     reparameterised = False
@@ -192,7 +195,7 @@ class VonMisesFamily(Bounded):
     }
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
-        """The coarser rule ends some units in the last place below π, which is no float64 itself."""
+        """Returns a rule over (−π, π); at level 0 it ends some units in the last place below π."""
         loc = parameters["loc"].detach()
         end = torch.full_like(loc, math.pi * (1 - 4 * torch.finfo(torch.float64).eps * max(0, 1 - level)))
         return panelled(lambda z: z, -end, end, [torch.full_like(loc, at) for at in breaks], level)
@@ -204,9 +207,9 @@ class VonMisesFamily(Bounded):
 @distributions.register("uniform")
 @dataclass(frozen=True)
 class UniformFamily(Bounded):
-    """Uniform on [0, θ]: the support moves with θ, and the log-derivative trick is wrong (E z: −½ in place of +½).
+    """Uniform on [0, θ]: the support depends on θ, so the log-derivative trick is wrong (for E z: −½ instead of +½).
 
-    `extreme`: from .01 to .6.
+    `extreme`: θ from 0.01 to 0.6.
     """
 
     used_by = "the counterexample to the score function; random search"
@@ -219,14 +222,14 @@ class UniformFamily(Bounded):
         return Uniform(torch.zeros_like(parameters["high"]), parameters["high"], validate_args=False)
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
-        """Points inside [0, θ], and θ itself, marked by the weight −1."""
+        """Returns points inside [0, θ], and the point θ, marked by the weight −1."""
         high = parameters["high"].detach()
         at = [torch.full_like(high, point) for point in breaks]
         z, weight = panelled(lambda z: z, torch.zeros_like(high), high, at, level)
         return torch.cat([z, high[None]]), torch.cat([weight, -torch.ones_like(high)[None]])
 
     def mass(self, parameters: Tensors, z: Tensor, weight: Tensor) -> Tensor:
-        """weight / θ; the edge stands for what lies beyond it when θ grows, (θ′ − θ)/θ′: right in first order."""
+        """Returns weight / θ, and for the edge (θ′ − θ)/θ′: the mass beyond θ if θ grows, correct to first order."""
         high = parameters["high"]
         return torch.where(weight < 0, high - high.detach(), weight) / high
 

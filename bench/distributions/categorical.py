@@ -11,10 +11,10 @@ from bench.numerics.tensors import Tensors
 
 
 class FastOneHot(OneHotCategorical):
-    """torch's OneHotCategorical, drawn as the argmax of Gumbel noise.
+    """torch's OneHotCategorical, sampled as the argmax of logits plus Gumbel noise.
 
-    torch's goes through `multinomial`, which checks its input on the host and neither compiles whole nor takes
-    replicates quickly; and it validates its inner Categorical whatever it is told.
+    torch's own sampler calls `multinomial`, which checks its input on the host, breaks compilation and is slow for many
+    replicates. torch also validates the inner Categorical regardless of `validate_args`.
     """
 
     offers_as = OneHotCategorical
@@ -30,7 +30,7 @@ class FastOneHot(OneHotCategorical):
             return torch.zeros_like(logits).scatter(-1, index, 1.0)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Σ z·l, also for relaxed z. A masked category, l = −∞, counts 0 where z is 0, and else the lowest number."""
+        """Returns Σ z·l, also for relaxed z. A masked category (l = −∞) gives 0 if z is 0, else the lowest number."""
         return (value * self.logits.clamp_min(torch.finfo(self.logits.dtype).min)).sum(-1)
 
 
@@ -39,8 +39,8 @@ class FastOneHot(OneHotCategorical):
 class CategoricalFamily(Family):
     """`size` independent one-hot variables of `categories` values each; z is `[size, categories]`.
 
-    θ is their logits, of which one per variable is redundant (its gradients sum to 0), or their probabilities,
-    which are normalised (so that the gradient has no part along them). `extreme`: logits from −6 to 6.
+    θ is their logits, one per variable redundant (each variable's gradient sums to 0), or their probabilities,
+    which are normalised (so the gradient has no component along them). `extreme`: logits from −6 to 6.
     """
 
     used_by = "discrete VAEs, discrete policies, attention, architecture search (Jang 2017; Dimitriev 2021)"

@@ -1,4 +1,4 @@
-"""Independent counts other than Poisson's: Geometric, Binomial, negative Binomial."""
+"""Independent counts: Geometric, Binomial, negative Binomial, Poisson."""
 
 import math
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from estimators.errors import BadInput
 
 @dataclass(frozen=True)
 class Counts(Univariate):
-    """A count per coordinate."""
+    """Families with an independent count per coordinate."""
 
     discrete = True
     reparameterised = False
@@ -28,7 +28,7 @@ class Counts(Univariate):
 @distributions.register("geometric")
 @dataclass(frozen=True)
 class GeometricFamily(Counts):
-    """Failures before the first success; θ is the logits or probs of success. `extreme`: probs from .02 to .98."""
+    """Failures before the first success; θ is the logits or probs of success. `extreme`: probs from 0.02 to 0.98."""
 
     used_by = "adaptive computation time, stopping problems, run lengths"
     kind = Geometric
@@ -37,14 +37,14 @@ class GeometricFamily(Counts):
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         logits = parameters["logits"].detach()
-        each = -1 / logsigmoid(-logits)  # as many failures divide the mass by e
+        each = -1 / logsigmoid(-logits)  # this many failures divide the mass by e
         return counted(50 * each, UNDERFLOW * each, breaks, level)
 
 
 @distributions.register("binomial")
 @dataclass(frozen=True)
 class BinomialFamily(Counts):
-    """Successes in `trials` trials; θ is the logits or probs of one. `extreme`: logits from −5 to 4.4."""
+    """Successes in `trials` trials; θ is the logits or probs of a success. `extreme`: logits from −5 to 4.4."""
 
     used_by = "pooled bits, population models, ordinal latents"
     kind = Binomial
@@ -60,7 +60,7 @@ class BinomialFamily(Counts):
 
     def marginals(self, parameters: Tensors) -> Distribution:
         logits = parameters["logits"]
-        trials = torch.full_like(logits, self.trials)  # a number would be copied from the host at every step
+        trials = torch.full_like(logits, self.trials)  # a Python number would be copied to the device at every step
         return Binomial(trials, logits=logits, validate_args=False)
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
@@ -73,7 +73,7 @@ class BinomialFamily(Counts):
 class NegativeBinomialFamily(Counts):
     """A Poisson count whose rate is Gamma; θ is total_count and the logits or probs.
 
-    `extreme`: total_count from .1 to .3, most draws 0.
+    `extreme`: total_count from 0.1 to 0.3, so most draws are 0.
     """
 
     used_by = "overdispersed counts: gene expression (scVI), demand"
@@ -86,7 +86,7 @@ class NegativeBinomialFamily(Counts):
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         count, logits = (parameters[name].detach() for name in ("total_count", "logits"))
-        each = -1 / logsigmoid(logits)  # so many failures divide the mass by e, far out
+        each = -1 / logsigmoid(logits)  # this many failures divide the mass by e, far out
         return counted(6 * (count + 12) * each, (6 * count + UNDERFLOW) * each, breaks, level)
 
 
@@ -95,7 +95,7 @@ class NegativeBinomialFamily(Counts):
 class PoissonFamily(Univariate):
     """`size` independent counts; θ is log_rate, or rate in natural coordinates.
 
-    `extreme`: rates from .02 to 90.
+    `extreme`: rates from 0.02 to 90.
     """
 
     used_by = "event counts, queues, neural spike trains (Vaishnav 2023); discrete simulation"
@@ -107,6 +107,6 @@ class PoissonFamily(Univariate):
     ranges: ClassVar[dict[str, Ranges]] = {"default": {"rate": (-0.4, 1.5)}, "extreme": {"rate": (-3.9, 4.5)}}
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
-        """Up to k with k (log(k/rate) − 1) > 760: the mass there is below the smallest float64."""
+        """Returns 0, 1, … up to k with k (log(k/rate) − 1) > 760, where the mass is below the smallest float64."""
         rate = parameters["rate"].detach()
         return counted(rate + 12 * rate.sqrt() + 40, math.e**2 * rate + UNDERFLOW, breaks, level)

@@ -15,7 +15,7 @@ from estimators.traits import Need
 
 
 class Dirichlet(torch.distributions.Dirichlet):
-    """torch's Dirichlet, whose draws can be differentiated under `torch.func.grad`."""
+    """torch's Dirichlet, with draws that are differentiable under `torch.func.grad`."""
 
     offers_as = torch.distributions.Dirichlet
     offers_not = frozenset({Need.FACTORISED, Need.MODE})
@@ -32,7 +32,7 @@ class Dirichlet(torch.distributions.Dirichlet):
 class DirichletFamily(Family):
     """One point of the simplex with `size` coordinates; θ is log_concentration or concentration.
 
-    Its pathwise gradient is torch's approximation, off by up to 5e-4. `extreme`: one concentration near .2.
+    Its pathwise gradient is torch's approximation, with an error of up to 5e-4. `extreme`: one concentration near 0.2.
     """
 
     used_by = "topic models, mixture weights (Figurnov 2018; Jankowiak, Obermeyer 2018)"
@@ -64,13 +64,13 @@ class DirichletFamily(Family):
         return Beta(one, one.sum(-1, True) - one, validate_args=False)
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
-        """Of three and more: of two, `joint` avoids the coordinate that piles up at 1, where 1 − z rounds."""
+        """Returns the rule for three or more coordinates; for two, `joint` avoids the rounding of 1 − z near 1."""
         if self.size == 2:
             raise NotImplementedError(f"{self.name} of two coordinates has a joint support")
         return self._betas(parameters, breaks, level)
 
     def joint(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
-        """Of two coordinates, which are one."""
+        """Returns the rule for two coordinates, z and 1 − z."""
         if self.size > 2:
             raise NotImplementedError(f"{self.name} has a joint support of two coordinates only")
         z, weight = self._betas(parameters, (*breaks, *(1 - at for at in breaks)), level)

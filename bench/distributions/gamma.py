@@ -15,10 +15,10 @@ from bench.numerics.tensors import Tensors
 @distributions.register("gamma")
 @dataclass(frozen=True)
 class GammaFamily(Univariate):
-    """`size` independent Gammas; θ is log_concentration and log_rate, or both themselves in natural coordinates.
+    """`size` independent Gammas; θ is log_concentration and log_rate, or in natural coordinates concentration and rate.
 
-    Its pathwise gradient is torch's approximation of dz/dα, off by up to 1e-4 of it.
-    `extreme`: concentrations from .1 to .4.
+    Its pathwise gradient is torch's approximation of dz/dα, with a relative error of up to 1e-4.
+    `extreme`: concentrations from 0.1 to 0.4.
     """
 
     used_by = "deep exponential families, topic models (Ruiz 2016; Naesseth 2017; Figurnov 2018)"

@@ -1,4 +1,4 @@
-"""Independent Gammas of fixed concentration: only the rate is learned."""
+"""Independent Gammas with a fixed concentration: only the rate is learned."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,7 +13,7 @@ from bench.numerics.tensors import Tensors
 
 
 class RateGamma(Gamma):
-    """A Gamma that says of itself that only its rate is learned."""
+    """A Gamma that declares that only its rate is learned."""
 
     learns = ("rate",)
 
@@ -21,10 +21,10 @@ class RateGamma(Gamma):
 @distributions.register("gamma_rate")
 @dataclass(frozen=True)
 class GammaRateFamily(Univariate):
-    """`size` independent Gammas of one `concentration`; θ is log_rate or rate: E f as a function of the time scale.
+    """`size` independent Gammas with one `concentration`; θ is log_rate or rate: E f as a function of the time scale.
 
-    Exact for every estimator: torch's approximation is in dz/dα alone. `extreme`: rates from .5 to 90
-    (far smaller ones spread z over hundreds of a cosine's periods, which no rule here resolves).
+    The pathwise gradient is exact: torch approximates only dz/dα. `extreme`: rates from 0.5 to 90
+    (far smaller rates spread z over hundreds of a cosine's periods, which no rule here resolves).
     """
 
     used_by = "waiting times of several stages, sensitivity to a service rate (Pflug 1989)"

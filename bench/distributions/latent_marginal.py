@@ -1,4 +1,4 @@
-"""A Normal whose place depends on a hidden Normal: z alone has no usable density, z with the hidden variable has.
+"""Normals whose location depends on a hidden Normal: z alone has no usable density; z with the hidden variable has.
 
 w ~ N(0, 1);  z_d | w ~ N(loc_d + bend_d · sin(2w + d), scale_d²). The density of z is an integral over w.
 """
@@ -21,11 +21,11 @@ from bench.numerics.tensors import Tensors
 from estimators.traits import Need
 
 PANELS = 40
-"""Of 20 nodes each, over w."""
+"""Panels of 20 nodes each, over w."""
 
 
 class LatentJoint(Distribution):
-    """z and then w, `[*batch, D + 1]`; the parameters are `[*batch, D]`."""
+    """The joint distribution of z and w: a draw is z followed by w, `[*batch, D + 1]`; parameters `[*batch, D]`."""
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {  # type: ignore[misc]
         "loc": constraints.real_vector,
@@ -48,11 +48,11 @@ class LatentJoint(Distribution):
         return self.push(noise[..., :-1], noise[..., -1:])
 
     def push(self, own: Tensor, latent: Tensor) -> Tensor:
-        """A draw from each coordinate's noise and w."""
+        """Returns the draw given each coordinate's noise and w."""
         return torch.cat([self.given(latent) + self.scale * own, latent.expand(*own.shape[:-1], 1)], -1)
 
     def given(self, latent: Tensor) -> Tensor:
-        """E[z | w]."""
+        """Returns E[z | w]."""
         place = torch.arange(self.loc.shape[-1], dtype=self.loc.dtype, device=self.loc.device)
         return self.loc + self.bend * (2 * latent + place).sin()
 
@@ -63,7 +63,7 @@ class LatentJoint(Distribution):
 
 
 class LatentMarginal(LatentJoint):
-    """z alone, `[*batch, D]`: draws and their paths, but no density."""
+    """The distribution of z alone, `[*batch, D]`: reparameterised draws, but no density."""
 
     offers = frozenset({Need.REPARAMETERISED})
     offers_not = frozenset({Need.DENSITY, Need.FACTORISED, Need.MEAN, Need.MODE})
@@ -105,7 +105,7 @@ class Latent(Family):
         return self.kind(**parameters, validate_args=False)
 
     def marginals(self, parameters: Tensors) -> Distribution:
-        """Of each coordinate of z: a mixture of Normals over w, by 800 nodes."""
+        """Returns the distribution of each coordinate of z: a mixture of Normals over w, with 800 nodes."""
         latent, weight = legendre(-REACH, REACH, PANELS)
         log_weight = weight.log() - latent.square() / 2
         q = self.kind(**parameters, validate_args=False)
@@ -121,7 +121,7 @@ class Latent(Family):
         return panelled(lambda z: z, loc - reach, loc + reach, at, level, panels=24, limits=limits, edges=edges)
 
     def covariance(self, parameters: Tensors) -> Tensor:
-        """With E sin(2w + a) sin(2w + b) = ½ [cos(a − b) − e^{−8} cos(a + b)]."""
+        """Returns it by E sin(2w + a) sin(2w + b) = ½ [cos(a − b) − e^{−8} cos(a + b)]."""
         place = torch.arange(self.size, dtype=torch.float64)
         a, b = place[:, None], place
         shared = ((a - b).cos() - math.exp(-8) * (a + b).cos()) / 2 - math.exp(-4) * a.sin() * b.sin()
@@ -129,7 +129,7 @@ class Latent(Family):
         return bend[..., :, None] * bend[..., None, :] * shared + torch.diag_embed(parameters["scale"].square())
 
     def push(self, parameters: Tensors, level: int) -> tuple[Tensor, Tensor]:
-        """Two noises, one for w and one for all of z: enough for one coordinate, or for a sum over them."""
+        """Returns a rule over two noises, for w and for all of z: right for sums of one-coordinate terms."""
         noise, weight = grid(2, level)
         return self.build(parameters).push(noise[:, :1].expand(-1, self.size), noise[:, 1:]), weight  # type: ignore[attr-defined]
 
@@ -137,7 +137,7 @@ class Latent(Family):
 @distributions.register("latent_marginal")
 @dataclass(frozen=True)
 class LatentMarginalFamily(Latent):
-    """z alone: without a density the log-derivative trick is refused; pathwise gradients need none.
+    """z without its hidden variable: no density, so no log-derivative trick; pathwise gradients need none.
 
     `extreme`: narrow Normals along a curve, two humps each.
     """
@@ -150,7 +150,7 @@ class LatentMarginalFamily(Latent):
 @distributions.register("latent_joint")
 @dataclass(frozen=True)
 class LatentJointFamily(Latent):
-    """The same z with its hidden variable, which f does not see: here the log-derivative trick works.
+    """z with its hidden variable, which f does not see: here the log-derivative trick works.
 
     `extreme`: narrow Normals along a curve, two humps each.
     """

@@ -1,4 +1,4 @@
-"""Two layers of bits, the second drawn given the first: the posterior of a sigmoid belief net."""
+"""Two layers of bits, the second conditional on the first: the posterior of a sigmoid belief net."""
 
 import itertools
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from estimators.traits import Need
 
 
 class LayeredBits(Distribution):
-    """First bits ~ Bernoulli(logits), second bits ~ Bernoulli(weight · first + bias); z holds both, `[*batch, 2D]`.
+    """First bits ~ Bernoulli(logits), second bits ~ Bernoulli(weight · first + bias); z is both, `[*batch, 2D]`.
 
     `logits` and `bias` `[*batch, D]`, `weight` `[*batch, D, D]`.
     """
@@ -48,7 +48,7 @@ class LayeredBits(Distribution):
 
     @property
     def mode(self) -> Tensor:
-        """The greedy value: the likeliest first bits, then the likeliest second bits given them."""
+        """The greedy value: the most probable first bits, then the most probable second bits given these."""
         first = (self.logits > 0).to(self.logits.dtype)
         return torch.cat([first, (self.second_logits(first) > 0).to(first.dtype)], -1).detach()
 
@@ -58,11 +58,11 @@ class LayeredBits(Distribution):
         return bits_log_prob(value, logits)
 
     def second_logits(self, first: Tensor) -> Tensor:
-        """The second layer's logits given the first's bits."""
+        """Returns the logits of the second layer given the bits of the first."""
         return vector_matrix(first, self.weight.mT) + self.bias
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
-        """All 2^(2D) values."""
+        """Returns all 2^(2D) values."""
         both = torch.tensor([0.0, 1.0], dtype=self.logits.dtype, device=self.logits.device)
         table = both[torch.tensor(list(itertools.product((0, 1), repeat=self.event_shape[0])), device=both.device)]
         table = table.reshape(-1, *(1 for _ in self.batch_shape), *self.event_shape)
@@ -72,7 +72,7 @@ class LayeredBits(Distribution):
 @distributions.register("layered_encoder")
 @dataclass(frozen=True)
 class LayeredEncoder(Encoder):
-    """`size` bits per image that depend on its pixels, and `size` more that depend on those."""
+    """`size` bits per image that depend on its pixels, and `size` more bits that depend on the first ones."""
 
     used_by = "deep discrete VAEs: two stochastic layers (Mnih, Gregor 2014; Tucker 2017; Dong 2020)"
     discrete = True

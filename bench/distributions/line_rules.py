@@ -1,7 +1,7 @@
 """Weighted supports of one coordinate: points and weights that turn an expectation into a sum.
 
-A continuous coordinate is z = g(u) for a coordinate u in which its mass lies in a known interval; a composite
-Gauss–Legendre rule over u, with an edge on every break, has the points g(u) and the weights w·g′(u).
+A continuous coordinate is written z = g(u), where nearly all mass lies in a known interval of u. A composite
+Gauss–Legendre rule over u, with an edge at every break, gives points g(u) and weights w·g′(u).
 Points and weights are constants: the expectation is differentiated through the density alone.
 """
 
@@ -15,16 +15,16 @@ from torch import Tensor
 from bench.numerics.quadrature import legendre
 
 RULE_PANELS = 60
-"""Panels of 20 nodes at level 0, shared by the stretches between breaks."""
+"""Number of panels of 20 nodes at level 0, divided among the stretches between breaks."""
 
 TAIL_PANELS = 6
-"""Panels of 20 nodes in each tail at level 0: the last is 2⁶ times as wide as the first."""
+"""Number of panels of 20 nodes in each tail at level 0: the last is 2⁶ times as wide as the first."""
 
 UNDERFLOW = 760.0
 """exp(−760) is 0 in float64."""
 
 LOG_MOST = 707.0
-"""exp(±707) are float64 numbers."""
+"""exp(±707) are normal float64 numbers."""
 
 Map = Callable[[Tensor], Tensor]
 
@@ -40,12 +40,19 @@ def panelled(
     limits: tuple[Tensor, Tensor] | None = None,
     edges: list[Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Points g(u) and weights w·g′(u), `[S, *batch]`, of a rule over u in [low, high], both `[*batch]`.
+    """Returns points g(u) and weights w·g′(u), `[S, *batch]`, of a rule over u in [low, high], both `[*batch]`.
 
-    `breaks`, in u, become edges; those outside are moved to the ends, where their stretch has no length.
-    `limits`: where the density is below the smallest float64, or z leaves float64. The rule goes on to there by panels
-    that grow, farther at a higher level, with an edge on every break: what f does far out counts, and shows.
-    `edges`: further edges between `low` and `high`, where the rule must be finer.
+    Args:
+        forward: The map g, elementwise.
+        low: Lower end of the interval of u that holds the bulk of the mass.
+        high: Upper end of that interval.
+        breaks: Values of u that become edges. Those outside are moved to the ends, where their stretch has length 0.
+        level: Each level doubles the nodes.
+        panels: Number of panels between `low` and `high` at level 0.
+        limits: Values of u beyond which the density is below the smallest float64, or z is not a float64 number. The
+            tails up to there have growing panels, farther at a higher level, with an edge at every break, so that f
+            far out counts and its error shows.
+        edges: Further edges between `low` and `high`, where the rule must be finer.
 
     >>> zero = torch.zeros((), dtype=torch.float64)
     >>> z, w = panelled(torch.exp, zero, zero + 1, [zero + 0.3], 0)
@@ -64,9 +71,9 @@ def panelled(
 
 
 def stretches(start: Tensor, end: Tensor, at: list[Tensor], unit: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """A rule on [0, 1] repeated on every stretch from `start` to `end` between the edges `at`, `[S, *batch]`.
+    """Returns a rule on [0, 1] repeated on every stretch from `start` to `end` between the edges `at`, `[S, *batch]`.
 
-    On each stretch the rule's 0 is at the edge that is nearer to `start`, which may be above `end`.
+    On each stretch the rule's 0 is at the edge nearer to `start`, which may be above `end`.
     """
     low, high = torch.minimum(start, end), torch.maximum(start, end)
     edges = torch.stack([start, *(torch.clamp(each, low, high) for each in at), end])
@@ -79,7 +86,7 @@ def stretches(start: Tensor, end: Tensor, at: list[Tensor], unit: Tensor, weight
 
 
 def tail(start: Tensor, limit: Tensor, at: list[Tensor], level: int) -> tuple[Tensor, Tensor]:
-    """The rule from an end of the bulk towards `limit`, to 0.95 of the way at level 0 and to its end at level 1."""
+    """Returns the rule from an end of the bulk towards `limit`: 95 % of the way at level 0, all of it at level 1."""
     end = start + (limit - start) * min(1.0, 0.95 + 0.05 * level)
     toward = (limit - start).sign()
     far = [each for each in at if bool(((each - start) * toward > 0).any())]
@@ -87,7 +94,7 @@ def tail(start: Tensor, limit: Tensor, at: list[Tensor], level: int) -> tuple[Te
 
 
 def graded(panels: int) -> tuple[Tensor, Tensor]:
-    """Nodes and weights on [0, 1], of panels of which the last is about 2⁶ times as wide as the first.
+    """Returns nodes and weights on [0, 1] in growing panels: the last is about 2⁶ times as wide as the first.
 
     >>> unit, weight = graded(6)
     >>> round(float(weight @ (-600 * unit).exp()) * 600, 12)
@@ -109,9 +116,9 @@ def location_scale(
     edges: list[float] | None = None,
     panels: int = RULE_PANELS,
 ) -> tuple[Tensor, Tensor]:
-    """z = loc + scale·u, |u| ≤ reach, and by fewer points |u| ≤ limit.
+    """Returns a rule for z = loc + scale·u over |u| ≤ reach, with fewer points up to |u| ≤ limit.
 
-    A Normal has 4e-33 of its mass outside 12, and exp(−800) outside 40.
+    A Normal has 4e-33 of its mass outside |u| ≤ 12, and exp(−800) outside |u| ≤ 40.
     """
     loc, scale = loc.detach(), scale.detach()
     at, inner = ([(point - loc) / scale for point in points] for points in (breaks, edges or []))
@@ -130,9 +137,10 @@ def positive(
     bulk: float = 6.0,
     panels: int = 2 * RULE_PANELS,
 ) -> tuple[Tensor, Tensor]:
-    """z = exp(u): for a density on (0, ∞) with a pole or a thin tail at 0. `low`, `high` and `limits` are values of u.
+    """Returns a rule for z = exp(u), for a density on (0, ∞) with a pole or a thin tail at 0.
 
-    The last `bulk` of u has as many panels as all the rest: there f may oscillate.
+    `low`, `high` and `limits` are values of u. The last `bulk` of u has as many panels as the rest, because f may
+    oscillate there.
     """
     at = [torch.full_like(low, point).log() for point in breaks if point > 0]
     limits = torch.minimum(low, limits[0].clamp_min(-LOG_MOST)), torch.maximum(high, limits[1].clamp_max(LOG_MOST))
@@ -140,7 +148,7 @@ def positive(
 
 
 def gamma_line(concentration: Tensor, rate: Tensor, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
-    """`positive` for a Gamma density."""
+    """Returns the rule `positive` for a Gamma density."""
     log_rate = rate.log()
     low, lowest = (-log_rate - mass / concentration - 1 for mass in (45, UNDERFLOW))
     high, highest = ((concentration + 12 * concentration.sqrt() + tail).log() - log_rate for tail in (60, UNDERFLOW))
@@ -150,9 +158,9 @@ def gamma_line(concentration: Tensor, rate: Tensor, breaks: tuple[float, ...], l
 def unit_interval(
     one: Tensor, zero: Tensor, breaks: tuple[float, ...], level: int, *, panels: int = 2 * RULE_PANELS
 ) -> tuple[Tensor, Tensor]:
-    """z = σ(u): for a density on (0, 1) that goes as z^(one − 1) at 0 and as (1 − z)^(zero − 1) at 1.
+    """Returns a rule for z = σ(u), for a density on (0, 1) ∝ z^(one − 1) near 0 and ∝ (1 − z)^(zero − 1) near 1.
 
-    Above u = 36.5 there is no float64 below 1.
+    It ends at u = 36.5: beyond, σ(u) rounds to 1 in float64.
     """
     low, high = -45 / one - 1, 36 / zero.clamp_min(1.0)
     at = [torch.full_like(low, point).logit() for point in breaks if 0 < point < 1]
@@ -161,10 +169,10 @@ def unit_interval(
 
 
 def counted(last: Tensor, limit: Tensor, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
-    """0, 1, 2, … with weight 1, for every coordinate: as far as `last` and as far again behind the last break.
+    """Returns 0, 1, 2, … with weight 1 for every coordinate, up to `last`, or to `last` beyond the last break.
 
-    `last` and `limit`, one number for each coordinate: where the mass is below 1e-20, and below the smallest float64.
-    Each level goes a quarter farther.
+    `last` and `limit`: per coordinate, the count above which the mass is below 1e-20, and below the smallest float64.
+    Each level goes 25 % farther.
     """
     behind = max(0.0, *breaks, 0.0)
     end = float(torch.minimum(last + behind, limit).max()) * 1.25**level
@@ -174,7 +182,7 @@ def counted(last: Tensor, limit: Tensor, breaks: tuple[float, ...], level: int) 
 
 
 def expected(mass: Tensor, f: Tensor) -> Tensor:
-    """Σ mass · f over the first axis; where the mass is 0, f may be infinite.
+    """Returns Σ mass · f over the first axis; f may be infinite where the mass is 0.
 
     >>> expected(torch.tensor([1.0, 0.0]), torch.tensor([2.0, torch.inf]))
     tensor(2.)
@@ -183,7 +191,7 @@ def expected(mass: Tensor, f: Tensor) -> Tensor:
 
 
 def nearest_to(mean: Tensor, f: Float[Tensor, "S *rest"]) -> Float[Tensor, "*rest"]:
-    """The value along the first axis that is nearest to `mean`.
+    """Returns the value along the first axis that is nearest to `mean`.
 
     >>> nearest_to(torch.tensor([0.9, 0.2]), torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
     tensor([1., 0.])

@@ -1,4 +1,4 @@
-"""Independent location-scale variables besides the Normal: Laplace, Logistic, Gumbel, Student's t, Cauchy."""
+"""Independent location-scale variables other than Normal: Laplace, Logistic, Gumbel, Student's t, Cauchy."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -17,7 +17,7 @@ from estimators.traits import Need
 
 @dataclass(frozen=True)
 class LocationScale(Univariate):
-    """loc + scale · noise; θ is loc and log_scale, or loc and scale. `extreme`: scales from .01 to .05."""
+    """z = loc + scale · noise; θ is loc and log_scale, or loc and scale. `extreme`: scales from 0.01 to 0.05."""
 
     discrete = False
     reparameterised = True
@@ -37,7 +37,7 @@ class LocationScale(Univariate):
 @distributions.register("laplace")
 @dataclass(frozen=True)
 class LaplaceFamily(LocationScale):
-    """Double exponential: a density with a kink at loc."""
+    """Laplace (double exponential) variables: the density has a kink at loc."""
 
     used_by = "differential privacy, sparse models, robust policies"
     kind = Laplace
@@ -51,7 +51,7 @@ class LaplaceFamily(LocationScale):
 
 
 class Logistic(Distribution):
-    """A logistic variable, loc + scale · logit u: torch has it only as a chain of transforms."""
+    """The logistic distribution, loc + scale · logit u; torch has it only as a chain of transforms."""
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {  # type: ignore[misc]
         "loc": constraints.real,
@@ -87,14 +87,14 @@ class Logistic(Distribution):
         return torch.sigmoid((value - self.loc) / self.scale)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        u = ((value - self.loc) / self.scale).abs()  # torch's softplus drops 2e-9 above 20
+        u = ((value - self.loc) / self.scale).abs()  # torch's softplus has an error of 2e-9 above 20
         return -u - 2 * softplus(-u) - self.scale.log()
 
 
 @distributions.register("logistic")
 @dataclass(frozen=True)
 class LogisticFamily(LocationScale):
-    """The noise under a relaxed bit."""
+    """Logistic variables: the noise of a relaxed bit."""
 
     used_by = "discretised image likelihoods (PixelCNN++), relaxed bits"
     kind = Logistic
@@ -103,7 +103,7 @@ class LogisticFamily(LocationScale):
 @distributions.register("gumbel")
 @dataclass(frozen=True)
 class GumbelFamily(LocationScale):
-    """The law of maxima: skewed to the right."""
+    """Gumbel variables, the distribution of maxima: skewed to the right."""
 
     used_by = "perturb-and-MAP, extreme values, discrete choice"
     kind = Gumbel
@@ -118,12 +118,12 @@ class GumbelFamily(LocationScale):
 
 
 LOG_FURTHEST = 200.0
-"""log |z| of the furthest points: up to there a quadratic times the derivatives of the density is a float64 number."""
+"""log |z| of the farthest points: up to there a quadratic times the density's derivatives is finite in float64."""
 
 
 @dataclass(frozen=True)
 class HeavyTailed(LocationScale):
-    """Tails as powers: the points are loc + scale · sinh u."""
+    """Families with power-law tails: the points of `line` are loc + scale · sinh u."""
 
     light_tailed = False
 
@@ -137,9 +137,9 @@ class HeavyTailed(LocationScale):
 @distributions.register("student_t")
 @dataclass(frozen=True)
 class StudentTFamily(HeavyTailed):
-    """Student's t with df degrees of freedom, df in θ. `extreme`: df from 2.2 to 3: no fourth moment.
+    """Student's t with df degrees of freedom, df in θ. `extreme`: df from 2.2 to 3, so no fourth moment.
 
-    Its pathwise gradient in df goes through torch's approximate Gamma.
+    Its pathwise gradient in df uses torch's approximate gradient of the Gamma.
     """
 
     used_by = "robust regression, heavy-tailed policies and returns"
@@ -153,7 +153,7 @@ class StudentTFamily(HeavyTailed):
     }
 
     def mean_cosine(self, parameters: Tensors, frequency: float, level: int) -> Tensor:
-        """As a Normal whose precision is Gamma: cos(ω loc) · E exp(−ω² scale² / 2g), g ~ Gamma(df/2, df/2)."""
+        """Returns cos(ω loc) · E exp(−ω² scale² / 2g), g ~ Gamma(df/2, df/2): z is Normal with a Gamma precision."""
         half = parameters["df"] / 2
         fixed = half.detach()
         g, weight = gamma_line(fixed, fixed, (), level)
@@ -165,7 +165,7 @@ class StudentTFamily(HeavyTailed):
 @distributions.register("cauchy")
 @dataclass(frozen=True)
 class CauchyFamily(HeavyTailed):
-    """No mean: a bounded objective has a gradient, a linear one none."""
+    """Cauchy variables have no mean: the gradient of a bounded objective exists, that of a linear one does not."""
 
     used_by = "heavy-tailed exploration, robustness checks of estimators"
     kind = Cauchy

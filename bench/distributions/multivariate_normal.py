@@ -1,4 +1,4 @@
-"""A Normal with a full covariance."""
+"""A Normal with full covariance."""
 
 from dataclasses import dataclass
 
@@ -17,10 +17,10 @@ from bench.numerics.tensors import Tensors
 @distributions.register("multivariate_normal")
 @dataclass(frozen=True)
 class MultivariateNormalFamily(Family):
-    """A Normal of `size` dependent coordinates, by the lower Cholesky factor L of its covariance.
+    """A Normal with `size` dependent coordinates, given by the lower Cholesky factor L of its covariance.
 
-    θ is loc and the `size`(`size`+1)/2 entries of L row by row, its diagonal as logarithms when unconstrained:
-    so no coordinate of the gradient is zero by construction. `extreme`: diagonal of L from .01 to .03.
+    θ is loc and the `size`(`size`+1)/2 entries of L row by row, with the log of its diagonal when unconstrained,
+    so no coordinate of the gradient is zero by construction. `extreme`: diagonal of L from 0.01 to 0.03.
     """
 
     used_by = "full-covariance variational inference (Titsias 2014; Kucukelbir 2017)"
@@ -49,7 +49,7 @@ class MultivariateNormalFamily(Family):
         return {"loc": theta["loc"], "scale_tril": tril.index_put((row, column), entries)}
 
     def build(self, parameters: Tensors) -> Distribution:
-        """Only the lower triangle is read: torch would differentiate what lies above it too."""
+        """Returns the Normal with only the lower triangle of L: torch would also differentiate the entries above it."""
         return MultivariateNormal(parameters["loc"], scale_tril=parameters["scale_tril"].tril(), validate_args=False)
 
     def marginals(self, parameters: Tensors) -> Distribution:
@@ -67,5 +67,5 @@ class MultivariateNormalFamily(Family):
 
 
 def spread(parameters: Tensors) -> Float[Tensor, "*leading size"]:
-    """Each coordinate's standard deviation."""
+    """Returns each coordinate's standard deviation."""
     return parameters["scale_tril"].tril().square().sum(-1).sqrt()

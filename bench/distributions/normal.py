@@ -14,7 +14,7 @@ from bench.numerics.tensors import Tensors
 
 
 class FastNormal(Normal):
-    """torch's Normal, drawn as loc + scale · randn: quicker than `torch.normal`, and it compiles."""
+    """torch's Normal, sampled as loc + scale · randn: faster than `torch.normal`, and it compiles."""
 
     offers_as = Normal
 
@@ -34,7 +34,7 @@ class FastNormal(Normal):
 class NormalFamily(Univariate):
     """`size` independent Normals; θ is loc and log_scale, or loc and scale in natural coordinates.
 
-    `extreme`: scales from .01 to .05, near the jump of `step`.
+    `extreme`: scales from 0.01 to 0.05, near the jump of `step`.
     """
 
     used_by = "variational inference, VAEs, continuous policies"

@@ -1,4 +1,4 @@
-"""Independent Normals of fixed scale: what evolution strategies and randomised smoothing learn."""
+"""Independent Normals with a fixed scale, as in evolution strategies and randomised smoothing."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,7 +13,7 @@ from bench.numerics.tensors import Tensors
 
 
 class LocationNormal(FastNormal):
-    """A Normal that says of itself that only its location is learned."""
+    """A Normal that declares that only its location is learned."""
 
     learns = ("loc",)
 
@@ -21,7 +21,7 @@ class LocationNormal(FastNormal):
 @distributions.register("normal_location")
 @dataclass(frozen=True)
 class NormalLocationFamily(Univariate):
-    """`size` independent Normals of scale `sigma`; θ is loc alone, so E f is f smoothed, as a function of loc."""
+    """`size` independent Normals with scale `sigma`; θ is loc alone, so E f is a smoothed f, as a function of loc."""
 
     used_by = "evolution strategies, randomised smoothing, policy search in parameter space"
     discrete = False

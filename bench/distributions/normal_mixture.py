@@ -18,8 +18,9 @@ from estimators.traits import Need
 class NormalMixture(Distribution):
     """Σ_k π_k N(loc_k, scale_k²) per coordinate, with parameters `[*batch, components]`.
 
-    `rsample` is implicit: dz/dθ = −(∂F/∂θ)/q(z), with the exact F. It is right for smooth f, and its noise has
-    no jumps between components, as the marginal's density is what is differentiated (Figurnov 2018, section 4).
+    `rsample` uses implicit reparameterisation: dz/dθ = −(∂F/∂θ)/q(z), with the exact distribution function F. It is
+    unbiased for smooth f, and without jumps between components: it differentiates the marginal distribution
+    (Figurnov 2018, section 4).
     """
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {  # type: ignore[misc]

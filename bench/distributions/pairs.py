@@ -7,14 +7,16 @@ from torch import Tensor
 from bench.distributions.line_rules import location_scale
 
 BLUR = 10
-"""Standard deviations of the second coordinate, on either side of a break, over which the first one's rule is finer."""
+"""Standard deviations of the second coordinate around a break within which the first coordinate's rule is finer."""
 
 
 def normal_support(
     mean: Float[Tensor, "D"], covariance: Float[Tensor, "D D"], breaks: tuple[float, ...], level: int
 ) -> tuple[Float[Tensor, "S D"], Float[Tensor, " S"]]:
-    """Points and weights for f that is smooth between `breaks`, along both coordinates: a line for the first and, at
-    each of its points, one for the second given the first.
+    """Returns points and weights for an f that is smooth between `breaks` along both coordinates.
+
+    Uses a line rule for the first coordinate and, at each of its points, one for the second given the first. Raises
+    NotImplementedError above two coordinates.
 
     >>> z, weight = normal_support(torch.zeros(2).double(), torch.eye(2).double(), (0.0,), 0)
     >>> density = (-z.square().sum(-1) / 2).exp() / (2 * torch.pi)
@@ -38,7 +40,7 @@ def normal_support(
 
 
 def crossings(mean: Tensor, slope: Tensor, inner: Tensor, breaks: tuple[float, ...]) -> list[float]:
-    """Where the second coordinate's mean, given the first, comes near a break, passes it and leaves it."""
+    """Returns the first coordinates at which the second's conditional mean nears, passes and leaves a break."""
     if not slope:
         return []
     near = [point - mean[1] + step * inner for point in breaks for step in (-BLUR, 0, BLUR)]

@@ -1,4 +1,4 @@
-"""Permutations."""
+"""Random permutations (Plackett-Luce)."""
 
 from dataclasses import dataclass
 from itertools import permutations
@@ -13,7 +13,7 @@ from bench.numerics.tensors import Tensors
 from estimators.traits import Need
 
 MOST = 8
-"""Items up to which all orders are enumerated: 40,320."""
+"""Largest number of items whose orders are enumerated: 8! = 40,320."""
 
 
 class PlackettLuce(Distribution):
@@ -37,24 +37,24 @@ class PlackettLuce(Distribution):
 
     @property
     def mode(self) -> Tensor:
-        """Items by falling logits."""
+        """The most probable order: items by decreasing logit."""
         return _matrix(self.logits.argsort(-1, descending=True), self.logits)
 
     @torch.no_grad()
     def sample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:
-        """Sorting by logits plus Gumbel noise (Yellott 1977)."""
+        """Samples by sorting the logits plus Gumbel noise (Yellott 1977)."""
         logits = self.logits.expand(*sample_shape, *self.logits.shape)
         noisy = logits - torch.empty_like(logits).exponential_().log()
         return _matrix(noisy.argsort(-1, descending=True), logits)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Σ_i [l_i − log Σ_{j ≥ i} exp(l_j)], l the logits in the order of the places.
+        """Returns Σ_i [l_i − log Σ_{j ≥ i} exp(l_j)], l the logits in the order of the places.
 
-        By a mask and not by `logcumsumexp`, whose backward pass takes the logarithm of what it is given: where that is
-        0 (f has its baseline's value) a gradient of the gradient, which a learned baseline needs, would be NaN.
+        Uses a mask, not `logcumsumexp`: the backward pass of that takes the logarithm of its incoming gradient. If this
+        is 0 (f equals its baseline), the second derivative, which a learned baseline needs, would be NaN.
         """
         placed = (value * self.logits[..., None, :]).sum(-1)
-        gone = torch.ones_like(value, dtype=torch.bool).tril(-1)  # at place i those of the places j < i are
+        gone = torch.ones_like(value, dtype=torch.bool).tril(-1)  # at place i, the items of places j < i are gone
         left = placed[..., None, :].masked_fill(gone, -torch.inf).logsumexp(-1)
         return (placed - left).sum(-1)
 
@@ -66,14 +66,14 @@ class PlackettLuce(Distribution):
 
 
 def _matrix(order: Tensor, like: Tensor) -> Tensor:
-    """Permutation matrices from the items' numbers, place by place."""
+    """Returns permutation matrices from the item index at each place."""
     return (order[..., None] == torch.arange(order.shape[-1], device=order.device)).to(like.dtype)
 
 
 @distributions.register("plackett_luce")
 @dataclass(frozen=True)
 class PlackettLuceFamily(Family):
-    """Orders of `size` items; θ is their logits, of which one is redundant. `extreme`: logits from −4 to 4.5."""
+    """Orders of `size` items; θ is their logits (one is redundant). `extreme`: logits from −4 to 4.5."""
 
     used_by = "ranking, sequencing, travelling salesman (Bello 2017; Kool 2020; Gadetsky 2020)"
     discrete = True

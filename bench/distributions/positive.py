@@ -1,4 +1,4 @@
-"""Independent positive variables besides Gamma: Exponential, Weibull, log-Normal."""
+"""Independent positive variables other than Gamma: Exponential, Weibull, log-Normal."""
 
 import math
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from bench.distributions.univariate import Domain, Ranges, Univariate
 from bench.numerics.tensors import Tensors
 
 LOG_UNDERFLOW = math.log(UNDERFLOW)
-"""Where exp(−eᵘ) is below the smallest float64."""
+"""The u above which exp(−eᵘ) is below the smallest float64."""
 
 
 @dataclass(frozen=True)
 class Positive(Univariate):
-    """A positive number per coordinate."""
+    """Families with an independent positive number per coordinate."""
 
     discrete = False
     reparameterised = True
@@ -29,7 +29,7 @@ class Positive(Univariate):
 @distributions.register("exponential")
 @dataclass(frozen=True)
 class ExponentialFamily(Positive):
-    """Waiting times; θ is log_rate or rate. `extreme`: rates from .02 to 90."""
+    """Waiting times; θ is log_rate or rate. `extreme`: rates from 0.02 to 90."""
 
     used_by = "waiting times, queues, survival"
     kind = Exponential
@@ -49,7 +49,7 @@ class ExponentialFamily(Positive):
 @distributions.register("weibull")
 @dataclass(frozen=True)
 class WeibullFamily(Positive):
-    """Times to failure; θ is scale and concentration k: a rate that falls for k < 1. `extreme`: k from .5 to .7."""
+    """Times to failure; θ is scale and concentration k, with a falling rate if k < 1. `extreme`: k from 0.5 to 0.7."""
 
     used_by = "reliability and survival; a reparameterised stand-in for Gamma (Zhang 2018)"
     kind = Weibull
@@ -68,7 +68,7 @@ class WeibullFamily(Positive):
 @distributions.register("log_normal")
 @dataclass(frozen=True)
 class LogNormalFamily(Positive):
-    """exp of a Normal; θ is its loc and scale. `extreme`: scales from .01 to .05."""
+    """The exponential of a Normal; θ is its loc and scale. `extreme`: scales from 0.01 to 0.05."""
 
     used_by = "asset prices (Black, Scholes 1973), positive latents"
     kind = LogNormal

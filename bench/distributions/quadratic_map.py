@@ -1,4 +1,4 @@
-"""A smooth map of Normal noise that cannot be inverted: draws, but no density."""
+"""A smooth map of Normal noise that cannot be inverted: it has draws but no density."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,9 +18,9 @@ from estimators.traits import Need
 
 
 class QuadraticMap(Distribution):
-    """z_d = loc_d + scale_d · (ε_d + curve_d · ε_{d+1}²), around the ring of D coordinates; parameters `[*batch, D]`.
+    """z_d = loc_d + scale_d · (ε_d + curve_d · ε_{d+1}²), d on a ring of D coordinates; parameters `[*batch, D]`.
 
-    Many ε give one z, so log q has no usable form: the log-derivative trick does not apply to z, pathwise does.
+    Many ε give the same z, so log q has no usable form: the log-derivative trick does not apply, pathwise does.
     """
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {  # type: ignore[misc]
@@ -46,12 +46,12 @@ class QuadraticMap(Distribution):
         return self.push(noise, noise.roll(-1, -1))
 
     def push(self, own: Tensor, next_one: Tensor) -> Tensor:
-        """z from each coordinate's noise and its neighbour's."""
+        """Returns z from each coordinate's noise and its neighbour's."""
         return self.loc + self.scale * (own + self.curve * next_one.square())
 
 
 NOISE, SEEN = 14.0, 11.5
-"""Standard deviations: 2e-44 of the noise is outside `NOISE` and not seen, which is 1e-14 of what is outside `SEEN`."""
+"""Standard deviations: 2e-44 of the noise is outside `NOISE` and is cut off: 1e-14 of the mass outside `SEEN`."""
 
 
 @distributions.register("quadratic_map")
@@ -92,9 +92,9 @@ class QuadraticMapFamily(Family):
         return QuadraticMap(**parameters, validate_args=False)
 
     def marginals(self, parameters: Tensors) -> Distribution:
-        """Of each coordinate: given its neighbour's noise it is Normal, so it is a mixture of Normals over that noise.
+        """Returns each coordinate's distribution: a mixture of Normals over the neighbour's noise.
 
-        By 900 nodes: the Normal's place moves fast with the noise where that is large.
+        With 900 nodes, because the Normal's location changes fast with the noise where the noise is large.
         """
         noise, weight = legendre(-NOISE, NOISE, 45)
         log_weight = weight.log() - noise.square() / 2
@@ -103,9 +103,9 @@ class QuadraticMapFamily(Family):
         return NormalMixture(log_weight.expand_as(place), place, scale.expand_as(place), validate_args=False)
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
-        """In u = (z − loc)/scale = ε + curve · ε′², from −40 to where ε′ is beyond `NOISE`.
+        """Returns a rule in u = (z − loc)/scale = ε + curve · ε′², from −40 to where ε′ exceeds `NOISE`.
 
-        Raises NotImplementedError for a break so far out that the neighbour's noise there is cut too near.
+        Raises NotImplementedError for a break so far out that the cut of the neighbour's noise at `NOISE` matters.
         """
         loc, scale, curve = (parameters[name].detach() for name in ("loc", "scale", "curve"))
         at = [(point - loc) / scale for point in breaks]
@@ -116,9 +116,9 @@ class QuadraticMapFamily(Family):
         return panelled(lambda u: loc + scale * u, low, high, at, level, panels=80, limits=limits, edges=edges)
 
     def push(self, parameters: Tensors, level: int) -> tuple[Tensor, Tensor]:
-        """Two noises, a and b: even coordinates are bent by b, odd ones by a; with two, that is z itself.
+        """Returns a rule over two noises a and b: b bends even coordinates, a odd ones; for two coordinates this is z.
 
-        Four times the nodes of a flow: cos(ε²) turns fast where ε is large.
+        It has four times the nodes of a flow's, because cos(ε²) oscillates fast where ε is large.
         """
         noise, weight = grid(2, level + 2)
         even = torch.arange(self.size) % 2 == 0

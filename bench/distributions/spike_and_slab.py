@@ -1,4 +1,4 @@
-"""Independent coordinates that are exactly 0 or Normal: neither discrete nor continuous."""
+"""Independent coordinates that are either exactly 0 or Normal: neither discrete nor continuous."""
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from estimators.traits import Need
 class SpikeAndSlab(Distribution):
     """z = 0 with probability 1 − σ(logits), else N(loc, scale²).
 
-    Its density is with respect to a unit mass at 0 plus Lebesgue's measure, which does not depend on θ: the
+    Its density is with respect to a unit mass at 0 plus Lebesgue measure, which does not depend on θ, so the
     log-derivative trick holds. There is no `rsample`: ∂z/∂logits is 0 almost everywhere, as for a bit.
     """
 
@@ -63,7 +63,7 @@ class SpikeAndSlab(Distribution):
 class SpikeAndSlabFamily(Univariate):
     """`size` independent coordinates; θ is the logits (or probs) of not being 0, and the slab's loc and scale.
 
-    `extreme`: slabs with scales from .01 to .05, of which the rarest has a chance of .02.
+    `extreme`: slabs with scales from 0.01 to 0.05; the rarest has a probability of 0.02.
     """
 
     used_by = "sparse regression and sparse codes (Mitchell, Beauchamp 1988; Titsias, Lázaro-Gredilla 2011)"
@@ -78,6 +78,6 @@ class SpikeAndSlabFamily(Univariate):
     }
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
-        """The slab's rule, with an edge at 0, and 0 itself with weight 1."""
+        """Returns the slab's rule with an edge at 0, and the point 0 with weight 1."""
         z, weight = location_scale(parameters["loc"], parameters["scale"], (0.0, *breaks), level)
         return torch.cat([z, torch.zeros_like(z[:1])]), torch.cat([weight, torch.ones_like(z[:1])])

@@ -1,4 +1,4 @@
-"""A tabular policy in a finite Markov decision process: whole trajectories as one draw."""
+"""A tabular policy in a finite Markov decision process; a draw is a whole trajectory."""
 
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -19,8 +19,8 @@ class Trajectory(Distribution):
     """H steps of a policy, one-hot over state and action: z is `[*batch, H, S, A]`.
 
     `logits` `[*batch, H, S, A]` are the policy's at each step; `transition` `[*batch, S, A, S]` and `initial`
-    `[*batch, S]` the environment's law. `log_prob` is relative to that law, which does not depend on θ: the
-    policy's part only, so its gradient is the score all the same and the environment need not be known.
+    `[*batch, S]` are the environment's probabilities. `log_prob` contains the policy's part only. The environment's
+    part does not depend on θ, so the gradient is still the score, and the environment need not be known.
     """
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {  # type: ignore[misc]
@@ -54,7 +54,7 @@ class Trajectory(Distribution):
 
 
 def one_hot_draw(probs: Float[Tensor, "*batch categories"]) -> Float[Tensor, "*batch categories"]:
-    """One category each, by the inverse distribution function."""
+    """Returns one-hot draws, by the inverse distribution function."""
     noise = torch.rand(probs.shape[:-1], dtype=probs.dtype, device=probs.device)
     index = (noise[..., None] > probs.cumsum(-1)[..., :-1]).sum(-1)
     return (index[..., None] == torch.arange(probs.shape[-1], device=probs.device)).to(probs.dtype)
@@ -64,10 +64,10 @@ def one_hot_draw(probs: Float[Tensor, "*batch categories"]) -> Float[Tensor, "*b
 def garnet(
     states: int, actions: int
 ) -> tuple[Float[np.ndarray, "S A S"], Float[np.ndarray, " S"], Float[np.ndarray, "S A"]]:
-    """A random environment: transitions to up to three states each, an initial law, rewards in [0, 1].
+    """Returns a random environment: transition probabilities (to at most three states each), initial probabilities, and
+    rewards in [0, 1] (Archibald, McKinnon, Thomas 1995).
 
-    Arrays and not tensors: a tensor made inside a transform of torch.func and kept would be dead in the next one.
-    Archibald, McKinnon, Thomas 1995.
+    NumPy arrays, because a tensor created inside a torch.func transform and cached would be invalid in the next one.
     """
     draw = np.random.default_rng(5)
     transition = np.zeros((states, actions, states))
@@ -110,7 +110,7 @@ class TabularPolicyFamily(Family):
     def encode_policy(
         self, transition: Float[Tensor, "S A S"], initial: Float[Tensor, " S"], theta: Tensors, coordinates: str
     ) -> Tensors:
-        """`encode`, given the environment."""
+        """Returns the parameters of `Trajectory`, given the environment."""
         policy = theta["logits"].expand(self.horizon, -1, -1)
         return {"logits": policy, "transition": transition, "initial": initial}
 

@@ -1,4 +1,4 @@
-"""A small autoregressive policy over token sequences: a language model that fits on a page."""
+"""A small autoregressive policy over token sequences: a minimal language model."""
 
 import itertools
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from estimators.traits import Need
 
 
 class TokenPolicy(Distribution):
-    """Sequences of T one-hot tokens; each is drawn given all those before it:
+    """Sequences of T one-hot tokens; each token is drawn given all tokens before it:
 
     logits_t = start_t + x_{t−1} · bigram + (Σ_{s<t} x_s) · history,
 
@@ -40,7 +40,7 @@ class TokenPolicy(Distribution):
         super().__init__(start.shape[:-2], start.shape[-2:], validate_args)
 
     def sample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:
-        """By inverse distribution functions, one position after another."""
+        """Samples one position after another, by inverse distribution functions."""
         noise = torch.rand(
             *sample_shape, *self.batch_shape, self.event_shape[0], dtype=self.start.dtype, device=self.start.device
         )
@@ -53,18 +53,18 @@ class TokenPolicy(Distribution):
 
     @property
     def mode(self) -> Tensor:
-        """The greedy sequence: the likeliest token at each position, which need not be the likeliest sequence."""
+        """The greedy sequence: the most probable token at each position; not always the most probable sequence."""
         return self._decode(lambda logits, _: logits.argmax(-1), ())
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """All positions at once: the sum of the chosen tokens' log-probabilities."""
+        """Returns the sum of the chosen tokens' log-probabilities, all positions at once."""
         previous = torch.nn.functional.pad(value[..., :-1, :], (0, 0, 1, 0))
         before = value.cumsum(-2) - value
         logits = self.start + previous @ self.bigram + before @ self.history
         return (value * logits.log_softmax(-1)).sum((-1, -2))
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
-        """All V^T sequences."""
+        """Returns all V^T sequences."""
         length, tokens = self.event_shape
         index = torch.tensor(list(itertools.product(range(tokens), repeat=length)), device=self.start.device)
         table = torch.eye(tokens, dtype=self.start.dtype, device=self.start.device)[index]
@@ -88,14 +88,14 @@ class TokenPolicy(Distribution):
 def vector_matrix(
     vector: Float[Tensor, "*sample rows"], matrix: Float[Tensor, "*batch rows columns"]
 ) -> Float[Tensor, "*sample columns"]:
-    """vector · matrix, over broadcast leading axes."""
+    """Returns vector · matrix, with broadcast leading axes."""
     return (vector[..., None, :] @ matrix)[..., 0, :]
 
 
 @distributions.register("token_policy")
 @dataclass(frozen=True)
 class TokenPolicyFamily(Family):
-    """Sequences of `size` tokens out of `vocabulary`, for each of `prompts` prompts; the target is their mean.
+    """Sequences of `size` tokens of a `vocabulary` for each of `prompts` prompts; the target is the mean over prompts.
 
     θ: `prompt` [prompts, V], `position` [T, V], `bigram` [V, V], `history` [V, V]. The point `extreme` has five
     times the logits: a policy late in training, whose group rewards are often all equal.

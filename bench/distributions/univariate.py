@@ -1,4 +1,4 @@
-"""Families of independent coordinates, each one univariate torch distribution."""
+"""Families of independent coordinates, each with a univariate torch distribution."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -18,9 +18,9 @@ Ranges = dict[str, tuple[float, float]]
 class Univariate(Family):
     """`size` independent draws of `kind`, one parameter value per coordinate.
 
-    `domains` says for each of torch's parameters which coordinates it has: a `real` one is its own; a
-    `positive` x is log_x when unconstrained; `logits` are probs in natural coordinates. `ranges` gives each
-    point's unconstrained θ, from the first coordinate to the last, in equal steps.
+    `domains`: the domain of each of torch's parameters. A `real` parameter is the same in both coordinates; a
+    `positive` x is log_x when unconstrained; `logits` are probs in natural coordinates. `ranges`: each point's
+    unconstrained θ, from the first coordinate to the last, in equal steps.
     """
 
     kind: ClassVar[type[Distribution]]
@@ -49,7 +49,7 @@ class Univariate(Family):
 
 
 def unconstrained(name: str, domain: Domain) -> str:
-    """The name of a torch parameter in unconstrained coordinates.
+    """Returns the name of a torch parameter in unconstrained coordinates.
 
     >>> unconstrained("scale", "positive")
     'log_scale'
@@ -58,7 +58,7 @@ def unconstrained(name: str, domain: Domain) -> str:
 
 
 def natural(name: str, domain: Domain) -> str:
-    """The name of a torch parameter in natural coordinates.
+    """Returns the name of a torch parameter in natural coordinates.
 
     >>> natural("logits", "logits")
     'probs'

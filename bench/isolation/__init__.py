@@ -1,1 +1,1 @@
-"""A function in a process of its own: whatever it does, the caller goes on and is told how it ended."""
+"""Runs functions in separate processes: the caller survives every crash and learns how each task ended."""

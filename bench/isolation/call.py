@@ -1,4 +1,4 @@
-"""One call in a process of its own."""
+"""Runs one call in a separate process."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -11,20 +11,20 @@ from bench.isolation.process import Process
 
 
 def call(function: Callable[..., Any], *arguments: Any, seconds: float = inf, memory: int | None = None) -> Ending:
-    """How `function(*arguments)` ends in a fresh process.
+    """Runs `function(*arguments)` in a fresh process and reports how it ended.
 
     Args:
-        function: Travels by pickle, as do its arguments and what it returns; see `bench.isolation.process.Process`.
-        arguments: What it is called with.
-        seconds: It is killed when it takes longer, with whatever it has started. Starting the process and importing
-            the function's module do not count.
-        memory: Bytes of data that the process may hold.
+        function: Pickled, like its arguments and its result; see `bench.isolation.process.Process`.
+        arguments: Arguments of the call.
+        seconds: Time limit, after which the process and its children are killed. Starting the process and importing
+            the function's module do not count. Default: no limit.
+        memory: Bytes of data that the process may hold. Default: no limit.
 
     Returns:
-        `Returned`, `Raised`, `OutOfMemory`, `TimedOut` or `Died`, see `bench.isolation.endings`.
+        `Returned`, `Raised`, `OutOfMemory`, `TimedOut` or `Died`; see `bench.isolation.endings`.
 
     Raises:
-        BadInput: the process cannot start, as where the function's module does not import there.
+        BadInput: The process cannot start, for example because the function's module cannot be imported there.
 
     >>> call(divmod, 7, 2)
     Returned(value=(3, 1))

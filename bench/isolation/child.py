@@ -1,6 +1,6 @@
-"""What runs inside the process: it cuts itself off from its caller, and then does one task after another.
+"""The code that runs inside the process: it detaches from its caller, then runs one task after another.
 
-Nothing heavy is imported before the process watches over its parent.
+Heavy imports come only after the process has started to watch its parent.
 """
 
 import multiprocessing
@@ -18,40 +18,44 @@ from typing import Any
 from bench.isolation.endings import Ending, OutOfMemory, Raised, Returned, about_memory
 
 NAME = "gradest worker"
-"""What the process is called."""
+"""The name of the process."""
 
 Say = Callable[[Any], None]
-"""Tells the parent something in the middle of a task."""
+"""Sends a message to the parent during a task."""
 Action = Callable[[Any, Say], Any]
-"""Does one task: is given the task and `say`, and returns the answer."""
+"""Runs one task: takes the task and `say`, and returns the answer."""
 
 
 @dataclass(frozen=True)
 class Said:
-    """What a task told its parent before it ended."""
+    """A message from a task to its parent, sent before the task ended."""
 
     message: Any
 
 
 @dataclass(frozen=True)
 class Started:
-    """The process is ready for tasks; or, where there is a `reason`, it can never be."""
+    """Sent when the process is ready for tasks; with a `reason`, the process can never be ready."""
 
     reason: str = ""
 
 
 def refuse_inside(verb: str) -> None:
-    """A script without the guard would call the verb again in every worker that imports it."""
+    """Raises SystemExit inside a worker: a script without the guard would call `verb` again in every worker."""
     if multiprocessing.current_process().name == NAME:
         raise SystemExit(f'gradest: a script has to call {verb} under `if __name__ == "__main__":`')
 
 
 def serve(connection: Connection, printed: Connection, memory: int | None, packed: bytes) -> None:
-    """Says whether it has started; then answers each task with how it ended.
+    """Reports whether the process has started, then answers each task with its ending.
 
-    `packed`: the pickled pair of `start` and its arguments, see `bench.isolation.process.Process`.
+    Args:
+        connection: Tasks come in and messages go out here.
+        printed: Receives everything that the process prints.
+        memory: Bytes of data that the process may hold, or None.
+        packed: The pickled pair of `start` and its arguments; see `bench.isolation.process.Process`.
     """
-    os.setsid()  # a process group of its own: what it starts is found and killed with it
+    os.setsid()  # a separate process group: its children are killed with it
     _print_into(printed)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, ConnectionError):  # the parent is gone
@@ -67,21 +71,21 @@ def serve(connection: Connection, printed: Connection, memory: int | None, packe
 
 
 def _started(packed: bytes, memory: int | None) -> Action:
-    start, arguments = pickle.loads(packed)  # imports the module of `start`: the limit holds for what comes after
+    start, arguments = pickle.loads(packed)  # imports the module of `start`; the memory limit applies afterwards
     if memory is not None:
         limit_memory(memory)
     return start(*arguments)
 
 
 def limit_memory(most: int) -> None:
-    """This process may hold so many bytes of data, from here on; no more than what the system allows it anyway."""
+    """Limits the data of this process to `most` bytes from now on, or to the system's limit if that is lower."""
     _, allowed = resource.getrlimit(resource.RLIMIT_DATA)
     most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def as_action(function: Callable[..., Any]) -> Action:
-    """What does a task that is the arguments of a function; stands here so that it imports nothing heavy."""
+    """Returns an action whose tasks are the arguments of `function`; defined here, where imports are light."""
     return lambda arguments, say: function(*arguments)
 
 
@@ -94,7 +98,7 @@ def _ending(action: Action, packed: bytes, say: Say) -> Ending:
 
 
 def _answer(connection: Connection, ending: Ending) -> None:
-    """An answer that pickle refuses is an error of the task."""
+    """Sends the ending of a task; an answer that cannot be pickled becomes an error of the task."""
     try:
         packed = pickle.dumps(ending)
     except Exception as error:
@@ -104,19 +108,19 @@ def _answer(connection: Connection, ending: Ending) -> None:
 
 
 def _tell(connection: Connection, message: Any) -> None:
-    """Plain pickle: by `Connection.send`, torch would share a tensor's memory and not send its numbers."""
+    """Sends a message by plain pickle; `Connection.send` would share a tensor's memory, not send its values."""
     connection.send_bytes(pickle.dumps(message))
 
 
 def _print_into(printed: Connection) -> None:
-    """What is printed here, or by what is started here, goes to the parent and not to where the parent prints."""
+    """Redirects all output of this process and its children to the pipe `printed`."""
     for stream in (1, 2):
         os.dup2(printed.fileno(), stream)
     printed.close()
 
 
 def _end_with_parent() -> None:
-    """A process whose parent was killed ends at once with all that it started, also in the middle of a task."""
+    """Waits for the parent to end, then kills this process and its children, even in the middle of a task."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

@@ -1,4 +1,4 @@
-"""How a task in another process ended; `str(ending)` says it in words."""
+"""How a task in another process ended; `str(ending)` is a description in words."""
 
 import traceback
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Returned:
-    """It returned `value`."""
+    """The task returned `value`."""
 
     value: Any
 
@@ -17,9 +17,9 @@ class Returned:
 
 @dataclass(frozen=True)
 class Raised:
-    """It raised an error of the class named `kind`; `text` is its message, `trace` the traceback as Python prints it.
+    """The task raised an error: `kind` is the name of its class, `text` its message, `trace` the printed traceback.
 
-    The error itself does not travel: not every error survives pickle.
+    The error object itself is not sent, because not every error can be pickled.
     """
 
     kind: str
@@ -28,11 +28,11 @@ class Raised:
 
     @classmethod
     def of(cls, error: BaseException) -> "Raised":
-        """What is told of an error, in the process that caught it."""
+        """Describes an error, in the process that caught it."""
         return cls(type(error).__name__, str(error), "".join(traceback.format_exception(error)))
 
     def __str__(self) -> str:
-        """What a person did wrong (`BadInput`) is a sentence already; any other error is said with its kind."""
+        """The message of a `BadInput`, which is a complete sentence; for any other error, its class and its message."""
         if self.kind == "BadInput":
             return self.text
         return f"{self.kind}: {self.text}" if self.text else self.kind
@@ -40,7 +40,7 @@ class Raised:
 
 @dataclass(frozen=True)
 class OutOfMemory:
-    """It asked for more memory than it could have; `text` is what said so."""
+    """The task asked for more memory than it could get; `text` is the error message."""
 
     text: str
 
@@ -50,7 +50,7 @@ class OutOfMemory:
 
 @dataclass(frozen=True)
 class TimedOut:
-    """It took longer than its `seconds`, and was killed."""
+    """The task took longer than `seconds` and was killed."""
 
     seconds: float
 
@@ -60,9 +60,9 @@ class TimedOut:
 
 @dataclass(frozen=True)
 class Died:
-    """Its process ended: by itself, by a signal (`code` is minus its number), or killed from outside.
+    """The process ended during the task: by itself, by a signal (`code` is minus its number), or killed from outside.
 
-    `code` is None where nobody could ask for it. `printed`: the end of what the process printed during the task.
+    `code` is None if it is not known. `printed`: the last output of the process during the task.
     """
 
     code: int | None
@@ -78,7 +78,7 @@ Ending = Returned | Failure
 
 
 def about_memory(error: BaseException) -> bool:
-    """Whether an error says that there was no memory left. Torch's allocator on a CPU raises a plain RuntimeError.
+    """Whether an error means that memory ran out. Torch's allocator on a CPU raises a plain RuntimeError.
 
     >>> about_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"))
     True
@@ -88,4 +88,4 @@ def about_memory(error: BaseException) -> bool:
 
 
 SIGNS = ("can't allocate memory", "std::bad_alloc")
-"""What torch's allocator and C++ say where there is no memory left."""
+"""Messages of torch's allocator and of C++ when memory runs out."""

@@ -1,8 +1,8 @@
-"""A process that does one task after another; one that hangs, dies or asks for too much memory ends alone.
+"""A process that runs one task after another; a task that hangs, crashes or runs out of memory affects no other.
 
-Each process has a pipe of its own. A pool whose workers share one (pebble, concurrent.futures) loses other tasks'
-results when a worker is killed while it holds the pool's lock, breaks when an idle worker dies, and does not
-notice `os._exit(0)`.
+Each process has its own pipe. A pool whose workers share a pipe (pebble, concurrent.futures) loses the results of other
+tasks when a worker is killed while it holds the pool's lock, breaks when an idle worker dies, and does not notice
+`os._exit(0)`.
 """
 
 import multiprocessing
@@ -24,30 +24,30 @@ from estimators.errors import BadInput
 
 SPAWN = multiprocessing.get_context("spawn")
 FALSE_STARTS = 3
-"""How often a process may die before it is ready, until that is taken for a fault of what it starts with."""
+"""Number of deaths before the process is ready after which its start function is considered faulty."""
 STARTING = 600.0
-"""Seconds after which a process that is not ready is taken for one that never will be."""
+"""Seconds within which a process must be ready."""
 TAIL = 4000
-"""Bytes that are kept of what a process prints."""
+"""Bytes kept of a process's output."""
 
 
 class Process:
-    """A process of its own, replaced by a fresh one whenever it dies or takes too long.
+    """A separate process, replaced by a fresh process whenever it dies or exceeds a time limit.
 
-    In the process, `start(*arguments)` is called once; it returns the function `action(task, say)`, which does one
-    task after another, may tell something on the way with `say(message)`, and returns the answer. `start`, tasks,
-    messages and answers travel by pickle: functions by the name of their module (what has none, as a function of a
-    notebook, travels as bytes that cloudpickle makes of it). Tensors are copied.
+    In the process, `start(*arguments)` is called once. It returns the function `action(task, say)`, which runs one task
+    after another, may send messages with `say(message)`, and returns the answer. `start`, tasks, messages and answers
+    are pickled. Functions are pickled by the name of their module; a function without a module, such as a function of a
+    notebook, is sent as bytes made by cloudpickle. Tensors are copied.
 
-    The process has a process group of its own, which is killed with it: what a task has started does not outlive it.
-    It prints to its parent, where only the end is kept for `Died.printed`. It ends when its parent does, and Ctrl-C
-    does not reach it.
+    The process has its own process group, which is killed with it, so that children of a task do not outlive it. Its
+    output goes to the parent, which keeps only the end for `Died.printed`. The process ends when its parent ends, and
+    does not receive Ctrl-C.
 
     Args:
-        start: What makes a fresh process ready.
-        arguments: What `start` is called with.
-        memory: Bytes of data that the process may hold (RLIMIT_DATA), once the module of `start` is imported. None on
-            an accelerator, whose driver maps more than there is.
+        start: Prepares a fresh process and returns its action.
+        arguments: Arguments of `start`.
+        memory: Bytes of data that the process may hold (RLIMIT_DATA), once the module of `start` is imported. Use None
+            on an accelerator, whose driver maps more memory than the machine has. Default: no limit.
 
     >>> with closing(Process(start)) as process:  # doctest: +SKIP
     ...     ending = process.do(task, seconds=3.0, heard=print)
@@ -56,41 +56,41 @@ class Process:
     def __init__(self, start: Callable[..., Action], *arguments: Any, memory: int | None = None) -> None:
         self.memory = memory
         self.deadline = inf
-        """When the task has taken too long, by `time.monotonic()`; whoever gave the task may move it."""
+        """The time limit of the task, by `time.monotonic()`; the caller may move it."""
         self.closed = False
-        """Whether it was ended for good."""
+        """Whether the process was ended for good."""
         self._packed, self._false_starts = pickle.dumps((start, arguments)), 0
         self._start()
 
     @property
     def idle(self) -> bool:
-        """Whether it can be given a task."""
+        """Whether the process is ready for a task."""
         return self._ready and not self._busy and self._process.is_alive()
 
     @property
     def pid(self) -> int:
-        """The system's number of the process that is there now."""
+        """The process id of the current process."""
         assert self._process.pid is not None
         return self._process.pid
 
     def send(self, task: Any, seconds: float = inf) -> None:
-        """Gives an idle process a task, which may take so many seconds; `take` says what becomes of it."""
+        """Sends a task with a time limit in seconds to an idle process; `take` returns its messages and its ending."""
         self._listen()
         self._busy, self._seconds, self._printed = True, seconds, b""
         self.deadline = time.monotonic() + seconds
         packed = pickle.dumps(task)
-        with suppress(OSError):  # it has just died: `take` says so
+        with suppress(OSError):  # the process has just died: `take` reports it
             self._connection.send_bytes(packed)
 
     def take(self) -> Said | Ending | None:
-        """What the task has said, or how it ended; None where there is nothing new. Does not wait (see `wait_for`).
+        """Returns the task's next message or its ending; None without news. Does not wait; see `wait_for`.
 
         Raises:
-            BadInput: the process cannot start: `start` raised an error, died several times, or never ended.
+            BadInput: The process cannot start: `start` raised an error, died several times, or never returned.
         """
         if self.closed:
             return Died(self._process.exitcode) if self._busy else None
-        alive = self._process.is_alive()  # asked first: what it said before it died is still in the pipe
+        alive = self._process.is_alive()  # first, because messages from before its death are still in the pipe
         self._listen()
         while self._connection.poll():
             try:
@@ -104,9 +104,18 @@ class Process:
         return self._late() if time.monotonic() > self.deadline else None
 
     def do(self, task: Any, seconds: float = inf, heard: Callable[[Any], object] = lambda message: None) -> Ending:
-        """Waits until the process is ready, gives it the task and waits for its end; `heard` is told each message.
+        """Runs a task and waits for its ending.
 
-        The seconds count from when the process is ready. Raises as `take` does.
+        Args:
+            task: The task.
+            seconds: Time limit, counted from when the process is ready. Default: no limit.
+            heard: Called with each message of the task.
+
+        Returns:
+            How the task ended.
+
+        Raises:
+            BadInput: The process cannot start; see `take`.
         """
         while not (self.idle or self.closed):
             wait_for([self])
@@ -122,7 +131,7 @@ class Process:
                 wait_for([self])
 
     def restart(self) -> None:
-        """Puts a fresh process in place of this one, whatever it is doing."""
+        """Kills the process, whatever it is doing, and starts a fresh process."""
         self._end()
         self._connection.close()
         self._output.close()
@@ -130,12 +139,12 @@ class Process:
             self._start()
 
     def close(self) -> None:
-        """Ends the process at once, and for good; also from another thread than the one that waits for it."""
+        """Ends the process at once and for good. May be called from another thread than the waiting thread."""
         self.closed = True
         self._end()
 
     def ends(self) -> list[Connection | int]:
-        """What becomes readable when it has something to tell, has printed, or is dead."""
+        """Connections and handles that become readable when the process sends, prints or dies."""
         return [self._connection, self._process.sentinel, *([self._output] if self._prints else [])]
 
     def _start(self) -> None:
@@ -144,8 +153,8 @@ class Process:
         self._connection, theirs = SPAWN.Pipe()
         self._output, printed = SPAWN.Pipe(duplex=False)
         self._process = SPAWN.Process(target=serve, args=(theirs, printed, self.memory, self._packed), name=NAME)
-        # Ctrl-C is the parent's to handle: the child inherits the mask, from its very first moment. Starting the first
-        # process starts Python's resource tracker, which unblocks the signal: so that is done before.
+        # The parent handles Ctrl-C: the child inherits the signal mask, so that it never receives the signal. Starting
+        # the first process starts Python's resource tracker, which unblocks the signal, so the tracker starts before.
         resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
@@ -169,8 +178,8 @@ class Process:
         return None
 
     def _died(self) -> Ending | None:
-        """An idle process is replaced without a word."""
-        self._process.join(1)  # it may have closed its pipe and live on
+        """Replaces a dead process; returns the ending of its task, or None if the process was idle."""
+        self._process.join(1)  # it may have closed its pipe without ending
         self._listen()
         printed = self._printed.decode(errors="replace")
         ending = Died(self._process.exitcode, printed)
@@ -190,22 +199,22 @@ class Process:
         return TimedOut(seconds)
 
     def _listen(self) -> None:
-        """Keeps the end of what it has printed by now: one reading, all that a pipe holds, of one that never stops."""
+        """Keeps the end of the output so far; reads once, at most a full pipe, because output may never stop."""
         if self._prints and self._output.poll():
             new = os.read(self._output.fileno(), 2**16)
             self._prints = bool(new)
             self._printed = (self._printed + new)[-TAIL:]
 
     def _end(self) -> None:
-        """Kills the process, and what it has started."""
-        with suppress(ProcessLookupError, PermissionError):  # it has no group yet, or nobody is left in it
+        """Kills the process and its children."""
+        with suppress(ProcessLookupError, PermissionError):  # the group does not exist yet, or is empty
             os.killpg(self.pid, signal.SIGKILL)
         self._process.kill()
         self._process.join()
 
 
 def _unpacked(packed: bytes) -> Said | Started | Ending:
-    """What the process sent; what does not load here is an error of the task."""
+    """Unpickles a message of the process; a message that cannot be unpickled here is an error of the task."""
     try:
         return pickle.loads(packed)
     except Exception as error:
@@ -214,7 +223,7 @@ def _unpacked(packed: bytes) -> Said | Started | Ending:
 
 
 def wait_for(processes: Sequence[Process]) -> None:
-    """Returns when one of them has something to tell or has run out of time, within a second in any case."""
+    """Waits until a process has news or reaches its time limit, at most one second."""
     now = time.monotonic()
     seconds = min([1.0, *(process.deadline - now for process in processes)])
     wait([end for process in processes for end in process.ends()], timeout=max(0.0, seconds))

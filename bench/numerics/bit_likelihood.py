@@ -1,8 +1,8 @@
-"""Σ softplus over many numbers, and with it the log-density of bits and the likelihood of labels.
+"""Σ softplus over many numbers, for the log-density of bits and the likelihood of labels.
 
 softplus(a) = max(a, 0) + log(1 + e^−|a|), and a sum of logarithms is the logarithm of a product. Each factor is
-between 1 and 2, so that 64 of them do not overflow float32: one logarithm for 64 numbers, which a compiler fuses with
-the rest to 40 % of the time. Eager, where each operation is a pass over memory, torch's own log σ is quicker.
+between 1 and 2, so a product of 64 factors does not overflow float32: one logarithm replaces 64. Compiled and fused,
+this takes 40 % of the time. In eager mode each operation is a pass over memory, and torch's own log σ is faster.
 """
 
 from typing import Any
@@ -18,8 +18,9 @@ FACTORS = 64
 
 
 def sum_softplus(a: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
-    """Σ softplus over the last axis. Compiled, its absolute error is n roundings of 1, and what is alike along an
-    expanded axis is computed once.
+    """Returns Σ softplus over the last axis.
+
+    Compiled, its absolute error is n roundings of 1, and values repeated along an expanded axis are computed once.
 
     >>> sum_softplus(torch.zeros(2, 3))
     tensor([2.0794, 2.0794])
@@ -28,7 +29,7 @@ def sum_softplus(a: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
 
 
 def sum_log_sigmoid(a: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
-    """Σ log σ(a) = −Σ softplus(−a) over the last axis.
+    """Returns Σ log σ(a) = −Σ softplus(−a) over the last axis.
 
     >>> sum_log_sigmoid(torch.zeros(2, 3))
     tensor([-2.0794, -2.0794])
@@ -37,7 +38,7 @@ def sum_log_sigmoid(a: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
 
 
 def bits_log_prob(value: Float[Tensor, "*#batch n"], logits: Float[Tensor, "*#batch n"]) -> Float[Tensor, "*batch"]:
-    """log p of n independent bits: Σ b·l − softplus(l); a softplus per logit, not per value.
+    """Returns log p of n independent bits, Σ b·l − softplus(l): one softplus per logit, not per value.
 
     >>> bits_log_prob(torch.tensor([1.0, 0.0]), torch.zeros(2)).exp()
     tensor(0.2500)
@@ -46,7 +47,7 @@ def bits_log_prob(value: Float[Tensor, "*#batch n"], logits: Float[Tensor, "*#ba
 
 
 class _Product(torch.autograd.Function):
-    """The sum as the logarithms of products; its gradient is the sigmoid, as ever."""
+    """Σ softplus by logarithms of products; its gradient is the sigmoid."""
 
     generate_vmap_rule = True
 
@@ -66,7 +67,7 @@ class _Product(torch.autograd.Function):
 
 
 class _Sigmoid(torch.autograd.Function):
-    """σ, once per distinct number."""
+    """σ, computed once per distinct number."""
 
     generate_vmap_rule = True
 
@@ -85,7 +86,7 @@ class _Sigmoid(torch.autograd.Function):
 
 
 def grouped(factors: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch groups size"]:
-    """In groups of at most 64, alike in size: ones fill the last.
+    """Splits the last axis into groups of equal size, at most 64; ones pad the last group.
 
     >>> grouped(torch.full((65,), 2.0)).prod(-1).log2()
     tensor([33., 32.])

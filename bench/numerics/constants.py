@@ -1,4 +1,4 @@
-"""Logarithms that densities share."""
+"""Logarithms used by several densities."""
 
 import math
 

@@ -1,17 +1,17 @@
-"""E softplus(b + Σ_j W_j[z_j]) for independent discrete z_j, exactly, at any number of variables.
+"""E softplus(b + Σ_j W_j[z_j]) for independent discrete z_j, exact for any number of variables.
 
 softplus(a) = a/2 + log 2 + log cosh(a/2), and log cosh(a/2) has the second derivative sech²(a/2)/4, the logistic
 density, whose Fourier transform is πω / sinh πω. Integrated twice from 0,
 
     log cosh(a/2) = ∫₀^∞ (1 − cos ωa) / (ω sinh πω) dω,
 
-so the expectation needs only the characteristic function of the sum, a product over the variables:
+so the expectation needs only the characteristic function of the sum, which is a product over the variables:
 
     E e^{iωa} = e^{iωb} Π_j [1 + Σ_c P(z_j = c) (e^{iωW_j[c]} − 1)].
 
-Each variable's first weight is moved into b, so that its first term vanishes and no gradient cancels near ω = 0.
+The first weight of each variable is moved into b: its first term vanishes, and no gradient cancels near ω = 0.
 
-C^J terms become one smooth one-dimensional integral, which Gauss–Legendre panels take to rounding:
+A sum of C^J terms becomes one smooth one-dimensional integral, which Gauss–Legendre panels compute to rounding error:
 1e-11 in the value (1 − cos ωa cancels near ω = 0), 1e-14 in the gradient.
 """
 
@@ -25,9 +25,9 @@ from torch import Tensor
 from bench.numerics.quadrature import legendre
 
 CUTOFF = 10.0
-"""sinh(10π) = 2e13: what lies beyond is below 1e-15 for a pixel. A tenth farther at each level, so that it shows."""
+"""sinh(10π) = 2e13: the integral beyond is below 1e-15 per pixel. Each level goes 10 % farther, to show this error."""
 CHUNK_COMPLEX = 2**15
-"""Complex numbers in one temporary array: half a MiB, which stays in the cache."""
+"""Complex numbers in one temporary array: 0.5 MiB, which stays in the cache."""
 
 
 class _Sum(torch.autograd.Function):
@@ -66,10 +66,10 @@ def mean_softplus(
     bias: Float[Tensor, " pixels"],
     level: int = 0,
 ) -> Float[Tensor, "*batch"]:
-    """Σ_pixels E softplus(b + Σ_j W_j[z_j]), z_j ~ Categorical(probs_j); differentiable once in the probabilities,
-    along the simplex: the first of each variable is read as 1 − the others.
+    """Returns Σ_pixels E softplus(b + Σ_j W_j[z_j]), z_j ~ Categorical(probs_j).
 
-    `level` + 1 doubles the panels: two levels show the error.
+    Differentiable once in the probabilities, along the simplex: each variable's first probability is taken as 1 minus
+    the others. `level` + 1 doubles the panels: the difference of two levels shows the error.
 
     >>> probs, weight = torch.tensor([[0.5, 0.5]]).double(), torch.tensor([[[0.0, 1.0]]]).double()
     >>> both = torch.nn.functional.softplus(torch.tensor([0.0, 1.0]).double()).mean()
@@ -82,14 +82,17 @@ def mean_softplus(
 
 
 def panels(weight: Tensor, bias: Tensor, level: int) -> int:
-    """Enough that no panel of 20 nodes sees a phase beyond ±10, nor is wider than 2 (poles lie at ω = ±i)."""
+    """Returns the number of panels: in each, of 20 nodes, the phase stays within ±10 and the width is at most 2.
+
+    The width is bounded because of the poles at ω = ±i.
+    """
     low, high = weight.amin(-1), weight.amax(-1)
     fastest = float(((bias + (low + high).sum(-1) / 2).abs() + (high - low).sum(-1) / 2).max())
     return math.ceil(CUTOFF * max(0.5, fastest / 20)) * 2**level
 
 
 def minus_one(angle: Tensor) -> Tensor:
-    """e^{i angle} − 1, to full relative precision."""
+    """Returns e^{i angle} − 1, to full relative precision."""
     return torch.complex(-2 * torch.sin(angle / 2).square(), torch.sin(angle))
 
 

@@ -1,4 +1,4 @@
-"""Composite Gauss–Legendre rules, and expectations under one-dimensional Normals by them."""
+"""Composite Gauss–Legendre rules, and expectations under one-dimensional Normals."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -9,12 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 REACH = 9.5
-"""Standard deviations covered on either side: a standard Normal leaves 2e-21 outside."""
+"""Standard deviations covered on either side: 2e-21 of a Normal's mass lies outside."""
 
 
 @lru_cache(maxsize=64)
 def legendre(low: float, high: float, panels: int, order: int = 20) -> tuple[Tensor, Tensor]:
-    """Nodes and weights of ∫_low^high, `order` Gauss–Legendre nodes on each of `panels` equal panels, float64.
+    """Returns float64 nodes and weights of ∫_low^high: `order` Gauss–Legendre nodes on each of `panels` equal panels.
 
     >>> x, w = legendre(0.0, 1.0, panels=3)
     >>> round(float(w @ x.exp()), 12)
@@ -34,9 +34,9 @@ def normal_expectation(
     panels: int = 128,
     reach: float = REACH,
 ) -> Float[Tensor, "*batch"]:
-    """E h(s), s ~ N(loc, scale²), differentiable in both; h is elementwise and smooth.
+    """Returns E h(s), s ~ N(loc, scale²), differentiable in loc and scale; h is elementwise and smooth.
 
-    `reach`: standard deviations covered; two that differ show what a cut leaves out.
+    `reach`: standard deviations covered on either side; comparing two values shows the truncation error.
 
     Composite Gauss–Legendre over ε = (s − loc) / scale: a Gauss–Hermite rule of any affordable order
     misses functions that bend within a small part of the Normal's width, as log σ does at a large scale.

@@ -1,4 +1,4 @@
-"""Named tensors, by the name that bench/ imports them from."""
+"""The type of named tensors, for imports within bench/."""
 
 from estimators.tools.tensors import Tensors
 

@@ -1,4 +1,4 @@
-"""What an objective says of itself: its function, its facts, its exact expectation where there is one."""
+"""The base class of objectives: the function f, its properties, and its exact expectation if it has one."""
 
 from abc import ABC
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from bench.distributions.base import Family
 from bench.numerics.tensors import Tensors
 from estimators.core import Function, Objective
 from estimators.registry import Registry
-from estimators.tools.calls import with_checked_values, wrapped
+from estimators.tools.calls import leaving_z_alone, wrapped
 
 
 @dataclass(frozen=True)
 class Target(ABC):
-    """An objective as a sweep names it; the dataclass fields are its settings.
+    """An objective of a sweep; the dataclass fields are its settings.
 
-    Define `terms` (a separable f = Σ_d terms_d) or `value`, of z alone; or override `build` where f needs
-    data or q. Facts: `breaks` are the points where a coordinate's term jumps or kinks. `offers` and `offers_not` may
-    name needs (`estimators.Need`) that f meets, or does not.
+    Define `terms` (for a separable f = Σ_d terms_d) or `value`, as functions of z alone; or override `build` if f needs
+    data or q. `breaks`: the points at which a coordinate's term jumps or has a kink. `offers` and `offers_not` may name
+    needs (`estimators.Need`) that f meets, or does not meet.
     """
 
     name: ClassVar[str]
@@ -34,37 +34,39 @@ class Target(ABC):
 
     def __init_subclass__(cls, **settings: object) -> None:
         super().__init_subclass__(**settings)
-        wrapped(cls, ("terms", "value"), with_checked_values)
+        wrapped(cls, ("terms", "value"), leaving_z_alone)
 
     @property
     def breaks(self) -> tuple[float, ...]:
+        """The points at which a coordinate's term jumps or has a kink. Default: none."""
         return ()
 
     def terms(self, z: Tensor) -> Tensor:
-        """f's terms, one per coordinate: `[…, *event]` → `[…, size]`, for a separable f."""
+        """Returns f's terms, one per coordinate, for a separable f: `[…, *event]` → `[…, size]`."""
         raise NotImplementedError(f"{self.name} is not separable")
 
     def value(self, z: Tensor) -> Tensor:
-        """f(z): `[…, *event]` → `[…]`."""
+        """Returns f(z): `[…, *event]` → `[…]`."""
         return self.terms(z).sum(-1)
 
     def fits(self, family: Family) -> str | None:
-        """Why this objective makes no sense for that family, in a sentence; None when it does."""
+        """Returns a clause that says why this objective does not fit the family, or None if it fits."""
         return None
 
     def theta(self, family: Family, point: str) -> Tensors | None:
-        """θ at a point that this objective adds (in the family's default coordinates), or None."""
+        """Returns θ at a point that this objective adds, in the family's default coordinates; None for other points."""
         return None
 
     def weights(self, family: Family, point: str) -> Tensors:
-        """f's own parameters (a decoder's), blocks of θ beside the family's; then what `build` gives has `at(weights)`.
+        """Returns f's own weights (a decoder's), which are blocks of θ in addition to the family's. Default: none.
 
-        They reach `expectation` among the parameters.
+        If there are any, the function from `build` has a method `at(weights)`, and `expectation` gets them among the
+        parameters.
         """
         return {}
 
     def build(self, family: Family, point: str, like: Tensor) -> Objective:
-        """The callable that estimators are given, with its constants on `like`'s device and dtype."""
+        """Returns f as estimators take it, with its constants on `like`'s device and dtype."""
         return Function(
             self.value,
             differentiable=self.differentiable,
@@ -74,9 +76,9 @@ class Target(ABC):
         )
 
     def expectation(self, family: Family, point: str, parameters: Tensors, level: int = 0) -> Tensor | None:
-        """E_q f in closed form or by a rule of its own, `[*leading]`, differentiable; None where there is none.
+        """Returns E_q f, `[*leading]`, differentiable, in closed form or by a special rule; None if neither exists.
 
-        `level` + 1 doubles the nodes of such a rule, so that two levels show its error.
+        `level` + 1 doubles the nodes of such a rule: the difference of two levels shows its error.
         """
         return None
 

@@ -18,7 +18,7 @@ from estimators.core import Evidence, Objective
 @objectives.register("belief_net")
 @dataclass(frozen=True)
 class BeliefNet(Target):
-    """log p(x | z₁) + log p(z₁ | z₂) + log p(z₂) − log q(z₁, z₂ | x), per image; the net is fresh and constant.
+    """log p(x | z₁) + log p(z₁ | z₂) + log p(z₂) − log q(z₁, z₂ | x), per image; the net is untrained and constant.
 
     p(z₂) is uniform, p(z₁ | z₂) and p(x | z₁) Bernoulli with linear logits. Exact by enumeration up to 8 bits a layer.
     """
@@ -39,12 +39,12 @@ class BeliefNet(Target):
 def log_joint(
     z: Float[Tensor, "*sample batch bits"], x: Float[Tensor, "batch pixels"], upper: Tensors, lower: Tensors
 ) -> Tensor:
-    """log p(x, z₁, z₂), `[*sample, batch]`; differentiable in z between the bits."""
+    """Returns log p(x, z₁, z₂), `[*sample, batch]`; differentiable in z, also between 0 and 1."""
     first, second = z.chunk(2, -1)
     return bernoulli(first, second, upper) + bernoulli(x, first, lower) - second.shape[-1] * math.log(2)
 
 
 def bernoulli(value: Tensor, given: Tensor, layer: Tensors) -> Tensor:
-    """log p(value | given), bits with logits linear in `given`."""
+    """Returns log p(value | given) of bits whose logits are linear in `given`."""
     logits = given @ layer["weight"].T + layer["bias"]
     return bits_log_prob(value, logits)

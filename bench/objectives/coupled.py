@@ -1,4 +1,4 @@
-"""Test functions that are not sums of one-coordinate terms, so that separable short cuts cannot hide an error."""
+"""Test functions that are not sums of one-coordinate terms, so that shortcuts for separable f cannot hide an error."""
 
 from dataclasses import dataclass
 
@@ -16,9 +16,9 @@ from estimators.core import Function, Objective
 @objectives.register("squared_sum")
 @dataclass(frozen=True)
 class SquaredSum(Target):
-    """(Σ_d w_d v_d − target)² / size: every coordinate meets every other.
+    """(Σ_d w_d v_d − target)² / size: every coordinate interacts with every other.
 
-    v_d is the coordinate itself, or the number of a one-hot row's category; w_d falls evenly from 1 to ½.
+    v_d is the coordinate, or the category index of a one-hot row; w_d falls evenly from 1 to ½.
     """
 
     used_by = "sums that must hit a target: subset sums, budgets, pooled labels"
@@ -43,14 +43,14 @@ class SquaredSum(Target):
     def expectation(
         self, family: Family, point: str, parameters: Tensors, level: int = 0
     ) -> Float[Tensor, "*leading"] | None:
-        """Var S + (E S − target)², S = Σ w v, where the mean and variance of S are known."""
+        """Returns Var S + (E S − target)² over the size, S = Σ w v; None if the mean or variance of S is unknown."""
         weight = torch.linspace(1.0, 0.5, family.size, dtype=torch.float64)
         moments = sum_moments(family, parameters, weight, level)
         return moments and (moments[1] + (moments[0] - self.target).square()) / family.size
 
 
 def sum_moments(family: Family, parameters: Tensors, weight: Tensor, level: int) -> tuple[Tensor, Tensor] | None:
-    """Mean and variance of Σ w_d z_d, where those of the coordinates and their covariances are known."""
+    """Returns mean and variance of Σ w_d z_d, or None if the coordinates' moments or covariances are unknown."""
     moments = None if family.values == "one_hot" else mean_variance(family, parameters, level)
     if moments is None:
         return None
@@ -64,9 +64,9 @@ def sum_moments(family: Family, parameters: Tensors, weight: Tensor, level: int)
 @objectives.register("parity")
 @dataclass(frozen=True)
 class Parity(Target):
-    """Π_d (1 − 2 b_d), 1 for an even number of ones and −1 for an odd one: no proper part of the bits tells it.
+    """Π_d (1 − 2 b_d), 1 for an even number of ones, −1 for an odd number: no proper subset of the bits determines it.
 
-    Between the bits it is this product, its multilinear extension.
+    Between 0 and 1 it is this product, which is the multilinear extension.
     """
 
     used_by = "hardness results on gradient learning (Shalev-Shwartz, Shamir, Shammah 2017)"
@@ -86,7 +86,7 @@ class Parity(Target):
 @objectives.register("ising")
 @dataclass(frozen=True)
 class Ising(Target):
-    """A ring of spins s_d = 2 b_d − 1: coupling · Σ s_d s_{d+1} + Σ h_d s_d, h_d from −½ to 1; over the size."""
+    """A ring of spins s_d = 2 b_d − 1: coupling · Σ s_d s_{d+1} + Σ h_d s_d, divided by the size; h_d from −½ to 1."""
 
     used_by = "combinatorial optimisation, statistical physics, structured variational inference"
 
@@ -96,7 +96,7 @@ class Ising(Target):
         return self.energy(2 * z - 1)
 
     def energy(self, spin: Float[Tensor, "*batch size"]) -> Float[Tensor, "*batch"]:
-        """The energy of spins, or, as it is multilinear, of their independent means."""
+        """Returns the energy of spins, or its expectation from the means of independent spins (it is multilinear)."""
         size = spin.shape[-1]
         field = torch.linspace(-0.5, 1.0, size, dtype=spin.dtype, device=spin.device)
         pairs = spin * spin.roll(-1, -1)

@@ -1,4 +1,4 @@
-"""Continuous test functions whose coordinates interact: a dense quadratic, Rosenbrock's valley, a box."""
+"""Continuous test functions with interacting coordinates: a dense quadratic, Rosenbrock's valley, a box."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,20 +18,20 @@ from estimators.errors import BadInput
 
 NORMALS = ("low_rank_normal", "multivariate_normal")
 FEW = 2
-"""Dependent coordinates over which a product of rules is affordable."""
+"""Largest number of dependent coordinates for which a product of rules is affordable."""
 
 
 @objectives.register("dense_quadratic")
 @dataclass(frozen=True)
 class DenseQuadratic(Target):
-    """½ (z − c)ᵀ A (z − c), c_d = .4, A_ij = `decay`^|i−j|: every coordinate's slope depends on the others."""
+    """½ (z − c)ᵀ A (z − c), c_d = 0.4, A_ij = `decay`^|i−j|: each partial derivative depends on all coordinates."""
 
     used_by = "variational inference near a mode, control with quadratic costs (Domke 2019; Geffner, Domke 2020)"
 
     decay: float = 0.7
 
     def matrix(self, size: int) -> Float[Tensor, "n n"]:
-        """A, positive definite."""
+        """Returns the positive definite A."""
         place = torch.arange(size, dtype=torch.float64)
         return self.decay ** (place[:, None] - place).abs()
 
@@ -45,7 +45,7 @@ class DenseQuadratic(Target):
     def expectation(
         self, family: Family, point: str, parameters: Tensors, level: int = 0
     ) -> Float[Tensor, "*leading"] | None:
-        """½ [tr(A Σ) + (E z − c)ᵀ A (E z − c)]."""
+        """Returns ½ [tr(A Σ) + (E z − c)ᵀ A (E z − c)], or None if the moments are unknown."""
         moments = mean_variance(family, parameters, level)
         covariance = family.covariance(parameters)
         if moments is None or (covariance is None and not family.factorised):
@@ -77,7 +77,7 @@ class Rosenbrock(Target):
     def expectation(
         self, family: Family, point: str, parameters: Tensors, level: int = 0
     ) -> Float[Tensor, "*leading"] | None:
-        """By the first four moments of independent coordinates: E z'² − 2 E z' E z² + E z⁴ for the steep part."""
+        """Returns E f by moments, E z'² − 2 E z' E z² + E z⁴ for the steep part of independent coordinates, or None."""
         q = family.build(parameters)
         if isinstance(q, MultivariateNormal | LowRankMultivariateNormal):
             return self.normal_expectation(q.mean, q.covariance_matrix)
@@ -90,7 +90,7 @@ class Rosenbrock(Target):
     def normal_expectation(
         self, mean: Float[Tensor, "*leading n"], covariance: Float[Tensor, "*leading n n"]
     ) -> Float[Tensor, "*leading"]:
-        """With E z'z² = m'(m² + v) + 2mc and E z⁴ = m⁴ + 6m²v + 3v² (Isserlis 1918), c = Cov(z, z')."""
+        """Returns E f by E z'z² = m'(m² + v) + 2mc and E z⁴ = m⁴ + 6m²v + 3v² (Isserlis 1918), c = Cov(z, z')."""
         variance, shared = covariance.diagonal(0, -2, -1), covariance.diagonal(1, -2, -1)
         m, v, after = mean[..., :-1], variance[..., :-1], mean[..., 1:]
         mixed = after * (m.square() + v) + 2 * m * shared
@@ -102,7 +102,7 @@ class Rosenbrock(Target):
 @objectives.register("box")
 @dataclass(frozen=True)
 class Box(Target):
-    """1 where every |z_d − centre| ≤ half_width, else 0: a rare event as the size grows."""
+    """1 if every |z_d − centre| ≤ half_width, else 0: a rarer event at larger sizes."""
 
     used_by = "reliability, chance constraints, sparse rewards"
     differentiable = False
@@ -121,7 +121,7 @@ class Box(Target):
         return (self.centre - self.half_width, self.centre + self.half_width)
 
     def inside(self, z: Tensor) -> Tensor:
-        """Whether each coordinate is in."""
+        """Returns 1 for each coordinate inside the box, else 0."""
         return ((z - self.centre).abs() <= self.half_width).to(z.dtype)
 
     def value(self, z: Tensor) -> Tensor:
@@ -134,13 +134,13 @@ class Box(Target):
     def expectation(
         self, family: Family, point: str, parameters: Tensors, level: int = 0
     ) -> Float[Tensor, "*leading"] | None:
-        """The product of the coordinates' probabilities."""
+        """Returns the product of the coordinates' probabilities, or None for dependent coordinates."""
         each = mean_of(family, parameters, self.inside, level, self.breaks)
         return None if each is None else each.prod(-1)
 
 
 def only_real(family: Family) -> str | None:
-    """Why a family has no vector of real numbers, in a clause; None when it has."""
+    """Returns a clause for a family whose draws are not real vectors, else None."""
     return None if family.values == "real" else "is a function of a real vector"
 
 
@@ -151,9 +151,10 @@ def mean_of(
     level: int,
     breaks: tuple[float, ...] = (),
 ) -> Tensor | None:
-    """E h(z_d) of independent coordinates, `[*leading, size]`, by a rule; an integer h is a power.
+    """Returns E h(z_d) of independent coordinates, `[*leading, size]`, by a rule; None for dependent coordinates.
 
-    c + E (h − c), c the value of h nearest to its mean: so a gradient from the tails alone keeps its digits.
+    `function`: h, or an integer power. The sum is c + E (h − c), c the value of h nearest to its mean, so that a
+    gradient from the tails alone keeps its precision.
     """
     if not family.factorised:
         return None

@@ -1,4 +1,4 @@
-"""Objectives that autograd cannot see through: an argmax, and a program outside autograd."""
+"""Objectives that autograd cannot differentiate: an argmax, a program outside autograd, and a step."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ KNOWN_CDF = (
 class Argmax(Target):
     """The payoff of the largest coordinate, Σ_d payoff_d 1{d = argmax z}; payoff_d rises evenly from 0 to 1.
 
-    Piecewise constant: its pathwise gradient is 0. Exactly Σ_d payoff_d ∫ q_d(x) Π_{j≠d} F_j(x) dx.
+    Piecewise constant, so its pathwise gradient is 0. E f = Σ_d payoff_d ∫ q_d(x) Π_{j≠d} F_j(x) dx.
     """
 
     used_by = "choices by random utilities, perturbed optimisers (Berthet 2020), selection of the best design"
@@ -49,9 +49,9 @@ class Argmax(Target):
     def expectation(
         self, family: Family, point: str, parameters: Tensors, level: int = 0
     ) -> Float[Tensor, "*leading"] | None:
-        """By each coordinate's own rule, at whose points every coordinate's CDF is taken."""
-        kinks = parameters["loc"].detach().flatten().tolist() if "loc" in parameters else ()  # of Laplace's CDFs
-        z, weight = family.line(parameters, tuple(kinks), level + 1)  # a narrow CDF inside a wide density
+        """Returns E f by a rule for each coordinate, with the CDFs of the others at its points."""
+        kinks = parameters["loc"].detach().flatten().tolist() if "loc" in parameters else ()  # kinks of Laplace CDFs
+        z, weight = family.line(parameters, tuple(kinks), level + 1)  # finer, for a narrow CDF within a wide density
         marginals = family.marginals(parameters)
         mass = weight * marginals.log_prob(z).exp()
         below = marginals.cdf(z.movedim(-1, 0).unsqueeze(-1))  # [d, S, *leading, j]: F_j at the points of coordinate d
@@ -63,7 +63,7 @@ class Argmax(Target):
 @objectives.register("black_box")
 @dataclass(frozen=True)
 class BlackBox(Target):
-    """Σ log(1 + (z_d − centre)²), computed outside autograd: smooth, but nobody hands out its derivative."""
+    """Σ log(1 + (z_d − centre)²), computed outside autograd: smooth, but autograd has no derivative."""
 
     used_by = "simulators and other programs outside autograd"
     separable = True
@@ -83,7 +83,7 @@ class BlackBox(Target):
 @objectives.register("step")
 @dataclass(frozen=True)
 class Step(Target):
-    """Σ 1{z_d > at}: differentiable nowhere that matters, so a pathwise gradient is 0, whatever the truth."""
+    """Σ 1{z_d > at}: its derivative is 0 almost everywhere, so a pathwise gradient is 0, wrongly."""
 
     used_by = "probabilities of events, digital options, contact in simulation (Suh 2022)"
     separable = True

@@ -1,4 +1,4 @@
-"""What a Normal posterior N(loc, Σ) of a linear model needs: Σ from `scale` (diagonal) or `scale_tril`."""
+"""A Normal posterior N(loc, Σ) of a linear model: moments, divergence; Σ from `scale` (diagonal) or `scale_tril`."""
 
 import torch
 from jaxtyping import Float
@@ -11,7 +11,7 @@ from bench.numerics.tensors import Tensors
 def projected(
     parameters: Tensors, x: Float[Tensor, "rows size"]
 ) -> tuple[Float[Tensor, "*leading rows"], Float[Tensor, "*leading rows"]]:
-    """Mean and variance of x·z for every row of x.
+    """Returns mean and variance of x·z for every row of x.
 
     >>> import torch
     >>> mean, variance = projected({"loc": torch.ones(2), "scale": torch.ones(2)}, torch.tensor([[3.0, 4.0]]))
@@ -24,7 +24,7 @@ def projected(
 
 
 def divergence(parameters: Tensors) -> Float[Tensor, "*leading"]:
-    """KL(N(loc, Σ) ‖ N(0, I)) = (tr Σ + ‖loc‖² − D − log det Σ) / 2."""
+    """Returns KL(N(loc, Σ) ‖ N(0, I)) = (tr Σ + ‖loc‖² − D − log det Σ) / 2."""
     loc = parameters["loc"]
     if "scale" in parameters:
         diagonal = parameters["scale"]
@@ -36,12 +36,12 @@ def divergence(parameters: Tensors) -> Float[Tensor, "*leading"]:
 
 
 def misfit(family: Family, size: int) -> str | None:
-    """Why a family is no posterior of `size` real weights, in a sentence; None when it is."""
+    """Returns a clause that says why a family is not a posterior of `size` real weights, or None if it is."""
     if family.name not in ("normal", "multivariate_normal"):
         return "has a real vector of weights, so it takes a Normal"
     return None if family.size == size else f"has {size} weights, so it takes size {size}, not {family.size}"
 
 
 def standard(family: Family) -> Tensors:
-    """θ of q = N(0, I): zero in the unconstrained coordinates."""
+    """Returns θ of q = N(0, I): zeros in unconstrained coordinates."""
     return {name: torch.zeros_like(value) for name, value in family.theta("default", "unconstrained").items()}

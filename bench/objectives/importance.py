@@ -1,4 +1,4 @@
-"""The importance-weighted bound of a small model, with its exact gradient over all sets of K draws."""
+"""The importance-weighted bound of a small model; exact by a sum over all sets of K draws."""
 
 import math
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ MAX_SETS = 2**20
 @objectives.register("importance_bound")
 @dataclass(frozen=True)
 class ImportanceWeighted(Target):
-    """log 1/K Σ_k p(x, z_k)/q(z_k), K = `draws`, with Rényi's `alpha`.
+    """log 1/K Σ_k p(x, z_k)/q(z_k), K = `draws`; for `alpha` ≠ 0 the Rényi bound.
 
-    x = Σ_d w_d v_d + noise is observed to be `target` with variance `variance`; w_d falls evenly from 1 to ½, v_d is
-    the coordinate or the number of a one-hot row's category, its prior standard Normal or uniform. The exact gradient
-    sums over all sets of K draws: up to 2²⁰ of them, or a rule over K draws of one Normal.
+    The model: x = Σ_d w_d v_d + noise of variance `variance`, observed at `target`; w_d falls evenly from 1 to ½;
+    v_d is a coordinate with a standard Normal or uniform prior, or the category index of a one-hot row, with a uniform
+    prior. The exact gradient sums over all sets of K draws, at most 2²⁰, or uses a rule over K draws of one Normal.
     """
 
     used_by = "importance-weighted autoencoders (Burda 2016), VIMCO, OVIS, DReG, reweighted wake-sleep"

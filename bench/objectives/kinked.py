@@ -16,7 +16,7 @@ DISCOUNT = math.exp(-RATE * MATURITY)
 
 @dataclass(frozen=True)
 class Kinked(Target):
-    """Σ_d of a term that bends: differentiable almost everywhere, with a wrong second derivative."""
+    """Σ_d of terms with a kink: differentiable almost everywhere; the second derivative misses the kink."""
 
     separable = True
     twice_differentiable = False
@@ -68,7 +68,7 @@ class Newsvendor(Kinked):
 
 @dataclass(frozen=True)
 class Option(Target):
-    """A payoff at maturity of assets whose log prices are z."""
+    """A payoff at maturity; z holds the assets' log prices."""
 
     separable = True
     twice_differentiable = False

@@ -16,7 +16,7 @@ from estimators.errors import BadInput
 
 @dataclass(frozen=True)
 class Landscape(Target):
-    """A function of bits, defined between them by a polynomial."""
+    """A function of bits, extended to values between 0 and 1 by a polynomial."""
 
     def fits(self, family: Family) -> str | None:
         if family.values != "bits":
@@ -27,7 +27,7 @@ class Landscape(Target):
 @objectives.register("max_cut")
 @dataclass(frozen=True)
 class MaxCut(Landscape):
-    """Weight of the edges between the two sides of a random graph, Σ_{i<j} w_ij [b_i + b_j − 2 b_i b_j] / size."""
+    """Weight of the cut edges of a random graph, Σ_{i<j} w_ij [b_i + b_j − 2 b_i b_j] / size."""
 
     used_by = "neural combinatorial optimisation (Karalias, Loukas 2020; Bengio 2021)"
 
@@ -38,7 +38,7 @@ class MaxCut(Landscape):
         return Function(lambda z: cut(z, weight))
 
     def edges(self, size: int) -> Float[Tensor, "n n"]:
-        """Weights in [½, 1½] of a random graph, symmetric, the same on every machine."""
+        """Returns the symmetric edge weights in [½, 1½] of a random graph, the same on every machine."""
         draw = np.random.default_rng(8)
         weight = draw.uniform(0.5, 1.5, (size, size)) * (draw.uniform(size=(size, size)) < self.density)
         return torch.tensor(np.triu(weight, 1) + np.triu(weight, 1).T)
@@ -46,21 +46,21 @@ class MaxCut(Landscape):
     def expectation(
         self, family: Family, point: str, parameters: Tensors, level: int = 0
     ) -> Float[Tensor, "*leading"] | None:
-        """Multilinear: of independent bits, the cut of their means."""
+        """Returns the cut of the bits' means, because the cut is multilinear; None for dependent bits."""
         return cut(parameters["logits"].sigmoid(), self.edges(family.size)) if family.factorised else None
 
 
 def cut(z: Float[Tensor, "*batch n"], weight: Float[Tensor, "n n"]) -> Float[Tensor, "*batch"]:
-    """Σ_ij w_ij z_i (1 − z_j) / n: each edge counts once, from its end with the 1."""
+    """Returns Σ_ij w_ij z_i (1 − z_j) / n: each edge counts once, at its end with value 1."""
     return ((z @ weight) * (1 - z)).sum(-1) / z.shape[-1]
 
 
 @objectives.register("nk_landscape")
 @dataclass(frozen=True)
 class NKLandscape(Landscape):
-    """mean_i table_i[b_i, b_{i+1}, b_{i+2}], random tables: rugged, K = 2 (Kauffman, Levin 1987).
+    """mean_i table_i[b_i, b_{i+1}, b_{i+2}] with random tables: rugged, K = 2 (Kauffman, Levin 1987).
 
-    Between the bits it is the multilinear extension.
+    Between 0 and 1 it is the multilinear extension.
     """
 
     used_by = "evolutionary computation, black-box discrete optimisation"
@@ -73,7 +73,7 @@ class NKLandscape(Landscape):
 
 
 def fitness(z: Float[Tensor, "*batch n"], table: Float[Tensor, "n 2 2 2"]) -> Float[Tensor, "*batch"]:
-    """The tables' mean at the bits and their two right neighbours on the ring."""
+    """Returns the mean of the tables at each bit and its two right neighbours on a ring."""
     own, second, third = (torch.stack([1 - bit, bit], -1) for bit in (z, z.roll(-1, -1), z.roll(-2, -1)))
     cube = own[..., :, None, None] * second[..., None, :, None] * third[..., None, None, :]
     return (cube * table).sum((-1, -2, -3)).mean(-1)

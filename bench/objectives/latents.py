@@ -1,4 +1,4 @@
-"""What a VAE's latent variables contribute to its bound: the prior, the divergence from it, E softplus of a decoder."""
+"""The terms of a VAE's bound that depend on the kind of latents: prior, KL divergence, E softplus of a decoder."""
 
 import math
 from abc import ABC, abstractmethod
@@ -15,27 +15,27 @@ from bench.objectives.gaussian import divergence, projected
 
 
 class Latents(ABC):
-    """One kind of latent variable; `parameters` are q's, `[*leading, batch, …]`; decoders are linear in flat z."""
+    """A kind of latent variable; `parameters` are q's, `[*leading, batch, …]`; the decoder is linear in flat z."""
 
     @abstractmethod
     def flat(self, z: Tensor) -> Tensor:
-        """z as the decoder's input: `[…, *event]` → `[…, inputs]`."""
+        """Returns z as the decoder's input: `[…, *event]` → `[…, inputs]`."""
 
     @abstractmethod
     def log_prior(self, z: Tensor) -> Tensor:
-        """log p(z), `[…]`."""
+        """Returns log p(z), `[…]`."""
 
     @abstractmethod
     def divergence(self, parameters: Tensors) -> Tensor:
-        """KL(q ‖ p), `[*leading, batch]`."""
+        """Returns KL(q ‖ p), `[*leading, batch]`."""
 
     @abstractmethod
     def mean(self, parameters: Tensors) -> Tensor:
-        """E flat(z), `[*leading, batch, inputs]`."""
+        """Returns E flat(z), `[*leading, batch, inputs]`."""
 
     @abstractmethod
     def mean_softplus(self, parameters: Tensors, weight: Tensor, bias: Tensor, level: int) -> Tensor:
-        """Σ_pixels E softplus(W flat(z) + b), `[*leading, batch]`; `level` + 1 doubles the nodes."""
+        """Returns Σ_pixels E softplus(W flat(z) + b), `[*leading, batch]`; `level` + 1 doubles the nodes."""
 
 
 class Bits(Latents):
@@ -82,7 +82,7 @@ class OneHots(Latents):
 
 
 class Normals(Latents):
-    """Normals with a standard Normal prior: a decoder's pixel is then one Normal, at any number of latents."""
+    """Normals with a standard Normal prior: each pixel's logit is then Normal, for any number of latents."""
 
     def flat(self, z: Tensor) -> Tensor:
         return z
@@ -104,5 +104,5 @@ class Normals(Latents):
 
 
 def softplus_exact(a: Tensor) -> Tensor:
-    """log(1 + eᵃ); torch's own returns a above 20, which is off by 2e-9 there."""
+    """Returns log(1 + eᵃ) exactly; torch's softplus returns a above 20, with an error of 2e-9."""
     return torch.logaddexp(a, torch.zeros_like(a))

@@ -1,4 +1,4 @@
-"""The evidence lower bound of Bayesian linear regression on real data, whose evidence is known."""
+"""The evidence lower bound of Bayesian linear regression on real data; the evidence is known."""
 
 import math
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ SIZE = 10
 class LinearRegression(Target):
     """log N(y; Xz, σ² I) + log N(z; 0, I) − log q(z): diabetes, 442 patients, 10 features; σ = `noise`.
 
-    Points: `start` is q = N(0, I); `trained` is the best q of its kind, which with full covariance is the exact
-    posterior N(Λ⁻¹Xᵀy/σ², Λ⁻¹), Λ = I + XᵀX/σ²: there f(z) is the log-evidence for every z, and sticking the
-    landing has no variance. With a diagonal q it is N(Λ⁻¹Xᵀy/σ², 1/diag Λ). Everything is closed form.
+    Points: `start` is q = N(0, I); `trained` is the best q of the family. With full covariance this is the exact
+    posterior N(Λ⁻¹Xᵀy/σ², Λ⁻¹), Λ = I + XᵀX/σ²: f(z) is then the log-evidence for every z, and sticking the
+    landing has variance 0. With a diagonal q it is N(Λ⁻¹Xᵀy/σ², 1/diag Λ). The expectation is in closed form.
     """
 
     used_by = "variational inference's test of exactness (Roeder 2017; Domke 2019)"
@@ -59,22 +59,22 @@ class LinearRegression(Target):
 
     @property
     def log_volume(self) -> float:
-        """The constants of both densities, times −2."""
+        """Log normalising constants of both densities, times −2."""
         rows = len(diabetes()[1])
         return (rows + SIZE) * LOG_2PI + 2 * rows * math.log(self.noise)
 
     def precision(self) -> Float[Tensor, "10 10"]:
-        """Λ = I + XᵀX / σ²."""
+        """Returns Λ = I + XᵀX / σ²."""
         x, _ = diabetes()
         return torch.eye(SIZE, dtype=x.dtype) + x.T @ x / self.noise**2
 
     def posterior_mean(self) -> Float[Tensor, " 10"]:
-        """Λ⁻¹ Xᵀy / σ²."""
+        """Returns Λ⁻¹ Xᵀy / σ²."""
         x, y = diabetes()
         return torch.linalg.solve(self.precision(), x.T @ y) / self.noise**2
 
     def log_evidence(self) -> Float[Tensor, ""]:
-        """log N(y; 0, σ² I + X Xᵀ)."""
+        """Returns log N(y; 0, σ² I + X Xᵀ)."""
         x, y = diabetes()
         covariance = self.noise**2 * torch.eye(len(y), dtype=x.dtype) + x @ x.T
         return torch.distributions.MultivariateNormal(torch.zeros_like(y), covariance).log_prob(y)

@@ -1,4 +1,4 @@
-"""The evidence lower bound of a Gaussian mixture's assignments on real data, the means integrated out."""
+"""The evidence lower bound of a Gaussian mixture's assignments on real data, with the means integrated out."""
 
 import math
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ class MixtureAssignments(Target):
 
         log p(x | z) = const + Σ_k [τ² ‖s_k‖² / (2σ² (σ² + n_k τ²)) − log(1 + n_k τ²/σ²)]   (two dimensions),
 
-    a function that couples all assignments and is defined between them. Its labels are exchangeable, so q's are
-    told apart by θ alone. Exact by enumeration: `categories`^`size` states.
+    a function that couples all assignments and is defined between them. Its labels are exchangeable; only θ
+    distinguishes them in q. Exact by enumeration of `categories`^`size` states.
     """
 
     used_by = "mixture models and clustering by stochastic variational inference (Titsias 2015; Kool 2020)"
@@ -41,7 +41,7 @@ class MixtureAssignments(Target):
         return Evidence(lambda z: self.log_joint(z, x))
 
     def log_joint(self, z: Float[Tensor, "*sample size K"], x: Float[Tensor, "size 2"]) -> Float[Tensor, "*sample"]:
-        """log p(x, z)."""
+        """Returns log p(x, z)."""
         variance, prior = self.spread**2, self.reach**2
         count, total = z.sum(-2), z.mT @ x
         fit = prior * total.square().sum(-1) / (2 * variance * (variance + count * prior))

@@ -1,4 +1,4 @@
-"""Costs of orders."""
+"""Costs of permutations."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from estimators.core import Function, Objective
 
 @dataclass(frozen=True)
 class OfOrders(Target):
-    """A cost of permutation matrices `[…, n, n]`; exact by enumeration up to 8 items."""
+    """A cost of permutation matrices `[…, n, n]`; its expectation is exact by enumeration up to 8 items."""
 
     def fits(self, family: Family) -> str | None:
         return None if family.values == "permutation" else "is a cost of orders"
@@ -23,7 +23,7 @@ class OfOrders(Target):
 @objectives.register("tour")
 @dataclass(frozen=True)
 class Tour(OfOrders):
-    """Length of the closed tour through cities in the unit square: travelling salesman."""
+    """Length of the closed tour through cities in the unit square (travelling salesman problem)."""
 
     used_by = "neural combinatorial optimisation (Bello 2017; Kool 2019)"
 
@@ -33,7 +33,7 @@ class Tour(OfOrders):
 
 
 def distances(cities: int) -> Float[Tensor, "n n"]:
-    """Between cities that are the same on every machine."""
+    """Returns the distances between random cities, the same on every machine."""
     place = torch.tensor(np.random.default_rng(7).uniform(size=(cities, 2)))
     return (place[:, None] - place).square().sum(-1).sqrt()
 
@@ -41,7 +41,7 @@ def distances(cities: int) -> Float[Tensor, "n n"]:
 @objectives.register("ranking_loss")
 @dataclass(frozen=True)
 class RankingLoss(OfOrders):
-    """1 − DCG@`top` / best DCG@`top`, item i of relevance i: gains 2^i − 1, discounts 1 / log₂(place + 1)."""
+    """1 − DCG@`top` / best DCG@`top`; item i has relevance i: gains 2^i − 1, discounts 1 / log₂(place + 1)."""
 
     used_by = "learning to rank (Grover 2019; Oosterhuis 2021)"
 

@@ -1,4 +1,4 @@
-"""Options on an average: of several assets (basket), or of one asset's price at several dates (Asian)."""
+"""Options on an average: of several assets (basket), or of an asset's price at several dates (Asian)."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ from estimators.errors import BadInput
 class AverageCall(Target):
     """e^{−rT} (mean price − strike)₊.
 
-    Given all coordinates but the first it is a call on one log-Normal, by Black's formula; the others, at most two,
-    are integrated by a rule over their noise.
+    Given all coordinates but the first, it is a call on one log-Normal, which has Black's formula. The others, at most
+    two, are integrated by a rule over their noise.
     """
 
     twice_differentiable = False
@@ -33,11 +33,11 @@ class AverageCall(Target):
 
     @abstractmethod
     def prices(self, z: Tensor) -> Tensor:
-        """What is averaged, `[…, size]`."""
+        """Returns the prices to average, `[…, size]`."""
 
     @abstractmethod
     def given(self, others: Tensor) -> tuple[Tensor, Tensor]:
-        """(a, b) with mean price = a e^{z_0} + b, from the other coordinates `[…, size − 1]`."""
+        """Returns (a, b) with mean price = a e^{z_0} + b, from the other coordinates `[…, size − 1]`."""
 
     def value(self, z: Tensor) -> Tensor:
         return DISCOUNT * (self.prices(z).mean(-1) - self.strike).relu()
@@ -55,9 +55,9 @@ class AverageCall(Target):
 
 
 def black(forward: Tensor, spread: Tensor, strike: Tensor) -> Tensor:
-    """E (S − strike)₊, log S Normal with E S = forward and standard deviation `spread` (Black 1976).
+    """Returns E (S − strike)₊; log S is Normal with standard deviation `spread`, and E S = forward (Black 1976).
 
-    >>> black(torch.tensor(2.0), torch.tensor(0.1), torch.tensor(-1.0))  # always paid
+    >>> black(torch.tensor(2.0), torch.tensor(0.1), torch.tensor(-1.0))  # always exercised
     tensor(3.)
     """
     paid = strike <= 0
@@ -89,7 +89,7 @@ class BasketCall(AverageCall):
 @objectives.register("asian_call")
 @dataclass(frozen=True)
 class AsianCall(AverageCall):
-    """e^{−rT} (mean of one asset's prices at the dates − strike)₊: no barrier, an arithmetic mean."""
+    """e^{−rT} (arithmetic mean of an asset's prices at the dates − strike)₊, without a barrier."""
 
     used_by = "Asian options and their Greeks (Glasserman 2004, section 7.2)"
 

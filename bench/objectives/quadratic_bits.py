@@ -13,7 +13,7 @@ from bench.objectives.base import Target, objectives
 class QuadraticBits(Target):
     """mean((b − t)²): the toy problem of REBAR, RELAX, ARM, DisARM and the double control variate.
 
-    Tucker et al. 2017, section 5.1. Between the bits it is this polynomial, not its multilinear extension.
+    Tucker et al. 2017, section 5.1. Between 0 and 1 it is this polynomial, not its multilinear extension.
     """
 
     used_by = "the toy problem of most papers on discrete gradients"

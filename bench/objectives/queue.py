@@ -12,15 +12,16 @@ from bench.objectives.base import Target, objectives
 from estimators.errors import BadInput
 
 MOST = 8
-"""Customers up to which the exact expectation keeps its digits: its partial fractions cancel."""
+"""Largest number of customers with an accurate exact expectation: beyond, its partial fractions cancel too much."""
 
 
 @objectives.register("queue_wait")
 @dataclass(frozen=True)
 class QueueWait(Target):
-    """The mean waiting time of the customers after the first; customer d is served for z_d, one comes every `gap`.
+    """The mean waiting time of the customers after the first; z_d is the service time of customer d, `gap` that between
+    arrivals.
 
-    Lindley 1952: W_0 = 0, W_{d+1} = (W_d + z_d − gap)₊, which is S_d − min_{k ≤ d} S_k over the walk S of z − gap.
+    Lindley 1952: W_0 = 0, W_{d+1} = (W_d + z_d − gap)₊, which is S_d − min_{k ≤ d} S_k, S the random walk of z − gap.
     """
 
     used_by = "simulation of queues by infinitesimal perturbation analysis (Glasserman 1991; L'Ecuyer 1990)"
@@ -42,9 +43,10 @@ class QueueWait(Target):
     def expectation(
         self, family: Family, point: str, parameters: Tensors, level: int = 0
     ) -> Float[Tensor, "*leading"] | None:
-        """W_d is 0 with probability a, else has the density Σ_j c_j e^{−λ_j w}: one more exponential a customer.
+        """Returns E f exactly: W_d is 0 with probability a, else has the density Σ_j c_j e^{−λ_j w}.
 
-        a μ e^{−μ(w+gap)} + ∫₀^{w+gap} μ e^{−μ(w+gap−v)} Σ_j c_j e^{−λ_j v} dv, with partial fractions in μ and λ_j.
+        Each customer adds one exponential. The next density is
+        a μ e^{−μ(w+gap)} + ∫₀^{w+gap} μ e^{−μ(w+gap−v)} Σ_j c_j e^{−λ_j v} dv, by partial fractions in μ and λ_j.
         """
         rate = parameters["rate"]
         if rate.shape[-1] > MOST:

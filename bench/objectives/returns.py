@@ -16,7 +16,7 @@ from estimators.core import Function, Objective
 @objectives.register("discounted_return")
 @dataclass(frozen=True)
 class DiscountedReturn(Target):
-    """Σ_t γ^t r(s_t, a_t), γ = `discount`; exact by pushing the states' law forward (dynamic programming)."""
+    """Σ_t γ^t r(s_t, a_t), γ = `discount`; exact by dynamic programming over the distribution of states."""
 
     used_by = "policy-gradient reinforcement learning (Williams 1992; Sutton 2000)"
 
@@ -30,7 +30,7 @@ class DiscountedReturn(Target):
         return Function(lambda z: (z * worth).sum((-1, -2, -3)))
 
     def worth(self, family: Family) -> Float[Tensor, "H S A"]:
-        """γ^t r(s, a)."""
+        """Returns γ^t r(s, a)."""
         assert isinstance(family, TabularPolicyFamily)
         _, _, reward = garnet(family.size, family.actions)
         return self.discount ** torch.arange(family.horizon).double()[:, None, None] * torch.tensor(reward)
@@ -45,7 +45,7 @@ def expected_return(
     initial: Float[Tensor, "*batch S"],
     worth: Float[Tensor, "H S A"],
 ) -> Float[Tensor, "*batch"]:
-    """E Σ_t worth[t, s_t, a_t], one step of the states' law after another."""
+    """Returns E Σ_t worth[t, s_t, a_t], by a forward recursion over the distribution of states."""
     policy = logits.softmax(-1)
     law, total = initial, torch.zeros_like(initial[..., 0])
     for t in range(len(worth)):

@@ -1,4 +1,4 @@
-"""Verifiable rewards of token sequences: right or wrong, so no gradient in the sequence."""
+"""Verifiable rewards of token sequences: right (1) or wrong (0), so without a gradient in the sequence."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from estimators.core import Function, Objective
 @objectives.register("token_sum")
 @dataclass(frozen=True)
 class TokenSum(Target):
-    """1 if the tokens 0…V−1 add up to the prompt's number, else 0: arithmetic with a checker.
+    """1 if the tokens 0…V−1 sum to the prompt's number, else 0: arithmetic with a checker.
 
     Prompt b asks for ⌊T(V−1)/2⌋ + b.
     """
@@ -72,10 +72,10 @@ class BalancedBrackets(Target):
 def balanced_probability(
     start: Float[Tensor, "*batch T 2"], bigram: Float[Tensor, "*batch 2 2"], history: Float[Tensor, "*batch 2 2"]
 ) -> Float[Tensor, "*batch"]:
-    """The probability that a `TokenPolicy` writes a balanced sequence, by a forward recursion.
+    """Returns the probability that a `TokenPolicy` generates a balanced sequence, by a forward recursion.
 
-    `mass[k, j]` is the probability of having written t brackets, k of them open and the last of kind j, with no
-    prefix unbalanced (2k ≥ t). T steps over T/2 · 2 states in place of 2^T sequences.
+    `mass[k, j]` is the probability that, of the first t brackets, k are opening, the last is of kind j, and no prefix
+    is unbalanced (2k ≥ t). This takes T steps over T/2 · 2 states instead of 2^T sequences.
     """
     length = start.shape[-2]
     most = length // 2

@@ -13,7 +13,7 @@ from estimators.errors import BadInput
 
 @dataclass(frozen=True)
 class Smooth(Target):
-    """Σ_d of a smooth term of each coordinate: real numbers, counts, or bits between which it is defined."""
+    """Σ_d of a smooth term of each coordinate: real numbers, counts, or bits (with values between 0 and 1 allowed)."""
 
     separable = True
 
@@ -24,7 +24,7 @@ class Smooth(Target):
 @objectives.register("linear")
 @dataclass(frozen=True)
 class Linear(Smooth):
-    """Σ slope · z_d. Its expectation is that of the mean, where the family's is known."""
+    """Σ slope · z_d. Its expectation is exact if the family's mean is known."""
 
     used_by = "unit tests of every estimator; the variance of the score alone (Mohamed 2020, section 4)"
 
@@ -49,7 +49,7 @@ class Linear(Smooth):
 class Quadratic(Smooth):
     """Σ (z_d − centre)².
 
-    Mohamed et al. 2020, section 3: where score, pathwise and measure-valued gradients are compared.
+    Mohamed et al. 2020, section 3, compare score, pathwise and measure-valued gradients on it.
     """
 
     used_by = "the comparison of estimators in Mohamed et al. 2020, section 3; squared losses"
@@ -92,7 +92,7 @@ class Exponential(Smooth):
 @objectives.register("cosine")
 @dataclass(frozen=True)
 class Cosine(Smooth):
-    """Σ cos(frequency · z_d): pathwise variance grows as frequency², the score's stays (Mohamed 2020, section 3)."""
+    """Σ cos(frequency · z_d): pathwise variance grows as frequency², the score's does not (Mohamed 2020, section 3)."""
 
     used_by = "oscillating costs, where pathwise gradients lose to the score function (Metz 2021; Suh 2022)"
 
@@ -109,7 +109,7 @@ class Cosine(Smooth):
 
 
 def mean_variance(family: Family, parameters: Tensors, level: int) -> tuple[Tensor, Tensor] | None:
-    """Each coordinate's mean and variance, `[*leading, size]`, from torch or by a rule; None without both."""
+    """Returns each coordinate's mean and variance, `[*leading, size]`, by torch or a rule; None without marginals."""
     try:
         marginal = family.marginals(parameters)
     except NotImplementedError:
@@ -124,5 +124,5 @@ def mean_variance(family: Family, parameters: Tensors, level: int) -> tuple[Tens
 
 
 def needs_moments(family: Family, order: int) -> str | None:
-    """Why E|z|^order is not finite, in a clause; None when it is."""
+    """Returns a clause if E|z|^order is not finite, else None."""
     return None if family.moments > order else f"needs {order} finite moment{'s' * (order > 1)}"

@@ -1,4 +1,4 @@
-"""Objectives with structure: bits of which about k are wanted, and a chain whose terms are given one by one."""
+"""Objectives with structure: a choice of about k bits, and a chain with separate terms."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from estimators.core import Objective, Terms
 @objectives.register("k_sparse")
 @dataclass(frozen=True)
 class KSparse(Target):
-    """Σ w_d b_d − penalty · (Σ b_d − k)², w_d evenly from 1 to ½: the best k items, the number of them penalised."""
+    """Σ w_d b_d − penalty · (Σ b_d − k)², w_d evenly from 1 to ½: the best k items, their number penalised."""
 
     used_by = "feature selection, sparse gates and L0 regularisation (Louizos 2018)"
 
@@ -33,7 +33,7 @@ class KSparse(Target):
     def expectation(
         self, family: Family, point: str, parameters: Tensors, level: int = 0
     ) -> Float[Tensor, "*leading"] | None:
-        """Σ w p − penalty · [Σ p (1 − p) + (Σ p − k)²] for independent bits."""
+        """Returns Σ w p − penalty · [Σ p (1 − p) + (Σ p − k)²] for independent bits, else None."""
         moments = mean_variance(family, parameters, level) if family.factorised else None
         if moments is None:
             return None
@@ -45,7 +45,7 @@ class KSparse(Target):
 @objectives.register("chain")
 @dataclass(frozen=True)
 class Chain(Target):
-    """Σ_d (z_{d+1} − a z_d)² as separate terms, each of two neighbours: for Rao-Blackwellisation by structure."""
+    """Σ_d (z_{d+1} − a z_d)² as separate terms of two neighbours each, for Rao-Blackwellisation by structure."""
 
     used_by = "factor graphs and time series (Ranganath 2014; Schulman 2015)"
 
@@ -63,7 +63,7 @@ class Chain(Target):
     def expectation(
         self, family: Family, point: str, parameters: Tensors, level: int = 0
     ) -> Float[Tensor, "*leading"] | None:
-        """Σ Var z' + a² Var z − 2a Cov(z, z') + (E z' − a E z)²."""
+        """Returns Σ Var z' + a² Var z − 2a Cov(z, z') + (E z' − a E z)², or None if the moments are unknown."""
         moments, covariance = mean_variance(family, parameters, level), family.covariance(parameters)
         if moments is None or (covariance is None and not family.factorised):
             return None

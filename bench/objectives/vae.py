@@ -1,4 +1,4 @@
-"""The evidence lower bound of a VAE on real images, whose latents may be bits, one-hot variables or Normals."""
+"""The evidence lower bound of a VAE on real images, with bits, one-hot variables or Normals as latents."""
 
 from dataclasses import dataclass
 
@@ -26,12 +26,12 @@ LATENTS: dict[str, Latents] = {
 @objectives.register("digits_vae")
 @dataclass(frozen=True)
 class DigitsVae(Target):
-    """log p(x | z) + log p(z) − log q(z | x): binarised images, uniform or standard Normal z, per image.
+    """log p(x | z) + log p(z) − log q(z | x), per binarised image; the prior of z is uniform or standard Normal.
 
     The decoder is linear, or has one layer of `hidden` tanh units; its weights are constants here. Points: `start`
-    is a fresh encoder and decoder; `trained` is the same model after training. A linear decoder's expectation is
-    exact at any number of latents (see `bench.numerics.expected_softplus`; a pixel of Normal latents is one Normal);
-    with a hidden layer, up to 12 bits are enumerated.
+    is a fresh encoder and decoder; `trained` is the same model after training. With a linear decoder the expectation is
+    exact for any number of latents (see `bench.numerics.expected_softplus`; with Normal latents each pixel's logit is
+    Normal). With a hidden layer, up to 12 bits are enumerated.
     """
 
     used_by = "VAEs (Kingma, Welling 2014; Mnih, Gregor 2014; Jang 2017; Tucker 2017; Dong 2020)"
@@ -48,7 +48,10 @@ class DigitsVae(Target):
         return family.theta("default", family.coordinates[0]) if point == "start" else None
 
     def trained(self, family: Family) -> Tensors:
-        """All weights after training; the decoder's names start with `decoder_`."""
+        """Returns all weights after training; the decoder's names start with `decoder_`.
+
+        Raises BadInput if the model was trained with an encoder of another shape.
+        """
         saved = load(self.label, family.name, family.size, "trained")
         found, expected = tuple(saved["weight"].shape), (encoder(family).outputs, encoder(family).pixels)
         if found != expected:
@@ -57,11 +60,11 @@ class DigitsVae(Target):
 
     @property
     def label(self) -> str:
-        """The model's name among the committed points."""
+        """Name of the model among the committed points."""
         return f"{self.name}_hidden_{self.hidden}" if self.hidden else self.name
 
     def decoder(self, family: Family, point: str) -> Tensors:
-        """`weight` and `bias`, and `hidden_weight` and `hidden_bias` where there is a layer between."""
+        """Returns `weight` and `bias`, and with a hidden layer `hidden_weight` and `hidden_bias`."""
         if point == "trained":
             saved = self.trained(family)
             return {name.removeprefix("decoder_"): saved[name] for name in saved if name.startswith("decoder_")}
@@ -81,13 +84,13 @@ class DigitsVae(Target):
 
 
 def encoder(family: Family) -> Encoder:
-    """The family, which `fits` has shown to be an encoder."""
+    """Returns the family as an `Encoder`; `fits` has checked that it is one."""
     assert isinstance(family, Encoder)
     return family
 
 
 def fresh_decoder(family: Encoder, hidden: int) -> Tensors:
-    """A decoder before training."""
+    """Returns a decoder's weights before training."""
     if not hidden:
         return linear_layer(family.inputs, family.pixels, seed=2)
     between = {f"hidden_{name}": value for name, value in linear_layer(family.inputs, hidden, seed=3).items()}
@@ -95,14 +98,14 @@ def fresh_decoder(family: Encoder, hidden: int) -> Tensors:
 
 
 def pixel_logits(z: Float[Tensor, "*sample inputs"], decoder: Tensors) -> Float[Tensor, "*sample pixels"]:
-    """The decoder; its weights may have leading axes, which stand before the data's."""
+    """Returns the decoder's output; its weights may have leading axes, which come before the data axes."""
     if "hidden_weight" in decoder:
         z = torch.tanh(z @ decoder["hidden_weight"].mT + decoder["hidden_bias"].unsqueeze(-2))
     return z @ decoder["weight"].mT + decoder["bias"].unsqueeze(-2)
 
 
 def log_joint(z: Tensor, x: Float[Tensor, "batch pixels"], decoder: Tensors, latents: Latents) -> Tensor:
-    """log p(x | z) + log p(z), `[*sample, batch]`; differentiable in z, between discrete values too."""
+    """Returns log p(x | z) + log p(z), `[*sample, batch]`; differentiable in z, also between discrete values."""
     logits = pixel_logits(latents.flat(z), decoder)
     return bits_log_prob(x, logits) + latents.log_prior(z)
 
@@ -110,7 +113,7 @@ def log_joint(z: Tensor, x: Float[Tensor, "batch pixels"], decoder: Tensors, lat
 def bound(
     parameters: Tensors, x: Float[Tensor, "batch pixels"], decoder: Tensors, latents: Latents, level: int = 0
 ) -> Float[Tensor, "*leading batch"]:
-    """The evidence lower bound of each image under a linear decoder, differentiable in q's parameters."""
+    """Returns each image's evidence lower bound under a linear decoder, differentiable in q's parameters."""
     weight, bias = decoder["weight"], decoder["bias"]
     mean_logits = latents.mean(parameters) @ weight.T + bias
     likelihood = (x * mean_logits).sum(-1) - latents.mean_softplus(parameters, weight, bias, level)

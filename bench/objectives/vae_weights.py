@@ -1,4 +1,4 @@
-"""A VAE's bound whose decoder is learned too: θ is the encoder's weights and the decoder's."""
+"""The bound of a VAE with a learned decoder: θ is the weights of both encoder and decoder."""
 
 from collections.abc import Callable
 from copy import copy
@@ -19,14 +19,14 @@ MAX_STATES = 2**12
 
 
 class Decoded(Evidence):
-    """log p(x, z) − log q(z) at weights of the decoder, which may have more leading axes; `at` moves them."""
+    """log p(x, z) − log q(z) at given decoder weights, which may have leading axes; `at` replaces the weights."""
 
     def __init__(self, joint: Callable[[Tensor, Tensors], Tensor], weights: Tensors) -> None:
         self.joint = joint
         super().__init__(lambda z: joint(z, weights))
 
     def at(self, weights: Tensors) -> "Decoded":
-        """The same at other weights."""
+        """Returns this function at other weights."""
         moved = copy(self)
         moved.log_joint = lambda z: self.joint(z, weights)
         return moved
@@ -37,8 +37,9 @@ class Decoded(Evidence):
 class DigitsVaeWeights(Target):
     """The bound of `digits_vae`, with the decoder's weights in θ beside the encoder's.
 
-    A surrogate's gradient in them is the plain Monte Carlo one, whatever it does in the encoder's; a baseline or a
-    coupling shows there too. Up to 4,096 values of the latents are enumerated; Normals with a linear decoder are exact.
+    In the decoder's weights a surrogate's gradient is plain Monte Carlo, whatever the estimator does in the encoder's;
+    a baseline or a coupling affects it too. Up to 4,096 latent values are enumerated; Normals with a linear decoder
+    are exact.
     """
 
     used_by = "training any VAE: one backward pass gives both gradients (Kingma, Welling 2014; Mnih, Gregor 2014)"
@@ -48,7 +49,7 @@ class DigitsVaeWeights(Target):
 
     @property
     def fixed(self) -> DigitsVae:
-        """The same model with a constant decoder."""
+        """The model with a constant decoder."""
         return DigitsVae(self.hidden)
 
     def fits(self, family: Family) -> str | None:
@@ -82,5 +83,5 @@ class DigitsVaeWeights(Target):
 
 
 def bare(weights: Tensors) -> Tensors:
-    """The decoder's weights by their own names."""
+    """Returns the decoder's weights without the prefix in their names."""
     return {name.removeprefix(PREFIX): value for name, value in weights.items()}

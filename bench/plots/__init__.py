@@ -1,10 +1,17 @@
-"""One function a figure, `(DataFrame) -> Figure`: tables in, pictures out, nothing measured.
+"""Figures: one function per figure, from a table of results to a matplotlib Figure; nothing is measured.
 
     >>> from bench.plots import variance_by_samples  # figure = variance_by_samples(bench.load("results/quick"))
 
-A figure is made apart from pyplot, so no window opens and no global style or backend changes. Notebooks show it.
-`order` is the order of the estimators. Each keeps its colour and marker over all figures made with one `order`;
-`hue`, where a figure takes it, is another column of `bench.tables.wide.wide_table` to colour by.
+Figures are made without pyplot: no window opens, and no global style or backend changes. Notebooks display them.
+
+Common arguments:
+
+- `table`: a table of results, long or wide (`bench.tables.wide.wide_table`).
+- `order`: names of estimators in the order to show them. Default: the table's order. An estimator keeps its colour and
+  marker over all figures made with the same `order`.
+- `hue`: the column of the wide table to colour by. Default: the estimator. Raises BadInput for an unknown column.
+
+A table without suitable rows gives a figure that says so.
 """
 
 from bench.plots.bias import scale_and_cosine

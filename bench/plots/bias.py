@@ -1,4 +1,4 @@
-"""How a biased estimator is wrong: too short, or in another direction."""
+"""How a biased estimator is wrong: in length or in direction."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -18,8 +18,11 @@ from bench.tables.wide import wide_table
 
 
 def scale_and_cosine(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
-    """Scale (1 is right) against cosine (1 is right) of the estimates' mean and the exact gradient, for the cells
-    that are shown biased, with intervals. Left of the line: shrunk; below the top: in another direction."""
+    """Draws scale against cosine of the estimates' mean, relative to the exact gradient, for cells shown biased.
+
+    Both are 1 for an unbiased estimator. Left of the line at scale 1 the mean is too short; below the line at cosine 1
+    it has another direction. With intervals.
+    """
     rows = wide_table(table)
     known_hue(rows, hue)
     rows = rows[(rows["verdict"] == "biased") & rows["scale"].notna() & rows["cosine"].notna()]

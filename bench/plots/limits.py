@@ -1,4 +1,4 @@
-"""How far timed cells are from what the device allows: an estimate cannot be faster than its random numbers alone."""
+"""Distance of timed cells from the device's limit: an estimate cannot be faster than drawing its random numbers."""
 
 # pyright: reportAssignmentType=false, reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -19,14 +19,17 @@ from bench.tables.wide import wide_table
 
 
 def distance_from_limit(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "mode") -> Figure:
-    """The time of each timed cell ÷ that of its random numbers alone, with intervals; at the line nothing is left to
-    gain. A dot per problem and number of samples, coloured by `hue`: how the step was executed."""
+    """Draws the time of each timed cell ÷ the time to draw its random numbers alone, with intervals.
+
+    One dot per problem and number of samples; at the line at 1 no gain is left. `hue` is the column to colour by.
+    Default: the execution mode of the step.
+    """
     rows = wide_table(table)
     known_hue(rows, hue)
     rows = with_limit(rows) if len(rows) else rows.assign(times_of_limit=np.nan)
     rows = rows[rows["times_of_limit"].notna()]
     if rows.empty:
-        return empty("no time beside that of its random numbers alone in this table")
+        return empty("no cell of this table has both its time and that of its random numbers alone")
     names = ordered(rows["estimator"], order)
     groups = rows[hue].astype(str)
     style = colours_and_markers(list(dict.fromkeys(groups)))

@@ -1,4 +1,4 @@
-"""Estimator × problem matrices: how the cells ended, and the bias verdicts."""
+"""Estimator × problem matrices: the status of the cells, and the bias verdicts."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -21,18 +21,20 @@ MARKS = {
     "ok": "", "not_applicable": "", "failed": "F", "timeout": "T", "crashed": "C", "out_of_memory": "M",
     "nonfinite": "N", "unbiased": "", "unclear": "?", "biased": "B", "": "",
 }  # fmt: skip
-"""A letter in the cell, so that the colour is not all there is."""
+"""A letter per status or verdict, so that cells can be told apart without colour."""
 
 
 def outcome_matrix(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
-    """How the cells of each estimator on each problem ended: the worst over the numbers of samples, not applicable
-    where that holds for all of them."""
+    """Draws the status of each estimator on each problem: the worst over the numbers of samples.
+
+    A cell is not applicable only if it is so for all numbers of samples.
+    """
     rows = wide_table(table)
     return _matrix(rows.assign(shown=rows["status"]), STATUSES, order, "no cells in this table")
 
 
 def bias_matrix(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
-    """The bias verdict of each estimator on each problem: `biased` where it is at any number of samples."""
+    """Draws the bias verdict of each estimator on each problem: `biased` if it is biased at any number of samples."""
     rows = wide_table(table)
     rows = rows[rows["verdict"].isin(list(VERDICTS))]
     return _matrix(rows.assign(shown=rows["verdict"]), VERDICTS, order, "no bias verdicts in this table")
@@ -67,23 +69,23 @@ def _legend(word: str) -> str:
 
 
 def ordered(names: pd.Series, order: Sequence[str] | None) -> list[str]:
-    """The names that are there, in the order asked for, then in the table's."""
+    """Returns the distinct names: first those in `order`, in that order, then the others in the table's order."""
     present = list(dict.fromkeys(names))
     wanted = [name for name in order or () if name in present]
     return wanted + [name for name in present if name not in wanted]
 
 
 def matrix_size(matrix: pd.DataFrame, cell: float, row: float = 0.2) -> tuple[float, float]:
-    """Width and height in inches: the text stays legible, so large matrices make large figures."""
+    """Returns width and height in inches; a large matrix gives a large figure, so that its text stays legible."""
     rows, columns = matrix.shape
     longest = max(len(shorten(str(name))) for name in matrix.index)
     return max(PAGE_WIDTH, 0.075 * longest + cell * columns + 0.4), row * rows + 2.1
 
 
 def label_matrix(axes: Axes, matrix: pd.DataFrame, *, narrow: bool = False) -> None:
-    """Estimators at the side; below the problems, on two lines or, below narrow columns, on one.
+    """Labels the rows with estimators and the columns with problems, on two lines, or on one for narrow columns.
 
-    Seaborn's own labels would draw through pyplot.
+    Replaces seaborn's own labels, which would draw through pyplot.
     """
     axes.set(xlabel="", ylabel="")
     axes.grid(False)

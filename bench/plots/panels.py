@@ -1,4 +1,4 @@
-"""Small multiples, a panel per problem: variance against samples, evaluations and time; throughput."""
+"""Small multiples, one panel per problem: variance against samples, evaluations and time; throughput."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -30,9 +30,9 @@ from bench.tables.wide import wide_table
 from estimators.errors import BadInput, nearest
 
 Looks = dict[str, tuple[str, str]]
-"""A colour and a marker by name."""
+"""Name → colour and marker."""
 TITLE = 29
-"""Characters of a line above a third of a page's width."""
+"""Characters per title line of a panel a third of a page wide."""
 LABELS = {
     "samples": "samples per estimate",
     "evaluations": "evaluations of f per estimate",
@@ -44,29 +44,33 @@ LABELS = {
 
 
 def variance_by_samples(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
-    """Variance against samples per problem; the dotted line has the slope −1 of averaging independent draws."""
+    """Draws variance against samples per problem; the dotted line has slope −1 (independent draws)."""
     return _panels(table, "samples", "variance", order, hue, slope=True)
 
 
 def variance_by_evaluations(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
-    """Variance against evaluations of f per problem; the Pareto front is the line."""
+    """Draws variance against evaluations of f per problem; the line is the Pareto front."""
     return _panels(table, "evaluations", "variance", order, hue, front=True)
 
 
 def variance_by_time(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
-    """Variance against seconds per estimate, each with its interval; the Pareto front is the line: what lies on it
-    is beaten by nothing in both."""
+    """Draws variance against seconds per estimate, with intervals.
+
+    The line is the Pareto front: no other estimator has both less variance and less time than a point on it.
+    """
     return _panels(table, "seconds_per_estimate", "variance", order, hue, front=True)
 
 
 def throughput(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
-    """Estimates per second against samples per problem, with intervals."""
+    """Draws estimates per second against samples per problem, with intervals."""
     return _panels(table, "samples", "estimates_per_second", order, hue)
 
 
 def throughput_by_batch(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
-    """Estimates per second against the replicates of a step, with intervals: where the device is saturated. The dashes
-    are the limit, where it was measured: what drawing an estimate's random numbers alone would give."""
+    """Draws estimates per second against the batch size (replicates per step), with intervals: it shows saturation.
+
+    Dashed, if measured: the limit, which is the throughput of drawing an estimate's random numbers alone.
+    """
     rows = wide_table(table)
     sizes = rows.groupby(["estimator", "problem", "samples"])["batch"].transform("nunique")
     return _panels(rows[sizes > 1], "batch", "estimates_per_second", order, hue, limit="random_seconds_per_estimate")
@@ -106,13 +110,13 @@ def _panels(
 
 
 def known_hue(rows: pd.DataFrame, hue: str) -> None:
-    """Raises for a column to colour by that there is not."""
+    """Raises BadInput if there is no column `hue` to colour by."""
     if hue not in rows:
         raise BadInput(f"there is no column {hue!r} to colour by; {nearest(hue, map(str, rows.columns))}")
 
 
 def coloured(rows: pd.DataFrame, names: Sequence[str], hue: str, order: Sequence[str] | None) -> tuple[Looks, Looks]:
-    """The look of each of these estimators, and of each group that the legend names: itself, or its value of `hue`."""
+    """Returns the look of each estimator, and of each legend entry: an estimator, or a value of `hue`."""
     if hue == "estimator":
         return (style := colours_and_markers(names, order)), style
     group = rows.drop_duplicates("estimator").set_index("estimator")[hue].astype(str)
@@ -121,7 +125,7 @@ def coloured(rows: pd.DataFrame, names: Sequence[str], hue: str, order: Sequence
 
 
 def _narrow(rows: pd.DataFrame, *metrics: str) -> pd.DataFrame:
-    """Only the columns that a panel draws: rows are selected many times, at a cost per column."""
+    """Returns only the columns that a panel draws, because each selection of rows costs time per column."""
     ends = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
     return rows[[name for name in dict.fromkeys(["estimator", "problem", "samples", *ends]) if name in rows]]
 
@@ -129,7 +133,7 @@ def _narrow(rows: pd.DataFrame, *metrics: str) -> pd.DataFrame:
 def _panel(
     axes: Axes, rows: pd.DataFrame, x: str, y: str, style: dict[str, tuple[str, str]], *, slope: bool, front: bool
 ) -> None:
-    """One problem: a line per estimator over its sample sizes, with intervals to both sides where both are measured."""
+    """Draws one problem: a line per estimator over its sample sizes, with the intervals that were measured."""
     axes.set(xscale="log", yscale="log")
     line = {"linewidth": 0.6, "linestyle": ":"} if front else {"linewidth": 1.2}
     for name in (name for name in style if name in set(rows["estimator"])):
@@ -150,7 +154,7 @@ def _panel(
 
 
 def _counted(axes: Axes, values: np.ndarray) -> None:
-    """Ticks at the counts that there are, those that stand apart by a fifth of the axis; room around a single one."""
+    """Sets ticks at the counts in the table, at least a fifth of the axis apart; a single count gets room around it."""
     counts = np.unique(values)
     if len(counts) == 1:
         axes.set_xlim(counts[0] / 2, counts[0] * 2)
@@ -162,7 +166,7 @@ def _counted(axes: Axes, values: np.ndarray) -> None:
 
 
 def ends(rows: pd.DataFrame, metric: str) -> np.ndarray | None:
-    """Lengths of the interval below and above, `[2, k]`; zero where there is none."""
+    """Returns the interval's lengths below and above, `[2, k]`, 0 for a missing interval; None if all are missing."""
     if f"{metric}_low" not in rows:
         return None
     value = rows[metric].to_numpy(float)
@@ -171,7 +175,7 @@ def ends(rows: pd.DataFrame, metric: str) -> np.ndarray | None:
 
 
 def pareto(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The indices of the points that no other beats in both (less is better), by x.
+    """Returns the indices, by x, of the points that no other point beats in both coordinates (less is better).
 
     >>> pareto(np.array([1.0, 2.0, 3.0]), np.array([5.0, 6.0, 1.0])).tolist()
     [0, 2]
@@ -192,7 +196,7 @@ def _pareto(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
 
 
 def _limits(axes: Axes, rows: pd.DataFrame, x: str, limit: str, style: dict[str, tuple[str, str]]) -> None:
-    """What the random numbers alone would allow, a dashed line for each estimator."""
+    """Draws the throughput of the random numbers alone, a dashed line per estimator."""
     for name in (name for name in style if name in set(rows["estimator"])):
         mine = rows[(rows["estimator"] == name) & (rows[limit] > 0)].sort_values(x)
         if mine.empty:
@@ -201,7 +205,7 @@ def _limits(axes: Axes, rows: pd.DataFrame, x: str, limit: str, style: dict[str,
 
 
 def _slope(axes: Axes, rows: pd.DataFrame) -> None:
-    """c ÷ n through the largest variance at the smallest n."""
+    """Draws the line c ÷ n, a little above the largest variance at the smallest n."""
     smallest, largest = float(rows["samples"].min()), float(rows["samples"].max())
     if smallest == largest:
         return
@@ -215,7 +219,7 @@ BEHIND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
 
 
 def _zeros(axes: Axes, rows: pd.DataFrame) -> None:
-    """Names the estimators at 0, which a log axis cannot show."""
+    """Writes the names of the estimators at 0, which a log axis cannot show."""
     names = ", ".join(shorten(name, 16) for name in dict.fromkeys(rows["estimator"]))
     if names:
         low, high = axes.get_ylim()
@@ -227,6 +231,7 @@ def _zeros(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def legend(figure: Figure, style: dict[str, tuple[str, str]], columns: int) -> None:
+    """Adds a legend below the panels."""
     handles = [
         Line2D([], [], color=colour, marker=marker, label=shorten(name)) for name, (colour, marker) in style.items()
     ]

@@ -1,4 +1,4 @@
-"""Variance relative to a baseline: a heat map over problems, and the ranking with its intervals."""
+"""Variance relative to a baseline: a heat map over problems, and a ranking with intervals."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -41,10 +41,19 @@ def relative_variance(
     *,
     compared: Comparison | None = None,
 ) -> Figure:
-    """Variance ÷ the baseline's on each problem, below it the interval; the mean over sample sizes on the log scale.
+    """Draws variance ÷ the baseline's on each problem, with its interval; the mean over sample sizes on the log scale.
 
-    A question mark: the interval holds 1. Grey: not measured on both. `compared`: the comparison where it is made
-    already, of more problems perhaps than this table has.
+    A question mark: the interval contains 1. Grey: one of the two was not measured.
+
+    Args:
+        table: A table of results.
+        baseline: The estimator to compare with. Default: reinforce.
+        equal: The quantity held equal: samples, evaluations or seconds.
+        order: Names of estimators, in the order to show them. Default: the table's.
+        compared: The finished comparison, which may cover more problems than `table`. Default: made from `table`.
+
+    Raises:
+        BadInput: The baseline does not exist.
     """
     if table.empty:
         return empty("no cells in this table")
@@ -74,7 +83,7 @@ def relative_variance(
 
 
 def _ratios(pairs: pd.DataFrame, order: Sequence[str] | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The ratio of each estimator on each problem, and its text: the ratio over its interval."""
+    """Returns the ratio of each estimator on each problem, and the text of its cell: the ratio, then its interval."""
     numbers, texts = {}, {}
     for key, group in pairs.groupby(["estimator", "problem"], sort=False):
         ratio = middle(Interval.of_columns(group, "ratio"), list(group["problem"]))
@@ -98,7 +107,7 @@ def _text(ratio: Interval) -> str:
 
 
 def _limit(ratios: pd.DataFrame) -> float:
-    """A colour range that is the same to both sides of 1: the largest finite ratio, at most 1000."""
+    """Returns the end of a colour range symmetric about 1 (log scale): the largest finite ratio, 2 to 1000."""
     finite = ratios.to_numpy()[np.isfinite(ratios) & (ratios > 0)]
     largest = np.exp(np.abs(np.log(finite)).max()) if len(finite) else 10.0
     return float(np.clip(largest, 2.0, 1000.0))
@@ -111,9 +120,16 @@ def ranking(
     *,
     compared: Comparison | None = None,
 ) -> Figure:
-    """Each estimator's variance relative to the baseline over problems, with intervals; best first, or in `order`.
+    """Draws each estimator's variance relative to the baseline over problems, with intervals.
 
-    `compared`: the comparison where it is made already.
+    Args:
+        table: A table of results.
+        baseline: The estimator to compare with. Default: reinforce.
+        order: Names of estimators, in the order to show them. Default: best first.
+        compared: The finished comparison. Default: made from `table`.
+
+    Raises:
+        BadInput: The baseline does not exist.
     """
     if table.empty:
         return empty("no cells in this table")

@@ -1,4 +1,4 @@
-"""One look for every figure, set only while a figure is made: nothing leaks into matplotlib's globals."""
+"""The common style of all figures, set only while a figure is made: matplotlib's global settings do not change."""
 
 import io
 import math
@@ -17,12 +17,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 COLUMN_WIDTH, PAGE_WIDTH = 3.35, 6.75
-"""Widths of one and of two columns of a paper, inches."""
+"""Widths of one and two columns of a paper, in inches."""
 DPI = 200
-"""Of a PNG."""
+"""Resolution of a PNG, in dots per inch."""
 INK, GRID, BASELINE_COLOUR = "#26282c", "#c9ccd1", "#6b7078"
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c564b", "#4b4f9e")
-"""Okabe and Ito's colours without yellow and black, and two more: told apart by colour-blind readers."""
+"""Okabe and Ito's colours without yellow and black, and two more: distinct for colour-blind readers."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 VERDICTS = {"unbiased": "#1f77b4", "unclear": "#d9d9d9", "biased": "#c85200"}
 STATUSES = {
@@ -34,7 +34,7 @@ STATUSES = {
     "out_of_memory": "#8a5a4e",
     "nonfinite": "#4d52a3",
 }
-"""From the one that says least to the worst: of several cells, the last is shown."""
+"""Colours by status, from the least informative to the worst: of several cells, the last in this order is shown."""
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -62,25 +62,25 @@ _STYLE: dict[Any, Any] = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Seaborn's white grid with our sizes and colours, for the time of the block only."""
+    """Sets seaborn's white grid with our sizes and colours, within the block only."""
     with sns.axes_style("whitegrid"), mpl.rc_context(_STYLE):
         yield
 
 
 class NotebookFigure(Figure):
-    """A figure apart from pyplot, which a notebook shows all the same."""
+    """A figure without pyplot that notebooks still display."""
 
     def _repr_svg_(self) -> str:
         return as_svg(self)
 
 
 def blank(width: float = PAGE_WIDTH, height: float = 2.4) -> Figure:
-    """A figure of this size in inches with no backend behind it: seaborn's draws in between cost nothing."""
+    """Returns an empty figure of this size in inches, without a backend: seaborn's intermediate draws cost nothing."""
     return NotebookFigure(figsize=(width, height), layout="constrained")
 
 
 def empty(message: str) -> Figure:
-    """A figure that says why there is nothing to draw."""
+    """Returns a figure with a message that says why there is nothing to draw."""
     with styled():
         figure = blank(PAGE_WIDTH, 1.0)
         figure.set_layout_engine("none")  # there is nothing to lay out
@@ -89,7 +89,7 @@ def empty(message: str) -> Figure:
 
 
 def save(figure: Figure, path: str | Path) -> Path:
-    """Writes the figure as PNG or SVG, by the path's suffix; the same figure gives the same file."""
+    """Writes the figure as SVG if the path ends in .svg, else as PNG; the same figure gives the same file."""
     path = Path(path)
     if path.suffix == ".svg":
         path.write_text(as_svg(figure), encoding="utf-8")
@@ -101,7 +101,7 @@ def save(figure: Figure, path: str | Path) -> Path:
 
 
 def as_svg(figure: Figure) -> str:
-    """The figure as the text of an SVG file."""
+    """Returns the figure as the text of an SVG file."""
     buffer = io.StringIO()
     with _drawing(figure, 72):
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
@@ -110,9 +110,9 @@ def as_svg(figure: Figure) -> str:
 
 @contextmanager
 def _drawing(figure: Figure, dpi: int) -> Iterator[None]:
-    """A figure that draws once: laid out before, and only once for all its files, with the canvas and at the
-    resolution of a PNG, which then need not measure the texts again.
+    """Lays the figure out once for all its files and sets `dpi` within the block, so that each file is drawn once.
 
+    The layout uses the canvas and the resolution of a PNG, so that a PNG does not measure its texts again.
     `Figure.savefig` would draw twice each time, to lay out and to paint.
     """
     before, engine = figure.dpi, figure.get_layout_engine()
@@ -132,7 +132,7 @@ def _drawing(figure: Figure, dpi: int) -> Iterator[None]:
 
 
 def colours_and_markers(names: Sequence[str], order: Sequence[str] | None = None) -> dict[str, tuple[str, str]]:
-    """A colour and a marker for each name, by its place in `order`, so that no two of 64 look alike.
+    """Returns a colour and a marker per name, by its place in `order`; 64 names get 64 different looks.
 
     >>> colours_and_markers(["rloo"], order=["reinforce", "rloo"])
     {'rloo': ('#d55e00', 's')}
@@ -148,7 +148,7 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def plain_number(value: float) -> str:
-    """A number in at most three significant digits; powers of ten where it is very large or small.
+    """Returns a number with at most three significant digits, as a power of ten if very large or small.
 
     >>> plain_number(1e-5), plain_number(0.25), plain_number(2e6), plain_number(0.0)
     ('10⁻⁵', '0.25', '2×10⁶', '0')
@@ -164,7 +164,7 @@ def plain_number(value: float) -> str:
 
 
 def log_axis(axis: Axis, *, seconds: bool = False) -> None:
-    """A log scale with two to five ticks, written out; `seconds` with their prefix (`200 ns`)."""
+    """Sets two to five ticks with plain numbers on a log axis; with `seconds`, numbers such as `200 ns`."""
     low, high = sorted(axis.get_view_interval())
     most = 3 if seconds else 5
     axis.set_major_locator(FixedLocator(log_ticks(low, high, most)) if low > 0 else LogLocator(10, numticks=6))
@@ -174,7 +174,7 @@ def log_axis(axis: Axis, *, seconds: bool = False) -> None:
 
 
 def log_ticks(low: float, high: float, most: int = 5) -> list[float]:
-    """Round numbers between the ends: powers of ten, or with twos and fives between, or all of one digit.
+    """Returns round ticks between the ends: powers of ten, else also 2 and 5 times these, else all of one digit.
 
     >>> log_ticks(0.9, 1100.0), log_ticks(3.0, 30.0), log_ticks(3.1, 4.9)
     ([1.0, 10.0, 100.0, 1000.0], [5.0, 10.0, 20.0], [3.1, 4.9])
@@ -189,13 +189,13 @@ def log_ticks(low: float, high: float, most: int = 5) -> list[float]:
 
 
 def grid_shape(panels: int, across: int = 3) -> tuple[int, int]:
-    """Rows and columns for this many panels."""
+    """Returns rows and columns for this many panels."""
     columns = min(across, panels)
     return math.ceil(panels / columns), columns
 
 
 def shorten(text: str, length: int = 34) -> str:
-    """The text in at most this many characters; what is left out is in its middle, as labels differ at their ends.
+    """Returns the text shortened to `length` characters by cutting its middle, because labels differ at their ends.
 
     >>> shorten("logistic_regression / normal(size=31), trained", 24)
     'logistic_regre…, trained'
@@ -205,5 +205,5 @@ def shorten(text: str, length: int = 34) -> str:
 
 
 def on_two_lines(text: str, length: int = 34) -> str:
-    """A problem's label on two lines: objective, then distribution."""
+    """Returns a problem's label on two lines: objective, then distribution."""
     return "\n".join(shorten(part, length) for part in re.split(r" / ", text, maxsplit=1))

@@ -1,4 +1,4 @@
-"""What changes while a model trains: variance at its points in turn; and what fitting an estimator costs."""
+"""Variance along the training of a model, and the cost of fitting an estimator."""
 
 # pyright: reportAssignmentType=false, reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -19,8 +19,10 @@ from bench.tables.wide import wide_table
 
 
 def trajectory(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
-    """Variance along the training trajectory, with intervals, for each model that was measured at two of its points
-    or more; at the fewest samples that were measured at all of them."""
+    """Draws variance along the training trajectory, with intervals, for models measured at two or more points.
+
+    Uses the smallest number of samples that was measured at several points.
+    """
     rows = wide_table(table)
     known_hue(rows, hue)
     rows = on_trajectory(rows)
@@ -44,7 +46,7 @@ def trajectory(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str
 
 
 def on_trajectory(rows: pd.DataFrame) -> pd.DataFrame:
-    """The cells that lie on a trajectory, with columns `model` (the problem without its point) and `turn`."""
+    """Returns the cells on a trajectory, with columns `model` (the problem without its point) and `turn`."""
     rows = rows[(rows["variance"] > 0) & rows["point"].map(turn).notna()]
     point = rows["point"].astype(str)
     model = [label.replace(f", {name}", "", 1) for label, name in zip(rows["problem"], point, strict=True)]
@@ -55,7 +57,7 @@ def on_trajectory(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def turn(point: str) -> float | None:
-    """When in training a named point lies, from 0 to 1; None where it is no part of it.
+    """Returns the position of a named point in training, from 0 to 1, or None if it is not a training point.
 
     >>> turn("start") < turn("step_10") < turn("step_200") < turn("trained"), turn("extreme")
     (True, None)
@@ -88,8 +90,10 @@ def _turns(axes: Axes, rows: pd.DataFrame, style: dict[str, tuple[str, str]]) ->
 
 
 def fitting(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str = "estimator") -> Figure:
-    """What fitting costs, a dot per problem and number of samples: seconds, and how many estimates they would have
-    paid for. Measured once, so without an interval."""
+    """Draws the cost of fitting: seconds, and the number of estimates possible in that time.
+
+    One dot per problem and number of samples. Fitting is timed once, so there is no interval.
+    """
     rows = wide_table(table)
     known_hue(rows, hue)
     rows = rows[rows["fit_seconds"] > 0]

@@ -1,1 +1,1 @@
-"""Classes from names, settings and files."""
+"""Plug-ins: classes built from names, settings and files."""

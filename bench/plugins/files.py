@@ -1,4 +1,4 @@
-"""Plug-ins from a user's files; importing one registers what it defines."""
+"""Plug-ins from a user's files; importing a file registers the classes that it defines."""
 
 import importlib.util
 import sys
@@ -10,16 +10,16 @@ from estimators.errors import BadInput
 
 
 def load_files(files: str | Path | Iterable[str | Path]) -> tuple[Path, ...]:
-    """Imports each file once, as the module `gradest_plugin_<name of the file>`.
+    """Imports each file once, as the module `gradest_plugin_<file name>`.
 
     Args:
-        files: A path or several.
+        files: One path or several.
 
     Returns:
         The absolute paths.
 
     Raises:
-        BadInput: A file is not there, does not import, or has the name of another.
+        BadInput: A file does not exist, cannot be imported, or has the same name as another.
     """
     paths = tuple(Path(path).resolve() for path in ([files] if isinstance(files, str | Path) else files))
     for path in paths:
@@ -28,19 +28,19 @@ def load_files(files: str | Path | Iterable[str | Path]) -> tuple[Path, ...]:
 
 
 def load_file(path: Path) -> ModuleType:
-    """The file as a module, imported when it was not yet; raises `BadInput` with what is wrong with it."""
+    """Returns the file as a module, importing it the first time. Raises BadInput if it does not exist or fails."""
     path = path.resolve()
     name = f"gradest_plugin_{path.stem}"
     loaded = sys.modules.get(name)
     if loaded is not None and loaded.__file__ == str(path):
         return loaded
     if loaded is not None:
-        raise BadInput(f"two plug-in files have one name: {loaded.__file__} and {path}; rename one of them")
+        raise BadInput(f"two plug-in files have the same name: {loaded.__file__} and {path}; rename one of them")
     if not path.is_file():
-        raise BadInput(f"the plug-in file {path} is not there")
+        raise BadInput(f"the plug-in file {path} does not exist")
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise BadInput(f"the plug-in file {path} is no Python file; its name must end in .py")
+        raise BadInput(f"the plug-in file {path} is not a Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

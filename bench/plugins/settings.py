@@ -1,4 +1,4 @@
-"""Plug-ins from settings and back: type-checked on the way in, plain values on the way out."""
+"""Plug-ins from settings, type-checked, and settings of plug-ins as plain values."""
 
 import json
 import typing
@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 
 def build(registry: Registry[_T], name: str, settings: dict[str, Any], path: str) -> _T:
-    """The plug-in `name` with these settings; every error says its `path`.
+    """Returns the plug-in `name` with these settings. Raises BadInput, which names the `path` of the wrong setting.
 
     >>> import estimators.registry
     >>> build(estimators.registry.estimators, "rloo", {"k": 3}, "estimators[0]")
@@ -35,7 +35,9 @@ def build(registry: Registry[_T], name: str, settings: dict[str, Any], path: str
 
 
 def checked(cls: type[_T], settings: dict[str, Any], path: str, inner: dict[str, Any] | None = None) -> _T:
-    """An instance of a dataclass from untrusted settings; `inner` are those that are built already."""
+    """Returns an instance of a dataclass from untrusted settings; raises BadInput at the first wrong one.
+
+    `inner`: settings that are plug-ins themselves, already built."""
     inner = inner or {}
     hints, known = _hints(cls), public(cls)
     for key in settings:
@@ -52,7 +54,9 @@ def checked(cls: type[_T], settings: dict[str, Any], path: str, inner: dict[str,
 
 
 def combinations(settings: Mapping[str, Any], path: str) -> Iterator[dict[str, Any]]:
-    """Settings once per combination of their axes: a list is an axis.
+    """Yields the settings for each combination of their axes: a list is an axis.
+
+    Raises BadInput if an axis is empty.
 
     >>> [*combinations({"t": [1, 2], "k": 3}, "here")]
     [{'t': 1, 'k': 3}, {'t': 2, 'k': 3}]
@@ -66,18 +70,18 @@ def combinations(settings: Mapping[str, Any], path: str) -> Iterator[dict[str, A
 
 
 LATER: Mapping[str, Any] = MappingProxyType({"later": True})
-"""`field(default=…, metadata=LATER)` declares a setting that was added after its class had been measured with."""
+"""`field(default=…, metadata=LATER)` declares a setting added after results of its class were published."""
 
 
 def plain(instance: Any) -> dict[str, Any]:
-    """All settings of a plug-in as JSON values, defaults included; an inner plug-in is a `{"name": …}` table."""
+    """Returns all settings of a plug-in as JSON values, with defaults; an inner plug-in is a `{"name": …}` table."""
     return {key: _plain(getattr(instance, key), plain) for key in public(type(instance))}
 
 
 def identifying(instance: Any) -> dict[str, Any]:
-    """The settings that a cell's id is made from: `plain` less those added later that stand at their default.
+    """Returns the settings that determine a cell's id: `plain` without `LATER` settings at their default.
 
-    A new setting thus leaves every id, and with it every seed and every number, as it was.
+    So a new setting changes no existing id, seed or result.
 
     >>> from dataclasses import dataclass, field
     >>> @dataclass(frozen=True)
@@ -99,7 +103,7 @@ def identifying(instance: Any) -> dict[str, Any]:
 
 @cache
 def public(cls: type) -> tuple[str, ...]:
-    """The names of a plug-in's settings: the dataclass fields that can be given."""
+    """Returns the names of a plug-in's settings: its init fields that are not private."""
     return tuple(field.name for field in fields(cls) if field.init and not field.metadata.get("private"))
 
 

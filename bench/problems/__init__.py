@@ -1,1 +1,1 @@
-"""A problem is q at θ with f; its exact gradient; training of the committed points."""
+"""Problems (q at θ with an objective f), their exact gradients, and the training of the committed points."""

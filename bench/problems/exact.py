@@ -1,18 +1,19 @@
-"""The exact gradient of a problem, by the best rung of a ladder, with its error and its method.
+"""The exact gradient of a problem, with its error, by the best method that applies.
 
-The rungs, best first:
+The methods form a ladder; its rungs, best first:
 
 - closed form: the objective's own `expectation`;
-- separable: Σ_d E f_d(z_d), each by the family's one-dimensional weighted support, at any size;
+- separable: Σ_d E f_d(z_d), each by the family's one-dimensional weighted support, for any size;
 - enumeration: Σ_z q(z) f(z) over up to 2²⁰ states;
 - quadrature: ∫ q(z) f(z) dz over one or two coordinates;
 - pathwise quadrature: ∫ f(g(ε, θ)) p(ε) dε, for smooth f where no density is known.
 
-Each is computed twice: at `level` 0 (the coarser rule) from θ and points moved by some units in the last place, and at
-`level` 1 (twice the nodes, and farther out) at θ. The second is the answer; four times their largest difference over a
-block is its error: it shows truncation and roundoff alike. No rule ends at the same place at both levels, unless
-float64 has no smaller mass. A sum over points takes f less a constant, which has the same gradient: the value of f
-that is nearest to E f, so that a gradient that comes from a tail alone does not drown in the rounding of the bulk.
+Each gradient is computed twice: at `level` 0 (the coarser rule), with θ and the points moved by some units in the last
+place, and at `level` 1 (twice the nodes, reaching farther) at θ. The level-1 gradient is the result. Its error is four
+times the largest difference of the two over a block, which shows both truncation and roundoff. No rule ends at the same
+point at both levels, unless no smaller mass exists in float64. A sum over points uses f − c, which has the same
+gradient. c is the value of f nearest to E f, so that a gradient from a tail alone is not lost in the rounding of the
+bulk.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,15 +32,18 @@ from estimators.tools.parameters import states, support
 EPS, TINY = torch.finfo(torch.float64).eps, torch.finfo(torch.float64).tiny
 MAX_SUMMED_STATES = 2**20
 CHUNK_FLOATS = 2**21
-"""Numbers in one temporary array: 16 MiB."""
+"""Float64 numbers in one temporary array: 16 MiB."""
 
 Piece = Callable[[Tensors], tuple[Tensor, Tensor]]
-"""Parameters → masses and values of f of one chunk of points, `[S, …]` with an entry per term and data point."""
+"""Parameters → masses and values of f for one chunk of points, both `[S, …]`, an entry per term and data point."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The gradient in θ by block, a bound (or standard error) of each coordinate's error, and how it was got."""
+    """The exact gradient.
+
+    `gradient`: by block of θ. `error`: a bound (or standard error) per coordinate. `method`: how it was computed.
+    """
 
     gradient: Tensors
     error: Tensors
@@ -47,7 +51,9 @@ class Reference:
 
 
 def reference(problem: Problem) -> Reference | None:
-    """The exact gradient of `problem`, or None where no rung of the ladder reaches it.
+    """Returns the exact gradient of `problem`, or None if no rung of the ladder applies.
+
+    Raises NotFinite if the gradient is not finite, with a value of z at which the objective is not, if one is found.
 
     >>> from bench.distributions import distributions
     >>> from bench.objectives import objectives
@@ -63,7 +69,7 @@ def reference(problem: Problem) -> Reference | None:
 
 
 def climb(problem: Problem, rung: "Rung", method: str) -> Reference | None:
-    """The gradient by one rung, or None where it does not reach. Raises `NotFinite` where the objective is not."""
+    """Returns the gradient by one rung, or None if the rung does not apply. Raises NotFinite if it is not finite."""
     theta = problem.theta()
     nudged = {name: value * (1 + 32 * EPS) for name, value in theta.items()}
     try:
@@ -76,12 +82,13 @@ def climb(problem: Problem, rung: "Rung", method: str) -> Reference | None:
 
 
 def _error(coarse: Tensor, fine: Tensor) -> Tensor:
-    """Four times the largest difference over a block, plus some rounding of its largest coordinate.
+    """Returns four times the largest difference over a block, plus rounding of its largest coordinate.
 
-    Where the difference is itself rounding (of the gradient, or a gradient of 0 that is nothing else) it counts eight
-    times: it is one draw of a sum's rounding, which is often several times larger, and both levels leave out the same
-    value of f, so that neither shows what that would round. A density is the exponential of a number near the
-    gradient's logarithm, which rounds. And the smallest float64 is added: a gradient below it is 0 here.
+    A difference that is itself rounding error (of a gradient, or of one whose exact value is 0) counts eight times
+    instead of four. It is one sample of a sum's rounding error, which is often several times larger, and both levels
+    subtract the same value of f, so neither shows the rounding of that value. A density is the exponential of a number
+    near the gradient's logarithm, and that number is rounded. The smallest float64 is added, because a gradient below
+    it is computed as 0.
     """
     largest, apart = fine.abs().max(), (fine - coarse).abs().max()
     rounding = EPS * (32 + largest.clamp_min(TINY).log().abs())
@@ -90,14 +97,14 @@ def _error(coarse: Tensor, fine: Tensor) -> Tensor:
 
 
 ROUNDING_BELOW = 1e-12
-"""Differences below it are taken for rounding."""
+"""Differences below this are taken for rounding error."""
 
 Rung = Callable[[Problem, Tensors, int], Tensors]
-"""(problem, θ, level) → ∇θ; raises NotImplementedError where it does not reach."""
+"""(problem, θ, level) → ∇θ; raises NotImplementedError if the method does not apply."""
 
 
 def closed_form(problem: Problem, theta: Tensors, level: int) -> Tensors:
-    """By the objective's own expectation."""
+    """Returns ∇θ of the objective's own `expectation`."""
 
     def mean(parameters: Tensors) -> Tensor:
         value = problem.objective.expectation(problem.family, problem.point, parameters, level)
@@ -109,7 +116,7 @@ def closed_form(problem: Problem, theta: Tensors, level: int) -> Tensors:
 
 
 def separable(problem: Problem, theta: Tensors, level: int) -> Tensors:
-    """By each coordinate's own weighted support."""
+    """Returns ∇θ by a weighted support of each coordinate, for a separable objective."""
     family, objective = problem.family, problem.objective
     if not objective.separable:
         raise NotImplementedError
@@ -128,7 +135,7 @@ def separable(problem: Problem, theta: Tensors, level: int) -> Tensors:
 
 
 def enumeration(problem: Problem, theta: Tensors, level: int) -> Tensors:
-    """By every value of z."""
+    """Returns ∇θ by summing over all values of z, at most `MAX_SUMMED_STATES`."""
     q = problem.build(problem.encode(theta))
     count = states(q)
     if count is None or count > MAX_SUMMED_STATES or not problem.family.tractable_density:
@@ -137,18 +144,18 @@ def enumeration(problem: Problem, theta: Tensors, level: int) -> Tensors:
 
 
 def quadrature(problem: Problem, theta: Tensors, level: int) -> Tensors:
-    """By a weighted support of all coordinates at once."""
+    """Returns ∇θ by a weighted support of all coordinates together."""
     z, weight = problem.family.joint(problem.encode(theta), problem.objective.breaks, level)
     return over_points(problem, theta, nudged(problem, z, level), weight)
 
 
 def nudged(problem: Problem, z: Tensor, level: int) -> Tensor:
-    """At level 0, points of a continuous law moved by some units in the last place: near 1 a Beta feels them."""
+    """Returns z; at level 0, moves points of a continuous q by some units in the last place (a Beta near 1 reacts)."""
     return z if level or problem.family.discrete else z * (1 - 4 * EPS)
 
 
 def pushed(problem: Problem, theta: Tensors, level: int) -> Tensors:
-    """Through the points of a rule over the noise."""
+    """Returns ∇θ through z = g(ε, θ), by a quadrature rule over the noise ε."""
     family, objective = problem.family, problem.objective
     if not objective.twice_differentiable or (family.size > family.pushed_size and not objective.separable):
         raise NotImplementedError
@@ -162,10 +169,10 @@ def pushed(problem: Problem, theta: Tensors, level: int) -> Tensors:
 
 
 def over_points(problem: Problem, theta: Tensors, z: Tensor, weight: Tensor) -> Tensors:
-    """∇θ Σ w q(z) f(z) over a weighted support; −log q inside f is held, as its direct term is zero."""
+    """Returns ∇θ Σ w q(z) f(z) over a weighted support; −log q inside f is held constant: its direct term is zero."""
     f = problem.function(next(iter(theta.values())))
     if isinstance(f, ImportanceBound):
-        raise NotImplementedError  # a function of several draws
+        raise NotImplementedError  # it is a function of several draws
 
     def pieces() -> Iterator[Piece]:
         for some in chunks(z):
@@ -182,9 +189,9 @@ def over_points(problem: Problem, theta: Tensors, z: Tensor, weight: Tensor) -> 
 
 
 def summed(problem: Problem, theta: Tensors, pieces: Callable[[], Iterator[Piece]], axes: int = 0) -> Tensors:
-    """∇θ of the data mean of Σ mass · (f − c), c the value of f nearest to Σ mass · f.
+    """Returns ∇θ of the data mean of Σ mass · (f − c), where c is the value of f nearest to Σ mass · f.
 
-    `axes`: trailing axes of the pieces that are summed over (the terms of a separable f).
+    `axes`: number of trailing axes of the pieces to sum over (1 for the terms of a separable f).
     """
     with torch.no_grad():
         parameters = problem.encode(theta)
@@ -206,7 +213,7 @@ def summed(problem: Problem, theta: Tensors, pieces: Callable[[], Iterator[Piece
 
 
 def gradient(problem: Problem, theta: Tensors, pieces: Callable[[], Iterator[Callable[[Tensors], Tensor]]]) -> Tensors:
-    """∇θ of the data mean of Σ pieces, one chunk's graph at a time."""
+    """Returns ∇θ of the data mean of Σ pieces, with one chunk's graph in memory at a time."""
     parameters, pullback, *_ = torch.func.vjp(problem.encode, theta)
     parameters = {name: value.detach() for name, value in parameters.items()}
     total = {name: torch.zeros_like(value) for name, value in parameters.items()}
@@ -221,7 +228,7 @@ def gradient(problem: Problem, theta: Tensors, pieces: Callable[[], Iterator[Cal
 
 
 def chunks(z: Tensor) -> list[slice]:
-    """Slices along the first axis, of at most `CHUNK_FLOATS` numbers."""
+    """Returns slices along the first axis, each of at most `CHUNK_FLOATS` numbers."""
     rows = max(1, CHUNK_FLOATS // max(1, z[0].numel()))
     return [slice(start, start + rows) for start in range(0, len(z), rows)]
 

@@ -1,4 +1,4 @@
-"""Whether a problem's objective is finite where q puts mass, and a value of z at which it is not."""
+"""The check that a problem's objective is finite wherever q has mass."""
 
 import torch
 from torch import Tensor
@@ -11,20 +11,20 @@ from estimators.tools.parameters import states, support
 
 MAX_SEARCHED_STATES = 2**16
 SEARCHED_DRAWS = 2**16
-"""Draws that are searched where the values of z are too many to go through."""
+"""Number of draws to search if z has too many values to enumerate."""
 
 SHOWN_ENTRIES = 8
-"""Entries of z in a sentence."""
+"""Number of entries of z shown in a message."""
 
 
 class NotFinite(BadInput):
-    """The objective is NaN or infinite where q puts mass, so that there is no gradient to measure."""
+    """Raised if the objective is NaN or infinite where q has mass, so that there is no gradient to measure."""
 
 
 def not_finite(problem: Problem) -> str | None:
-    """A sentence that names a value of z at which the objective is NaN or infinite; None where none is found.
+    """Returns a sentence with a value of z at which the objective is NaN or infinite, or None if none is found.
 
-    All values of z are tried where they are few, else draws of q; torch's generators are kept.
+    Searches all values of z if they are few, else draws of q. The state of torch's CPU generator is restored.
     """
     parameters = problem.encode(problem.theta())
     q = problem.build(parameters)
@@ -44,7 +44,7 @@ def not_finite(problem: Problem) -> str | None:
 
 
 def values(q: Distribution, f: Objective) -> Tensor:
-    """All values of z, or many draws of q."""
+    """Returns all values of z if they are few, else many draws of q."""
     count = states(q)
     if isinstance(f, ImportanceBound):
         return q.sample((SEARCHED_DRAWS // 16, f.draws))
@@ -54,7 +54,7 @@ def values(q: Distribution, f: Objective) -> Tensor:
 
 
 def short(z: Tensor) -> str:
-    """A value of z in a sentence.
+    """Returns a value of z as text for a message.
 
     >>> short(torch.tensor([1.0, 0.5])), short(torch.zeros(100))
     ('[1, 0.5]', '[0, 0, 0, 0, 0, 0, 0, 0, …] (100 numbers)')

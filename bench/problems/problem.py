@@ -1,4 +1,4 @@
-"""A problem: a distribution family at a point θ with an objective; the gradient of E f in θ is sought."""
+"""A problem: a distribution family at a point θ, and an objective f; to estimate: the gradient of E f in θ."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from estimators.needs import Offer
 
 @dataclass(frozen=True)
 class Problem:
-    """∇θ of the mean over data of E_{z~qθ}[f(z)], at θ = `theta()`."""
+    """The gradient ∇θ of the mean over data of E_{z~qθ}[f(z)], at θ = `theta()`."""
 
     family: Family
     objective: Target
@@ -24,58 +24,60 @@ class Problem:
     point: str = "default"
 
     def theta(self) -> Tensors:
-        """θ, float64 on the CPU; each entry is a block of the gradient."""
+        """Returns θ, float64 on the CPU; each entry is a block of the gradient."""
         own = self.objective.theta(self.family, self.point)
         theta = self.family.theta(self.point, self.coordinates) if own is None else own
         return theta | self.objective.weights(self.family, self.point)
 
     @cached_property
     def weights(self) -> tuple[str, ...]:
-        """The blocks of θ that are f's own: they are among the parameters as they are."""
+        """Names of the blocks of θ that are f's own weights; `encode` leaves them unchanged."""
         return tuple(self.objective.weights(self.family, self.point))
 
     def encode(self, theta: Tensors) -> Tensors:
+        """Returns q's parameters, and f's own weights, from θ."""
         return self.encoder(next(iter(theta.values())))(theta)
 
     def encoder(self, like: Tensor) -> Callable[[Tensors], Tensors]:
-        """`encode`, with its constants on `like`'s device and dtype."""
+        """Returns `encode` with its constants on `like`'s device and dtype."""
         encode = self.family.encoder(like)
         return lambda theta: encode(theta, self.coordinates) | {name: theta[name] for name in self.weights}
 
     def build(self, parameters: Tensors) -> Distribution:
+        """Returns q at these parameters; f's own weights among them are ignored."""
         return self.family.build({name: each for name, each in parameters.items() if name not in self.weights})
 
     def function(self, like: Tensor) -> Objective:
-        """f, with its constants on `like`'s device and dtype."""
+        """Returns f with its constants on `like`'s device and dtype."""
         f = self.objective.build(self.family, self.point, like)
         return seeing_all_but(self.family.hidden, f) if self.family.hidden else f
 
     def offer(self, parameters: Tensors, f: Objective) -> Offer:
-        """What q at these parameters and f offer to estimators; family and objective may say `offers` of themselves."""
+        """Returns what q, f, the family and the objective offer to estimators (their `offers` and `offers_not`)."""
         return Offer(self.build(parameters), f, self.family, self.objective)
 
     def at(self, f: Objective, parameters: Tensors) -> Objective:
-        """f at these parameters of its own, which may have leading axes."""
+        """Returns f at its own weights among `parameters`, which may have leading axes."""
         own = {name: parameters[name] for name in self.weights}
         return f.at(own) if own else f  # type: ignore[attr-defined]
 
     def reduce(self, values: Tensor) -> Tensor:
-        """The mean over the trailing data axes: `[*leading, *data]` → `[*leading]`."""
+        """Returns the mean over the trailing data axes: `[*leading, *data]` → `[*leading]`."""
         axes = self.family.data_axes
         return values.mean(tuple(range(-axes, 0))) if axes else values
 
     @property
     def dim(self) -> int:
-        """The number of parameters, P."""
+        """Number of parameters, P."""
         return sum(value.numel() for value in self.theta().values())
 
     @property
     def version(self) -> str:
-        """Changes when the exact gradient does."""
+        """Version that changes whenever the exact gradient changes."""
         return f"{self.family.version}.{self.objective.version}"
 
     def misfit(self) -> str | None:
-        """Why family, objective, coordinates and point do not go together, in a sentence; None when they do."""
+        """Returns a sentence that says why family, objective, coordinates and point do not fit together, or None."""
         reason = self.objective.fits(self.family)
         if reason:
             return f"{self.objective.name} {reason}; {self.family.name} does not fit"
@@ -97,7 +99,7 @@ class Problem:
 
 
 def seeing_all_but(hidden: int, f: Objective) -> Objective:
-    """f of all but the last `hidden` coordinates of a draw; only for an f of z alone."""
+    """Returns f applied to all but the last `hidden` coordinates of a draw; f must be a function of z alone."""
     seeing = Function(
         lambda z: f(z[..., :-hidden], None),  # type: ignore[arg-type]
         differentiable=f.differentiable,

@@ -1,4 +1,4 @@
-"""Makes the trained points again: `python -m bench.data.trained [OBJECTIVE…]`; some minutes in all."""
+"""Trains the committed points again: `python -m bench.problems.train [OBJECTIVE…]`; takes some minutes in total."""
 
 import sys
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from estimators.errors import BadInput, nearest
 
 
 def maximise(problem: Problem, steps: int = 5000) -> Tensors:
-    """The θ with the largest exact bound, by L-BFGS from the point `start` and Newton's steps at its end."""
+    """Returns the θ with the largest exact bound: L-BFGS from the problem's point, then Newton steps."""
     theta = {name: value.clone().requires_grad_() for name, value in problem.theta().items()}
     optimiser = torch.optim.LBFGS(
         list(theta.values()),
@@ -45,7 +45,7 @@ def maximise(problem: Problem, steps: int = 5000) -> Tensors:
 
 
 def polished(problem: Problem, theta: Tensors, steps: int = 3) -> Tensors:
-    """Newton's steps: the gradient ends at what rounding leaves of it, which L-BFGS's line search does not reach."""
+    """Returns θ after Newton steps, which reduce the gradient to rounding error; L-BFGS's line search cannot."""
 
     def bound(vector: Tensor) -> Tensor:
         found = problem.objective.expectation(problem.family, problem.point, problem.encode(unflat(vector, theta)))
@@ -62,13 +62,13 @@ def polished(problem: Problem, theta: Tensors, steps: int = 3) -> Tensors:
 
 
 def unflat(vector: Tensor, like: Tensors) -> Tensors:
-    """The inverse of `as_vector`."""
+    """Returns the tensors of a flat vector, shaped as in `like`: the inverse of `as_vector`."""
     pieces = vector.split([value.numel() for value in like.values()])
     return {name: piece.view_as(value) for piece, (name, value) in zip(pieces, like.items(), strict=True)}
 
 
 def logistic_regression() -> None:
-    """The best Normal of each kind."""
+    """Trains the best diagonal and the best full-covariance Normal."""
     for name in ("normal", "multivariate_normal"):
         family = distributions.get(name, size=31)
         problem = Problem(family, objectives.get("logistic_regression"), point="start")
@@ -76,10 +76,11 @@ def logistic_regression() -> None:
 
 
 def train_vae(family: Encoder, hidden: int = 0, steps: int = 5_000, batch: int = 100) -> None:
-    """Encoder and decoder from the point `start`, on all 1,797 digits: leave-one-out with 4 draws, or pathwise.
+    """Trains encoder and decoder from the point `start` on all 1,797 digits.
 
-    The weight decay keeps the bits from saturating: without it some have a probability of 1e-7, whose
-    gradient no affordable number of draws can check.
+    The gradient is pathwise if the family is reparameterised, else leave-one-out (`rloo`), with 4 draws. Weight decay
+    keeps the bits from saturating: without it some have a probability of 1e-7, and no affordable number of draws could
+    check their gradient.
     """
     torch.manual_seed(0)
     target, latents = DigitsVae(hidden=hidden), LATENTS[family.name]
@@ -104,7 +105,7 @@ def train_vae(family: Encoder, hidden: int = 0, steps: int = 5_000, batch: int =
 
 
 def digits_vae() -> None:
-    """Bits, one-hot variables and Normals with a linear decoder; few bits with a hidden layer."""
+    """Trains VAEs of bits, one-hot variables and Normals (linear decoder), and of 10 bits with a hidden layer."""
     train_vae(BernoulliEncoder())
     train_vae(CategoricalEncoder())
     train_vae(NormalEncoder())
@@ -115,6 +116,7 @@ RECIPES: dict[str, Callable[[], None]] = {"logistic_regression": logistic_regres
 
 
 def main(names: list[str]) -> None:
+    """Trains the points of the named objectives. Default: all. Raises BadInput for an unknown name."""
     for name in names:
         if name not in RECIPES:
             raise BadInput(f"there is no recipe for {name!r}; {nearest(name, RECIPES)}")

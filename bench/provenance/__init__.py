@@ -1,1 +1,1 @@
-"""Where a number comes from: identities (hashes), seeds, the machine."""
+"""Provenance of a result: identities (hashes), seeds, and the machine it was measured on."""

@@ -1,4 +1,4 @@
-"""How many processes work side by side."""
+"""Number of CPU cores, and number of parallel processes."""
 
 import os
 
@@ -6,10 +6,10 @@ from estimators.errors import at_least
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Returns the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def processes(jobs: int | None) -> int:
-    """`jobs`, or one process per core if None. Raises BadInput below 1."""
+    """Returns `jobs`. Default: one process per core. Raises BadInput if `jobs` is below 1."""
     return cores() if jobs is None else at_least(1, "jobs", jobs)

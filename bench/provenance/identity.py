@@ -1,4 +1,4 @@
-"""Names that stay the same: canonical JSON, hashes of it, seeds from them, digests of source code."""
+"""Stable identities: canonical JSON, hashes of it, and digests of source code."""
 
 import ast
 import hashlib
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 OUTSIDE = ("builtins", "abc", "typing", "torch", "collections", "enum")
-"""Top-level modules whose classes are no part of a plug-in's source."""
+"""Top-level modules whose classes do not count as a plug-in's source."""
 
 
 def canonical(value: Any) -> str:
-    """JSON with sorted keys and no spaces: one text for one value.
+    """Returns `value` as JSON with sorted keys and no spaces: equal values give equal texts.
 
     >>> canonical({"b": 1, "a": [0.5, None]})
     '{"a":[0.5,null],"b":1}'
@@ -24,15 +24,15 @@ def canonical(value: Any) -> str:
 
 
 def json_digest(value: Any) -> str:
-    """16 hexadecimal digits of SHA-256 of the canonical JSON."""
+    """Returns the first 16 hexadecimal digits of the SHA-256 hash of the canonical JSON."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
 
 
 @cache
 def class_digest(cls: type) -> str:
-    """A digest of the code of a class and of the classes it is made from, those of torch and Python apart.
+    """Returns a digest of the code of a class and its base classes, except those of torch and Python.
 
-    Docstrings and comments do not count: no number depends on them.
+    Docstrings and comments do not count: no result depends on them.
     """
     own = [base for base in cls.__mro__ if base.__module__.split(".")[0] not in OUTSIDE]
     return json_digest([_source(base) for base in own])
@@ -40,7 +40,7 @@ def class_digest(cls: type) -> str:
 
 @cache
 def installed_digest() -> str:
-    """A digest of all source files of gradest that are installed here."""
+    """Returns a digest of all source files of the installed gradest."""
     folders = [Path(str(resources.files(package))) for package in ("bench", "estimators")]
     files = [(folder, path) for folder in folders for path in sorted(folder.rglob("*.py"))]
     return json_digest(
@@ -51,12 +51,12 @@ def installed_digest() -> str:
 def _source(cls: type) -> str:
     try:
         return bare_code(inspect.getsource(cls))
-    except (OSError, TypeError, SyntaxError):  # a notebook's or a shell's class
+    except (OSError, TypeError, SyntaxError):  # a class defined in a notebook or a shell
         return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def bare_code(source: str) -> str:
-    """The statements of a source text, without docstrings and comments.
+    """Returns the statements of a source text, without docstrings and comments.
 
     >>> print(bare_code("def f(x):  # why\\n    'What.'\\n    return x"))
     def f(x):

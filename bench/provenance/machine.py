@@ -1,4 +1,4 @@
-"""The machine and the versions that a number was measured with."""
+"""The machine and the package versions that a result was measured with."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ PACKAGES = ("gradest", "torch", "numpy", "scipy", "pandas", "scikit-learn")
 
 @cache
 def machine_environment() -> dict[str, Any]:
-    """What is recorded of this machine: no names, no addresses, no paths."""
+    """Returns the recorded facts of this machine: no host names, no addresses, no paths."""
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
@@ -30,12 +30,12 @@ def machine_environment() -> dict[str, Any]:
 
 
 def environment_key() -> str:
-    """What the column `env` holds."""
+    """Returns the digest of `machine_environment()`: the value of the column `env`."""
     return json_digest(machine_environment())
 
 
 def processor() -> str:
-    """The processor's name, as the system tells it."""
+    """Returns the processor's name, as the operating system reports it."""
     information = Path("/proc/cpuinfo")
     lines = information.read_text().splitlines() if information.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -43,7 +43,7 @@ def processor() -> str:
 
 
 def accelerators() -> list[str]:
-    """The names of the accelerators that torch sees."""
+    """Returns the names of the CUDA devices that torch sees."""
     if not torch.cuda.is_available():
         return []
     return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]

@@ -1,7 +1,7 @@
-"""Seeds: one per chunk of replicates, from what names the chunk and not from when or where it runs.
+"""Seeds: one per chunk of replicates, a hash of the chunk's identity, so independent of when and where it runs.
 
-torch's CPU generator keeps 32 bits of its seed (1 and 1 + 2³² are the same stream), so seeds are hashes
-into 32 bits, and a plan is checked for two chunks that would share one.
+torch's CPU generator keeps 32 bits of its seed (1 and 1 + 2³² give the same stream), so seeds are 32-bit hashes,
+and a plan is checked for chunks that would share a seed.
 """
 
 import hashlib
@@ -14,7 +14,9 @@ SEED_BITS = 32
 
 
 def chunk_seed(suite_seed: int, cell_id: str, chunk: int | str) -> int:
-    """The seed of one chunk of one cell; `chunk` is its index, or a word for draws that are not replicates.
+    """Returns the 32-bit seed of a chunk of a cell.
+
+    `chunk`: its index (int), or a named stage such as 'fit' (str) whose draws are not replicates.
 
     >>> chunk_seed(0, "a1b2", 0) == chunk_seed(0, "a1b2", 0) != chunk_seed(0, "a1b2", 1)
     True
@@ -24,11 +26,12 @@ def chunk_seed(suite_seed: int, cell_id: str, chunk: int | str) -> int:
 
 
 def first_collision(suite_seed: int, cells: Iterable[tuple[str, Hashable]]) -> tuple[str, str] | None:
-    """Two cells (id, problem) of one problem whose first chunks share a seed, or None.
+    """Returns the ids of two cells of the same problem whose first chunks share a seed, or None.
 
-    Only cells of one problem are compared, as independent. Among N cells of whatever problem some N²/2³³ pairs
-    share a first seed by chance, one among 100,000: such a pair has its draws in common and nothing that is
-    made of them. Nor do later chunks matter, each of which is a small part of a cell.
+    `cells`: pairs (cell id, problem). Only cells of the same problem are compared with each other as independent
+    measurements. Among N cells of any problems about N²/2³³ pairs share a first seed by chance (1 pair among 100,000
+    cells): two cells of different problems then use the same random numbers, but for different estimates. Later
+    chunks do not matter: each is a small part of its cell.
 
     >>> first_collision(0, [("a", "quadratic"), ("b", "quadratic")])
     """
@@ -41,9 +44,9 @@ def first_collision(suite_seed: int, cells: Iterable[tuple[str, Hashable]]) -> t
 
 
 def check_collisions(suite_seed: int, cells: Iterable[tuple[str, Hashable]]) -> None:
-    """Refuse a plan in which two cells that are compared would draw the same numbers."""
+    """Raises BadInput if two cells of the same problem would draw the same random numbers."""
     met = first_collision(suite_seed, cells)
     if met:
         raise BadInput(
-            f"cells {met[0]} and {met[1]} would draw the same numbers under seed {suite_seed}; use another seed"
+            f"cells {met[0]} and {met[1]} would draw the same random numbers under seed {suite_seed}; use another seed"
         )

@@ -1,4 +1,4 @@
-"""Tests of zero bias: every coordinate by Hall's t, and one test along the exact gradient."""
+"""Tests of zero bias: Hall's t in every coordinate, and one test along the exact gradient."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,12 @@ from bench.statistics.tails import MIN_OUTCOMES
 
 @dataclass(frozen=True)
 class ZeroBias:
-    """The smallest p-value, adjusted for its coordinates and the two kinds of test, and what was not tested.
+    """The result of the tests of zero bias.
 
-    `constant`: coordinates that do not vary, are not g, and may be moved by an event that has not come up. They are
-    among the `untested`. `worst`: the coordinate that is furthest off.
+    `p`: the smallest p-value, adjusted for the number of coordinates and for the two kinds of test. `untested`: mask of
+    the coordinates that were not tested. `where`: the test with the smallest p-value, in words. `constant`: mask of the
+    coordinates that do not vary and differ from g, but that an unseen event may move; they count as untested. `worst`:
+    index of the coordinate with the largest error.
     """
 
     p: float
@@ -36,21 +38,34 @@ def zero_bias(
     *,
     control: Ask = known_control,
 ) -> ZeroBias:
-    """Half of the level goes to the coordinates (Bonferroni), half to the test along g, which finds (1 − 1/K) g.
+    """Tests whether E ĝ = g.
 
-    No covariance is inverted, so a singular one does no harm. Where the estimates do not vary, in a coordinate or
-    (with `batches`, their B batch means) in a direction across coordinates, the mean must agree with g up to rounding,
-    `tolerance` times the largest of the gradient, the mean and |f| · |score|. Where it does not, the `control` tells
-    whether an event that has not come up may be the cause; then nothing is said. Twice the reference's error is taken
-    off each deviation first. Coordinates whose variance rests on fewer than 25 outcomes (count/κ), and those in
-    `rare`, are not tested: their t is not normal.
+    Half of the level goes to the coordinates (Bonferroni), half to the test along g, which detects a shrunken mean such
+    as (1 − 1/K) g. No covariance is inverted, so a singular covariance does no harm.
+
+    Where the estimates do not vary, the mean must agree with g up to rounding: `tolerance` times the largest of the
+    gradient, the mean and |f| · |score|. If it does not agree, `control` tells whether an unseen event may be the
+    cause; if it may, the coordinate is not tested. Twice the reference's error is subtracted from each deviation first.
+    Coordinates whose variance rests on fewer than 25 outcomes (count/κ) are not tested: their t is not normal.
+
+    Args:
+        moments: Moments of the estimates.
+        against: The exact gradient and its error.
+        tolerance: Relative rounding error of an estimate.
+        rare: Coordinates that rest on too few discrete outcomes; they are not tested.
+        batches: B batch means of the estimates. With them, directions across coordinates without variance are
+            tested too.
+        control: What else is known of these draws.
+
+    Returns:
+        The adjusted p-value and what was not tested.
     """
     target, error = against.target, against.error
     deviation = np.maximum(np.abs(moments.mean - target) - 2 * error, 0) * np.sign(moments.mean - target)
     rounding = tolerance * magnitude(moments.mean, against)
     still = np.sqrt(moments.variance) <= rounding
     if rare is not None:
-        still &= ~rare  # what has not come up yet looks constant
+        still &= ~rare  # an outcome that has not come up yet makes a coordinate look constant
     wrong = still & (np.abs(deviation) > rounding)
     shown = control(moments.count) if wrong.any() else None
     constant = wrong if shown is None or not shown.varies else wrong & False
@@ -83,7 +98,7 @@ def zero_bias(
 
 
 def sees(control: Control | None, outside: Float[np.ndarray, " P"]) -> bool:
-    """Whether the control vouches for a direction across coordinates: for all that carry most of it."""
+    """Whether the control confirms an error in the direction `outside`: in every coordinate that is large there."""
     large = np.abs(outside) >= 0.5 * np.abs(outside).max()
     return control is not None and bool(control.sees(outside)[large].all())
 
@@ -91,14 +106,14 @@ def sees(control: Control | None, outside: Float[np.ndarray, " P"]) -> bool:
 def unheard(
     moments: Moments, against: Against, rare: Bool[np.ndarray, " P"] | None, constant: Bool[np.ndarray, " P"]
 ) -> float:
-    """What the coordinates of which nothing can be said add to the mean along g."""
+    """The contribution of the coordinates that cannot be judged (`constant` and `rare`) to ⟨mean − g, g⟩/‖g‖."""
     out = constant if rare is None else constant | rare
     length = against.length
     return float((moments.mean - against.target)[out] @ against.target[out]) / length if length else 0.0
 
 
 def furthest(deviation: Float[np.ndarray, " P"], moments: Moments, p: Float[np.ndarray, " P"]) -> int:
-    """The coordinate that is furthest off, by what is shown of it: four standard errors less than is measured."""
+    """Index of the largest |deviation| less four standard errors; of the smallest p where none exceeds them."""
     shown = np.abs(deviation) - 4 * np.sqrt(moments.variance / moments.count)
     return int(shown.argmax()) if shown.max() > 0 else int(p.argmin())
 
@@ -110,10 +125,10 @@ def _off_where_constant(
     limit: Float[np.ndarray, " P"],
     batches: Float[np.ndarray, "B P"],
 ) -> Float[np.ndarray, " P"] | None:
-    """What of the mean's error lies outside the range of the covariance, in the coordinates `kept`; None where nothing.
+    """The part of the mean's error outside the range of the covariance, in the coordinates `kept`; None where zero.
 
-    B batch means span the range of a covariance of a rank below B − 1; of a higher one they do not tell it, and only
-    single coordinates are seen.
+    B batch means span the covariance's range only if its rank is below B − 1. Returns None at a higher rank: then only
+    single coordinates are tested.
     """
     rows = len(batches)
     if kept.sum() < 2 or rows < 2:
@@ -121,7 +136,7 @@ def _off_where_constant(
     centred = batches[:, kept] - batches[:, kept].mean(0)
     _, spread, directions = np.linalg.svd(centred, full_matrices=False)
     sd = spread * (moments.count / rows / (rows - 1)) ** 0.5
-    rounding = np.maximum(limit[kept], 1e-12 * float(sd.max()))  # below it the decomposition itself rounds
+    rounding = np.maximum(limit[kept], 1e-12 * float(sd.max()))  # the rounding of the decomposition itself
     seen = directions[sd > rounding.max()]
     if len(seen) >= min(rows - 1, int(kept.sum())):
         return None
@@ -137,7 +152,7 @@ def _off_where_constant(
 
 
 def _along_p(along: Float[np.ndarray, " R"], error: float, tolerance: float) -> float:
-    """The p-value of a zero mean of the projections on g."""
+    """The p-value of the hypothesis that the projections on g have mean zero."""
     mean, sd = float(along.mean()), float(along.std(ddof=1))
     shrunk = max(abs(mean) - error, 0.0) * float(np.sign(mean))
     if sd <= tolerance:

@@ -1,4 +1,4 @@
-"""The statistics of one block of parameters: every interval of the table, from what the replicates left."""
+"""The statistics of one block of parameters: every interval of the table, from the summaries of the replicates."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,10 +16,11 @@ from bench.statistics.variances import largest_interval, relative_error, trace_e
 
 @dataclass(frozen=True)
 class Against:
-    """The exact gradient g, a standard error (or a bound) of each coordinate, and each replicate's errors.
+    """The exact gradient, and the errors of R replicates relative to it.
 
-    `along` is each replicate's ⟨ĝ − g, g⟩/‖g‖ and `squared` its ‖ĝ − g‖². `size`: how large the terms are that an
-    estimate is made of, |f| · |score|, per coordinate; its rounding errs by their size and not by the gradient's.
+    `target`: the exact gradient g. `error`: a standard error (or a bound) of each coordinate of g. `along`: each
+    replicate's ⟨ĝ − g, g⟩/‖g‖. `squared`: each replicate's ‖ĝ − g‖². `size`: the size |f| · |score| of the terms that
+    an estimate is summed from, per coordinate; rounding errors scale with these terms, not with the gradient.
     """
 
     target: Float[np.ndarray, " P"]
@@ -35,22 +36,22 @@ class Against:
 
     @property
     def slack(self) -> float:
-        """Twice the length of the reference's error: what it may move a norm by."""
+        """Twice the norm of the reference's error: the most by which it may change a norm."""
         return 2 * float(np.linalg.norm(self.error))
 
     def last(self, rows: int) -> "Against":
-        """Of the last replicates alone."""
+        """The same comparison, restricted to the last `rows` replicates."""
         return replace(self, along=self.along[-rows:], squared=self.squared[-rows:])
 
 
 @dataclass(frozen=True)
 class Block:
-    """R estimates of a block of P parameters, summed up.
+    """Summary of R estimates of a block of P parameters.
 
-    `fresh` are the moments of the last stage alone. `batches`: B batch means; `batch_spread`: each batch's mean
-    squared distance to the centre; `distances`: each replicate's. `groups`: the means of G groups of whole chunks, of
-    `group_counts` replicates each. `chunks`: how many there were; `within`: the sum of their centred squares.
-    `against` is None without an exact gradient.
+    `moments`: moments of all replicates; `fresh`: of the last stage alone. `batches`: B batch means; `batch_spread`:
+    each batch's mean squared distance to the centre; `distances`: each replicate's squared distance. `groups`: means of
+    G groups of whole chunks, with `group_counts` replicates each. `chunks`: number of chunks; `within`: the sum of the
+    squares centred in each chunk. `against`: the comparison with the exact gradient, or None without an exact gradient.
     """
 
     moments: Moments
@@ -66,31 +67,32 @@ class Block:
 
     @property
     def exact(self) -> Against:
-        """The comparison with the exact gradient, where there is one."""
+        """The comparison with the exact gradient. Raises ValueError without an exact gradient."""
         if self.against is None:
             raise ValueError("there is no exact gradient to compare with")
         return self.against
 
     @property
     def count(self) -> int:
+        """The number of replicates, R."""
         return self.moments.count
 
     @cached_property
     def trace(self) -> float:
-        """tr Σ of one replicate."""
+        """tr Σ, with Σ the covariance of one replicate."""
         return float(self.moments.variance.sum())
 
     @cached_property
     def trace_of_square(self) -> float:
-        """tr Σ² of one replicate."""
+        """tr Σ², with Σ the covariance of one replicate."""
         centred = self.batches - self.batches.mean(0)
         return trace_of_square(centred @ centred.T, self.trace, self.batches.shape[1])
 
     @cached_property
     def magnitude(self) -> Float[np.ndarray, " P"]:
-        """What the rounding of each coordinate is relative to: the largest of the gradient, the mean and |f| · |score|.
+        """The scale of each coordinate's rounding error: the largest of the gradient, the mean and |f| · |score|.
 
-        A gradient's small coordinates are sums of large terms, so its largest coordinate counts for all.
+        Small coordinates of a gradient are sums of large terms, so its largest coordinate sets the scale of all.
         """
         return magnitude(self.moments.mean, self.against)
 
@@ -101,22 +103,23 @@ class Block:
 
     @property
     def typical(self) -> float:
-        """The root mean square length of an estimate."""
+        """The root mean square norm of an estimate."""
         mean = self.moments.mean
         return float(self.trace + mean @ mean) ** 0.5
 
     @property
     def exact_is_zero(self) -> bool:
-        """Whether the exact gradient is zero: up to float64's rounding, or within its own error."""
+        """Whether the exact gradient is zero, up to float64's rounding or its own error."""
         largest = max(self.typical, float(np.linalg.norm(self.exact.size)))
         return self.exact.length <= max(1e-12 * largest, self.exact.slack)
 
     def noisy(
         self, vector: Float[np.ndarray, " P"], influence: Float[np.ndarray, " B"], scale: float = 1.0
     ) -> NoisyLength:
-        """The length of `vector`, a mean over the replicates divided by `scale`.
+        """The norm of `vector` / `scale` with its noise; `vector` is a mean over the replicates.
 
-        `influence`: each batch's share in that length, in its first order; its variance over batches is `along`.
+        `influence`: the first-order contribution of each batch to the norm. The variance of its mean over batches is
+        `along` in `NoisyLength`.
         """
         n = self.count
         batches = len(influence)
@@ -130,13 +133,13 @@ class Block:
         return self.noisy(error, self.batches @ unit_vector(error))
 
     def bias(self) -> Interval:
-        """‖E ĝ − g‖, debiased; the reference's own error widens it."""
+        """‖E ĝ − g‖, debiased; the interval is widened by the reference's own error."""
         interval = self.deviation().interval()
         widened = interval.widened(self.exact.slack)
         return Interval(widened.value, max(widened.low, 0.0), widened.high)
 
     def scale(self) -> Interval | None:
-        """⟨E ĝ, g⟩/‖g‖²."""
+        """⟨E ĝ, g⟩/‖g‖²; None where g = 0."""
         length = self.exact.length
         if not length:
             return None
@@ -145,7 +148,10 @@ class Block:
         return widened.shifted(1.0)
 
     def cosine(self) -> Interval | None:
-        """Of E ĝ and g, from the tangent: the length across g divided by the length along it."""
+        """The cosine of the angle between E ĝ and g; None where g = 0.
+
+        The interval comes from the tangent: the norm of E ĝ across g divided by its length along g.
+        """
         if not self.exact.length:
             return None
         g = unit_vector(self.exact.target)
@@ -161,7 +167,7 @@ class Block:
         return Interval(cosine_of(angle.value, float(np.sign(along))), *sorted(ends))
 
     def variance_error(self) -> float:
-        """The relative standard error of the variance."""
+        """The relative standard error of tr Σ."""
         return trace_error(self.distances, self.trace, self.trace_of_square)
 
     def variance(self) -> Interval:
@@ -188,7 +194,7 @@ class Block:
         )
 
     def snr(self) -> Interval:
-        """‖E ĝ‖/√tr Σ; its numerator and its denominator vary together."""
+        """‖E ĝ‖/√tr Σ; the interval allows for the correlation of numerator and denominator."""
         mean, sd = self.moments.mean, self.trace**0.5
         length = float(np.linalg.norm(mean))
         spread = self.batch_spread - self.batch_spread.mean()
@@ -206,11 +212,11 @@ def magnitude(mean: Float[np.ndarray, " P"], against: Against | None) -> Float[n
 
 
 def unit_vector(vector: Float[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:
-    """The vector at length 1; zero stays zero."""
+    """The vector divided by its norm; zero stays zero."""
     length = np.linalg.norm(vector)
     return vector / length if length > 0 else vector
 
 
 def cosine_of(across: float, along: float) -> float:
-    """Of the angle whose sides are these."""
+    """The cosine of the angle whose tangent is `across` / `along`; 0 where `along` is 0."""
     return float(along / np.hypot(across, along)) if along else 0.0

@@ -1,8 +1,9 @@
-"""What the draws of a cell show of the exact gradient: a positive control beside the estimates that are judged.
+"""The positive control: a second estimator on the same problem, beside the estimates that are judged.
 
-Estimates that miss the exact gradient are biased, or rest on an event that has not come up: the two look alike. A
-score function with a baseline knows nothing of the estimator and is unbiased whatever f is. In as many draws it must
-show the gradient that the estimates miss; where it misses the gradient as well, the event has not come up.
+Estimates that miss the exact gradient are either biased or depend on an event that has not come up; the two cases look
+alike. A score function with a baseline does not depend on the judged estimator and is unbiased for every f. With the
+same number of draws it must show the gradient that the estimates miss. If it misses the gradient too, the event has not
+come up.
 """
 
 from collections.abc import Callable
@@ -15,23 +16,24 @@ UNSEEN = 3.0
 """An event of probability 3/R comes up among R replicates with a chance of 95 %."""
 
 MISSES = 4.0
-"""Standard errors that the control must be off the exact gradient. Skewness does no harm: a control that errs takes
-a verdict away and gives none."""
+"""The control misses the exact gradient if it is off by more than this number of standard errors. Skewness does no
+harm: an error of the control can only withhold a verdict."""
 
 LARGE = 0.1
-"""Of the exact gradient: where f is smooth, a control that misses less than this accuses the reference, not f."""
+"""Fraction of ‖g‖. Where f is smooth, a smaller miss of the control points to the reference, not to f."""
 
 ALONE = 1_000_000
-"""Replicates from which *biased* is said without a control: an event of 1e-5 has then come up but for a chance of
-5e-5, and an event of 3e-6 but for 5 %."""
+"""Replicates from which *biased* is said without a control. With this number, an event of probability 1e-5 has stayed
+unseen with a chance of 5e-5, and an event of probability 3e-6 with a chance of 5 %."""
 
 
 @dataclass(frozen=True)
 class Control:
-    """Control estimates of the same gradient: their batch means, the furthest that one was from their mean, and how
-    many there were. `varies`: whether the objective took different values in the draws.
+    """Summary of control estimates of the same gradient.
 
-    `batches` is None where q has no density: then only `varies` is known. `jumps`: f is not differentiable everywhere.
+    `varies`: whether the objective took different values in the draws. `batches`: B batch means, or None where q has no
+    density; then only `varies` is known. `furthest`: the largest distance of a control estimate from the mean, per
+    coordinate. `count`: the number of control estimates. `jumps`: whether f is not differentiable everywhere.
     """
 
     varies: bool
@@ -41,10 +43,10 @@ class Control:
     jumps: bool = True
 
     def sees(self, off: Float[np.ndarray, " P"]) -> Bool[np.ndarray, " P"]:
-        """Whether coordinates in which the estimates are constant, and wrong by `off`, are wrong whatever comes up.
+        """Per coordinate: whether no unseen event can explain an error of `off` in constant estimates.
 
-        An event that is too rare to have come up (below 3/R) and no larger than the largest control estimate carries
-        at most 3/R times that; a larger error needs another cause.
+        An unseen event has a probability below about 3/R. If it is no larger than the largest control estimate, it
+        carries at most 3/R times that estimate; a larger error has another cause.
         """
         if not self.varies:
             return np.zeros(len(off), bool)
@@ -53,7 +55,10 @@ class Control:
         return np.abs(off) > UNSEEN * self.furthest / max(self.count, 1)
 
     def misses(self, target: Float[np.ndarray, " P"], off: Float[np.ndarray, " P"], slack: float) -> bool:
-        """Whether the control differs from the exact gradient in the direction of `off`, the estimates' own error."""
+        """Whether the control misses `target` in the direction of `off`, the error of the judged estimates.
+
+        `slack`: the length by which the reference itself may be wrong.
+        """
         length = float(np.linalg.norm(off))
         if self.batches is None or not length:
             return not self.varies
@@ -64,16 +69,16 @@ class Control:
 
 
 KNOWN = Control(varies=True)
-"""For estimates that owe nothing to chance, and noise whose law is known: whatever they show is so."""
+"""The control for estimates that cannot hide an event: exact estimators, and noise whose law is known."""
 
 Ask = Callable[[int], Control | None]
-"""The control of a cell after R replicates; None where nothing but the estimates themselves is known."""
+"""Maps R, the number of replicates, to the control of a cell; None where no control exists."""
 
 
 def known_control(replicates: int) -> Control:
-    """The control of estimates that hide no event."""
+    """Returns the control of estimates that cannot hide an event."""
     return KNOWN
 
 
 def nothing_known(replicates: int) -> None:
-    """There is no control: a stream of numbers."""
+    """Returns None: no control exists, for example for a plain stream of numbers."""

@@ -1,8 +1,9 @@
-"""Are the replicates independent? The means of whole chunks vary as much as single estimates allow, or not.
+"""Test of independence of the replicates: compares the variance of chunk means with that of single estimates.
 
-A chunk is one call of the estimator, so what its replicates share (a draw, a batch statistic) moves their mean as a
-whole. Of G chunks, or groups of chunks, of m replicates each, (G − 1) F with F = m · variance of their means ÷ variance
-of an estimate is χ² with G − 1 degrees of freedom, where the means are about normal.
+A chunk is one call of the estimator, so anything that its replicates share (a draw, a batch statistic) moves the mean
+of the chunk. Take G chunks, or groups of chunks, of m replicates each, and F = m · (variance of their means) ÷
+(variance of an estimate). If the replicates are independent and the means about normal, (G − 1) F is χ² with G − 1
+degrees of freedom.
 """
 
 import numpy as np
@@ -12,23 +13,25 @@ from scipy.special import chdtr, chdtrc
 from bench.statistics.block import Block
 
 DEPENDENCE_LEVEL = 1e-7
-"""The chance that one look at independent estimates is called dependent, by the nominal level."""
+"""Nominal level of one test: the chance that independent estimates are called dependent at one look."""
 
 SUSPICION = 0.01
-"""At this level a cell is looked at once more before its verdict is final: four chunks tell little."""
+"""Level at which a cell gets one more look before its verdict is final, because few chunks give little power."""
 
 MIN_GROUPS = 4
 
 NEAR_NORMAL = 16
-"""Kurtoses of replicates in a mean: its own excess is then below 1/16."""
+"""Replicates in a mean, in multiples of the kurtosis, for the mean to be near normal: its excess kurtosis is below
+1/16."""
 
 
 def dependent(block: Block, tolerance: float, level: float = DEPENDENCE_LEVEL) -> str | None:
-    """A sentence where the replicates of a chunk depend on each other; None where nothing shows it.
+    """Returns a sentence if the replicates of a chunk depend on each other, else None.
 
-    Both sides: common shocks make the means vary too much, mirrored replicates too little. Means of single chunks are
-    tested, which are many, and those of groups of chunks, which are nearer to normal. Coordinates that do not vary are
-    left out, and so are those whose means are not normal (of fewer replicates than 16 times the kurtosis).
+    The test is two-sided: common shocks make the means vary too much, mirrored replicates too little. It runs on the
+    means of single chunks, which are many, and on the means of groups of chunks, which are nearer to normal. Excluded
+    are coordinates that do not vary, and those whose means are not normal (fewer replicates than 16 times the
+    kurtosis).
     """
     moments = block.moments
     moves = np.sqrt(moments.variance) > tolerance * block.magnitude
@@ -48,14 +51,17 @@ def dependent(block: Block, tolerance: float, level: float = DEPENDENCE_LEVEL) -
 
 
 def dependence_pvalue(ratio: Float[np.ndarray, " k"], freedom: int) -> float:
-    """The p-value of the F that is furthest from 1 on either side, after Bonferroni over the coordinates."""
+    """The two-sided p-value of the most extreme F over k coordinates, with Bonferroni's correction.
+
+    `ratio`: the F statistics, `[k]`. `freedom`: the degrees of freedom.
+    """
     tail = np.minimum(chdtrc(freedom, freedom * ratio), chdtr(freedom, freedom * ratio))
     return 2 * float(tail.min()) * len(tail) if len(tail) else 1.0
 
 
 def dependence_reason(replicates: float, ratio: float) -> str:
-    """The sentence."""
+    """The sentence that `dependent` returns."""
     return (
         f"the replicates of a chunk depend on each other: means of {replicates:.0f} of them vary {ratio:.2g} times as "
-        "much as those of independent ones would, so no interval holds"
+        "much as means of independent replicates, so no interval is valid"
     )

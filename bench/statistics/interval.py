@@ -1,8 +1,8 @@
-"""A value with its interval, and the algebra of such values; one number, or arrays of one shape, alike.
+"""A value with its interval, and arithmetic on such values; for single numbers and for arrays of one shape.
 
-Products and ratios of independent values are taken on the log scale by the method of variance estimates recovery (Zou
-and Donner 2008): the distances from value to end add as squares, each side for itself, so that intervals keep their
-asymmetry. For a ratio: log low = log a − log b − √((log a − log a_low)² + (log b_high − log b)²).
+Products and ratios of independent values are computed on the log scale by the method of variance estimates recovery
+(Zou and Donner 2008): the squared distances from value to end add, separately for each side, so that intervals keep
+their asymmetry. For a ratio: log low = log a − log b − √((log a − log a_low)² + (log b_high − log b)²).
 """
 
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from scipy.special import ndtri
 
 
 class Interval(NamedTuple):
-    """A value and the ends of its interval: three numbers, or three arrays of one shape; NaN where there is none.
+    """A value and the ends of its interval: three numbers, or three arrays of one shape; NaN where a number is missing.
 
     >>> Interval(2.0, 1.0, 4.0).times(Interval.exact(3.0)).high.round(12)
     np.float64(12.0)
@@ -26,7 +26,7 @@ class Interval(NamedTuple):
 
     @classmethod
     def exact(cls, value: Any) -> "Interval":
-        """A value that is known: both ends are the value."""
+        """An interval of width zero: both ends are the value."""
         return cls(value, value, value)
 
     @classmethod
@@ -41,32 +41,32 @@ class Interval(NamedTuple):
         return cls(*(table[f"{name}{end}{suffix}"].astype(float).to_numpy() for end in ("", "_low", "_high")))
 
     def or_exact(self, where: Any = True) -> "Interval":
-        """An end that is missing (NaN) becomes the value, where `where` holds: a count has no interval and is exact."""
+        """Replaces missing ends (NaN) by the value where `where` is true: a count has no interval and is exact."""
         return Interval(self.value, *(np.where(np.isnan(end) & where, self.value, end)[()] for end in self[1:]))
 
     def widened(self, by: Any) -> "Interval":
-        """Both ends moved outward."""
+        """Moves both ends outward by `by`."""
         return Interval(self.value, self.low - by, self.high + by)
 
     def shifted(self, by: Any) -> "Interval":
-        """An exact number added."""
+        """Adds an exact number."""
         return Interval(self.value + by, self.low + by, self.high + by)
 
     def scaled(self, factor: Any) -> "Interval":
-        """Multiplied by an exact positive number."""
+        """Multiplies by an exact positive number."""
         return Interval(self.value * factor, self.low * factor, self.high * factor)
 
     def per(self, amount: Any) -> "Interval":
-        """Divided by an exact positive number."""
+        """Divides by an exact positive number."""
         return Interval(self.value / amount, self.low / amount, self.high / amount)
 
     def reciprocal(self, numerator: Any = 1.0) -> "Interval":
-        """numerator ÷ this, the ends exchanged; NaN where this is not positive."""
+        """`numerator` divided by this interval, with the ends exchanged; NaN where this interval is not positive."""
         value, low, high = (numerator / np.where(np.greater(each, 0), each, np.nan)[()] for each in self)
         return Interval(value, high, low)
 
     def times(self, other: "Interval") -> "Interval":
-        """The product. An exact 0 times anything is 0."""
+        """The product with an independent interval. An exact 0 times anything is 0."""
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             value = self.value * other.value
             down = np.hypot(self._distance(self.low), other._distance(other.low))
@@ -74,7 +74,8 @@ class Interval(NamedTuple):
             return Interval(value, value * np.exp(-down), value * np.exp(up))
 
     def over(self, other: "Interval") -> "Interval":
-        """The ratio. A value of 0 (an exact estimator's variance) has the ratio 0 to any other and 1 to another 0."""
+        """The ratio to an independent interval. A value of 0, the variance of an exact estimator, has the ratio 0 to a
+        positive value and 1 to another 0."""
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             centre = np.log(self.value) - np.log(other.value)
             down = np.hypot(self._distance(self.low), other._distance(other.high))

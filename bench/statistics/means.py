@@ -1,4 +1,4 @@
-"""Tests and intervals of a mean that hold under skewness, and their adjustment for many tests.
+"""Tests and intervals of a mean that hold for skewed data, and the adjustment of p-values for many tests.
 
 Hall's (1992) cubic transformation of Student's t removes the skewness term of its Edgeworth expansion and is
 monotone. With S = (m − μ)/s and skewness γ: T = √n [S + γS²/3 + γ²S³/27 + γ/(6n)].
@@ -14,7 +14,9 @@ Numbers = float | np.ndarray
 
 
 def hall(mean: Numbers, sd: Numbers, skewness: Numbers, count: int, truth: Numbers = 0.0) -> Numbers:
-    """Hall's skewness-corrected t of the hypothesis that the mean is `truth`; standard normal if it is.
+    """Hall's skewness-corrected t statistic; about standard normal if the true mean is `truth`.
+
+    `mean`, `sd`, `skewness`: of a sample of `count` values; numbers, or arrays of one shape.
 
     >>> float(hall(1.0, 1.0, 0.0, 4))
     2.0
@@ -24,12 +26,12 @@ def hall(mean: Numbers, sd: Numbers, skewness: Numbers, count: int, truth: Numbe
 
 
 def two_sided(z: Numbers) -> Numbers:
-    """P(|Z| > |z|)."""
+    """The two-sided p-value P(|Z| > |z|) of a standard normal Z."""
     return 2 * ndtr(-np.abs(z))
 
 
 def mean_interval(values: Float[np.ndarray, " R"], level: float = 0.95) -> Interval:
-    """The interval of a mean by Hall's transformation, inverted.
+    """The interval of the mean of R values, by inverting Hall's transformation.
 
     >>> interval = mean_interval(np.random.default_rng(0).exponential(size=1000))
     >>> interval.low < 1 < interval.high
@@ -41,7 +43,7 @@ def mean_interval(values: Float[np.ndarray, " R"], level: float = 0.95) -> Inter
 
 
 def hall_interval(mean: float, variance: float, skewness: float, count: int, level: float = 0.95) -> Interval:
-    """The means that Hall's test does not reject."""
+    """The interval of the means that Hall's test does not reject, from a sample's mean, variance and skewness."""
     z = float(ndtri((1 + level) / 2))
     sd = variance**0.5
     return Interval(mean, mean - sd * _inverse(z, skewness, count), mean - sd * _inverse(-z, skewness, count))
@@ -56,8 +58,10 @@ def _inverse(z: float, skewness: float, count: int) -> float:
 
 
 def holm(p: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
-    """p-values adjusted by Holm's step-down method (1979): rejecting those below α errs at all with
-    probability at most α. A NaN is no test and stays NaN.
+    """p-values adjusted by Holm's step-down method (1979).
+
+    If all adjusted p-values below α are rejected, the probability of any false rejection is at most α. A NaN is not
+    counted as a test and stays NaN.
 
     >>> holm(np.array([0.01, np.nan, 0.04, 0.03])).tolist()
     [0.03, nan, 0.06, 0.06]

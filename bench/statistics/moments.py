@@ -1,7 +1,7 @@
 """Central moments of many independent vectors, chunk by chunk.
 
-A chunk's moments are taken in two passes (the mean, then centred powers) and merged in float64 by the pairwise
-update formulas (Chan, Golub, LeVeque 1979; Pébay 2008, eq. 2.1 and 3.1), which do not cancel.
+The moments of a chunk take two passes (the mean, then centred powers). Chunks are merged in float64 by the pairwise
+update formulas (Chan, Golub, LeVeque 1979; Pébay 2008, eq. 2.1 and 3.1), which are free of cancellation.
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,10 @@ Vector = Float[np.ndarray, " P"]
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, mean and the sums of the centred 2nd, 3rd and 4th powers, per coordinate.
+    """Moments of vectors with P coordinates, per coordinate; `a + b` gives the moments of both sets of vectors.
 
-    `furthest`: the largest squared distance of a vector from its chunk's mean.
+    `count`: the number of vectors. `m2`, `m3`, `m4`: the sums of the centred 2nd, 3rd and 4th powers. `furthest`: the
+    largest squared distance of a vector from the mean of its chunk.
 
     >>> import torch
     >>> left, right = Moments.of(torch.tensor([[1.0], [2.0]])), Moments.of(torch.tensor([[6.0]]))
@@ -39,7 +40,7 @@ class Moments:
 
     @classmethod
     def none(cls, dim: int) -> "Moments":
-        """The moments of no vectors at all: what a sum starts from."""
+        """The moments of no vectors: the start of a sum."""
         return Moments(0, *(np.zeros(dim) for _ in range(5)))
 
     def __add__(self, other: "Moments") -> "Moments":
@@ -65,7 +66,7 @@ class Moments:
 
     @property
     def variance(self) -> Vector:
-        """Per coordinate, ddof = 1."""
+        """The variance per coordinate, with ddof = 1."""
         return self.m2 / (self.count - 1)
 
     @property
@@ -75,12 +76,12 @@ class Moments:
 
     @property
     def kurtosis(self) -> Vector:
-        """Fourth standardised moment, 3 for a normal; 1, the least possible, where there is no variance."""
+        """Fourth standardised moment: 3 for a normal; 1, the smallest possible value, where there is no variance."""
         return np.maximum(_ratio(self.m4 / self.count, (self.m2 / self.count) ** 2), 1.0)
 
     @property
     def largest_share(self) -> Vector:
-        """The part of the squares' own spread, Σ (x² − σ²)², that the furthest value holds; 1 is the most."""
+        """The share of the furthest value in Σ (x² − σ²)², with x centred; at most 1."""
         variance = self.m2 / self.count
         return np.minimum(_ratio((self.furthest - variance) ** 2, self.m4 - self.count * variance**2), 1.0)
 
@@ -90,7 +91,7 @@ def _ratio(above: Vector, below: Vector) -> Vector:
 
 
 def centred_powers(x: Float[Tensor, "R P"]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The mean, the sums of the centred 2nd, 3rd and 4th powers and the largest square, in two passes over axis 0."""
+    """The mean, the sums of the centred 2nd, 3rd and 4th powers, and the largest centred square, all over axis 0."""
     mean = x.mean(0)
     centred = x - mean
     square = centred.square()
@@ -98,9 +99,9 @@ def centred_powers(x: Float[Tensor, "R P"]) -> tuple[Tensor, Tensor, Tensor, Ten
 
 
 def mean_and_spread(x: Float[Tensor, "R P"]) -> tuple[Tensor, Tensor]:
-    """The mean and the sum of the centred squares over the first axis, in two passes: what a variance needs.
+    """The mean and the sum of the centred squares over axis 0, in two passes.
 
-    torch.var_mean over the first axis takes many times as long on a CPU.
+    torch.var_mean over axis 0 takes many times as long on a CPU.
     """
     mean = x.mean(0)
     return mean, (x - mean).square().sum(0)

@@ -1,12 +1,12 @@
-"""The interval of the length of a mean vector, from its noisy squared length, valid down to length 0.
+"""The interval of the norm of a mean vector, from its noisy squared norm; valid down to norm 0.
 
-‖m‖² of a noisy mean m = b + ε is too long by tr Σ/n. Split the noise along b and across it:
+For a noisy mean m = b + ε, ‖m‖² exceeds ‖b‖² by tr Σ/n on average. Split the noise along b and across b:
 
     ‖m‖² = (‖b‖ + σ T)² + W,   T ~ Student,   W ~ scale · χ²_ν,
 
 where σ² is the variance of m along its own direction and W has the mean tr Σ/n − σ² and the variance
-2 (tr Σ²/n² − σ⁴) of the noise across. Exact when P = 1, or when b is an eigenvector of an isotropic Σ;
-right in the first two moments otherwise (Satterthwaite 1946). The interval inverts this distribution in ‖b‖.
+2 (tr Σ²/n² − σ⁴) of the noise across. This is exact when P = 1, or when b is an eigenvector of an isotropic Σ, and
+matches the first two moments otherwise (Satterthwaite 1946). The interval inverts this distribution in ‖b‖.
 """
 
 from collections.abc import Callable
@@ -24,10 +24,10 @@ _LEVELS = (np.arange(100) + 0.5) / 100
 
 @dataclass(frozen=True)
 class NoisyLength:
-    """A mean vector's squared length and its noise.
+    """The squared norm of a mean vector, and its noise.
 
-    `trace` and `trace_of_square` are those of the mean's covariance; `along` is its variance along the mean's
-    own direction, known with `freedom` degrees of freedom.
+    `square`: ‖m‖². `trace`, `trace_of_square`: of the covariance of the mean. `along`: the variance of the mean along
+    its own direction, estimated with `freedom` degrees of freedom.
     """
 
     square: float
@@ -38,7 +38,7 @@ class NoisyLength:
 
     @property
     def value(self) -> float:
-        """The debiased length: √(‖m‖² − tr), 0 where the noise explains it all."""
+        """The debiased norm √(‖m‖² − tr), or 0 where the noise explains all of ‖m‖²."""
         return max(self.square - self.trace, 0.0) ** 0.5
 
     def across(self) -> Float[np.ndarray, " W"]:
@@ -50,17 +50,17 @@ class NoisyLength:
         return half_variance / mean * 2 * gammaincinv(mean**2 / half_variance / 2, _LEVELS)
 
     def interval(self, level: float = 0.95) -> Interval:
-        """Two-sided, equal tails; the low end is 0 where length 0 is not rejected.
+        """The two-sided interval with equal tails; its low end is 0 where norm 0 is not rejected.
 
-        A ‖m‖² below its own median at length 0 says no more about ‖b‖ than the median does, so the high end
-        never falls below the one at that median.
+        A ‖m‖² below its median at norm 0 carries no more information about ‖b‖ than the median, so the high end never
+        falls below the high end at that median.
         """
         if self.trace <= 0:
             return Interval.exact(self.value)
         across, sigma = self.across(), max(self.along, 1e-12 * self.trace) ** 0.5
 
         def below(square: float, length: float) -> float:
-            """P(‖m‖² ≤ square) if the length is `length`."""
+            """P(‖m‖² ≤ square) if ‖b‖ = `length`."""
             root = np.sqrt(np.maximum(square - across, 0.0))
             inside = stdtr(self.freedom, (root - length) / sigma) - stdtr(self.freedom, (-root - length) / sigma)
             return float(inside.mean())
@@ -77,7 +77,7 @@ class NoisyLength:
 
 
 def root(function: Callable[[float], float], high: float) -> float:
-    """Where a monotone function changes sign, looked for between 0 and `high`, and beyond."""
+    """The zero of a monotone function, sought between 0 and `high`, and beyond `high` where needed."""
     start = function(0.0)
     while function(high) * start > 0:
         high *= 2
@@ -88,8 +88,8 @@ def root(function: Callable[[float], float], high: float) -> float:
 def trace_of_square(gram: Float[np.ndarray, "B B"], trace: float, dim: int) -> float:
     """tr Σ² of the mean's covariance Σ, from the Gram matrix of B centred batch means.
 
-    Unbiased under normality (Srivastava 2005, eq. 2.2), kept between tr²/P (isotropic) and tr² (one direction);
-    tr² where fewer than three batches say nothing.
+    Unbiased under normality (Srivastava 2005, eq. 2.2), clipped between tr²/P (isotropic) and tr² (one direction).
+    Returns tr² where there are fewer than three batches.
 
     >>> trace_of_square(np.eye(3) * 2, 1.0, 1)
     1.0

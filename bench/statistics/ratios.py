@@ -1,4 +1,5 @@
-"""Tests of ratios, many at once, and the middle of many ratios; for a ratio see `bench.statistics.interval`."""
+"""Tests of many ratios at once, and the interquartile mean of ratios; for a single ratio see
+`bench.statistics.interval`."""
 
 from typing import Any
 
@@ -18,7 +19,7 @@ RESAMPLES = 1000
 def p_above(ratio: Interval, bound: float, degrees: Any = np.inf) -> Float[ndarray, "..."]:
     """p-value of the test whose alternative is ratio > `bound`; NaN without an interval.
 
-    `degrees` of freedom of the t distribution that the interval was made with; infinite: a normal one.
+    `degrees`: degrees of freedom of the t distribution behind the interval. Default: infinite, a normal distribution.
     """
     return _p(ratio.value, ratio.low, bound, 1.0, degrees)
 
@@ -31,7 +32,7 @@ def p_below(ratio: Interval, bound: float, degrees: Any = np.inf) -> Float[ndarr
 def _p(
     value: Float[ndarray, "..."], end: Float[ndarray, "..."], bound: float, sign: float, degrees: Any
 ) -> Float[ndarray, "..."]:
-    """Student's t on the log scale, with the standard error of the side of the interval that faces the bound."""
+    """Student's t test on the log scale, with the standard error from the side of the interval that faces `bound`."""
     with np.errstate(divide="ignore", invalid="ignore"):
         distance = sign * (np.log(value) - np.log(bound))
         error = sign * (np.log(value) - np.log(end)) / t.ppf(0.975, degrees)
@@ -42,10 +43,10 @@ def _p(
 
 
 def verdicts(ratios: Interval, margin: float, *, lower_is_better: bool = True, level: float = 0.05) -> list[str]:
-    """`same`, `better`, `worse` or `unclear` for each ratio to the baseline, empty without a ratio.
+    """The verdict on each ratio to the baseline: `same`, `better`, `worse` or `unclear`; empty without a ratio.
 
     `same`: two one-sided tests show the ratio between 1 ÷ (1 + margin) and 1 + margin. Otherwise `better` or
-    `worse`: the ratio is shown to be on that side of 1. Holm's method runs over all of these tests together.
+    `worse`: a test shows the ratio on that side of 1. Holm's method runs over all these tests together.
     """
     shape = ratios.value.shape
     equal = np.fmax(p_above(ratios, 1 / (1 + margin)), p_below(ratios, 1 + margin))
@@ -65,7 +66,7 @@ def verdicts(ratios: Interval, margin: float, *, lower_is_better: bool = True, l
 
 
 def interquartile_mean(values: Float[ndarray, "k draws"]) -> Float[ndarray, " draws"]:
-    """The mean of the middle half along the first axis; of all where there are fewer than four.
+    """The mean of the middle half along the first axis; the mean of all values where there are fewer than four.
 
     >>> interquartile_mean(np.array([[0.0], [1.0], [2.0], [100.0]])).tolist()
     [1.5]
@@ -79,11 +80,19 @@ def interquartile_mean(values: Float[ndarray, "k draws"]) -> Float[ndarray, " dr
 def middle(ratios: Interval, strata: list[str], seed: int = 0) -> Interval:
     """The interquartile mean of the log ratios over problems (Agarwal et al. 2021), as a ratio, with its interval.
 
-    A stratum (a problem) counts once: by the mean of its log ratios at several sample sizes. What is estimated is the
-    interquartile mean of the strata's *true* log ratios; the interval says how well that is measured on these
-    problems, not what other problems would give. Up to three strata, whose mean it is: the ends as in `Interval.over`.
-    From four on the interval holds the value and two intervals (`_trimmed`). Strata measured without error, and
-    infinite log ratios (a variance of 0), stay what they are.
+    Each stratum (a problem) counts once, by the mean of its log ratios over sample sizes. The estimated quantity is the
+    interquartile mean of the strata's *true* log ratios: the interval holds for these problems and does not extend to
+    other problems. With up to three strata the value is the plain mean, and its ends follow `Interval.over`. With four
+    or more, the interval contains the value and two other intervals (`_trimmed`). Strata measured without error, and
+    infinite log ratios (a variance of 0), are used as they are.
+
+    Args:
+        ratios: k ratios with their intervals.
+        strata: The stratum of each ratio.
+        seed: Seed of the resampling.
+
+    Returns:
+        The interquartile mean with its 95 % interval.
     """
     names, index = np.unique(np.array(strata, dtype=object).astype(str), return_inverse=True)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -102,30 +111,30 @@ def middle(ratios: Interval, strata: list[str], seed: int = 0) -> Interval:
 
 
 TRIMMED = 4
-"""From so many strata on the interquartile mean leaves some out."""
+"""Number of strata from which the interquartile mean leaves some of them out."""
 WIDEST = 50.0
-"""The half-width of a log ratio's interval that has no end."""
+"""Half-width that stands for an unbounded interval of a log ratio."""
 
 
 def _finite(side: Float[ndarray, " k"]) -> Float[ndarray, " k"]:
-    """An interval's reach on the log scale: 0 without an interval."""
+    """The half-widths on the log scale, made finite: 0 without an interval, at most `WIDEST`."""
     return np.clip(np.nan_to_num(side, nan=0.0, posinf=WIDEST), 0.0, WIDEST)
 
 
 def _trimmed(centre: Float[ndarray, " k"], error: Float[ndarray, " k"], seed: int) -> tuple[float, float, float]:
     """Low end, value and high end of the interquartile mean of true values measured as `centre` ± `error`.
 
-    Where true values are equal at a quartile, the interquartile mean has a kink: noise spreads equal values, the
-    middle half takes the larger (or the smaller) ones, and the value is off by a share of the noise that no number of
-    problems removes. A bootstrap of the measurements adds that error once more instead of removing it, so that its
+    Where true values are equal at a quartile, the interquartile mean has a kink: noise spreads equal values apart, the
+    middle half takes the larger (or the smaller) values, and the result is off by a share of the noise that no number
+    of problems removes. A bootstrap of the measurements adds this error a second time instead of removing it, so its
     interval is off centre. Two intervals do not have this fault:
 
-    - each value weighted by its chance to be in the middle half when noise is added, Σ w x ± 1.96 √Σ w² error²: equal
-      values share their weight. It holds for values that differ, near or far, and errs with many ties;
-    - the central 95 % of the posterior in which values may be equal (`bench.statistics.ties`). It holds with ties and
-      for values that lie apart, and errs where many different values lie closer than their errors.
+    - Σ w x ± 1.96 √Σ w² error², where w is the chance of each value to be in the middle half when noise is added, so
+      that equal values share their weight. It is valid for values that differ, near or far, and fails with many ties;
+    - the central 95 % of a posterior in which values may be equal (`bench.statistics.ties`). It is valid with ties and
+      for values that lie apart, and fails where many different values lie closer than their errors.
 
-    Each is too narrow where the other holds, so the interval holds both, and the value.
+    Each is too narrow where the other is valid, so the returned interval contains both intervals and the value.
     """
     value = float(interquartile_mean(centre[:, None])[0])
     known = np.isfinite(centre)
@@ -144,7 +153,7 @@ def _trimmed(centre: Float[ndarray, " k"], error: Float[ndarray, " k"], seed: in
 def _chance_of_the_middle(
     centre: Float[ndarray, " k"], error: Float[ndarray, " k"], rng: np.random.Generator
 ) -> Float[ndarray, " k"]:
-    """Each value's share of the middle half's mean, over draws of the noise; they add up to 1."""
+    """The weight of each value in the mean of the middle half, averaged over draws of the noise; the sum is 1."""
     k = len(centre)
     order = np.argsort(centre + error * rng.standard_normal((RESAMPLES, k)), axis=1)[:, k // 4 : k - k // 4]
     return np.bincount(order.ravel(), minlength=k) / order.size

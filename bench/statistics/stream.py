@@ -1,9 +1,9 @@
-"""What is kept of a stream of estimates: moments, batch means and a few numbers per replicate.
+"""Summarises a stream of estimates: moments, batch means and a few numbers per replicate.
 
-Memory does not grow with P × R: per coordinate four moments, 64 batch means and the means of at most 64 groups of
-whole chunks, per replicate and block three doubles. The batch means carry the covariance of the mean (as a 64 × 64 Gram
-matrix), the groups show whether replicates are independent, the numbers per replicate carry the intervals of the trace,
-of the mean squared error and of the projection on the exact gradient.
+Memory does not grow with P × R. Kept are, per coordinate, four moments, 64 batch means and the means of at most 64
+groups of whole chunks; per replicate and block, three doubles. The batch means give the covariance of the mean (as a
+64 × 64 Gram matrix), the groups show whether replicates are independent, and the numbers per replicate give the
+intervals of the trace, of the mean squared error and of the projection on the exact gradient.
 """
 
 import numpy as np
@@ -16,16 +16,21 @@ from bench.statistics.moments import Moments, Vector
 
 BATCHES = 64
 MAX_GROUPS = 64
-"""At most so many groups of whole chunks; beyond it neighbours are merged."""
+"""The largest number of groups of whole chunks; when it is reached, neighbours are merged."""
 
 HUGE = 1e70
-"""Beyond it the fourth power overflows: such an estimate counts as not finite."""
+"""An estimate with a larger coordinate counts as not finite: its fourth power may overflow."""
 
 
 class Replicates:
-    """Takes chunks of estimates `[R, P]`, R a power of two, and gives each block's statistics.
+    """Accepts chunks of estimates `[R, P]`, with R a power of two, and returns the statistics of each block.
 
-    `size`: see `Against`; zero where it is not known. `only`: the name of the parameter where it is the only one.
+    Args:
+        blocks: The coordinates of each block, by name.
+        target: The exact gradient, `[P]`, or None.
+        error: Its error, `[P]`, or None.
+        size: See `Against`. Default: zero.
+        only: Name of the parameter where there is a single one.
 
     >>> kept = Replicates({"all": slice(0, 3)}, target=np.zeros(3), error=np.zeros(3))
     >>> kept.add(torch.randn(128, 3, generator=torch.Generator().manual_seed(0)))
@@ -55,9 +60,9 @@ class Replicates:
         self._chunks, self._per_group, self._within = 0, 1, np.zeros(self.dim)
 
     def add(self, chunk: Float[Tensor, "R P"]) -> None:
-        """One more chunk; estimates with a NaN or an infinity are counted and left out."""
+        """Adds a chunk; estimates with a NaN or an infinity are counted and left out."""
         x = chunk.detach().double()
-        finite = x.abs().amax(1) <= HUGE  # a NaN is not
+        finite = x.abs().amax(1) <= HUGE  # False for a NaN
         kept = x[finite]
         slots = self._slots(len(x))[finite.cpu().numpy()]
         self.drawn += len(x)
@@ -79,7 +84,7 @@ class Replicates:
         return self._before + self.fresh
 
     def look(self) -> None:
-        """Start a fresh stage: its own moments, and distances from the best mean so far."""
+        """Starts a new stage, with its own moments and with distances from the best mean so far."""
         self._before, self.fresh = self.total, Moments.none(self.dim)
         self._centre = self._before.mean if self._before.count else None
 
@@ -103,7 +108,7 @@ class Replicates:
         )
 
     def coordinate(self, index: int) -> str:
-        """A coordinate's name: its block and its place there.
+        """The name of a coordinate: its block and its index in the block.
 
         >>> Replicates({"all": slice(0, 3), "loc": slice(0, 2), "scale": slice(2, 3)}, None, None).coordinate(1)
         'loc[1]'
@@ -118,7 +123,7 @@ class Replicates:
         return Against(self.target[where], self.error[where], scalars["along"], scalars["squared"], self.size[where])
 
     def _add_group(self, total: Vector, count: int) -> None:
-        """One more chunk to the last group, or to a new one; of too many groups, every two become one."""
+        """Adds a chunk to the last group or to a new group; merges pairs of groups when there are too many."""
         if self._chunks % self._per_group == 0:
             self._groups.append((total, count))
         else:
@@ -131,7 +136,7 @@ class Replicates:
             self._per_group *= 2
 
     def _slots(self, rows: int) -> np.ndarray:
-        """The batch that each row goes to: contiguous runs, equally many in every 64 replicates or more."""
+        """The batch of each row: contiguous runs of equal length where a chunk has 64 rows or more."""
         if rows < BATCHES:
             return (self.drawn + np.arange(rows)) % BATCHES
         return np.arange(rows) * BATCHES // rows
@@ -142,7 +147,7 @@ class Replicates:
         self._counts += np.bincount(slots, minlength=BATCHES)
 
     def _add_scalars(self, kept: Tensor, slots: np.ndarray) -> None:
-        """Of each block; what is elementwise is computed once for all of them."""
+        """Adds the numbers per replicate of each block; elementwise operations run once for all blocks."""
         assert self._centre is not None
         distance = (kept - kept.new_tensor(self._centre)).square()
         for name, where in self.blocks.items():
@@ -152,7 +157,7 @@ class Replicates:
             self._add_errors(kept, kept.new_tensor(self.target))
 
     def _add_errors(self, kept: Tensor, target: Tensor) -> None:
-        """What is compared with the exact gradient."""
+        """Adds each replicate's errors relative to the exact gradient."""
         error = kept - target
         squared = error.square()
         for name, where in self.blocks.items():

@@ -1,18 +1,18 @@
-"""True values that may be equal: what noisy measurements of them leave possible.
+"""Posterior draws of true values that may be equal, given noisy measurements.
 
 The mean of the middle half has a kink where true values are equal at a quartile: noise spreads equal values apart, the
 sort then puts the larger of them into the upper half, and the mean of the middle half is off by a share of the noise
-that no number of problems removes. Adding the noise once more (a bootstrap of the measurements) adds the error once
-more instead of removing it. So the true values are drawn here, and not the measurements.
+that no number of problems removes. A bootstrap of the measurements adds this error a second time instead of removing
+it. So this module draws the true values, not the measurements.
 
 The model: the sorted true values fall into groups of equal values. A partition into groups of sizes m₁, m₂, … has the
 prior weight ∏ (m_j − 1)!, as in a Dirichlet process with concentration 1; a group's value is a priori
 N(centre, width²), with a width that exceeds the spread of the measurements; a measurement is N(true value, error²).
 The sums over all partitions of the sorted measurements follow from a recursion over their ends (Barry and Hartigan
-1992, "Product partition models for change point problems"), so that a draw is exact and costs no Markov chain. Values
-that lie far apart against their errors stay apart, each with its own error; values that agree share one value. Where
-many different values lie closer than their errors, the groups are too coarse and the posterior is too narrow, for
-which `bench.statistics.ratios.middle` allows.
+1992, "Product partition models for change point problems"), so that a draw is exact and needs no Markov chain. Values
+that lie far apart compared with their errors stay apart, each with its own error; values that agree share one value.
+Where many different values lie closer than their errors, the groups are too coarse and the posterior is too narrow;
+`bench.statistics.ratios.middle` allows for this.
 """
 
 import numpy as np
@@ -21,15 +21,15 @@ from numpy import ndarray
 from scipy.special import gammaln
 
 SMALLEST = 1e-9
-"""An exact value's error, relative to the range of the values: keeps the sums finite."""
+"""The error assumed for an exact value, relative to the range of the values; it keeps the sums finite."""
 
 
 def possible_values(
     values: Float[ndarray, " k"], errors: Float[ndarray, " k"], draws: int, rng: np.random.Generator
 ) -> Float[ndarray, "draws k"]:
-    """Draws from the posterior of the true values, given measurements with normal `errors` (standard errors).
+    """Draws from the posterior of k true values, given measurements `values` with normal standard errors `errors`.
 
-    Row by row a set of k true values; their order along k is that of the sorted `values`.
+    Returns one set of true values per row, `[draws, k]`, in the order of the sorted `values`.
 
     >>> abs(possible_values(np.array([2.0, 0.0]), np.zeros(2), 3, np.random.default_rng(0)).round(6)).tolist()
     [[0.0, 2.0], [0.0, 2.0], [0.0, 2.0]]
@@ -52,10 +52,10 @@ def possible_values(
 def _groups(
     x: Float[ndarray, " k"], weight: Float[ndarray, " k"], centre: float, width2: float
 ) -> tuple[Float[ndarray, "k k"], Float[ndarray, "k+1 k+1"], Float[ndarray, "k+1 k+1"]]:
-    """For a group that ends before `end`, the cumulative probabilities of its start, in row `end` − 1; and the
-    posterior precision and mean of the value of each group [start, end)."""
+    """Cumulative probabilities of the start of a group that ends before `end`, in row `end` − 1; and the posterior
+    precision and mean of the value of each group [start, end)."""
     k = len(x)
-    total, mean, square = np.zeros(k), np.zeros(k), np.zeros(k)  # of the groups that start at 0, 1, … and end here
+    total, mean, square = np.zeros(k), np.zeros(k), np.zeros(k)  # of the groups from 0, 1, … to `end`
     evidence, ending = np.zeros(k + 1), np.ones((k, k))
     precisions, means = np.ones((k + 1, k + 1)), np.zeros((k + 1, k + 1))
     for end in range(1, k + 1):
@@ -76,9 +76,9 @@ def _groups(
 
 
 def _starts(ending: Float[ndarray, "k k"], draws: int, rng: np.random.Generator) -> Bool[ndarray, "draws k"]:
-    """Partitions drawn from the last group to the first: whether a group starts at each place."""
+    """Random partitions, drawn from the last group to the first: whether a group starts at each position."""
     k = len(ending)
-    rows = (ending + np.arange(k)[:, None]).ravel()  # ascending, so that one search serves all ends
+    rows = (ending + np.arange(k)[:, None]).ravel()  # ascending, so that a single search finds all starts
     starts, left = np.zeros((draws, k), bool), np.full(draws, k)
     while (open_ := np.flatnonzero(left)).size:
         row = left[open_] - 1

@@ -1,10 +1,10 @@
-"""Intervals of variances: the jackknife on the logarithm, where the fourth moment lets it work.
+"""Intervals of variances by the jackknife on the logarithm; they need a finite fourth moment.
 
-The jackknife variance of log s² is (κ − 1 + 2/(n − 1))/n, with κ the kurtosis; the last term alone is left when
-the data take two values equally often (κ = 1). The largest of the squared deviations counts twice: of a heavy tail
-too little is seen more often than too much, and where no single estimate matters nothing changes. (Lognormal
-estimates, κ = 114, 20,000 of them: 91.3 % coverage without, 93.2 % with; 95 % of normal ones either way.) A χ²
-interval, which assumes κ = 3, covers 35 % on a score function.
+The jackknife variance of log s² is (κ − 1 + 2/(n − 1))/n, with κ the kurtosis; only the last term remains when the data
+take two values equally often (κ = 1). The largest squared deviation counts twice, because a sample shows too little of
+a heavy tail more often than too much; where no single estimate matters, this changes nothing. (20,000 lognormal
+estimates, κ = 114: coverage 91.3 % without it, 93.2 % with it; normal estimates: 95 % either way.) A χ² interval, which
+assumes κ = 3, covers 35 % on a score function.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from bench.statistics.tails import largest_share
 
 
 def relative_error(kurtosis: Float[np.ndarray, " P"], count: int) -> Float[np.ndarray, " P"]:
-    """The standard error of log s², per coordinate.
+    """The standard error of log s² per coordinate, from the kurtosis and the number of estimates.
 
     >>> relative_error(np.array([3.0]), 201).round(4)
     array([0.1])
@@ -27,11 +27,11 @@ def relative_error(kurtosis: Float[np.ndarray, " P"], count: int) -> Float[np.nd
 def largest_interval(
     variance: Float[np.ndarray, " P"], error: Float[np.ndarray, " P"], level: float = 0.95
 ) -> Interval:
-    """The largest variance of P coordinates; `error`: the standard error of each one's logarithm.
+    """The largest variance of P coordinates; `error`: the standard errors of their logarithms.
 
-    The high end is the largest of the coordinates' own high ends, which misses no more often than one of them.
-    The low end is the largest low end after Bonferroni over the coordinates that may be the largest; it is exact
-    when one of them stands out and conservative among near-ties.
+    The high end is the largest of the coordinates' high ends, which misses no more often than a single one. The low end
+    is the largest low end after Bonferroni over the coordinates that may have the largest variance; it is exact when
+    one coordinate stands out and conservative among near-ties.
     """
     alive = variance > 0
     if not alive.any():
@@ -49,7 +49,7 @@ def largest_interval(
 def trace_error(distances: Float[np.ndarray, " R"], trace: float, trace_of_square: float) -> float:
     """The jackknife standard error of log tr Σ̂, from each replicate's squared distance to (nearly) the mean.
 
-    `trace_of_square` is tr Σ² of one replicate's covariance: what is left when all distances are equal.
+    `trace_of_square`: tr Σ² of one replicate's covariance; its term alone remains when all distances are equal.
     """
     n = len(distances)
     spread = (1 + largest_share(distances)) * distances.var(ddof=1) / n

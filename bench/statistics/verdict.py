@@ -1,26 +1,25 @@
-"""unbiased, biased or unclear: what may be said about E ĝ − g, and what it would take to say it.
+"""The verdict on E ĝ − g: unbiased, biased or unclear, with the reason and the replicates that would settle it.
 
-*unbiased* is a positive claim: an equivalence test shows ‖E ĝ − g‖ below resolution × ‖g‖, reference's error
-included. *biased* needs a test of zero bias that rejects at the level, a second rejection by the replicates of the
-next stage alone (three times as many, fresh seeds), and a bias shown to be above the resolution.
-Where g = 0 there is no relative bias, and the root mean square length of an estimate takes the place of ‖g‖.
-Looking early does not inflate false alarms: the looks are fixed beforehand, and both levels are divided by their
-number (Bonferroni).
+*unbiased* is a positive claim: an equivalence test shows ‖E ĝ − g‖ below resolution × ‖g‖, the reference's error
+included. *biased* needs three things: a test of zero bias that rejects at the level, a second rejection by the
+replicates of the next stage alone (three times as many, fresh seeds), and a bias shown to be above the resolution.
+Where g = 0 there is no relative bias, and the root mean square norm of an estimate replaces ‖g‖. Looking early does not
+inflate false alarms: the looks are fixed beforehand, and both levels are divided by their number (Bonferroni).
 
 A cell's verdict must not depend on which other cells are measured beside it (shards, `--where`, a resumed run), so
-the family-wise level of a sweep is met cell by cell: at the default level 1e-5 the two rejections have a chance of
-1e-8 by their nominal levels. How much more it is for rare, skewed and heavy-tailed estimates is measured, each
-rejection apart, in results/coverage (`bench.validation.coverage.alarms`): a sweep of 100,000 unbiased cells calls
+the family-wise level of a sweep is met cell by cell: at the default level 1e-5, the nominal chance of both rejections
+is 1e-8. The chance is larger for rare, skewed and heavy-tailed estimates; results/coverage
+(`bench.validation.coverage.alarms`) measures it, separately for each rejection: a sweep of 100,000 unbiased cells calls
 one of them biased with a chance of at most 1 %. The exception is ordinary noise beside a rare event that carries a
-part of the mean: until the event comes up both tests reject, and what follows is all that prevents a false *biased*.
+part of the mean: until the event comes up both tests reject, and only the following rule prevents a false *biased*.
 
-**No test sees what has not come up.** Of an event with a probability below about 3/R nothing may show among R
-replicates, and if it is large it may carry any bias, or cancel the one that is measured. An unbiased estimate that
-waits for such an event looks exactly like a biased one. So *biased* is said only where more than the estimates
-speaks: a control (`bench.statistics.control`), that is a score function in as many draws, shows the gradient that
-the estimates miss; or there are 1,000,000 replicates. What this cannot see: an event rarer than 3/R in f that is
-small beside the control's own noise (or carries less than a tenth of g where f is smooth), and one in the estimator's
-own random numbers that f knows nothing of.
+**No test sees an event that has not come up.** An event with a probability below about 3/R may stay unseen in R
+replicates; if it is large, it may carry any bias, or cancel the measured bias. An unbiased estimate that waits for such
+an event looks exactly like a biased one. So *biased* needs evidence beyond the estimates: either a control
+(`bench.statistics.control`), a score function with the same number of draws, shows the gradient that the estimates
+miss; or there are 1,000,000 replicates. This does not detect an event rarer than 3/R in f that is small compared with
+the control's own noise (or that carries less than a tenth of g where f is smooth), nor an event in the estimator's own
+random numbers, on which f does not depend.
 """
 
 from collections.abc import Callable
@@ -38,9 +37,10 @@ from bench.statistics.norms import NoisyLength
 from bench.statistics.tails import unstable
 
 CONFIRM = 1e-3
-"""The level of the second rejection; it is independent of the first, so their levels multiply."""
+"""The level of the second rejection. It is independent of the first, so the levels multiply."""
 
 HOPELESS = 1e18
+"""Number of replicates beyond which a verdict is called out of reach."""
 
 EQUIVALENCE = 0.05
 """The chance of saying *unbiased* of a bias of exactly the resolution."""
@@ -48,7 +48,11 @@ EQUIVALENCE = 0.05
 
 @dataclass(frozen=True)
 class Rules:
-    """What a verdict is held to. `level`: the chance that one cell without bias is called biased."""
+    """The settings of a verdict.
+
+    `resolution`: the relative bias below which an estimator is called unbiased. `level`: of the first test of zero
+    bias. `looks`: the planned number of looks. `tolerance`: the relative rounding error of an estimate.
+    """
 
     resolution: float
     level: float
@@ -58,7 +62,11 @@ class Rules:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`needed`: the replicates in all that would settle it, where that can be told; `p`: adjusted for the looks."""
+    """A verdict: `word` is unbiased, biased or unclear, and `reason` says why.
+
+    `p`: p-value of zero bias, adjusted for the number of looks. `needed`: total number of replicates that would settle
+    the verdict, where it can be predicted.
+    """
 
     word: str
     reason: str
@@ -67,12 +75,13 @@ class Verdict:
 
     @property
     def settled(self) -> bool:
+        """Whether the verdict is unbiased or biased."""
         return self.word in {"unbiased", "biased"}
 
 
 @dataclass(frozen=True)
 class Yardstick:
-    """What a bias is measured by: ‖g‖, or where g = 0 the root mean square length of an estimate."""
+    """The unit of a bias: ‖g‖, or where g = 0 (`zero`) the root mean square norm of an estimate."""
 
     length: float
     zero: bool
@@ -99,8 +108,16 @@ def judge(
 ) -> Verdict:
     """The verdict at one look.
 
-    `rejected_before`: whether the previous look's test rejected. `rare`: coordinates that rest on too few outcomes.
-    `control`: what else is known of these draws, asked only where the verdict depends on it. `name`: of a coordinate.
+    Args:
+        block: The statistics of the estimates.
+        rules: Resolution, level and number of looks.
+        rejected_before: Whether the test at the previous look rejected.
+        rare: Coordinates that rest on too few discrete outcomes.
+        control: The control of these draws, evaluated only where the verdict depends on it.
+        name: Returns the name of a coordinate by its index.
+
+    Returns:
+        The word, its reason, the p-value, and the replicates that would settle an open verdict.
     """
     test = tested(block, rules, rare, control)
     p = min(1.0, test.p * rules.looks)
@@ -114,7 +131,7 @@ def judge(
     low, high = limits(block, rules)
     rejects = p <= rules.level
     if high <= bound:
-        below = yard.of(f"is below {high / yard.length:.2g}") if high else "the mean is the exact gradient's"
+        below = yard.of(f"is below {high / yard.length:.2g}") if high else "the mean equals the exact gradient"
         return Verdict("unbiased", below + (f", yet {shown_bias(block, yard, test, name)}" if rejects else ""), p)
     if rejects and low > bound and (rejected_before or not varies) and confirmed(block, rules, rare, control):
         doubt = hidden(block, test, control)
@@ -125,18 +142,18 @@ def judge(
 
 
 def tested(block: Block, rules: Rules, rare: Bool[np.ndarray, " P"] | None, control: Ask) -> ZeroBias:
-    """The test of zero bias on all replicates so far."""
+    """Runs the test of zero bias on all replicates so far."""
     return zero_bias(block.moments, block.exact, rules.tolerance, rare, block.batches, control=control)
 
 
 def confirmed(block: Block, rules: Rules, rare: Bool[np.ndarray, " P"] | None, control: Ask) -> bool:
-    """Whether the last stage rejects by itself."""
+    """Whether the replicates of the last stage alone reject zero bias."""
     fresh = block.exact.last(block.fresh.count)
     return zero_bias(block.fresh, fresh, rules.tolerance, rare, block.batches, control=control).p <= CONFIRM
 
 
 def yardstick(block: Block, rules: Rules) -> Yardstick:
-    """‖g‖; where it is zero, the typical length of an estimate, or of a score function's where estimates are 0."""
+    """‖g‖; where g = 0, the typical norm of an estimate, or of a score function where the estimates are constant."""
     if not block.exact_is_zero:
         return Yardstick(block.exact.length, zero=False)
     size = 0.0 if block.varies(rules.tolerance) else float(np.linalg.norm(block.exact.size))
@@ -144,89 +161,90 @@ def yardstick(block: Block, rules: Rules) -> Yardstick:
 
 
 def limits(block: Block, rules: Rules) -> tuple[float, float]:
-    """One-sided limits of ‖E ĝ − g‖, each at 1 − 5 %/looks, widened by the reference's error."""
+    """The one-sided limits of ‖E ĝ − g‖, each at level 1 − 5 %/looks, widened by the reference's error."""
     interval = block.deviation().interval(1 - 2 * EQUIVALENCE / rules.looks)
     return interval.low - block.exact.slack, interval.high + block.exact.slack
 
 
 def shown_bias(block: Block, yard: Yardstick, test: ZeroBias, name: Callable[[int], str]) -> str:
-    """That a bias is there, how large it is, and the coordinate that is furthest off."""
+    """A clause about a detected bias: its size, its interval and the worst coordinate."""
     bias = block.bias().scaled(1 / yard.length)
     off, g = float(block.moments.mean[test.worst]), float(block.exact.target[test.worst])
-    worst = f"{off:.3g} in place of {g:.3g}" + (f", off by {abs(off / g - 1):.2g} of it" if g else "")
+    worst = f"{off:.3g} instead of {g:.3g}" + (f", off by {abs(off / g - 1):.2g} of it" if g else "")
     return (
-        f"a test of zero bias rejects {test.where}: a bias is there, of {bias.value:.2g} "
+        f"a test of zero bias rejects {test.where}: there is a bias of {bias.value:.2g} "
         f"(95 % interval {bias.low:.2g} to {bias.high:.2g}); the worst coordinate is {name(test.worst)} ({worst})"
     )
 
 
 def hidden(block: Block, test: ZeroBias, control: Ask) -> str | None:
-    """Why an event that has not come up may account for what looks like a bias; None where it may not."""
+    """Returns a sentence if an event that has not come up may explain the apparent bias, else None."""
     found = control(block.count)
     if found is None:
         if block.count >= ALONE:
             return None
         return (
-            f"a test of zero bias rejects, but nothing shows that no event rarer than {UNSEEN / block.count:.1g} "
-            f"(3/R) moves the mean; biased is said from {ALONE:,} replicates on"
+            f"a test of zero bias rejects, but an unseen event rarer than {UNSEEN / block.count:.1g} (3/R) may explain "
+            f"the difference; without a control, biased is said only from {ALONE:,} replicates on"
         )
     off = np.where(test.untested, 0.0, block.moments.mean - block.exact.target)
     if not found.misses(block.exact.target, off, block.exact.slack):
         return None
     return (
-        "a test of zero bias rejects, but a score function misses the exact gradient in these draws as well: the "
-        f"events that it rests on, rarer than about {UNSEEN / block.count:.1g} (3/R), have not come up, or the exact "
+        "a test of zero bias rejects, but a score function misses the exact gradient in these draws as well: either "
+        f"events rarer than about {UNSEEN / block.count:.1g} (3/R) carry it and have not come up, or the exact "
         "gradient is wrong"
     )
 
 
 def untested_share(block: Block, test: ZeroBias, rules: Rules) -> str | None:
-    """A sentence where the coordinates that were not tested carry more of g than the resolution."""
+    """Returns a sentence if the coordinates that were not tested carry more of g than the resolution, else None."""
     share = float(np.linalg.norm(block.exact.target[test.untested]))
     if not test.untested.any() or (block.exact.length and share <= rules.resolution / 2 * block.exact.length):
         return None
     count = len(block.exact.target)
     if test.constant.any():
         return (
-            f"{int(test.constant.sum())} of {count} coordinates are constant and not the exact gradient, and nothing "
-            "shows that the objective varies in these draws: what moves them, if anything does, has not come up, and "
-            f"is rarer than about {UNSEEN / block.count:.1g} (3/R)"
+            f"{int(test.constant.sum())} of {count} coordinates are constant and differ from the exact gradient, and "
+            "nothing shows that the objective varies in these draws: an event that moves them may not have come up, "
+            f"if it is rarer than about {UNSEEN / block.count:.1g} (3/R)"
         )
     return f"{int(test.untested.sum())} of {count} coordinates rest on fewer than 25 rare outcomes"
 
 
 def open_verdict(block: Block, rules: Rules, p: float, low: float, yard: Yardstick) -> Verdict:
-    """Unclear, with what would settle it."""
+    """The verdict `unclear`, with a sentence about what would settle it."""
     bound = rules.resolution * yard.length
     if 2 * block.exact.slack > bound:
         return Verdict("unclear", "the exact gradient is not known well enough for this resolution", p)
     if p <= rules.level and low > bound:
-        return Verdict("unclear", "a test of zero bias rejects, and more replicates have to confirm it", p)
+        return Verdict("unclear", "a test of zero bias rejects, but more replicates must confirm it", p)
     if not block.varies(rules.tolerance):
         return Verdict("unclear", rounded(block, yard), p)
     noise = block.deviation()
     needed = block.count * min(growth(noise, rules, bound, length) for length in (0.0, noise.value))
     if needed > HOPELESS:
-        return Verdict("unclear", "the bias is too near to the resolution to tell on which side it lies", p, needed)
+        return Verdict("unclear", "the bias is too close to the resolution to tell which is larger", p, needed)
     more = max(needed - block.count, block.count)
     return Verdict("unclear", f"about {more:.2g} more replicates would settle it", p, needed)
 
 
 def rounded(block: Block, yard: Yardstick) -> str:
-    """Of estimates that do not vary and miss the exact gradient by no more than they may round."""
+    """The reason for estimates that do not vary and differ from the exact gradient by no more than rounding."""
     off = float(np.linalg.norm(block.moments.mean - block.exact.target))
     return (
-        f"the estimates do not vary, and {yard.of(f'is {off / yard.length:.2g}')}: no more than rounding may account "
-        "for, since the exact gradient is small beside the terms that an estimate is summed from; a longer dtype "
-        "would tell, more replicates would not"
+        f"the estimates do not vary, and {yard.of(f'is {off / yard.length:.2g}')}: rounding may explain it, because "
+        "the exact gradient is small compared with the terms that an estimate is summed from; a longer dtype would "
+        "settle it, more replicates would not"
     )
 
 
 def growth(noise: NoisyLength, rules: Rules, bound: float, length: float) -> float:
-    """How many times the replicates would show, about four times in five, on which side of the bound a bias lies.
+    """The factor by which the replicates must grow to show, with a power of about 80 %, on which side of `bound` a bias
+    of norm `length` lies.
 
-    With u times the noise, ‖m‖² − tr has the variance 2 tr Σ² u² + 4 ‖b‖² σ² u, and the length itself the standard
-    deviation σ √u near the bound; both have to fit between ‖b‖ and the bound.
+    At u times the noise, ‖m‖² − tr has the variance 2 tr Σ² u² + 4 ‖b‖² σ² u, and near the bound the norm has the
+    standard deviation σ √u; both must fit between ‖b‖ and the bound.
     """
     z = float(ndtri(1 - EQUIVALENCE / rules.looks))
     gap, power = abs(bound**2 - length**2), z + float(ndtri(0.9))

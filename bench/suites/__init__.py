@@ -1,1 +1,1 @@
-"""What to measure: TOML files, the grid, its cells."""
+"""Suites: TOML files that say what to measure, their grid of settings, and the cells of the grid."""

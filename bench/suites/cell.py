@@ -1,4 +1,4 @@
-"""One cell of the grid, and its measurement: one cell and one group of metrics → one record."""
+"""One cell of the grid: an estimator on a problem with a budget, as plain values with an id."""
 
 import json
 from dataclasses import dataclass, field, fields
@@ -20,11 +20,11 @@ def _extra() -> Any:
 
 @dataclass(frozen=True)
 class Cell:
-    """One estimator on one problem with one budget: all that determines the number, as plain values.
+    """One estimator on one problem with one budget: everything that determines the number, as plain values.
 
-    Settings are canonical JSON, defaults included but for those of settings that were added later. `accuracy` and
-    `throughput` are those groups' settings.
-    `forced`: measured though the pair does not fit. The last fields are facts about the cell, not its identity.
+    Settings are canonical JSON with their defaults, except the defaults of settings added later. `accuracy` and
+    `throughput` are the settings of these groups of metrics. `forced`: measured although estimator and problem do not
+    fit. The fields after `forced` describe the cell and are not part of its identity.
     """
 
     estimator: str
@@ -49,34 +49,37 @@ class Cell:
     plugin: str = _extra()
     source_digest: str = _extra()
     reason: str = _extra()
-    """Why the cell is not applicable; empty when it is."""
+    """Why the cell is not applicable; empty if it is applicable."""
 
     @cached_property
     def id(self) -> str:
-        """A hash of what determines the number, and of nothing else: neither of the table's schema, nor of a setting
-        that was added later and stands at its default (`bench.plugins.settings.identifying`)."""
+        """A hash of everything that determines the number.
+
+        It does not depend on the table's schema, nor on a setting added later that has its default value
+        (`bench.plugins.settings.identifying`).
+        """
         own = {name: getattr(self, name) for name in IDENTITY}
         return json_digest(own | {"device": self.device.split(":")[0], **FORM})
 
     @property
     def label(self) -> str:
-        """The cell in one line, for people."""
+        """A one-line description of the cell."""
         settings = self.estimator_params if self.estimator_params != "{}" else ""
         return f"{self.estimator}{settings} on {self.objective}/{self.distribution}, n = {self.samples} [{self.id}]"
 
 
 IDENTITY = tuple(column.name for column in fields(Cell) if column.compare)
 FORM = {"schema": 1}
-"""Part of every id since the first: it stays when the schema of the table goes on."""
+"""Part of every cell id; it stays the same when the schema of the table changes."""
 
 
 def problem_of(cell: Cell) -> Problem:
-    """The cell's problem."""
+    """Builds the problem of a cell."""
     family = build(distributions, cell.distribution, json.loads(cell.distribution_params), cell.distribution)
     target = build(objectives, cell.objective, json.loads(cell.objective_params), cell.objective)
     return Problem(family, target, cell.coordinates, cell.point)
 
 
 def estimator_of(cell: Cell) -> Estimator:
-    """The cell's estimator."""
+    """Builds the estimator of a cell."""
     return build(estimators, cell.estimator, json.loads(cell.estimator_params), cell.estimator)

@@ -1,4 +1,4 @@
-"""From a suite to its cells: the product of its axes, and for each pair that does not fit, the sentence why."""
+"""Expands a suite into cells: the product of its axes, with a reason for every pair that does not fit."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -27,7 +27,11 @@ BUILT_IN = ("bench", "estimators")
 
 @dataclass(frozen=True)
 class SuitePart:
-    """One estimator, distribution or objective of a suite, with what a cell says of it."""
+    """One estimator, distribution or objective of a suite.
+
+    `instance`: the built plug-in. `name`, `params`, `plugin`: as in `Cell`. `source`: digest of the source of its
+    classes.
+    """
 
     instance: Any
     name: str
@@ -38,7 +42,11 @@ class SuitePart:
 
 @dataclass(frozen=True)
 class Pair:
-    """A problem and what its cells share. `reason`: why it makes no sense; `offer`: what q and f offer."""
+    """A problem, and the columns that its cells share.
+
+    `parts`: its distribution and its objective. `reason`: why they do not fit; empty if they fit. `offer`: what q and f
+    offer to estimators.
+    """
 
     columns: dict[str, Any]
     parts: tuple[SuitePart, ...]
@@ -47,10 +55,12 @@ class Pair:
 
 
 def suite_cells(suite: Suite, *, force: bool = False) -> list[Cell]:
-    """Every cell of a suite, once, in the order of the file; those with a `reason` are not applicable.
+    """Every cell of a suite, once, in the order of the file; cells with a `reason` are not applicable.
 
-    Each pair of an estimator and a problem is judged once, so that large grids are planned quickly.
-    `force`: a pair that does not fit is measured all the same, and its cells say so.
+    Each pair of an estimator and a problem is checked once, so that large grids are planned quickly. `force`: pairs
+    that do not fit are measured too, and their cells are marked as forced.
+
+    Raises BadInput for an error in the suite, with its place.
     """
     for device in suite.device:
         check_device(device)
@@ -60,7 +70,7 @@ def suite_cells(suite: Suite, *, force: bool = False) -> list[Cell]:
 
 
 def pairs(suite: Suite) -> Iterator[Pair]:
-    """Every problem of a suite: each block's distributions × objectives × coordinates × points."""
+    """Every problem of a suite: distributions × objectives × coordinates × points of each block."""
     for index, block in enumerate(suite.problems):
         path = f"problems[{index}]"
         families = list(suite_parts(distributions, block.distribution, f"{path}.distribution"))
@@ -73,7 +83,7 @@ def pairs(suite: Suite) -> Iterator[Pair]:
 
 
 def suite_parts(registry: Registry[Any], choices: list[Choice], path: str) -> Iterator[SuitePart]:
-    """Each choice once per combination of its settings' axes."""
+    """Each plug-in chosen, once per combination of its settings; `path` is its place in the suite, for errors."""
     for index, choice in enumerate(choices):
         place = f"{path}[{index}]"
         for settings in combinations(choice.settings, place):
@@ -94,7 +104,7 @@ def _part(registry: Registry[Any], name: str, settings: dict[str, Any], path: st
 
 
 def _classes(instance: Any) -> Iterator[type]:
-    """The class of a plug-in, and those of the plug-ins inside it."""
+    """The class of a plug-in, and the classes of the plug-ins inside it."""
     yield type(instance)
     for key, value in plain(instance).items():
         if is_spec(value):
@@ -102,7 +112,7 @@ def _classes(instance: Any) -> Iterator[type]:
 
 
 def _known_names(families: list[SuitePart], targets: list[SuitePart], block: Problems, suite: Suite, path: str) -> None:
-    """A coordinate system or a point that nothing in the block has is a slip, not a pair that does not fit."""
+    """Raises BadInput for coordinates or a point that nothing in the block has: a typing error, not a misfit."""
     own = {"coordinates": block.coordinates, "point": block.point}
     have = {
         "coordinates": {name for family in families for name in family.instance.coordinates},
@@ -133,13 +143,13 @@ def _pair(family: SuitePart, target: SuitePart, coordinates: str, point: str) ->
         offer = problem.offer(problem.encode(theta), problem.function(next(iter(theta.values()))))
     except NoSuchNeed:
         raise
-    except Exception:  # a broken plug-in: its cells fail when they are measured, and say how
+    except Exception:  # a broken plug-in: its cells fail when they are measured, with the error as reason
         return Pair(columns, (family, target))
     return Pair(columns | {"dim": sum(value.numel() for value in theta.values())}, (family, target), "", offer)
 
 
 def _of_pair(part: SuitePart, pair: Pair, suite: Suite, limits: list["Budget"], force: bool) -> Iterator[Cell]:
-    """One estimator on one problem, over the budgets and ways to execute."""
+    """The cells of one estimator on one problem, over sample sizes, devices, modes, budgets and dtypes."""
     estimator: Estimator = part.instance
     traits = estimator.traits
     misfit = pair.offer.unmet(estimator, traits.min_samples * traits.samples_step) if pair.offer else ""
@@ -163,14 +173,14 @@ def _of_pair(part: SuitePart, pair: Pair, suite: Suite, limits: list["Budget"], 
 
 @dataclass(frozen=True)
 class Budget:
-    """How much a cell may draw and time: `accuracy` parsed, and both groups' settings as a cell holds them, in text."""
+    """Limits of a cell: `accuracy` as parsed settings, `given` as the settings of both groups in a cell's text form."""
 
     accuracy: AccuracySettings
     given: dict[str, Any]
 
 
 def budgets(suite: Suite) -> list[Budget]:
-    """The settings of accuracy and throughput, once per combination of their axes."""
+    """The settings of accuracy and throughput, one `Budget` per combination of their axes."""
     each = [
         [checked(SETTINGS_TYPES[group], settings, group) for settings in combinations(getattr(suite, group), group)]
         for group in GROUPS
@@ -183,7 +193,7 @@ def budgets(suite: Suite) -> list[Budget]:
 
 
 def planned_numbers(pair: Pair, samples: int, budget: AccuracySettings, suite: Suite) -> float:
-    """Replicates × draws × parameters that a cell may take: what `auto` judges by. Timing alone plans nothing."""
+    """The largest replicates × draws × parameters of a cell, by which `auto` is resolved; 0 for timing alone."""
     if "accuracy" not in suite.metrics:
         return 0.0
     replicates = budget.within(float(samples)).max_replicates
@@ -191,7 +201,7 @@ def planned_numbers(pair: Pair, samples: int, budget: AccuracySettings, suite: S
 
 
 def _excluded(found: list[Cell], suite: Suite) -> list[Cell]:
-    """The cells, those that the suite excludes with its reason."""
+    """The cells, with the suite's reason on those that it excludes."""
     rules = [(where.parse(rule.where), rule.reason) for rule in suite.exclude]
     if not rules:
         return found

@@ -1,4 +1,4 @@
-"""A suite: what to measure, from a TOML file whose every error says its place."""
+"""A suite, read from a TOML file; every error message names its place in the file."""
 
 import tomllib
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ GROUPS: tuple[Group, ...] = get_args(Group)
 
 
 def _axis(value: Any) -> Any:
-    """A list is an axis; anything else is an axis of one value."""
+    """Returns an axis as a list; a single value is an axis of one value."""
     if value == []:
         raise ValueError("an axis needs at least one value")
     return value if isinstance(value, list) else [value]
@@ -40,13 +40,14 @@ class _Model(BaseModel):
 
 
 class Choice(BaseModel):
-    """A plug-in by name, with settings; a setting that is a list is an axis."""
+    """A plug-in by name, with its settings; a setting that is a list is an axis."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
     name: str
 
     @property
     def settings(self) -> dict[str, Any]:
+        """The settings, by name."""
         return self.__pydantic_extra__ or {}
 
 
@@ -55,7 +56,7 @@ Names = Annotated[list[str], BeforeValidator(_axis)]
 
 
 class Problems(_Model):
-    """A block of problems: every distribution with every objective; coordinates and points default to the suite's."""
+    """A block of problems: every distribution with every objective. Default coordinates and points: the suite's."""
 
     distribution: Choices
     objective: Choices
@@ -64,23 +65,23 @@ class Problems(_Model):
 
 
 class Exclude(_Model):
-    """Cells that are left out on purpose, with the reason that their rows carry."""
+    """Cells that are excluded on purpose; `reason` stands in their rows."""
 
     where: Annotated[str, AfterValidator(_parsed)]
     reason: Annotated[str, Field(min_length=1)]
 
 
 class Suite(_Model):
-    """All that a sweep's numbers depend on, and its time limit."""
+    """Everything that the numbers of a sweep depend on, and the time limit per cell in seconds."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     samples: Annotated[list[Annotated[int, Field(ge=1, lt=2**63)]], BeforeValidator(_axis)]
     metrics: Annotated[list[Group], BeforeValidator(_axis)] = list(GROUPS)
     device: Names = ["cpu"]
     dtype: Annotated[list[Literal["float32", "float64"]], BeforeValidator(_axis)] | None = None
-    """Where nothing is said: float64 on a CPU, float32 on an accelerator."""
+    """Default: float64 on a CPU, float32 on an accelerator."""
     mode: Annotated[list[RequestedMode], BeforeValidator(_axis)] = ["eager"]
-    """`auto` compiles where the planned work repays it."""
+    """`auto` compiles where the planned work justifies it."""
     coordinates: Names | None = None
     point: Names | None = None
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 600.0
@@ -92,11 +93,11 @@ class Suite(_Model):
 
 
 SETTINGS_TYPES = {"accuracy": AccuracySettings, "throughput": ThroughputSettings}
-"""The settings of each group of metrics: a table of the suite each."""
+"""The settings of each group of metrics; in a suite, each group is a table."""
 
 
 def load_suite(suite: str | Path) -> Suite:
-    """Reads a built-in suite by its name, or the suite in a TOML file. Raises BadInput with the place of an error."""
+    """Reads a suite: a built-in suite by its name, or a TOML file. Raises BadInput with the place of an error."""
     path = Path(suite)
     if path.suffix != ".toml":
         path = builtin(str(suite))
@@ -112,20 +113,20 @@ def load_suite(suite: str | Path) -> Suite:
 
 
 def parse_suite(found: dict[str, Any], source: str) -> Suite:
-    """A suite from a table; `source` is named in errors."""
+    """Checks a table and returns it as a suite. Raises BadInput with `source` and the place of an error."""
     try:
         suite = Suite.model_validate(found)
     except ValidationError as error:
         first = min(
             error.errors(), key=lambda each: each["type"] != "extra_forbidden"
-        )  # a slip explains what is missing
+        )  # a misspelt key also explains a missing key
         raise BadInput(f"{source}: {_sentence(first)}") from None
     resolved = {group: _group(group, getattr(suite, group), source) for group in GROUPS}
     return suite.model_copy(update=resolved)
 
 
 def builtin(name: str) -> Path:
-    """The file of a suite that comes with gradest."""
+    """The file of a built-in suite. Raises BadInput if there is no such suite."""
     known = suites()
     if name not in known:
         raise BadInput(f"there is no suite {name!r}; {nearest(name, known)} A file's name ends in .toml")
@@ -133,7 +134,7 @@ def builtin(name: str) -> Path:
 
 
 def _group(group: Group, found: dict[str, Any], source: str) -> dict[str, Any]:
-    """The settings of a group of metrics, every combination checked, with the defaults filled in."""
+    """The settings of a group of metrics with their defaults, after a check of every combination."""
     from bench.plugins.settings import checked, combinations, plain
 
     path = f"{source}: {group}"
@@ -142,7 +143,7 @@ def _group(group: Group, found: dict[str, Any], source: str) -> dict[str, Any]:
 
 
 def _sentence(error: ErrorDetails) -> str:
-    """The place of an error, what is wrong there, and what would be right."""
+    """One sentence: the place of an error, what is wrong, and what would be right."""
     place = _place(error["loc"])
     if error["type"] == "extra_forbidden":
         return f"{place}: unknown key; {nearest(str(error['loc'][-1]), _keys(error['loc']))}"
@@ -163,6 +164,6 @@ def _place(location: Iterable[int | str]) -> str:
 
 
 def _keys(location: tuple[int | str, ...]) -> Iterable[str]:
-    """The keys that are valid where an unknown one was found."""
+    """The valid keys at the place of an unknown key."""
     models = {"problems": Problems, "exclude": Exclude}
     return models.get(str(location[0]) if len(location) > 1 else "", Suite).model_fields

@@ -31,7 +31,7 @@ CellStatus = Literal["ok", "not_applicable", "failed", "timeout", "crashed", "ou
 
 @lru_cache(maxsize=64)
 def _reference(problem: Problem) -> Reference | NotFinite | None:
-    """The exact gradient, or the error that there is none, once per problem and process."""
+    """The exact gradient, or the error raised in its place; cached per problem and process."""
     try:
         return reference(problem)
     except NotFinite as error:
@@ -39,7 +39,7 @@ def _reference(problem: Problem) -> Reference | NotFinite | None:
 
 
 def measure_cell(cell: Cell, task: Group) -> Record:
-    """The record of one cell and group; whatever goes wrong in Python is in the record, not raised."""
+    """Measures one group of metrics of a cell; a Python exception is reported in the record and not raised."""
     start = time.perf_counter()
     with Kept() as kept:
         found = attempt(lambda: _measured(cell, task))
@@ -55,7 +55,7 @@ def _measured(cell: Cell, task: Group) -> Record:
 
 
 def attempt(action: Callable[[], Record | None]) -> Record | None:
-    """What `action` returns, or how the cell ended where it raises."""
+    """Returns the result of `action`, or if it raises, the outcome columns of a cell that failed."""
     try:
         return action()
     except NotFinite as error:
@@ -77,7 +77,14 @@ def ended(status: CellStatus, reason: str) -> Record:
 
 
 def record(cell: Cell, task: Task, outcome: Record, wall_s: float) -> Record:
-    """One line of the record file: the identity of the cell and how its measuring ended."""
+    """One line of the record file: the identity of the cell, and how its measurement ended.
+
+    Args:
+        cell: The cell.
+        task: The group of metrics, or `plan`.
+        outcome: The outcome columns and measurements, as `ended` and `finished` return them.
+        wall_s: Seconds that the measurement took.
+    """
     identity = {name: getattr(cell, name) for name in (*IDENTITY, "dim", "plugin", "source_digest")}
     return {
         "schema": SCHEMA,
@@ -93,7 +100,7 @@ def record(cell: Cell, task: Task, outcome: Record, wall_s: float) -> Record:
 
 @lru_cache(maxsize=64)
 def settings_of(group: Group, text: str) -> Any:
-    """A group's settings from a cell's text, parsed once per process: most cells of a sweep share them."""
+    """The settings of a group of metrics from a cell's text; cached, because most cells of a sweep share them."""
     return checked(SETTINGS_TYPES[group], json.loads(text), group)
 
 
@@ -114,13 +121,16 @@ MEASURES = {"accuracy": _accuracy, "throughput": _throughput}
 
 
 def execution(cell: Cell) -> Execution:
-    """Where and how the cell runs."""
+    """The device, dtype, mode and seeds of a cell."""
     return Execution(cell.id, cell.seed, cell.device, getattr(torch, cell.dtype), cell.mode)
 
 
 def finished(outcome: Outcome, problem: Problem) -> Record:
-    """An outcome as plain values. If any value is NaN or infinite, the status is `nonfinite`, and the reason names a
-    value of z at which the objective is not finite, where there is such a value."""
+    """An outcome as plain values.
+
+    If any value is NaN or infinite, the status is `nonfinite`; if the objective is not finite at some value of z, the
+    reason names this value.
+    """
     numbers = [number for each in outcome.measurements for number in (each.value, each.ci_low, each.ci_high)]
     wrong = [number for number in numbers if number is not None and not -INFINITE < number < INFINITE]
     if wrong:
@@ -146,7 +156,7 @@ def _plain(each: Measurement) -> dict[str, Any]:
 
 
 def _sentence(error: BaseException) -> str:
-    """The error in one line, with the place in the source where it was raised."""
+    """The error in one line, with file and line where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({frames[-1].filename.rsplit('/', 1)[-1]}, line {frames[-1].lineno})" if frames else ""
     text = " ".join(str(error).split())[:500]

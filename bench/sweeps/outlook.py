@@ -1,4 +1,4 @@
-"""What a run would do: its cells and the expected time."""
+"""Plans a run without running it: its cells and the expected time."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -25,7 +25,7 @@ from bench.tables.records import Records, read_records
 
 
 def outlook_view(found: "Outlook", most: int = MAX_ROWS) -> RenderableType:
-    """The first cells of a plan, why others do not apply, how many are to run and how long that takes."""
+    """Renders a plan: its first cells, the reasons of cells that are not applicable, counts, and the expected time."""
     cells = found.cells
     columns = ["estimator", "estimator_params", "objective", "distribution", "point", "samples", "state"]
     shown = cells.filter(columns).head(most)
@@ -33,7 +33,7 @@ def outlook_view(found: "Outlook", most: int = MAX_ROWS) -> RenderableType:
     skipped = cells[cells["reason"] != ""].groupby("reason", sort=False).size() if len(cells) else {}
     counts = [f"{count} {state}" for state, count in cells["state"].value_counts().items()] if len(cells) else []
     counts += [f"{sum(cells['stale'])} stale"] if len(cells) and cells["stale"].any() else []
-    guess = ", a guess: nothing of it has been measured yet" if found.guessed and found.seconds else ""
+    guess = ", a guess: no similar cell has been measured yet" if found.guessed and found.seconds else ""
     return Group(
         frame(shown, title),
         *(Text(f"{count} not applicable: {reason}") for reason, count in skipped.items()),
@@ -44,8 +44,11 @@ def outlook_view(found: "Outlook", most: int = MAX_ROWS) -> RenderableType:
 
 @dataclass(frozen=True)
 class Outlook(InNotebooks):
-    """What a run would do: `cells` (a row each: what it is, its status or reason, expected seconds), seconds in all;
-    `guessed` where nothing like them was measured yet."""
+    """What a run would do.
+
+    `cells`: one row per cell with its identity, state, reason and expected seconds. `seconds`: expected total.
+    `folder`: folder of the results. `guessed`: True when no earlier record supports the estimate.
+    """
 
     cells: pd.DataFrame = field(repr=False)
     seconds: float

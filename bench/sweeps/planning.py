@@ -1,4 +1,4 @@
-"""What is to be run: a suite's cells, those that a filter or a shard means, less what is done."""
+"""Selects the tasks of a run: a suite's cells, restricted by a filter or shard, without finished tasks."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,8 @@ Work = tuple[Cell, Task]
 
 @dataclass(frozen=True)
 class Planned:
-    """A suite's cells, what of them is to be run, what was measured from other source, and what cells cost."""
+    """The plan of a run: a suite's cells, the tasks to run (`work`), cells measured from other source code (`stale`),
+    and the expected cost."""
 
     suite: Suite
     cells: list[Cell]
@@ -34,7 +35,7 @@ class Planned:
 def resolve(
     suite: str | Path | Suite, *, device: str | None = None, seed: int | None = None, timeout: float | None = None
 ) -> Suite:
-    """A suite by name or file, with what the command line overrides."""
+    """Reads a suite by name or file, and applies options that override it. Raises BadInput for an error in them."""
     loaded = suite if isinstance(suite, Suite) else load_suite(suite)
     given = {"device": [device] if device else None, "seed": seed, "timeout": timeout}
     changed = {key: value for key, value in given.items() if value is not None}
@@ -42,23 +43,31 @@ def resolve(
 
 
 def tasks_of(cell: Cell, suite: Suite) -> list[Task]:
-    """A cell's tasks: its groups of metrics, or the plan's own word where it is not applicable."""
+    """The tasks of a cell: its groups of metrics, or only `plan` if it is not applicable."""
     return ["plan"] if cell.reason else [*suite.metrics]
 
 
 def pick(every: list[Cell], where: str | None) -> list[Cell]:
-    """The cells that a filter means; a filter that means none is a slip."""
+    """The cells that match the filter `where`; raises BadInput if none does."""
     if not where:
         return every
     chosen = filters.parse(where)
     picked = [cell for cell in every if chosen(filters.filter_facts(vars(cell) | {"cell": cell.id}))]
     if not picked:
-        raise BadInput(f"--where {where!r} means none of the suite's {len(every)} cells")
+        raise BadInput(f"--where {where!r} matches none of the suite's {len(every)} cells")
     return picked
 
 
 def planned_work(suite: Suite, every: list[Cell], picked: list[Cell], done: Records, rerun: str = "missing") -> Planned:
-    """Which tasks of the picked cells are to be run, given what is done."""
+    """The plan of a run.
+
+    Args:
+        suite: The suite.
+        every: All its cells.
+        picked: The cells that this run may measure.
+        done: The records of earlier runs.
+        rerun: Which finished tasks are measured again; see `RERUN_CHOICES`.
+    """
     check_collisions(suite.seed, ((cell.id, _problem(cell)) for cell in every if not cell.reason))
     latest = done.latest()
     tasks: list[Work] = [(cell, task) for cell in picked for task in tasks_of(cell, suite)]
@@ -68,20 +77,20 @@ def planned_work(suite: Suite, every: list[Cell], picked: list[Cell], done: Reco
 
 
 def known_rerun(rerun: str) -> None:
-    """Raises for a word that --rerun does not know."""
+    """Raises BadInput if `rerun` is not one of `RERUN_CHOICES`."""
     if rerun not in RERUN_CHOICES:
         raise BadInput(f"--rerun {rerun!r} is not known; {nearest(rerun, RERUN_CHOICES)}")
 
 
 def stale_note(planned: Planned, rerun: str) -> list[str]:
-    """Says that some of what is done was measured from other source, unless it is measured again."""
+    """A note about finished cells that were measured from other source code; empty if they are measured again."""
     if not planned.stale or rerun in ("stale", "all"):
         return []
     return [f"{len(planned.stale)} cells were measured from other source code; --rerun stale measures them again"]
 
 
 def _problem(cell: Cell) -> tuple[str | int, ...]:
-    """What cells have in common that are compared with each other."""
+    """The key shared by cells that are compared with each other: problem and number of samples."""
     return (
         cell.distribution,
         cell.distribution_params,
@@ -102,5 +111,5 @@ def _wanted(found: Record | None, cell: Cell, rerun: str) -> bool:
 
 
 def _stale(found: Record | None, cell: Cell) -> bool:
-    """Whether a record was measured from other source than today's."""
+    """Whether a record was measured from source code that has changed since."""
     return found is not None and found["source_digest"] != cell.source_digest

@@ -1,7 +1,7 @@
-"""Many cells: planned, measured by an engine, and written by one process that can be interrupted at any moment.
+"""Runs a sweep: plans cells, measures them with an engine, and writes records; it can be interrupted at any time.
 
-Accuracy tasks run side by side; timed tasks follow, alone. The parent plans, writes and shows progress; it
-computes nothing, so that its state is no part of a number.
+Accuracy tasks run in parallel; timed tasks follow, one at a time. The parent process plans, writes and shows progress.
+It measures nothing, so its state has no influence on the results.
 """
 
 import time
@@ -36,7 +36,7 @@ from estimators.errors import BadInput, at_least
 
 @dataclass
 class Progress:
-    """How far a run is; handed to `show` a few times a second."""
+    """The progress of a run, passed to `show` a few times a second: tasks done, tasks in total, seconds left."""
 
     done: int
     total: int
@@ -45,7 +45,11 @@ class Progress:
 
 @dataclass
 class Summary(InNotebooks):
-    """What a run did: where, how many tasks by status, those that failed, and what was odd."""
+    """What a run did.
+
+    `folder`: of the results. `counts`: tasks by status. `failed`: a sentence per failed task. `notes`: remarks about
+    the files. `left`: tasks that are not done. `interrupted`: whether Ctrl-C ended the run.
+    """
 
     folder: Path
     counts: dict[str, int] = field(default_factory=dict)
@@ -56,7 +60,7 @@ class Summary(InNotebooks):
 
     @property
     def line(self) -> str:
-        """The folder, and how many tasks ended with each status."""
+        """The folder, and the number of tasks by status, in one line."""
         counts = ", ".join(f"{count} {name}" for name, count in sorted(self.counts.items())) or "nothing was left to do"
         return f"{self.folder}: {counts}"
 
@@ -85,13 +89,13 @@ def run(
 ) -> Summary:
     """Measures the cells of a suite that have no result yet.
 
-    A finished cell is on the disk before the next one begins: after an interruption, run the same again to continue.
+    Every finished cell is saved at once: after an interruption, run the same command again to continue.
 
     Args:
         suite: A built-in suite, or a TOML file.
         out: Folder of the results. Default: results/SUITE.
         where: Measures only these cells, e.g. 'estimator == "rloo" and samples >= 4'.
-        shard: Measures only the i-th of n parts of the cells, e.g. 1/4.
+        shard: Measures only the i-th of n shards of the cells, e.g. 1/4.
         jobs: Number of worker processes. Default: one per core.
         device: cpu, cuda, cuda:1, … Default: as the suite says.
         seed: Replaces the suite's seed.
@@ -105,14 +109,14 @@ def run(
         show: Called with the progress a few times a second.
 
     Returns:
-        What the run did: its folder, tasks by status, sentences about those that failed.
+        The folder, the number of tasks by status, and a sentence about each failed task.
 
     Raises:
-        BadInput: An argument or the suite is wrong; nothing has been written then. Or the folder cannot be written.
+        BadInput: An argument or the suite is wrong, and nothing was written; or the folder cannot be written.
 
     Note:
-        Workers are fresh processes that import the calling script: call this under `if __name__ == "__main__":`, and
-        give your own plug-ins as files.
+        Workers are fresh processes that import the calling script: call `run` under `if __name__ == "__main__":`, and
+        pass your own plug-ins as files.
     """
     refuse_inside("bench.run")
     files = tuple(str(path) for path in load_files(plugin))
@@ -122,12 +126,12 @@ def run(
     setup = Setup(files, memory_limit(memory))
     options = partial(Options, setup, processes(jobs), resolved.timeout, scheduler)
     every = suite_cells(resolved, force=force)
-    picked = sharded(pick(every, where), shard)  # all bad input is found before anything is written
+    picked = sharded(pick(every, where), shard)  # bad input is reported before anything is written
     with Store(folder) as store:
         done = store.read()
         planned = planned_work(resolved, every, picked, done, rerun)
         summary = Summary(folder, notes=[*done.notes, *stale_note(planned, rerun)])
-        del done  # what was measured before is on the disk, and not kept in memory over the run
+        del done  # frees the memory of earlier records, which are on disk
         store.begin(resolved.model_dump(), planned.tasks(), shard)
         store.log(f"run: {len(planned.work)} of {len(picked)} cells' tasks to do, engine {engine}")
         _measure_and_write(
@@ -139,7 +143,7 @@ def run(
 
 
 def _measure_and_write(planned: Planned, opening: Callable[[], Engine], writer: "_Writer") -> None:
-    """Measures what is planned; Ctrl-C ends it and keeps what is done."""
+    """Measures the planned tasks; after Ctrl-C, finished tasks are kept."""
     store, summary = writer.store, writer.summary
     try:
         writer(_unfit(planned))
@@ -154,7 +158,7 @@ def _measure_and_write(planned: Planned, opening: Callable[[], Engine], writer: 
 
 
 def memory_limit(gib: float | None) -> int | None:
-    """GiB in bytes. Raises BadInput below 0.1, with which no worker starts."""
+    """Converts GiB to bytes. Raises BadInput below 0.1 GiB, with which no worker starts."""
     return None if gib is None else int(at_least(0.1, "memory", gib) * 2**30)
 
 
@@ -169,7 +173,7 @@ def _measure_all(planned: Planned, engine: Engine, write: "_Writer") -> None:
 
 
 def _unfit(planned: Planned) -> list[CellResult]:
-    """The rows of the cells that are not applicable: the plan's own word, measured by nobody."""
+    """The records of cells that are not applicable; these are written without a measurement."""
     unfit = [cell for cell, task in planned.work if task == "plan"]
     return [CellResult(cell, _not_applicable(cell), machine_environment()) for cell in unfit]
 
@@ -179,7 +183,7 @@ def _not_applicable(cell: Cell) -> Record:
 
 
 class _Writer:
-    """Appends records, counts them, and says how far the run is."""
+    """Appends records, counts them, and reports progress."""
 
     def __init__(self, store: Store, summary: Summary, planned: Planned, show: Callable[[Progress], None]) -> None:
         self.store, self.summary, self.show, self.width = store, summary, show, 1
@@ -197,7 +201,7 @@ class _Writer:
             self._say()
 
     def _say(self) -> None:
-        """Progress, five times a second, but not for more than a twentieth of the time: many cells take long to add."""
+        """Reports progress at most five times a second and for at most a twentieth of the time."""
         start = time.monotonic()
         seconds_left = self.cost.total(self.left.values(), self.width)
         progress = Progress(self.total - len(self.left), self.total, seconds_left)
@@ -220,17 +224,17 @@ def _line(cell: Cell, found: Record) -> str:
 
 
 def executions(suite: Suite) -> list[tuple[str, str]]:
-    """The devices and dtypes that a suite's cells run in."""
+    """The pairs of device and dtype of a suite's cells."""
     return [(device, dtype) for device in suite.device for dtype in suite.dtype or [default_dtype(device)]]
 
 
 def folder_of(suite: str | Path | Suite, out: str | Path | None) -> Path:
-    """Where a run lands."""
+    """The folder of a run's results. Raises BadInput if it cannot be derived from the suite's name."""
     if out is not None:
         return Path(out)
     if isinstance(suite, Suite):
-        raise BadInput("say which folder the results go to: out=…")
+        raise BadInput("a suite object has no name for the folder of results; give the folder: out=…")
     path = Path(suite)
-    if path.stem == "..":  # of a file called ...toml
-        raise BadInput(f"{path} is no name for a folder of results; say which: --out DIR")
+    if path.stem == "..":  # the file is called ...toml
+        raise BadInput(f"{path} does not give a name for the folder of results; give the folder: --out DIR")
     return path.parent if path.name == "config.toml" else RESULTS / path.stem

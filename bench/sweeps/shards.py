@@ -1,4 +1,4 @@
-"""One sweep in many places: shards by the cell's id, and folders merged into one."""
+"""Splits a sweep into shards by the cell's id, and merges the folders of shards into one."""
 
 import re
 import tomllib
@@ -14,19 +14,22 @@ from estimators.errors import BadInput
 
 
 def sharded(every: list[Cell], shard: str | None) -> list[Cell]:
-    """The cells of shard `i/n`, i from 1: the same ones wherever and in whatever order shards are run."""
+    """The cells of shard `i/n`, with i from 1. A cell's shard depends only on its id.
+
+    Raises BadInput if `shard` is malformed.
+    """
     belongs = _belongs(shard)
     return [cell for cell in every if belongs(cell.id)]
 
 
 def own_plan(folder: Path) -> Plan | None:
-    """What of the folder's plan is measured in this folder: all of it, or its shard."""
+    """The part of a folder's plan that is measured in this folder: all cells, or those of its shard."""
     whole, belongs = planned(folder), _belongs(last_shard(folder))
     return whole and {cell: tasks for cell, tasks in whole.items() if belongs(cell)}
 
 
 def _belongs(shard: str | None) -> Callable[[str], bool]:
-    """Whether a cell, by its id, is one of a shard's."""
+    """Returns a predicate on cell ids: whether a cell belongs to the shard."""
     if shard is None:
         return lambda cell: True
     found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", shard)
@@ -39,17 +42,17 @@ def _belongs(shard: str | None) -> Callable[[str], bool]:
 def collect(folders: Sequence[str | Path], out: str | Path) -> Path:
     """Merges the folders of a sweep's shards into one folder.
 
-    The latest record of a cell wins, and no record comes twice.
+    If several folders have a record of the same cell, the latest counts. Records are never duplicated.
 
     Args:
         folders: Folders of the shards.
-        out: Folder of the whole sweep.
+        out: Folder for the whole sweep.
 
     Returns:
         The folder `out`.
 
     Raises:
-        BadInput: A folder holds no run, or the folders hold different suites, seeds or versions.
+        BadInput: A folder has no run, or the folders have different suites, seeds or versions.
     """
     sources = [run_folder(folder) for folder in folders]
     plans = [_whole(folder) for folder in sources]
@@ -68,7 +71,7 @@ def collect(folders: Sequence[str | Path], out: str | Path) -> Path:
 
 
 def _whole(folder: Path) -> Plan:
-    """The plan of the sweep that a folder has a shard of."""
+    """The plan of the whole sweep, from the folder of a shard."""
     found = planned(folder)
     if found is None:
         raise BadInput(f"{folder} holds no run of gradest: it has no plan.json")

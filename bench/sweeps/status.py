@@ -1,4 +1,4 @@
-"""How a run stands."""
+"""The status of a run: tasks done, failed and left."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -24,9 +24,10 @@ from estimators.errors import BadInput
 
 @dataclass(frozen=True)
 class Status(InNotebooks):
-    """How a run stands: tasks by status, tasks left, the slowest records, and what is odd about the files.
+    """The status of a run.
 
-    `seconds_left` is the run's own estimate, `said` when it said so; both None where no run ever did.
+    `counts`: tasks by status. `left`: tasks that are not done. `seconds_left`: the run's own estimate, and `said`: the
+    time of this estimate; both None if there is none. `slowest`: the slowest records. `notes`: remarks about the files.
     """
 
     counts: dict[str, int]
@@ -41,9 +42,9 @@ class Status(InNotebooks):
 
 
 def status(results: str | Path) -> Status:
-    """Says how a run stands, also while it runs: done, failed, left, the time that takes, and the slowest cells.
+    """Says how a run stands, also while it runs: tasks done, failed and left, time left, and the slowest cells.
 
-    Reads and never writes. In the folder of a shard, all this is about the shard.
+    Reads and never writes. In the folder of a shard, only the cells of the shard count.
 
     Args:
         results: Name of the suite, or folder of the run.
@@ -66,9 +67,9 @@ def status(results: str | Path) -> Status:
 
 
 def status_view(found: "Status", notes: Sequence[str] = ()) -> RenderableType:
-    """How a run stands: these notes, counts, the time that is left, the slowest."""
+    """Renders the status of a run: notes, counts, time left, and the slowest cells."""
     parts: list[RenderableType] = [Text(f"note: {note}", style="yellow") for note in notes]
     parts.append(Text(", ".join([*(f"{count} {name}" for name, count in found.counts.items()), f"{found.left} left"])))
     if found.left and found.seconds_left:
-        parts.append(Text(f"{duration(found.seconds_left)} to go, as the run saw it at {found.said}"))
+        parts.append(Text(f"{duration(found.seconds_left)} left, as the run estimated at {found.said}"))
     return Group(*parts, *([frame(found.slowest, "slowest")] if len(found.slowest) else []))

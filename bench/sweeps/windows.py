@@ -1,8 +1,8 @@
-"""Timed cells in a window: all kept warm in one process, then visited in turn.
+"""Measures timed cells in windows: all cells of a window are kept warm in one process and visited in turn.
 
-A cell's visits lie as far apart as the other cells' visits take, so that its interval covers what changes on the
-machine meanwhile (`bench.measure.timing.blocks.Visited`). Each cell is tuned and compiled once. An
-exception in one cell is in its own record; the others go on.
+Between two visits to a cell, the other cells are visited, so that its interval covers changes of the machine over this
+time (`bench.measure.timing.blocks.Visited`). Each cell is fitted and compiled once. An exception in a cell ends only
+this cell and is reported in its record.
 """
 
 import time
@@ -20,22 +20,27 @@ from bench.sweeps.cell_record import attempt, ended, execution, finished, record
 from bench.tables.records import Record
 
 WINDOW_CELLS = 16
-"""Cells of a window. Sweeps of nine cells and more have windows of 8 to 16."""
+"""The largest number of cells in a window. Sweeps of nine cells or more have windows of 8 to 16 cells."""
 NOBODY = -1
-"""The place of no cell: the window waits, and no cell's time limit runs."""
+"""Index that stands for no cell: the window waits, and no cell's time limit runs."""
 At = Callable[[int], object]
-"""Is told the place of the cell whose turn begins."""
+"""Called with the index of the cell whose turn begins."""
 
 
 def windows(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
-    """The cells of one device in windows of equal length, their order kept: 17 cells in windows of 9 and 8."""
+    """Splits the cells of a device into windows of nearly equal length, in order: 17 cells into windows of 9 and 8."""
     count = ceil(len(cells) / WINDOW_CELLS)
     edges = [ceil(index * len(cells) / count) for index in range(count + 1)] if count else []
     return [tuple(cells[start:end]) for start, end in pairwise(edges)]
 
 
 def measure_window(cells: Sequence[Cell], at: At = lambda place: None) -> list[Record]:
-    """The records of the cells of one window, all on one device; a single cell is visited once."""
+    """Measures the cells of one window and returns their records, in order.
+
+    Args:
+        cells: Cells on one device; a single cell is visited once.
+        at: Called with the index of the cell whose turn begins, or `NOBODY`.
+    """
     turns = [_Turns(cell, VISITS if len(cells) > 1 else 1) for cell in cells]
 
     def each(action: Callable[[_Turns], None]) -> None:
@@ -45,7 +50,7 @@ def measure_window(cells: Sequence[Cell], at: At = lambda place: None) -> list[R
                 own.do(action)
         at(NOBODY)
 
-    at(NOBODY)  # whoever waits for the device is in no cell's time
+    at(NOBODY)  # waiting for the device does not count for any cell
     with alone(cells[0].device), kept_generator(cells[0].device):
         each(_Turns.open)
         each(_Turns.first)
@@ -56,7 +61,7 @@ def measure_window(cells: Sequence[Cell], at: At = lambda place: None) -> list[R
 
 
 class _Turns:
-    """One cell's turns, and how it ended; its own seconds are counted."""
+    """The turns of one cell in a window, its seconds, and its outcome."""
 
     def __init__(self, cell: Cell, visits: int) -> None:
         self.cell, self.visits, self.seconds = cell, visits, 0.0
@@ -65,7 +70,7 @@ class _Turns:
         self.changed: dict[str, None] = {}
 
     def do(self, action: Callable[["_Turns"], None]) -> None:
-        """One turn; an exception ends the cell, and its memory is given back."""
+        """Runs one turn. An exception ends the cell and frees its memory."""
         began = time.perf_counter()
         with Kept() as kept:
             failed = attempt(lambda: action(self))
@@ -97,7 +102,7 @@ class _Turns:
         return self.warm
 
     def record(self) -> Record:
-        found = self.outcome or ended("failed", "the window ended before the cell did")
+        found = self.outcome or ended("failed", "the window ended before the cell was measured")
         if self.changed:
             said = f"changed {' and '.join(self.changed)}: restored"
             found["reason"] = "; ".join(filter(None, (found["reason"], said)))

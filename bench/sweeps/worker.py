@@ -1,4 +1,4 @@
-"""What runs inside a worker process: one thread, the user's plug-ins, one cell or one window at a time."""
+"""The code inside a worker process: it uses one thread, loads the user's plug-ins and measures cells or windows."""
 
 import os
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from bench.tables.records import Record
 
 @dataclass(frozen=True)
 class Setup:
-    """What a worker is told before its first cell: plug-in files, bytes it may allocate, its accelerator."""
+    """The settings of a worker: plug-in files, bytes it may allocate, the index of its accelerator."""
 
     plugins: tuple[str, ...] = ()
     memory: int | None = None
@@ -25,9 +25,9 @@ class Setup:
 
 
 def start_worker(setup: Setup) -> Action:
-    """Readies a fresh worker, which then answers cells and their task with their records.
+    """Prepares a fresh worker and returns its action, `measure_task`.
 
-    What torch imports at its first derivative is imported here, so that no cell's time limit pays for it.
+    Computes a derivative, because torch's imports at its first derivative must not count against a cell's time limit.
     """
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
     keep_freed_memory()
@@ -41,6 +41,6 @@ def start_worker(setup: Setup) -> Action:
 
 
 def measure_task(work: tuple[tuple[Cell, ...], Group], say: Say) -> list[Record]:
-    """The records of a window's cells; while it times them it says the place of the cell whose turn begins."""
+    """Measures the cells of a window and returns their records; `say` gets the index of the cell whose turn begins."""
     cells, task = work
     return windows.measure_window(cells, say) if task == "throughput" else [measure_cell(cell, task) for cell in cells]

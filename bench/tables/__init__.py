@@ -1,1 +1,1 @@
-"""Metrics and columns declared; records, long and wide tables, files, folders, filters."""
+"""Declares metrics and columns; records, long and wide tables, table files, run folders and filters."""

@@ -1,21 +1,23 @@
-"""The columns of the table, declared once, and the reference page that is generated from them."""
+"""Declares the columns of the table, and generates the reference page from them."""
 
 from dataclasses import dataclass
 
 from bench.tables.metrics import METRICS
 
 SCHEMA = 2
-"""Raised when a column is added or changes its meaning; no cell's id depends on it. 2 added `rarest_event`."""
+"""Version of the columns: increased when a column is added or changes its meaning. Cell ids do not depend on it.
+Version 2 added `rarest_event`."""
 
 OLDEST = 1
-"""Tables and records from this schema on are read; columns that came later are null in them."""
+"""The oldest schema that can be read; columns added later are null in older tables and records."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """`kind` is the plain dtype it has in the table: text, integer, number or truth; all but text may be null.
+    """A column of the table.
 
-    `since`: the schema that added the column.
+    `kind`: text, integer, number or truth; all kinds but text may be null. `sentence`: its description. `since`: the
+    schema that added the column.
     """
 
     name: str
@@ -26,13 +28,13 @@ class Column:
 
 
 SINCE = {"rarest_event": 2}
-"""The schema that added a column, where it was not the first."""
+"""The schema that added a column, for columns that are not in schema 1."""
 
 COLUMNS = {
     name: Column(name, group, kind, sentence, SINCE.get(name, 1))
     for group, name, kind, sentence in (
         ("identity", "run", "text", "The folder's name."),
-        ("identity", "cell", "text", "Hash of all that determines the number."),
+        ("identity", "cell", "text", "Hash of everything that determines the number."),
         ("identity", "schema", "integer", "Version of the meaning of these columns."),
         ("identity", "created", "text", "When the cell's measurement ended, UTC, ISO 8601."),
         ("identity", "attempt", "integer", "How often the cell has been measured in this folder, this time included."),
@@ -41,50 +43,50 @@ COLUMNS = {
             "estimator",
             "estimator_params",
             "text",
-            "Its settings, canonical JSON, with defaults, those of settings added later apart.",
+            "Its settings as canonical JSON, with defaults, except the defaults of settings added later.",
         ),
-        ("estimator", "estimator_version", "integer", "Raised by its author when its numbers change."),
-        ("estimator", "plugin", "text", "Where classes from outside gradest are defined; empty when there are none."),
+        ("estimator", "estimator_version", "integer", "Increased by its author when its numbers change."),
+        ("estimator", "plugin", "text", "Where classes from outside gradest are defined; empty without such classes."),
         ("estimator", "source_digest", "text", "Hash of the source of the classes that were measured."),
         ("problem", "distribution", "text", "Name of the distribution family."),
-        ("problem", "distribution_params", "text", "Its settings, canonical JSON."),
+        ("problem", "distribution_params", "text", "Its settings as canonical JSON."),
         ("problem", "objective", "text", "Name of the objective."),
-        ("problem", "objective_params", "text", "Its settings, canonical JSON."),
+        ("problem", "objective_params", "text", "Its settings as canonical JSON."),
         ("problem", "problem_version", "text", "Changes when the exact gradient does."),
-        ("problem", "coordinates", "text", "In which θ the gradient is taken: natural, unconstrained, …"),
+        ("problem", "coordinates", "text", "The parametrisation θ of the gradient: natural, unconstrained, …"),
         ("problem", "point", "text", "The named θ at which the gradient is taken."),
         ("problem", "dim", "integer", "Number of parameters, P."),
-        ("problem", "block", "text", "`all`, or the parameter whose coordinates alone the row is about."),
+        ("problem", "block", "text", "`all`, or the name of the parameter to which the row is restricted."),
         ("budget", "samples", "integer", "Draws per estimate, n."),
-        ("budget", "replicates", "integer", "Independent estimates that were made."),
+        ("budget", "replicates", "integer", "Number of independent estimates."),
         ("budget", "seed", "integer", "The suite's seed."),
         ("execution", "device", "text", "cpu, cuda, …"),
-        ("execution", "dtype", "text", "Of the estimates; moments are always float64."),
+        ("execution", "dtype", "text", "dtype of the estimates; moments are always float64."),
         ("execution", "mode", "text", "eager, compile or graph."),
-        ("execution", "threads", "integer", "Threads that torch used."),
-        ("execution", "env", "text", "Key of the machine and versions in `environments.jsonl`."),
+        ("execution", "threads", "integer", "Number of threads that torch used."),
+        ("execution", "env", "text", "Key of machine and versions in `environments.jsonl`."),
         (
             "outcome",
             "status",
             "text",
-            "ok, not_applicable, failed, timeout, crashed, out_of_memory or nonfinite; without ok, metric is null.",
+            "ok, not_applicable, failed, timeout, crashed, out_of_memory or nonfinite; metric is null unless ok.",
         ),
-        ("outcome", "forced", "truth", "Measured with --force though the pair does not fit."),
-        ("outcome", "reason", "text", "Why the status is what it is, or what would settle an unclear verdict."),
+        ("outcome", "forced", "truth", "Measured with --force although estimator and problem do not fit."),
+        ("outcome", "reason", "text", "The reason of the status, or what would settle an unclear verdict."),
         ("outcome", "verdict", "text", "On `relative_bias`: unbiased, biased or unclear."),
         (
             "outcome",
             "rarest_event",
             "number",
-            "Beside *biased* and *unbiased*: 3/R, the probability of the rarest event that the R estimates show with a "
+            "With *biased* and *unbiased*: 3/R, the probability of the rarest event that the R estimates show with a "
             "chance of 95 %; null in tables of schema 1.",
         ),
-        ("outcome", "stop_reason", "text", "Why the measurement stopped when it did."),
-        ("outcome", "wall_s", "number", "Seconds that measuring the cell took, set-up included."),
-        ("measurement", "metric", "text", "Name of the metric, see below."),
+        ("outcome", "stop_reason", "text", "Why the measurement stopped."),
+        ("outcome", "wall_s", "number", "Seconds to measure the cell, set-up included."),
+        ("measurement", "metric", "text", "Name of the metric; see below."),
         ("measurement", "value", "number", "Its value; null where it does not exist, for example without a reference."),
-        ("measurement", "ci_low", "number", "Lower end of its 95 % interval."),
-        ("measurement", "ci_high", "number", "Upper end of its 95 % interval."),
+        ("measurement", "ci_low", "number", "Lower end of the 95 % interval."),
+        ("measurement", "ci_high", "number", "Upper end of the 95 % interval."),
         ("measurement", "n", "integer", "Number of observations behind the value."),
         ("measurement", "unit", "text", "Unit of the value."),
         ("measurement", "method", "text", "How value and interval were computed."),
@@ -93,17 +95,17 @@ COLUMNS = {
 
 INTRODUCTION = """# Results
 
-Generated by `python -m bench.tables.columns` from the columns and metrics that the code declares; do not edit.
+Generated by `python -m bench.tables.columns` from the columns and metrics declared in the code; do not edit.
 
-`results/<run>/` holds what one sweep measured:
+`results/<run>/` holds the results of one sweep:
 
-| file | what it is |
+| file | content |
 |---|---|
-| `config.toml` | the suite as it was run, defaults filled in; `gradest run results/<run>/config.toml` runs it again |
-| `plan.json` | the cells of the sweep, so that what is missing is known |
-| `progress.json`, `run.log` | how far the run is by its own word, and a line per cell; no number depends on them |
-| `environments.jsonl` | machine and versions, one line each, by the key in column `env` |
-| `ceilings.jsonl` | what the machine does at most (random numbers, copies, matrix products), where cells were timed |
+| `config.toml` | the suite with its defaults filled in; `gradest run results/<run>/config.toml` runs it again |
+| `plan.json` | all cells of the sweep, so that missing cells are known |
+| `progress.json`, `run.log` | the progress of the run, and a line per cell; no number depends on them |
+| `environments.jsonl` | machine and versions, one line per key in column `env` |
+| `ceilings.jsonl` | the machine's peak rates (random numbers, copies, matrix products), where cells were timed |
 | `records-*.jsonl` | one line per finished cell and group of metrics, append-only |
 | `results.parquet`, `results.csv` | the table below, written when a run ends |
 
@@ -115,17 +117,17 @@ table = bench.load("results/reference")
 
 The table is long: one row per cell × metric (× block of parameters). g is the exact gradient, ĝ an estimate.
 
-A verdict holds for what its R estimates can see. A bias that is carried by events rarer than about 3/R (column
-`rarest_event`) is invisible to any such test: *unbiased* does not exclude it, and *biased* is said only where a second,
-independent look at the same objective (a score function in as many draws) shows the gradient that the estimates miss,
-or after a million estimates.
+A verdict covers only events that its R estimates can show. No such test sees a bias carried by events rarer than about
+3/R (column `rarest_event`): *unbiased* does not exclude it. *biased* is said only where an independent control on the
+same objective (a score function with as many draws) shows the gradient that the estimates miss, or after a million
+estimates.
 
-Tables of schema 1 are read too, with null in the columns that came later; a later schema than this one is refused.
+Tables of schema 1 can be read too, with null in the columns added later. Tables of a later schema are refused.
 """
 
 
 def reference_page() -> str:
-    """`results/README.md`: every column and every metric with its sentence."""
+    """The text of `results/README.md`: every column and every metric with its description."""
     columns = [f"| `{c.name}` | {c.group} | {c.kind} | {c.sentence} |" for c in COLUMNS.values()]
     metrics = [
         f"| `{m.name}` | {m.group}{', derived' if m.derived else ''} | {m.unit} | {m.direction} | {m.sentence} |"
@@ -138,7 +140,8 @@ def reference_page() -> str:
             "| column | group | type | meaning |\n|---|---|---|---|",
             *columns,
             "\n## Metrics\n",
-            "`better`: which way is better; at `one`, 1 is right. Derived metrics are computed from measured ones.\n",
+            "`better`: the better direction; `one` means that 1 is right. Derived metrics are computed from measured "
+            "metrics.\n",
             "| metric | group | unit | better | meaning |\n|---|---|---|---|---|",
             *metrics,
             "",

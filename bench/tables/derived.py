@@ -1,4 +1,4 @@
-"""Metrics that follow from measured ones: one pure function of the table."""
+"""Computes derived metrics from measured metrics."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -16,9 +16,9 @@ ENDS = ["value", "ci_low", "ci_high"]
 
 
 def derived(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the derived metrics, with the identity columns of the rows that they come from.
+    """Rows of the derived metrics, with the identity columns of the measured rows.
 
-    Products and their intervals: see `bench.statistics.interval`; a count is exact.
+    Products and their intervals follow `bench.statistics.interval`; counts are exact.
     """
     variance, seconds = _rows(table, "variance"), _rows(table, "seconds_per_estimate")
     calls = _rows(table, "evaluations")
@@ -35,7 +35,7 @@ def _rows(table: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def _named(rows: pd.DataFrame, metric: str, method: str, timed: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The rows under the derived metric's name; their method says what the interval of the time covers."""
+    """The rows renamed to a derived metric; their method says what the interval of the time covers."""
     how: str | pd.Series = method
     if timed is not None and "method" in timed:
         said = timed.drop_duplicates("cell").set_index("cell")["method"].astype(object).map(covered)
@@ -48,7 +48,7 @@ def _inverse(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _product(rows: pd.DataFrame, factor: pd.DataFrame) -> pd.DataFrame:
-    """The rows whose cell has the factor too, multiplied by it; a value without an interval is exact."""
+    """The rows times `factor`, for the cells that have both; a value without an interval counts as exact."""
     per_cell = factor[factor["block"] == "all"].drop_duplicates("cell").set_index("cell")[ENDS]
     rows = rows[rows["cell"].isin(per_cell.index)]
     other = _interval(per_cell.loc[rows["cell"]]).or_exact()
@@ -67,8 +67,10 @@ RANDOM_SECONDS = "random_seconds_per_estimate"
 
 
 def with_limit(rows: pd.DataFrame) -> pd.DataFrame:
-    """The cells with `times_of_limit` and its interval: seconds per estimate ÷ those of its random numbers alone;
-    null where either was not measured or nothing is drawn."""
+    """Adds `times_of_limit` and its interval to a wide table: seconds per estimate ÷ seconds of its random numbers.
+
+    Null where either was not measured or nothing is drawn.
+    """
     time, least = (Interval.of_columns(rows, name) for name in ("seconds_per_estimate", RANDOM_SECONDS))
     ratio = time.over(least)
     drawn = (time.value > 0) & (least.value > 0)

@@ -1,4 +1,4 @@
-"""The table as Parquet and CSV: written whole or not at all, read with care."""
+"""Reads and writes the table as Parquet and CSV; writing is atomic, and reading checks the file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,24 +16,24 @@ from estimators.errors import BadInput
 ARROW_TYPES = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "truth": pa.bool_()}
 ARROW_SCHEMA = pa.schema([(name, ARROW_TYPES[column.kind]) for name, column in COLUMNS.items()])
 MARK = b"gradest"
-"""The key in a Parquet file's metadata that says what the table was made from."""
+"""Key in a Parquet file's metadata for the state of the records that the table was made from."""
 
 
 def write_parquet(frame: pd.DataFrame, path: Path, made_from: str = "") -> None:
-    """The table as Parquet; `made_from` is kept in the file for whoever wants to know whether it is up to date."""
+    """Writes the table as Parquet; `made_from` is stored in the file, so that an outdated table is recognised."""
     content = pa.Table.from_pandas(frame, ARROW_SCHEMA, preserve_index=False)
     marked = content.replace_schema_metadata({MARK: made_from.encode()})
     replace(path, lambda new: pyarrow.parquet.write_table(marked, new))
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """The table as CSV: a null is an empty field, an empty text is a quoted one."""
+    """Writes the table as CSV: a null is an empty field, an empty text is a quoted empty field."""
     content = pa.Table.from_pandas(frame, ARROW_SCHEMA, preserve_index=False)
     replace(path, lambda new: pyarrow.csv.write_csv(content, new))
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A table from a Parquet or CSV file; one that is not gradest's is refused."""
+    """Reads a table from a Parquet or CSV file. Raises BadInput if the file is not a table of gradest."""
     try:
         content = pyarrow.parquet.read_table(path) if path.suffix == ".parquet" else _read_csv(path)
         names = content.column_names
@@ -61,7 +61,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def with_later_columns(content: pa.Table) -> pa.Table:
-    """A table of an earlier schema with the columns that it does not have yet, null."""
+    """Adds the columns that an earlier schema does not have, filled with null."""
     schemas = content["schema"].drop_null().unique().to_pylist() if "schema" in content.column_names else []
     newest = max((number for number in schemas if isinstance(number, int)), default=columns.SCHEMA)
     for name, column in COLUMNS.items():
@@ -71,7 +71,7 @@ def with_later_columns(content: pa.Table) -> pa.Table:
 
 
 def made_from(path: Path) -> str | None:
-    """What `write_parquet` noted; None where there is no such file."""
+    """The text `made_from` that `write_parquet` stored; None if there is no such file."""
     try:
         metadata = pyarrow.parquet.read_schema(path).metadata or {}
     except (OSError, ValueError, pa.ArrowException):
@@ -80,7 +80,7 @@ def made_from(path: Path) -> str | None:
 
 
 def replace(path: Path, write: Callable[[str], object]) -> None:
-    """Writes a file beside `path` and moves it there when it is whole."""
+    """Writes a temporary file beside `path`, then renames it to `path`. Raises BadInput if it cannot be written."""
     new = path.with_name(f".{path.name}.new")
     try:
         write(str(new))

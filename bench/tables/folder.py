@@ -1,4 +1,4 @@
-"""A run's folder: one process owns it, records are appended and synced, the table is written at the end."""
+"""The folder of a run: one process at a time writes to it; records are appended and synced, the table comes last."""
 
 import errno
 import fcntl
@@ -30,9 +30,9 @@ Plan = dict[str, list[Task]]
 
 
 class Store:
-    """The writing end of a run's folder; `with Store(folder) as store:` holds its lock.
+    """Writes to the folder of a run; `with Store(folder) as store:` holds the folder's lock.
 
-    A torn last line, left by a process that was killed, is cut off when the folder is opened.
+    Raises BadInput if another run holds the lock or the folder cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,7 +61,7 @@ class Store:
                 file.close()
 
     def read(self) -> Records:
-        """What the folder holds already; torn last lines are cut off, and the notes say so."""
+        """The records in the folder. Incomplete last lines, left by a killed process, are cut off and noted."""
         found = record_files.read_records(self.folder, SCHEMA)
         for path in [*record_files.files(self.folder), *self.folder.glob("environments.jsonl")]:
             whole, torn = record_files.split(path)
@@ -70,15 +70,15 @@ class Store:
         return found
 
     def begin(self, config: Mapping[str, Any], plan: Plan, shard: str | None = None) -> None:
-        """Writes what is about to be run: the suite as resolved, its cells, and which shard of them it is."""
+        """Writes the resolved suite, its plan, and the shard of the plan that is to be measured."""
         _write(self.folder / "config.toml", dumps(config))
         cells = [[*each] for each in plan.items()]
         _write(self.folder / "plan.json", canonical({"schema": SCHEMA, "shard": shard, "cells": cells}))
 
     def append(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Records that are on the disk when this returns; lines that could not be written whole leave no trace.
+        """Appends records and syncs them to disk; lines that cannot be written completely are removed again.
 
-        A record that does not say its machine (`env`) was measured on this one.
+        A record without `env` was measured on this machine.
         """
         here = self.note_environment(machine_environment())
         lines = [canonical({"env": here, **record}) for record in records]
@@ -86,7 +86,7 @@ class Store:
             self._write(lines)
 
     def take(self, records: Iterable[Mapping[str, Any]], folder: Path) -> None:
-        """Records of another folder of the same sweep, with the environments that they were measured in."""
+        """Appends records from another folder of the same sweep, together with their environments."""
         for found in environments(folder):
             self.note_environment({key: value for key, value in found.items() if key != "env"})
         lines = [canonical(record) for record in records]
@@ -94,12 +94,12 @@ class Store:
             self._write(lines)
 
     def say(self, progress: Mapping[str, Any]) -> None:
-        """How far the run is, in `progress.json`, for whoever looks while it runs; a full disk stops no run."""
+        """Writes the progress to `progress.json`; errors such as a full disk are ignored."""
         with suppress(BadInput):
             _write(self.folder / "progress.json", canonical({**progress, "said": _now()}))
 
     def log(self, *lines: str) -> None:
-        """Lines in `run.log`, with the time. It is for people: no one reads it back, and a full disk stops no run."""
+        """Appends lines to `run.log`, with the time. For people only; errors such as a full disk are ignored."""
         now = _now()
         with suppress(OSError), (self.folder / "run.log").open("a", encoding="utf-8", errors="replace") as file:
             file.write("".join(f"{now} {line}\n" for line in lines))
@@ -110,7 +110,7 @@ class Store:
         _append(self._records, "".join(f"{line}\n" for line in lines))
 
     def note_environment(self, found: Mapping[str, Any]) -> str:
-        """The key of a machine, whose line in `environments.jsonl` is written once."""
+        """Returns the key of an environment, and adds its line to `environments.jsonl` if it is new."""
         key = json_digest(found)
         if key not in self._environments:
             with (self.folder / "environments.jsonl").open("ab", buffering=0) as file:
@@ -128,17 +128,17 @@ class Store:
 
 
 def load(results: str | Path | pd.DataFrame) -> pd.DataFrame:
-    """Reads the table of a run: one row per cell and metric. Oddities of the files are warnings.
+    """Reads the table of a run: one row per cell and metric. Warns about incomplete or outdated records.
 
     Args:
-        results: Name of a suite that was run (results/<name>), folder of a run, Parquet or CSV file, or a table that
-            was read before, which is returned unchanged.
+        results: Name of a suite that was run (results/<name>), folder of a run, Parquet or CSV file, or a table, which
+            is returned unchanged.
 
     Returns:
         The long table; results/README.md describes its columns.
 
     Raises:
-        BadInput: There is no such run, or the file is no table of gradest.
+        BadInput: There is no such run, or the file is not a table of gradest.
     """
     if isinstance(results, pd.DataFrame):
         return results
@@ -150,7 +150,7 @@ def load(results: str | Path | pd.DataFrame) -> pd.DataFrame:
         for table in (ready, path / "results.csv"):
             if table.is_file():
                 return formats.read_table(table)
-        raise BadInput(f"{path} holds no records of gradest; `gradest run SUITE --out {path}` makes them")
+        raise BadInput(f"{path} holds no records of gradest; `gradest run SUITE --out {path}` creates them")
     if formats.made_from(ready) == _state(path):
         return formats.read_table(ready)
     frame, notes = _from_records(path)
@@ -161,7 +161,7 @@ def load(results: str | Path | pd.DataFrame) -> pd.DataFrame:
 
 @no_garbage_collection()
 def planned(folder: Path) -> Plan | None:
-    """The cells that the folder's suite has; None where no plan was written."""
+    """The plan of the folder's suite; None if no plan was written."""
     return _read(
         folder / "plan.json",
         lambda found: {str(cell): [_task(each) for each in tasks] for cell, tasks in found["cells"]},
@@ -169,19 +169,19 @@ def planned(folder: Path) -> Plan | None:
 
 
 def _task(word: object) -> Task:
-    """A task's name, checked: the file may have been torn or made by others."""
+    """Returns a task's name; raises ValueError if it is unknown, since the file may be damaged or foreign."""
     if word not in get_args(Task):
-        raise ValueError(f"{word!r} is no task")
+        raise ValueError(f"{word!r} is not a task")
     return cast(Task, word)
 
 
 def last_shard(folder: Path) -> str | None:
-    """Which shard of the suite the last run in this folder measured; None where it was all of it."""
+    """The shard that the last run in this folder measured, such as 1/4; None for the whole suite."""
     return _read(folder / "plan.json", lambda found: found.get("shard") and str(found["shard"]))
 
 
 def stated_seconds_left(folder: Path) -> tuple[float, str] | None:
-    """The seconds that the run of this folder had left by its own word, and when that was."""
+    """The run's last estimate of the seconds left, and the time of that estimate; None without one."""
     return _read(folder / "progress.json", lambda found: (float(found["seconds_left"]), str(found["said"])))
 
 
@@ -199,13 +199,13 @@ def _from_records(folder: Path) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _state(folder: Path) -> str:
-    """Changes whenever the records or the plan do."""
+    """A digest that changes whenever the records or the plan change."""
     files = [*record_files.files(folder), folder / "plan.json"]
     return json_digest([[path.name, path.stat().st_size if path.exists() else 0] for path in files] + [SCHEMA])
 
 
 def environments(folder: Path) -> list[dict[str, Any]]:
-    """What `environments.jsonl` holds; a torn last line is left out."""
+    """The environments in `environments.jsonl`; an incomplete last line is left out."""
     path = folder / "environments.jsonl"
     whole, _ = record_files.split(path) if path.exists() else (b"", b"")
     found = []
@@ -213,18 +213,18 @@ def environments(folder: Path) -> list[dict[str, Any]]:
         try:
             found.append({"env": str(json.loads(line)["env"]), **json.loads(line)})
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise BadInput(f"{path} is no file of gradest") from None
+            raise BadInput(f"{path} is not a file of gradest") from None
     return found
 
 
 def _read(path: Path, get: Callable[[dict[str, Any]], Any]) -> Any:
-    """What `get` finds in a JSON file; None where there is no file."""
+    """Applies `get` to the content of a JSON file; None if there is no such file."""
     try:
         return get(json.loads(path.read_bytes()))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise BadInput(f"{path} is no file of gradest; `gradest run` writes it anew") from None
+        raise BadInput(f"{path} is not a file of gradest; `gradest run` writes it again") from None
 
 
 def _now() -> str:
@@ -232,7 +232,7 @@ def _now() -> str:
 
 
 def _append(file: IO[bytes], text: str) -> None:
-    """Whole lines, synced; where the disk is full, the part that was written is cut off again."""
+    """Appends complete lines and syncs them; on an error such as a full disk, removes the part that was written."""
     end = file.seek(0, os.SEEK_END)
     line = text.encode()
     try:
@@ -241,7 +241,7 @@ def _append(file: IO[bytes], text: str) -> None:
         os.fsync(file.fileno())
     except OSError as error:
         os.ftruncate(file.fileno(), end)
-        raise BadInput(f"cannot write {file.name}: {error.strerror}; what was measured before is saved") from None
+        raise BadInput(f"cannot write {file.name}: {error.strerror}; earlier results are saved") from None
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Records → the long table: a row per cell and metric, with the declared columns and plain dtypes."""
+"""Builds the long table from records: one row per cell and metric, with the declared columns and plain dtypes."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -23,10 +23,10 @@ OF_RECORD = tuple(name for name in COLUMNS if name not in (*MEASURED_COLUMNS, "r
 
 
 def long_rows(run: str, records: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """A row per measurement, and one row with a null metric for a record that has none.
+    """One row per measurement, and one row with a null metric for a record without measurements.
 
-    The records' columns, most of them text, are laid out once, at the end: until then a row knows the number of its
-    record.
+    The columns of the records, mostly text, are expanded to rows only at the end; until then a row holds the number of
+    its record.
     """
     records = list(records)
     of_record = _columns(OF_RECORD, records)
@@ -41,18 +41,21 @@ def long_rows(run: str, records: Iterable[dict[str, Any]]) -> pd.DataFrame:
 
 
 def rarest_event(whole: pd.DataFrame) -> pd.Series:
-    """3/R beside a verdict on R estimates that is not *unclear*; null for records of schema 1."""
+    """The column `rarest_event`: 3/R with a verdict *unbiased* or *biased* on R estimates, else null.
+
+    Null for records of schema 1.
+    """
     said = whole["verdict"].isin(["unbiased", "biased"]) & (whole["schema"] >= COLUMNS["rarest_event"].since)
     return (UNSEEN / whole["n"].astype("float64")).where(said)
 
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:
-    """The declared columns, in their order, with their plain dtypes."""
+    """The declared columns, in their order, as pandas dtypes."""
     return frame[list(COLUMNS)].astype({name: PANDAS_TYPES[column.kind] for name, column in COLUMNS.items()})
 
 
 def _measurements(records: list[dict[str, Any]], cells: np.ndarray) -> pd.DataFrame:
-    """What the records measured, with the number of the record and that of its cell."""
+    """The measurements of all records, with the number of the record and the number of its cell."""
     empty: dict[str, Any] = dict.fromkeys(MEASURED_COLUMNS) | {"block": "all", "method": ""}
     measured = [each for record in records for each in (record["measurements"] or [empty])]
     record = np.repeat(np.arange(len(records)), [max(1, len(record["measurements"])) for record in records])
@@ -68,7 +71,7 @@ def _columns(names: Iterable[str], lines: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _ordered(measured: pd.DataFrame) -> pd.DataFrame:
-    """With the derived metrics, cells in the order of the records, metrics in the order of their declaration."""
+    """Adds the derived metrics; orders cells as in the records and metrics as declared."""
     whole = pd.concat([measured, derived(measured)], ignore_index=True)
     metrics = {name: index for index, name in enumerate(METRICS)}
     metric = whole["metric"].map(metrics).fillna(len(metrics))

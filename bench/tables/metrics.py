@@ -1,18 +1,21 @@
-"""Every metric, declared once: its unit, which way is better, and one sentence."""
+"""Declares every metric once: its unit, its better direction and one sentence."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from bench.statistics.interval import Interval  # with scipy, which takes long: not where metrics are only listed
+    from bench.statistics.interval import Interval  # imports scipy, which is slow: not needed to list metrics
 
 Direction = Literal["lower", "higher", "one", "none"]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """`direction`: which way is better; `one` means that 1 is right. `derived` ones are computed when the table
-    is written, the others are measured."""
+    """A metric of the table.
+
+    `direction`: the better direction; `one` means that 1 is right. `derived`: computed when the table is written, not
+    measured.
+    """
 
     name: str
     unit: str
@@ -26,13 +29,13 @@ METRICS = {
     metric.name: metric
     for metric in (
         Metric("bias", "gradient", "lower", "‖E ĝ − g‖, debiased: ‖mean − g‖² − trace/R, floored at 0.", "accuracy"),
-        Metric("relative_bias", "1", "lower", "The bias divided by ‖g‖; its row carries the verdict.", "accuracy"),
+        Metric("relative_bias", "1", "lower", "The bias divided by ‖g‖; its row holds the verdict.", "accuracy"),
         Metric("bias_pvalue", "1", "none", "Smallest adjusted p-value of the tests of zero bias.", "accuracy"),
         Metric(
             "scale",
             "1",
             "one",
-            "Projection of E ĝ on g, divided by ‖g‖²: 1 is right; tells shrinkage from direction.",
+            "⟨E ĝ, g⟩ divided by ‖g‖²: 1 is right; separates wrong length from wrong direction.",
             "accuracy",
         ),
         Metric("cosine", "1", "one", "Cosine of the angle between E ĝ and g.", "accuracy"),
@@ -46,20 +49,20 @@ METRICS = {
             "tail_index",
             "1",
             "higher",
-            "Hill's index of ‖ĝ − E ĝ‖: below 4 the variance's interval, below 2 the variance, does not exist.",
+            "Hill's index of ‖ĝ − E ĝ‖: below 4 the interval of the variance does not exist, below 2 the variance.",
             "accuracy",
         ),
         Metric("nonfinite_rate", "1", "lower", "Share of estimates with a NaN or an infinity.", "accuracy"),
         Metric("reference_error", "1", "lower", "Error of the exact gradient, relative to ‖g‖.", "accuracy"),
-        Metric("evaluations", "calls", "lower", "Calls of f per estimate, counted.", "cost"),
-        Metric("gradient_evaluations", "calls", "lower", "Calls of f's gradient per estimate, counted.", "cost"),
-        Metric("fit_seconds", "s", "lower", "Time spent on fitting, once, before the measurement.", "cost"),
+        Metric("evaluations", "calls", "lower", "Counted calls of f per estimate.", "cost"),
+        Metric("gradient_evaluations", "calls", "lower", "Counted calls of f's gradient per estimate.", "cost"),
+        Metric("fit_seconds", "s", "lower", "Time of fitting, once before the measurement.", "cost"),
         Metric("fit_evaluations", "calls", "lower", "Calls of f spent on fitting.", "cost"),
         Metric(
             "seconds_per_estimate",
             "s",
             "lower",
-            "Wall time of one estimate, in a batch of replicates: the median.",
+            "Median wall time of one estimate, in a batch of replicates.",
             "throughput",
         ),
         Metric(
@@ -69,26 +72,26 @@ METRICS = {
             "device_seconds_per_estimate",
             "s",
             "lower",
-            "Time of one estimate on the accelerator's own clock: the median. A CPU has no such row.",
+            "Median time of one estimate on the accelerator's own clock; no row on a CPU.",
             "throughput",
         ),
         Metric(
             "random_seconds_per_estimate",
             "s",
             "lower",
-            "Wall time of one estimate's random numbers alone: the least that its seconds can be.",
+            "Wall time of one estimate's random numbers alone: a lower limit of its seconds.",
             "throughput",
         ),
         Metric(
             "peak_memory",
             "bytes",
             "lower",
-            "Peak memory of one batch of replicates, above what was held before.",
+            "Peak memory of one batch of replicates, above the memory in use before.",
             "throughput",
         ),
         Metric("first_call_seconds", "s", "lower", "Wall time of the first call, compilation included.", "throughput"),
         Metric(
-            "compile_seconds", "s", "lower", "What of the first call went into compiling or capturing.", "throughput"
+            "compile_seconds", "s", "lower", "Part of the first call spent on compiling or capturing.", "throughput"
         ),
         Metric(
             "variance_per_evaluation",
@@ -112,7 +115,7 @@ METRICS = {
 
 @dataclass(frozen=True)
 class Measurement:
-    """One metric of one cell, for one block of parameters: the last columns of the table."""
+    """One metric of one cell, for one block of parameters; its fields are columns of the table."""
 
     metric: str
     value: float | None
@@ -126,14 +129,14 @@ class Measurement:
     def of(
         cls, metric: str, interval: "Interval | None", n: int | None = None, method: str = "", block: str = "all"
     ) -> "Measurement":
-        """The value and the ends of an interval; nulls where there is none."""
+        """A measurement from an interval; its value and ends are null if `interval` is None."""
         value, low, high = interval or (None, None, None)
         return cls(metric, value, low, high, n, method, block)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What measuring one cell gave: its measurements and how the measuring ended."""
+    """The result of measuring one cell: its measurements, and how the measurement ended."""
 
     measurements: tuple[Measurement, ...]
     replicates: int

@@ -1,4 +1,4 @@
-"""Record files: one JSON line per finished cell and task, read as text that may be torn or hostile."""
+"""Record files: one JSON line per finished cell and task. Readers check every line: it may be damaged or hostile."""
 
 import gc
 import json
@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Optional
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
-from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
+from typing_extensions import TypedDict  # pydantic needs this TypedDict before Python 3.12
 
 from bench.tables.columns import COLUMNS, OLDEST
 from estimators.errors import BadInput
 
 Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-"""A table's column holds no larger ones."""
+"""An integer that fits into a column of the table."""
 JSON_TYPES: dict[str, Any] = {"text": str, "integer": Optional[Integer], "number": float | None, "truth": bool}  # noqa: UP045
 FROM_ELSEWHERE = {
     "run",
@@ -30,12 +30,12 @@ FROM_ELSEWHERE = {
     "method",
     "block",
 }
-"""Columns that no record holds: known from the folder and the metrics, or one of many in `measurements`."""
+"""Columns that are not keys of a record: known from the folder or the metrics, or listed in `measurements`."""
 
 Task = Literal["plan", "accuracy", "throughput"]
-"""What a record is about: a group of metrics, or the plan itself, which says why a cell is not measured."""
+"""The task of a record: a group of metrics, or `plan` for a cell that is not applicable and not measured."""
 Key = tuple[str, str]
-"""A cell and a task: what a record is about."""
+"""Cell id and task of a record."""
 
 
 _STRICT = with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
@@ -43,6 +43,8 @@ _STRICT = with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=Fals
 
 @_STRICT
 class Measured(TypedDict):
+    """A measurement as it stands in a record."""
+
     metric: str
     value: float | None
     ci_low: float | None
@@ -68,7 +70,7 @@ _READER = TypeAdapter(_STRICT(_LINE))
 
 @dataclass(frozen=True)
 class Records:
-    """The records of a folder in the order of writing, and what was odd about the files, in sentences."""
+    """The records of a folder in the order of writing; `notes`: sentences about damaged or skipped lines."""
 
     lines: list[dict[str, Any]]
     notes: list[str]
@@ -84,7 +86,7 @@ class Records:
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """While many plain values come to be: searching them for cycles again and again takes longer than reading them."""
+    """Disables garbage collection while many plain values are created: it would take longer than reading them."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -101,7 +103,10 @@ def files(folder: Path) -> list[Path]:
 
 @no_garbage_collection()
 def read_records(folder: Path, schema: int) -> Records:
-    """All records of a folder that have this schema, or an earlier one that is read."""
+    """Reads all records of a folder from schema `OLDEST` to `schema`; others are counted in a note.
+
+    Raises BadInput with the place of a line that is not a record.
+    """
     lines: list[dict[str, Any]] = []
     notes: list[str] = []
     older = 0
@@ -119,7 +124,7 @@ def read_records(folder: Path, schema: int) -> Records:
 
 
 def split(path: Path) -> tuple[bytes, bytes]:
-    """The finished lines of a file, and what follows the last end of line: the torn line."""
+    """Splits a file into its complete lines and the incomplete last line, which may be empty."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -129,7 +134,10 @@ def split(path: Path) -> tuple[bytes, bytes]:
 
 
 def parsed(line: bytes, schema: int, place: str) -> dict[str, Any] | None:
-    """A line as a record; None when its schema is not read, an error that says its place when it is no record."""
+    """Parses a line as a record; None if its schema is not supported.
+
+    Raises BadInput with `place` if the line is not a record.
+    """
     try:
         found: dict[str, Any] = _READER.validate_json(line)
     except ValidationError as error:
@@ -138,12 +146,12 @@ def parsed(line: bytes, schema: int, place: str) -> dict[str, Any] | None:
             return None
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the line"
-        raise BadInput(f"{place} is no record of gradest: {key}: {first['msg']}") from None
+        raise BadInput(f"{place} is not a record of gradest: {key}: {first['msg']}") from None
     return found if OLDEST <= found["schema"] <= schema else None
 
 
 def _schema(line: bytes) -> int | None:
-    """The schema that a line claims to have."""
+    """The schema stated in a line; None without one."""
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
@@ -153,3 +161,4 @@ def _schema(line: bytes) -> int | None:
 
 
 Record = dict[str, Any]
+"""A record as plain values, by key."""

@@ -1,4 +1,4 @@
-"""Plain values as TOML (Python reads it and does not write it)."""
+"""Writes plain values as TOML; the standard library only reads TOML."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def dumps(table: Mapping[str, Any]) -> str:
-    """A table as TOML, one key a line, inner tables inline; null entries are left out.
+    """A table as TOML: one key per line, inner tables inline, null entries left out.
 
     >>> print(dumps({"seed": 0, "accuracy": {"precision": 0.05}, "device": ["cpu"], "dtype": None}), end="")
     seed = 0

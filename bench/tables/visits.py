@@ -1,4 +1,4 @@
-"""What the interval of a time covers, as the `method` of its row says it."""
+"""Reads from a row's `method` what the interval of a time covers."""
 
 import re
 from math import nan
@@ -9,7 +9,7 @@ SAID = re.compile(rf"{REPETITION}: (\d+) visits over [^;]*|{WITHIN}")
 
 
 def covered(method: object) -> str:
-    """The words of a row's method that say what its interval of a time covers; empty where it does not say.
+    """The part of a row's method that says what the interval of its time covers; empty if there is none.
 
     >>> covered("median of 9 blocks; covers a repetition of the run: 5 visits over 40 s; drift +1.2%")
     'covers a repetition of the run: 5 visits over 40 s'
@@ -19,7 +19,7 @@ def covered(method: object) -> str:
 
 
 def visits_of(method: object) -> float:
-    """How many visits the interval of a time rests on, by its row's method; NaN where it covers no repetition.
+    """The number of visits behind the interval of a time, from its row's method; NaN if it covers no repetition.
 
     >>> visits_of("covers a repetition of the run: 5 visits over 40 s"), visits_of("within this visit only")
     (5.0, nan)

@@ -2,9 +2,9 @@
 
     estimator in ["rloo", "reinforce"] and not (samples < 4 or distribution.size == 200)
 
-Parsed here and never evaluated by Python, so a filter from a file cannot run code. A name is an identity column
-(`FILTER_NAMES`) or a setting: `estimator.temperature`, `distribution.size`, `objective.t`. A comparison with a setting
-that the row does not have is false, and so is one between a number and a text.
+Filters are parsed here and never evaluated by Python, so a filter from a file cannot run code. A name is an identity
+column (`FILTER_NAMES`) or a setting: `estimator.temperature`, `distribution.size`, `objective.t`. A comparison is false
+if the row does not have the setting, or if one side is a number and the other a text.
 """
 
 import json
@@ -33,7 +33,7 @@ FILTER_NAMES = (
     "dtype",
     "mode",
 )
-"""The columns that can be asked for; of estimator, distribution and objective also their settings."""
+"""The columns that a filter can name; for estimator, distribution and objective also their settings."""
 
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
@@ -58,13 +58,17 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True)
 class Token:
+    """A word, number, text or sign of a filter, and its position in the text."""
+
     kind: str
     text: str
     position: int
 
 
 def parse(text: str, names: tuple[str, ...] = FILTER_NAMES) -> Predicate:
-    """The predicate that `text` describes, on a mapping of `names` to values.
+    """Parses `text` into a predicate on mappings from `names` to values.
+
+    Raises BadInput with the position of an error.
 
     >>> chosen = parse("samples >= 4 and estimator != 'arm'")
     >>> chosen({"samples": 10, "estimator": "rloo"}), chosen({"samples": 1, "estimator": "rloo"})
@@ -79,7 +83,7 @@ def parse(text: str, names: tuple[str, ...] = FILTER_NAMES) -> Predicate:
 
 
 def select(frame: pd.DataFrame, text: str | None) -> pd.DataFrame:
-    """The rows of a table that `text` describes; all of them without it."""
+    """The rows of a table for which the filter `text` is true; all rows without a filter."""
     if not text:
         return frame
     chosen = parse(text)
@@ -95,7 +99,7 @@ _SETTINGS = ("estimator", "distribution", "objective")
 
 
 def filter_facts(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What a filter can ask of a row or a cell: its columns, and its settings by dotted names."""
+    """The values that a filter can use: a row's columns, and its settings by dotted names."""
     found = {name: row[name] for name in FILTER_NAMES if name in row}
     for kind in _SETTINGS:
         found |= _dotted(kind, row.get(f"{kind}_params") or "{}")
@@ -104,7 +108,7 @@ def filter_facts(row: Mapping[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=4096)
 def _dotted(kind: str, settings: str) -> dict[str, Any]:
-    """Settings by dotted names; many cells share one text."""
+    """Settings by dotted names; cached, because many cells share a text."""
     return {f"{kind}.{key}": value for key, value in json.loads(settings).items()}
 
 
@@ -114,7 +118,7 @@ def _tokens(text: str) -> list[Token]:
         match = _TOKEN.match(text, position)
         if match is None:
             at = position + len(text[position:]) - len(text[position:].lstrip())
-            raise _error(at, f"{text[at : at + 10]!r} is no part of the language; write e.g. samples >= 4")
+            raise _error(at, f"{text[at : at + 10]!r} is not part of the language; write e.g. samples >= 4")
         kind = str(match.lastgroup)
         tokens.append(Token(kind, match[kind], match.start(kind)))
         position = match.end()
@@ -126,7 +130,8 @@ def _error(position: int, what: str) -> BadInput:
 
 
 class _Parser:
-    """Recursive descent: whole = either; either = both {or both}; both = one {and one}; one = not one | ( … ) | …"""
+    """Recursive-descent parser: whole = either; either = both {or both}; both = one {and one}; one = not one | ( … ) |
+    comparison."""
 
     def __init__(self, tokens: list[Token], names: tuple[str, ...]) -> None:
         self.tokens, self.names, self.next, self.depth = tokens, names, 0, 0
@@ -230,7 +235,7 @@ class _Parser:
 
 
 def _compare(compare: Callable[[Any, Any], bool], found: Any, value: Any) -> bool:
-    """False, not an error, where a row lacks the setting or the types differ."""
+    """Compares two values; False, not an error, if the row lacks the setting or the types differ."""
     if found is None or isinstance(found, str) != isinstance(value, str):
         return False
     return bool(compare(found, value))

@@ -1,4 +1,4 @@
-"""The long table reshaped: one row per cell, a short label for its estimator and its problem, a column per metric."""
+"""Reshapes the long table: one row per cell, short labels for its estimator and its problem, a column per metric."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -16,7 +16,7 @@ from bench.tables.visits import visits_of
 from estimators.errors import BadInput
 
 PROBLEM = ("distribution", "distribution_params", "objective", "objective_params", "coordinates", "point")
-"""The columns that say which problem a cell is about; `problem_version` says whether it stayed the same."""
+"""The columns that identify the problem of a cell; `problem_version` says whether the problem changed."""
 VARIANCES = ("variance", "variance_max", "variance_per_evaluation", "work_normalised_variance")
 VARIANCE_ROUNDING = {"float64": 1e-24, "float32": 1e-11}
 EXECUTION = ("device", "dtype", "mode", "seed")
@@ -24,15 +24,19 @@ REQUIRED_COLUMNS = ("cell", "estimator", "estimator_params", *PROBLEM, "samples"
 
 
 def wide_table(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per cell: its identity, labels `estimator`, `problem` and `name` (the bare estimator), `status`,
-    `reason`, `verdict`, and for each metric its value with its interval as `variance`, `variance_low`,
-    `variance_high`; null where it was not measured; `batch`, the replicates of a timed step; `visits`, on how
-    many visits the intervals of its times rest, null where they cover no repetition of the run.
+    """The wide table: one row per cell.
 
-    A problem's label ends in what else it was run with (device, mode, …) where that varies, so that cells of one
-    `problem` and `samples` differ in nothing but the estimator. A cell whose timing failed keeps its accuracy; its
-    status is the failure. A variance that is only rounding is 0. What is cells already, a part of them for example,
-    is given back as it is.
+    Columns are the cell's identity; the labels `estimator`, `problem` and `name` (the estimator without settings);
+    `status`, `reason` and `verdict`; for each metric, its value and interval, as in `variance`, `variance_low`,
+    `variance_high`, null where not measured; `batch`, the replicates of a timed step; and `visits`, the number of
+    visits behind the intervals of its times, null where they do not cover a repetition of the run.
+
+    A problem's label ends in the execution settings (device, mode, …) that vary in the table, so that cells with the
+    same `problem` and `samples` differ only in the estimator. A cell whose timing failed keeps its accuracy, and its
+    status is the failure. A variance that is only rounding error is 0. A frame that is already wide is returned
+    unchanged.
+
+    Raises BadInput if `table` is not a gradest table.
     """
     if "problem" in table:
         return table
@@ -57,7 +61,7 @@ PER_METRIC = ("metric", "value", "ci_low", "ci_high", "n", "unit", "method", "bl
 
 
 def estimator_labels(first: pd.DataFrame) -> pd.Series:
-    """Short labels: the name, with the settings that tell it from others of its name in this table.
+    """Short labels of estimators: the name, with the settings that vary among estimators of that name in the table.
 
     >>> first = pd.DataFrame({"estimator": ["gumbel_softmax", "gumbel_softmax", "rloo"],
     ...     "estimator_params": ['{"temperature":0.5}', '{"temperature":1.0}', "{}"]})
@@ -70,7 +74,7 @@ def estimator_labels(first: pd.DataFrame) -> pd.Series:
 
 
 def problem_labels(first: pd.DataFrame) -> pd.Series:
-    """`objective / distribution`, and after a comma what else varies: coordinates, point, device, mode, …"""
+    """Labels `objective / distribution`, followed by other columns that vary: coordinates, point, device, mode, …"""
     labels = _named(first, "objective") + " / " + _named(first, "distribution")
     pair = first["objective"].astype(str) + "/" + first["distribution"].astype(str)
     for column in ("coordinates", "point"):
@@ -83,7 +87,7 @@ def problem_labels(first: pd.DataFrame) -> pd.Series:
 
 
 def _named(first: pd.DataFrame, kind: str) -> pd.Series:
-    """Each row's plug-in by name and by the settings that vary under that name."""
+    """The label of each row's plug-in: its name, and the settings that vary among plug-ins of that name."""
     pairs = list(zip(first[kind].astype(str), first[f"{kind}_params"].astype(str), strict=True))
     settings = {pair: _settings(pair[1]) for pair in set(pairs)}
     varying: dict[str, list[str]] = {}
@@ -98,7 +102,7 @@ def _settings(text: str) -> dict[str, Any]:
 
 
 def _varying(settings: Sequence[dict[str, Any]]) -> list[str]:
-    """The settings that differ, and those that hold another plug-in: a wrapper is named with what it wraps."""
+    """The names of settings that vary, and of settings that hold another plug-in, so that wrappers are labelled."""
     keys = sorted({key for each in settings for key in each})
     texts = {key: {json.dumps(each.get(key)) for each in settings} for key in keys}
     wrapped = {key for each in settings for key, value in each.items() if isinstance(value, dict)}
@@ -117,21 +121,21 @@ def _part(key: str, value: Any) -> str:
 
 
 def _outcomes(table: pd.DataFrame) -> pd.DataFrame:
-    """Each cell's status and reason: the first that is not ok, or ok."""
+    """The status and reason of each cell: those of its first row that is not ok, else ok."""
     rows = table.assign(reason=table.get("reason", ""), fine=table["status"].eq("ok").astype(int))
     rows = rows.sort_values("fine", kind="stable").drop_duplicates("cell").set_index("cell")
     return rows[["status", "reason"]].astype(object).fillna("").astype(str)
 
 
 def _visits(timed: pd.DataFrame) -> pd.Series:
-    """The number of visits of each timed cell, by the method of its row."""
+    """The number of visits of each timed cell, from the method of its row."""
     if "method" not in timed:
         return pd.Series(np.nan, timed.index)
     return timed["method"].astype(object).map(visits_of).astype(float)
 
 
 def _verdicts(table: pd.DataFrame, index: pd.Index) -> pd.Series:
-    """The bias verdict of each cell; empty where there is none."""
+    """The bias verdict of each cell; empty without a verdict."""
     if "verdict" not in table:
         return pd.Series("", index=index)
     rows = _whole(table[table["metric"].eq("relative_bias").fillna(False)])
@@ -140,7 +144,7 @@ def _verdicts(table: pd.DataFrame, index: pd.Index) -> pd.Series:
 
 
 def _metrics(table: pd.DataFrame, index: pd.Index) -> pd.DataFrame:
-    """A column per metric and two for its interval."""
+    """One column per metric, and two columns for its interval."""
     rows = _whole(table[table["metric"].notna() & table["metric"].isin(list(METRICS))])
     rows = rows.drop_duplicates(["cell", "metric"], keep="last")
     ends: dict[str, str] = {"value": "", "ci_low": "_low", "ci_high": "_high"}
@@ -155,7 +159,7 @@ def _metrics(table: pd.DataFrame, index: pd.Index) -> pd.DataFrame:
 
 
 def _without_rounding(metrics: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
-    """Variances of estimators without noise made 0: below `VARIANCE_ROUNDING` of the largest on their problem."""
+    """Sets variances to 0 that are below `VARIANCE_ROUNDING` times the largest variance on their problem."""
     largest = metrics["variance"].groupby([found["problem"], found["samples"]]).transform("max")
     single = found["dtype"].eq("float32").fillna(False).to_numpy(bool) if "dtype" in found else False
     noiseless = metrics["variance"] < largest * np.where(
@@ -167,5 +171,5 @@ def _without_rounding(metrics: pd.DataFrame, found: pd.DataFrame) -> pd.DataFram
 
 
 def _whole(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows about the whole gradient, not about one block of its parameters."""
+    """The rows of the whole gradient, without those of single blocks of parameters."""
     return rows[rows["block"].fillna("all").eq("all")] if "block" in rows else rows

@@ -1,13 +1,13 @@
-"""Conformance of an estimator: does it keep the contract, and are its claims true? As a generator of checks.
+"""Conformance checks of an estimator: whether it keeps the contract, and whether its claims are true.
 
-In a test of your own: `check_estimator(MyEstimator())`, or one test per check:
+In your own tests: `check_estimator(MyEstimator())`, or one test per check:
 
     @parametrize_with_checks([MyEstimator(), MyEstimator(temperature=2.0)])
     def test_my_estimator(estimator, check):
         check(estimator)
 
-A check that an estimator must fail, and why, is named in `expected_failures`; when it passes all the same, that
-is a failure too.
+`expected_failures` names the checks that an estimator must fail, each with the reason. If such a check passes, that is
+a failure too.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -47,7 +47,9 @@ CHECKS: tuple[Seeded, ...] = (
 def estimator_checks(
     estimator: Estimator, *, seed: int = 0, expected_failures: Expected | None = None
 ) -> Iterator[tuple[str, SubjectCheck]]:
-    """Every check by name; each is called with the estimator and raises `CheckFailed` with the numbers.
+    """Yields every check as (name, function). The function takes the estimator and raises `CheckFailed` on failure.
+
+    Raises `ValueError` if `expected_failures`, reasons by check name, contains an unknown check.
 
     >>> import estimators
     >>> names = [name for name, check in estimator_checks(estimators.get("rloo"))]
@@ -58,7 +60,7 @@ def estimator_checks(
 
 
 def check_estimator(estimator: Estimator, *, seed: int = 0, expected_failures: Expected | None = None) -> None:
-    """Run every check; the first that fails raises `CheckFailed`.
+    """Runs every check. Raises `CheckFailed` at the first failure; arguments as in `estimator_checks`.
 
     >>> import estimators
     >>> check_estimator(estimators.get("reinforce"))
@@ -70,5 +72,5 @@ def check_estimator(estimator: Estimator, *, seed: int = 0, expected_failures: E
 def parametrize_with_checks(
     instances: Sequence[Estimator], *, expected_failures: Callable[[Estimator], Expected] | None = None
 ) -> Any:
-    """A pytest decorator: the test is called with `(estimator, check)` for every estimator and check."""
+    """Returns a pytest decorator that calls the test with `(estimator, check)` for every estimator and check."""
     return parametrized("estimator", instances, estimator_checks, expected_failures)

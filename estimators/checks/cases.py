@@ -1,4 +1,4 @@
-"""Small problems with exact gradients, for the checks: bits, categoricals and Gaussians, none of them symmetric."""
+"""Small problems with exact gradients for the checks: bits, categoricals, Gaussians, a Gamma; none is symmetric."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -24,14 +24,15 @@ from estimators.tools.tensors import Tensors
 from estimators.traits import Need
 
 NODES = 48
+"""Quadrature nodes per dimension."""
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A distribution at a parameter point, with an objective; `build` takes parameters with any leading axes.
+    """A distribution at a parameter point, with an objective. `build` accepts parameters with any leading axes.
 
-    `expectation`: E f as a differentiable function of the parameters, where q is neither discrete, nor a Gaussian in
-    one or two dimensions, nor a Gamma.
+    `expectation`: E f as a differentiable function of the parameters. It is required unless q is discrete, a Gaussian
+    in one or two dimensions, or a Gamma.
     """
 
     name: str
@@ -41,19 +42,21 @@ class Case:
     expectation: Callable[[Tensors], Tensor] | None = None
 
     def at(self, *batch: int, dtype: torch.dtype = torch.float64, device: str = "cpu") -> Tensors:
-        """The parameters, the same for every element of a batch."""
+        """Returns the parameters, expanded to a batch."""
         return {name: value.to(device, dtype).expand(*batch, *value.shape) for name, value in self.parameters.items()}
 
     def q(self, *batch: int, dtype: torch.dtype = torch.float64) -> Distribution:
+        """Returns the distribution at the parameter point, with batch shape `batch`."""
         return self.build(**self.at(*batch, dtype=dtype))
 
     @property
     def dim(self) -> int:
+        """Number of parameters P."""
         return sum(value.numel() for value in self.parameters.values())
 
 
 class Taxed(Objective):
-    """An objective with q in it whose direct gradient is not zero in the mean, as in a bound of several draws."""
+    """An objective that depends on q, with a direct gradient of nonzero mean, as in a bound of several draws."""
 
     def __init__(self, function: Callable[[Tensor], Tensor], tax: Callable[[Distribution], Tensor]) -> None:
         self.function, self.tax = function, tax
@@ -64,7 +67,7 @@ class Taxed(Objective):
 
 @cache
 def truth(case: Case) -> tuple[Tensor, Tensor]:
-    """E f and its exact gradient `[P]`; −log q inside f is held, as its direct term is zero in the mean.
+    """Returns E f and its exact gradient `[P]`. −log q inside f is held fixed, as its direct term has mean zero.
 
     >>> value, gradient = truth(CASES[0])
     >>> value.shape, gradient.shape
@@ -76,12 +79,12 @@ def truth(case: Case) -> tuple[Tensor, Tensor]:
 
 
 def as_vectors(gradient: Tensors, batch: int = 0) -> Tensor:
-    """A gradient by name as vectors: `[*batch, P]`."""
+    """Returns a gradient by name as vectors, `[*batch, P]`."""
     return torch.cat([value.flatten(batch) for value in gradient.values()], -1)
 
 
 def enumerated(case: Case) -> Callable[[Tensors], Tensor]:
-    """E f as a function of the parameters, by every value of z, or of every set of draws that f takes."""
+    """Returns E f as a function of the parameters, by summing over every value of z or every set of a bound's draws."""
 
     def expectation(values: Tensors) -> Tensor:
         q = case.build(**values)
@@ -95,9 +98,11 @@ def enumerated(case: Case) -> Callable[[Tensors], Tensor]:
 
 
 def integrated(case: Case) -> Callable[[Tensors], Tensor]:
-    """E f of a two-dimensional Gaussian, or of two draws of a one-dimensional one, as a function of the parameters:
-    a Gauss–Hermite grid at θ, weighted by the ratio of the densities. A `Jumping` has a closed form instead; a Gamma
-    takes the trapezoidal rule in log z, whose error falls exponentially."""
+    """Returns E f as a function of the parameters, for two Gaussian dimensions: one draw in 2-D, or two draws in 1-D.
+
+    A Gauss–Hermite grid at θ is weighted by the ratio of the densities. A `Jumping` objective uses its closed form
+    instead. A Gamma uses the trapezoidal rule in log z, whose error falls exponentially.
+    """
     x, w = gauss_hermite(NODES)
     grid, weight = torch.cartesian_prod(x, x), torch.cartesian_prod(w, w).prod(-1)
     here, pairs = case.q(), isinstance(case.f, ImportanceBound)
@@ -123,7 +128,7 @@ def integrated(case: Case) -> Callable[[Tensors], Tensor]:
 
 
 def gauss_hermite(nodes: int) -> tuple[Tensor, Tensor]:
-    """Nodes and weights of the standard normal, by the eigenvectors of the Jacobi matrix (Golub, Welsch 1969).
+    """Returns nodes and weights of the standard normal, by the eigenvectors of the Jacobi matrix (Golub, Welsch 1969).
 
     >>> x, w = gauss_hermite(5)
     >>> round(float((w * x**4).sum()), 9)
@@ -135,7 +140,7 @@ def gauss_hermite(nodes: int) -> tuple[Tensor, Tensor]:
 
 
 class Jumping(Objective):
-    """2·1[z₀ > 0.3] + z₁²: jumps, so that its gradient in z is wrong."""
+    """2·1[z₀ > 0.3] + z₁²: the objective jumps, so that its gradient in z is wrong."""
 
     differentiable = twice_differentiable = relaxable = False
 
@@ -143,14 +148,14 @@ class Jumping(Objective):
         return 2 * (z[..., 0] > 0.3).to(z.dtype) + z[..., 1].square()
 
     def expectation(self, values: Tensors) -> Tensor:
-        """By the error function."""
+        """Returns E f in closed form, by the error function."""
         loc, scale = values["loc"], values["scale"]
         above = torch.special.ndtr((loc[..., 0] - 0.3) / scale[..., 0])
         return (2 * above + loc[..., 1].square() + scale[..., 1].square()).sum()
 
 
 class Scaled(Objective):
-    """w·f, for an f of z alone."""
+    """w·f, for an f that depends on z alone."""
 
     def __init__(self, f: Objective, w: Tensor) -> None:
         self.f, self.w = f, w
@@ -165,85 +170,99 @@ class Scaled(Objective):
 
     @staticmethod
     def fits(f: Objective) -> bool:
-        """Whether it is worth asking: an evidence and terms are what they are by their class."""
+        """Returns whether f may be scaled: estimators recognise `Evidence` and `Terms` by class, which is lost here."""
         return isinstance(f, Function | Jumping)
 
 
 def build_bits(logits: Tensor) -> Distribution:
+    """Returns independent bits, event `[variables]`."""
     return Independent(Bernoulli(logits=logits, validate_args=False), 1, validate_args=False)
 
 
 def build_one_hot(logits: Tensor) -> Distribution:
-    """Several one-hot variables: event `[variables, categories]`."""
+    """Returns several one-hot variables, event `[variables, categories]`."""
     return Independent(OneHotCategorical(logits=logits, validate_args=False), 1, validate_args=False)
 
 
 def build_single(logits: Tensor) -> Distribution:
+    """Returns a single one-hot variable, event `[categories]`."""
     return OneHotCategorical(logits=logits, validate_args=False)
 
 
 def build_normal(loc: Tensor, scale: Tensor) -> Distribution:
+    """Returns a diagonal Normal, event `[dimensions]`."""
     return Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
 
 
 class LearnedLocation(Normal):
-    """A Normal that says of itself that only its location is learned."""
+    """A Normal that declares that only its location is learned."""
 
     learns = ("loc",)
 
 
 def build_location(loc: Tensor) -> Distribution:
+    """Returns a Normal with scale 0.5 whose location alone is learned."""
     return Independent(LearnedLocation(loc, torch.full_like(loc, 0.5), validate_args=False), 1, validate_args=False)
 
 
 def build_gamma(concentration: Tensor, rate: Tensor) -> Distribution:
+    """Returns independent Gammas, event `[dimensions]`."""
     return Independent(Gamma(concentration, rate, validate_args=False), 1, validate_args=False)
 
 
 def build_full_normal(loc: Tensor, scale_tril: Tensor) -> Distribution:
-    """Takes the lower triangle: torch differentiates what lies above it too."""
+    """Returns a multivariate Normal from the lower triangle of `scale_tril`: torch differentiates the upper one too."""
     return MultivariateNormal(loc, scale_tril=scale_tril.tril(), validate_args=False)
 
 
 def of_bits(z: Tensor) -> Tensor:
+    """A nonlinear function of three bits."""
     return 2 * z[..., 0] - 2.5 * z[..., 1] * (1 - 0.6 * z[..., 0]) + (z[..., 2] - 0.5 * z[..., 0]).exp()
 
 
 def of_ranks(z: Tensor) -> Tensor:
+    """A nonlinear function of the category indices of several one-hot variables."""
     rank = (z * torch.arange(z.shape[-1], dtype=z.dtype, device=z.device)).sum(-1)
     return (rank[..., 0] - 1.4 * rank[..., 1] + 0.3).square() + rank.sum(-1)
 
 
 def of_rank(z: Tensor) -> Tensor:
+    """A quadratic function of the category index of a one-hot variable."""
     return ((z * torch.arange(z.shape[-1], dtype=z.dtype, device=z.device)).sum(-1) - 0.8).square() + 0.5
 
 
 def of_line(z: Tensor) -> Tensor:
+    """A smooth function of two real numbers."""
     return (z.sum(-1) - 0.4).square() + (0.5 * z[..., 0] * z[..., 1]).sin() + z[..., 1] + 1.5
 
 
 def of_positive(z: Tensor) -> Tensor:
+    """A smooth function of a positive number."""
     return (1.0 - z[..., 0]).square() / (1 + 0.3 * z[..., 0]) + 0.5
 
 
 def log_joint_of_line(z: Tensor) -> Tensor:
+    """A log joint density of two real latent variables."""
     return -0.5 * z.square().sum(-1) + torch.nn.functional.logsigmoid(2 * z[..., 0] * z[..., 1] + z[..., 0])
 
 
 def joint_of_bits(z: Tensor) -> Tensor:
+    """A log joint density of bits."""
     return 1.5 * z[..., 0] - 2 * z[..., 1] * z[..., 0] + (z.sum(-1) - 0.7).square() - 1.0
 
 
 def joint(z: Tensor) -> Tensor:
+    """A log joint density of one real latent variable."""
     return -0.5 * (z[..., 0] + 0.4).square() + (2 * z[..., 0]).cos() - 1.0
 
 
 def tax(q: Distribution) -> Tensor:
-    """Of the mean of q."""
+    """0.8 times the squared norm of q's mean."""
     return 0.8 * q.mean.square().sum(-1)
 
 
 def doubles(*values: float) -> Tensor:
+    """Returns a float64 tensor."""
     return torch.tensor(values, dtype=torch.float64)
 
 
@@ -280,25 +299,25 @@ CASES: tuple[Case, ...] = (
 
 @cache
 def offer_of(case: Case) -> Offer:
-    """What a case offers."""
+    """Returns the needs that a case meets."""
     return Offer(case.q(), case.f)
 
 
 @cache
 def own_cases(made: Callable[[], Iterable[Case]]) -> tuple[Case, ...]:
-    """The cases of a plug-in's need, made once."""
+    """Returns the cases of a plug-in's need, created once."""
     return tuple(made())
 
 
 def fitting_cases(estimator: Estimator) -> list[Case]:
-    """The cases, built in and those of the estimator's own needs, that offer all that it needs."""
+    """Returns the cases, built in and from the estimator's own needs, that meet all its needs."""
     own = [own_cases(need.cases) for need in Need.declared() if need.cases and need in estimator.traits.needs]
     n = draws(estimator)
     return [case for case in (*CASES, *chain(*own)) if offer_of(case).unmet(estimator, n) is None]
 
 
 def draws(estimator: Estimator, at_least: int = 3) -> int:
-    """A number of draws that suits the estimator: above its smallest where it can be."""
+    """Returns a number of draws that suits the estimator, at least `at_least`."""
     traits = estimator.traits
     step = traits.samples_step
     return -(-max(traits.min_samples, at_least) // step) * step

@@ -1,4 +1,4 @@
-"""Checks of what an estimator claims of its mean, its value and its variance, against exact gradients."""
+"""Checks of an estimator's claims about its mean, value and variance, against exact gradients."""
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ OFFSET = torch.tensor(5.0, dtype=torch.float64)
 def check_unbiased(estimator: Estimator, seed: int) -> None:
     """Declared unbiased: the mean is the exact gradient on every problem that fits, fitted or not.
 
-    At the smallest number of draws, where a baseline that holds the current draw shrinks most.
+    Uses the smallest number of draws, where a baseline that contains the current draw shrinks the gradient most.
     """
     if not estimator.traits.unbiased:
         return
@@ -40,7 +40,10 @@ def check_unbiased(estimator: Estimator, seed: int) -> None:
 
 
 def check_unbiased_with_more_draws(estimator: Estimator, seed: int) -> None:
-    """As before, with more draws than the least, on one problem: sums for means, pairs, weights that need n."""
+    """As `check_unbiased`, on one problem with more draws than the minimum.
+
+    It finds sums in place of means, wrong pairs, and weights with a wrong n.
+    """
     if not estimator.traits.unbiased:
         return
     n = draws(estimator, 5)
@@ -50,7 +53,7 @@ def check_unbiased_with_more_draws(estimator: Estimator, seed: int) -> None:
 
 
 def check_declared_bias(estimator: Estimator, seed: int) -> None:
-    """Declared biased: some problem shows the bias, and on every problem the mean still points uphill."""
+    """Declared biased: some problem shows the bias, and on every problem the mean estimate still points uphill."""
     if estimator.traits.unbiased:
         return
     n, shown = draws(estimator, 1), False
@@ -62,13 +65,13 @@ def check_declared_bias(estimator: Estimator, seed: int) -> None:
         scale = 1 + along
         require(
             scale > -CHECK_LIMIT * error,
-            f"{case.name}: the mean estimate points against the gradient: its projection is {scale:.3f} of it",
+            f"{case.name}: the mean estimate points against the gradient: its projection is {scale:.3f} of ‖gradient‖",
         )
-    require(shown, "declared biased, but no problem shows a bias: declare it unbiased, or say where it is biased")
+    require(shown, "declared biased, but no problem shows a bias: declare it unbiased, or add a case with its bias")
 
 
 def check_value(estimator: Estimator, seed: int) -> None:
-    """Where declared, the surrogate's value estimates E f."""
+    """Declared `valued`: the surrogate's value estimates E f."""
     if not estimator.traits.valued:
         return
     n = draws(estimator)
@@ -84,15 +87,15 @@ def check_value(estimator: Estimator, seed: int) -> None:
             found = difference(draw, exact, 4 * REPLICATES, seed + 1)
         require(
             found.worst <= CHECK_LIMIT,
-            f"{case.name}: the surrogate's value is {float(exact + found.mean[0]):.5g} in the mean, E f is "
+            f"{case.name}: the mean of the surrogate's value is {float(exact + found.mean[0]):.5g}, E f is "
             f"{float(exact):.5g} ({found.worst:.1f} standard errors)",
         )
 
 
 def check_gradient_in_f(estimator: Estimator, seed: int) -> None:
-    """In a parameter w of f itself the surrogate's gradient is the plain Monte Carlo one.
+    """In a parameter w of f itself, the surrogate's gradient is the plain Monte Carlo gradient.
 
-    f is made w·f, which is linear in w: the gradient in w is then the value divided by w, exactly.
+    The objective is w·f, which is linear in w: its gradient in w is exactly the value divided by w.
     """
     if not estimator.traits.valued:
         return
@@ -110,16 +113,16 @@ def check_gradient_in_f(estimator: Estimator, seed: int) -> None:
             apart = abs(float(slope - total)) / (1 + abs(float(total)))
             require(
                 apart < 1e-8,
-                f"{case.name}: in a parameter of f the gradient is {float(slope):.5g}, plain Monte Carlo "
-                f"at the same draws gives {float(total):.5g}",
+                f"{case.name}: the gradient in a parameter of f is {float(slope):.5g}, while plain Monte Carlo "
+                f"with the same draws gives {float(total):.5g}",
             )
 
 
 def check_replicates_are_independent(estimator: Estimator, seed: int) -> None:
-    """Replicates share no noise: none coincide, neighbours do not correlate, and calls differ no more than they should.
+    """Replicates share no noise: none coincide, neighbours do not correlate, and calls differ as much as they should.
 
-    The last finds noise that all replicates of one call share: the spread of the calls' means against the
-    spread within calls.
+    The last test finds noise that all replicates of one call share: it compares the variance of the calls' means with
+    the variance within calls.
     """
     if estimator.traits.exact:
         return
@@ -131,11 +134,13 @@ def check_replicates_are_independent(estimator: Estimator, seed: int) -> None:
         ratio = float((EACH * calls.mean(1).var(0)).sum() / calls.var(1).mean(0).sum())
         bound = 1 + 1.5 * (CHECK_LIMIT + 1) * (2 / CALLS) ** 0.5
         require(
-            ratio < bound, f"{case.name}: replicates share noise: their mean's variance is {ratio:.1f} times too large"
+            ratio < bound,
+            f"{case.name}: replicates share noise: the variance of their mean is {ratio:.1f} times too large",
         )
 
 
 def _uncorrelated(x: Tensor, where: str) -> None:
+    """Requires that replicates at lags 1, 2 and half the sample do not correlate."""
     x = x - x.mean(0)
     x = x / x.std(0).clamp_min(1e-12)
     for lag in (1, 2, len(x) // 2):
@@ -146,9 +151,9 @@ def _uncorrelated(x: Tensor, where: str) -> None:
 
 
 def check_variance_falls_with_draws(estimator: Estimator, seed: int) -> None:
-    """Four times the draws leave a quarter of the variance, or less where draws are coupled.
+    """With four times the draws, the variance falls to a quarter, or below if draws are coupled.
 
-    Not asked of a biased estimator whose least number of draws exceeds its step: its scale changes with n.
+    Skipped for a biased estimator whose minimum number of draws exceeds its step: its scale changes with n.
     """
     traits = estimator.traits
     if traits.exact or (not traits.unbiased and traits.min_samples > traits.samples_step):
@@ -166,9 +171,9 @@ def check_variance_falls_with_draws(estimator: Estimator, seed: int) -> None:
 
 
 def check_no_noisier_than_reinforce(estimator: Estimator, seed: int) -> None:
-    """Where f is a number far from 0 plus something, an unbiased estimator has less variance than REINFORCE.
+    """On an f with a large constant, an unbiased estimator has less variance than REINFORCE.
 
-    A control variate of the wrong sign or size is unbiased all the same: only the variance shows it.
+    A control variate of the wrong sign or size keeps the estimator unbiased: only the variance shows the error.
     """
     traits = estimator.traits
     cases = [case for case in fitting_cases(estimator) if isinstance(case.f, Function)]
@@ -186,6 +191,6 @@ def check_no_noisier_than_reinforce(estimator: Estimator, seed: int) -> None:
 
 
 def _variance_ratio(x: Tensor, y: Tensor) -> tuple[float, float]:
-    """tr Cov x ÷ tr Cov y, and how far above 1 chance may take it."""
+    """Returns tr Cov x ÷ tr Cov y, and the largest ratio that chance allows when both are equal."""
     ratio = float(x.var(0).sum() / y.var(0).sum().clamp_min(1e-300))
     return ratio, 1 + (CHECK_LIMIT + 1) * (relative_variance_error(x) ** 2 + relative_variance_error(y) ** 2) ** 0.5

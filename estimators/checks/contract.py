@@ -1,4 +1,4 @@
-"""Checks of the contract, one evaluation each: what an estimator is, takes, gives back and leaves alone."""
+"""Checks of the contract, with few evaluations each: types, settings, shapes, inputs, seeds and side effects."""
 
 import pickle
 from collections.abc import Iterator
@@ -19,19 +19,19 @@ from estimators.traits import Need, Traits
 
 
 def check_frozen_and_hashable(estimator: Estimator, seed: int) -> None:
-    """A frozen dataclass: equal settings are equal and share a hash, and nothing can be set."""
+    """A frozen dataclass: equal settings give equal instances with equal hashes, and no field can be set."""
     kind: Any = type(estimator)
     require(is_dataclass(estimator), f"{kind.__name__} is not a dataclass")
     require(kind.__dataclass_params__.frozen, f"{kind.__name__} is not frozen")
     twin = kind(**{each.name: getattr(estimator, each.name) for each in fields(kind) if each.init})
-    require(twin == estimator, f"{estimator!r} does not equal one made with the same settings")
-    require(hash(twin) == hash(estimator), f"{estimator!r} and its equal differ in hash")
+    require(twin == estimator, f"{estimator!r} does not equal an instance with the same settings")
+    require(hash(twin) == hash(estimator), f"{estimator!r} and an equal instance have different hashes")
 
 
 def check_pickle(estimator: Estimator, seed: int) -> None:
-    """It survives pickling, and then draws the same estimates."""
+    """The estimator survives pickling and then draws the same estimates."""
     twin = pickle.loads(pickle.dumps(estimator))
-    require(twin == estimator, f"{estimator!r} came back from pickling as {twin!r}")
+    require(twin == estimator, f"{estimator!r} is {twin!r} after pickling")
     for case in fitting_cases(estimator)[:1]:
         n = draws(estimator)
         same = torch.equal(estimates(estimator, case, n, 4, seed), estimates(twin, case, n, 4, seed))
@@ -39,23 +39,23 @@ def check_pickle(estimator: Estimator, seed: int) -> None:
 
 
 def check_traits(estimator: Estimator, seed: int) -> None:
-    """The facts are of the right kind, and they meet at least one problem to check them on."""
+    """The traits have valid types and values, and at least one built-in problem fits the estimator."""
     traits = estimator.traits
     require(isinstance(traits, Traits), f"traits is a {type(traits).__name__}, not Traits")
     require(all(isinstance(need, Need) for need in traits.needs), f"needs holds {set(traits.needs)}")
-    require(traits.min_samples >= 1 and traits.samples_step >= 1, "min_samples and samples_step start at 1")
-    require(not traits.exact or traits.unbiased, "it is exact and yet not unbiased")
-    require(bool(traits.paper), "traits.paper is empty: say where it comes from")
+    require(traits.min_samples >= 1 and traits.samples_step >= 1, "min_samples and samples_step must be at least 1")
+    require(not traits.exact or traits.unbiased, "it is declared exact but not unbiased")
+    require(bool(traits.paper), "traits.paper is empty: name the source")
     if not fitting_cases(estimator):
         reasons = {unmet(estimator, case.q(), case.f, draws(estimator)) for case in CASES}
         own = sorted(need.name for need in traits.needs if not (need.built_in or need.cases))
-        told = f"; give Need({own[0]!r}, …) its cases=, problems that offer it" if own else ""
+        told = f"; give Need({own[0]!r}, …) its cases=, problems that meet it" if own else ""
         said = " or ".join(sorted(map(str, reasons)))
         raise CheckFailed(f"no built-in problem fits, so nothing can be checked: it {said}{told}")
 
 
 def check_needs_are_said(estimator: Estimator, seed: int) -> None:
-    """A problem or a number of draws that does not suit is refused in a sentence."""
+    """A problem or a number of draws that does not suit is refused with a reason."""
     for case in CASES:
         if case not in fitting_cases(estimator):
             reason = unmet(estimator, case.q(), case.f, draws(estimator))
@@ -66,7 +66,7 @@ def check_needs_are_said(estimator: Estimator, seed: int) -> None:
 
 
 def check_shape(estimator: Estimator, seed: int) -> None:
-    """The surrogate is `[*batch]` for any batch, at the smallest number of draws and at others."""
+    """The surrogate has shape `[*batch]` for any batch, at the smallest number of draws and at others."""
     for case in fitting_cases(estimator):
         for batch in ((), (3,), (2, 3)):
             for n in {draws(estimator, 1), draws(estimator, 5)}:
@@ -75,7 +75,7 @@ def check_shape(estimator: Estimator, seed: int) -> None:
 
 
 def check_dtype(estimator: Estimator, seed: int) -> None:
-    """float32 stays float32 and float64 float64, in the value and in the gradient."""
+    """float32 stays float32 and float64 stays float64."""
     for case in fitting_cases(estimator):
         for dtype in (torch.float32, torch.float64):
             leaves = {name: value.clone().requires_grad_() for name, value in case.at(2, dtype=dtype).items()}
@@ -84,7 +84,7 @@ def check_dtype(estimator: Estimator, seed: int) -> None:
 
 
 def check_finite(estimator: Estimator, seed: int) -> None:
-    """Estimates are finite in float32, at the smallest number of draws, and where bits are all but certain."""
+    """Estimates are finite in float32, at the smallest number of draws, also for bits that are nearly certain."""
     for case in fitting_cases(estimator):
         for stretch in (1.0, 100.0):
             values = case.at(500, dtype=torch.float32)
@@ -98,7 +98,7 @@ def check_finite(estimator: Estimator, seed: int) -> None:
 
 
 def check_inputs_unchanged(estimator: Estimator, seed: int) -> None:
-    """Parameters, and torch's global settings, are left as they were."""
+    """Parameters and torch's global settings are left unchanged."""
     for case in fitting_cases(estimator):
         values = {name: value.clone() for name, value in case.at(4).items()}
         before = {name: value.clone() for name, value in values.items()}
@@ -110,7 +110,7 @@ def check_inputs_unchanged(estimator: Estimator, seed: int) -> None:
 
 
 def check_seed(estimator: Estimator, seed: int) -> None:
-    """All randomness is torch's: a seed repeats the estimates, another one changes them."""
+    """All randomness comes from torch's generator: a seed repeats the estimates, another seed changes them."""
     alike = []
     for case in fitting_cases(estimator):
         first, again, other = (estimates(estimator, case, draws(estimator), 64, s) for s in (seed, seed, seed + 1))
@@ -120,7 +120,7 @@ def check_seed(estimator: Estimator, seed: int) -> None:
 
 
 def check_both_roads(estimator: Estimator, seed: int) -> None:
-    """`.backward()`, as in a training loop, gives the gradient of `torch.func.grad`."""
+    """`.backward()`, as in a training loop, gives the same gradient as `torch.func.grad`."""
     for case in fitting_cases(estimator):
         leaves = {name: value.clone().requires_grad_() for name, value in case.at(20).items()}
         torch.manual_seed(seed)
@@ -133,7 +133,7 @@ def check_both_roads(estimator: Estimator, seed: int) -> None:
 
 
 def check_no_cross_talk(estimator: Estimator, seed: int) -> None:
-    """An element of the batch learns nothing from the others: their values do not move its estimate."""
+    """The elements of a batch are independent: the value of f at one element does not change another's estimate."""
     for case in fitting_cases(estimator):
         n, away = draws(estimator), 1e3
         tilt = torch.zeros(6, dtype=torch.float64)
@@ -147,7 +147,7 @@ def check_no_cross_talk(estimator: Estimator, seed: int) -> None:
 
 
 def check_meta_device(estimator: Estimator, seed: int) -> None:
-    """It runs on torch's `meta` device: no synchronisation with the host, no constant on another device."""
+    """The estimator runs on torch's `meta` device: no synchronisation with the host, no constant on another device."""
     with without_validation():
         for case in fitting_cases(estimator):
             values = case.at(7, device="meta")
@@ -155,19 +155,19 @@ def check_meta_device(estimator: Estimator, seed: int) -> None:
                 found = gradients_at(estimator, case, values, draws(estimator))
             except (RuntimeError, NotImplementedError) as error:
                 if "_standard_gamma_grad" in str(error):
-                    continue  # torch's own gap: no kernel for the path of a Gamma
+                    continue  # torch has no meta kernel for the path of a Gamma
                 raise CheckFailed(f"{case.name}: on the meta device {type(error).__name__}: {error}") from error
-            require(found.device.type == "meta", f"{case.name}: gradients lie on {found.device}")
+            require(found.device.type == "meta", f"{case.name}: gradients are on {found.device}")
 
 
 def gradients_at(estimator: Estimator, case: Case, values: dict[str, Tensor], n: int) -> Tensor:
-    """Estimates `[R, P]` at these parameters."""
+    """Returns the estimates at these parameters, `[R, P]`."""
     found = torch.func.grad(lambda values: estimator.surrogate(case.build(**values), case.f, n).sum())(values)
     return as_vectors(found, 1)
 
 
 def shifted(case: Case, tilt: Tensor) -> Case:
-    """The case with f + tilt, another number for each element of the batch; one with q in f stays as it is."""
+    """Returns the case with f + tilt, a number per element of the batch; other classes of f are left unchanged."""
     f = case.f
     if isinstance(f, Function):
         function = f.function
@@ -187,7 +187,7 @@ def _global_settings() -> tuple[object, ...]:
 
 @contextmanager
 def without_validation() -> Iterator[None]:
-    """torch's one-hot categorical validates the Categorical inside it, whatever it is told."""
+    """Turns validation off globally, because torch's one-hot categorical always validates the Categorical inside it."""
     before = Distribution._validate_args
     Distribution.set_default_validate_args(False)
     try:

@@ -1,4 +1,4 @@
-"""The checks that an estimator of this package must fail, each with the reason."""
+"""The checks that an estimator of this package is expected to fail, each with the reason."""
 
 from estimators.checks.named import Expected
 from estimators.core import Estimator
@@ -10,11 +10,11 @@ EXPECTED: dict[str, Expected] = {
     "spsa": SMALL,
     "ar": {"no_noisier_than_reinforce": "the score of a uniform is larger than that of the bit"},
 }
-"""By registered name."""
+"""Expected failures by registered name."""
 
 
 def expected_failures(estimator: Estimator) -> Expected:
-    """By check, why this estimator must fail it.
+    """Returns the checks that this estimator must fail, each with the reason.
 
     >>> import estimators
     >>> list(expected_failures(estimators.get("spsa")))

@@ -1,11 +1,11 @@
-"""What a check raises."""
+"""The exception that checks raise."""
 
 
 class CheckFailed(AssertionError):
-    """A check's finding, in one sentence with the numbers."""
+    """A failed check: the finding in one sentence with the numbers."""
 
 
 def require(fact: bool, finding: str) -> None:
-    """Raise `CheckFailed(finding)` unless `fact`."""
+    """Raises `CheckFailed(finding)` unless `fact`."""
     if not fact:
         raise CheckFailed(finding)

@@ -1,4 +1,4 @@
-"""Checks by name, for any kind of subject: strict expected failures, and one pytest test per subject and check."""
+"""Named checks for any kind of subject: strict expected failures, and one pytest test per subject and check."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -10,19 +10,22 @@ from estimators.checks.failure import CheckFailed
 from estimators.errors import BadInput
 
 SubjectCheck = Callable[[Any], None]
-"""Called with its subject; raises `CheckFailed` with the numbers."""
+"""A check that is called with its subject and raises `CheckFailed` with the numbers."""
 
 Seeded = Callable[[Any, int], None]
-"""A check before its seed is given."""
+"""A check that is called with its subject and a seed."""
 
 Expected = Mapping[str, str]
-"""The names of checks that a subject must fail, each with the reason."""
+"""Names of checks that a subject must fail, each with the reason."""
 
 
 def named(
     checks: Sequence[Seeded], seed: int, expected_failures: Expected | None
 ) -> Iterator[tuple[str, SubjectCheck]]:
-    """Every check by name. One that is expected to fail, and passes, fails."""
+    """Yields every check with its name. A check that is expected to fail fails if it passes.
+
+    Raises `ValueError` if `expected_failures` names a check that does not exist.
+    """
     expected = dict(expected_failures or {})
     for check in checks:
         name = check.__name__.removeprefix("check_")
@@ -38,7 +41,7 @@ def parametrized(
     checks: Callable[..., Iterator[tuple[str, SubjectCheck]]],
     expected_failures: Callable[[Any], Expected] | None,
 ) -> Any:
-    """A pytest decorator: the test is called with `(argument, check)` for every subject and check."""
+    """Returns a pytest decorator that calls the test with `(argument, check)` for every subject and check."""
     import pytest
 
     pairs = [
@@ -50,7 +53,7 @@ def parametrized(
 
 
 def run_check(check: Seeded, seed: int, subject: Any) -> None:
-    """The check, with torch's generator kept and whatever else its subject raises made a finding."""
+    """Runs a check and restores torch's generator. Any other exception of the subject becomes a `CheckFailed`."""
     with torch.random.fork_rng(devices=[]):
         try:
             check(subject, seed)
@@ -66,4 +69,4 @@ def _must_fail(check: SubjectCheck, name: str, reason: str, subject: Any) -> Non
         check(subject)
     except CheckFailed:
         return
-    raise CheckFailed(f"{name} was expected to fail, because {reason}; it passes: remove the expectation")
+    raise CheckFailed(f"{name} was expected to fail, because {reason}; it passes: remove it from expected_failures")

@@ -1,4 +1,4 @@
-"""Estimates by the thousand, and what may be said of their mean: a test with power and with few false alarms."""
+"""Tests of the mean of thousands of estimates, with high power and few false alarms."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ MAX_REPLICATES = 400_000
 CHUNK_REPLICATES = 16_384
 
 CHECK_LIMIT = 5.0
-"""Standard errors: a first look beyond it asks for a second, with fresh draws, before anything is said."""
+"""Limit in standard errors. A first sample beyond it is repeated with fresh draws before the check fails."""
 
 RESOLUTION = 0.025
-"""Standard error of the mean that is drawn for, relative to ‖exact‖: a bias of a sixth cannot hide."""
+"""Target standard error of the mean, relative to ‖exact‖: a bias of a sixth cannot hide."""
 
 FIT_STEPS = 10
 
 
 def tuned(estimator: Estimator, case: Case, n: int, seed: int) -> Estimator:
-    """The estimator itself, or a copy tuned for a few steps where it has something to tune."""
+    """Returns the estimator itself, or a copy after a few fitting steps if it can be fitted."""
     if not isinstance(estimator, Fitted) or estimator.state is not None:
         return estimator
     torch.manual_seed(seed)
@@ -36,14 +36,14 @@ def tuned(estimator: Estimator, case: Case, n: int, seed: int) -> Estimator:
 
 
 def estimates(estimator: Estimator, case: Case, n: int, replicates: int, seed: int) -> Float[Tensor, "R P"]:
-    """Independent estimates, all drawn at once."""
+    """Returns independent estimates, all drawn at once."""
     return values_and_estimates(estimator, case, n, replicates, seed)[1]
 
 
 def values_and_estimates(
     estimator: Estimator, case: Case, n: int, replicates: int, seed: int
 ) -> tuple[Float[Tensor, " R"], Float[Tensor, "R P"]]:
-    """The surrogate's values and the estimates, of independent replicates."""
+    """Returns the surrogate's values and the estimates of independent replicates."""
     torch.manual_seed(seed)
 
     def summed(values: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -66,7 +66,7 @@ class Difference:
 
     @property
     def worst(self) -> float:
-        """The largest, in standard errors; one without variance is 0 or, beyond rounding, infinite."""
+        """The largest entry in standard errors; an entry without variance counts as 0 or, beyond rounding, infinite."""
         floor = 1e-9 * (1 + self.length)
         still = self.error < floor / 1e3
         constant = torch.where(self.mean.abs() > floor, torch.inf, 0.0).to(self.mean)
@@ -79,7 +79,7 @@ class Difference:
 
 
 def difference(draw: Draw, exact: Float[Tensor, " P"], count: int, seed: int) -> Difference:
-    """From `count` estimates or a few more, in chunks."""
+    """Returns the difference over `count` estimates or a few more, drawn in chunks."""
     direction = exact / exact.norm()
     total, square, drawn = exact.new_zeros(len(exact) + 1), exact.new_zeros(len(exact) + 1), 0
     while drawn < count:
@@ -92,17 +92,17 @@ def difference(draw: Draw, exact: Float[Tensor, " P"], count: int, seed: int) ->
 
 
 def precise(draw: Draw, exact: Float[Tensor, " P"], seed: int, resolution: float = RESOLUTION) -> Difference:
-    """From as many estimates as take the standard error to `resolution` of ‖exact‖."""
+    """Returns the difference over as many estimates as reduce the standard error to `resolution` of ‖exact‖."""
     first = difference(draw, exact, FIRST_REPLICATES, seed)
     needed = int(first.count * (first.resolved / resolution) ** 2) + 1
     return first if needed <= first.count else difference(draw, exact, min(needed, MAX_REPLICATES), seed + 1)
 
 
 def require_mean(draw: Draw, exact: Float[Tensor, " P"], where: str, seed: int) -> None:
-    """Raises `CheckFailed`, with the numbers, where the mean of what `draw` gives is not `exact`.
+    """Raises `CheckFailed`, with the numbers, if the mean of the estimates from `draw` is not `exact`.
 
-    What looks wrong is drawn again, and only what is wrong twice fails: a false alarm is a chance of 1e-10.
-    Neither does it pass what is so noisy that a bias could hide.
+    A deviation is tested again with fresh draws, and only a repeated one fails: a false alarm has probability 1e-10. An
+    estimator so noisy that a bias could hide fails too.
     """
     found = precise(draw, exact, seed)
     if found.worst > CHECK_LIMIT:
@@ -111,25 +111,25 @@ def require_mean(draw: Draw, exact: Float[Tensor, " P"], where: str, seed: int) 
             mean = [f"{value:.4g}" for value in (exact + again.mean[:-1]).tolist()]
             raise CheckFailed(
                 f"{where}: the mean of {again.count} estimates is off by {again.worst:.1f} standard errors: "
-                f"{', '.join(mean)} where the exact gradient is {', '.join(f'{value:.4g}' for value in exact.tolist())}"
+                f"{', '.join(mean)}, and the exact gradient is {', '.join(f'{value:.4g}' for value in exact.tolist())}"
             )
     if found.resolved > 3 * RESOLUTION:
         raise CheckFailed(
-            f"{where}: so noisy that {found.count} estimates resolve {found.resolved:.2g} of the gradient only; "
-            "nothing can be said of the mean"
+            f"{where}: too noisy to test the mean: {found.count} estimates have a standard error of "
+            f"{found.resolved:.2g} of the gradient"
         )
 
 
 def require_twice(found: Callable[[int], str | None], seed: int, where: str) -> None:
-    """Raises `CheckFailed` with what `found(seed)` says is wrong, if fresh draws say it too.
+    """Raises `CheckFailed` with the sentence that `found(seed)` returns, if fresh draws return a sentence as well.
 
-    The error of a variance is itself a guess where tails are heavy: one look in some thousands is off by chance.
+    The error of a variance is itself uncertain for heavy tails: one sample in some thousands is off by chance.
     """
     if found(seed) and (again := found(seed + 1_000_003)):
         raise CheckFailed(f"{where}: {again}")
 
 
 def relative_variance_error(sample: Float[Tensor, "R P"]) -> float:
-    """The standard error of the trace of the covariance, relative to it."""
+    """Returns the standard error of the trace of the covariance, relative to the trace."""
     squared = (sample - sample.mean(0)).square().sum(1)
     return float(squared.std() / squared.mean() / len(sample) ** 0.5)

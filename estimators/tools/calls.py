@@ -1,7 +1,8 @@
-"""What is checked at every call of an estimator or an objective, for all classes in one place.
+"""Checks at every call of an estimator or an objective, for all classes in one place.
 
-`estimators.core` wraps the methods of each class with these when the class is made: plug-ins are covered, and no
-class checks on its own. A check takes a microsecond or two (tests/perf/test_calls.py) and nothing in a compiled step.
+`estimators.core` wraps the methods of each class with these checks when the class is created. Plug-ins are covered, and
+no class repeats the checks. A check takes one or two microseconds (tests/perf/test_calls.py) and adds nothing to a
+compiled step.
 """
 
 import operator
@@ -17,11 +18,11 @@ from estimators.tools.parameters import settled
 from estimators.traits import Traits
 
 VALUES = ("__call__", "held", "hold", "each", "log_weight", "held_weight", "without_log_q")
-"""The methods by which estimators ask objectives for values."""
+"""Names of the methods by which estimators evaluate objectives."""
 
 
 def wrapped(cls: type, names: tuple[str, ...], wrap: Callable[[str, Callable[..., Any]], Callable[..., Any]]) -> None:
-    """Replaces the methods `names` that the class itself defines; abstract ones stay as they are."""
+    """Wraps those of the methods `names` that the class itself defines. Abstract methods are left unchanged."""
     for name in names:
         method = cls.__dict__.get(name)
         if callable(method) and not getattr(method, "__isabstractmethod__", False):
@@ -29,10 +30,10 @@ def wrapped(cls: type, names: tuple[str, ...], wrap: Callable[[str, Callable[...
 
 
 def with_suitable_samples(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-    """`surrogate` or `fit`, which raises `BadInput` where n does not suit the estimator's traits.
+    """Returns `surrogate` or `fit`, which now raises `BadInput` if n does not suit the estimator's traits.
 
-    A method that a subclass calls by `super()` takes whatever n the subclass gives it. Infinite logits of torch's
-    Bernoulli are made finite here, for all estimators (`settled`).
+    The check applies to the outermost call only: a method that a subclass calls by `super()` accepts any n. Infinite
+    logits of torch's Bernoulli are replaced by finite ones here, for all estimators (see `settled`).
     """
 
     @wraps(method)
@@ -48,7 +49,7 @@ def with_suitable_samples(name: str, method: Callable[..., Any]) -> Callable[...
 
 
 def whole(estimator: Any, n: Any) -> int:
-    """n as an int (numpy's whole numbers are taken too); raises `BadInput` where it does not suit the estimator."""
+    """Returns n as an int (NumPy integers are accepted). Raises `BadInput` if n does not suit the estimator."""
     called = getattr(estimator, "name", type(estimator).__name__)
     try:
         number = operator.index(n)
@@ -63,7 +64,7 @@ def whole(estimator: Any, n: Any) -> int:
 
 
 def unsuited(traits: Traits, n: int) -> str | None:
-    """Why n draws do not suit, in a sentence without its subject; None when they do."""
+    """Returns why n draws do not suit, in a sentence without its subject, or None if they do."""
     bounds = any(need.name == "IMPORTANCE_BOUND" for need in traits.needs)
     counted = " (n counts bounds, each of several draws)" if bounds else ""
     if n < traits.min_samples:
@@ -74,12 +75,15 @@ def unsuited(traits: Traits, n: int) -> str | None:
     return None
 
 
-def with_checked_values(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method of an objective, which raises `BadInput` where the call changes z, or its value has a wrong shape.
+def leaving_z_alone(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns an objective's method, which now raises `BadInput` if a call changes z or returns a wrong shape.
 
-    torch counts the changes of a tensor in place, through its views too. Those through `z.data` or `z.numpy()` it does
-    not count: an objective's first call on a CPU compares some values of z as well, and later calls do not. Under
-    `torch.func.vmap` neither is seen. `gradest run` compares all values.
+    This function's name is part of class bodies that are hashed to find stale cells: renaming it makes every record
+    stale.
+
+    torch counts in-place changes of a tensor, including those through its views. It does not count changes through
+    `z.data` or `z.numpy()`: the first call of an objective on a CPU therefore also compares some values of z, and later
+    calls do not. Under `torch.func.vmap` neither kind is detected. `gradest run` compares all values.
     """
 
     place = int(name == "hold")
@@ -109,20 +113,25 @@ def with_checked_values(name: str, method: Callable[..., Any]) -> Callable[..., 
 
 
 COMPARED_NUMBERS = 1024
-"""So many numbers of z are compared."""
+"""How many numbers of z are compared."""
 
 
 def values_at_first(f: Any, z: Tensor) -> Tensor | None:
-    """A copy of some values of z, at f's first call; None where they are on a device, for which it would be waited."""
+    """Returns a copy of some values of z at f's first call.
+
+    Returns None for a z on another device than the CPU, where the comparison would wait for the device, for a z without
+    values (a fake tensor), and for an f that cannot store that it was called.
+    """
     try:
         object.__setattr__(f, "_asked", True)
-    except AttributeError:  # an objective with slots
+    except AttributeError:  # an objective with __slots__
         return None
-    return z.detach().flatten()[:COMPARED_NUMBERS].clone() if z.is_cpu else None
+    # a fake tensor is a subclass and has no values
+    return z.detach().flatten()[:COMPARED_NUMBERS].clone() if z.is_cpu and type(z) is Tensor else None
 
 
 def differs(z: Tensor, before: Tensor) -> bool:
-    """Whether the values of z are others than before; NaN is NaN. False inside `torch.func.vmap`, where none are known.
+    """Returns whether z's values have changed (NaN equals NaN); False inside `torch.func.vmap`, where they are unknown.
 
     >>> differs(torch.tensor([1.0, torch.nan]), torch.tensor([1.0, torch.nan]))
     False
@@ -135,9 +144,9 @@ def differs(z: Tensor, before: Tensor) -> bool:
 
 
 def require_other_shape(f: Any, name: str, z: Tensor, q: Any, value: Any) -> None:
-    """Raises `BadInput` but for terms, which have one more axis, and bounds, which have a value for each set of draws.
+    """Raises `BadInput` unless `value` has the shape of terms, one more axis, or of bounds, one value per set of draws.
 
-    The draws of a set are along z's second axis.
+    The draws of a set lie along z's second axis.
     """
     expected = z.shape[: z.dim() - len(q.event_shape)]
     if isinstance(value, Tensor):
@@ -149,28 +158,28 @@ def require_other_shape(f: Any, name: str, z: Tensor, q: Any, value: Any) -> Non
 
 
 def misshapen(f: object, z: Tensor, q: Any, value: Any) -> BadInput:
-    """The error that an objective's value does not have one number for each draw."""
+    """Returns the error for an objective whose value does not have one number per draw."""
     event = q.event_shape
     expected = tuple(z.shape[: z.dim() - len(event)])
     found = f"a value of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
     return BadInput(
         f"the objective ({called(f)}) gives {found} for z of shape {tuple(z.shape)}: a tensor of shape {expected} "
-        f"would be right, a value for each draw, as a draw has shape {tuple(event)}"
+        f"would be right, a value for each draw, because a draw has shape {tuple(event)}"
     )
 
 
 IN_PLACE = ("in-place operation", "written-to tensor refers to a single memory location")
-"""torch's own words for it, where z or θ is a leaf, is captured by a transform, or is expanded."""
+"""Parts of torch's own errors about in-place changes: z or θ is a leaf, captured by a transform, or expanded."""
 
 
 def called(f: object) -> str:
-    """What an objective is called."""
+    """Returns an objective's name."""
     return getattr(f, "name", type(f).__name__)
 
 
 def changed(f: object) -> BadInput:
-    """The error that an objective changed z."""
+    """Returns the error for an objective that changed z in place."""
     return BadInput(
-        f"the objective ({called(f)}) changes in place what it was given, z or θ, which the estimator goes on to use: "
-        "make a new tensor, for example z.clamp(…) for z.clamp_(…) or z = z + 1 for z += 1"
+        f"the objective ({called(f)}) changes in place what it was given, z or θ, which the estimator still uses: "
+        "create a new tensor, for example z.clamp(…) instead of z.clamp_(…), or z = z + 1 instead of z += 1"
     )

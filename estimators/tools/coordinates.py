@@ -1,4 +1,4 @@
-"""One coordinate replaced at a time: D-fold evaluations, in chunks within a bound on memory."""
+"""Replacing one coordinate at a time: D times as many evaluations, in chunks of bounded memory."""
 
 from collections.abc import Iterator
 
@@ -10,24 +10,24 @@ from torch.distributions import Distribution
 from estimators.core import Objective
 
 MAX_ELEMENTS = 2**24
-"""Coordinates are taken in chunks, so that one call of f sees at most this many numbers: 128 MiB in float64.
+"""Upper limit on the numbers in one call of f, 128 MiB in float64: coordinates are taken in chunks.
 
-One coordinate is the least: a single replaced copy of all draws may be more.
+A chunk has at least one coordinate, so a single replaced copy of all draws may exceed the limit.
 """
 
 
 def chunk(elements: int) -> int:
-    """How many copies of a tensor with `elements` numbers go into one call of f."""
+    """Returns how many copies of a tensor with `elements` numbers go into one call of f."""
     return max(1, MAX_ELEMENTS // max(1, elements))
 
 
 def swept(
     f: Objective, q: Distribution, x: Float[Tensor, "n *batch"], v: Float[Tensor, "sides n *batch"]
 ) -> Iterator[Float[Tensor, "sides part ..."]]:
-    """f.held at draws x `[n, *batch, D]` with coordinate d from v, for every side and every d, in chunks of d.
+    """Yields f.held at draws x `[n, *batch, D]` with coordinate d taken from v, for every side and d, in chunks of d.
 
-    Each is `[sides, part, n, *batch]`; together they are D along the second axis. x·(1 − I) + v·I is exact: a mask
-    in the place of I would keep compiled loops from vectorising.
+    Each chunk has shape `[sides, part, n, *batch]`; concatenated along the second axis they have D entries. x·(1 − I) +
+    v·I is exact; a Boolean mask in place of I would keep compiled loops from vectorising.
 
     >>> from torch.distributions import Independent, Normal
     >>> from estimators import Function
@@ -37,7 +37,7 @@ def swept(
              [10.]]])
     """
     D = x.shape[-1]
-    d = torch.arange(D, dtype=torch.int32, device=x.device)  # torch.eye compares bytes once compiled: 10 times as long
+    d = torch.arange(D, dtype=torch.int32, device=x.device)  # compiled, torch.eye compares bytes: 10 times slower
     one = (d.unsqueeze(-1) == d).to(x.dtype).reshape(D, *(1 for _ in x.shape[:-1]), D)
     for rows in one.split(chunk(v.numel())):
         points = x * (1 - rows) + v.unsqueeze(1) * rows

@@ -1,11 +1,13 @@
-"""What is alike for all replicates, computed once: parameters are expanded along the replicates without copies."""
+"""Values that are equal for all replicates are computed once: parameters are expanded along them without copies."""
 
 from jaxtyping import Float
 from torch import Tensor
 
 
 def distinct(x: Float[Tensor, "*batch"]) -> Tensor:
-    """`x`, constant, at the first index of each expanded axis (stride 0) but the last; what is made of it broadcasts.
+    """Returns `x`, detached, at the first index of each expanded axis (stride 0) except the last.
+
+    Results computed from it broadcast with `x`.
 
     >>> import torch
     >>> distinct(torch.zeros(3).expand(5, 2, 3)).shape

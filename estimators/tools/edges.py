@@ -1,4 +1,4 @@
-"""How far draws are from the edge of q's support: a finite step in z must not leave it."""
+"""Distance of draws from the edge of q's support: a finite step in z must not leave the support."""
 
 import torch
 from torch import Tensor
@@ -7,11 +7,11 @@ from torch.distributions import Distribution, constraints
 from estimators.tools.parameters import base
 
 SHARE = 3
-"""A step is at most one part in so many of the way to the edge: with 2, rounding could still put it on the edge."""
+"""A step is at most 1/SHARE of the distance to the edge; with 2, rounding could still put it on the edge."""
 
 
 def ends_of_support(q: Distribution) -> tuple[Tensor | float | None, Tensor | float | None]:
-    """The lowest and the highest value of a coordinate of z; None where there is none, or q does not say.
+    """Returns the lowest and the highest value of a coordinate of z; None if unbounded or not declared by q.
 
     >>> ends_of_support(torch.distributions.Gamma(1.0, 1.0))
     (0.0, None)
@@ -30,9 +30,9 @@ def ends_of_support(q: Distribution) -> tuple[Tensor | float | None, Tensor | fl
 
 
 def step_inside(step: float, q: Distribution, z: Tensor) -> Tensor | float:
-    """`step`, or for a q with an edge a step for each coordinate of z, constant, so short that z ± step is inside.
+    """Returns `step` or, for a support with an edge, a step per coordinate of z, so short that z ± step stays inside.
 
-    It is 0 for a draw on the edge itself.
+    The steps are detached, and 0 for a draw on the edge itself.
 
     >>> q = torch.distributions.Exponential(1.0)
     >>> step_inside(0.1, q, torch.tensor([0.03, 3.0, 0.0]))

@@ -1,4 +1,4 @@
-"""How control variates are learned: a small network, and Adam on the variance of the estimate."""
+"""Fitting of control variates: a small network, and Adam on the variance of the estimate."""
 
 from collections.abc import Callable
 
@@ -12,11 +12,11 @@ from estimators.tools.parameters import parameters, rebuild
 Weights = dict[str, Tensor]
 
 LEARNING_RATE = 0.03
-"""Adam's step size."""
+"""Step size of Adam."""
 
 
 def network(inputs: int, like: Tensor, hidden: int = 10) -> Weights:
-    """The weights of c(x) = out·tanh(in x + shift) + slope·x + bend·x² + level, which is 0 until it learns."""
+    """Returns initial weights of c(x) = out·tanh(in x + shift) + slope·x + bend·x² + level, for which c = 0."""
     draw = torch.randn(inputs, hidden, dtype=like.dtype, device=like.device) / inputs**0.5
     none = draw.new_zeros
     return {
@@ -30,7 +30,7 @@ def network(inputs: int, like: Tensor, hidden: int = 10) -> Weights:
 
 
 def apply(weights: Weights, x: Float[Tensor, "... inputs"]) -> Float[Tensor, "..."]:
-    """c(x), over the last axis.
+    """Returns c(x), evaluated over the last axis.
 
     >>> apply(network(2, torch.zeros(())), torch.ones(3, 2))
     tensor([0., 0., 0.])
@@ -42,10 +42,10 @@ def apply(weights: Weights, x: Float[Tensor, "... inputs"]) -> Float[Tensor, "..
 def least_variance(
     surrogate: Callable[[Distribution, Weights], Tensor], q: Distribution, weights: Weights, steps: int
 ) -> Weights:
-    """The weights after `steps` steps of Adam on E‖ĝ‖², where ĝ is the surrogate's gradient in q's parameters.
+    """Returns the weights after `steps` steps of Adam on E‖ĝ‖², where ĝ is the surrogate's gradient in q's parameters.
 
-    The mean of ĝ does not depend on the weights, so this descends the variance. The surrogate must let the weights
-    through its coefficients: only what depends on θ may be held fixed there.
+    The mean of ĝ does not depend on the weights, so Adam descends the variance. The surrogate's coefficients must stay
+    differentiable in the weights: only their dependence on θ may be detached.
     """
     at = {name: value.detach() for name, value in parameters(q).items()}
     leaves = {name: value.detach().clone() for name, value in weights.items()}

@@ -1,6 +1,6 @@
-"""The noise that estimators draw: each function gives `[n, *like.shape]` on `like`'s dtype and device.
+"""Noise for the estimators. Each function returns `[n, *like.shape]` in `like`'s dtype and on its device.
 
-No number is added inside a logarithm: the uniforms lie in the open interval.
+No ε is added inside a logarithm: the uniforms lie in the open interval.
 """
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def uniform(n: int, like: Float[Tensor, "*batch"]) -> Float[Tensor, "n *batch"]:
-    """U(0, 1), never 0 or 1: a 0 from `torch.rand` stands for its first step [0, ε/2), so it becomes the middle.
+    """U(0, 1), never 0 or 1: a 0 from `torch.rand` stands for its first cell [0, ε/2) and becomes the cell's middle.
 
     >>> u = uniform(1000, torch.zeros(1000))
     >>> bool((u > 0).all() and (u < 1).all())
@@ -45,7 +45,7 @@ def maxwell(n: int, like: Float[Tensor, "*batch"]) -> Float[Tensor, "n *batch"]:
 
 
 def signs(like: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-    """1 or −1, equally often."""
+    """1 or −1 with probability ½ each, in `like`'s shape."""
     u = torch.rand(like.shape, dtype=like.dtype, device=like.device)
     return torch.where(u < 0.5, -1.0, 1.0).to(like.dtype)
 
@@ -58,8 +58,8 @@ def exponential(n: int, like: Float[Tensor, "*batch"]) -> Float[Tensor, "n *batc
 def antithetic_uniforms(n: int, like: Float[Tensor, "*batch"]) -> Float[Tensor, "n *batch"]:
     """n ≥ 2 uniforms that repel each other: u_k = (1 − d_k)^{n−1} with d ~ Dirichlet(1, …, 1).
 
-    P(u_i < x, u_j < y) = (x^{1/(n−1)} + y^{1/(n−1)} − 1)₊^{n−1}; for n = 2 it is u and 1 − u.
-    1 − d_k is summed over the others: 1 minus d_k would round where d_k is near 1.
+    P(u_i < x, u_j < y) = (x^{1/(n−1)} + y^{1/(n−1)} − 1)₊^{n−1}; for n = 2 the pair is u and 1 − u. 1 − d_k is computed
+    as the sum over the others, because 1 minus d_k loses precision where d_k is near 1.
 
     >>> torch.allclose(antithetic_uniforms(2, torch.zeros(4)).sum(0), torch.ones(4))
     True

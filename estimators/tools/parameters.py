@@ -1,4 +1,4 @@
-"""Reading a torch distribution: its base, its parameters, its kind, its support."""
+"""Reading a torch distribution: its base, its parameters, its class and its support."""
 
 import inspect
 from functools import cache
@@ -13,7 +13,7 @@ from estimators.errors import BadInput
 
 
 def base(q: Distribution) -> Distribution:
-    """q without its `Independent` wrappers.
+    """Returns q without its `Independent` wrappers.
 
     >>> base(Independent(Normal(torch.zeros(2), 1.0), 1))
     Normal(loc: torch.Size([2]), scale: torch.Size([2]))
@@ -24,10 +24,10 @@ def base(q: Distribution) -> Distribution:
 
 
 def logits(q: Distribution) -> Tensor:
-    """The logits of a Bernoulli or one-hot categorical q: `[*batch, *event]`.
+    """Returns the logits of a Bernoulli or one-hot categorical q, `[*batch, *event]`.
 
-    Those of a categorical are finite: −∞, a category that is masked, becomes −√(the largest number), whose softmax is
-    0 as well, and whose gradient is 0.
+    Those of a categorical are finite: −∞, for a masked category, becomes −√(the largest number), whose softmax is 0 as
+    well and whose gradient is 0. Raises `TypeError` for any other distribution.
 
     >>> logits(Categorical(logits=torch.tensor([0.0, -torch.inf]))).isfinite()
     tensor([True, True])
@@ -36,12 +36,12 @@ def logits(q: Distribution) -> Tensor:
     if not isinstance(inner, Bernoulli | Categorical):
         raise TypeError(f"expected a Bernoulli or a one-hot categorical, found {type(inner).__name__}")
     if isinstance(inner, Bernoulli):
-        return inner.logits  # as they are: `distinct` reads their strides, and `settled` has made torch's own finite
+        return inner.logits  # unchanged: `distinct` reads their strides, and `settled` has made torch's own finite
     return bounded(inner.logits)
 
 
 def bounded(phi: Tensor) -> Tensor:
-    """Logits of at most √(the largest number), either way: infinite ones are finite, and keep their probabilities.
+    """Returns logits clamped to ±√(the largest number): infinite logits become finite and keep their probabilities.
 
     >>> bounded(torch.tensor([-torch.inf, 3.0])).sigmoid()
     tensor([0.0000, 0.9526])
@@ -51,17 +51,17 @@ def bounded(phi: Tensor) -> Tensor:
 
 
 def settled(q: Distribution, *, ends: bool = False) -> Distribution:
-    """q, where it is torch's Bernoulli with logits, or several of them, with infinite logits made finite (`bounded`).
+    """Returns q with infinite logits made finite (see `bounded`) if q consists of torch's Bernoullis with logits.
 
-    torch's log-density of a sure bit is ∞ − ∞. Made finite, its log-density is 0 and all gradients in its logit are 0,
-    their limit. Raises `BadInput` where probabilities of bits or categories are themselves the parameters, with a
-    gradient, and one of them is exactly 0 or 1: torch's gradient in it is 0, where that of E f is not. With `ends` it
-    does not raise for bits: an estimator that sees both values of each bit (`Traits.ends`) is right there.
+    torch's log-density of a sure bit is ∞ − ∞. With finite logits its log-density is 0 and all gradients in its logit
+    are 0, their limit. Raises `BadInput` if probabilities of bits or categories are themselves the parameters, with a
+    gradient, and a probability is exactly 0 or 1: torch's gradient in it is 0, while that of E f is not. With `ends`,
+    bits do not raise: an estimator that evaluates both values of each bit (`Traits.ends`) is correct there.
 
     >>> settled(Bernoulli(logits=torch.tensor([torch.inf, 0.0]))).log_prob(torch.tensor([1.0, 1.0])).exp()
     tensor([1.0000, 0.5000])
     """
-    kind = type(q)  # not a subclass, whose log-density may be another
+    kind = type(q)  # exactly this class: a subclass may have another log-density
     if kind is Independent and isinstance(q, Independent):
         inner = settled(q.base_dist, ends=ends)
         return q if inner is q.base_dist else _with(q, base_dist=inner)
@@ -77,14 +77,14 @@ def settled(q: Distribution, *, ends: bool = False) -> Distribution:
 
 
 def _with(q: Distribution, **parts: Any) -> Distribution:
-    """A copy of q with other attributes."""
-    twin = object.__new__(type(q))  # `copy` takes ten times as long
+    """Returns a copy of q with some attributes replaced."""
+    twin = object.__new__(type(q))  # `copy.copy` takes ten times as long
     twin.__dict__.update(vars(q), **parts)
     return twin
 
 
 def is_parameter(probs: Tensor | None) -> bool:
-    """Whether what torch's constructor made of its argument, a view or a normalised copy, comes straight from a leaf.
+    """Returns whether `probs`, a view or a normalised copy made by torch's constructor, comes straight from a leaf.
 
     >>> p = torch.full((3,), 0.5, requires_grad=True)
     >>> [is_parameter(Bernoulli(probs=each).probs) for each in (p, p.sigmoid(), p.detach())]
@@ -98,18 +98,18 @@ def is_parameter(probs: Tensor | None) -> bool:
 
 
 def _require_inside(q: Distribution, probs: Tensor) -> None:
-    """Raises `BadInput` where a probability is exactly 0 or 1; nothing in compiled code, whose values are not known."""
+    """Raises `BadInput` if a probability is exactly 0 or 1; skipped in compiled code, where values are unknown."""
     if torch.compiler.is_compiling() or bool(((probs > 0) & (probs < 1)).all()):
         return
     raise BadInput(
         f"a probability of {type(q).__name__} is exactly 0 or 1 and is itself a parameter with a gradient: no draw "
-        "shows what changes with it, and torch's gradient in it is 0, where that of E f is not. Keep it above 0 and "
-        "below 1, or take logits, or for bits an estimator that sees both values, such as local_expectation"
+        "shows its effect, and torch's gradient in it is 0, while that of E f is not. Keep it above 0 and below 1, use "
+        "logits or, for bits, use an estimator that evaluates both values, such as local_expectation"
     )
 
 
 def loc_scale(q: Distribution) -> tuple[Tensor, Tensor]:
-    """The loc and scale of a diagonal Normal q, both `[*batch, *event]`."""
+    """Returns loc and scale of a diagonal Normal q, both `[*batch, *event]`; raises `TypeError` for any other q."""
     inner = base(q)
     if not isinstance(inner, Normal):
         raise TypeError(f"expected a diagonal Normal, found {type(inner).__name__}")
@@ -117,8 +117,10 @@ def loc_scale(q: Distribution) -> tuple[Tensor, Tensor]:
 
 
 def parameters(q: Distribution) -> dict[str, Tensor]:
-    """q's parameters by name: what `rebuild` takes. Of several ways to say the same, one: logits for probs, a
-    Cholesky factor for a covariance or a precision. No discrete ones.
+    """Returns q's parameters by name, as `rebuild` takes them.
+
+    Of several equivalent parametrisations there is one: logits for probs, a Cholesky factor for a covariance or a
+    precision. Discrete parameters are left out.
 
     >>> sorted(parameters(Independent(Normal(torch.zeros(2), torch.ones(2)), 1)))
     ['loc', 'scale']
@@ -133,15 +135,17 @@ def parameters(q: Distribution) -> dict[str, Tensor]:
 
 
 COMPARED_DRAWS = 16
-"""Draws that show whether two distributions are the same."""
+"""How many draws are compared to decide whether two distributions are the same."""
 
 INSTEAD = {"probs": "logits", "covariance_matrix": "scale_tril", "precision_matrix": "scale_tril"}
-"""Parameters that are given by others where the constructor takes those."""
+"""Parameters, each with the parameter that replaces it if the constructor takes both."""
 
 
 def rebuild(q: Distribution, values: dict[str, Tensor]) -> Distribution:
-    """A distribution of q's kind at other parameters, which may have more leading axes. All else that the constructor
-    takes, such as a number of trials or a temperature, is q's. Raises `BadInput` where q does not hold it.
+    """Returns a distribution of q's class with other parameters, which may have more leading axes.
+
+    All other arguments of the constructor, such as a number of trials or a temperature, are read from q. Raises
+    `BadInput` if q does not hold them.
 
     >>> rebuild(torch.distributions.Multinomial(10, logits=torch.zeros(3)), {"logits": torch.ones(2, 3)}).mean.sum(-1)
     tensor([10., 10.])
@@ -157,21 +161,21 @@ def rebuild(q: Distribution, values: dict[str, Tensor]) -> Distribution:
 
 
 def _made(kind: type[Distribution], values: dict[str, Tensor], fixed: dict[str, Any]) -> Distribution:
-    """As torch's own `expand` makes one: calling `kind` would not compile."""
+    """Creates an instance as torch's own `expand` does: calling `kind` would not compile."""
     again: Distribution = object.__new__(kind)
     again.__init__(**values, **fixed)  # type: ignore[misc]
     return again
 
 
 _same: dict[Any, bool] = {}
-"""By class and constants: whether the class, made again from its own parameters, is the same distribution."""
+"""By class and constants: whether rebuilding the class from its own parameters gives the same distribution."""
 
 
 def _shown_the_same(inner: Distribution, fixed: dict[str, Any]) -> None:
-    """Raises `BadInput` where a class with its own constructor is another distribution when it is made again.
+    """Raises `BadInput` if a class with its own constructor is another distribution after rebuilding.
 
-    Tried once per class and constants, on the CPU, by a few seeded draws and their log-densities; torch's generator
-    is left as it was.
+    Tested once per class and constants, on the CPU, by a few seeded draws and their log-densities. torch's generator is
+    left as it was.
     """
     kind = type(inner)
     if kind.__init__.__module__.startswith("torch.distributions"):
@@ -183,20 +187,20 @@ def _shown_the_same(inner: Distribution, fixed: dict[str, Any]) -> None:
             return
         try:
             _same[key] = alike(inner, _made(kind, own, fixed))
-        except Exception:  # inside a transform, or a sampler that fails: not known yet
+        except Exception:  # inside a transform, or a sampler that fails: unknown so far
             return
     if not _same[key]:
         raise BadInput(
             f"{kind.__name__} is another distribution when it is built again from its parameters "
-            f"({', '.join(parameters(inner))}): its draws or its log-density differ, as they do where its constructor "
-            "changes what it is given"
+            f"({', '.join(parameters(inner))}): its draws or its log-density differ, for example because its "
+            "constructor changes its arguments"
         )
 
 
 def alike(q: Distribution, again: Distribution) -> bool:
-    """Whether two distributions on the CPU give the same seeded draws and log-densities, or draws where there are none.
+    """Returns whether two distributions on the CPU have equal seeded draws and equal log-densities, if they have any.
 
-    torch's generator is left as it was, those of other devices are not touched.
+    torch's generator is left as it was, and generators of other devices are not touched.
     """
     draws = []
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -212,7 +216,7 @@ def alike(q: Distribution, again: Distribution) -> bool:
 
 
 def _fixed(inner: Distribution, values: dict[str, Tensor]) -> dict[str, Any]:
-    """What the constructor takes beside `values`, read off the distribution."""
+    """Returns the constructor's arguments apart from `values`, read from the distribution."""
     kind = type(inner)
     taken, open_ended = _constructor(kind)
     missing = [] if open_ended else [name for name in values if name not in taken]
@@ -224,7 +228,7 @@ def _fixed(inner: Distribution, values: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def _kept(inner: Distribution, name: str) -> Any:
-    """What a distribution was given as `name`, under that name or with an underscore before it."""
+    """Returns a distribution's attribute `name`, or the attribute with an underscore before that name."""
     for known in (name, f"_{name}"):
         if hasattr(inner, known):
             return getattr(inner, known)
@@ -235,7 +239,7 @@ def _kept(inner: Distribution, name: str) -> Any:
 
 
 def _constructor(kind: type[Distribution]) -> tuple[tuple[str, ...], bool]:
-    """The names that a constructor takes, and whether it takes any other name as well."""
+    """Returns the names of a constructor's arguments, and whether it accepts any other name as well."""
     return _inspected(kind)
 
 
@@ -251,7 +255,7 @@ def _inspected(kind: type[Distribution]) -> tuple[tuple[str, ...], bool]:
 
 
 def remakable(q: Distribution) -> bool:
-    """Whether `rebuild` makes a distribution like q from `parameters(q)`: not so of mixtures and chains of transforms.
+    """Returns whether `rebuild` can make a distribution like q: not so for mixtures and chains of transforms.
 
     >>> remakable(Normal(torch.zeros(2), 1.0))
     True
@@ -265,9 +269,9 @@ def remakable(q: Distribution) -> bool:
 
 
 def linear(gradient: Tensor, parameter: Tensor, q: Distribution) -> Tensor:
-    """⟨gradient, parameter⟩ over the event axes, `[*batch]`: a surrogate whose gradient is `gradient`.
+    """Returns ⟨gradient, parameter⟩ over the event axes, `[*batch]`: a surrogate whose gradient is `gradient`.
 
-    An infinite parameter, such as the logit of a masked category, has no part in it: its gradient is 0.
+    Infinite parameters, such as the logit of a masked category, are left out: their gradient is 0.
     """
     axes = range(len(q.batch_shape), parameter.dim())
     product = gradient.detach() * torch.where(parameter.isinf(), 0, parameter)
@@ -275,23 +279,23 @@ def linear(gradient: Tensor, parameter: Tensor, q: Distribution) -> Tensor:
 
 
 def along(slope: Tensor, z: Tensor, q: Distribution) -> Tensor:
-    """⟨slope, z⟩ over the event axes of draws z, `[*sample, *batch]`: its gradient is that of f through z."""
+    """Returns ⟨slope, z⟩ over the event axes of draws z, `[*sample, *batch]`: its gradient is that of f through z."""
     product = slope.detach() * z
     return product.flatten(-len(q.event_shape)).sum(-1) if q.event_shape else product
 
 
 def valued(value: Tensor, surrogate: Tensor) -> Tensor:
-    """`value` with the gradient of `value + surrogate`."""
+    """Returns `value` with the gradient of `value + surrogate`."""
     return value + (surrogate - surrogate.detach())
 
 
 def log_density(q: Distribution, z: Tensor) -> Tensor:
-    """log q(z), `[*sample, *batch]`; a discrete z may lie between its values, whatever q's `validate_args` says.
+    """Returns log q(z), `[*sample, *batch]`; a discrete z may lie between its values, whatever q's `validate_args` is.
 
-    One-hot variables: Σ z·log p, linear in z (torch's is that of the largest entry, which jumps), where a category
-    of probability 0 adds 0 unless z has a part in it. Bits: z·logit − softplus(logit). Others, and classes with a
-    log-density of their own: `log_prob`. At the values of a discrete z it is `q.log_prob(z)`.
-    Raises BadInput where torch refuses a continuous z outside the support.
+    One-hot variables: Σ z·log p, linear in z (torch's own is that of the largest entry, which jumps); a category of
+    probability 0 adds 0 unless z is nonzero there. Bits: z·logit − softplus(logit). Others, and classes with their own
+    log-density: `log_prob`. At the values of a discrete z the result equals `q.log_prob(z)`. Raises `BadInput` if torch
+    refuses a continuous z outside the support.
 
     >>> q = Categorical(logits=torch.zeros(4))
     >>> log_density(q, torch.full((4,), 0.25)).exp()
@@ -314,14 +318,14 @@ def log_density(q: Distribution, z: Tensor) -> Tensor:
         if "within the support" not in str(error):
             raise
         raise BadInput(
-            f"log q(z) was asked for a z outside the support of {type(q).__name__}: an estimator that takes steps in "
-            "single coordinates of z (finite differences, SPSA) leaves a support such as a simplex, where "
+            f"log q(z) was evaluated at a z outside the support of {type(q).__name__}: an estimator that takes steps "
+            "in single coordinates of z (finite differences, SPSA) leaves a support such as a simplex; "
             "reparameterisation does not"
         ) from error
 
 
 def unvalidated(q: Distribution) -> Distribution:
-    """q, and the distributions that it is made of, without torch's validation of z.
+    """Returns q, and the distributions it is composed of, without torch's validation of z.
 
     >>> unvalidated(Normal(0.0, 1.0)).log_prob(torch.tensor(torch.nan))
     tensor(nan)
@@ -333,8 +337,10 @@ def unvalidated(q: Distribution) -> Distribution:
 
 
 def sample(q: Distribution, *shape: int) -> Tensor:
-    """q's draws as constants, `[*shape, *batch, *event]`: in forward mode as well, which the `no_grad` of torch's own
-    `sample` does not stop where it calls `rsample`.
+    """Returns draws of q as constants, `[*shape, *batch, *event]`.
+
+    They are constants in forward mode as well, which the `no_grad` in torch's own `sample` does not stop if that calls
+    `rsample`.
 
     >>> sample(Normal(torch.zeros(2), 1.0), 3).shape
     torch.Size([3, 2])
@@ -343,7 +349,7 @@ def sample(q: Distribution, *shape: int) -> Tensor:
 
 
 def mode(q: Distribution) -> Tensor:
-    """A mode of q, `[*batch, *event]`, constant; at p = ½ a bit's mode is 0 (torch says NaN)."""
+    """Returns a mode of q, `[*batch, *event]`, detached; at p = ½ a bit's mode is 0 (torch's is NaN)."""
     inner = base(q)
     if isinstance(inner, Bernoulli):
         return (inner.logits > 0).to(inner.logits.dtype)
@@ -351,7 +357,7 @@ def mode(q: Distribution) -> Tensor:
 
 
 def states(q: Distribution) -> int | None:
-    """How many values z takes, or None where there is no end to them.
+    """Returns the number of values of z, or None if it is infinite.
 
     >>> states(Independent(Bernoulli(logits=torch.zeros(5)), 1))
     32
@@ -361,14 +367,14 @@ def states(q: Distribution) -> int | None:
         return None
     try:
         each = inner.event_shape[-1] if isinstance(inner, Categorical) else len(inner.enumerate_support(expand=False))
-    except NotImplementedError:  # a Binomial whose variables differ in their numbers of trials
+    except NotImplementedError:  # a Binomial whose variables have different numbers of trials
         return None
     variables = q.event_shape[: len(q.event_shape) - len(inner.event_shape)].numel()
     return each**variables
 
 
 def support(q: Distribution) -> Tensor:
-    """Every value of z: `[states, *batch, *event]`, constant (torch's own raises for `Independent`).
+    """Returns every value of z, `[states, *batch, *event]`, detached (torch's own method raises for `Independent`).
 
     >>> support(Independent(Bernoulli(logits=torch.zeros(2)), 1)).tolist()
     [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]

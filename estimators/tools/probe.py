@@ -1,6 +1,6 @@
-"""What a distribution that is in no table shows of itself: a few thousand draws, before anything is measured.
+"""Probes a distribution that is in no table with a few thousand draws, before anything is measured.
 
-Probed once for each class, precision and structure, with a fixed seed; torch's generator is left as it was.
+A probe runs once per class, precision and structure, with a fixed seed; torch's generator is left as it was.
 """
 
 from collections.abc import Callable
@@ -17,18 +17,18 @@ from estimators.traits import Need
 
 PROBE_DRAWS = 2**15
 NUMBERS = 2**21
-"""At most so many numbers in the draws of a probe."""
+"""Upper limit on the numbers in the draws of a probe."""
 ELEMENTS = 8
-"""At most so many batch elements are probed."""
+"""Upper limit on the batch elements that are probed."""
 PROBE_LIMIT = 6.0
-"""Standard errors."""
+"""Largest accepted deviation, in standard errors."""
 PROBED_NEEDS = (Need.DENSITY, Need.REPARAMETERISED, Need.MEAN, Need.MODE)
 
 _seen: dict[Any, dict[Need, str]] = {}
 
 
 def probed(inner: Distribution) -> dict[Need, str]:
-    """The needs that the probe does not find met, each with the reason and how to declare it."""
+    """Returns the needs that the probe does not find met, each with the reason and how to declare the need."""
     key = signature(inner)
     if key not in _seen:
         with torch.random.fork_rng(), torch.enable_grad():
@@ -38,8 +38,10 @@ def probed(inner: Distribution) -> dict[Need, str]:
 
 
 def signature(inner: Distribution) -> tuple[Any, ...]:
-    """What a probe's answer is kept for: classes, precisions, powers of ten of the parameters and the shape of an
-    event, of all parts."""
+    """Returns the key under which a probe's result is stored.
+
+    It holds the classes, precisions and powers of ten of the parameters and the event shape, of all parts.
+    """
     parts = [part for part in vars(inner).values() if isinstance(part, Distribution)]
     maps = [_map_signature(each) for each in getattr(inner, "transforms", ())]
     own = {name: each for name, each in vars(inner).items() if isinstance(each, Tensor)}
@@ -50,7 +52,9 @@ def signature(inner: Distribution) -> tuple[Any, ...]:
 
 
 def powers_of_ten(values: Tensor) -> tuple[int, ...]:
-    """Of the smallest and the largest size: torch is right at ordinary parameters and not at extreme ones.
+    """Returns the powers of ten of the smallest and the largest magnitude.
+
+    A probe is stored for them, because torch may be right at ordinary parameters and wrong at extreme ones.
 
     >>> powers_of_ten(torch.tensor([0.02, -30.0, 0.0]))
     (-2, 1)
@@ -71,7 +75,7 @@ def _map_signature(each: transforms.Transform) -> tuple[Any, ...]:
 
 
 def _how(inner: Distribution, need: Need) -> str:
-    return f"a class that has it says offers = {{Need.{need.name}}} ({type(inner).__name__} was probed)"
+    return f"declare it with offers = {{Need.{need.name}}} if the class has it ({type(inner).__name__} was probed)"
 
 
 def _probe(inner: Distribution) -> dict[Need, str]:
@@ -79,7 +83,7 @@ def _probe(inner: Distribution) -> dict[Need, str]:
         knobs = sliced(knobs_of(inner), inner)
         count = max(512, min(PROBE_DRAWS, NUMBERS // max(1, sum(value.numel() for value in knobs.values()))))
         theta = {name: value.detach().expand(count, *value.shape).clone() for name, value in knobs.items()}
-        for name in with_gradient(knobs) or knobs:  # without gradients any of them may be learned
+        for name in with_gradient(knobs) or knobs:  # if none requires a gradient, any of them may be learned
             theta[name].requires_grad_()
         q = remade(inner, theta)
         z = q.sample()
@@ -100,11 +104,11 @@ def _tried(check: Callable[[], str | None]) -> str | None:
     try:
         return check()
     except Exception as error:
-        return f"{type(error).__name__} when it was tried"
+        return f"it raises {type(error).__name__} when it is tried"
 
 
 def knobs_of(inner: Distribution, prefix: str = "") -> Tensors:
-    """Every floating-point parameter that moves the law, by name; those of a base distribution and of its maps, too."""
+    """Returns every floating-point parameter that moves the law, by name, including those of a base and transforms."""
     if isinstance(inner, Independent):
         return knobs_of(inner.base_dist, prefix)
     if type(inner) is TransformedDistribution:
@@ -122,7 +126,7 @@ def knobs_of(inner: Distribution, prefix: str = "") -> Tensors:
 
 
 def _map_knobs(each: transforms.Transform) -> Tensors:
-    """A map's tensors; of a number, none."""
+    """Returns a transform's floating-point tensors by name; plain numbers are left out."""
     if isinstance(each, transforms.ComposeTransform):
         return {f"{i}.{name}": value for i, part in enumerate(each.parts) for name, value in _map_knobs(part).items()}
     return {
@@ -131,7 +135,7 @@ def _map_knobs(each: transforms.Transform) -> Tensors:
 
 
 def sliced(knobs: Tensors, inner: Distribution) -> Tensors:
-    """A few elements of the batch: every parameter `[few, *own]`."""
+    """Returns the parameters of a few elements of the batch, each `[few, *own]`."""
     batch = inner.batch_shape
     if batch.numel() <= ELEMENTS:
         return knobs
@@ -143,7 +147,7 @@ def sliced(knobs: Tensors, inner: Distribution) -> Tensors:
 
 
 def remade(inner: Distribution, values: Tensors, prefix: str = "") -> Distribution:
-    """A distribution of the same structure at other parameters."""
+    """Returns a distribution of the same structure with other parameters."""
     if isinstance(inner, Independent):
         return Independent(remade(inner.base_dist, values, prefix), inner.reinterpreted_batch_ndims, False)
     if type(inner) is TransformedDistribution:
@@ -186,7 +190,7 @@ def _no_density(inner: Distribution, q: Distribution, z: Tensor, theta: Tensors)
 
 
 def _moves(inner: Distribution, q: Distribution, z: Tensor, theta: Tensors, name: str) -> bool:
-    """Whether a slightly different parameter would not allow some of the draws."""
+    """Returns whether a slightly different parameter excludes some of the draws."""
     for factor in (0.95, 1.05):
         other = theta | {name: (theta[name] * factor + (factor - 1) * 0.02 * (theta[name] == 0)).detach()}
         there = remade(inner, other)
@@ -199,7 +203,7 @@ def _moves(inner: Distribution, q: Distribution, z: Tensor, theta: Tensors, name
 
 
 def _no_mass(q: Distribution, z: Tensor, log_q: Tensor) -> str | None:
-    """In one dimension: the density's integral over the middle of the draws is the share of the draws there."""
+    """In one dimension: compares the density's integral over the middle of the draws with their share there."""
     if q.event_shape:
         return None
     with suppress(NotImplementedError):
@@ -214,12 +218,14 @@ def _no_mass(q: Distribution, z: Tensor, log_q: Tensor) -> str | None:
         mass = torch.trapezoid(q.log_prob(x).exp(), x, dim=0)
         off = float((mass - (high - low)).detach().abs().max())
         if off > PROBE_LIMIT * 0.5 / count**0.5 + 0.01:
-            return f"its density integrates to {high - low + off:.3g} where {high - low:.2g} of its draws fall"
+            return (
+                f"its density integrates to {high - low + off:.3g} over an interval with {high - low:.2g} of its draws"
+            )
     return None
 
 
 def _no_chances(z: Tensor, log_q: Tensor) -> str | None:
-    """Every value's share of the draws is its probability."""
+    """Compares every value's share of the draws with its probability."""
     for value in z.unique()[:50]:
         hit = z == value
         p = torch.where(hit, log_q.exp(), 0.0).sum(0) / hit.sum(0).clamp_min(1)
@@ -230,7 +236,7 @@ def _no_chances(z: Tensor, log_q: Tensor) -> str | None:
 
 
 def _no_path(q: Distribution, theta: Tensors) -> str | None:
-    """The path's gradient of a bounded function is the score's."""
+    """Compares the path's gradient of a bounded function with the score's gradient."""
     if not q.has_rsample:
         return "it has no rsample"
     z = q.rsample()
@@ -246,7 +252,7 @@ def _no_path(q: Distribution, theta: Tensors) -> str | None:
 
 
 def _no_map(inner: Distribution, theta: Tensors) -> str | None:
-    """Where there is no density to compare with: the draws of one seed move with θ as their gradient says."""
+    """Without a density to compare with: tests that draws of one seed move with θ as their gradient says."""
     seed = int(torch.randint(2**31, ()))
 
     def drawn(values: Tensors) -> tuple[Tensor, Distribution]:
@@ -265,12 +271,12 @@ def _no_map(inner: Distribution, theta: Tensors) -> str | None:
         moved = (ends[0] - ends[1]).sum(-1)
         said = (2 * step * slopes[name]).reshape(len(value), -1).sum(-1) if name in slopes else torch.zeros_like(moved)
         if float((moved - said).abs().mean()) > 0.02 * float(moved.abs().mean()) + 1e-6:
-            return f"its draws do not move with {name} as the gradient of its rsample says"
+            return f"its draws do not move with {name} according to the gradient of its rsample"
     return None
 
 
 def _bounded(held: Tensor, q: Distribution, even: bool = False) -> Callable[[Tensor], Tensor]:
-    """A bounded smooth function on the draws' own scale, summed over an event."""
+    """Returns a bounded smooth function on the scale of the draws, summed over an event."""
     middle, width = held.median(0).values, held.sub(held.median(0).values).abs().median(0).values.clamp_min(1e-30)
 
     def h(x: Tensor) -> Tensor:
@@ -299,7 +305,7 @@ def _no_mode(q: Distribution, z: Tensor) -> str | None:
 
 
 def with_gradient(theta: Tensors) -> Tensors:
-    """The parameters that have a gradient."""
+    """Returns the parameters that require a gradient."""
     return {name: value for name, value in theta.items() if value.requires_grad}
 
 
@@ -310,7 +316,7 @@ def _grads(value: Tensor, theta: Tensors) -> Tensors:
 
 
 def _zero(replicates: Tensor) -> bool:
-    """The mean over the first axis is 0 in every coordinate, within chance and rounding."""
+    """Returns whether the mean over the first axis is 0 in every coordinate, within chance and rounding."""
     x = replicates.detach().reshape(len(replicates), -1).double()
     if not bool(x.isfinite().all()):
         return False

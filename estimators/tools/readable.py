@@ -1,4 +1,4 @@
-"""Values that can be read: on the meta device and inside a transform there are none."""
+"""Reading values of tensors, which is impossible on the meta device and inside a transform."""
 
 from contextlib import suppress
 from typing import Any
@@ -8,7 +8,7 @@ from torch.distributions import Distribution, constraints
 
 
 def number_of(value: Tensor) -> float | None:
-    """Returns the value of a scalar tensor as a float, or None where it cannot be read."""
+    """Returns the value of a scalar tensor as a float, or None if it cannot be read."""
     if value.is_meta:
         return None
     with suppress(RuntimeError):
@@ -17,12 +17,12 @@ def number_of(value: Tensor) -> float | None:
 
 
 def all_true(each: Tensor) -> bool:
-    """Whether all values are true; True where they cannot be read."""
+    """Returns whether all values are true; True if they cannot be read."""
     return number_of(each.all().float()) != 0.0
 
 
 def inside(q: Distribution, z: Tensor) -> bool:
-    """z lies in q's support, and not on its edge where z is continuous.
+    """Returns whether z lies in q's support and, if z is continuous, not on its edge.
 
     >>> import torch
     >>> from torch import distributions

@@ -3,4 +3,4 @@
 from torch import Tensor
 
 Tensors = dict[str, Tensor]
-"""Tensors by parameter name. θ is one such dictionary, a distribution's own parameters are another."""
+"""Tensors by parameter name. θ is such a dictionary, and so are a distribution's own parameters."""

@@ -1,7 +1,7 @@
-"""What torch's own distributions offer, as measured, and what any other distribution says or shows of itself.
+"""What distributions offer: torch's own classes as measured, other classes as declared or probed.
 
-`torch_offers.json` holds a row per class of `torch.distributions`, measured by
-`python -m bench.validation.torch_offers`.
+`torch_offers.json` holds a row per class of `torch.distributions`, measured by `python -m
+bench.validation.torch_offers`.
 """
 
 import json
@@ -22,7 +22,7 @@ from estimators.traits import Need
 
 TABLE = Path(__file__).with_name("torch_offers.json")
 OFFER_COLUMNS = {"density": Need.DENSITY, "path": Need.REPARAMETERISED, "mean": Need.MEAN, "mode": Need.MODE}
-"""The columns of the table, and the need that each meets."""
+"""The columns of the table, with the need that each meets."""
 MEASURED_NEEDS = frozenset(OFFER_COLUMNS.values())
 
 HARMLESS = frozenset(
@@ -32,21 +32,21 @@ HARMLESS = frozenset(
         *("__annotate_func__", "__annotations_cache__", "learns", "offers", "offers_not", "offers_as"),
     )
 )
-"""What a subclass may define and still have the law of the class above it."""
+"""Attributes that a subclass may define without changing the law of its parent class."""
 
 Row = dict[str, Any]
 
 
 @cache
 def offers_table() -> dict[str, Row]:
-    """A row per class of torch: for each column an empty string or the reason why it is not offered, and ranges."""
+    """Returns a row per class of torch: ranges, and per column the reason why it is not offered, or an empty string."""
     return json.loads(TABLE.read_text())["classes"]
 
 
 def kind(inner: Distribution) -> type[Distribution] | None:
-    """torch's class whose code `inner` runs, itself or by inheritance; None for a class with other code.
+    """Returns torch's class whose code `inner` runs, itself or by inheritance, or None for a class with other code.
 
-    A class may say `offers_as = torch.distributions.Beta`: it has that class's law, computed in another way.
+    A class may declare `offers_as = torch.distributions.Beta`: it has that class's law, computed in another way.
     """
     said = getattr(inner, "offers_as", None)
     if said is not None:
@@ -60,20 +60,20 @@ def kind(inner: Distribution) -> type[Distribution] | None:
 
 
 def refused(q: Distribution) -> dict[Need, str]:
-    """Of a density, paths, E z and a mode: those that q does not offer, each with the reason in words."""
+    """Returns which of density, paths, mean and mode q does not offer, each with the reason in words."""
     inner = base(q)
     name, said, said_not = type(inner).__name__, getattr(inner, "offers", None), getattr(inner, "offers_not", ())
     if said and not any(need.built_in for need in Need.only(said, f"offers of {name}")):
-        said = None  # needs of a plug-in alone: nothing is said of those that are measured
+        said = None  # only a plug-in's needs are declared, none of the measured ones
     left = MEASURED_NEEDS - frozenset(said or ()) - frozenset(said_not)
-    found = dict.fromkeys(MEASURED_NEEDS & frozenset(said_not), f"{name} says that it does not offer it")
+    found = dict.fromkeys(MEASURED_NEEDS & frozenset(said_not), f"{name} lists it in offers_not")
     if said is not None:
-        return found | dict.fromkeys(left, f"{name} does not say that it offers it")
+        return found | dict.fromkeys(left, f"{name} does not list it in offers")
     return found | ({need: reason for need, reason in _shown(inner).items() if need in left} if left else {})
 
 
 def _shown(inner: Distribution) -> dict[Need, str]:
-    """By the table or by a probe."""
+    """Returns what the table or a probe says is not offered."""
     cls = kind(inner)
     if cls is None or cls is TransformedDistribution or cls.__name__ not in offers_table():
         return probed(inner)
@@ -97,14 +97,14 @@ def _shown(inner: Distribution) -> dict[Need, str]:
 
 
 def _of_parts(inner: MixtureSameFamily) -> dict[Need, str]:
-    """A mixture has a density and a mean where its components and its weights have."""
+    """Returns what a mixture does not offer: it has a density and a mean if its components and its weights have."""
     parts = refused(inner.component_distribution)
     weights = {need: why for need, why in refused(inner.mixture_distribution).items() if need is Need.DENSITY}
     return {need: reason for need, reason in (parts | weights).items() if need in (Need.DENSITY, Need.MEAN)}
 
 
 def learned(inner: Distribution) -> set[str]:
-    """The parameters that move with θ: those that q names, else those with a gradient, else all."""
+    """Returns the names of the parameters that move with θ: declared by q, else those with a gradient, else all."""
     said = getattr(inner, "learns", None)
     if said is not None:
         return set(said)
@@ -116,10 +116,10 @@ def learned(inner: Distribution) -> set[str]:
 
 
 def _outside(inner: Distribution, name: str, ranges: dict[str, dict[str, list[float | None]]]) -> str | None:
-    """The first parameter outside the range in which torch was measured to be right, in a sentence."""
+    """Returns a sentence on the first parameter outside the range in which torch was measured to be right, or None."""
     for knob, value in _values(inner, ranges):
         dtype = str(value.dtype).removeprefix("torch.")
-        own = ranges.get(dtype, ranges.get("float32", {}))  # a shorter precision is no better than float32
+        own = ranges.get(dtype, ranges.get("float32", {}))  # shorter precisions are no better than float32
         low, high = own.get(knob, (None, None))
         for bound, at in ((low, number_of(value.amin())), (high, number_of(value.amax()))):
             if bound is None or at is None:
@@ -132,21 +132,24 @@ def _outside(inner: Distribution, name: str, ranges: dict[str, dict[str, list[fl
 
 RIGHT: list[float | None] = [0.3, 300.0]
 GAMMA = {"float64": {}, "float32": {"concentration": RIGHT, "concentration0": RIGHT, "concentration1": RIGHT}}
-"""Where the estimators that transform Gammas themselves are right. They compare log-densities of log z, which cancel in
-float32: measured biases on E log z are 0.15 % at a concentration of 1,000, 5 % at 8,000; below 0.1 draws underflow."""
+"""Ranges in which the estimators that transform Gammas themselves are right.
+
+They compare log-densities of log z, which cancel in float32: measured biases of E log z are 0.15 % at a concentration
+of 1,000 and 5 % at 8,000; below 0.1 draws underflow.
+"""
 
 
 def gammas_refused(q: Distribution) -> dict[Need, str]:
-    """Why the estimators that transform Gammas themselves are not right at these parameters, where they are not."""
+    """Returns why the estimators that transform Gammas themselves are wrong at these parameters, if they are."""
     inner = base(q)
     if kind(inner) not in (distributions.Gamma, distributions.Beta, distributions.Dirichlet):
         return {}
     reason = _outside(inner, type(inner).__name__, GAMMA)
-    return {Need.GAMMA: f"for an estimator that transforms it itself, {reason}"} if reason else {}
+    return {Need.GAMMA: f"for an estimator that transforms Gammas itself, {reason}"} if reason else {}
 
 
 def _dtype(inner: Distribution) -> str:
-    """The column of the table: float64 or, for a shorter precision as well, float32."""
+    """Returns the column of the table: float64, or float32 for float32 and any shorter precision."""
     wide = any(isinstance(each, Tensor) and each.dtype == torch.float64 for each in _tensors(inner))
     return "float64" if wide else "float32"
 
@@ -158,10 +161,10 @@ def _tensors(inner: Distribution) -> Iterator[Any]:
 
 def _values(inner: Distribution, ranges: dict[str, dict[str, list[float | None]]]) -> Iterator[tuple[str, Tensor]]:
     for knob in sorted({knob for of_dtype in ranges.values() for knob in of_dtype}):
-        with torch.enable_grad():  # torch keeps logits that it derives from probs: they must keep their graph
+        with torch.enable_grad():  # torch caches the logits that it derives from probs: they must keep their graph
             value: Any = getattr(inner, knob, None)
         if isinstance(value, Tensor) and value.numel():
-            yield knob, value.detach().abs()  # ranges were measured on the positive side: logits −2 are of size 2
+            yield knob, value.detach().abs()  # ranges were measured for positive values: logits −2 count as 2
 
 
 def _no_mean(inner: Distribution) -> str | None:
@@ -173,7 +176,7 @@ def _no_mean(inner: Distribution) -> str | None:
 
 def _no_mode(inner: Distribution) -> str | None:
     if isinstance(inner, distributions.Bernoulli):
-        return None  # `parameters.mode` has one where torch's is NaN
+        return None  # `parameters.mode` is defined where torch's mode is NaN
     mode = _property(inner, "mode")
     if mode is None:
         return f"{type(inner).__name__} has no mode in closed form"

@@ -66,9 +66,9 @@ def test_a_mistyped_need_is_told_the_nearest_name(slip):
 @pytest.mark.parametrize(
     ("needs", "said"),
     [
-        ({"densty"}, "holds 'densty', which is no need such as Need.DENSITY; did you mean 'DENSITY'?"),
-        ("DENSITY", "is a set of needs such as {Need.DENSITY}, not 'DENSITY'"),
-        (Need.MEAN, "is a set of needs such as {Need.DENSITY}, not Need.MEAN"),
+        ({"densty"}, "contains 'densty', which is not a need such as Need.DENSITY; did you mean 'DENSITY'?"),
+        ("DENSITY", "must be a set of needs such as {Need.DENSITY}, found 'DENSITY'"),
+        (Need.MEAN, "must be a set of needs such as {Need.DENSITY}, found Need.MEAN"),
     ],
 )
 def test_traits_take_needs_alone(needs, said):
@@ -84,13 +84,13 @@ def test_traits_take_needs_alone(needs, said):
 @pytest.mark.parametrize("attribute", ["offers", "offers_not"])
 def test_offers_are_needs_alone(attribute):
     q = normal(type("Own", (Normal,), {attribute: {"MEEN"}}))
-    with pytest.raises(BadInput, match=f"{attribute} of Own holds 'MEEN', .* did you mean 'MEAN'?"):
+    with pytest.raises(BadInput, match=f"{attribute} of Own contains 'MEEN', .* did you mean 'MEAN'?"):
         unmet(estimators.get("reinforce"), q, F, 1)
 
 
 @pytest.mark.parametrize(("name", "sentence"), [("audited", "audited draws"), ("A B", "audited draws"), ("A", "")])
 def test_a_need_has_a_name_in_capitals_and_a_sentence(name, sentence):
-    with pytest.raises(BadInput, match="a need has a name in capitals and a sentence"):
+    with pytest.raises(BadInput, match="a need must have a name in capitals and a sentence"):
         Need(name, sentence)
 
 
@@ -147,7 +147,7 @@ def test_a_need_may_tell_whether_it_is_met():
 
 def test_a_need_that_cannot_tell_is_named():
     broken = Need("BROKEN", "luck", met=lambda offer: offer.luck)
-    with pytest.raises(BadInput, match=f"whether need 'BROKEN' of {__name__} is met cannot be told: AttributeError"):
+    with pytest.raises(BadInput, match=f"need 'BROKEN' of {__name__}: its function met raises AttributeError"):
         unmet(path_with(broken), normal(), F, 1)
 
 

@@ -11,7 +11,8 @@ import torch.distributions as td
 from torch.distributions import Distribution, Independent, Normal
 
 import estimators
-from bench.advice.own_model import load_model
+from bench.advice.model_file import load_model
+from bench.advice.roads import no_batch
 from bench.distributions import distributions
 from estimators import BadInput, Function, unmet
 from estimators.tools.parameters import base, parameters, rebuild
@@ -188,8 +189,8 @@ def test_what_cannot_be_read_off_is_refused_in_a_sentence(q, word):
         rebuild(q, parameters(q))
 
 
-def test_a_model_whose_distribution_is_not_the_same_when_built_again_is_refused(tmp_path):
-    """Its density, and not the constructor's names alone, is compared before anything is measured."""
+def test_a_model_whose_distribution_is_not_the_same_when_built_again_is_measured_step_by_step(tmp_path):
+    """Its density, and not the constructor's names alone, is compared before many replicates are drawn at once."""
     (tmp_path / "model.py").write_text(
         """import torch
 from tests.estimators.test_rebuild import Late
@@ -201,8 +202,7 @@ def distribution(loc):
 def objective(z): return z ** 2
 """
     )
-    with pytest.raises(BadInput, match=r"Late .*is another distribution when it is built again"):
-        load_model(tmp_path / "model.py")
+    assert "gives other draws or another log-density" in (no_batch(load_model(tmp_path / "model.py")) or "")
 
 
 class Doubled(Normal):

@@ -150,7 +150,6 @@ ENDS = [name for name in estimators.available() if estimators.get(name).traits.e
 @pytest.mark.parametrize("at", [0.0, 1.0])
 @pytest.mark.parametrize("name", ENDS)
 def test_what_sees_both_values_of_a_bit_is_right_at_a_probability_of_0_or_1(name, at):
-    """On a bilinear f also where the estimator is biased: it does not stand still."""
     estimator = estimators.get(name)
     f = Function(lambda z: z[..., 0] * (1 + 2 * z[..., 1]) - z[..., 1] + 0.5 * z[..., 2])
     p = torch.tensor([at, 0.4, 0.6], dtype=torch.float64).expand(4000, 3).clone().requires_grad_()

@@ -81,7 +81,7 @@ class Narrow(Normal):
         return self.loc.detach() + 0.9 * (super().sample(sample_shape) - self.loc.detach())
 
 
-@rejected_by("replicates_are_independent")
+@rejected_by("draws_are_independent")
 @dataclass(frozen=True)
 class SharedDraws(BernoulliFamily):
     """Every replicate gets the same draws."""

@@ -53,11 +53,11 @@ def test_suites(folder, change: tuple[str, str], said):
     [
         (("run", "quik"), "there is no suite 'quik'; did you mean 'quick'?"),
         (("run", "absent.toml"), "cannot read the suite absent.toml: No such file or directory"),
-        (("run", "good.toml", "--device", "cuda:99"), "the device 'cuda:99' is not there"),
+        (("run", "good.toml", "--device", "cuda:99"), "there is no device 'cuda:99'"),
         (("run", "good.toml", "--device", "gpu"), "there is no device 'gpu'"),
-        (("run", "good.toml", "--plugin", "absent.py"), "absent.py is not there"),
+        (("run", "good.toml", "--plugin", "absent.py"), "absent.py does not exist"),
         (("run", "good.toml", "--where", "sample == 1"), "there is no column 'sample'; did you mean 'samples'?"),
-        (("run", "good.toml", "--where", "samples == 77"), "means none of the suite's 4 cells"),
+        (("run", "good.toml", "--where", "samples == 77"), "matches none of the suite's 4 cells"),
         (("run", "good.toml", "--where", "__import__('os').system('touch evil')"), "--where, character"),
         (("run", "good.toml", "--rerun", "everything"), "--rerun 'everything' is not known"),
         (("run", "good.toml", "--jobs", "0"), "jobs must be at least 1, found 0"),
@@ -78,7 +78,7 @@ def test_suites(folder, change: tuple[str, str], said):
             "there is no folder or file absent, and no results/absent",
         ),
         (("compare", "absent"), "there is no folder or file absent"),
-        (("status", "good.toml"), "good.toml is a file; say the folder of a run"),
+        (("status", "good.toml"), "good.toml is a file; give the folder of a run"),
         (("collect", "absent", "--out", "whole"), "there is no folder or file absent"),
         (("collect", ".", "--out", "whole"), ". holds no run of gradest"),
         (("env", "--device", "cpu"), "add --measure"),
@@ -129,4 +129,4 @@ def test_a_torn_record_file_is_said_and_its_cell_runs_again(folder):
     assert found.returncode == 0 and "1 ok" in found.stdout
     assert "the last line was not finished" in " ".join(found.stderr.split())
     records.write_bytes(b"hello\n" + records.read_bytes())
-    refused("run", "good.toml", folder=folder, said="line 1 is no record of gradest", written=("records",))
+    refused("run", "good.toml", folder=folder, said="line 1 is not a record of gradest", written=("records",))

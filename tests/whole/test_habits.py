@@ -75,7 +75,7 @@ def test_an_old_name_warns_with_the_new_one():
     from bench.distributions import line_rules
 
     said = (
-        r"supports\.location_scale is now bench\.distributions\.line_rules\.location_scale; .* goes with gradest 0\.3"
+        r"supports\.location_scale is now bench\.distributions\.line_rules\.location_scale; .* removed in gradest 0\.3"
     )
     with pytest.warns(FutureWarning, match=said):
         from bench.distributions.supports import location_scale

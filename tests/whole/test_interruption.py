@@ -135,7 +135,7 @@ def out_of_space(folder):
     """The command, where no file may grow beyond 10 kB; ends with its exit code."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
     found = gradest("run", "small.toml", "--jobs", "1", folder=folder)
-    assert "No space left on device; what was measured before is saved" in found.stderr
+    assert "No space left on device; earlier results are saved" in found.stderr
     sys.exit(found.returncode)
 
 

@@ -14,8 +14,6 @@ DIGESTED = "used in bodies of classes whose source tells stale cells; rename whe
 MODEL = "one idea: each model's own function of that name, used in class bodies whose source is part of cells"
 USERS = "users call both: the second takes distributions, objectives and problems too"
 SHARED = {
-    "Arm": "estimators.Arm is named after its paper (ARM); the other is an arm of the race",
-    "FEW": DIGESTED,
     "MOST": DIGESTED,
     "NEEDS": f"what the estimators of one file need, {DIGESTED}",
     "SIZE": DIGESTED,
@@ -26,6 +24,7 @@ SHARED = {
     "main": "the entry point of what `python -m` runs",
     "parametrize_with_checks": USERS,
     "spread": DIGESTED,
+    "trajectory": "bench.trajectory trains and measures a user's model; bench.plots.trajectory draws a table",
 }
 """The names that are left in several modules, and why."""
 

@@ -226,7 +226,7 @@ def test_names_from_files_stay_inside_the_folder(tmp_path):
 
 def test_names_of_suites_stay_inside_the_folder(tmp_path):
     for name in ("...toml", "a/...toml", "../...toml"):
-        with pytest.raises(BadInput, match="no name for a folder of results"):
+        with pytest.raises(BadInput, match="a name for the folder of results"):
             folder_of(name, None)
     for name in ("../../evil.toml", "/evil.toml", "../../evil", "..\\..\\evil.toml", "....toml"):
         folder = folder_of(name, None)

@@ -1,1 +1,1 @@
-"""Bias and variance of one estimator on one problem."""
+"""Measures bias and variance of one estimator on one problem."""

@@ -1,8 +1,8 @@
-"""Bias and variance of one estimator on one problem: independent estimates against the exact gradient.
+"""Measures bias and variance of one estimator on one problem: independent estimates against the exact gradient.
 
-Estimates come in chunks, each with a seed of its own, and are looked at a few times fixed beforehand (each look
-has four times the estimates of the one before). The measurement stops when the variance is known to the precision
-asked for and the verdict on the bias is settled, or when neither can be had within the budget.
+Estimates come in chunks, each with its own seed. They are evaluated at a few looks fixed beforehand; each look has four
+times the estimates of the previous look. The measurement stops when the variance is known to the requested precision
+and the verdict on the bias is settled, or when the budget does not allow both.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ from estimators.errors import BadInput
 from estimators.traits import Need
 
 RELATIVE_ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-6}
-"""Agreement asked for where an estimator has no variance, relative to the gradient."""
+"""Rounding error of an estimate relative to the gradient: the required agreement of an estimator without variance."""
 
 
 def measure_accuracy(
@@ -43,7 +43,19 @@ def measure_accuracy(
     *,
     execution: Execution,
 ) -> Outcome:
-    """All accuracy metrics of `estimator` at `samples` draws; the same numbers for the same cell and seed."""
+    """Measures all accuracy metrics of an estimator; the same cell and seed give the same numbers.
+
+    Args:
+        problem: The problem.
+        estimator: The estimator; fitted first if it has something to fit.
+        samples: Draws per estimate, n.
+        settings: Precision, resolution and budget.
+        reference: The exact gradient. With None, there are no rows of the bias and the mean squared error.
+        execution: Device, dtype, mode and seeds.
+
+    Raises:
+        BadInput: The estimator or the objective sets torch's seed, or the objective changes z or θ.
+    """
     off = known_bias(problem, estimator)
     with opened(problem, estimator, samples, execution) as cell:
         counted = count(cell.eager)
@@ -56,7 +68,7 @@ def measure_accuracy(
             torch.manual_seed(own)
             estimates = cell.gradients(chunk)
             if torch.initial_seed() != own:
-                raise BadInput("torch's seed was set while estimates were drawn: they would not be independent")
+                raise BadInput("torch's seed was set while estimates were drawn, so they are not independent")
             return estimates
 
         sampling = Sampling(
@@ -73,18 +85,18 @@ def measure_accuracy(
 
 
 def counted_rows(calls: float, gradient_calls: float) -> Iterator[Measurement]:
-    """Calls of f and of its gradient for one estimate."""
+    """The rows for the calls of f and of its gradient per estimate."""
     yield Measurement("evaluations", calls, method="counted")
     yield Measurement("gradient_evaluations", gradient_calls, method="counted")
 
 
 def known_bias(problem: Problem, estimator: Estimator) -> float:
-    """The relative bias that torch's own pathwise gradient of the family may bring into this estimator."""
+    """The relative bias that torch's own pathwise gradient of the family may cause in this estimator; 0 if none."""
     return problem.family.pathwise_tolerance if Need.REPARAMETERISED in estimator.traits.needs else 0.0
 
 
 def allowing(off: float, settings: AccuracySettings) -> AccuracySettings:
-    """The same with a resolution that is no finer than a known bias.
+    """The settings with a resolution no finer than the known bias `off`.
 
     >>> allowing(5e-4, AccuracySettings(bias_resolution=1e-4)).bias_resolution
     0.0005
@@ -93,7 +105,7 @@ def allowing(off: float, settings: AccuracySettings) -> AccuracySettings:
 
 
 def with_tolerance(off: float, problem: Problem, outcome: Outcome) -> Outcome:
-    """The outcome, whose reason says what bias is tolerated."""
+    """Adds a note to the outcome about torch's known pathwise bias."""
     if not off:
         return outcome
     known = f"torch's own pathwise gradient of {problem.family.name} may be off by {off:g}, which is tolerated"
@@ -101,7 +113,10 @@ def with_tolerance(off: float, problem: Problem, outcome: Outcome) -> Outcome:
 
 
 def keeper(gradients: Gradients, reference: Reference | None, seed: int) -> Replicates:
-    """What keeps the estimates: for the whole of θ and, where it has several entries, for each of them."""
+    """The summary that collects the estimates: for the whole of θ and, if θ has several entries, for each entry.
+
+    `seed`: of the draws that show the typical size of a score-function estimate.
+    """
     own = gradients.blocks
     blocks = {"all": slice(0, max(block.stop for block in own.values()))} | (own if len(own) > 1 else {})
     if reference is None:
@@ -112,7 +127,7 @@ def keeper(gradients: Gradients, reference: Reference | None, seed: int) -> Repl
 
 
 def outcome(sampling: Sampling, cost: tuple[Measurement, ...]) -> Outcome:
-    """Draw until it is time to stop; the table's rows, those of what it cost last."""
+    """Draws until the stopping rule ends; returns all rows, with the rows in `cost` last."""
     ended, kept = sampling.run(), sampling.kept
     rows = list(cell_measurements(kept))
     if kept.total.count < 2:

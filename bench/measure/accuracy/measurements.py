@@ -1,4 +1,4 @@
-"""From statistics to the table's rows: one measurement per metric and block, with its interval and its method."""
+"""Turns statistics into rows of the table: one measurement per metric and block, with its interval and method."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ LENGTH = "inverted distribution of the noisy length"
 
 
 def cell_measurements(kept: Replicates) -> Iterator[Measurement]:
-    """The rows that a cell has once."""
+    """The rows that a cell has once, not per block."""
     yield Measurement.of("nonfinite_rate", rate_interval(kept.nonfinite, kept.drawn), kept.drawn, "Wilson")
     if kept.target is not None and kept.error is not None:
         length = float(np.linalg.norm(kept.target))
@@ -24,9 +24,9 @@ def cell_measurements(kept: Replicates) -> Iterator[Measurement]:
 
 
 def block_measurements(block: Block, name: str, p: float | None, tolerance: float) -> Iterator[Measurement]:
-    """The rows of one block; `p` is the verdict's p-value, which only the whole cell has.
+    """The rows of one block. A number without meaning is null, and its method says why.
 
-    `tolerance`: what of the gradient is rounding. A number that has no meaning is null, and its method says why.
+    `p`: the p-value of the verdict, which only the block `all` has. `tolerance`: the relative rounding error.
     """
 
     def row(metric: str, interval: Interval | None, method: str) -> Measurement:

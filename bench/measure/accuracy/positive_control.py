@@ -1,6 +1,6 @@
-"""Control estimates for a cell: what a score function finds of the exact gradient, drawn only where a verdict needs it.
+"""Control estimates of a cell: score-function estimates of the same gradient, drawn only if a verdict needs them.
 
-Estimates that miss the exact gradient are biased, or wait for an event that has not come up; see
+Estimates that miss the exact gradient are biased, or depend on an event that has not come up; see
 `bench.statistics.control`.
 """
 
@@ -17,17 +17,22 @@ from estimators.core import Estimator, ImportanceBound
 from estimators.registry import estimators
 
 MAX_CONTROL = 65_536
-"""Control estimates at most: they tell the large errors, of events that a verdict would be wrong by."""
+"""Largest number of control estimates: enough for the large errors that could make a verdict wrong."""
 
 TYPICAL = 256
-"""Score-function estimates that show how large |f| · |score| is."""
+"""Number of score-function estimates from which the size of |f| · |score| is estimated."""
 
 
 def control_of(gradients: Gradients, calls: float, seed: int) -> Ask:
-    """The control of the cell whose eager `gradients` are these; `calls`: of f, per estimate.
+    """The control of a cell, as a function of the number of replicates.
 
-    An `exact` estimator draws nothing that could come up. One that never asks for f has no control: its draws are not
-    f's. The control has separate draws, seeded by `seed`, in float64.
+    Estimates of an `exact` estimator cannot hide an event. An estimator that never calls f has no control, because its
+    draws are not arguments of f. Otherwise the control has separate draws, in float64.
+
+    Args:
+        gradients: Eager gradients of the cell.
+        calls: Calls of f per estimate.
+        seed: Seed of the control's draws.
     """
     if gradients.estimator.traits.exact:
         return lambda replicates: KNOWN
@@ -45,7 +50,7 @@ def control_of(gradients: Gradients, calls: float, seed: int) -> Ask:
 
 
 def drawn_control(gradients: Gradients, replicates: int) -> Control:
-    """Leave-one-out score functions where q and f allow them; else only whether f varies in as many draws."""
+    """Draws leave-one-out score-function estimates if q and f allow them; else checks only whether f varies."""
     own = control_gradients(gradients, "rloo", max(gradients.samples, 2))
     if own is None:
         return Control(varies=f_varies(gradients, replicates), count=replicates)
@@ -62,7 +67,7 @@ def drawn_control(gradients: Gradients, replicates: int) -> Control:
 
 
 def typical_size(gradients: Gradients) -> Vector | None:
-    """The root mean square of |f| · |score| per coordinate, from a few estimates; None where q has no density."""
+    """The root mean square of |f| · |score| per coordinate, `[P]`, from a few estimates; None if q has no density."""
     own = control_gradients(gradients, "reinforce", 1)
     if own is None:
         return None
@@ -71,7 +76,7 @@ def typical_size(gradients: Gradients) -> Vector | None:
 
 
 def control_gradients(gradients: Gradients, name: str, samples: int) -> Gradients | None:
-    """Gradients of the same problem by another estimator, in float64; None where it does not fit."""
+    """Gradients of the same problem by the estimator `name`, in float64; None if it does not fit."""
     estimator: Estimator = estimators.get(name)
     if gradients.offer.unmet(estimator, samples) is not None:
         return None
@@ -82,7 +87,7 @@ def control_gradients(gradients: Gradients, name: str, samples: int) -> Gradient
 
 
 def f_varies(gradients: Gradients, replicates: int) -> bool:
-    """Whether f takes different values in draws of q; at most 8192 replicates of them."""
+    """Whether f takes different values in draws of q, of at most 8192 replicates."""
     problem: Problem = gradients.problem
     parameters = gradients.expanded(min(replicates, 8192))
     f = problem.at(gradients.function, parameters)

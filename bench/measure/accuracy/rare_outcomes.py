@@ -1,7 +1,7 @@
-"""Which parameters rest on discrete outcomes that hardly occur.
+"""Finds the parameters that depend on discrete outcomes of small probability.
 
-An estimate of a bit's logit is nearly constant until the rarer outcome comes up: with fewer than 25 of them
-expected no t-statistic means anything (a correct estimator showed |z| = 5,800), so such parameters are not tested.
+An estimate of a bit's logit is nearly constant until the rarer outcome comes up. If fewer than 25 such outcomes are
+expected, a t-statistic has no meaning (a correct estimator showed |z| = 5,800), so these parameters are not tested.
 """
 
 import numpy as np
@@ -16,10 +16,10 @@ from estimators.tools.parameters import base
 
 
 def rare_outcomes(gradients: Gradients, replicates: int) -> Bool[np.ndarray, " P"] | None:
-    """The parameters whose rarest outcome is expected fewer than 25 times; None for a q without logits.
+    """Marks the parameters whose rarest outcome is expected fewer than 25 times, `[P]`; None if q has no logits.
 
-    An amortised q sees a bit once per datum, and a weight of its encoder moves the bits of some data alone (those whose
-    pixel is on): the outcomes are counted over the data that the parameter moves.
+    An amortised q draws each bit once per datum, and a weight of its encoder moves only the bits of some data (those
+    whose pixel is on), so outcomes are counted over the data that the parameter moves.
     """
     if gradients.estimator.traits.exact:
         return None
@@ -36,10 +36,11 @@ def rare_outcomes(gradients: Gradients, replicates: int) -> Bool[np.ndarray, " P
 
 
 def expected_outcomes(gradients: Gradients, chance: Tensor, axes: int) -> Float[Tensor, " P"]:
-    """Rare outcomes per draw that move each parameter: a sum over the data for which its derivative is not zero.
+    """Expected rare outcomes per draw for each parameter: a sum over the data for which its derivative is not zero.
 
-    A datum's bits are weighted at random, so that derivatives of opposite signs do not cancel; where a parameter moves
-    one bit of a datum, as in a linear encoder, the ratio is that bit's chance. Infinite where no datum moves it.
+    The bits of a datum get random weights, so that derivatives of opposite signs do not cancel. If a parameter moves
+    one bit of a datum, as in a linear encoder, the ratio is the chance of that bit. Infinite if the parameter moves no
+    bit of any datum.
     """
     generator = torch.Generator().manual_seed(0)
     weight = (0.5 + torch.rand(chance.shape, generator=generator, dtype=torch.float64)).to(chance)
@@ -55,7 +56,7 @@ def expected_outcomes(gradients: Gradients, chance: Tensor, axes: int) -> Float[
 
 
 def rarest(gradients: Gradients) -> Tensor | None:
-    """The probability of each variable's rarest outcome, in the shape of the logits."""
+    """The probability of the rarest outcome of each variable, in the shape of the logits; None if q has no logits."""
     inner = base(gradients.problem.build(gradients.parameters))
     if isinstance(inner, Bernoulli):
         return torch.minimum(inner.probs, 1 - inner.probs).detach()

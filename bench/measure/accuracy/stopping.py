@@ -1,8 +1,8 @@
-"""The stopping rule: draw, look a few times fixed beforehand, stop when what was asked for is known.
+"""The stopping rule: draws estimates, evaluates them at planned looks, and stops at the requested precision.
 
-Each look has four times the estimates of the one before, and what is said at any of them is held to its share of
-the level (Bonferroni, see `bench.statistics.verdict`), so looking early does not inflate false alarms. Knows
-nothing of problems and estimators: the coverage study runs it on synthetic gradients.
+Each look has four times the estimates of the previous look and its share of the level (Bonferroni, see
+`bench.statistics.verdict`), so looking early does not inflate false alarms. The rule is independent of problems and
+estimators: the coverage study runs it on synthetic gradients.
 """
 
 from collections.abc import Callable
@@ -21,17 +21,25 @@ from bench.statistics.verdict import Rules, Verdict, judge
 from estimators.errors import BadInput
 
 UNREACHABLE = 2.0
-"""A verdict that would take more than this times the budget is given up once the variance is known."""
+"""Once the variance is known, a verdict that needs more than this multiple of the budget is given up."""
 
 
 @dataclass(frozen=True)
 class AccuracySettings:
-    """When to stop. `precision`: half-width of the variance's 95 % interval, relative. `bias_resolution`: *unbiased*
-    is only said when the relative bias is shown to be below it. `level`: the chance that one unbiased cell is called
-    biased before its confirmation on fresh estimates, which divides it by 1,000: a sweep of 100,000 cells stays
-    below 1 % (`bench.statistics.verdict`).
-    `max_evaluations`: no more calls of f and its gradient than this in all, though at least `min_replicates`
-    estimates, so that an estimator that costs a thousand calls does not take a thousand times as long.
+    """Precision and budget of an accuracy measurement.
+
+    Attributes:
+        precision: Relative half-width of the variance's 95 % interval at which sampling may stop.
+        bias_resolution: *unbiased* is said only if the relative bias is shown to be below this value.
+        max_replicates: Largest number of estimates.
+        max_evaluations: Largest number of calls of f and its gradient in all, but always at least `min_replicates`
+            estimates. So an estimator with a thousand calls does not take a thousand times as long.
+        min_replicates: Smallest number of estimates.
+        level: The chance that an unbiased cell is called biased before the confirmation on fresh estimates, which
+            divides it by 1,000: a sweep of 100,000 cells stays below 1 % (`bench.statistics.verdict`).
+
+    Raises:
+        BadInput: A value is out of range.
     """
 
     precision: float = 0.05
@@ -54,7 +62,7 @@ class AccuracySettings:
             raise BadInput(f"max_evaluations must be at least 1, found {self.max_evaluations}")
 
     def within(self, calls: float) -> "AccuracySettings":
-        """The same, with no more replicates than the evaluations allow at `calls` of them per estimate.
+        """The settings with `max_replicates` reduced to the budget of evaluations, at `calls` calls per estimate.
 
         >>> AccuracySettings(max_evaluations=200_000).within(calls=100.0).max_replicates
         2000
@@ -72,11 +80,17 @@ class Ended:
 
 
 class Sampling:
-    """Estimates drawn until the rule says stop: `draw(i)` gives chunk i, always of the same size.
+    """Draws estimates until the stopping rule ends.
 
-    `rare(R)` marks the parameters that rest on too few discrete outcomes after R replicates; `control(R)` is what else
-    is known of these draws (`bench.statistics.control`), by default nothing. An `exact` estimator draws nothing: one
-    chunk tells all.
+    Args:
+        draw: `draw(i)` returns chunk i, `[R, P]`, always of the same size.
+        chunk: Number of replicates in a chunk.
+        kept: Collects the estimates.
+        settings: Precision and budget.
+        tolerance: Relative rounding error of an estimate.
+        exact: The estimator draws nothing, so a single chunk is enough.
+        rare: `rare(R)` marks the parameters that rest on too few discrete outcomes after R replicates. Default: none.
+        control: `control(R)` is the control of these draws (`bench.statistics.control`). Default: none.
     """
 
     def __init__(
@@ -99,7 +113,7 @@ class Sampling:
         self.rules = Rules(settings.bias_resolution, settings.level, len(self.looks), tolerance)
 
     def run(self) -> Ended:
-        """Draw until it is time to stop."""
+        """Draws until the stopping rule ends, and returns the verdict and the reason for stopping."""
         verdict, rejected = Verdict("", ""), False
         for number, look in enumerate(self.looks):
             self.kept.look()
@@ -115,7 +129,7 @@ class Sampling:
         return Ended(verdict, "budget")
 
     def verdict(self, rejected_before: bool) -> Verdict:
-        """What may be said of the bias now."""
+        """The verdict on the bias from the estimates so far."""
         if self.kept.target is None:
             return Verdict("", "there is no exact gradient to compare with")
         rare = self.rare(self.kept.drawn)
@@ -127,10 +141,10 @@ class Sampling:
         return verdict
 
     def reason(self, verdict: Verdict, look: int) -> str:
-        """Why to stop now, or nothing.
+        """The reason to stop now; empty to go on.
 
-        Estimates that do not vary in two looks are constant where the verdict is settled; else an event may still come
-        up. The independence of replicates shows in four chunks or more, so none ends before them.
+        Estimates that do not vary in two looks count as constant if the verdict is settled; else an event may still
+        come up. Testing the independence of replicates takes at least four chunks, so sampling does not end before.
         """
         block, last = self.kept.block("all"), look == len(self.looks) - 1
         settled = verdict.settled or self.kept.target is None
@@ -147,15 +161,15 @@ class Sampling:
         return "precision" if settled else "verdict_out_of_reach" if hopeless and not last else ""
 
     def doubtful(self, block: Block, settled: bool) -> bool:
-        """Whether too little is known of the replicates' independence: few chunks, or a first sign against it."""
+        """Whether the independence of the replicates is in doubt: there are few chunks, or a first sign against it."""
         few = self.kept.drawn < MIN_GROUPS * self.chunk
         return few or (settled and dependent(block, self.rules.tolerance, SUSPICION) is not None)
 
 
 def look_schedule(chunk: int, first: int, most: int, ratio: int = 4) -> list[int]:
-    """Replicates in all at each look, multiples of the chunk (and of 64): `first`, × ratio, …, `most`.
+    """The total replicates at each look: `first`, × ratio, …, `most`, as multiples of the chunk or of 64 if larger.
 
-    Where `first` is all or nearly all there is, a look at a quarter precedes it, so that a second can follow.
+    If `first` is all or nearly all of `most`, an earlier look at a quarter is added, so that there are two looks.
 
     >>> look_schedule(64, 1000, 20_000), look_schedule(64, 1000, 1000)
     ([1024, 4096, 20032], [256, 1024])

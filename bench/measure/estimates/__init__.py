@@ -1,1 +1,1 @@
-"""Batches of gradient estimates."""
+"""Draws batches of gradient estimates."""

@@ -1,4 +1,4 @@
-"""How many replicates go into one chunk: by rule, from the sizes of the tensors, never by timing."""
+"""The number of replicates in a chunk, by a rule on tensor sizes and never by timing."""
 
 from typing import Any
 
@@ -9,17 +9,18 @@ from torch.utils._pytree import tree_leaves
 from bench.measure.estimates.gradients import Gradients
 
 CACHE, COMPILED_CACHE = 300_000, 1_000_000
-"""Elements of the largest tensor of a chunk: the working set stays near the cache. A compiled step keeps most tensors
-in registers, and a larger chunk spreads the 70 µs that its call costs: 1.2 to 2.5 times as quick on most problems."""
+"""Largest number of elements of a tensor in a chunk, so that the working set stays near the cache. A compiled step
+keeps most tensors in registers, and a larger chunk spreads the 70 µs of its call: 1.2 to 2.5 times as fast on most
+problems."""
 
 MEMORY = 16_000_000
-"""Elements that all tensors of a chunk hold together: 128 MiB in float64, were none of them freed."""
+"""Largest number of elements of all tensors of a chunk together: 128 MiB in float64 if none of them were freed."""
 
 LARGEST_CHUNK = 8192
 
 
 class Sizes(TorchDispatchMode):
-    """Notes the elements of every tensor that an operation makes."""
+    """Records the number of elements of every tensor that an operation creates: the largest and the sum."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,10 +35,13 @@ class Sizes(TorchDispatchMode):
 
 
 def replicates_per_chunk(gradients: Gradients, mode: str = "eager") -> int:
-    """A power of two, so that small changes in how torch works inside leave it as it is.
+    """The number of replicates in a chunk: a power of two, so that small changes inside torch do not change it.
 
-    `gradients` are eager ones, whatever the `mode` that the chunk is for. Two replicates are drawn and what each adds
-    is measured; the caller keeps torch's generator.
+    Draws two replicates and measures the size that each adds; the caller restores torch's generator.
+
+    Args:
+        gradients: Eager gradients, for every mode.
+        mode: The mode in which the chunk will run.
     """
     with Sizes() as two:
         gradients(2)
@@ -47,7 +51,7 @@ def replicates_per_chunk(gradients: Gradients, mode: str = "eager") -> int:
 
 
 def quarter(chunk: int, budget: int) -> int:
-    """The chunk, or what a quarter of `budget` replicates allows: a second look at the estimates can then follow.
+    """The chunk size, reduced to a quarter of `budget` replicates so that a second look at the estimates is possible.
 
     >>> quarter(8192, budget=8192), quarter(256, budget=8192)
     (2048, 256)
@@ -56,5 +60,5 @@ def quarter(chunk: int, budget: int) -> int:
 
 
 def power_of_two(most: int) -> int:
-    """The largest power of two that is at most `most`, and at least 1."""
+    """The largest power of two up to `most`; at least 1."""
     return 1 << max(most.bit_length() - 1, 0)

@@ -1,4 +1,4 @@
-"""Counting what an estimate costs: calls of f, and of its gradient in z. Calls count, not distinct points."""
+"""Counts the cost of an estimate: calls of f and of its gradient in z. Every call counts, also at equal points."""
 
 from copy import copy
 from dataclasses import dataclass
@@ -13,22 +13,25 @@ from estimators.core import Objective
 from estimators.tools.calls import changed
 
 ENTRIES = ("__call__", "held", "without_log_q", "log_weight", "held_weight", "each")
-"""The methods by which estimators ask objectives for values."""
+"""The methods with which estimators evaluate objectives."""
 
 
 @dataclass
 class Tally:
-    """Calls so far, per datum: draws in a batch of data count once together."""
+    """The number of calls so far, per datum: the draws for a batch of data count once.
+
+    `inside`: whether a counted method is running, whose inner calls do not count.
+    """
 
     values: int = 0
     gradients: int = 0
     inside: bool = False
     seen: list[tuple[Tensor, Tensor]] | None = None
-    """Where it is a list: z as it came, and a copy, to tell whether the objective changes it."""
+    """Pairs of z and a copy of z, to detect an objective that changes z; None if this is not checked."""
 
 
 class _Added(torch.autograd.Function):
-    """The identity, which adds to the tally's gradients when it runs; under `torch.func.vmap` once per element."""
+    """The identity; adds to the tally's gradients when it runs, once per element under `torch.func.vmap`."""
 
     @staticmethod
     def forward(x: Tensor, tally: Tally, draws: int) -> Tensor:
@@ -52,7 +55,7 @@ class _Added(torch.autograd.Function):
 
 
 class _Marked(torch.autograd.Function):
-    """The identity on z, whose derivative adds to the tally: in reverse mode, and in forward mode along a direction."""
+    """The identity on z; its derivative adds to the tally's gradients, in reverse mode and in forward mode."""
 
     @staticmethod
     def forward(z: Tensor, tally: Tally, draws: int) -> Tensor:
@@ -79,9 +82,9 @@ class _Marked(torch.autograd.Function):
 
 
 def counting(f: Objective, *, watched: bool = False) -> tuple[Objective, Tally]:
-    """A copy of f, still of f's kind, that keeps a tally of its calls.
+    """Returns a copy of f, of the same kind, and the tally of its calls.
 
-    `watched`: it raises `BadInput` where a call changes the values of z, by whatever way.
+    `watched`: the copy raises `BadInput` if a call changes the values of z.
 
     >>> from torch.distributions import Normal
     >>> from estimators import Function
@@ -116,9 +119,9 @@ def counting(f: Objective, *, watched: bool = False) -> tuple[Objective, Tally]:
 
 
 def count(gradients: Gradients) -> tuple[float, float]:
-    """Calls of f and of its gradient for one estimate, by a separate eager pass; keeps torch's generator.
+    """The calls of f and of its gradient per estimate, from a separate eager pass; restores torch's generator.
 
-    Raises `BadInput` where f changes the values of z or of θ, here or in an estimate before.
+    Raises `BadInput` if f changes the values of z or θ, here or in an earlier estimate.
     """
     own = gradients.by(gradients.estimator)
     own.function, tally = counting(gradients.function, watched=True)

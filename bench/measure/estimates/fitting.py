@@ -1,4 +1,4 @@
-"""Fitting an estimator once, before it is measured, and what that cost."""
+"""Fits an estimator once, before it is measured, and measures the cost of fitting."""
 
 import time
 
@@ -9,7 +9,10 @@ from estimators.core import Estimator, Fitted
 
 
 def fitted(gradients: Gradients) -> tuple[Estimator, tuple[Measurement, ...]]:
-    """Their estimator, tuned where it has something to tune, at the problem's θ; uses torch's generator."""
+    """Returns the estimator of `gradients`, fitted at the problem's θ if it needs fitting, and the rows of the cost.
+
+    Draws from torch's generator.
+    """
     estimator, samples = gradients.estimator, gradients.samples
     if not isinstance(estimator, Fitted) or estimator.state is not None:
         return estimator, ()

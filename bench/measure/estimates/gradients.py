@@ -1,4 +1,4 @@
-"""Independent gradient estimates, many at a time: replicates are a leading batch axis."""
+"""Independent gradient estimates in batches: replicates are the leading batch axis."""
 
 from collections.abc import Callable
 from copy import copy
@@ -19,10 +19,17 @@ from estimators.needs import Offer
 class Gradients:
     """Draws estimates of one problem's gradient by one estimator: `Gradients(…)(R)` is `[R, P]`.
 
-    θ is encoded once; the parameters are expanded to `[R, …]`, one backward pass of the summed surrogate
-    gives every replicate's gradient in the parameters, and one batched pullback takes them to θ.
-    Draws come from torch's global generator: seed it first. `bench.measure.execution.modes` says what
-    each mode draws.
+    θ is encoded once, and the parameters are expanded to `[R, …]`. One backward pass of the summed surrogate gives the
+    gradient of every replicate in the parameters, and one batched pullback maps these gradients to θ. Draws come from
+    torch's global generator, which the caller seeds; see `bench.measure.execution.modes` for the draws of each mode.
+
+    Args:
+        problem: The problem.
+        estimator: The estimator.
+        samples: Draws per estimate, n.
+        device: Device of the estimates.
+        dtype: dtype of the estimates.
+        mode: eager, compile or graph.
 
     >>> from bench.distributions import distributions
     >>> from bench.objectives import objectives
@@ -51,8 +58,10 @@ class Gradients:
         self._step = executed(self.estimates, mode)
 
     def by(self, estimator: Estimator, samples: int | None = None, *, mode: str = "eager") -> "Gradients":
-        """Gradients of the same problem by another estimator, at another n or in another mode: nothing is encoded or
-        built again. Default: this n, eager."""
+        """Gradients of the same problem by another estimator, with another n or in another mode; encodes nothing again.
+
+        Default: the same n, mode eager.
+        """
         own = copy(self)
         own.estimator, own.samples = estimator, self.samples if samples is None else samples
         own._step = executed(own.estimates, mode)
@@ -60,16 +69,16 @@ class Gradients:
 
     @cached_property
     def offer(self) -> Offer:
-        """What q and f offer here to other estimators."""
+        """What q and f of this problem offer to estimators."""
         return self.problem.offer(self.parameters, self.function)
 
     @property
     def unchanged(self) -> bool:
-        """Whether the parameters are what they were before any estimate: f may not change them."""
+        """Whether the parameters still have their initial values: f must not change them."""
         return all(same(value, self._encoded[name]) for name, value in self.parameters.items())
 
     def surrogate(self, parameters: Tensors) -> Tensor:
-        """The summed surrogate at parameters `[R, …]`."""
+        """The sum over replicates of the surrogate at parameters `[R, …]`; a scalar."""
         q = self.problem.build(parameters)
         f = self.problem.at(self.function, parameters)
         return self.problem.reduce(self.estimator.surrogate(q, f, self.samples)).sum()
@@ -78,7 +87,7 @@ class Gradients:
         return self._step(self.expanded(replicates))
 
     def expanded(self, replicates: int) -> Tensors:
-        """The parameters once per replicate, `[R, …]`, without copies."""
+        """The parameters expanded to `[R, …]`, without copies."""
         return {name: value.expand(replicates, *value.shape) for name, value in self.parameters.items()}
 
     def estimates(self, expanded: Tensors) -> Float[Tensor, "R P"]:
@@ -86,14 +95,14 @@ class Gradients:
         return self._pullback(torch.func.grad(self.surrogate)(expanded))
 
     def reached(self, marked: Tensor) -> Float[Tensor, " P"]:
-        """The pullback to θ of ones at the marked entries of q's only parameter: nonzero where θ moves one of them."""
+        """The pullback to θ of `marked`, a vector in q's only parameter: nonzero where θ influences a marked entry."""
         (name,) = set(self.parameters) - set(self.problem.weights)
         none = {name: torch.zeros_like(value).unsqueeze(0) for name, value in self.parameters.items()}
         return self._pullback(none | {name: marked.to(none[name]).unsqueeze(0)})[0]
 
 
 def same(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors hold the same values, NaN for NaN.
+    """Whether two tensors hold the same values; NaN equals NaN.
 
     >>> same(torch.tensor([1.0, torch.nan]), torch.tensor([1.0, torch.nan]))
     True
@@ -102,10 +111,10 @@ def same(a: Tensor, b: Tensor) -> bool:
 
 
 def encoded(problem: Problem, theta: Tensors) -> tuple[Tensors, Callable[[Tensors], Tensor]]:
-    """The parameters at θ, constant, and the batched pullback of their gradients to θ: `[R, …]` → `[R, P]`.
+    """The detached parameters at θ, and the batched pullback of their gradients to θ: `[R, …]` → `[R, P]`.
 
-    A pullback made outside a compiled step cannot be called inside it, so each call encodes anew: little beside R
-    replicates.
+    A pullback made outside a compiled step cannot be called inside it, so each call encodes θ again; this costs little
+    compared with R replicates.
     """
 
     encode = problem.encoder(next(iter(theta.values())))

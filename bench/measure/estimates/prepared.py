@@ -1,4 +1,4 @@
-"""How every measurement of a cell begins: the estimator tuned, its gradients ready, the chunk of replicates sized."""
+"""Prepares a cell for measurement: fits the estimator, builds its gradients, and chooses the chunk size."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from estimators.core import Estimator
 
 @dataclass(frozen=True)
 class Execution:
-    """Where and how a cell runs, and what its draws are seeded by."""
+    """Device, dtype and mode of a cell, and the cell id and suite seed from which its draws are seeded."""
 
     cell_id: str
     seed: int
@@ -27,14 +27,17 @@ class Execution:
     mode: str = "eager"
 
     def seed_of(self, chunk: int | str) -> int:
-        """The seed of one chunk of the cell, or of what a word names."""
+        """The seed of a chunk (int), or of a named stage such as 'fit' (str)."""
         return chunk_seed(self.seed, self.cell_id, chunk)
 
 
 @dataclass(frozen=True)
 class Opening:
-    """`eager` gradients of the tuned estimator, `gradients` in the cell's mode, how many replicates go into a chunk,
-    and what tuning cost."""
+    """A prepared cell.
+
+    `eager`: eager gradients of the fitted estimator. `gradients`: the same in the cell's mode. `replicates`: the chunk
+    size. `fitting`: the rows of the cost of fitting.
+    """
 
     eager: Gradients
     gradients: Gradients
@@ -44,7 +47,7 @@ class Opening:
 
 @contextmanager
 def opened(problem: Problem, estimator: Estimator, samples: int, execution: Execution) -> Iterator[Opening]:
-    """A cell ready to be measured; torch's generators are put back at the end."""
+    """Prepares a cell for measurement; restores torch's generators at the end."""
     with kept_generator(execution.device):
         torch.manual_seed(execution.seed_of("fit"))
         untuned = Gradients(problem, estimator, samples, device=execution.device, dtype=execution.dtype)

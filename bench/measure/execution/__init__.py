@@ -1,1 +1,1 @@
-"""Where and how a measurement runs: devices, modes, random numbers, process state."""
+"""How a measurement is executed: devices, modes, random numbers, process state."""

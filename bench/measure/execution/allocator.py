@@ -1,20 +1,21 @@
-"""Freed memory stays with the process that measures: glibc would hand temporaries back to the system again and again.
+"""Keeps freed memory in the measuring process; by default, glibc returns temporaries to the system again and again.
 
-Every step makes and frees tensors of about a MiB. By glibc's defaults their pages are returned and faulted in anew: a
-third of an eager step's processor time at the worst (bits in float64), nothing at the best. No number changes.
+Every step allocates and frees tensors of about a MiB. With glibc's defaults, their pages are returned to the system and
+faulted in again. This costs between nothing and a third of an eager step's processor time (bits in float64). No result
+changes.
 """
 
 import ctypes
 from contextlib import suppress
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""glibc's malloc.h."""
+"""Constants of glibc's malloc.h."""
 KEPT_BYTES, MAPPED_BYTES = 128 << 20, 32 << 20
-"""Bytes that a process may keep though they are free; an allocation from the second on is mapped on its own."""
+"""Free bytes that a process may keep, and the size in bytes from which an allocation is mapped separately."""
 
 
 def keep_freed_memory() -> None:
-    """Tells glibc's allocator; another allocator is left as it is."""
+    """Configures glibc's allocator to keep freed memory; has no effect with another allocator."""
     with suppress(AttributeError, OSError, TypeError):  # musl has no mallopt, Windows no library of the process
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)

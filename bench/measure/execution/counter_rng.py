@@ -1,10 +1,11 @@
-"""Uniform and normal numbers from a counter: what a compiled step draws on a CPU.
+"""Uniform and normal numbers from a counter, for compiled steps on a CPU.
 
-torch's generator there is a Mersenne twister, which makes one number after the other: half of a compiled step's time
-and more. The i-th number of SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators",
-figure 17; it passes BigCrush) is a function of i alone, so a compiler vectorises it: uniforms take a fifth of the
-time, normals a third. Each draw begins at a place of the sequence of 2⁶⁴ that torch's generator tells, so that seeds
-work as ever; of a million draws of a million numbers some two overlap with a probability of 5 %, or 3 % in float32.
+On a CPU, torch's generator is a Mersenne twister, which produces numbers one after another and takes half of a compiled
+step's time or more. The i-th number of SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number
+generators", figure 17; it passes BigCrush) is a function of i alone, so a compiler vectorises it: uniforms take a fifth
+of the time, normals a third. Each draw begins at a position in the sequence of 2⁶⁴ numbers that comes from torch's
+generator, so that seeds work as usual. Among a million draws of a million numbers, two overlap with a probability of
+5 %, or 3 % in float32.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,7 @@ WEYL, FIRST_MIX, SECOND_MIX = (value - 2**64 for value in (0x9E3779B97F4A7C15, 0
 
 
 class Counted(TorchFunctionMode):
-    """Inside, torch's uniform and standard normal numbers on the CPU come from a counter.
+    """A context in which torch's uniform and standard normal numbers on the CPU come from a counter.
 
     >>> with Counted():
     ...     x, z = torch.rand(3, 5), torch.randn((4,))
@@ -40,7 +41,7 @@ class Counted(TorchFunctionMode):
 
 
 def counter_uniform(shape: torch.Size, dtype: torch.dtype) -> Tensor:
-    """U[0, 1) in steps of 2⁻²⁴ or 2⁻⁵³, as torch's."""
+    """Uniform numbers in [0, 1), in steps of 2⁻²⁴ (float32) or 2⁻⁵³ (float64), like torch's."""
     n = shape.numel()
     if dtype == torch.float64:
         return (shifted_right(splitmix64(key(), n), 11).double() * 2.0**-53).view(shape)
@@ -49,7 +50,7 @@ def counter_uniform(shape: torch.Size, dtype: torch.dtype) -> Tensor:
 
 
 def counter_normal(shape: torch.Size, dtype: torch.dtype) -> Tensor:
-    """N(0, 1) by Box and Muller 1958, as torch's."""
+    """Standard normal numbers by the method of Box and Muller (1958), like torch's."""
     n = shape.numel()
     half = (n + 1) // 2
     u = counter_uniform(torch.Size([2 * half]), dtype)
@@ -58,7 +59,7 @@ def counter_normal(shape: torch.Size, dtype: torch.dtype) -> Tensor:
 
 
 def key() -> Tensor:
-    """The index in the sequence at which a draw begins."""
+    """A random index at which a draw begins in the sequence, from torch's generator."""
     return torch.randint(-(2**63), 2**63 - 1, ())
 
 
@@ -75,7 +76,7 @@ def splitmix64(index: Tensor, n: int) -> Tensor:
 
 
 def shifted_right(z: Tensor, by: int) -> Tensor:
-    """To the right, with zeros coming in: torch's `>>` repeats the sign."""
+    """A logical right shift that fills with zeros; torch's `>>` repeats the sign bit."""
     return z >> by & (1 << 64 - by) - 1
 
 
@@ -86,6 +87,6 @@ COUNTER_DRAWS: dict[Any, CounterDraw] = {
     torch.ops.aten.rand.default: counter_uniform,
     torch.ops.aten.randn.default: counter_normal,
 }
-"""By what is called. A compiler does not let `rand_like` and its kin be replaced."""
+"""The replacement for each function of torch. The compiler does not allow `rand_like` and similar to be replaced."""
 PLAIN_ARGUMENTS = {"dtype", "device", "pin_memory"}
-"""The arguments that this knows; with others, torch draws itself."""
+"""The supported keyword arguments; with any other, torch draws the numbers."""

@@ -1,4 +1,4 @@
-"""Devices and dtypes: what this machine has, and each device's default dtype."""
+"""Checks devices against this machine, and gives each device's default dtype."""
 
 import torch
 
@@ -6,7 +6,7 @@ from estimators.errors import BadInput
 
 
 def check_device(device: str) -> None:
-    """Raises where torch does not have this device."""
+    """Raises BadInput if torch does not have this device."""
     try:
         wanted = torch.device(device)
     except RuntimeError:
@@ -16,14 +16,15 @@ def check_device(device: str) -> None:
     there = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     if there is None or there.type != wanted.type:
         raise BadInput(
-            f"the device {device!r} is not there; this machine has cpu{f' and {there.type}' if there else ''}"
+            f"there is no device {device!r} on this machine; it has cpu{f' and {there.type}' if there else ''}"
         )
     if wanted.index is not None and wanted.index >= torch.accelerator.device_count():
         raise BadInput(
-            f"the device {device!r} is not there; the last is {wanted.type}:{torch.accelerator.device_count() - 1}"
+            f"there is no device {device!r} on this machine; "
+            f"the last is {wanted.type}:{torch.accelerator.device_count() - 1}"
         )
 
 
 def default_dtype(device: str) -> str:
-    """An accelerator's float64 is slow or is not there; references are float64 in any case."""
+    """float64 on a CPU, float32 on an accelerator, where float64 is slow or missing. References are always float64."""
     return "float64" if device == "cpu" else "float32"

@@ -1,10 +1,10 @@
-"""How a step is executed: eager, compiled whole, or replayed as a CUDA graph.
+"""The modes of executing a step: eager, compiled as a whole, or replayed as a CUDA graph.
 
-A graph draws what eager draws. So does a compiled step on an accelerator; on a CPU it draws its uniform and normal
-numbers by a quicker generator (`bench.measure.execution.counter_rng`).
+A graph draws the same numbers as eager mode, and so does a compiled step on an accelerator. On a CPU, a compiled step
+draws uniform and normal numbers from a faster generator (`bench.measure.execution.counter_rng`).
 
-`auto` is resolved when a sweep is planned, by a rule on its planned work and never by timing, so that one
-configuration gives the same numbers on every machine.
+`auto` is resolved when a sweep is planned, by a rule on the planned work and never by timing, so that a configuration
+gives the same numbers on every machine.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,26 +24,27 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 
 _T = TypeVar("_T")
 StepFunction = Callable[[Tensors], _T]
-"""Parameters expanded to `[R, …]` → tensors; draws from torch's global generator."""
+"""Maps parameters expanded to `[R, …]` to tensors; draws from torch's global generator."""
 
 WARM_UP = 3
-"""Eager steps before a capture, on a stream of their own, as torch asks for."""
+"""Number of eager warm-up steps before a capture, on a separate stream, as torch requires."""
 
 COMPILATIONS = 1000
-"""How often one step's code may be compiled in a process: all cells share it, and torch gives up after 8."""
+"""How often the code of a step may be compiled in a process. All cells share this code, and torch's default is 8."""
 
 COMPILE_REPAYS = 2_000_000_000
-"""Planned numbers (replicates × draws × parameters) from which compiling repays its seconds.
+"""Planned numbers (replicates × draws × parameters) from which compiling saves time.
 
 Measured on one core over the problems of the suite `throughput`, in float32 and float64: compiling takes 2 to 5 s of
-processor time (13 s the first time in a process) and a number then costs 7 to 50 ns less, so that 6e7 to 1e9 repay it;
-logistic regression and measure-valued gradients, with more work per number, 3e6 to 6e7. A plan's budget is the most
-that a cell may take, and precision is mostly reached before: hence some times that.
+processor time (13 s the first time in a process), and each number then costs 7 to 50 ns less, so that compiling pays
+from 6e7 to 1e9 numbers on. For logistic regression and measure-valued gradients, with more work per number, it pays
+from 3e6 to 6e7 on. The planned numbers are an upper limit, because precision is mostly reached before; so the threshold
+is a multiple of these values.
 """
 
 
 def resolved_mode(numbers: float) -> Mode:
-    """What `auto` means for a cell whose plan draws so many numbers.
+    """Resolves mode `auto` from the planned number of draws.
 
     >>> resolved_mode(1e6), resolved_mode(1e10)
     ('eager', 'compile')
@@ -52,14 +53,17 @@ def resolved_mode(numbers: float) -> Mode:
 
 
 def unavailable(mode: Mode, device: str) -> str:
-    """Why this mode cannot be had on this device, in a sentence; empty where it can."""
+    """The reason why a mode is not available on a device; empty if it is available."""
     if mode == "graph" and torch.device(device).type != "cuda":
         return f"mode 'graph' replays CUDA graphs, and the device is {device}"
     return ""
 
 
 def executed(step: StepFunction[_T], mode: str) -> StepFunction[_T]:
-    """The step in this mode; it is compiled or captured at its first call for each number of replicates."""
+    """Returns the step in this mode; it is compiled or captured at the first call with each number of replicates.
+
+    Raises BadInput if there is no such mode.
+    """
     ways: dict[str, Callable[[StepFunction[_T]], StepFunction[_T]]] = {
         "eager": lambda step: step,
         "compile": compiled,
@@ -71,12 +75,13 @@ def executed(step: StepFunction[_T], mode: str) -> StepFunction[_T]:
 
 
 def compiled(step: StepFunction[_T]) -> StepFunction[_T]:
-    """The step compiled whole, once per number of replicates.
+    """Returns the step compiled as a whole, once per number of replicates.
 
-    What a counter does not give is drawn by eager's random kernels, which are quicker on a CPU than Inductor's own
-    and draw eager's numbers. Compiling flips torch's default of validating distributions: it is put back.
+    Random numbers that do not come from a counter are drawn by the kernels of eager mode, which are faster on a CPU
+    than Inductor's and draw the same numbers as eager mode. Compiling changes torch's default for the validation of
+    distributions; it is restored.
     """
-    import torch._dynamo.config  # these take a second, which only those who compile should pay
+    import torch._dynamo.config  # these imports take a second: only for those who compile
     import torch._inductor.config
 
     with validation_kept():
@@ -96,7 +101,7 @@ def compiled(step: StepFunction[_T]) -> StepFunction[_T]:
 
 
 def with_counter_rng(step: StepFunction[_T]) -> StepFunction[_T]:
-    """The step with a CPU's uniform and normal numbers from a counter."""
+    """Returns the step with uniform and normal numbers from a counter if it runs on a CPU."""
 
     def run(expanded: Tensors) -> _T:
         if _device(expanded).type != "cpu":
@@ -108,11 +113,11 @@ def with_counter_rng(step: StepFunction[_T]) -> StepFunction[_T]:
 
 
 def captured(step: StepFunction[_T]) -> StepFunction[_T]:
-    """The step captured as a CUDA graph, once per number of replicates, and replayed from then on.
+    """Returns the step captured as a CUDA graph, once per number of replicates, and replayed afterwards.
 
-    A replay reads the parameters where they lay at the capture, so they must stay what they are: a problem's are
-    constant. It draws afresh, as replays advance the device's generator, and what it returns is a copy, which the
-    next replay leaves alone.
+    A replay reads the parameters at their addresses during the capture, so they must not change; a problem's parameters
+    are constant. Each replay draws new numbers, because it advances the device's generator, and returns a copy, which
+    the next replay does not overwrite.
     """
     graphs: dict[int, tuple[Callable[[], None], _T, Tensors]] = {}
 
@@ -128,7 +133,10 @@ def captured(step: StepFunction[_T]) -> StepFunction[_T]:
 
 
 def capture(work: Callable[[], _T], device: torch.device) -> tuple[Callable[[], None], _T]:
-    """`work` as a CUDA graph: its replay, and the tensors that every replay fills; torch's generator is kept."""
+    """Captures `work` as a CUDA graph: returns its replay and the tensors that a replay fills.
+
+    Restores torch's generator.
+    """
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.device(device), kept_generator(device):
         side = torch.cuda.Stream()
@@ -144,7 +152,7 @@ def capture(work: Callable[[], _T], device: torch.device) -> tuple[Callable[[], 
 
 @contextmanager
 def kept_generator(device: str | torch.device) -> Iterator[None]:
-    """Torch's generators, of the CPU and of this device, are at the end as they were."""
+    """Restores torch's generators, of the CPU and of this device, at the end."""
     where = torch.device(device)
     if where.type == "cpu":
         with torch.random.fork_rng(devices=[]):
@@ -157,7 +165,7 @@ def kept_generator(device: str | torch.device) -> Iterator[None]:
 
 @contextmanager
 def validation_kept() -> Iterator[None]:
-    """Put torch's default of validating distributions back at the end."""
+    """Restores torch's default for the validation of distributions at the end."""
     validate = Distribution._validate_args
     try:
         yield

@@ -1,4 +1,4 @@
-"""Settings of the whole process that a cell must leave as it found them: kept before, restored and named after."""
+"""Process-wide settings that a cell must not change: saved before a cell, restored and reported after it."""
 
 import os
 from collections.abc import Callable
@@ -17,7 +17,7 @@ GLOBAL_SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
 
 
 class Kept:
-    """`with Kept() as kept:` restores what changed inside; `kept.changed` names it.
+    """`with Kept() as kept:` restores the settings that changed inside; `kept.changed` lists their names.
 
     >>> with Kept() as kept:
     ...     torch.set_default_dtype(torch.float16)

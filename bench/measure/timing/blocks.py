@@ -1,4 +1,5 @@
-"""The median time of a step, until it is known: knows nothing of estimators or devices, so a fake clock tests it."""
+"""Measures the median time of a step to a given precision; independent of estimators and devices, so that a fake clock
+can test it."""
 
 import time
 from collections.abc import Callable
@@ -13,24 +14,29 @@ from bench.tables.visits import REPETITION, WITHIN
 from estimators.errors import BadInput
 
 MIN_BLOCK_SECONDS = 0.01
-"""A block is long against the clock's resolution and the synchronisation at its end."""
+"""Shortest block: long compared with the clock's resolution and the synchronisation at its end."""
 
 BESIDE_SECONDS = 0.002
-"""The same for what is timed between the blocks."""
+"""Shortest block of the reference workload between the blocks."""
 
 FIRST_LOOK = 8
-"""Blocks before the first look; each look has twice the blocks of the one before."""
+"""Blocks before the first look; each look has twice the blocks of the previous look."""
 
 TimedBlock = Callable[[int], float]
-"""`block(number)` runs so many steps back to back and gives the seconds of all."""
+"""`block(number)` runs this number of steps back to back and returns their total seconds."""
 
 
 @dataclass(frozen=True)
 class ThroughputSettings:
-    """When to stop: `precision`, half-width of the 95 % interval of the median, relative; or `max_seconds` have
-    passed.
+    """Precision and budget of a timing.
 
-    `replicates` of a step; by the chunk rule where nothing is said.
+    Attributes:
+        precision: Relative half-width of the median's 95 % interval at which timing stops.
+        max_seconds: Seconds after which timing stops in any case.
+        replicates: Batch size of a step. Default: chosen by `replicates_per_chunk`.
+
+    Raises:
+        BadInput: A value is out of range.
     """
 
     precision: float = 0.01
@@ -48,11 +54,12 @@ class ThroughputSettings:
 
 @dataclass(frozen=True)
 class Timing:
-    """`seconds` of one step: the median with its 95 % interval. `beside`: seconds per step of the reference workload
-    timed between the blocks, in order.
+    """The time of one step.
 
-    `visits`: how many visits, spread over `span` seconds, the interval rests on. With a single visit (the default) it
-    is the interval of the median of the blocks within that visit, and covers no repetition.
+    `seconds`: the median with its 95 % interval. `blocks`: the number of timed blocks. `beside`: seconds per step of
+    the reference workload timed between the blocks, in order. `visits`: the number of visits behind the interval,
+    spread over `span` seconds. With a single visit (the default), the interval is that of the median of the blocks
+    within the visit, and does not cover a repetition of the run.
     """
 
     seconds: Interval
@@ -64,24 +71,24 @@ class Timing:
 
     @property
     def drift(self) -> float:
-        """How much slower the machine was at the end than at the start, relative; 0 where it is not known."""
+        """The relative slowdown of the machine from start to end; 0 if it is not known."""
         return self.beside[-1] / self.beside[0] - 1 if len(self.beside) > 1 else 0.0
 
     @property
     def covers(self) -> str:
-        """What the interval covers, for the row's method."""
+        """What the interval covers, in words for the row's method."""
         return f"{REPETITION}: {self.visits} visits over {self.span:.2g} s" if self.visits > 1 else WITHIN
 
 
 VISITS = 5
-"""How often a step is visited where other steps are timed in between.
+"""Visits of a step when other steps are timed in between.
 
-At least three are needed to see how visits differ; from five on the t-quantile (2.8, with three visits 4.3) no longer
-dominates the interval's width, and a visit of a fifth of the seconds is still many blocks.
+At least three visits are needed to measure how visits differ. From five on, the t-quantile (2.8; with three visits 4.3)
+no longer dominates the width of the interval, and a visit of a fifth of the seconds still has many blocks.
 """
 
 FEWEST = 3
-"""Visits that a slow step gets at up to twice its seconds."""
+"""Visits that a slow step gets even if they take up to twice its seconds."""
 
 
 def timed(
@@ -90,11 +97,16 @@ def timed(
     beside: TimedBlock | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Timing:
-    """One visit: rounds of blocks until the median is known or the time is up.
+    """Times one visit: blocks of steps until the median is known or the time is up.
 
-    The blocks double from one look to the next, and what is timed beside takes a block at each: looking after
-    every block would stop on lucky intervals and cover the median in 92 % of cases instead of 95 %. The
-    `clock` tells when the time is up: what a block runs without timing it counts.
+    The number of blocks doubles from one look to the next, because looking after every block would stop on lucky
+    intervals and cover the median in 92 % of cases instead of 95 %.
+
+    Args:
+        block: The timed step.
+        settings: Precision and budget.
+        beside: A reference workload; one block of it is timed at each look.
+        clock: Measures the budget. Untimed warm-up inside a block also counts against the budget.
 
     >>> timed(lambda number: 0.002 * number, ThroughputSettings()).seconds.value
     0.002
@@ -103,13 +115,20 @@ def timed(
 
 
 class Visited:
-    """A step that is timed in several visits, between which its machine does other work.
+    """A step that is timed in several visits; between them the machine does other work.
 
-    Neighbouring blocks are alike, because a neighbour's work, a clock's state and the placement of memory last longer
-    than a block: an interval from the blocks of one visit says nothing about the next. Visits that lie apart differ
-    by what a repetition of the run differs by. So the interval over visits rests on their medians alone: on the log
-    scale mean ± t · s/√V with t of V − 1 degrees of freedom, which contains what the noise within visits adds. The
-    value is the median of the visits' medians, which lies in that interval for every V ≥ 2.
+    Neighbouring blocks are alike, because the load from other processes, the clock frequency and the placement of
+    memory last longer than a block. So an interval from the blocks of one visit does not hold for the next visit.
+    Visits that lie apart differ as much as repetitions of the run. The interval over visits therefore uses only their
+    medians: on the log scale, mean ± t · s/√V with t of V − 1 degrees of freedom, which includes the noise within
+    visits. The value is the median of the visits' medians, which lies in this interval for every V ≥ 2.
+
+    Args:
+        block: The timed step.
+        settings: Precision and budget of all visits together.
+        beside: A reference workload that is timed between the blocks.
+        clock: Measures the budget.
+        planned: The planned number of visits, V.
     """
 
     def __init__(
@@ -129,8 +148,11 @@ class Visited:
         self._spent, self._known = 0.0, True
 
     def visit(self) -> "Visited":
-        """One visit, of an equal share of the seconds; none where a slow step has used them up: for the first three
-        visits twice of them, since fewer do not show how visits differ."""
+        """Times one visit with an equal share of the budget.
+
+        Does nothing if a slow step has used up the budget; the first three visits may use twice the budget, because
+        fewer visits do not show how visits differ.
+        """
         began = self._clock()
         share = self.settings.max_seconds / self.planned
         if self._visits and self._spent + share / 2 > self.settings.max_seconds * (1 + (len(self._visits) < FEWEST)):
@@ -163,12 +185,12 @@ class Visited:
         return self
 
     def timing(self) -> Timing:
-        """The median over all visits with its interval."""
+        """The time of a step over all visits, with its interval."""
         beside = [seconds for visit in self._beside for seconds in visit]
         return self._over_visits(self._visits, len(self._own.seconds), beside)
 
     def beside(self) -> Timing | None:
-        """The same for what was timed beside; None where nothing was."""
+        """The time of the reference workload over all visits; None without one."""
         if not self._beside:
             return None
         medians = [median_interval(visit) for visit in self._beside]
@@ -181,7 +203,7 @@ class Visited:
 
 
 def over_visits(visits: list[Interval]) -> Interval:
-    """The median over visits with the 95 % interval that a repetition of the run has; one visit keeps its own.
+    """The median over visits, with a 95 % interval that covers a repetition of the run; a single visit is unchanged.
 
     >>> visits = [Interval(1.0, 0.9, 1.1), Interval(1.2, 1.1, 1.3), Interval(1.1, 1.0, 1.2)]
     >>> [round(each, 3) for each in over_visits(visits)]
@@ -197,14 +219,14 @@ def over_visits(visits: list[Interval]) -> Interval:
 
 
 class _Repeated:
-    """Blocks of one step, `target` seconds each: their seconds per step in order."""
+    """Times blocks of one step, `target` seconds each; `seconds` holds the seconds per step of each block, in order."""
 
     def __init__(self, block: TimedBlock, target: float) -> None:
         self._block, self._target, self._number = block, target, 0
         self.seconds: list[float] = []
 
     def add(self) -> None:
-        """One block more; the first tells how many steps make a block, and is one itself where that is one step."""
+        """Times one more block. The first call times one step to choose the number of steps in a block."""
         if not self._number:
             first = self._block(1)
             self._number = max(1, ceil(self._target / max(first, 1e-9)))
@@ -215,7 +237,7 @@ class _Repeated:
 
 
 def median_interval(values: list[float]) -> Interval:
-    """The median and a 95 % interval by order statistics (the whole range where fewer than six values are).
+    """The median with a 95 % interval from order statistics (the whole range for fewer than six values).
 
     >>> median_interval([3.0, 1.0, 2.0])
     Interval(value=2.0, low=1.0, high=3.0)
@@ -229,15 +251,15 @@ def median_interval(values: list[float]) -> Interval:
 
 @cache
 def _below(n: int) -> int:
-    """P(fewer than so many of n values lie under the median) ≤ 2.5 %."""
-    from scipy.stats import binom  # takes long to import, and settings are read without it
+    """The 2.5 % quantile of the number of n values that lie below the median."""
+    from scipy.stats import binom  # a slow import, not needed to read settings
 
     return int(binom.ppf(0.025, n, 0.5))
 
 
 @cache
 def _quantile(degrees: int) -> float:
-    """Student's t: 97.5 % lie below."""
+    """The 97.5 % quantile of Student's t."""
     from scipy.stats import t
 
     return float(t.ppf(0.975, degrees))

@@ -1,9 +1,9 @@
-"""What a device can do at most: random numbers, copies and matrix products per second, measured as cells are timed.
+"""Peak rates of a device: random numbers, copies and matrix products per second, timed in the same way as cells.
 
-A timed cell is judged by them: no arrangement of an estimator moves or multiplies faster, or draws faster by torch's
-generator. Compiled steps on a CPU draw by a quicker generator (`bench.measure.execution.counter_rng`): the cost of its
-numbers is timed beside each cell, as `random_seconds_per_estimate`. A run that times cells leaves the ceilings in
-`ceilings.jsonl`, a line per ceiling, device and dtype.
+Timed cells are compared with these ceilings: no implementation of an estimator copies or multiplies faster, or draws
+faster with torch's generator. Compiled steps on a CPU draw from a faster generator
+(`bench.measure.execution.counter_rng`); its cost is timed with each cell, as `random_seconds_per_estimate`. A run that
+times cells writes the ceilings to `ceilings.jsonl`, one line per ceiling, device and dtype.
 """
 
 import json
@@ -31,9 +31,10 @@ FILE = "ceilings.jsonl"
 
 @dataclass(frozen=True)
 class Ceiling:
-    """`step(x)` makes what is timed of a tensor of zeros, and `amount(x)` counts what that does of the unit.
+    """The definition of a ceiling.
 
-    `sizes` of x: on a CPU, on an accelerator.
+    `sizes`: shape of the tensor x on a CPU and on an accelerator. `step(x)` builds the timed function from a zero
+    tensor; `amount(x)` is the work of one call: numbers, bytes or operations.
     """
 
     unit: str
@@ -44,13 +45,13 @@ class Ceiling:
 
 
 def copies(x: Tensor) -> Callable[[], Tensor]:
-    """Copies x to one place."""
+    """A function that copies x into a fixed buffer."""
     out = torch.empty_like(x)
     return lambda: out.copy_(x)
 
 
 def products(x: Tensor) -> Callable[[], Tensor]:
-    """Multiplies x by itself into one place."""
+    """A function that multiplies the matrix x by itself into a fixed buffer."""
     out = torch.empty_like(x)
     return lambda: torch.mm(x, x, out=out)
 
@@ -72,7 +73,7 @@ CEILINGS = {
     ),
     "copy_bytes_per_second": Ceiling(
         "bytes/s",
-        "Bytes read and written by a copy that no cache holds.",
+        "Bytes read and written by a copy larger than any cache.",
         ((2**24,), (2**28,)),
         lambda x: 2 * x.numel() * x.element_size(),
         copies,
@@ -88,7 +89,7 @@ CEILINGS = {
 
 
 def ceilings(device: str = "cpu", dtype: torch.dtype = torch.float32) -> list[dict[str, Any]]:
-    """Each ceiling of a device with its 95 % interval, on as many threads as cells are measured with: one."""
+    """Measures each ceiling of a device with its 95 % interval, on one thread like the cells."""
     with one_thread(), kept_generator(device):
         return [_measured(name, ceiling, device, dtype) for name, ceiling in CEILINGS.items()]
 
@@ -112,7 +113,7 @@ def _measured(name: str, ceiling: Ceiling, device: str, dtype: torch.dtype) -> d
 
 
 def note(folder: Path, executions: Iterable[tuple[str, str]]) -> None:
-    """Adds to a run's folder the ceilings of these devices and dtypes, where this machine's are not there yet."""
+    """Measures the ceilings of devices and dtypes that a run's folder does not have for this machine, and adds them."""
     known = {(row["env"], row["device"], row["dtype"]) for row in _read(folder)}
     here = environment_key()
     for device, dtype in sorted(set(executions)):
@@ -123,7 +124,7 @@ def note(folder: Path, executions: Iterable[tuple[str, str]]) -> None:
 
 
 def load_ceilings(folder: Path) -> pd.DataFrame:
-    """The ceilings that a run's folder holds: `env`, `device`, `dtype`, `metric`, `value`, `ci_low`, `ci_high`, …"""
+    """Reads the ceilings in a run's folder: `env`, `device`, `dtype`, `metric`, `value`, `ci_low`, `ci_high`, …"""
     columns = ["env", "device", "dtype", "metric", "value", "ci_low", "ci_high", "n", "unit", "method"]
     return pd.DataFrame([*_read(folder)], columns=columns)
 
@@ -134,7 +135,7 @@ def _read(folder: Path) -> Iterator[dict[str, Any]]:
     for line in lines:
         try:
             found = json.loads(line)
-        except ValueError:  # a torn last line
+        except ValueError:  # an incomplete last line
             continue
         if isinstance(found, dict) and isinstance(found.get("value"), float):
             yield found
@@ -142,7 +143,7 @@ def _read(folder: Path) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Cells are measured on one thread of the CPU, and so is what they are compared with."""
+    """Limits torch to one thread, as for cells, and restores the number of threads at the end."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -155,7 +156,10 @@ TORCH_DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 def measured_ceilings(device: str = "cpu", dtype: str = "float32") -> list[dict[str, Any]]:
-    """What a device does at most, measured now; see `bench.measure.timing.ceilings`."""
+    """Measures the ceilings of a device now; see `bench.measure.timing.ceilings`.
+
+    Raises BadInput if there is no such device or dtype.
+    """
     check_device(device)
     if dtype not in TORCH_DTYPES:
         raise BadInput(f"there is no dtype {dtype!r}; {nearest(dtype, TORCH_DTYPES)}")

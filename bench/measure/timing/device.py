@@ -1,4 +1,4 @@
-"""The device's own time of a step: a replayed CUDA graph between two events, else the events alone."""
+"""Times a step on the device's own clock: a replayed CUDA graph between two events, or else the step itself."""
 
 from collections.abc import Callable
 
@@ -9,17 +9,17 @@ from bench.measure.timing.blocks import TimedBlock
 
 
 def device_block(step: Callable[[], object], device: str) -> tuple[TimedBlock, str]:
-    """Seconds of so many steps on an accelerator, and how they are found.
+    """Returns a timed block of a step on an accelerator, and the method in words.
 
-    A replay has no launches between its kernels, so its time is the kernels'. Where a step cannot be captured, the
-    events stand around its launches, and the time has the device's waiting for them in it: `how` says so.
+    A replay has no launches between its kernels, so its time is that of the kernels. If a step cannot be captured, the
+    events enclose its launches, and the time includes the device's waiting for launches; the method says so.
     """
     where = torch.device(device)
     if where.type != "cuda":
         return _between_events(step, where), "events around the steps, launches included"
     try:
         replay, _ = capture(step, where)
-    except Exception as error:  # what may not be captured raises errors of many kinds, from the driver too
+    except Exception as error:  # a failed capture raises many kinds of errors, also from the driver
         torch.accelerator.synchronize()
         return _between_events(step, where), f"events around the steps, launches included; no graph: {_brief(error)}"
     return _between_events(replay, where), "graph replay between events"

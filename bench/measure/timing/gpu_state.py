@@ -1,5 +1,5 @@
-"""The state of a GPU around a timed cell, by NVML: noted with the number, flagged where it throttled, never used to
-discard anything."""
+"""The state of a GPU around a timed cell, from NVML: reported with the time, with a flag if the GPU throttled. It is
+never used to discard a time."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ THROTTLED = {
     0x40: "hardware thermal slowdown",
     0x80: "power brake",
 }
-"""NVML's reasons for clocks below what was asked for (nvmlClocksEventReasons); idle and user settings are none."""
+"""NVML's reasons for reduced clocks (nvmlClocksEventReasons), without idle and user settings."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Clocks:
 
 
 def clocks(device: str) -> Clocks | None:
-    """The GPU's state now; None where the device is no NVIDIA GPU or NVML (the extra `gpu`) is not there."""
+    """The current state of the GPU; None if the device is not an NVIDIA GPU or NVML (the extra `gpu`) is missing."""
     where = torch.device(device)
     if where.type != "cuda":
         return None
@@ -37,7 +37,7 @@ def clocks(device: str) -> Clocks | None:
         nvml.nvmlInit()
         uuid = torch.cuda.get_device_properties(where).uuid
         return _read(nvml, nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}"))
-    except Exception:  # a driver without NVML, a container without rights, ROCm: a number is timed all the same
+    except Exception:  # a driver without NVML, a container without rights, ROCm: timing goes on
         return None
 
 
@@ -51,7 +51,7 @@ def _read(nvml: Any, gpu: Any) -> Clocks:
 
 
 def clocks_in_words(before: Clocks | None, after: Clocks | None) -> str:
-    """What happened between the two, to stand with the number; empty where it is not known.
+    """The change of clocks, power and temperature in words, for the row's method; empty if it is not known.
 
     >>> clocks_in_words(Clocks(1980, 120.0, 40, 0), Clocks(1755, 690.0, 71, 4))
     'SM 1980 to 1755 MHz, 120 to 690 W, 40 to 71 °C, THROTTLED: power cap'

@@ -1,4 +1,4 @@
-"""One timed cell per physical device at a time, among all of gradest's processes of a user on a machine."""
+"""A lock per physical device: among all gradest processes of a user on a machine, one at a time runs timed cells."""
 
 import fcntl
 import os
@@ -12,9 +12,9 @@ import torch
 
 @contextmanager
 def alone(device: str) -> Iterator[None]:
-    """Waits, without a time limit, until no other process of this user times on this device.
+    """Waits, without a time limit, until no other process of this user times on this device, and holds its lock.
 
-    Who waits has no time limit of a cell either: `bench.sweeps.windows` waits before the first cell's turn.
+    The wait does not count against a cell's time limit: `bench.sweeps.windows` waits before the first cell's turn.
     """
     path = Path(tempfile.gettempdir()) / f"gradest-{os.getuid()}-{physical(device)}.lock"
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
@@ -26,10 +26,10 @@ def alone(device: str) -> Iterator[None]:
 
 
 def physical(device: str) -> str:
-    """The device itself, whatever its number is here: CUDA_VISIBLE_DEVICES gives one GPU several numbers.
+    """A name of the physical device: CUDA_VISIBLE_DEVICES can give one GPU several numbers.
 
-    That is its UUID; where torch knows none, its number, so that two devices may share a lock, but never two locks a
-    device.
+    It is the UUID, or the number if torch knows no UUID. With numbers, two devices may share a lock, but a device never
+    has two locks.
 
     >>> physical("cpu")
     'cpu'

@@ -1,4 +1,4 @@
-"""Peak memory of a computation: an accelerator's own count, or on a CPU the bytes of all live tensors."""
+"""Peak memory of a computation: from the accelerator's allocator, or on a CPU as the bytes of all live tensors."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 
 class LiveBytes(TorchDispatchMode):
-    """Follows every tensor that an operation makes; `peak` is the most bytes that were alive at once.
+    """Tracks every tensor that an operation creates; `peak` is the largest number of bytes alive at once.
 
     >>> with LiveBytes() as live:
     ...     _ = torch.zeros(1000).square().sum()
@@ -36,7 +36,7 @@ class LiveBytes(TorchDispatchMode):
 
 
 def peak_memory(step: Callable[[], object], device: str) -> tuple[int, str]:
-    """Bytes at the peak of one step, above what was held before, and how they were found."""
+    """The peak memory of one step in bytes, above the memory in use before, and the method in words."""
     if torch.device(device).type == "cpu":
         with LiveBytes() as live:
             step()

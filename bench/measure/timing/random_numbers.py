@@ -1,4 +1,4 @@
-"""The random numbers of a step alone: what no arrangement can save, timed beside it in the step's mode."""
+"""Replays the random numbers of a step alone: a cost that no implementation can avoid."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 
 
 class Drawn(TorchDispatchMode):
-    """Notes every random operation of a step, so that `again` can run those and nothing else.
+    """Records every random operation of a step, so that `again` can run these operations alone.
 
     >>> with Drawn() as drawn:
     ...     _ = (torch.rand(3, 5) < 0.5).sum() + torch.zeros(2).normal_().sum()
@@ -32,5 +32,5 @@ class Drawn(TorchDispatchMode):
         return result
 
     def again(self) -> list[object]:
-        """The random operations once more, one after the other."""
+        """Runs the recorded random operations again, in order."""
         return [operation() for operation in self.operations]

@@ -1,11 +1,11 @@
-"""How long an estimate takes: wall time of the whole measurement step, divided by its replicates.
+"""Measures the time per estimate: wall time of a whole measurement step, divided by its replicates.
 
-A step draws, evaluates, differentiates and takes the mean and variance of one chunk of replicates, in the cell's
-mode. Steps run back to back in blocks with one synchronisation at each block's end: that is what a training loop
-pays, launches included. Caches are hot. Between the blocks the step's random numbers are timed alone, which no
-arrangement can save and which show whether the machine drifted. On an accelerator the device's own time is measured
-too. Memory is measured in a separate pass; the first call stands apart. Several cells are kept warm together and
-visited in turn (`bench.sweeps.windows`), so that the interval covers a repetition of the run.
+A step draws, evaluates, differentiates and takes the mean and variance of one chunk of replicates, in the cell's mode.
+Steps run back to back in blocks with one synchronisation at the end of each block; this is the cost in a training loop,
+launches included. Caches are hot. Between the blocks, the step's random numbers are timed alone: a cost that no
+implementation can avoid, and a sign of drift of the machine. On an accelerator the device's own time is measured too.
+Memory is measured in a separate pass, and the first call is reported separately. Several cells are kept warm together
+and visited in turn (`bench.sweeps.windows`), so that the interval covers a repetition of the run.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,8 +36,19 @@ TimedStep = Callable[[], tuple[Tensor, ...]]
 def measure_throughput(
     problem: Problem, estimator: Estimator, samples: int, settings: ThroughputSettings, execution: Execution
 ) -> Outcome:
-    """Seconds per estimate, on the wall, on the device and of its random numbers alone; those of the first call; the
-    peak memory. Torch's generators are kept. One cell alone is visited once: see `bench.sweeps.windows` for several."""
+    """Measures one cell in a single visit; see `bench.sweeps.windows` for several cells. Restores torch's generators.
+
+    Args:
+        problem: The problem.
+        estimator: The estimator; fitted first if it has something to fit.
+        samples: Draws per estimate, n.
+        settings: Precision and budget.
+        execution: Device, dtype, mode and seeds.
+
+    Returns:
+        Seconds per estimate on the wall clock, on the device and of its random numbers alone; seconds of the first
+        call; peak memory.
+    """
     with alone(execution.device), Warm(problem, estimator, samples, settings, execution, visits=1) as warm:
         warm.first()
         warm.visit(0)
@@ -45,7 +56,10 @@ def measure_throughput(
 
 
 class Warm:
-    """A cell that is opened once, then timed in visits; closing it gives back its memory and torch's generators."""
+    """A cell that is prepared once and then timed in visits.
+
+    Closing it frees its memory and restores torch's generators. `visits`: the planned number of visits.
+    """
 
     def __init__(
         self,
@@ -71,7 +85,7 @@ class Warm:
         self._open.close()
 
     def first(self) -> None:
-        """Notes the random numbers of a step, makes its first call, and sets up what `visit` times."""
+        """Records the random numbers of a step, times its first call, and sets up the timers for `visit`."""
         torch.manual_seed(self.execution.seed_of("time"))
         with Drawn() as self._drawn:
             self._eager()
@@ -87,14 +101,14 @@ class Warm:
             self._device = None
 
     def visit(self, index: int) -> None:
-        """One visit on the wall clock, and one on the device's own; a CPU's own time would be the wall's."""
+        """Times one visit on the wall clock, and on an accelerator one on the device's own clock."""
         torch.manual_seed(self.execution.seed_of(f"time {index}" if index else "time"))
         self._wall.visit()
         if self._device:
             self._device.visit()
 
     def outcome(self) -> Outcome:
-        """All rows; the peak memory is measured here, in a pass apart."""
+        """All rows; measures the peak memory in a separate pass."""
         timing, device = self._wall.timing(), self.execution.device
         state = clocks_in_words(self._before, clocks(device))
         rows = (
@@ -107,14 +121,14 @@ class Warm:
 
 
 def whole_step(gradients: Gradients, replicates: int, mode: str) -> TimedStep:
-    """Draw, evaluate, differentiate, take the mean and the variance of one chunk; its parameters are laid out once."""
+    """A step that draws, evaluates, differentiates and takes mean and variance of one chunk of replicates."""
     run = executed(lambda expanded: mean_and_spread(gradients.estimates(expanded)), mode)
     expanded = gradients.expanded(replicates)
     return lambda: run(expanded)
 
 
 def numbers_alone(drawn: Drawn, expanded: Tensors, mode: str) -> TimedBlock | None:
-    """The step's random numbers, drawn as the mode draws them; None where there are none."""
+    """A timed block of the step's random numbers, drawn as in this mode; None if the step draws nothing."""
     if not drawn.operations:
         return None
     again = executed(lambda expanded: drawn.again(), "compile" if mode == "compile" else "eager")
@@ -123,16 +137,16 @@ def numbers_alone(drawn: Drawn, expanded: Tensors, mode: str) -> TimedBlock | No
 
 
 def wall(step: Callable[[], object]) -> TimedBlock:
-    """So many steps back to back on the wall clock, which torch's Timer reads when the device has finished.
+    """A timed block of steps on the wall clock, by torch's Timer, which waits until the device has finished.
 
-    It runs two steps and more before each block, which are not timed: the caches are hot again.
+    Timer runs at least two untimed steps before each block, so that caches are hot.
     """
     torchs = Timer("step()", globals={"step": step}, num_threads=torch.get_num_threads())
     return lambda number: torchs.timeit(number).raw_times[0]
 
 
 def first_call(step: Callable[[], object]) -> float:
-    """The seconds of a step that has never run."""
+    """The seconds of a step's first call."""
     began = timer()
     step()
     return timer() - began
@@ -141,9 +155,9 @@ def first_call(step: Callable[[], object]) -> float:
 def wall_rows(
     timing: Timing, numbers: Timing | None, replicates: int, drawn: Drawn, state: str
 ) -> Iterator[Measurement]:
-    """The step's own time, and that of its random numbers."""
+    """The rows for the wall time of the step and of its random numbers."""
     drift = f"drift {timing.drift:+.1%}" if timing.beside else ""
-    how = f"{medians(timing)}, {replicates} replicates a step"
+    how = f"{medians(timing)}, {replicates} replicates per step"
     yield _row("seconds_per_estimate", timing, replicates, how, timing.covers, drift, state)
     if numbers:
         how = f"its {drawn.numbers / replicates:g} random numbers alone, between the blocks"
@@ -151,25 +165,25 @@ def wall_rows(
 
 
 def medians(timing: Timing) -> str:
-    """How the value follows from the blocks, in words."""
+    """How the value is computed from the blocks, in words."""
     visits = f"median of {timing.visits} visits' medians, " if timing.visits > 1 else "median of "
     return f"{visits}{timing.blocks} blocks"
 
 
 def device_row(timing: Timing, replicates: int, how: str) -> Measurement:
-    """The device's own time."""
+    """The row for the time on the device's own clock."""
     return _row("device_seconds_per_estimate", timing, replicates, how, timing.covers)
 
 
 def first_rows(first: float, usual: float, mode: str) -> Iterator[Measurement]:
-    """The first call, and what of it went into compiling or capturing."""
+    """The rows for the first call, and for its part spent on compiling or capturing."""
     yield Measurement("first_call_seconds", first, n=1, method=f"wall time, {mode}")
     if mode != "eager":
-        yield Measurement("compile_seconds", max(first - usual, 0.0), n=1, method="first call less a usual step")
+        yield Measurement("compile_seconds", max(first - usual, 0.0), n=1, method="first call minus a usual step")
 
 
 def memory_row(eager: TimedStep, device: str) -> Measurement:
-    """The peak of one eager step, in a pass of its own."""
+    """The row for the peak memory of one eager step, from a separate pass."""
     memory, how = peak_memory(eager, device)
     return Measurement("peak_memory", float(memory), n=1, method=how)
 

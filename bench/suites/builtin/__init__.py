@@ -6,12 +6,12 @@ from typing import Any
 
 
 def suites() -> dict[str, Path]:
-    """The suites' files, by name."""
+    """Returns the files of the built-in suites, by name."""
     return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.toml"))}
 
 
 def suite_summary(path: Path) -> dict[str, Any]:
-    """A suite at a glance: its name, how many estimators and blocks of problems, and its opening comment."""
+    """Returns the name of a suite, its numbers of estimators and blocks of problems, and its opening comment."""
     text = path.read_text(encoding="utf-8")
     found = tomllib.loads(text)
     comment = [line.removeprefix("#").strip() for line in text.split("\n\n")[0].splitlines() if line.startswith("#")]

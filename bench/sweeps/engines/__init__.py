@@ -1,1 +1,1 @@
-"""Where cells are measured."""
+"""Engines: where cells are measured."""

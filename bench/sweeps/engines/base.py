@@ -1,4 +1,4 @@
-"""What every engine offers, and what it is opened with."""
+"""The interface of engines, and their options."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ from bench.tables.records import Record
 
 @dataclass(frozen=True)
 class CellResult:
-    """A cell's record, and the machine and versions that it was measured with."""
+    """A cell's record, with the machine and versions of its measurement."""
 
     cell: Cell
     record: Record
@@ -24,14 +24,14 @@ class CellResult:
 
 @dataclass(frozen=True)
 class Options:
-    """What an engine is opened with.
+    """The options of an engine.
 
     Attributes:
-        setup: What its workers are told: plug-in files, bytes that one may allocate.
-        jobs: How many cells are measured side by side on this machine.
+        setup: Settings of its workers: plug-in files, bytes that a worker may allocate.
+        jobs: Number of cells measured in parallel on this machine.
         limit: Seconds that a cell may take.
-        address: Where its machines are asked for (`--scheduler`); None: here.
-        log: Is told lines for the run's log.
+        address: Address of a scheduler of other machines (`--scheduler`). Default: this machine.
+        log: Called with lines for the run's log.
     """
 
     setup: Setup = field(default_factory=Setup)
@@ -42,10 +42,11 @@ class Options:
 
 
 class Engine(ABC):
-    """Measures cells in processes of their own: one that hangs, dies or asks for too much ends alone.
+    """Measures cells in separate processes: a cell that hangs, crashes or runs out of memory affects no other cell.
 
-    `bench.sweeps.engines.isolated.Isolated` is such a process; `bench.sweeps.engines.elsewhere.Station` keeps them on
-    another machine. A new engine is a file with a subclass, and a line in `bench.sweeps.engines.choose.ENGINES`.
+    `bench.sweeps.engines.isolated.Isolated` is such a process; `bench.sweeps.engines.elsewhere.Station` manages these
+    processes on another machine. A new engine is a file with a subclass, and a line in
+    `bench.sweeps.engines.choose.ENGINES`.
     """
 
     def __init__(self, options: Options) -> None:
@@ -53,11 +54,11 @@ class Engine(ABC):
 
     @abstractmethod
     def width(self) -> int:
-        """How many accuracy tasks run side by side."""
+        """The number of accuracy tasks that run in parallel."""
 
     @abstractmethod
     def measure(self, cells: Sequence[Cell], task: Group) -> Iterator[list[CellResult]]:
-        """Every cell's record, as they come; timed cells run while no other cell does on their machine."""
+        """Yields the record of every cell as it is finished; timed cells run alone on their machine."""
 
     @abstractmethod
     def close(self) -> None:
@@ -65,7 +66,7 @@ class Engine(ABC):
 
 
 def in_windows(cells: Sequence[Cell], task: Group) -> list[tuple[Cell, ...]]:
-    """What a process is given at a time: one cell's accuracy, or timed cells of one device that are visited in turn."""
+    """Groups cells into the units of work of a process: single cells for accuracy, windows of one device for timing."""
     if task == "accuracy":
         return [(cell,) for cell in cells]
     devices = dict.fromkeys(cell.device for cell in cells)

@@ -1,4 +1,4 @@
-"""The engines by name; one is imported when it is opened, since it may need a package that not everybody has."""
+"""The engines by name. An engine is imported only when it is opened, because it may need an optional package."""
 
 from importlib import import_module
 
@@ -9,21 +9,21 @@ ENGINES = {
     "local": "bench.sweeps.engines.local:Local",
     "dask": "bench.sweeps.engines.dask:Dask",
 }
-"""Where the class of each engine stands."""
+"""The module and class of each engine."""
 
 
 def known_engine(name: str) -> str:
-    """The name of an engine, or the sentence that there is none."""
+    """Returns `name`; raises BadInput if no such engine exists."""
     if name not in ENGINES:
         raise BadInput(f"--engine {name!r} is not known; {nearest(name, ENGINES)}")
     return name
 
 
 def open_engine(name: str, options: Options) -> Engine:
-    """The engine called `name`, ready to measure.
+    """Opens the engine called `name`.
 
     Raises:
-        BadInput: there is none of this name, or what it needs is not there.
+        BadInput: No such engine exists, or a package that it needs is missing.
     """
     module, kind = ENGINES[known_engine(name)].split(":")
     return getattr(import_module(module), kind)(options)

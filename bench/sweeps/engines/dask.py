@@ -1,7 +1,8 @@
-"""A Dask cluster: cells travel to its workers and records come back; no disk is shared.
+"""Measures cells on a Dask cluster: cells are sent to its workers and records come back; no shared disk is needed.
 
-gradest must be installed on every worker, the same as here. Each Dask worker keeps a `Station`: plug-in files travel,
-and one isolated process per thread measures. A Dask worker that dies loses nothing: Dask gives its cells to another.
+The same version of gradest must be installed on every worker. Each Dask worker has a `Station`, which receives the
+plug-in files and measures with one isolated process per thread. If a Dask worker dies, Dask gives its cells to another
+worker.
 """
 
 import time
@@ -24,14 +25,17 @@ try:
 
     from bench.sweeps.engines.dask_worker import StationPlugin, measure_in_task
 except ImportError:
-    raise BadInput("--engine dask needs the package distributed; pip install 'gradest[dask]' brings it") from None
+    raise BadInput("--engine dask needs the package distributed: pip install 'gradest[dask]'") from None
 
 WAIT = 30
-"""Seconds until a cluster must have answered, and must have a worker."""
+"""Seconds within which a cluster must answer and have a worker."""
 
 
 class Dask(Engine):
-    """Measures on the cluster at the address, or on one of `jobs` threads that is started in this process."""
+    """Measures on the cluster at `options.address`, or on a cluster of `jobs` threads started in this process.
+
+    Raises BadInput if no cluster with a worker answers.
+    """
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
@@ -44,11 +48,11 @@ class Dask(Engine):
         self._look()
 
     def width(self) -> int:
-        """The threads of all workers that are there now."""
+        """The number of threads of all current workers."""
         return max(1, sum(self._threads.values()))
 
     def measure(self, cells: Sequence[Cell], task: Group) -> Iterator[list[CellResult]]:
-        """No more than two cells, or windows of timed cells, per thread are handed out at a time."""
+        """Yields records as they arrive; at most two cells or windows per thread are submitted at a time."""
         waiting = deque(in_windows(cells, task))
         running: dict[distributed.Future, tuple[Cell, ...]] = {}
         finished = distributed.as_completed(loop=self._client.loop, with_results=True, raise_errors=False)
@@ -60,13 +64,13 @@ class Dask(Engine):
                 finished.add(future)
             for future, result in finished.next_batch():
                 window = running.pop(future)
-                if _killed(result) and len(window) > 1:  # the cell that kills workers is found alone
+                if _killed(result) and len(window) > 1:  # single cells show which cell kills workers
                     waiting.extend((cell,) for cell in window)
                 else:
                     yield self._found(window, task, result)
 
     def close(self) -> None:
-        """Ends the processes on the workers, and the cluster where it was started here."""
+        """Ends the processes on the workers, and the cluster if it was started here."""
         with suppress(Exception):  # the cluster may be gone
             self._client.unregister_worker_plugin(self.name)
         self._client.close(timeout=1)
@@ -74,7 +78,8 @@ class Dask(Engine):
             self._cluster.close(timeout=1)
 
     def _found(self, window: tuple[Cell, ...], task: Group, result: Any) -> list[CellResult]:
-        """The cells' records and their machine. Dask may give (type, error, traceback) or a cancellation."""
+        """The records of a window with their machine; Dask's result may also be (type, error, traceback) or a
+        cancellation."""
         if not isinstance(result, tuple):
             raise self._lost()
         if not isinstance(result[1], BaseException):
@@ -91,7 +96,7 @@ class Dask(Engine):
         raise result[1]
 
     def _look(self) -> None:
-        """Once a second, which workers are there: who joined and who left goes to the log."""
+        """Updates the list of workers once a second, and logs which workers joined and left."""
         if time.monotonic() < self._looked + 1:
             return
         try:
@@ -106,16 +111,19 @@ class Dask(Engine):
 
     def _lost(self) -> BadInput:
         address = self.options.address or "here"
-        return BadInput(f"the Dask scheduler at {address} went away; what was measured is saved: run this again")
+        return BadInput(
+            f"the Dask scheduler at {address} does not answer any more; finished cells are saved: run the same command "
+            "again"
+        )
 
 
 def _killed(result: Any) -> bool:
-    """Whether Dask gave up because workers died."""
+    """Whether Dask gave up on a task because workers died."""
     return isinstance(result, tuple) and isinstance(result[1], distributed.KilledWorker)
 
 
 def _cluster_here(jobs: int) -> "distributed.LocalCluster":
-    """Scheduler and worker as threads of this process: cells have processes of their own. Nothing listens outside."""
+    """A scheduler and a worker as threads of this process; cells run in other processes. Listens on localhost only."""
     inside = "127.0.0.1:0"
     return distributed.LocalCluster(
         n_workers=1,

@@ -1,4 +1,4 @@
-"""The part of a run that a Dask worker keeps: a `Station` as Dask's plug-in."""
+"""The code on a Dask worker: a `Station` as a plug-in of Dask."""
 
 import multiprocessing
 from typing import Any
@@ -12,20 +12,20 @@ from bench.tables.records import Record
 
 
 def measure_in_task(name: str, window: Window, task: Group) -> tuple[list[Record], dict[str, Any]]:
-    """A Dask task: a window's records from the worker's plug-in called `name`, and its environment."""
+    """A Dask task: measures a window with the worker's plug-in `name`; returns the records and the environment."""
     plugin: Any = distributed.get_worker().plugins[name]
     return plugin.station.measure(window, task)
 
 
 class StationPlugin(distributed.WorkerPlugin):
-    """Travels to every worker, also to those that join late, and ends its processes when the run does."""
+    """Dask's plug-in on every worker, including late ones; it ends its processes at the end of the run."""
 
     def __init__(self, station: Station) -> None:
         self.station = station
 
     def setup(self, worker: Any) -> None:
-        """Opens the station; the worker's memory is shared among its threads."""
-        # Dask's worker processes are daemons, which may have no children unless they forget that they are.
+        """Opens the station; each thread may use an equal share of the worker's memory."""
+        # Dask's worker processes are daemons, which may not have children, so the flag is cleared.
         multiprocessing.current_process()._config["daemon"] = False  # pyright: ignore[reportAttributeAccessIssue]
         memory = worker.memory_manager.memory_limit
         self.station.open(f"the Dask worker {worker.address}", memory and memory // worker.state.nthreads)

@@ -1,5 +1,5 @@
-"""What an engine needs that measures on other machines: the plug-in files travel, the versions are the same
-everywhere, and cells are measured in processes of their own there as here."""
+"""The part of an engine on other machines: it receives the plug-in files, checks that the versions are the same
+everywhere, and measures cells in separate processes."""
 
 import tempfile
 from dataclasses import replace
@@ -19,9 +19,12 @@ from estimators.errors import BadInput
 
 
 class Station:
-    """Is made where the run is, travels by pickle to each machine, and measures there from `open` to `close`.
+    """Measures cells on another machine: created by the run, pickled and sent to the machine, used from `open` to
+    `close`.
 
-    `limit`: the seconds that a cell may take.
+    Args:
+        setup: Settings of its workers.
+        limit: Seconds that a cell may take.
     """
 
     def __init__(self, setup: Setup, limit: float) -> None:
@@ -29,11 +32,11 @@ class Station:
         self.setup, self.limit, self.versions = setup, limit, versions()
 
     def open(self, place: str, memory: int | None) -> None:
-        """Puts the plug-in files where processes find them; starts none before there is a cell.
+        """Writes the plug-in files to a temporary folder; processes start only with the first cell.
 
         Args:
-            place: The machine in words, for messages.
-            memory: Bytes that one process may allocate where the run does not say it.
+            place: A description of the machine, for messages.
+            memory: Bytes that a process may allocate, unless the run sets a limit.
         """
         self.place, self._processes = place, []
         self._idle: SimpleQueue[Isolated] = SimpleQueue()
@@ -44,7 +47,11 @@ class Station:
         self.setup = replace(self.setup, plugins=plugins, memory=self.setup.memory or memory)
 
     def measure(self, window: Window, task: Group) -> tuple[list[Record], dict[str, Any]]:
-        """A window's records and this machine's environment. May run in several threads, each with its process."""
+        """Measures a window; returns its records and this machine's environment.
+
+        May run in several threads, each with its own process. Raises BadInput if this machine has other versions than
+        the run.
+        """
         self._same_versions()
         process = self._process()
         found = process.measure_all(window, task)
@@ -74,5 +81,5 @@ class Station:
 
 
 def versions() -> tuple[str, str]:
-    """What must be the same everywhere: gradest's source, torch."""
+    """The versions that must agree on all machines: a digest of gradest's source, and torch's version."""
     return installed_digest(), f"torch {torch.__version__}"

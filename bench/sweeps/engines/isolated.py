@@ -1,7 +1,7 @@
-"""One process that measures a window of cells at a time; a cell that takes it down, or too long, ends alone.
+"""A process that measures one window of cells at a time; a cell that crashes it or takes too long affects no other.
 
-An accuracy task is a window of one cell. When a window of several ends early, the cells that have no record are
-measured again: the cell whose turn it was alone when the process died, since another may have harmed it, the others
+An accuracy task is a window of one cell. When the process dies in a window of several cells, the cells without a record
+are measured again: the cell whose turn it was alone, because another cell may have caused the crash, and the others
 together.
 """
 
@@ -26,21 +26,21 @@ Window = tuple[Cell, ...]
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a window: its cells' records, and windows of cells that have to be measured again."""
+    """The result of a window: records of its cells, and windows of cells that must be measured again."""
 
     records: list[tuple[Cell, Record]]
     again: list[Window] = field(default_factory=list)
 
 
 def answered(window: Window, records: list[Record]) -> Answer:
-    """A whole window's records; a cell that found no memory beside others is measured again alone."""
+    """The result of a complete window; a cell that ran out of memory beside other cells is measured again alone."""
     both = list(zip(window, records, strict=True))
     short = [cell for cell, each in both if each["status"] == "out_of_memory" and len(window) > 1]
     return Answer([pair for pair in both if pair[0] not in short], [(cell,) for cell in short])
 
 
 def suspects_apart(suspects: list[Cell], cells: list[Cell]) -> Iterator[Window]:
-    """Each suspect alone, the others together; halves where nobody is suspect: in the end every cell is alone."""
+    """Windows for measuring again: each suspect alone and the others together, or two halves without a suspect."""
     others = [cell for cell in cells if cell not in suspects]
     half = len(others) // 2 if not suspects else 0
     yield from ((cell,) for cell in suspects)
@@ -48,10 +48,12 @@ def suspects_apart(suspects: list[Cell], cells: list[Cell]) -> Iterator[Window]:
 
 
 class Isolated:
-    """A worker process, replaced whenever it dies. `give` it a window when it is idle, then `take` until an answer
-    comes.
+    """A worker process, replaced whenever it dies. Call `give` with a window when it is idle, then `take` until it
+    returns an answer.
 
-    `limit`: the seconds that a cell may take, all its turns in a window together.
+    Args:
+        setup: Settings of the worker.
+        limit: Seconds that a cell may take, over all its turns in a window.
     """
 
     def __init__(self, setup: Setup, limit: float) -> None:
@@ -61,18 +63,18 @@ class Isolated:
 
     @property
     def idle(self) -> bool:
-        """Whether it can be given a cell."""
+        """Whether the worker is ready for a window."""
         return self.work is None and self.process.idle
 
     def give(self, window: Window, task: Group) -> None:
-        """Starts measuring; the time limit of an accuracy cell runs from here, that of a timed one from its turn."""
+        """Starts measuring a window. An accuracy cell's time limit runs from here, a timed cell's during its turns."""
         self.work = (window, task)
         self._seconds, self._place, self._since = [0.0] * len(window), NOBODY, time.monotonic()
         self.process.send(self.work)
         self._turn(0 if task == "accuracy" else NOBODY)
 
     def take(self) -> Answer | None:
-        """The records of its window if they are there by now: the worker's own, or how the worker ended."""
+        """Returns the answer for the window if the worker has finished or ended, else None. Does not wait."""
         while heard := self.process.take():
             if not isinstance(heard, Said):
                 return self._answer_of(heard)
@@ -80,11 +82,11 @@ class Isolated:
         return None
 
     def measure(self, cell: Cell, task: Group) -> Record:
-        """The record of one cell, waited for."""
+        """Measures one cell, waits, and returns its record."""
         return self.measure_all((cell,), task)[0]
 
     def measure_all(self, window: Window, task: Group) -> list[Record]:
-        """The records of a window's cells in their order, waited for."""
+        """Measures the cells of a window, waits, and returns their records in order."""
         found, waiting = {}, [window]
         while waiting:
             answer = self._answer(waiting.pop(), task)
@@ -93,7 +95,7 @@ class Isolated:
         return [found[cell.id] for cell in window]
 
     def close(self) -> None:
-        """Ends the process at once, and for good; also from another thread than the one that waits for it."""
+        """Ends the process at once and for good. May be called from another thread than the waiting thread."""
         self.process.close()
 
     def _answer(self, window: Window, task: Group) -> Answer:
@@ -106,7 +108,7 @@ class Isolated:
         return found
 
     def _turn(self, place: int) -> None:
-        """The cell at this place goes on: its time limit runs on, and no other's."""
+        """Starts the turn of the cell at index `place`: only its time limit runs."""
         now = time.monotonic()
         if self._place != NOBODY:
             self._seconds[self._place] += now - self._since
@@ -125,7 +127,7 @@ class Isolated:
                 status, reason = "crashed", f"the worker died with exit code {code}"
             case OutOfMemory(text):
                 status, reason = "out_of_memory", text
-            case _:  # an error outside of the cell
+            case _:  # an error outside the cell
                 self.process.restart()
                 status, reason = "crashed", f"the worker raised {ending}"
         return self._lost(work, status, reason, 0.0, [0] if len(window) == 1 else [])
@@ -133,7 +135,8 @@ class Isolated:
     def _lost(
         self, work: tuple[Window, Group], status: CellStatus, reason: str, seconds: float, lost: list[int]
     ) -> Answer:
-        """Of a window whose process ended early: records of the cells at the places `lost`, the others again."""
+        """The answer for a window whose process ended early: failed records for the cells at the indices `lost`, the
+        other cells again."""
         window, task = work
         outcome = ended(status, reason)
         records = [(window[each], record(window[each], task, outcome, seconds) | {"threads": 1}) for each in lost]
@@ -143,5 +146,5 @@ class Isolated:
 
 
 def wait_for_workers(workers: Sequence[Isolated]) -> None:
-    """Returns when one of them has something to tell or has run out of time, within a second in any case."""
+    """Waits until a worker has news or reaches its time limit, at most one second."""
     process.wait_for([worker.process for worker in workers])

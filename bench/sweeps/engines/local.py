@@ -1,4 +1,4 @@
-"""Worker processes on this machine: on a CPU side by side, on accelerators one per device."""
+"""Measures cells in worker processes on this machine: in parallel on a CPU, one process per accelerator."""
 
 import os
 from collections import deque
@@ -17,7 +17,7 @@ from bench.sweeps.worker import Setup
 
 
 class Local(Engine):
-    """Accuracy tasks run side by side in `jobs` processes; timed tasks run alone, in windows. Workers are reused."""
+    """Runs accuracy tasks in parallel in `jobs` processes, timed tasks in windows, one at a time. Reuses workers."""
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
@@ -28,7 +28,7 @@ class Local(Engine):
         return self.options.jobs
 
     def measure(self, cells: Sequence[Cell], task: Group) -> Iterator[list[CellResult]]:
-        """Cells of one device after those of another, so that what is timed is alone."""
+        """Measures devices one after another, so that timed cells do not overlap."""
         for device, group in groupby(sorted(cells, key=lambda cell: cell.device), lambda cell: cell.device):
             waiting = deque(in_windows(list(group), task))
             self._ready_workers(device, task, len(waiting))
@@ -46,7 +46,7 @@ class Local(Engine):
                 if answer := worker.take():
                     found += [CellResult(cell, record, machine_environment()) for cell, record in answer.records]
                     waiting.extendleft(reversed(answer.again))
-                if worker.idle and waiting:  # before the record is written, so that no worker waits for the disk
+                if worker.idle and waiting:  # before records are written, so that no worker waits for the disk
                     worker.give(waiting.popleft(), task)
             if found:
                 yield found
@@ -54,7 +54,7 @@ class Local(Engine):
                 wait_for_workers(self.workers)
 
     def _ready_workers(self, device: str, task: Group, cells: int) -> None:
-        """As many workers as a device's cells want; those that are there already are kept where they fit."""
+        """Starts the workers for the cells of a device; keeps existing workers with the same settings."""
         wanted, limit = self._setups(device, cells, task), self.options.limit
         fitting = [worker.setup for worker in self.workers[: len(wanted)]] == wanted
         for worker in self.workers[len(wanted) if fitting else 0 :]:
@@ -62,7 +62,7 @@ class Local(Engine):
         self.workers = self.workers[: len(wanted)] if fitting else [Isolated(each, limit) for each in wanted]
 
     def _setups(self, device: str, cells: int, task: Group) -> list[Setup]:
-        """One per worker. No limit of memory on an accelerator, whose driver maps more than there is."""
+        """The settings of each worker; no memory limit on accelerators, whose driver maps more than there is."""
         wanted, setup = torch.device(device), self.options.setup
         if wanted.type == "cpu":
             workers = max(1, min(self.options.jobs, cells))
@@ -73,6 +73,6 @@ class Local(Engine):
 
 
 def _share(workers: int) -> int:
-    """What one of so many workers may allocate where nothing is said: its share of four fifths of the memory."""
+    """The default memory limit of a worker in bytes: an equal share of four fifths of the machine's memory."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return int(0.8 * machine / workers)

@@ -114,7 +114,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_continue(folder):
         standing = json.loads(gradest("status", "results/long", "--json", folder=folder).stdout)
         assert standing["counts"]["ok"] > 3 and standing["left"] > 0 and standing["slowest"][0]["wall_s"] > 0
         assert standing["seconds_left"] > 0 and standing["said"] > "2026"
-        assert "to go, as the run saw it at 20" in gradest("status", "results/long", folder=folder).stdout
+        assert "left, as the run estimated at 20" in gradest("status", "results/long", folder=folder).stdout
         second = gradest(*LONG, folder=folder)
         assert second.returncode == 2 and "another run is writing to results/long" in second.stderr
         os.killpg(run.pid, signal.SIGINT)  # as a terminal does: the workers hear it too

@@ -22,9 +22,9 @@ OBJECTS: dict[str, tuple[InNotebooks, str]] = {
     "conformance": (Conformance("half", CHECKS), "[bold]x"),
     "status": (
         Status({"ok": 3}, 2, 75.0, "noon", SLOWEST, ["a torn line"]),
-        "1 min 15 s to go, as the run saw it at noon",
+        "1 min 15 s left, as the run estimated at noon",
     ),
-    "outlook": (Outlook(CELLS, 4.0, Path("r"), True), "expected time: 4 s, a guess: nothing of it has been measured"),
+    "outlook": (Outlook(CELLS, 4.0, Path("r"), True), "expected time: 4 s, a guess: no similar cell has been measured"),
     "comparison": (compare(table()), "relative to reinforce"),
     "regressions": (compare(table(), table()), "second run relative to the first"),
 }

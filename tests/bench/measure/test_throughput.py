@@ -49,7 +49,7 @@ def test_replicates_of_a_step_are_chosen_for_a_saturation_curve():
     for replicates in (2, 64):
         found, outcome = rows(settings=ThroughputSettings(0.2, 0.05, replicates))
         assert outcome.replicates == replicates
-        assert f"{replicates} replicates a step" in found["seconds_per_estimate"].method
+        assert f"{replicates} replicates per step" in found["seconds_per_estimate"].method
 
 
 def test_an_accelerators_time_is_a_row_that_says_how_it_was_found_and_what_it_covers():

@@ -125,7 +125,7 @@ def test_a_run_measures_where_the_need_is_offered_and_says_so_elsewhere(folder):
     assert said["audited_path", "normal", "quadratic"] == "audited_path needs draws that were audited"
     assert said["asking_path", "normal", "quadratic"] == "asking_path needs an objective that may be asked twice"
     assert said["audited_path", "audited_normal", "twice"] == (
-        "audited_path needs an objective that is differentiable in z where q puts its mass"
+        "audited_path needs an objective that is differentiable in z wherever q has mass"
     )
 
 
@@ -149,7 +149,7 @@ def test_a_need_without_problems_says_what_the_checks_lack(folder):
     assert found.returncode == 1
     said = " ".join(found.stdout.replace("│", " ").split())
     assert "so nothing can be checked: it needs an objective that may be asked twice" in said, found.stdout
-    assert "give Need('ASKED', …) its cases=, problems that offer it" in said, found.stdout
+    assert "give Need('ASKED', …) its cases=, problems that meet it" in said, found.stdout
 
 
 def test_show_and_list_tell_of_it(folder):
@@ -169,5 +169,5 @@ def test_a_mistyped_need_ends_with_its_sentence(folder):
     (folder / "audited.py").write_text(PLUGIN.replace("offers = frozenset({AUDITED})", "offers = {'AUDITID'}"))
     found = gradest("run", "suite.toml", "--plugin", "audited.py", folder=folder)
     assert found.returncode == 2 and "Traceback" not in found.stderr
-    assert "offers of AuditedNormalFamily holds 'AUDITID', which is no need" in found.stderr
+    assert "offers of AuditedNormalFamily contains 'AUDITID', which is not a need" in found.stderr
     assert "did you mean 'AUDITED'?" in found.stderr

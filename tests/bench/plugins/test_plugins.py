@@ -116,7 +116,7 @@ def test_an_installed_package_is_listed_with_what_is_wrong_with_it(installed, tm
         "estimator absent of more-gradients 0.3: ModuleNotFoundError: No module named 'more_gradients.absent'" in said
     )
     assert (
-        "estimator unfinished of more-gradients 0.3: estimator 'unfinished' cannot be registered: Unfinished is no"
+        "estimator unfinished of more-gradients 0.3: estimator 'unfinished' cannot be registered: Unfinished is not"
         in said
     )
     assert "estimator rloo of more-gradients 0.3: its entry point is called 'rloo', but it registers" in said
@@ -161,7 +161,7 @@ def test_a_changed_source_is_stale_and_measured_again_when_asked(tmp_path):
         ("import absent_module", "does not import: ModuleNotFoundError"),
         ("1 +", "does not import: SyntaxError"),
         ("raise SystemExit(0)", "does not import: SystemExit"),
-        ("from estimators import register\n@register('rloo')\nclass A: pass", "A is no dataclass"),
+        ("from estimators import register\n@register('rloo')\nclass A: pass", "A is not a dataclass"),
         (
             "from dataclasses import dataclass\nfrom estimators import register\n"
             "from estimators.score_function import Reinforce\n@register('rloo')\n@dataclass(frozen=True)"
@@ -188,9 +188,9 @@ def test_two_files_of_one_name(tmp_path):
         (tmp_path / folder / "twin.py").write_text("")
     load_files([str(tmp_path / "a/twin.py")])
     load_files([str(tmp_path / "a/twin.py")])
-    with pytest.raises(BadInput, match="two plug-in files have one name"):
+    with pytest.raises(BadInput, match="two plug-in files have the same name"):
         load_files([str(tmp_path / "b/twin.py")])
 
 
 def test_what_a_class_lacks_is_said():
-    assert unfinished(3) == "3 is no class"
+    assert unfinished(3) == "3 is not a class"

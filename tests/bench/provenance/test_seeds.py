@@ -25,7 +25,7 @@ def test_collisions_are_found(monkeypatch):
     check_collisions(0, cells)
     monkeypatch.setattr(seeds, "SEED_BITS", 8)
     assert first_collision(0, cells) is not None
-    with pytest.raises(BadInput, match="would draw the same numbers"):
+    with pytest.raises(BadInput, match="would draw the same random numbers"):
         check_collisions(0, cells)
 
 

@@ -218,7 +218,7 @@ def test_fail_on_makes_no_claim_from_an_interval_within_one_visit():
     for before, after in ((over, "within this visit only"), ("median of 9 blocks", over), ("", "")):
         silent = between(before, after, 1.5)
         assert not silent.failures and silent.rows["p"].isna().all()
-        assert any("says nothing of a repetition" in note for note in silent.notes)
+        assert any("covers a single visit, not a repetition" in note for note in silent.notes)
 
 
 def test_few_visits_make_a_p_value_of_students_t():

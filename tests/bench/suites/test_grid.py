@@ -125,5 +125,5 @@ def test_mistakes_are_told_with_their_place(changes, said):
 
 def test_devices():
     check_device("cpu")
-    with pytest.raises(BadInput, match="is not there"):
+    with pytest.raises(BadInput, match="on this machine"):
         check_device("mps:7")

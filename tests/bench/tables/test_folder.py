@@ -84,7 +84,7 @@ def test_a_torn_last_line_is_dropped_and_said(folder, cells):
 def test_another_line_that_is_no_record_is_refused_with_its_number(folder):
     path = folder / "records-0.jsonl"
     path.write_bytes(b'{"schema": 1}\n' + path.read_bytes())
-    with pytest.raises(BadInput, match=r"records-0\.jsonl, line 1 is no record of gradest"):
+    with pytest.raises(BadInput, match=r"records-0\.jsonl, line 1 is not a record of gradest"):
         load(folder)
 
 
@@ -108,7 +108,7 @@ def test_a_full_disk_leaves_no_half_line(folder, cells, monkeypatch):
 
     with Store(folder) as store:
         monkeypatch.setattr(bench.tables.folder.os, "fsync", full)
-        with pytest.raises(BadInput, match="No space left on device; what was measured before is saved"):
+        with pytest.raises(BadInput, match="No space left on device; earlier results are saved"):
             store.append([finished(cells[0], variance=1.0)])
     assert (folder / "records-0.jsonl").read_bytes() == before
 
@@ -125,7 +125,7 @@ def test_what_is_no_table_is_refused(tmp_path, folder):
         with pytest.raises(BadInput, match="is not a table of gradest"):
             load(tmp_path / name)
     (folder / "plan.json").write_text("[]")
-    with pytest.raises(BadInput, match="is no file of gradest"):
+    with pytest.raises(BadInput, match="is not a file of gradest"):
         planned(folder)
 
 

@@ -47,9 +47,9 @@ def test_the_place_beside_results(place: Path):
     (place / "table.csv").write_text("")
     assert beside("quick", "report.html") == Path("results/quick/report.html")
     assert beside("table.csv", "report.html") == Path("report.html")
-    with pytest.raises(BadInput, match="a DataFrame has no folder; say which file to write"):
+    with pytest.raises(BadInput, match="a DataFrame has no folder; give the file to write"):
         beside(pd.DataFrame(), "report.html")
-    with pytest.raises(BadInput, match=r"table\.csv is a file; say the folder of a run"):
+    with pytest.raises(BadInput, match=r"table\.csv is a file; give the folder of a run"):
         run_folder("table.csv")
 
 
@@ -66,5 +66,5 @@ def test_every_verb_takes_all_three(place: Path):
 
 def test_a_filter_that_picks_nothing(place: Path):
     bench.export(table(), "results/quick/results.csv")
-    with pytest.raises(BadInput, match=r"--where 'samples == 77' means no row of quick"):
+    with pytest.raises(BadInput, match=r"--where 'samples == 77' selects no row of quick"):
         bench.compare("quick", where="samples == 77")

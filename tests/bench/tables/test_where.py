@@ -49,7 +49,7 @@ def test_meaning(text, expected):
     [
         ("", "expected a column"),
         ("sample == 1", "character 1: there is no column 'sample'; did you mean 'samples'"),
-        ("samples = 1", "'= 1' is no part of the language"),
+        ("samples = 1", "'= 1' is not part of the language"),
         ("samples ==", "expected a number or a quoted text, found the end"),
         ("samples == rloo", "expected a number or a quoted text, found rloo"),
         ("(samples == 1", "expected `)`"),
@@ -57,7 +57,7 @@ def test_meaning(text, expected):
         ("samples in 1", "expected a list"),
         ("samples in [1", "the end of the list"),
         ("samples.x == 1", "there is no column 'samples.x'"),
-        ("__import__('os').system('true') == 1", "is no part of the language"),
+        ("__import__('os').system('true') == 1", "is not part of the language"),
         ("(" * 100 + "samples == 1" + ")" * 100, "nested deeper"),
         ("samples == 1" + " " * 10_000, "longer than"),
     ],

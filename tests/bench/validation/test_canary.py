@@ -47,7 +47,7 @@ def test_what_changed_is_named(tmp_path: Path) -> None:
     ]
     after, cell = before.copy(), before.loc[one, "cell"]
     for column in ("value", "ci_low", "ci_high"):
-        after.loc[one, column] = 3 * after.loc[one, column]
+        after.loc[one, column] = 100 * after.loc[one, column]
     found = compared(before, after)
     assert len(found) == 2 and "beyond chance" in found[0] and cell in found[0] and "1 of" in found[1]
     gone = compared(before, before[before["cell"] != cell])

@@ -1,0 +1,178 @@
+"""A user's objective made an `Objective`: a plain function of z, or of z and q, whose values may be of any type."""
+
+import inspect
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Bernoulli, Distribution, OneHotCategorical
+
+from estimators.core import Evidence, Function, ImportanceBound, Objective, Terms
+from estimators.errors import BadInput
+from estimators.tools.parameters import base
+
+DRAWS_FOR_A_GRADIENT = 64
+"""Draws at which a plain function is asked for its gradient."""
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """How the printed code names f: an expression, the names that it imports, and lines before it."""
+
+    expression: str = "objective"
+    imports: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+
+
+class OfDrawAndDistribution(Objective):
+    """f(z, q) from a plain function of both."""
+
+    def __init__(self, function: Callable[[Tensor, Distribution], Tensor], smooth: bool) -> None:
+        self.function = function
+        self.differentiable = self.twice_differentiable = self.relaxable = smooth
+
+    def __call__(self, z: Tensor, q: Distribution) -> Tensor:
+        return self.function(z, q)
+
+
+OF_BOTH = ("class Mine(Objective):", "    def __call__(self, z, q):", "        return {}", "")
+
+
+def given_objective(given: Any, q: Distribution, dtype: torch.dtype, where: str) -> tuple[Objective, Spelling]:
+    """The user's objective, and how to write it. Raises BadInput where it fails at draws of q.
+
+    Values that are no floating-point tensor (bits, whole numbers, numpy's arrays) are cast to θ's `dtype`. A plain
+    function does not say whether it has a gradient in z: it is tried at draws, and between them where z is discrete.
+    """
+    both = not isinstance(given, Objective) and takes_q(given)
+    z = q.sample(torch.Size([2, 3]))
+    value = _asked(lambda: given(z, q) if both or isinstance(given, Objective) else given(z), z, q, where)
+    cast = not isinstance(value, Tensor) or not value.is_floating_point() or value.dtype in (torch.half, torch.bfloat16)
+    value = _checked(_as_tensor(value, dtype, where), z, q, where)
+    if isinstance(given, Objective):
+        if cast:
+            raise BadInput(f"{where}: the objective's values must be floating-point numbers, found {value.dtype}")
+        return given, Spelling()
+    own: Any = given
+    if cast:
+        own = (lambda z, q: torch.as_tensor(given(z, q), dtype=dtype)) if both else _Cast(given, dtype)
+    if both:
+        smooth = _has_gradient(lambda x: own(x, q), q)
+        call = f"torch.as_tensor(objective(z, q), dtype={dtype})" if cast else "objective(z, q)"
+        before = tuple(line.format(call) for line in OF_BOTH)
+        return OfDrawAndDistribution(own, smooth), Spelling("Mine()", ("Objective",), before)
+    smooth = _has_gradient(own, q)
+    call = f"lambda z: torch.as_tensor(objective(z), dtype={dtype})" if cast else "objective"
+    return Function(own, differentiable=smooth, relaxable=smooth), Spelling(f"Function({call})", ("Function",))
+
+
+class _Cast:
+    """f's values as a tensor of θ's precision."""
+
+    def __init__(self, function: Callable[[Tensor], Any], dtype: torch.dtype) -> None:
+        self.function, self.dtype = function, dtype
+
+    def __call__(self, z: Tensor) -> Tensor:
+        return torch.as_tensor(self.function(z), dtype=self.dtype)
+
+
+def takes_q(function: Callable[..., Any]) -> bool:
+    """Whether a function has two parameters that must be given: z and q.
+
+    >>> takes_q(lambda z, q: z), takes_q(lambda z, scale=2.0: z)
+    (True, False)
+    """
+    try:
+        given = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(each.kind in by_place and each.default is inspect.Parameter.empty for each in given) == 2
+
+
+def in_double(f: Objective, dtype: torch.dtype) -> Objective:
+    """f asked at z in its own precision, and its values in float64: for a model that is measured in float64.
+
+    An objective with a log q of its own keeps that in float64; the rest of it sees z as it is given there.
+    """
+    if dtype == torch.float64:
+        return f
+    twin = copy(f)
+    for name in ("function", "log_joint", "terms"):
+        inner = vars(f).get(name)
+        if callable(inner):
+            setattr(twin, name, _InDouble(inner, dtype))
+            return twin
+    return twin
+
+
+class _InDouble:
+    """A function that is called with z in its own precision, and whose values come back in float64."""
+
+    def __init__(self, function: Callable[..., Any], dtype: torch.dtype) -> None:
+        self.function, self.dtype = function, dtype
+
+    def __call__(self, z: Tensor, *more: Any) -> Tensor:
+        asked = z.to(self.dtype) if z.is_floating_point() else z
+        return torch.as_tensor(self.function(asked, *more)).double()
+
+
+def kind_of(f: Objective) -> str:
+    """What the objective is, for a sentence."""
+    kinds = {Evidence: "an evidence", ImportanceBound: "an importance-weighted bound", Terms: "a sum of terms"}
+    return next((said for kind, said in kinds.items() if isinstance(f, kind)), "a function of z")
+
+
+def _asked(call: Callable[[], Any], z: Tensor, q: Distribution, where: str) -> Any:
+    try:
+        return call()
+    except Exception as error:
+        raise BadInput(
+            f"{where}: objective raises {type(error).__name__} on z of shape {list(z.shape)} (all axes but the last "
+            f"{len(q.event_shape)} are draws and data, to be kept): {' '.join(str(error).split())[:300]}"
+        ) from error
+
+
+def _as_tensor(value: Any, dtype: torch.dtype, where: str) -> Tensor:
+    try:
+        return value if isinstance(value, Tensor) else torch.as_tensor(value, dtype=dtype)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise BadInput(f"{where}: objective must return a tensor of values, found {type(value).__name__}") from error
+
+
+def _checked(value: Tensor, z: Tensor, q: Distribution, where: str) -> Tensor:
+    """The values at z, one for each draw and datum."""
+    expected = tuple(z.shape[: z.dim() - len(q.event_shape)])
+    if tuple(value.shape) != expected:
+        raise BadInput(
+            f"{where}: objective of z with shape {list(z.shape)} must return shape {list(expected)}, found "
+            f"{list(value.shape)}; sum over the last {len(q.event_shape)} axes and keep the others"
+        )
+    return value
+
+
+def _has_gradient(function: Callable[[Tensor], Tensor], q: Distribution) -> bool:
+    """Whether f has a gradient at draws (between them, where z is discrete) that is finite and not zero everywhere."""
+    z = q.sample(torch.Size([DRAWS_FOR_A_GRADIENT])).detach()
+    if not z.is_floating_point():
+        return False
+    if _is_discrete(q):
+        generator = torch.Generator(z.device).manual_seed(0)
+        between = torch.rand(z.shape, generator=generator, dtype=z.dtype, device=z.device)
+        z = between if isinstance(base(q), Bernoulli | OneHotCategorical) else z + between
+    z.requires_grad_()
+    try:
+        (gradient,) = torch.autograd.grad(function(z).sum(), z)
+    except Exception:  # torch says so where no gradient reaches z; numpy takes no z that wants one; an index is whole
+        return False
+    return bool(gradient.isfinite().all() and (gradient != 0).any())
+
+
+def _is_discrete(q: Distribution) -> bool:
+    try:
+        return bool(q.support.is_discrete)  # pyright: ignore[reportOptionalMemberAccess]
+    except (NotImplementedError, AttributeError):
+        return False

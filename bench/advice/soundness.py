@@ -1,0 +1,167 @@
+"""Faults of a user's model that would spoil every measurement: looked for before the race.
+
+An objective must give finite values, the same at each call, each draw's whatever others are beside it, and leave z as
+it is; a distribution must give independent draws and leave torch's seed alone.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from scipy.stats import f as f_law
+from torch import Tensor
+from torch.distributions import Distribution
+
+from bench.advice import stopwatch
+from bench.advice.own_model import OwnModel
+from bench.measure.estimates.calls import same
+from estimators.core import ImportanceBound, Objective
+from estimators.errors import BadInput
+from estimators.tools.parameters import states, support
+
+DRAWS_OF_F = 1024
+"""Draws at which f is looked at, where they are quick."""
+NUMBERS_IN_Z = 2**22
+"""At most so many numbers in z."""
+SECONDS_OF_A_CHECK = 2.0
+"""For the values of f, and again for the draws."""
+FEW_VALUES = 4096
+"""Up to so many values of z, f is looked at at each."""
+CALLS_AT_ONE_Z = 4
+SLOW_CALL = 0.2
+"""Seconds of a call of f from which on it is called as rarely as can be."""
+SAMPLE_CALLS, DRAWS_OF_A_CALL = 32, 8
+"""Calls of `sample` that are compared, and draws in each."""
+FALSE_ALARM = 1e-9
+"""The chance that independent draws are called dependent."""
+
+
+def check_model(model: OwnModel, where: str) -> float:
+    """The seconds of a call of f; raises BadInput with a sentence for the first fault found. Uses torch's generator."""
+    q = model.distribution(model.theta)
+    _check_draws(q, where)
+    z = q.sample(torch.Size([4])).detach()
+    start = stopwatch.read()
+    value = _value(model.objective, q, z, where)
+    seconds = stopwatch.read() - start
+    slow = seconds > SLOW_CALL
+    if isinstance(model.objective, ImportanceBound):
+        return seconds
+    _check_values(model.objective, q, z, value, where, repeats=1 if slow else CALLS_AT_ONE_Z)
+    if slow:
+        return seconds
+    for more in _more_values_of_z(q, seconds):
+        _check_values(model.objective, q, more, _value(model.objective, q, more, where), where)
+    return seconds
+
+
+def _more_values_of_z(q: Distribution, seconds: float) -> Iterator[Tensor]:
+    """As many draws as time allows; and every value of z where there are few. `seconds`: of a call at four draws."""
+    each = max(q.batch_shape.numel() * q.event_shape.numel(), 1)
+    fits = SECONDS_OF_A_CHECK / CALLS_AT_ONE_Z / max(seconds / 4, 1e-9)
+    yield q.sample(torch.Size([int(max(2, min(DRAWS_OF_F, NUMBERS_IN_Z // each, fits)))])).detach()
+    count = number_of_values(q)
+    if count is not None and count * each <= NUMBERS_IN_Z and count <= min(FEW_VALUES, fits):
+        yield support(q).clone()
+
+
+def number_of_values(q: Distribution) -> int | None:
+    """How many values z takes; None where there is no end to them, or q does not say."""
+    try:
+        return states(q)
+    except (NotImplementedError, AttributeError, TypeError):
+        return None
+
+
+def _value(f: Objective, q: Distribution, z: Tensor, where: str) -> Tensor:
+    """f's values at z, which must be finite, and z unchanged."""
+    given = z.clone()
+    value = f(given, q).detach()
+    if not same(given, z):
+        raise BadInput(
+            f"{where}: objective changes z in place, which the estimator goes on to use: make a new tensor, for "
+            "example z.clamp(…) for z.clamp_(…)"
+        )
+    bad = ~value.isfinite()
+    if bool(bad.any()):
+        at = z[tuple(bad.nonzero()[0])]
+        raise BadInput(
+            f"{where}: objective is not finite at {int(bad.sum())} of {bad.numel()} values, such as {_written(at)}; "
+            "E f and its gradient do not exist then"
+        )
+    return value
+
+
+def _check_values(  # noqa: PLR0917
+    f: Objective, q: Distribution, z: Tensor, value: Tensor, where: str, repeats: int = CALLS_AT_ONE_Z
+) -> None:
+    """f gives the same values again, and (where repeated) one by one as all together."""
+    for _ in range(max(repeats - 1, 1)):
+        torch.rand(1)  # another state of the generator, which a noisy objective draws from
+        again = f(z.clone(), q).detach()
+        if not torch.equal(value, again):
+            apart = int((value != again).sum())
+            raise BadInput(
+                f"{where}: objective gives two values for one z (at {apart} of {value.numel()} draws); it must be "
+                "deterministic: all randomness is q's, or is fixed once outside"
+            )
+    if repeats < 2:
+        return
+    alone = torch.stack([f(z[i : i + 1].clone(), q).detach()[0] for i in range(min(len(z), 4))])
+    tolerance = 1e-4 if value.dtype == torch.float32 else 1e-9
+    scale = float(value.abs().max())
+    if bool(((alone - value[: len(alone)]).abs() > tolerance * max(scale, 1e-300)).any()):
+        raise BadInput(
+            f"{where}: objective gives a draw another value when other draws are beside it, as a network in training "
+            "mode with batch normalisation or dropout does; it must treat the leading axes one by one"
+        )
+
+
+def _written(z: Tensor) -> str:
+    """A draw in short."""
+    numbers = z.reshape(-1).tolist()
+    return "z = [" + ", ".join(f"{each:g}" for each in numbers[:8]) + (", …]" if len(numbers) > 8 else "]")
+
+
+def _check_draws(q: Distribution, where: str) -> None:
+    """Independent draws: those of one call vary as much as those of different calls do."""
+    torch.manual_seed(0)
+    start = stopwatch.read()
+    first = q.sample(torch.Size([DRAWS_OF_A_CALL])).detach()
+    seconds = stopwatch.read() - start
+    if torch.initial_seed() != 0:
+        raise BadInput(f"{where}: distribution sets torch's seed when it draws: its draws would not be independent")
+    shape = (DRAWS_OF_A_CALL, *q.batch_shape, *q.event_shape)
+    if tuple(first.shape) != shape:
+        raise BadInput(
+            f"{where}: sample(torch.Size([{DRAWS_OF_A_CALL}])) must return shape {list(shape)}, found "
+            f"{list(first.shape)}"
+        )
+    groups = int(max(4, min(SAMPLE_CALLS, SECONDS_OF_A_CHECK / max(seconds, 1e-9))))
+    draws = torch.stack([first, *(q.sample(torch.Size([DRAWS_OF_A_CALL])).detach() for _ in range(groups - 1))])
+    x = draws.double().reshape(groups, DRAWS_OF_A_CALL, -1)
+    generator = torch.Generator().manual_seed(0)
+    directions = torch.randn(x.shape[-1], 4, dtype=torch.float64, generator=generator).to(x.device)
+    scale = x.reshape(groups * DRAWS_OF_A_CALL, -1).std(0).clamp_min(1e-300)
+    y = torch.nan_to_num((x - x.mean((0, 1))) / scale, nan=0.0, posinf=0.0, neginf=0.0) @ directions
+    for direction in y.cpu().numpy().transpose(2, 0, 1):
+        _check_groups(direction, where)
+
+
+def _check_groups(y: np.ndarray, where: str) -> None:
+    """An analysis of variance of y, groups × draws: the ratio follows an F law where all are independent."""
+    groups, each = y.shape
+    within = float(y.var(axis=1, ddof=1).mean())
+    between = float(each * y.mean(axis=1).var(ddof=1))
+    if within == 0 and between == 0:
+        return
+    if within == 0 or f_law.sf(between / within, groups - 1, groups * (each - 1)) < FALSE_ALARM:
+        raise BadInput(
+            f"{where}: the draws of one call of sample are not independent: they are more alike than draws of "
+            "different calls; sample(shape) must draw each of them separately"
+        )
+    if f_law.cdf(between / within, groups - 1, groups * (each - 1)) < FALSE_ALARM:
+        raise BadInput(
+            f"{where}: the draws of one call of sample are not independent: their mean varies less than that of "
+            "independent draws (mirrored or stratified draws?); estimators couple draws themselves"
+        )

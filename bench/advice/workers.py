@@ -1,0 +1,161 @@
+"""The process in which a user's code runs: what hangs, dies or eats the memory there costs its own turn alone."""
+
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.advice.workshop import ModelSource, Workshop
+from bench.isolation.endings import OutOfMemory, Raised, Returned
+from bench.isolation.process import Process
+from estimators.errors import BadInput
+
+LOADING = 300.0
+"""Seconds that a model may take to load."""
+SHARE_OF_MEMORY = 0.8
+"""Of the memory that is free at the start, what the process may hold."""
+
+
+class NoAnswer(RuntimeError):
+    """A sentence: why a model could not be measured at all."""
+
+
+class TaskFailed(Exception):
+    """A sentence without its subject: how a task of one estimator ended. `lost`: it took its process down."""
+
+    def __init__(self, said: str, lost: bool = False) -> None:
+        super().__init__(said)
+        self.lost = lost
+
+
+class Worker(ABC):
+    """Does tasks on a model: `do("turn", turn, seconds=3.0)`. Raises TaskFailed, or BadInput for what is the user's."""
+
+    @abstractmethod
+    def do(self, method: str, *arguments: Any, seconds: float) -> Any: ...
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    @abstractmethod
+    def remember(self, **state: Any) -> None:
+        """What a fresh process has to be told after it has loaded the model: θ, and which road is taken."""
+
+
+@dataclass
+class WorkerHere(Worker):
+    """Does tasks in this process, without limits: for tests, and where no other process may be started."""
+
+    source: ModelSource
+    shop: Workshop | None = None
+
+    def do(self, method: str, *arguments: Any, seconds: float) -> Any:
+        if self.shop is None:
+            self.shop = Workshop(self.source)
+        try:
+            return getattr(self.shop, method)(*arguments)
+        except (Exception, SystemExit) as error:
+            raise _failure(type(error).__name__, str(error), method) from error
+
+    def close(self) -> None:
+        self.shop = None
+
+    def remember(self, **state: Any) -> None:
+        """Nothing: the workshop stays."""
+
+
+@dataclass
+class WorkerProcess(Worker):
+    """Does tasks in a process of their own, which is replaced when one takes too long, dies or eats the memory."""
+
+    source: ModelSource
+    _state: dict[str, Any] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._loaded = False
+        with without_main():
+            self._process = Process(serve_model, self.source, memory=memory_of_a_worker())
+
+    def do(self, method: str, *arguments: Any, seconds: float) -> Any:
+        if not self._loaded:
+            self._end_of("load", (self._state,), LOADING)
+            self._loaded = True
+        return self._end_of(method, arguments, seconds)
+
+    def _end_of(self, method: str, arguments: tuple[Any, ...], seconds: float) -> Any:
+        with without_main():  # a process that dies is replaced
+            ending = self._process.do((method, arguments), seconds)
+        if isinstance(ending, Returned):
+            return ending.value
+        if isinstance(ending, Raised):
+            raise _failure(ending.kind, ending.text, method)
+        self._loaded = False
+        if isinstance(ending, OutOfMemory):  # what it holds would be missing to the next
+            with without_main():
+                self._process.restart()
+        raise TaskFailed(str(ending), lost=True)
+
+    def close(self) -> None:
+        self._process.close()
+
+    def remember(self, **state: Any) -> None:
+        self._state |= state
+
+
+@contextmanager
+def without_main() -> Iterator[None]:
+    """Processes started inside do not import the script that runs: it need not guard its calls by `if __name__ == …`.
+
+    Nothing of it is needed there: its functions travel as bytes of cloudpickle.
+    """
+    main = sys.modules["__main__"]
+    kept = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
+    for name in kept:
+        setattr(main, name, None)
+    vars(main).pop("__file__", None)
+    try:
+        yield
+    finally:
+        vars(main).update(kept)
+
+
+def _failure(kind: str, text: str, method: str) -> Exception:
+    """A user's mistake in the model, or how an estimator's turn failed."""
+    if kind == "BadInput":
+        return BadInput(text) if method != "turn" else TaskFailed(text)
+    return TaskFailed(f"{kind}: {' '.join(text.split())[:200]}")
+
+
+def serve_model(source: ModelSource) -> Callable[[Any, Any], Any]:
+    """What the process does with a task: loads the model first, then calls the workshop."""
+    shops: list[Workshop] = []
+
+    def action(task: tuple[str, tuple[Any, ...]], say: Any) -> Any:
+        method, arguments = task
+        if method == "load":
+            shops[:] = [Workshop(source)]
+            shops[0].restore(**arguments[0])
+            return None
+        try:
+            return getattr(shops[0], method)(*arguments)
+        except SystemExit as error:
+            raise RuntimeError(f"SystemExit: {error}") from error
+
+    return action
+
+
+def memory_of_a_worker() -> int | None:
+    """Bytes that the worker may hold; None with an accelerator, whose driver maps more than there is."""
+    import torch
+
+    if torch.accelerator.is_available():
+        return None
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = next(line for line in lines if line.startswith("MemAvailable:"))
+        return int(SHARE_OF_MEMORY * 1024 * int(free.split()[1]))
+    return int(SHARE_OF_MEMORY * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))

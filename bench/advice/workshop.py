@@ -1,0 +1,311 @@
+"""What runs in the worker process: everything that calls the user's code."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.advice import stopwatch
+from bench.advice.cost import Meter, StepCost
+from bench.advice.differences import finite_differences
+from bench.advice.entrants import Entrants, find_entrants
+from bench.advice.model_file import load_model
+from bench.advice.own_model import OwnModel, own_model
+from bench.advice.own_offers import own_offer
+from bench.advice.parcel import Parcel
+from bench.advice.printed_code import failure_of
+from bench.advice.rare import rarest_outcomes
+from bench.advice.roads import Batched, Loop, no_batch, training_step
+from bench.advice.soundness import FEW_VALUES, NUMBERS_IN_Z, SLOW_CALL, check_model, number_of_values
+from bench.advice.training import Stretch, Trainer
+from bench.advice.turns import Sketch, TooSlow, Turn, TurnResult, TurnSums, blocks_of, fill_turn
+from bench.measure.execution.process_state import Kept
+from bench.numerics.tensors import Tensors
+from bench.plugins.files import load_files
+from estimators.core import Estimator, Fitted, ImportanceBound
+from estimators.errors import BadInput
+from estimators.registry import get
+
+ROUNDING_SHARE = {"float64": 1e-12, "float32": 1e-6}
+SLOW_STEP = 0.005
+"""Seconds of a step from which on batches save nothing."""
+COUNTED = 8
+"""Steps whose cost is counted in a turn, where it is not seconds."""
+ORDINARY = 1e60
+"""Between it and its inverse f's values are measured as they are."""
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where the model comes from: a file, or objects. `plugins`: files with estimators of the user's own."""
+
+    path: str | None
+    objects: Any = None
+    plugins: tuple[str, ...] = ()
+    cost: Any = "seconds"
+
+    @property
+    def where(self) -> str:
+        return self.path or "the model"
+
+    def load(self) -> OwnModel:
+        load_files(self.plugins)
+        if self.path is not None:
+            return load_model(Path(self.path))
+        assert self.objects is not None
+        return own_model(*self.objects.value)
+
+    @property
+    def meter(self) -> StepCost:
+        """The cost, unpacked."""
+        return self.cost if isinstance(self.cost, str) else self.cost.value
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the workshop says of the model before the race.
+
+    `loop_reason`: why the loop road is taken, in a clause, or None on the batched road. `double`: whether the model
+    can be measured in float64. `call_seconds`: what a call of f takes. `few_values`: whether enumeration is quick.
+    `rare`: the chance of each kept coordinate's rarest outcome, where it is known.
+    """
+
+    dim: int
+    dtype: str
+    loop_reason: str | None
+    double: bool
+    entrants: Entrants
+    spelling: Any
+    rare: Any
+    scale: float
+    notes: tuple[str, ...]
+    call_seconds: float
+    few_values: bool
+
+    @property
+    def tolerance(self) -> float:
+        """The share of |f|·|score| by which an estimate may be off by rounding."""
+        return ROUNDING_SHARE.get(self.dtype, 1e-6)
+
+
+class Workshop:
+    """The model, and what is done with it. Raises BadInput where the model is not sound."""
+
+    def __init__(self, source: ModelSource) -> None:
+        self.source = source
+        self.model = source.load()
+        self.sketch = Sketch(self.model.dim)
+        self._batches: dict[tuple[Any, ...], Batched] = {}
+        self._estimators: dict[bytes, Estimator] = {}
+        self._trainer: Trainer | None = None
+        self.loop_reason: str | None = "it was not tried"
+
+    def open(self, names: Sequence[str] | None, samples: Sequence[int], biased: bool) -> ModelFacts:
+        """Checks the model, chooses the road and finds who can race."""
+        torch.manual_seed(0)
+        model = self.model
+        seconds = check_model(model, self.source.where)
+        offer = own_offer(model)
+        self.choose_road(seconds)
+        entrants = find_entrants(offer, names, samples, biased)
+        rare = rarest_outcomes(model, self.sketch)
+        dtype, double = str(model.dtype).removeprefix("torch."), self.doubled is not None
+        return ModelFacts(
+            model.dim,
+            dtype,
+            self.loop_reason,
+            double,
+            entrants,
+            model.spelling,
+            rare,
+            scale_of(model),
+            model.notes,
+            seconds,
+            few_values(model),
+        )
+
+    def restore(self, theta: Tensors | None = None, loop_reason: str | None = None) -> None:
+        """What another process of this model knew."""
+        self.loop_reason = loop_reason
+        if theta is not None:
+            self._move(theta)
+
+    def train(self, asked: Stretch) -> Tensors:
+        """θ after some training steps, where the model is from now on."""
+        if self._trainer is None:
+            self._trainer = Trainer(self.model)
+        theta = self._trainer.train(asked)
+        self._move(theta)
+        return theta
+
+    def _move(self, theta: Tensors) -> None:
+        """The model at another θ."""
+        self.model = replace(self.model, theta=theta)
+        self._batches.clear()
+        vars(self).pop("doubled", None)
+
+    def ready(self) -> None:
+        """Nothing: whoever is answered knows that the model is loaded."""
+
+    def choose_road(self, seconds: float) -> None:
+        """Sets why the loop road is taken, None on the batched road; `seconds`: of a call of f."""
+        if seconds > SLOW_CALL:
+            self.loop_reason = f"a call of the objective takes {seconds:.2g} s, so that batches would save nothing"
+            self.doubled = None
+        else:
+            self.loop_reason = no_batch(self.model)
+
+    @cached_property
+    def doubled(self) -> OwnModel | None:
+        """The model in float64; None where it takes none, or is too slow to be asked."""
+        return self.model if self.model.dtype == torch.float64 else self.model.doubled()
+
+    def turn(self, asked: Turn) -> TurnResult | TooSlow:
+        """So many estimates and timed steps; raises where the estimator fails or changes what all share."""
+        start = stopwatch.read()
+        model = self.doubled if asked.double and self.doubled is not None else self.model
+        before = {name: value.clone() for name, value in model.theta.items()}
+        with Kept() as kept:
+            torch.manual_seed(asked.seed)
+            result = self._turn(model, asked, start)
+            if torch.initial_seed() != asked.seed:
+                raise BadInput("changes torch's seed")
+        moved = [name for name, value in model.theta.items() if not torch.equal(value, before[name])]
+        for name in moved:
+            model.theta[name].copy_(before[name])
+        changed = [*kept.changed, *(f"the parameters {name!r}" for name in moved)]
+        if changed:
+            raise BadInput(f"changes {', '.join(changed)}")
+        if isinstance(result, TooSlow):
+            return result
+        return replace(result, spent=stopwatch.read() - start)
+
+    def _turn(self, model: OwnModel, asked: Turn, start: float) -> TurnResult | TooSlow:
+        estimator, fit_cost = self._fitted(model, asked)
+        costs = StepCosts(model, self.source.meter)
+        step = partial(training_step, estimator=estimator, samples=asked.samples)
+        first = costs.timed(step)
+        if 2 * first > asked.most_seconds:  # the first call of an estimator imports and allocates
+            first = min(first, costs.timed(step))
+        costs.forget()
+        sums, deadline = TurnSums(self.sketch, asked.scale), start + asked.seconds
+        one_by_one = self.loop_reason is not None or asked.steps or first > SLOW_STEP or estimator.traits.exact
+        if one_by_one:
+            loop = Loop(model, estimator, asked.samples)
+            slow = fill_turn(sums, lambda rows: costs.rows(loop, rows), asked, None, first, deadline)
+        else:
+            draw = self._batched(model, estimator, asked.samples)
+            slow = fill_turn(sums, draw, asked, draw.most, first, deadline)
+            if not slow:
+                costs.blocks(step, max(deadline - stopwatch.read(), 0.02))
+        if slow:
+            return slow
+        fitted = Parcel.of(estimator) if isinstance(estimator, Fitted) and fit_cost else None
+        return sums.result(costs.found, fitted=fitted, fit_cost=fit_cost)
+
+    def _batched(self, model: OwnModel, estimator: Estimator, samples: int) -> Batched:
+        """Its estimates many at a time; sized once."""
+        key = (model.dtype, estimator, samples)
+        if key not in self._batches:
+            self._batches[key] = Batched(model, estimator, samples)
+        return self._batches[key]
+
+    def _opened(self, parcel: Parcel) -> Estimator:
+        """The estimator in a parcel, opened once."""
+        if parcel.packed not in self._estimators:
+            self._estimators[parcel.packed] = parcel.open()
+        return self._estimators[parcel.packed]
+
+    def _fitted(self, model: OwnModel, asked: Turn) -> tuple[Estimator, float]:
+        """The estimator, fitted where it has something to fit, and what that cost."""
+        estimator = self._opened(asked.estimator)
+        if not isinstance(estimator, Fitted) or estimator.state is not None or not estimator.steps:
+            return estimator, 0.0
+        costs = StepCosts(model, self.source.meter)
+        q = model.distribution(model.theta)
+        fitted = None
+
+        def fit(m: OwnModel) -> None:
+            nonlocal fitted
+            fitted = estimator.fit(q, m.objective, asked.samples, estimator.steps)
+
+        spent = costs.timed(fit)
+        assert fitted is not None
+        return fitted, costs.found[0] if costs.found else spent
+
+    def try_code(self, code: str) -> str | None:
+        """Runs the printed code on the user's own objects: why it fails, in a sentence, or None."""
+        return failure_of(code, self.model)
+
+    def finite_differences(self, direction: np.ndarray, seconds: float, scale: float) -> tuple[float, float, float]:
+        """The derivative of E f along a direction of θ by central differences: see `bench.advice.differences`."""
+        model = self.model if self.doubled is None else self.doubled
+        value, error, step = finite_differences(model, direction, seconds)
+        return value / scale, error / scale, step / scale
+
+    def gradient(self, name: str, samples: int, replicates: int) -> list[float]:
+        """The mean of so many estimates, for tests and for the trajectory."""
+        rows = Loop(self.model, get(name), samples)(replicates)
+        return rows.double().mean(0).tolist()
+
+
+class StepCosts:
+    """What steps cost, in seconds or in the user's unit."""
+
+    def __init__(self, model: OwnModel, cost: StepCost) -> None:
+        self.meter = None if cost == "seconds" else Meter(model.objective, cost)
+        self.model = model if self.meter is None else replace(model, objective=self.meter.objective)
+        self.found: list[float] = []
+        self._synchronise = torch.accelerator.synchronize if model.device.type != "cpu" else lambda: None
+
+    def forget(self) -> None:
+        """What was found so far was to warm up."""
+        self.found = []
+
+    def timed(self, step: Callable[[OwnModel], object]) -> float:
+        """The seconds of a step, whose cost is noted."""
+        start = stopwatch.read()
+        step(self.model)
+        self._synchronise()
+        seconds = stopwatch.read() - start
+        self.found.append(seconds if self.meter is None else self.meter.read())
+        return seconds
+
+    def rows(self, loop: Loop, rows: int) -> torch.Tensor:
+        """Estimates one step at a time, each timed."""
+        found = []
+        for _ in range(rows):
+            self.timed(lambda m: found.append(training_step(m, loop.estimator, loop.samples)))
+        return torch.stack(found)
+
+    def blocks(self, step: Callable[[OwnModel], object], seconds: float) -> None:
+        """Timed blocks of steps; a cost that is counted is that of a few steps."""
+        if self.meter is None:
+            self.found += blocks_of(partial(step, self.model), self._synchronise, seconds)
+            return
+        for _ in range(COUNTED):
+            self.timed(step)
+
+
+def few_values(model: OwnModel) -> bool:
+    """Whether z takes so few values that enumerating them is a matter of milliseconds."""
+    q = model.distribution(model.theta)
+    count = number_of_values(q)
+    return (
+        count is not None
+        and count <= FEW_VALUES
+        and count * q.batch_shape.numel() * q.event_shape.numel() <= NUMBERS_IN_Z // 4
+    )
+
+
+def scale_of(model: OwnModel) -> float:
+    """1 for an ordinary f; else the size of its values, by which estimates are divided before they are squared."""
+    q = model.distribution(model.theta)
+    if isinstance(model.objective, ImportanceBound):
+        return 1.0
+    largest = float(model.objective(q.sample(torch.Size([4])), q).detach().double().abs().max())
+    return largest if largest and not 1 / ORDINARY < largest < ORDINARY else 1.0

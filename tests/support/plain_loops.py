@@ -1,0 +1,122 @@
+"""What a recommendation is compared with: a plain training loop for each estimator at each number of samples.
+
+`python -m tests.support.plain_loops --seconds 60 --steps 10000 NAME…` prints a table of the models named (all of them
+where none is): the answer, the seconds to it, and variance × seconds of the chosen one ÷ the best of the plain loops.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from bench.advice.own_offers import own_offer
+from bench.advice.roads import training_step
+from bench.advice.workshop import Workshop
+from estimators import get
+from estimators.core import Estimator, Fitted
+from tests.support.own_models import source_of
+
+SHORT = 100
+"""Steps of every arm; those within `NEAR` times the best take all of them."""
+NEAR = 4.0
+Arm = tuple[str, int]
+"""A name and a number of samples."""
+
+
+@dataclass(frozen=True)
+class LoopResult:
+    """Variance of one estimate, cost of a step, and the relative standard error of the variance."""
+
+    variance: float
+    cost: float
+    error: float
+
+    @property
+    def product(self) -> float:
+        return self.variance * self.cost
+
+
+def plain_loop(shop: Workshop, estimator: Estimator, samples: int, steps: int) -> LoopResult:
+    """`steps` gradients by a loop as a user writes it; `calls`: the cost is n, and not the seconds of a step."""
+    model = shop.model
+    if isinstance(estimator, Fitted) and estimator.state is None:
+        estimator = estimator.fit(model.distribution(model.theta), model.objective, samples, estimator.steps)
+    torch.manual_seed(7)
+    rows, seconds = [], []
+    for _ in range(steps):
+        start = time.process_time()
+        rows.append(training_step(model, estimator, samples).double().numpy())
+        seconds.append(time.process_time() - start)
+    squares = np.square(np.array(rows) - np.mean(rows, 0)).sum(1)
+    variance = float(squares.sum() / (steps - 1))
+    rounding = 1e-10 * float(np.square(rows).sum(1).mean())
+    error = float(squares.std() / max(squares.mean(), 1e-300) / steps**0.5)
+    return LoopResult(variance if variance > rounding else 0.0, float(np.median(seconds)), error)
+
+
+def arms_of(shop: Workshop, names: Sequence[str], ladder: Sequence[int]) -> list[Arm]:
+    """Each unbiased estimator at each number of samples at which it fits."""
+    offer = own_offer(shop.model)
+    return [
+        (name, n)
+        for name in names
+        for n in ladder
+        if get(name).traits.unbiased
+        and offer.unmet(get(name), n) is None
+        and (n == ladder[0] or not get(name).traits.exact)
+    ]
+
+
+def best_of(shop: Workshop, arms: Sequence[Arm], steps: int) -> dict[Arm, LoopResult]:
+    """The arms that are near the best after `SHORT` steps, by all `steps`; an arm that fails is left out."""
+    short: dict[Arm, LoopResult] = {}
+    for name, n in arms:
+        try:
+            short[name, n] = plain_loop(shop, get(name), n, min(SHORT, steps))
+        except Exception:  # it fits on paper, and fails on this model: the race says so too
+            continue
+    best = min(each.product for each in short.values())
+    near = [arm for arm, each in short.items() if each.product <= NEAR * best]
+    return {arm: plain_loop(shop, get(arm[0]), arm[1], steps) for arm in near}
+
+
+def main() -> None:
+    """Prints the table."""
+    from bench.advice import stopwatch
+    from estimators import available
+    from tests.support.forty_models import MODELS
+    from tests.support.own_models import advice
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--steps", type=int, default=10_000)
+    asked = parser.parse_args()
+    stopwatch.read = time.process_time
+    print("| model | answer | road | seconds | ÷ the best plain loop |\n|---|---|---|---|---|")
+    for name in asked.names or MODELS:
+        start = time.process_time()
+        found = advice(MODELS[name](), asked.seconds)
+        spent = time.process_time() - start
+        said = f"{found.estimator} (n = {found.samples})" if found.conclusive else f"inconclusive; {found.estimator}"
+        ratio = "—"
+        if found.conclusive and asked.steps:
+            shop = Workshop(source_of(MODELS[name]()))
+            loops = best_of(shop, arms_of(shop, available(), (1, 2, 4, 16, 64)), asked.steps)
+            best = min(each.product for each in loops.values())
+            own = plain_loop(shop, made(found.code), found.samples or 1, asked.steps)
+            ratio = "1 (no variance)" if own.product == best == 0 else f"{own.product / best:.2f}" if best else "∞"
+        print(f"| {name} | {said} | {found.road} | {spent:.1f} | {ratio} |", flush=True)
+
+
+def made(code: str) -> Estimator:
+    """The estimator that the printed code makes, before it is fitted."""
+    (line,) = (line for line in code.splitlines() if line.startswith("estimator = "))
+    return eval(line.removeprefix("estimator = ").split(".fit(")[0], {"get": get})
+
+
+if __name__ == "__main__":
+    main()
