@@ -9,6 +9,7 @@ from bench.cli.console import err, out, say, say_json
 
 @command("listing", kind="KIND", plugin="FILE.py")
 def list_(given: dict[str, Any]) -> None:
+    """Prints the tables of one kind or of all, and the plug-ins that cannot be used."""
     from bench.catalogue.listing import LISTED_KINDS, SLOW, broken
     from bench.plugins.files import load_files
 
@@ -42,9 +43,11 @@ WHAT = {
 
 @command("describe", name="NAME", plugin="FILE.py")
 def show(given: dict[str, Any]) -> None:
+    """Prints the description of one entry."""
     out.print(bench.describe(**given), markup=False, highlight=False)
 
 
 @command("environment", device="DEVICE", dtype="float32|float64")
 def env(given: dict[str, Any]) -> None:
+    """Prints the properties of the machine as JSON."""
     say_json(bench.environment(**given))

@@ -17,6 +17,7 @@ RESULTS = "SUITE|DIR|FILE"
     where="EXPRESSION", fail_on="LIMITS",
 )  # fmt: skip
 def compare(given: dict[str, Any]) -> None:
+    """Prints a comparison; the exit code is 1 if a limit of `--fail-on` is exceeded."""
     found = bench.compare(**given)
     out.print(found)
     if getattr(found, "failures", ()):
@@ -28,6 +29,7 @@ def report(
     given: dict[str, Any],
     open_: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
 ) -> None:
+    """Writes the report and prints its path."""
     page = bench.report(**given)
     say(f"wrote {page}")
     if open_:
@@ -36,4 +38,5 @@ def report(
 
 @command("export", results=RESULTS, format="csv|parquet", out="FILE")
 def export(given: dict[str, Any]) -> None:
+    """Writes the table and prints its path."""
     say(f"wrote {bench.export(**given)}")

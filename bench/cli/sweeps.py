@@ -26,6 +26,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print only failed cells.")
     timeout="SECONDS", memory="GIB", rerun="WHICH", plugin="FILE.py", engine="local|dask", scheduler="ADDRESS",
 )  # fmt: skip
 def run(given: dict[str, Any], quiet: Quiet = False, json: Json = False) -> None:
+    """Runs a suite with a progress bar and prints how it ended."""
     with measuring(quiet or json) as show:
         summary = bench.run(**given, show=show)
     if json:
@@ -54,6 +55,7 @@ def _ended(summary: "Summary", quiet: bool) -> None:
     plugin="FILE.py",
 )  # fmt: skip
 def plan(given: dict[str, Any], json: Json = False) -> None:
+    """Prints the plan of a suite."""
     from bench.sweeps.outlook import outlook_view
 
     found = bench.plan(**given)
@@ -65,6 +67,7 @@ def plan(given: dict[str, Any], json: Json = False) -> None:
 
 @command("status", results="SUITE|DIR")
 def status(given: dict[str, Any], json: Json = False) -> None:
+    """Prints the status of a run."""
     from bench.sweeps.status import status_view
 
     found = bench.status(**given)
@@ -78,4 +81,5 @@ def status(given: dict[str, Any], json: Json = False) -> None:
 
 @command("collect", folders="DIR DIR…", out="DIR")
 def collect(given: dict[str, Any]) -> None:
+    """Merges the shards of a run and prints the path."""
     say(f"wrote {bench.collect(**given)}")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 @command("check", name="NAME|FILE.py:CLASS", plugin="FILE.py", seed="N")
 def check(given: dict[str, Any]) -> None:
+    """Prints the outcomes of the checks; the exit code is 1 if a check failed."""
     found = bench.check(**given)
     out.print(found)
     if found.failed:
@@ -22,6 +23,7 @@ def check(given: dict[str, Any]) -> None:
 
 @command("verify", out="DIR", where="EXPRESSION", jobs="N", rerun="WHICH", seed="N")
 def verify(given: dict[str, Any]) -> None:
+    """Prints each fact and the counts by verdict; the exit code is 1 if a fact is not reproduced."""
     found = bench.verify(**given, show=_measured)
     for line in found.failed:
         say(line, err)

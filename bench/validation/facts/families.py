@@ -17,6 +17,7 @@ from bench.validation.facts.sampler import Sampler
 
 
 def build_uniform(parameters: Tensors) -> Independent:
+    """Returns independent uniforms on [0, high]."""
     high = parameters["high"]
     return Independent(Uniform(torch.zeros_like(high), high, validate_args=False), 1, validate_args=False)
 
@@ -35,10 +36,12 @@ def support_that_moves(sampler: Sampler) -> FactResults:
 
 
 def poisson(parameters: Tensors) -> Independent:
+    """Returns independent Poisson variables with the parameter `rate`."""
     return Independent(Poisson(parameters["rate"], validate_args=False), 1, validate_args=False)
 
 
 def build_exponential(parameters: Tensors) -> Independent:
+    """Returns independent exponential variables with the parameter `rate`."""
     return Independent(Exponential(parameters["rate"], validate_args=False), 1, validate_args=False)
 
 

@@ -43,11 +43,13 @@ class GaussianCase:
 
     @property
     def problem(self) -> Problem:
+        """The problem in gradest's form."""
         theta = {"loc": double(self.a + K), "scale": double(self.s)}
         return posed(normal, theta, lambda x: ((x - K).square() - self.baseline).sum(-1))
 
     @property
     def gradient(self) -> tuple[float, float]:
+        """The exact gradient in μ and in s."""
         return 2 * self.a, 2 * self.s
 
     def __str__(self) -> str:
@@ -178,18 +180,22 @@ def where_measure_valued_wins(sampler: Sampler) -> FactResults:
 
 
 def waves(x: Tensor, k: float) -> Tensor:
+    """Σ cos(k x_i)."""
     return (k * x).cos().sum(-1)
 
 
 def bump(x: Tensor, k: float) -> Tensor:
+    """Σ exp(−k x_i²)."""
     return (-k * x.square()).exp().sum(-1)
 
 
 def centred(x: Tensor, baseline: float) -> Tensor:
+    """Σ (x_i − k)², less a baseline."""
     return (x - K).square().sum(-1) - baseline
 
 
 def bent(z: Tensor) -> Tensor:
+    """Σ log(1 + e^{2z_i}) + (Σ z_i)²/(2d)."""
     return (2 * z).exp().log1p().sum(-1) + z.sum(-1).square() / (2 * z.shape[-1])
 
 

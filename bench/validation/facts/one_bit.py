@@ -30,37 +30,46 @@ class Bit:
 
     @property
     def p(self) -> float:
+        """P(b = 1)."""
         return 1 / (1 + math.exp(-self.phi))
 
     @property
     def q(self) -> float:
+        """p(1 − p)."""
         return self.p * (1 - self.p)
 
     @property
     def m(self) -> float:
+        """min(p, 1 − p)."""
         return min(self.p, 1 - self.p)
 
     @property
     def one(self) -> float:
+        """f(1), less the baseline."""
         return (1 - self.t) ** self.power - self.baseline
 
     @property
     def zero(self) -> float:
+        """f(0), less the baseline."""
         return self.t**self.power - self.baseline
 
     @property
     def delta(self) -> float:
+        """f(1) − f(0)."""
         return self.one - self.zero
 
     @property
     def gradient(self) -> float:
+        """qΔ, the exact gradient in φ."""
         return self.q * self.delta
 
     @property
     def problem(self) -> Problem:
+        """The problem in gradest's form."""
         return posed(bits, {"logits": double(self.phi)}, self.f)
 
     def f(self, b: Tensor) -> Tensor:
+        """f(b), less the baseline."""
         return ((b - self.t).abs() ** self.power - self.baseline).sum(-1)
 
     def __str__(self) -> str:
@@ -77,24 +86,29 @@ def coupled(bit: Bit) -> list[Line]:
 
 
 def reinforce(bit: Bit) -> float:
+    """Returns REINFORCE's variance q[(1−p)f₁ + p f₀]²."""
     return bit.q * ((1 - bit.p) * bit.one + bit.p * bit.zero) ** 2
 
 
 def augmented(bit: Bit) -> float:
+    """Returns AR's variance [f₁²(1−(1−2p)³) + f₀²(1+(1−2p)³)]/6 − g²."""
     cube = (1 - 2 * bit.p) ** 3
     return (bit.one**2 * (1 - cube) + bit.zero**2 * (1 + cube)) / 6 - bit.gradient**2
 
 
 def arm(bit: Bit) -> float:
+    """Returns ARM's variance Δ²{⅔[⅛ − (½−m)³] − m²(1−m)²}."""
     m = bit.m
     return bit.delta**2 * (2 / 3 * (1 / 8 - (0.5 - m) ** 3) - m**2 * (1 - m) ** 2)
 
 
 def disarm(bit: Bit) -> float:
+    """Returns DisARM's variance Δ² m(1−m)²(½−m)."""
     return bit.delta**2 * bit.m * (1 - bit.m) ** 2 * (0.5 - bit.m)
 
 
 def rloo(bit: Bit, K: int = 2) -> float:
+    """Returns leave-one-out's variance with K draws, Δ²[μ₄ − (K−3)/(K−1) q²]/K."""
     fourth = bit.q * (1 - 3 * bit.q)
     return bit.delta**2 * (fourth - (K - 3) / (K - 1) * bit.q**2) / K
 

@@ -33,6 +33,7 @@ def exact_gradient(problem: Problem) -> tuple[float, float]:
 
 
 def delta_at(spot: float, target: Target) -> float:
+    """Returns the mean pathwise delta at this spot price, by quadrature."""
     theta = {"spot": double(spot), "volatility": double(VOLATILITY)}
     at = posed(FAMILY.build, theta, target.build(FAMILY, "default", double(0.0)), lambda t: FAMILY.encode(t, "natural"))
     estimator = estimators.get("reparameterisation")

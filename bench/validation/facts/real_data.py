@@ -14,6 +14,7 @@ from bench.validation.facts.sampler import SIGMAS, Sampler
 
 
 def logistic_problem(point: str) -> Problem:
+    """Returns the logistic regression with a diagonal Normal q at a point."""
     return Problem(distributions.get("normal", size=31), objectives.get("logistic_regression"), point=point)
 
 

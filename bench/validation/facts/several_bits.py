@@ -20,6 +20,7 @@ TARGETS = double(0.6, 0.51, 0.48)
 
 
 def three(b: Tensor) -> Tensor:
+    """Σ (b_i − p0_i)²."""
     return (b - TARGETS).square().sum(-1)
 
 
@@ -95,6 +96,7 @@ def many_bits(sampler: Sampler) -> FactResults:
 
 
 def many(b: Tensor) -> Tensor:
+    """The mean of (b_i − 0.499)²."""
     return (b - 0.499).square().mean(-1)
 
 

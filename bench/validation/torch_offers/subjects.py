@@ -87,6 +87,7 @@ LOC_SCALE: dict[str, Any] = {
 
 
 def sigmoid(t: Array) -> Array:
+    """Returns 1 / (1 + e^(−t)) without overflow warnings."""
     with np.errstate(over="ignore"):
         return 1 / (1 + np.exp(-t))
 
@@ -139,6 +140,7 @@ def low_rank(knobs: dict[str, Tensor]) -> Any:
 
 
 def low_rank_law(k: Knobs) -> Law:
+    """Returns the law of `weighted_sum` under `low_rank`."""
     variance = (1.35 * k["scale"]) ** 2 + 0.3 + 0.49 * 0.4
     return quantiles(stats.norm(1.35 * k["loc"], math.sqrt(variance)))
 
@@ -153,6 +155,7 @@ def mixture(knobs: dict[str, Tensor]) -> Any:
 
 
 def mixture_law(k: Knobs) -> Law:
+    """Returns the law of `mixture`."""
     p = probability(k["logits"])
     one, two = quantiles(stats.norm(k["loc"], k["scale"])), quantiles(stats.norm(1.0, 0.5))
     return Law(
@@ -163,6 +166,7 @@ def mixture_law(k: Knobs) -> Law:
 
 
 def von_mises(k: Knobs) -> Law:
+    """Returns the law of a von Mises distribution."""
     kappa = k["concentration"]
 
     def pdf(x: Array) -> Array:
@@ -191,21 +195,25 @@ def relaxed(k: Knobs) -> Law:
 
 
 def relaxed_categories(knobs: dict[str, Tensor]) -> Any:
+    """Returns a relaxed one-hot categorical with two categories."""
     both = torch.stack([knobs["logits"], torch.zeros_like(knobs["logits"])], -1)
     temperature = knobs["temperature"].flatten()[0]  # torch takes one for the whole batch
     return torchs.RelaxedOneHotCategorical(temperature, logits=both, validate_args=False)
 
 
 def logistic_normal(knobs: dict[str, Tensor]) -> Any:
+    """Returns a logistic-normal distribution on the simplex with two coordinates."""
     return torchs.LogisticNormal(knobs["loc"][..., None], knobs["scale"][..., None], validate_args=False)
 
 
 def simplex(knobs: dict[str, Tensor]) -> Any:
+    """Returns a Dirichlet distribution on the simplex with two coordinates."""
     other = torch.full_like(knobs["concentration"], 1.5)
     return torchs.Dirichlet(torch.stack([knobs["concentration"], other], -1), validate_args=False)
 
 
 def wishart(knobs: dict[str, Tensor]) -> Any:
+    """Returns a Wishart distribution of 2 × 2 matrices."""
     return torchs.Wishart(df=knobs["df"], scale_tril=tril(knobs), validate_args=False)
 
 
@@ -216,6 +224,7 @@ def wishart_law(k: Knobs) -> Law:
 
 
 def quadratic(z: Tensor) -> Tensor:
+    """Returns wᵀ Z w, w = (1, 0.7)."""
     w = torch.tensor([1.0, 0.7], dtype=z.dtype)
     return torch.einsum("i,...ij,j->...", w, z, w)
 
@@ -228,24 +237,29 @@ def correlation(r: Tensor) -> Tensor:
 
 
 def multinomial(knobs: dict[str, Tensor]) -> Any:
+    """Returns a Multinomial of 6 draws."""
     return torchs.Multinomial(6, logits=categories(knobs), validate_args=False)
 
 
 def build_wrapped(knobs: dict[str, Tensor]) -> Any:
+    """Returns two independent Normals wrapped in `Independent`."""
     inner = torchs.Normal(pointed(knobs), torch.stack([knobs["scale"], 0.5 + 0 * knobs["scale"]], -1), False)
     return torchs.Independent(inner, 1, validate_args=False)
 
 
 def wrapped_law(k: Knobs) -> Law:
+    """Returns the law of `weighted_sum` under `build_wrapped`."""
     return quantiles(stats.norm(1.35 * k["loc"], math.sqrt(k["scale"] ** 2 + 0.35**2)))
 
 
 def transformed(knobs: dict[str, Tensor]) -> Any:
+    """Returns the distribution of tanh of a Normal."""
     inner = torchs.Normal(knobs["loc"], knobs["scale"], validate_args=False)
     return torchs.TransformedDistribution(inner, [torchs.TanhTransform()], validate_args=False)
 
 
 def one_hot_row(x: Tensor) -> Tensor:
+    """Returns the one-hot row of a category."""
     return torch.nn.functional.one_hot(x.long(), 3).to(x.dtype)
 
 
@@ -255,6 +269,7 @@ def second(z: Tensor) -> Tensor:
 
 
 def pareto_law(k: Knobs) -> Law:
+    """Returns the law of a Pareto distribution."""
     return quantiles(stats.pareto(k["alpha"], scale=k["scale"]))
 
 
