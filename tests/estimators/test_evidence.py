@@ -110,8 +110,10 @@ def trained(file, name):
 @pytest.mark.parametrize(
     ("file", "name"),
     [
-        pytest.param(file, name, marks=[pytest.mark.slow] if (file, name) in HEAVY else [], id=f"{file}, {name}")
-        for file, name in examples()
+        pytest.param(
+            file, name, marks=[] if quick and (file, name) not in HEAVY else pytest.mark.slow, id=f"{file}, {name}"
+        )
+        for file, name, quick in examples()
     ],
 )
 def test_every_estimator_that_fits_trains_the_examples(file, name):
