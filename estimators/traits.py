@@ -164,7 +164,12 @@ class Need(metaclass=_Names):
         return f"Need.{self.name}" if self.built_in else f"Need.named({self.name!r})"
 
     def __reduce__(self) -> tuple[Callable[[str], "Need"], tuple[str]]:
-        return Need.named, (self.name,)
+        return unpickled_need, (self.name,)
+
+
+def unpickled_need(name: str) -> Need:
+    """Returns `Need.named(name)`: pickle and cloudpickle find a function of a module by its name."""
+    return Need.named(name)
 
 
 @dataclass(frozen=True)
