@@ -83,6 +83,7 @@ def broken_rules(
     with kept_generator("cpu"), without_values:
         try:
             gradients = Gradients(problem, estimator, samples, device=device, dtype=dtype)
+            gradients(replicates)  # as before a capture; an objective's first call checks more than later ones
             first, second = (_followed(gradients, replicates, device) for _ in range(2))
         except Exception as error:  # any error of torch is the result
             return [" ".join(f"{type(error).__name__}: {error}".split())[:300]]
