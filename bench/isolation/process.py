@@ -65,7 +65,11 @@ class Process:
     @property
     def idle(self) -> bool:
         """Whether the process is ready for a task."""
-        return self._ready and not self._busy and self._process.is_alive()
+        return self._ready and not self._busy and self._alive()
+
+    def _alive(self) -> bool:
+        """Asks the pipe that the process's end closes: the process table learns of it a moment later."""
+        return not wait([self._process.sentinel], timeout=0)
 
     @property
     def pid(self) -> int:
@@ -90,7 +94,7 @@ class Process:
         """
         if self.closed:
             return Died(self._process.exitcode) if self._busy else None
-        alive = self._process.is_alive()  # first, because messages from before its death are still in the pipe
+        alive = self._alive()  # first, because messages from before its death are still in the pipe
         self._listen()
         while self._connection.poll():
             try:

@@ -29,9 +29,9 @@ class Nothing(Estimator):
 
 @pytest.mark.parametrize("checked", [True, False])
 def test_the_check_of_n(benchmark, checked):
-    estimator = Nothing()
+    estimator, q, f = Nothing(), Normal(torch.zeros(3), 1.0), Function(lambda z: z)
     call = Nothing.surrogate if checked else Nothing.surrogate.__wrapped__
-    assert benchmark(lambda: call(estimator, None, None, 4)) == 4  # pyright: ignore
+    assert benchmark(lambda: call(estimator, q, f, 4)) == 4  # pyright: ignore
 
 
 @pytest.mark.parametrize("checked", [True, False])

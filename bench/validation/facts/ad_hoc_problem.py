@@ -66,7 +66,7 @@ def posed(
 ) -> Problem:
     """Returns the problem ∇θ E f(z), z ~ made(moved(θ)).
 
-     from bench.problems.exact import reference
+    >>> from bench.problems.exact import reference
     >>> problem = posed(bits, {"logits": double(0.0)}, lambda b: 4 * b.sum(-1))
     >>> reference(problem).gradient["logits"]
     tensor([1.], dtype=torch.float64)
