@@ -5,7 +5,8 @@ Steps run back to back in blocks with one synchronisation at the end of each blo
 launches included. Caches are hot. Between the blocks, the step's random numbers are timed alone: a cost that no
 implementation can avoid, and a sign of drift of the machine. On an accelerator the device's own time is measured too.
 Memory is measured in a separate pass, and the first call is reported separately. Several cells are kept warm together
-and visited in turn (`bench.sweeps.windows`), so that the interval covers a repetition of the run.
+and visited in turn (`bench.sweeps.windows`), so that the interval covers what changes on the machine between the
+visits. Slower changes are outside it: see the rows `real_idle` and `real_busy` of results/coverage.
 """
 
 from collections.abc import Callable, Iterator
