@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEVICE ?= cuda
 # One thread per process: results do not depend on it, and two processes beat two threads here.
 export OMP_NUM_THREADS ?= 1
-# Modules are compiled once, and not anew in each of the processes that tests start.
+# Modules are compiled once, not again in each of the processes that tests start.
 export PYTHONDONTWRITEBYTECODE :=
 # One file's tests run in one process: what its fixtures compute is computed once.
 PYTEST := $(BIN)/python -m pytest -q
@@ -84,14 +84,14 @@ peers: install .peers/jax/installed .peers/pyro/installed .peers/storchastic/ins
 	.peers/$*/bin/python -m pip install --quiet --requirement $<
 	@touch $@
 
-exactness: install  ## measure the table of verdicts anew: is what says that it is unbiased unbiased, to 1 %
+exactness: install  ## measure the table of verdicts again: is what says that it is unbiased unbiased, to 1 %
 	$(BIN)/gradest run exactness --rerun stale
 	$(BIN)/python -m bench.validation.exactness
 
-reference: install  ## measure the committed quick sweep anew: its configuration, its machine, its table
+reference: install  ## measure the committed quick sweep again: its configuration, its machine, its table
 	$(BIN)/gradest run quick --out results/reference --rerun all
 
-gradients: install  ## the committed table of exact gradients anew
+gradients: install  ## compute the committed table of exact gradients again
 	$(BIN)/python -m bench.catalogue.exact_gradients > results/gradients.csv
 
 offers: install  ## the committed table of what torch's distributions offer, measured again (some minutes)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -136,6 +137,13 @@ class Advisor:
         self.lost = 0
         return found
 
+    def _heard(self, asked: Turn) -> TurnResult | None:
+        """The result of a turn; None if it fails or is too slow."""
+        with suppress(TaskFailed):
+            result = self._turn(asked)
+            return None if isinstance(result, TooSlow) else result
+        return None
+
     def _ask(self, method: str, *arguments: Any, seconds: float) -> Any:
         """A task before the race, which may not fail."""
         try:
@@ -163,11 +171,8 @@ class Advisor:
         asked = Turn(
             Parcel.of(get(BASELINE)), 1, self.question.seed, FIRST_MOST, seconds, seconds, scale=self.opening.scale
         )
-        try:
-            result = self._turn(asked)
-        except TaskFailed:
-            return None
-        if isinstance(result, TooSlow) or not result.moments.count:
+        result = self._heard(asked)
+        if result is None or not result.moments.count:
             return None
         return np.sqrt(np.square(result.moments.mean) + result.moments.m2 / result.moments.count)
 
@@ -203,11 +208,8 @@ class Advisor:
             double=True,
             scale=self.opening.scale,
         )
-        try:
-            result = self._turn(asked)
-        except TaskFailed:
-            return witness.replicates > 0
-        if isinstance(result, TooSlow) or result.nonfinite:
+        result = self._heard(asked)
+        if result is None or result.nonfinite:
             return witness.replicates > 0
         witness.add(result)
         return True
@@ -298,11 +300,11 @@ class Advisor:
             if self.left() <= 0:
                 break
             number += 1
-        for each, anew in fresh.items():
-            if anew.score is not None and (anew.state == OPEN or waiting(anew)):
-                each.moments, each.squares, each.costs, each.score = anew.moments, anew.squares, anew.costs, anew.score
-            elif not waiting(anew):  # without the time for fresh draws, what the race knows stands
-                each.state = anew.state
+        for each, new in fresh.items():
+            if new.score is not None and (new.state == OPEN or waiting(new)):
+                each.moments, each.squares, each.costs, each.score = new.moments, new.squares, new.costs, new.score
+            elif not waiting(new):  # without the time for fresh draws, what the race knows stands
+                each.state = new.state
 
     def _code(self, candidate: Candidate) -> str:
         made = candidate.estimator

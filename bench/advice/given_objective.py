@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, OneHotCategorical
 
-from estimators.core import Evidence, Function, ImportanceBound, Objective, Terms
+from estimators.core import Function, Objective
 from estimators.errors import BadInput
 from estimators.tools.parameters import base
 
@@ -96,7 +96,7 @@ def takes_q(function: Callable[..., Any]) -> bool:
 def in_double(f: Objective, dtype: torch.dtype) -> Objective:
     """f asked at z in its own precision, and its values in float64: for a model that is measured in float64.
 
-    An objective with a log q of its own keeps that in float64; the rest of it sees z as it is given there.
+    An objective that contains log q keeps log q in float64; its other parts receive z in its own precision.
     """
     if dtype == torch.float64:
         return f
@@ -118,12 +118,6 @@ class _InDouble:
     def __call__(self, z: Tensor, *more: Any) -> Tensor:
         asked = z.to(self.dtype) if z.is_floating_point() else z
         return torch.as_tensor(self.function(asked, *more)).double()
-
-
-def kind_of(f: Objective) -> str:
-    """What the objective is, for a sentence."""
-    kinds = {Evidence: "an evidence", ImportanceBound: "an importance-weighted bound", Terms: "a sum of terms"}
-    return next((said for kind, said in kinds.items() if isinstance(f, kind)), "a function of z")
 
 
 def _asked(call: Callable[[], Any], z: Tensor, q: Distribution, where: str) -> Any:

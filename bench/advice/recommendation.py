@@ -102,7 +102,7 @@ def recommend(
         distribution: θ → a torch distribution, whose batch axes run over data; it is given θ in its own form.
         objective: f: a function of z, or of z and q, whose values keep z's leading axes; or an `estimators.Objective`.
             Values of any type are cast; f may be a black box, such as one in numpy.
-        estimators: Names or instances that race; all that fit where nothing is said.
+        estimators: Names or instances that race. Default: all that fit.
         seconds: How long to measure. Imports do not count.
         biased: Whether biased estimators race; else one whose mean differs from the gradient is disqualified.
         samples: Numbers of samples per estimate that are tried.
@@ -110,7 +110,7 @@ def recommend(
             values are added up (generated tokens).
         seed: Of all draws.
         plugin: Python files that register estimators.
-        isolate: Whether the model runs in a process of its own, with a time limit and a memory limit.
+        isolate: Whether the model runs in a separate process, with a time limit and a memory limit.
         show: Told how far the race is.
 
     Returns:

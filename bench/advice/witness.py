@@ -53,7 +53,7 @@ class Judge:
     """Disqualifies a candidate whose mean contradicts the witness.
 
     Args:
-        witness: Exact enumeration or a score function, as a candidate of its own that does not race; None where
+        witness: Exact enumeration or a score function, as a separate candidate that does not race; None where
             neither can vouch.
         rare: How often per draw the rarest outcome of each coordinate occurs, where it is known.
         biased: Whether biased estimators are welcome: nobody is disqualified then.

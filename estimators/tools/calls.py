@@ -106,7 +106,7 @@ def leaving_z_alone(name: str, method: Callable[..., Any]) -> Callable[..., Any]
         if q is not None:
             event = len(q.event_shape)
             if not isinstance(value, Tensor) or value.shape != (z.shape[:-event] if event else z.shape):
-                require_other_shape(self, name, z, q, value)
+                require_terms_or_bounds(self, name, z, q, value)
         return value
 
     return checked
@@ -119,8 +119,8 @@ COMPARED_NUMBERS = 1024
 def values_at_first(f: Any, z: Tensor) -> Tensor | None:
     """Returns a copy of some values of z at f's first call.
 
-    Returns None for a z on another device than the CPU, where the comparison would wait for the device, for a z without
-    values (a fake tensor), and for an f that cannot store that it was called.
+    Returns None for a z on another device than the CPU, where the comparison would wait for the device, and for an f
+    that cannot store that it was called.
     """
     try:
         object.__setattr__(f, "_asked", True)
@@ -142,7 +142,7 @@ def differs(z: Tensor, before: Tensor) -> bool:
         return False
 
 
-def require_other_shape(f: Any, name: str, z: Tensor, q: Any, value: Any) -> None:
+def require_terms_or_bounds(f: Any, name: str, z: Tensor, q: Any, value: Any) -> None:
     """Raises `BadInput` unless `value` has the shape of terms, one more axis, or of bounds, one value per set of draws.
 
     The draws of a set lie along z's second axis.

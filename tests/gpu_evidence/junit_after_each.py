@@ -12,7 +12,7 @@ from tests.gpu_evidence.files import written
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
-    """Writes the file anew when a test has ended."""
+    """Writes the file again when a test has ended."""
     result = yield
     report = item.config.stash.get(xml_key, None)
     if report is not None:

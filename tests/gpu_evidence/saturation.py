@@ -82,7 +82,7 @@ def ours(point: Point, device: str) -> tuple[Point, dict[str, Any]]:
 
 
 def jax(sizes: tuple[int, ...]) -> Iterator[tuple[Point, dict[str, Any]]]:
-    """JAX's step at each size, in a process of its own; `mode` is its arrangement, with the device that it runs on."""
+    """JAX's step at each size, in a separate process; `mode` is its arrangement, with the device that it runs on."""
     if importlib.util.find_spec("jax") is None:
         yield Point("JAX", COMPARED[0], "", 0), {"error": "JAX is not installed"}
         return

@@ -88,7 +88,7 @@ def test_ctrl_c_ends_a_run_at_once(tmp_path):
 
 def test_a_probe_of_a_class_that_nobody_knows_is_brief():
     class Own(torch.distributions.Normal):
-        """Has code of its own, so that what it offers is measured."""
+        """Has its own code, so that what it offers is measured."""
 
         def log_prob(self, value):
             return super().log_prob(value)

@@ -2,7 +2,7 @@
 
 jaxtyping's own hook wraps every function, which binds its arguments and checks them twice: with it the tests take twice
 as long. Here it wraps what has a shape in its types. A function inside of a function has its plain types from pyright
-alone: beartype would write its check anew in every call of the outer one.
+alone: beartype would write its check again in every call of the outer one.
 """
 
 import inspect

@@ -103,7 +103,7 @@ def gradest(*arguments, folder: Path) -> Finished:
 
 @contextmanager
 def long_run(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """A sweep of `long.toml` as a process with a session of its own: a few cells are measured, and one never ends."""
+    """A sweep of `long.toml` as a process with its own session: a few cells are measured, and one never ends."""
     (folder / "long.toml").write_text(
         TOML.replace("[2, 4]", f"{list(range(2, 10))}").replace('"reinforce"', '"endless"')
     )

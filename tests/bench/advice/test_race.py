@@ -19,7 +19,7 @@ PLAIN = Parcel.of(get("reinforce"))
 
 @dataclass
 class Rig:
-    """Turns of candidates whose estimates are Normal around 1, and whose step takes a given time on a clock of its own.
+    """Turns of candidates whose estimates are Normal around 1, and whose step takes a given time on a separate clock.
 
     `spread` and `step` are by name; a step's time is added to the clock for every estimate.
     """

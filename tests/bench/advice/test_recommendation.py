@@ -160,7 +160,7 @@ def test_arguments_are_checked():
 
 @pytest.fixture
 def inline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command without a process of its own."""
+    """The command without a separate process."""
     monkeypatch.setattr("bench.advice.recommendation.WorkerProcess", WorkerHere)
 
 

@@ -84,7 +84,7 @@ def test_a_value_for_an_option_that_the_verb_does_not_have():
 
 
 def test_help_pages_need_neither_torch_nor_pandas():
-    """In a process of its own: all pages, one after another."""
+    """All pages, one after another, in a separate process."""
     code = (
         "import io, json, sys, contextlib\n"
         "from bench.cli.main import app, VERBS\n"

@@ -1,4 +1,4 @@
-"""One call in a process of its own."""
+"""One call in a separate process."""
 
 from math import inf
 

@@ -1,4 +1,4 @@
-"""A process of its own: how tasks end, what dies with it, what reaches its parent."""
+"""A separate process: how tasks end, what dies with it, what reaches its parent."""
 
 import os
 import signal

@@ -56,7 +56,7 @@ def test_devices_without_a_uuid_go_by_their_number(visible, monkeypatch):
 
 @pytest.fixture
 def held(tmp_path, monkeypatch):
-    """A process that holds the CPU's lock in a folder of its own until it is closed."""
+    """A process that holds the CPU's lock in its own folder until it is closed."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     with closing(Process(tasks.holds, "cpu")) as holder:

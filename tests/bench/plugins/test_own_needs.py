@@ -1,4 +1,4 @@
-"""A plug-in with a need of its own: measured where it is offered, refused where it is not, checked and shown."""
+"""A plug-in with its own need: measured where it is offered, refused where it is not, checked and shown."""
 
 import json
 import os
