@@ -19,9 +19,8 @@ from estimators import get
 from estimators.core import Estimator, Fitted
 from tests.support.own_models import source_of
 
-SHORT = 100
-"""Steps of every arm; those within `NEAR` times the best take all of them."""
-NEAR = 4.0
+ROUNDS = ((100, 4.0), (1_000, 1.6))
+"""Steps, and the factor: after these steps, arms beyond this factor times the best of them stop."""
 Arm = tuple[str, int]
 """A name and a number of samples."""
 
@@ -71,16 +70,23 @@ def arms_of(shop: Workshop, names: Sequence[str], ladder: Sequence[int]) -> list
 
 
 def best_of(shop: Workshop, arms: Sequence[Arm], steps: int) -> dict[Arm, LoopResult]:
-    """The arms that are near the best after `SHORT` steps, by all `steps`; an arm that fails is left out."""
-    short: dict[Arm, LoopResult] = {}
+    """The arms that can be the best (`ROUNDS`), each by a loop of all `steps`; an arm that fails is left out."""
+    for short, near in ROUNDS:
+        if short < steps:
+            found = _loops(shop, arms, short)
+            best = min(each.product for each in found.values())
+            arms = [arm for arm, each in found.items() if each.product <= near * best]
+    return _loops(shop, arms, steps)
+
+
+def _loops(shop: Workshop, arms: Sequence[Arm], steps: int) -> dict[Arm, LoopResult]:
+    found: dict[Arm, LoopResult] = {}
     for name, n in arms:
         try:
-            short[name, n] = plain_loop(shop, get(name), n, min(SHORT, steps))
+            found[name, n] = plain_loop(shop, get(name), n, steps)
         except Exception:  # it fits on paper, and fails on this model: the race says so too
             continue
-    best = min(each.product for each in short.values())
-    near = [arm for arm, each in short.items() if each.product <= NEAR * best]
-    return {arm: plain_loop(shop, get(arm[0]), arm[1], steps) for arm in near}
+    return found
 
 
 def main() -> None:
