@@ -25,7 +25,7 @@ F = TypeVar("F", bound="Fitted")
 
 
 class Objective(ABC):
-    """f(z, q), deterministic. z has shape `[*sample, *batch, *event]`, the value `[*sample, *batch]`.
+    """f(z, q), deterministic unless `noisy`. z has shape `[*sample, *batch, *event]`, the value `[*sample, *batch]`.
 
     Raises `BadInput` if a call changes z in place, because the estimator still uses z, or if the value has another
     shape, such as one number for all draws. Changes through `z.data`, or through the memory that `z.numpy()` shares,
@@ -37,6 +37,8 @@ class Objective(ABC):
         relaxable: f is defined and differentiable between the values of a discrete z.
         breaks: values of a coordinate of z at which f may jump or have a kink; f is differentiable between them.
         half_space: (w, c), with w of z's event shape, if f may also jump where w·z crosses c.
+        noisy: f draws noise of its own at every call: its value is an unbiased estimate of f(z), and so is the value's
+            gradient in z if f is differentiable. Estimators that are not linear in f's values are then refused.
         offers: needs that f meets in addition to those that follow from the other attributes, such as a plug-in's own.
         offers_not: needs that f does not meet.
     """
@@ -46,6 +48,7 @@ class Objective(ABC):
     relaxable: bool = True
     breaks: tuple[float, ...] = ()
     half_space: tuple[Tensor, float] | None = None
+    noisy: bool = False
     offers: frozenset[Need] = frozenset()
     offers_not: frozenset[Need] = frozenset()
 

@@ -30,6 +30,14 @@ from estimators.traits import Need, Traits
 MAX_ENUMERATED_STATES = 2**16
 """Largest number of states for exact enumeration."""
 
+NONLINEAR = frozenset({"grpo", "off_policy_clipped", "rank_evolution_strategy"})
+"""Estimators that divide f's values by their deviation, clip them or rank them: noise in f changes their mean.
+
+All others multiply each value, and each slope, of f by a factor that does not depend on its noise. Baselines come from
+other draws (`rloo`), couplings take differences (`disarm`, `arsm`), control variates add and subtract the same model
+(`muprop`, `rebar`): the mean of such a sum of products depends on the mean of the noise alone, which is 0.
+"""
+
 FLATTENED = (Bernoulli, OneHotCategorical, Normal, MultivariateNormal, Laplace, StudentT)
 INVERTIBLE = (Bernoulli, OneHotCategorical, Normal, MultivariateNormal, Laplace, Uniform, Exponential)
 
@@ -97,8 +105,23 @@ def _of_objective(f: Objective) -> set[Need]:
         Need.EVIDENCE: isinstance(f, Evidence),
         Need.IMPORTANCE_BOUND: isinstance(f, ImportanceBound),
         Need.TERMS: isinstance(f, Terms),
+        Need.DETERMINISTIC: not f.noisy,
     }
     return {need for need, offered in found.items() if offered}
+
+
+def needs_of(estimator: Estimator) -> frozenset[Need]:
+    """Returns the needs of an estimator: those of its traits, and `Need.DETERMINISTIC` where noise in f changes it.
+
+    That is an estimator whose mean is not linear in f's values (`NONLINEAR`, every importance-weighted bound), one
+    around such an `inner`, and an exact sum, which would no longer be exact. A plug-in names the need in its traits.
+    Raises `BadInput` if the traits contain something that is not a need.
+    """
+    asked = Need.only(estimator.traits.needs, f"traits.needs of {_called(estimator)}")
+    inner = getattr(estimator, "inner", None)
+    spoilt = estimator.traits.exact or Need.IMPORTANCE_BOUND in asked or getattr(estimator, "name", "") in NONLINEAR
+    around = isinstance(inner, Estimator) and Need.DETERMINISTIC in needs_of(inner)
+    return asked | {Need.DETERMINISTIC} if spoilt or around else asked
 
 
 class Offer:
@@ -142,7 +165,7 @@ class Offer:
         Raises `BadInput` if the estimator's traits contain something that is not a need.
         """
         traits = estimator.traits
-        asked = Need.only(traits.needs, f"traits.needs of {_called(estimator)}")
+        asked = needs_of(estimator)
         missing = sorted((need for need in asked if not self.meets(need)), key=lambda need: need.name)
         if missing:
             why = "; ".join(dict.fromkeys(self.reasons[need] for need in missing if need in self.reasons))

@@ -93,6 +93,7 @@ class Need(metaclass=_Names):
     MEAN = _BuiltIn("a known mean")
     MODE = _BuiltIn("a known mode")
     INDEPENDENT_DRAWS = _BuiltIn("independent draws")
+    DETERMINISTIC = _BuiltIn("an objective without noise, which gives the same value when it is evaluated again")
     EVIDENCE = _BuiltIn("an evidence objective, log p(x, z) − log q(z)")
     IMPORTANCE_BOUND = _BuiltIn("an importance-weighted bound")
     PARAMETERS = _BuiltIn("a distribution that can be rebuilt from its named parameters")

@@ -106,5 +106,5 @@ def seeing_all_but(hidden: int, f: Objective) -> Objective:
         twice_differentiable=f.twice_differentiable,
         relaxable=f.relaxable,
     )
-    seeing.offers, seeing.offers_not = f.offers, f.offers_not
+    seeing.offers, seeing.offers_not, seeing.noisy = f.offers, f.offers_not, f.noisy
     return seeing

@@ -15,7 +15,7 @@ from estimators.pathwise import Reparameterisation
 from tests.support.cases import double
 
 F = Function(lambda z: z.square().sum(-1))
-BUILT_IN = 28
+BUILT_IN = 29
 
 
 @pytest.fixture(autouse=True)
