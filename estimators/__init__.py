@@ -40,21 +40,25 @@ from estimators import (  # noqa: F401  (importing them registers their estimato
     relax,
     relaxed,
     score_function,
+    sets,
     sparsemax,
     stein,
     sticking_the_landing,
     stochastic_triples,
     straight_through,
     stratified,
+    structured_local_expectation,
     thermodynamic,
     weak_derivative,
     without_replacement,
     zeroth_order,
 )
 from estimators.checks import check_estimator
-from estimators.core import Estimator, Evidence, Fitted, Function, ImportanceBound, Objective, Terms
+from estimators.core import Estimator, Evidence, Fitted, Function, ImportanceBound, Objective, SetObjective, Terms
 from estimators.errors import BadInput
+from estimators.evidence_terms import EvidenceTerms
 from estimators.needs import offers, unmet
+from estimators.order_statistics import OrderStatistics
 from estimators.registry import available, get, register
 from estimators.tools.parameters import log_density
 from estimators.traits import Need, Traits
@@ -66,11 +70,14 @@ __all__ = [
     "BadInput",
     "Estimator",
     "Evidence",
+    "EvidenceTerms",
     "Fitted",
     "Function",
     "ImportanceBound",
     "Need",
     "Objective",
+    "OrderStatistics",
+    "SetObjective",
     "Terms",
     "Traits",
     "__version__",

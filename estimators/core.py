@@ -150,11 +150,24 @@ class Evidence(Objective):
         return asked(self.log_joint, z)
 
 
-class ImportanceBound(Objective):
+class SetObjective(Objective):
+    """An objective of K draws at once: z has shape `[n, K, *batch, *event]`, the value `[n, *batch]`.
+
+    Its expectation is over K independent draws of q. Only estimators with `Need.SETS`, or a need of a special case
+    such as `Need.IMPORTANCE_BOUND`, accept it; their n counts sets.
+
+    Attributes:
+        draws: K.
+    """
+
+    draws: int
+
+
+class ImportanceBound(SetObjective):
     """The importance-weighted bound L = log 1/K Σ_k w_k with w_k = p(x, z_k)/q(z_k); E_q L is at most log p(x).
 
     Takes K draws at once: z has shape `[n, K, *batch, *event]`, the value `[n, *batch]` (Burda, Grosse, Salakhutdinov
-    2016). Only estimators with `Need.IMPORTANCE_BOUND` accept this objective. With `alpha` it is Rényi's bound, L_α =
+    2016). With `alpha` it is Rényi's bound, L_α =
     1/(1−α) log 1/K Σ_k w_k^{1−α} (Li, Turner 2016); its limit for α → 1 is the evidence bound. Raises `BadInput` if
     `draws` < 2 or `alpha` = 1.
 
@@ -199,6 +212,9 @@ class ImportanceBound(Objective):
 class Terms(Objective):
     """f = Σ_t f_t(z), where term t depends only on the variables i with `depends[t, i]` ≠ 0.
 
+    The variables are the steps of q (`estimators.tools.steps`): its independent coordinates, or those that a chain or a
+    graph draws in turn.
+
     Args:
         terms: z ↦ all terms, along a new last axis.
         depends: `[terms, variables]`, 1 where a term depends on a variable, else 0.
@@ -221,6 +237,14 @@ class Terms(Objective):
     def each(self, z: Tensor, q: Distribution | None = None) -> Tensor:
         """Returns all terms at z, along a last axis."""
         return self.terms(z)
+
+    def each_held(self, z: Tensor, q: Distribution) -> Tensor:
+        """Returns all terms with their own −log q detached from θ, along a last axis (see `held`)."""
+        return self.each(z, q)
+
+    def dependence(self, q: Distribution) -> Tensor:
+        """Returns on which of q's variables each term depends, `[terms, variables]`. Default: `depends`."""
+        return self.depends
 
     def __call__(self, z: Tensor, q: Distribution | None = None) -> Tensor:
         return self.each(z, q).sum(-1)

@@ -1,6 +1,7 @@
 """Rao-Blackwellisation by structure: each variable's score multiplies only the costs that depend on it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from jaxtyping import Float
 from torch import Tensor
@@ -8,18 +9,23 @@ from torch.distributions import Distribution
 
 from estimators.core import Estimator, Objective, Terms
 from estimators.registry import register
-from estimators.tools.parameters import base, sample
+from estimators.score_function import left_out
+from estimators.tools.parameters import sample
+from estimators.tools.steps import downstream_of, log_prob_steps
 from estimators.traits import Need, Traits
 
 
 @register("downstream")
 @dataclass(frozen=True)
 class Downstream(Estimator):
-    """Σ_i ∇θ log q_i(z_i) Σ_{t downstream of i} f_t(z): terms that do not depend on z_i only add noise and are left
-    out.
+    """Σ_i ∇θ log q_i(z_i | earlier steps) Σ_{t downstream of i} f_t(z): other terms only add noise and are left out.
 
-    Paper: Schulman, Heess, Weber, Abbeel 2015 (stochastic computation graphs), arXiv:1506.05254; Ranganath, Gerrish,
-    Blei 2014, arXiv:1401.0118, section 3.1.
+    A term is downstream of variable i if it depends on z_i or on a variable that follows it. For independent variables
+    these are the terms that depend on z_i, for a policy the reward to go. With `leave_one_out`, each variable's cost is
+    compared with the mean of its costs in the other draws; n ≥ 2.
+    Paper: Schulman, Heess, Weber, Abbeel 2015 (stochastic computation graphs), arXiv:1506.05254, theorem 1; Ranganath,
+    Gerrish, Blei 2014, arXiv:1401.0118, section 3.1; for policies Sutton, McAllester, Singh, Mansour 2000 (NIPS 12).
+    Differs from the paper: the leave-one-out baseline of each variable.
 
     >>> import torch
     >>> from torch.distributions import Independent, Normal
@@ -31,18 +37,25 @@ class Downstream(Estimator):
     0.0
     """
 
-    traits = Traits(
-        unbiased=True,
-        needs=frozenset({Need.DENSITY, Need.FACTORISED, Need.TERMS}),
-        paper="Schulman et al. 2015",
-    )
+    leave_one_out: bool = field(default=False, metadata={"later": True})
+
+    @cached_property
+    def traits(self) -> Traits:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The traits for this setting."""
+        needs = {Need.DENSITY, Need.STEPS, Need.TERMS}
+        return Traits(
+            unbiased=True,
+            needs=frozenset(needs | {Need.INDEPENDENT_DRAWS} if self.leave_one_out else needs),
+            min_samples=2 if self.leave_one_out else 1,
+            paper="Schulman et al. 2015",
+        )
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         if not isinstance(f, Terms):
             raise TypeError(f"downstream needs Terms, found {type(f).__name__}")
         z = sample(q, n)
-        value = f.each(z, q)
-        log_q = base(q).log_prob(z)
-        log_q = log_q.reshape(*value.shape[:-1], -1)  # [n, *batch, variables]
-        cost = value.detach() @ f.depends.to(value)
+        value, log_q = f.each_held(z, q), log_prob_steps(q, z)
+        cost = value.detach() @ downstream_of(q, f.dependence(q), value)  # [n, *batch, variables]
+        if self.leave_one_out:
+            cost = left_out(cost)
         return (value.sum(-1) + (cost * (log_q - log_q.detach())).sum(-1)).mean(0)

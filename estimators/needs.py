@@ -20,10 +20,13 @@ from torch.distributions import (
     Uniform,
 )
 
-from estimators.core import Estimator, Evidence, ImportanceBound, Objective, Terms
+from estimators.core import Estimator, Evidence, ImportanceBound, Objective, SetObjective, Terms
 from estimators.errors import BadInput
+from estimators.order_statistics import OrderStatistics
 from estimators.tools.calls import unsuited
 from estimators.tools.parameters import base, remakable, states
+from estimators.tools.steps import has_other_values, own_steps
+from estimators.tools.steps_checks import steps_refused
 from estimators.tools.torch_offers import MEASURED_NEEDS, gammas_refused, kind, refused
 from estimators.traits import Need, Traits
 
@@ -37,6 +40,9 @@ All others multiply each value, and each slope, of f by a factor that does not d
 other draws (`rloo`), couplings take differences (`disarm`, `arsm`), control variates add and subtract the same model
 (`muprop`, `rebar`): the mean of such a sum of products depends on the mean of the noise alone, which is 0.
 """
+
+OF_SETS = frozenset({Need.SETS, Need.IMPORTANCE_BOUND, Need.ORDER_STATISTICS})
+"""Needs that an objective of several draws at once meets."""
 
 FLATTENED = (Bernoulli, OneHotCategorical, Normal, MultivariateNormal, Laplace, StudentT)
 INVERTIBLE = (Bernoulli, OneHotCategorical, Normal, MultivariateNormal, Laplace, Uniform, Exponential)
@@ -69,6 +75,7 @@ def _of_distribution(q: Distribution) -> set[Need]:
     inner = base(q)
     known = kind(inner) or type(None)
     count, again = states(q), remakable(q)
+    coordinates = not inner.event_shape or issubclass(known, OneHotCategorical)
 
     def of(*classes: type[Distribution]) -> bool:
         return issubclass(known, classes)
@@ -84,7 +91,9 @@ def _of_distribution(q: Distribution) -> set[Need]:
         Need.WEAK_DERIVATIVE: of(Bernoulli, Binomial, Poisson, Exponential)
         or (known is Gamma and getattr(inner, "learns", None) == ("rate",)),
         Need.TRIPLE: of(Bernoulli, Binomial, Poisson, Geometric),
-        Need.FACTORISED: not inner.event_shape or of(OneHotCategorical),
+        Need.FACTORISED: coordinates,
+        Need.STEPS: coordinates or own_steps(q),
+        Need.OTHER_VALUES: of(Bernoulli, OneHotCategorical) or (own_steps(q) and has_other_values(q)),
         Need.LOCATION: getattr(inner, "learns", None) == ("loc",),
         Need.SYMMETRIC: of(Normal, MultivariateNormal, Laplace, StudentT, Bernoulli),
         Need.PROPOSAL: of(*FLATTENED) and again,
@@ -104,6 +113,8 @@ def _of_objective(f: Objective) -> set[Need]:
         Need.RELAXABLE: f.relaxable,
         Need.EVIDENCE: isinstance(f, Evidence),
         Need.IMPORTANCE_BOUND: isinstance(f, ImportanceBound),
+        Need.SETS: isinstance(f, SetObjective),
+        Need.ORDER_STATISTICS: isinstance(f, OrderStatistics),
         Need.TERMS: isinstance(f, Terms),
         Need.DETERMINISTIC: not f.noisy,
     }
@@ -139,7 +150,7 @@ class Offer:
 
     def __init__(self, q: Distribution, f: Objective, *sides: object) -> None:
         self.q, self.f = q, f
-        self.reasons = refused(q) | gammas_refused(q)
+        self.reasons = refused(q) | gammas_refused(q) | steps_refused(q)
         every = (base(q), f, *sides)
         own = frozenset(_of_distribution(q) - self.reasons.keys()) | _of_objective(f)
         self._withheld = _said(every, "offers_not")
@@ -170,8 +181,9 @@ class Offer:
         if missing:
             why = "; ".join(dict.fromkeys(self.reasons[need] for need in missing if need in self.reasons))
             return f"needs {' and '.join(need.sentence for need in missing)}" + (f" ({why})" if why else "")
-        if Need.IMPORTANCE_BOUND in self.needs - traits.needs:
-            return "does not accept an importance-weighted bound, which takes several draws at once"
+        if self.needs & OF_SETS and not asked & OF_SETS:
+            sets = "importance-weighted bound" if Need.IMPORTANCE_BOUND in self.needs else "objective of sets"
+            return f"does not accept an {sets}, which takes several draws at once"
         return unmet_samples(traits, n)
 
 

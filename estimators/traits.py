@@ -96,9 +96,15 @@ class Need(metaclass=_Names):
     DETERMINISTIC = _BuiltIn("an objective without noise, which gives the same value when it is evaluated again")
     EVIDENCE = _BuiltIn("an evidence objective, log p(x, z) − log q(z)")
     IMPORTANCE_BOUND = _BuiltIn("an importance-weighted bound")
+    SETS = _BuiltIn("an objective of several draws at once")
+    ORDER_STATISTICS = _BuiltIn("an objective that weighs the sorted rewards of several draws")
     PARAMETERS = _BuiltIn("a distribution that can be rebuilt from its named parameters")
     CONTEXT = _BuiltIn("the context that q was computed from")
     TERMS = _BuiltIn("an objective given as terms, with the variables that each depends on")
+    STEPS = _BuiltIn("a log-density for each variable: independent coordinates, or a method log_prob_steps")
+    OTHER_VALUES = _BuiltIn(
+        "variables with few known values: bits, one-hot rows (a support that says so), or a method other_values"
+    )
     PROPOSAL = _BuiltIn("a q that can be widened to draw from: bits, categoricals, or a location-scale family")
 
     _declared: ClassVar[dict[str, "Need"]] = {}

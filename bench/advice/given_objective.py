@@ -101,7 +101,7 @@ def in_double(f: Objective, dtype: torch.dtype) -> Objective:
     if dtype == torch.float64:
         return f
     twin = copy(f)
-    for name in ("function", "log_joint", "terms"):
+    for name in ("function", "log_joint", "terms", "reward"):
         inner = vars(f).get(name)
         if callable(inner):
             setattr(twin, name, _InDouble(inner, dtype))

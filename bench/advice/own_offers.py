@@ -54,7 +54,7 @@ _PLAIN: Distribution = torch.distributions.Normal(0.0, 1.0)
 _OF_OBJECTIVES = frozenset(
     {
         *(Need.DIFFERENTIABLE, Need.PIECEWISE, Need.TWICE_DIFFERENTIABLE, Need.RELAXABLE),
-        *(Need.EVIDENCE, Need.IMPORTANCE_BOUND, Need.TERMS, Need.DETERMINISTIC),
+        *(Need.EVIDENCE, Need.IMPORTANCE_BOUND, Need.SETS, Need.ORDER_STATISTICS, Need.TERMS, Need.DETERMINISTIC),
     }
 )
 

@@ -15,7 +15,7 @@ from torch.distributions import Distribution
 from bench.advice import stopwatch
 from bench.advice.own_model import OwnModel
 from bench.measure.estimates.calls import same
-from estimators.core import ImportanceBound, Objective
+from estimators.core import Objective, SetObjective
 from estimators.errors import BadInput
 from estimators.tools.parameters import states, support
 
@@ -45,7 +45,7 @@ def check_model(model: OwnModel, where: str) -> float:
     value = _value(model.objective, q, z, where)
     seconds = stopwatch.read() - start
     slow = seconds > SLOW_CALL
-    if isinstance(model.objective, ImportanceBound):
+    if isinstance(model.objective, SetObjective):
         return seconds
     _check_values(model.objective, q, z, value, where, repeats=1 if slow else CALLS_AT_ONE_Z)
     if slow:

@@ -26,7 +26,7 @@ from bench.advice.turns import Sketch, TooSlow, Turn, TurnResult, TurnSums, bloc
 from bench.measure.execution.process_state import Kept
 from bench.numerics.tensors import Tensors
 from bench.plugins.files import load_files
-from estimators.core import Estimator, Fitted, ImportanceBound
+from estimators.core import Estimator, Fitted, SetObjective
 from estimators.errors import BadInput
 from estimators.registry import get
 
@@ -305,7 +305,7 @@ def few_values(model: OwnModel) -> bool:
 def scale_of(model: OwnModel) -> float:
     """1 for an ordinary f; else the size of its values, by which estimates are divided before they are squared."""
     q = model.distribution(model.theta)
-    if isinstance(model.objective, ImportanceBound):
+    if isinstance(model.objective, SetObjective):
         return 1.0
     largest = float(model.objective(q.sample(torch.Size([4])), q).detach().double().abs().max())
     return largest if largest and not 1 / ORDINARY < largest < ORDINARY else 1.0

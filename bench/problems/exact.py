@@ -26,7 +26,7 @@ from bench.distributions.line_rules import expected, nearest_to
 from bench.numerics.tensors import Tensors
 from bench.problems.finite import NotFinite, not_finite
 from bench.problems.problem import Problem
-from estimators.core import ImportanceBound
+from estimators.core import SetObjective
 from estimators.tools.parameters import states, support
 
 EPS, TINY = torch.finfo(torch.float64).eps, torch.finfo(torch.float64).tiny
@@ -171,7 +171,7 @@ def pushed(problem: Problem, theta: Tensors, level: int) -> Tensors:
 def over_points(problem: Problem, theta: Tensors, z: Tensor, weight: Tensor) -> Tensors:
     """Returns ∇θ Σ w q(z) f(z) over a weighted support; −log q inside f is held constant: its direct term is zero."""
     f = problem.function(next(iter(theta.values())))
-    if isinstance(f, ImportanceBound):
+    if isinstance(f, SetObjective):
         raise NotImplementedError  # it is a function of several draws
 
     def pieces() -> Iterator[Piece]:

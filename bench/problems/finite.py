@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from bench.problems.problem import Problem
-from estimators.core import ImportanceBound, Objective
+from estimators.core import Objective, SetObjective
 from estimators.errors import BadInput
 from estimators.tools.parameters import states, support
 
@@ -34,19 +34,19 @@ def not_finite(problem: Problem) -> str | None:
         z = values(q, f)
         value = f(z, q)
         wrong = ~value.isfinite()
-        if states(q) and not isinstance(f, ImportanceBound):
+        if states(q) and not isinstance(f, SetObjective):
             wrong &= q.log_prob(z) > -torch.inf
     if not wrong.any():
         return None
     place = tuple(wrong.nonzero()[0].tolist())
-    at = z[place] if not isinstance(f, ImportanceBound) else z[place[0], :, *place[1:]]
+    at = z[place] if not isinstance(f, SetObjective) else z[place[0], :, *place[1:]]
     return f"the objective is not finite at z = {short(at)}: it is {float(value[place])}"
 
 
 def values(q: Distribution, f: Objective) -> Tensor:
     """Returns all values of z if they are few, else many draws of q."""
     count = states(q)
-    if isinstance(f, ImportanceBound):
+    if isinstance(f, SetObjective):
         return q.sample((SEARCHED_DRAWS // 16, f.draws))
     if count is not None and count <= MAX_SEARCHED_STATES:
         return support(q)

@@ -17,7 +17,7 @@ from torch.distributions import (
     OneHotCategorical,
 )
 
-from estimators.core import Estimator, Evidence, Function, ImportanceBound, Objective, Terms
+from estimators.core import Estimator, Evidence, Function, ImportanceBound, Objective, SetObjective, Terms
 from estimators.needs import Offer
 from estimators.tools.parameters import base, states, support
 from estimators.tools.tensors import Tensors
@@ -89,7 +89,7 @@ def enumerated(case: Case) -> Callable[[Tensors], Tensor]:
     def expectation(values: Tensors) -> Tensor:
         q = case.build(**values)
         z = support(q)
-        if isinstance(case.f, ImportanceBound):
+        if isinstance(case.f, SetObjective):
             sets = torch.cartesian_prod(*[torch.arange(len(z))] * case.f.draws)
             return (q.log_prob(z)[sets].sum(1).exp() * case.f(z[sets], q)).sum()
         return (q.log_prob(z).exp() * case.f.held(z, q)).sum()
@@ -105,7 +105,7 @@ def integrated(case: Case) -> Callable[[Tensors], Tensor]:
     """
     x, w = gauss_hermite(NODES)
     grid, weight = torch.cartesian_prod(x, x), torch.cartesian_prod(w, w).prod(-1)
-    here, pairs = case.q(), isinstance(case.f, ImportanceBound)
+    here, pairs = case.q(), isinstance(case.f, SetObjective)
     if isinstance(base(here), Gamma):
         t = torch.linspace(-14.0, 4.0, 2000, dtype=torch.float64)
         z, weight = t.exp().unsqueeze(-1), t.exp() * here.log_prob(t.exp().unsqueeze(-1)).exp() * (t[1] - t[0])

@@ -17,7 +17,7 @@ from estimators.errors import BadInput
 from estimators.tools.parameters import settled
 from estimators.traits import Traits
 
-VALUES = ("__call__", "held", "hold", "each", "log_weight", "held_weight", "without_log_q")
+VALUES = (*("__call__", "held", "hold", "each", "each_held", "log_weight", "held_weight", "without_log_q", "rewards"),)
 """Names of the methods by which estimators evaluate objectives."""
 
 
@@ -65,8 +65,9 @@ def whole(estimator: Any, n: Any) -> int:
 
 def unsuited(traits: Traits, n: int) -> str | None:
     """Returns why n draws do not suit, in a sentence without its subject, or None if they do."""
-    bounds = any(need.name == "IMPORTANCE_BOUND" for need in traits.needs)
-    counted = " (n counts bounds, each of several draws)" if bounds else ""
+    needs = {need.name for need in traits.needs}
+    sets = "bounds" if "IMPORTANCE_BOUND" in needs else "sets" if needs & {"SETS", "ORDER_STATISTICS"} else ""
+    counted = f" (n counts {sets}, each of several draws)" if sets else ""
     if n < traits.min_samples:
         samples = "sample" if traits.min_samples == 1 else "samples"
         return f"needs at least {traits.min_samples} {samples}, not {n}{counted}"
@@ -106,7 +107,7 @@ def leaving_z_alone(name: str, method: Callable[..., Any]) -> Callable[..., Any]
         if q is not None:
             event = len(q.event_shape)
             if not isinstance(value, Tensor) or value.shape != (z.shape[:-event] if event else z.shape):
-                require_terms_or_bounds(self, name, z, q, value)
+                require_terms_or_sets(self, name, z, q, value)
         return value
 
     return checked
@@ -142,16 +143,16 @@ def differs(z: Tensor, before: Tensor) -> bool:
         return False
 
 
-def require_terms_or_bounds(f: Any, name: str, z: Tensor, q: Any, value: Any) -> None:
-    """Raises `BadInput` unless `value` has the shape of terms, one more axis, or of bounds, one value per set of draws.
+def require_terms_or_sets(f: Any, name: str, z: Tensor, q: Any, value: Any) -> None:
+    """Raises `BadInput` unless `value` has the shape of terms, one more axis, or a value for each set of draws.
 
     The draws of a set lie along z's second axis.
     """
     expected = z.shape[: z.dim() - len(q.event_shape)]
     if isinstance(value, Tensor):
-        if name == "each" and value.shape[:-1] == expected:
+        if name in ("each", "each_held") and value.shape[:-1] == expected:
             return
-        if hasattr(f, "log_weight") and value.shape == expected[:1] + expected[2:]:
+        if hasattr(f, "draws") and value.shape == expected[:1] + expected[2:]:
             return
     raise misshapen(f, z, q, value)
 

@@ -13,7 +13,7 @@ from bench.measure.estimates.gradients import Gradients
 from bench.problems.problem import Problem
 from bench.statistics.control import KNOWN, Ask, Control, nothing_known
 from bench.statistics.stream import Replicates, Vector
-from estimators.core import Estimator, ImportanceBound
+from estimators.core import Estimator, SetObjective
 from estimators.registry import estimators
 
 MAX_CONTROL = 65_536
@@ -91,7 +91,7 @@ def f_varies(gradients: Gradients, replicates: int) -> bool:
     problem: Problem = gradients.problem
     parameters = gradients.expanded(min(replicates, 8192))
     f = problem.at(gradients.function, parameters)
-    each = (gradients.samples, f.draws) if isinstance(f, ImportanceBound) else (gradients.samples,)
+    each = (gradients.samples, f.draws) if isinstance(f, SetObjective) else (gradients.samples,)
     q = problem.build(parameters)
     with torch.no_grad():
         value: Tensor = problem.reduce(f(q.sample(each), q)).double()

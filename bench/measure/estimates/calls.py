@@ -12,7 +12,7 @@ from bench.measure.estimates.gradients import Gradients, same
 from estimators.core import Objective
 from estimators.tools.calls import changed
 
-ENTRIES = ("__call__", "held", "without_log_q", "log_weight", "held_weight", "each")
+ENTRIES = ("__call__", "held", "without_log_q", "log_weight", "held_weight", "each", "each_held", "rewards")
 """The methods with which estimators evaluate objectives."""
 
 

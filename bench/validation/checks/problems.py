@@ -12,7 +12,7 @@ from bench.problems.theta import as_vector
 from bench.statistics.tails import MIN_OUTCOMES
 from bench.validation.checks.families import CHECK_LIMIT, expanded, outcomes_behind
 from estimators.checks.failure import require
-from estimators.core import ImportanceBound, Objective
+from estimators.core import Objective, SetObjective
 from estimators.registry import get
 
 PROBLEM_REPLICATES = 100_000
@@ -26,7 +26,7 @@ def check_objective_pickles(problem: Problem, seed: int) -> None:
 
 def together(f: Objective) -> tuple[int, ...]:
     """Returns the axis of the draws that f takes together, such as `(K,)`, or `()` if f takes single draws."""
-    return (f.draws,) if isinstance(f, ImportanceBound) else ()
+    return (f.draws,) if isinstance(f, SetObjective) else ()
 
 
 def check_function(problem: Problem, seed: int) -> None:
@@ -112,8 +112,8 @@ def check_reference(problem: Problem, seed: int, exact: Reference | None = None)
         return
     gradient, slack = as_vector(exact.gradient), as_vector(exact.error)
     torch.manual_seed(seed)
-    bound = bool(together(problem.function(gradient)))
-    draw = Gradients(problem, get("importance_reinforce" if bound else "rloo"), samples=8)
+    sets = bool(together(problem.function(gradient)))
+    draw = Gradients(problem, get("set_reinforce" if sets else "rloo"), samples=8)
     chunk = max(64, min(PROBLEM_REPLICATES, 1_000_000 // problem.dim) // 8)
     x = torch.cat([draw(chunk) for _ in range(8)])
     worst = standard_errors(x, gradient, slack)
