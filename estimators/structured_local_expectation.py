@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float
@@ -10,6 +11,7 @@ from torch.distributions import Distribution
 
 from estimators.core import Estimator, Objective, Terms
 from estimators.registry import register
+from estimators.score_function import left_out
 from estimators.tools.coordinates import chunk
 from estimators.tools.parameters import sample, valued
 from estimators.tools.steps import downstream_of, log_law, log_prob_steps, other_values, replaced, variables
@@ -24,9 +26,12 @@ class StructuredLocalExpectation(Estimator):
     The score of each variable times its cost is summed exactly over the variable's values, given all others: the
     conditional expectation of `reinforce` (of `downstream`, where f is given as terms). T variables with C values cost
     1 + T(C − 1) evaluations of f per draw. For independent bits it is `local_expectation`.
+
+    With `leave_one_out` (n ≥ 2), the mean cost of the variable in the other draws is subtracted: given the variables
+    that follow it, the score of a variable does not have mean 0, so the level of its cost is noise.
     Paper: Titsias, Lázaro-Gredilla 2015, NIPS 2015; preprint arXiv:1503.01494, section 3, with the conditional of a
     variable given its Markov blanket.
-    Differs from the paper: terms that are not downstream of a variable are left out of its cost.
+    Differs from the paper: terms that are not downstream of a variable are left out of its cost; the baseline.
 
     >>> from torch.distributions import Bernoulli, Independent
     >>> from estimators import Function
@@ -38,24 +43,32 @@ class StructuredLocalExpectation(Estimator):
     tensor([0.2500, 0.7500])
     """
 
-    traits = Traits(
-        unbiased=True,
-        needs=frozenset({Need.DENSITY, Need.STEPS, Need.OTHER_VALUES}),
-        paper="Titsias, Lázaro-Gredilla 2015",
-    )
+    leave_one_out: bool = False
+
+    @cached_property
+    def traits(self) -> Traits:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The traits for this setting."""
+        needs = {Need.DENSITY, Need.STEPS, Need.OTHER_VALUES}
+        return Traits(
+            unbiased=True,
+            needs=frozenset(needs | {Need.INDEPENDENT_DRAWS} if self.leave_one_out else needs),
+            min_samples=2 if self.leave_one_out else 1,
+            paper="Titsias, Lázaro-Gredilla 2015",
+        )
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
         z = sample(q, n)
         value, cost = costs(f, q, z)
-        steps = log_prob_steps(q, z)
+        baseline = cost - left_out(cost) if self.leave_one_out else 0
+        here = log_prob_steps(q, z)
         total = torch.zeros_like(value[0])
         for rows, x in with_other_values(q, z):
-            steps_x = log_prob_steps(q, x)
-            every = torch.cat([log_law(q, z, steps).expand(1, len(rows), *value.shape), log_law(q, x, steps_x)])
-            weight = every.detach().softmax(0)
-            own = torch.cat([at(rows, steps.expand(1, len(rows), *steps.shape)), at(rows, steps_x)])
-            of_values = torch.cat([at(rows, cost.expand(1, len(rows), *cost.shape)), at(rows, costs(f, q, x)[1])])
-            coefficient = torch.where(weight > 0, weight * of_values.detach(), 0)
+            there = log_prob_steps(q, x)
+            law = torch.cat([repeated(rows, log_law(q, z, here)), log_law(q, x, there)])
+            own = torch.cat([at(rows, repeated(rows, here)), at(rows, there)])
+            gain = torch.cat([at(rows, repeated(rows, cost - baseline)), at(rows, costs(f, q, x)[1] - baseline)])
+            weight = law.detach().softmax(0)  # q(z_i = c | all others)
+            coefficient = torch.where(weight > 0, weight * gain.detach(), 0)
             total = total + (coefficient * torch.where(weight > 0, own, 0)).sum((0, 1)).mean(0)
         return valued(value.mean(0), total)
 
@@ -90,3 +103,8 @@ def at(rows: Bool[Tensor, "part T"], value: Float[Tensor, "..."]) -> Float[Tenso
     """Returns the entry of each row's variable: `[C, part, *sample, *batch, T]` → `[C, part, *sample, *batch]`."""
     mask = rows.reshape(1, len(rows), *(1 for _ in value.shape[2:-1]), -1)
     return torch.where(mask, value, 0).sum(-1)
+
+
+def repeated(rows: Bool[Tensor, "part T"], value: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Returns a value once per row: `[…]` → `[1, part, …]`."""
+    return value.expand(1, len(rows), *value.shape)

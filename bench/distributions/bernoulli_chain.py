@@ -46,8 +46,12 @@ class BernoulliChain(Distribution):
         return torch.stack(drawn[1:], -1)
 
     def log_prob(self, value: Tensor) -> Tensor:
+        return self.log_prob_steps(value).sum(-1)
+
+    def log_prob_steps(self, value: Tensor) -> Tensor:
+        """Returns log P(b_t | b_{t−1}) of every bit, `[*batch, T]`."""
         logits = self.logits + self.coupling * pad(value[..., :-1], (1, 0))
-        return (value * logits - softplus(logits)).sum(-1)
+        return value * logits - softplus(logits)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         length = self.logits.shape[-1]

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
+from torch.nn.functional import pad, softplus
 
 from bench.distributions.amortised import Encoder, linear_layer
 from bench.distributions.base import distributions
@@ -56,6 +57,18 @@ class LayeredBits(Distribution):
         first, _ = value.chunk(2, -1)
         logits = torch.cat([self.logits.expand_as(first), self.second_logits(first)], -1)
         return bits_log_prob(value, logits)
+
+    def log_prob_steps(self, value: Tensor) -> Tensor:
+        """Returns the log-probability of every bit given the layer before, `[*batch, 2D]`."""
+        first, _ = value.chunk(2, -1)
+        logits = torch.cat([self.logits.expand_as(first), self.second_logits(first)], -1)
+        return value * logits - softplus(logits)
+
+    @property
+    def follows(self) -> Tensor:
+        """The bits of the second layer (rows) follow those of the first; within a layer none follows another."""
+        D = self.logits.shape[-1]
+        return pad(self.logits.new_ones(D, D), (0, D, D, 0))
 
     def second_logits(self, first: Tensor) -> Tensor:
         """Returns the logits of the second layer given the bits of the first."""

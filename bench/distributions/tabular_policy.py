@@ -52,6 +52,25 @@ class Trajectory(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         return (value * self.logits.log_softmax(-1)).sum((-1, -2, -3))
 
+    def log_prob_steps(self, value: Tensor) -> Tensor:
+        """Returns the log-probability of every action given its state, `[*batch, H]`."""
+        return (value * self.logits.log_softmax(-1)).sum((-1, -2))
+
+    def other_values(self, value: Tensor) -> Tensor:
+        """Returns the trajectories with every action replaced by the next one, the one after it, …, in the same states,
+        `[A − 1, *value.shape]`."""
+        return torch.stack([value.roll(turn, -1) for turn in range(1, value.shape[-1])])
+
+    def log_environment(self, value: Tensor) -> Tensor:
+        """Returns the log-probability of the states given the actions, `[*batch]`: −∞ where a transition cannot occur.
+
+        It does not depend on θ.
+        """
+        state = value.sum(-1)
+        reached = (value[..., :-1, :, :, None] * self.transition[..., None, :, :, :]).sum((-3, -2))
+        first = (state[..., 0, :] * self.initial).sum(-1)
+        return first.log() + (reached * state[..., 1:, :]).sum(-1).log().sum(-1)
+
 
 def one_hot_draw(probs: Float[Tensor, "*batch categories"]) -> Float[Tensor, "*batch categories"]:
     """Returns one-hot draws, by the inverse distribution function."""

@@ -58,10 +58,17 @@ class TokenPolicy(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Returns the sum of the chosen tokens' log-probabilities, all positions at once."""
+        return (value * self.log_probs(value)).sum((-1, -2))
+
+    def log_prob_steps(self, value: Tensor) -> Tensor:
+        """Returns the log-probability of every chosen token given those before it, `[*batch, T]`."""
+        return (value * self.log_probs(value)).sum(-1)
+
+    def log_probs(self, value: Tensor) -> Tensor:
+        """Returns the log-probability of every token of the vocabulary given the tokens before, `[*batch, T, V]`."""
         previous = torch.nn.functional.pad(value[..., :-1, :], (0, 0, 1, 0))
         before = value.cumsum(-2) - value
-        logits = self.start + previous @ self.bigram + before @ self.history
-        return (value * logits.log_softmax(-1)).sum((-1, -2))
+        return (self.start + previous @ self.bigram + before @ self.history).log_softmax(-1)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """Returns all V^T sequences."""

@@ -17,6 +17,7 @@ from bench.objectives import (  # noqa: F401  (register their objectives)
     queue,
     returns,
     sequences,
+    sets_of_draws,
     smooth,
     structured,
     vae,

@@ -3,8 +3,10 @@
 import math
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from bench.distributions.amortised import linear_layer
 from bench.distributions.base import Family
@@ -12,7 +14,8 @@ from bench.distributions.layered import LayeredEncoder
 from bench.numerics.bit_likelihood import bits_log_prob
 from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
-from estimators.core import Evidence, Objective
+from estimators.core import Objective
+from estimators.evidence_terms import EvidenceTerms
 
 
 @objectives.register("belief_net")
@@ -20,7 +23,8 @@ from estimators.core import Evidence, Objective
 class BeliefNet(Target):
     """log p(x | z₁) + log p(z₁ | z₂) + log p(z₂) − log q(z₁, z₂ | x), per image; the net is untrained and constant.
 
-    p(z₂) is uniform, p(z₁ | z₂) and p(x | z₁) Bernoulli with linear logits. Exact by enumeration up to 8 bits a layer.
+    p(z₂) is uniform, p(z₁ | z₂) and p(x | z₁) Bernoulli with linear logits. There is a term for p(x | z₁), for every
+    bit of z₁ given z₂, and for every step of q. Exact by enumeration up to 8 bits a layer.
     """
 
     used_by = "deep discrete latent-variable models (Neal 1992; Mnih, Gregor 2014; Tucker 2017)"
@@ -33,18 +37,23 @@ class BeliefNet(Target):
         x = family.images().to(like)
         upper = {name: value.to(like) for name, value in linear_layer(family.size, family.size, seed=5).items()}
         lower = {name: value.to(like) for name, value in linear_layer(family.size, family.pixels, seed=2).items()}
-        return Evidence(lambda z: log_joint(z, x, upper, lower))
+        D = family.size
+        depends = torch.zeros(1 + D, 2 * D, device=like.device, dtype=like.dtype)
+        depends[0, :D] = 1  # p(x | z₁)
+        depends[1:] = torch.cat([torch.eye(D), torch.ones(D, D)], 1)
+        return EvidenceTerms(lambda z: factors(z, x, upper, lower), depends)
 
 
-def log_joint(
+def factors(
     z: Float[Tensor, "*sample batch bits"], x: Float[Tensor, "batch pixels"], upper: Tensors, lower: Tensors
-) -> Tensor:
-    """Returns log p(x, z₁, z₂), `[*sample, batch]`; differentiable in z, also between 0 and 1."""
+) -> Float[Tensor, "*sample batch factors"]:
+    """Returns log p(x | z₁) p(z₂), and log p of every bit of z₁ given z₂; differentiable in z, also between 0 and 1."""
     first, second = z.chunk(2, -1)
-    return bernoulli(first, second, upper) + bernoulli(x, first, lower) - second.shape[-1] * math.log(2)
+    image = bits_log_prob(x, linear_logits(first, lower)) - second.shape[-1] * math.log(2)
+    logits = linear_logits(second, upper)
+    return torch.cat([image.unsqueeze(-1), first * logits - softplus(logits)], -1)
 
 
-def bernoulli(value: Tensor, given: Tensor, layer: Tensors) -> Tensor:
-    """Returns log p(value | given) of bits whose logits are linear in `given`."""
-    logits = given @ layer["weight"].T + layer["bias"]
-    return bits_log_prob(value, logits)
+def linear_logits(given: Tensor, layer: Tensors) -> Tensor:
+    """Returns logits that are linear in the layer before."""
+    return given @ layer["weight"].T + layer["bias"]

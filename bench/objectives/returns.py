@@ -10,13 +10,16 @@ from bench.distributions.base import Family
 from bench.distributions.tabular_policy import TabularPolicyFamily, garnet
 from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
-from estimators.core import Function, Objective
+from estimators.core import Objective, Terms
 
 
 @objectives.register("discounted_return")
 @dataclass(frozen=True)
 class DiscountedReturn(Target):
-    """Σ_t γ^t r(s_t, a_t), γ = `discount`; exact by dynamic programming over the distribution of states."""
+    """Σ_t γ^t r(s_t, a_t), γ = `discount`, a term for each step.
+
+    Exact by dynamic programming over the distribution of states.
+    """
 
     used_by = "policy-gradient reinforcement learning (Williams 1992; Sutton 2000)"
 
@@ -27,7 +30,7 @@ class DiscountedReturn(Target):
 
     def build(self, family: Family, point: str, like: Tensor) -> Objective:
         worth = self.worth(family).to(like)
-        return Function(lambda z: (z * worth).sum((-1, -2, -3)))
+        return Terms(lambda z: (z * worth).sum((-1, -2)), torch.eye(len(worth), device=like.device))
 
     def worth(self, family: Family) -> Float[Tensor, "H S A"]:
         """Returns γ^t r(s, a)."""

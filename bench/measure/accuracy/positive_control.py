@@ -51,7 +51,8 @@ def control_of(gradients: Gradients, calls: float, seed: int) -> Ask:
 
 def drawn_control(gradients: Gradients, replicates: int) -> Control:
     """Draws leave-one-out score-function estimates if q and f allow them; else checks only whether f varies."""
-    own = control_gradients(gradients, "rloo", max(gradients.samples, 2))
+    names, samples = ("rloo", "set_rloo"), max(gradients.samples, 2)
+    own = next((found for name in names if (found := control_gradients(gradients, name, samples))), None)
     if own is None:
         return Control(varies=f_varies(gradients, replicates), count=replicates)
     chunk = min(replicates_per_chunk(own), replicates)
