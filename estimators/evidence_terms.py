@@ -43,5 +43,6 @@ class EvidenceTerms(Evidence, Terms):
 
     def dependence(self, q: Distribution) -> Tensor:
         """Returns the factors' `depends`, and below it each step's: on itself and on all that it follows."""
-        own = follows(q, self.depends)
-        return torch.cat([self.depends, own + torch.eye(len(own), dtype=own.dtype, device=own.device)])
+        depends = self.depends.float()
+        own = follows(q, depends)
+        return torch.cat([depends, own + torch.eye(len(own), device=own.device)])

@@ -159,7 +159,7 @@ def share_of_sets(c: Sequence[float], below: int, above: int, sets: int) -> floa
     if min(below, above) < 0:
         return 0.0
     chosen = ((each, comb(below, i) * comb(above, len(c) - 1 - i)) for i, each in enumerate(c) if each)
-    return sum(each * (count / sets) for each, count in chosen)
+    return sum((each * (count / sets) for each, count in chosen), 0.0)
 
 
 def subset_coefficients(
