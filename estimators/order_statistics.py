@@ -8,11 +8,9 @@ i-th smallest of C(j−1, i−1) C(N−j, K−i) sets.
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from math import comb, isfinite
+from math import comb, isfinite, log
 from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -30,7 +28,8 @@ class OrderStatistics(SetObjective):
 
     Args:
         reward: z ↦ r(z), one number per draw.
-        weights: c, K ≥ 2 numbers, from the smallest reward's to the largest's.
+        weights: c, K ≥ 2 numbers, from the smallest reward's to the largest's. A tensor keeps its device: on a GPU, c
+            should be there, so that no call waits for a copy.
         differentiable: whether the reward is differentiable in z wherever q has mass; f is then differentiable except
             where two rewards are equal, and continuous there.
 
@@ -45,11 +44,11 @@ class OrderStatistics(SetObjective):
     twice_differentiable = relaxable = False
 
     def __init__(
-        self, reward: Callable[[Tensor], Tensor], weights: Sequence[float], *, differentiable: bool = False
+        self, reward: Callable[[Tensor], Tensor], weights: Sequence[float] | Tensor, *, differentiable: bool = False
     ) -> None:
         self.reward = reward
         self.weights = checked_weights(weights)
-        self.draws = len(self.weights)
+        self.draws = len(weights)
         self.differentiable = differentiable
 
     @classmethod
@@ -76,14 +75,14 @@ class OrderStatistics(SetObjective):
 
     def __call__(self, z: Tensor, q: Distribution | None = None) -> Tensor:
         rising = self.rewards(z, q).sort(1).values
-        return (rising.movedim(1, -1) * rising.new_tensor(self.weights)).sum(-1)
+        return (rising.movedim(1, -1) * self.weights.to(rising)).sum(-1)
 
 
-def checked_weights(weights: Sequence[float]) -> tuple[float, ...]:
-    """Returns the weights as numbers. Raises `BadInput` if there are fewer than 2, or if one is not finite."""
-    given = tuple(float(each) for each in weights)
-    if len(given) < 2 or not all(map(isfinite, given)):
-        raise BadInput(f"an objective of sets has at least 2 weights, all finite; found {list(given)}")
+def checked_weights(weights: Sequence[float] | Tensor) -> Float[Tensor, " K"]:
+    """Returns the weights in float64. Raises `BadInput` if there are fewer than 2, or if one is not finite."""
+    given = torch.as_tensor(weights, dtype=torch.float64)
+    if given.dim() != 1 or len(given) < 2 or not all(map(isfinite, given.tolist())):
+        raise BadInput(f"an objective of sets has at least 2 weights, all finite; found {given.tolist()}")
     return given
 
 
@@ -108,62 +107,64 @@ def tail_weights(draws: int, share: float) -> tuple[float, ...]:
     return tuple(min(max(amount - i, 0.0), 1.0) / amount for i in range(draws))
 
 
-def smaller_weights(weights: tuple[float, ...]) -> tuple[float, ...]:
+def smaller_weights(c: Float[Tensor, " K"]) -> Float[Tensor, " less"]:
     """Returns the weights of the same objective for K − 1 draws: the same weight for the same quantiles.
 
-    >>> smaller_weights((0.0, 0.0, 1.0)), smaller_weights((0.25, 0.25, 0.25, 0.25))[0] == 1 / 3
-    ((0.0, 1.0), True)
+    c_i is spread evenly over the quantiles from (i − 1)/K to i/K, so that c′_i = ((K − i) c_i + i c_{i+1})/(K − 1).
+
+    >>> smaller_weights(torch.tensor([0.0, 0.0, 1.0])), smaller_weights(torch.full((4,), 0.25))
+    (tensor([0., 1.]), tensor([0.3333, 0.3333, 0.3333]))
     """
-    K = len(weights)
-    until = np.interp(np.arange(K) / (K - 1), np.arange(K + 1) / K, np.cumsum([0.0, *weights]))
-    return tuple(np.diff(until).tolist())
+    i = torch.arange(1, len(c), dtype=c.dtype, device=c.device)
+    return ((len(c) - i) * c[:-1] + i * c[1:]) / (len(c) - 1)
 
 
-Ranked = tuple[list[float], list[float], list[float]]
-
-
-def rank_coefficients(weights: tuple[float, ...], total: int, baseline: SetBaseline) -> Ranked:
+def rank_coefficients(
+    c: Float[Tensor, " K"], N: int, baseline: SetBaseline
+) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"], Float[Tensor, " N"]]:
     """Returns own, lower, upper with w_ρ = own_ρ r_ρ + Σ_{j<ρ} lower_j r_j + Σ_{j>ρ} upper_j r_j.
 
-    ρ and j are ranks from 1 to N = `total`. For a given j, all draws above it have one coefficient, as have all below.
-    Σ_ρ own_ρ r_ρ is the mean of f over all sets.
+    ρ and j are ranks from 1 to N. For a given j, all draws above it have one coefficient, as have all below it. Σ_ρ
+    own_ρ r_ρ is the mean of f over all sets.
     """
-    return _counted(weights, total, baseline)
-
-
-rank_coefficients._dynamo_marked_constant = True  # pyright: ignore  (torch.compiler.assume_constant_result imports slowly)
-
-
-@lru_cache(maxsize=256)
-def _counted(weights: tuple[float, ...], total: int, baseline: SetBaseline) -> Ranked:
-    K, N, ranks = len(weights), total, range(1, total + 1)
-    own = [share_of_sets(weights, j - 1, N - j, comb(N, K)) for j in ranks]
-    lower = [share_of_sets(weights[:-1], j - 1, N - j - 1, comb(N, K)) for j in ranks]  # the set has a draw above j
-    upper = [share_of_sets(weights[1:], j - 2, N - j, comb(N, K)) for j in ranks]  # the set has a draw below j
-    if baseline == "none":
+    K, j = len(c), torch.arange(1, N + 1, dtype=c.dtype, device=c.device)
+    own = share_of_sets(c, j - 1, N - j, comb(N, K))
+    lower = share_of_sets(c[:-1], j - 1, N - j - 1, comb(N, K))  # the set has a draw above j
+    upper = share_of_sets(c[1:], j - 2, N - j, comb(N, K))  # the set has a draw below j
+    if baseline == "smaller":
+        others = share_of_sets(smaller_weights(c), j - 1, N - 1 - j, comb(N, K))
+    elif baseline == "others":
+        others = share_of_sets(c, j - 1, N - 1 - j, comb(N - 1, K)) * (K / N)
+    else:
         return own, lower, upper
-    c = smaller_weights(weights) if baseline == "smaller" else weights
-    scale = 1.0 if baseline == "smaller" else K / (N - K)  # (K/N) C(N, K)/C(N − 1, K)
-    others = [scale * share_of_sets(c, j - 1, N - 1 - j, comb(N, K)) for j in ranks[:-1]]
-    lower = [each - less for each, less in zip(lower, [*others, 0.0], strict=True)]
-    upper = [each - less for each, less in zip(upper, [0.0, *others], strict=True)]
-    return own, lower, upper
+    return (
+        own,
+        lower - others,
+        upper - others.roll(1),
+    )  # j below ρ has rank j among the others, j above ρ has rank j − 1
 
 
-def share_of_sets(c: Sequence[float], below: int, above: int, sets: int) -> float:
-    """Returns Σ_i c_i C(below, i) C(above, K − 1 − i)/sets, i from 0 to K − 1, for K numbers c; 0 if a count is < 0.
+def share_of_sets(
+    c: Float[Tensor, " K"], below: Float[Tensor, " N"], above: Float[Tensor, " N"], sets: int
+) -> Float[Tensor, " N"]:
+    """Returns Σ_i c_i C(below, i) C(above, K − 1 − i)/sets, i from 0 to K − 1; 0 where a count is negative.
 
-    >>> share_of_sets((0.0, 1.0), below=2, above=0, sets=3)  # the largest of 3 draws is the larger of 2 of the 3 pairs
-    0.6666666666666666
+    >>> share_of_sets(torch.tensor([0.0, 1.0]), torch.tensor([2.0]), torch.tensor([0.0]), sets=3)
+    tensor([0.6667])
     """
-    if min(below, above) < 0:
-        return 0.0
-    chosen = ((each, comb(below, i) * comb(above, len(c) - 1 - i)) for i, each in enumerate(c) if each)
-    return sum((each * (count / sets) for each, count in chosen), 0.0)
+    i = torch.arange(len(c), dtype=c.dtype, device=c.device).unsqueeze(-1)
+    return c @ (log_choose(below, i) + log_choose(above, len(c) - 1 - i) - log(sets)).exp()
+
+
+def log_choose(n: Float[Tensor, " N"], k: Float[Tensor, "K 1"]) -> Float[Tensor, "K N"]:
+    """Returns log C(n, k), −∞ where n < k."""
+    left = n - k
+    count = (n.clamp_min(0) + 1).lgamma() - (k + 1).lgamma() - (left.clamp_min(0) + 1).lgamma()
+    return torch.where(left >= 0, count, -torch.inf)
 
 
 def subset_coefficients(
-    rewards: Float[Tensor, "N *batch"], weights: Sequence[float], baseline: SetBaseline = "smaller"
+    rewards: Float[Tensor, "N *batch"], weights: Sequence[float] | Tensor, baseline: SetBaseline = "smaller"
 ) -> tuple[Float[Tensor, "N *batch"], Float[Tensor, "*batch"]]:
     """Returns w with Σ_k w_k s_k an unbiased estimate of ∇ E Σ_i c_i r_(i), and the mean of f over all sets of K draws.
 
@@ -184,15 +185,15 @@ def subset_coefficients(
     >>> subset_coefficients(torch.tensor([0.0, 5.0, 3.0]), maximum_weights(3))[0]
     tensor([0., 2., 0.])
     """
-    c, N = checked_weights(weights), len(rewards)
+    c, N = torch.as_tensor(weights, dtype=torch.float64, device=rewards.device), len(rewards)
     if baseline not in BASELINES:
         raise BadInput(f"baseline: there is no {baseline!r}; {nearest(str(baseline), BASELINES)}")
     fewest = len(c) + (baseline == "others")
     if fewest > N:
         raise BadInput(f"{N} rewards are too few for sets of {len(c)} with baseline {baseline!r}; at least {fewest}")
     rising, order = rewards.sort(0)
-    found = [rising.new_tensor(each) for each in rank_coefficients(c, N, baseline)]
-    own, lower, upper = (each.reshape(-1, *(1 for _ in rising.shape[1:])) for each in found)
+    shape = (N, *(1 for _ in rising.shape[1:]))
+    own, lower, upper = (each.to(rising).reshape(shape) for each in rank_coefficients(c, N, baseline))
     r = rising.detach()
     if baseline != "none":
         r = r - r[0]  # a constant changes nothing; without this, large rewards would cancel

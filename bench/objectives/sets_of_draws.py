@@ -56,7 +56,8 @@ class SortedRewards(Target):
             v = (z * number).sum(-1) if family.values == "one_hot" else z
             return -((weight * v).sum(-1) - self.target).square()
 
-        return OrderStatistics(reward, self.ranks(), differentiable=family.values == "real")
+        ranks = torch.tensor(self.ranks(), dtype=torch.float64, device=like.device)
+        return OrderStatistics(reward, ranks, differentiable=family.values == "real")
 
     def expectation(
         self, family: Family, point: str, parameters: Tensors, level: int = 0

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,10 +16,12 @@ from torch.distributions import (
     MultivariateNormal,
     Normal,
     OneHotCategorical,
+    constraints,
 )
 
 from estimators.core import Estimator, Evidence, Function, ImportanceBound, Objective, SetObjective, Terms
 from estimators.needs import Offer
+from estimators.order_statistics import OrderStatistics
 from estimators.tools.parameters import base, states, support
 from estimators.tools.tensors import Tensors
 from estimators.traits import Need
@@ -205,6 +208,52 @@ def build_location(loc: Tensor) -> Distribution:
     return Independent(LearnedLocation(loc, torch.full_like(loc, 0.5), validate_args=False), 1, validate_args=False)
 
 
+class LinkedBits(Distribution):
+    """Bits that are steps, P(b_t = 1 | b_{t−1}) = σ(logits_t + link_t b_{t−1}), event `[T]`."""
+
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {  # type: ignore[misc]
+        "logits": constraints.real_vector,
+        "link": constraints.real_vector,
+    }
+    support = constraints.independent(constraints.boolean, 1)  # type: ignore[assignment]
+    has_enumerate_support = True
+    offers = frozenset({Need.DENSITY})
+
+    def __init__(self, logits: Tensor, link: Tensor, validate_args: bool | None = None) -> None:
+        self.logits, self.link = logits, link
+        super().__init__(logits.shape[:-1], logits.shape[-1:], validate_args=False)
+
+    def given(self, z: Tensor) -> Tensor:
+        """Returns the logits of all bits of z, each given the one before."""
+        return self.logits + self.link * torch.nn.functional.pad(z[..., :-1], (1, 0))
+
+    def log_prob_steps(self, value: Tensor) -> Tensor:
+        """Returns the log-probability of each bit given the one before, `[*batch, T]`."""
+        logits = self.given(value)
+        return value * logits - torch.nn.functional.softplus(logits)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return self.log_prob_steps(value).sum(-1)
+
+    @torch.no_grad()
+    def sample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:
+        noise = torch.rand(*sample_shape, *self.logits.shape, dtype=self.logits.dtype, device=self.logits.device)
+        z = torch.zeros_like(noise)
+        for _ in range(noise.shape[-1]):  # bit t is settled after t + 1 rounds
+            z = (noise < self.given(z).sigmoid()).to(noise.dtype)
+        return z
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        both = torch.tensor([0.0, 1.0], dtype=self.logits.dtype, device=self.logits.device)
+        table = torch.cartesian_prod(*[both] * self.event_shape[0])
+        return table.reshape(len(table), *(1 for _ in self.batch_shape), -1).expand(-1, *self.logits.shape)
+
+
+def build_linked(logits: Tensor, link: Tensor) -> Distribution:
+    """Returns bits in a chain, event `[variables]`."""
+    return LinkedBits(logits, link)
+
+
 def build_gamma(concentration: Tensor, rate: Tensor) -> Distribution:
     """Returns independent Gammas, event `[dimensions]`."""
     return Independent(Gamma(concentration, rate, validate_args=False), 1, validate_args=False)
@@ -291,10 +340,23 @@ CASES: tuple[Case, ...] = (
     Case(
         "bound of a normal", build_normal, {"loc": doubles(0.6), "scale": doubles(0.7)}, ImportanceBound(joint, draws=2)
     ),
+    Case(
+        "maximum of bits", build_bits, {"logits": doubles(-0.8, 0.9)}, OrderStatistics.maximum(joint_of_bits, draws=3)
+    ),
+    Case(
+        "tail of a normal",
+        build_normal,
+        {"loc": doubles(0.6), "scale": doubles(0.7)},
+        OrderStatistics(joint, (0.8, 0.2), differentiable=True),
+    ),
     Case("location of a normal", build_location, {"loc": doubles(0.6, -0.8)}, Function(of_line)),
     Case("gamma", build_gamma, {"concentration": doubles(1.7), "rate": doubles(0.9)}, Function(of_positive)),
     Case("step of a normal", build_normal, GAUSSIAN, Jumping()),
 )
+
+
+STEPS: tuple[Case, ...] = (Case("linked bits", build_linked, {**LOGITS, "link": doubles(0.0, 1.7, -2.0)}, CHAIN),)
+"""For estimators that use the steps of q."""
 
 
 @cache
@@ -312,6 +374,7 @@ def own_cases(made: Callable[[], Iterable[Case]]) -> tuple[Case, ...]:
 def fitting_cases(estimator: Estimator) -> list[Case]:
     """Returns the cases, built in and from the estimator's own needs, that meet all its needs."""
     own = [own_cases(need.cases) for need in Need.declared() if need.cases and need in estimator.traits.needs]
+    own += [STEPS] if Need.STEPS in estimator.traits.needs else []
     n = draws(estimator)
     return [case for case in (*CASES, *chain(*own)) if offer_of(case).unmet(estimator, n) is None]
 

@@ -15,6 +15,7 @@ from estimators.checks.failure import CheckFailed, require
 from estimators.checks.statistics import estimates
 from estimators.core import Estimator, Evidence, Function, Terms
 from estimators.needs import unmet, unmet_samples
+from estimators.order_statistics import OrderStatistics
 from estimators.traits import Need, Traits
 
 
@@ -89,7 +90,7 @@ def check_finite(estimator: Estimator, seed: int) -> None:
         for stretch in (1.0, 100.0):
             values = case.at(500, dtype=torch.float32)
             if "logits" in values:
-                values = {"logits": stretch * values["logits"]}
+                values = values | {"logits": stretch * values["logits"]}
             torch.manual_seed(seed)
             found = gradients_at(estimator, case, values, draws(estimator, 1))
             wrong = int((~found.isfinite()).any(1).sum())
@@ -178,6 +179,9 @@ def shifted(case: Case, tilt: Tensor) -> Case:
     elif isinstance(f, Terms):
         terms = f.terms
         f = Terms(lambda z: terms(z) + tilt.unsqueeze(-1), f.depends)
+    elif isinstance(f, OrderStatistics):
+        reward = f.reward
+        f = OrderStatistics(lambda z: reward(z) + tilt, f.weights, differentiable=f.differentiable)
     return replace(case, f=f)
 
 

@@ -61,7 +61,7 @@ def follows(q: Distribution, like: Tensor) -> Float[Tensor, "T T"]:
     """Returns 1 where a variable (row) comes after another (column), in `like`'s dtype and on its device."""
     count = variables(q).numel()
     said = getattr(base(q), "follows", None) if own_steps(q) else like.new_zeros(count, count)
-    return like.new_ones(count, count).tril(-1) if said is None else torch.as_tensor(said).to(like)
+    return like.new_ones(count, count).tril(-1) if said is None else said.to(like)
 
 
 def downstream_of(q: Distribution, depends: Tensor, like: Tensor) -> Float[Tensor, "terms T"]:

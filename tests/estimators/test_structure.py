@@ -197,6 +197,7 @@ class Blind(Estimator):
     traits = Traits(unbiased=True)
 
     def surrogate(self, q, f, n):
+        assert isinstance(f, Terms)
         z = sample(q, n)
         value, log_q = f.each(z, q), log_prob_steps(q, z)
         cost = value.detach() @ f.dependence(q).to(value)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from tests.support.exactness import Build, Tensors
 
 def outcomes(build: Build, parameters: Tensors) -> tuple[Tensor, Tensor]:
     """Every value of z and its probability; a trajectory's has the environment's part too."""
-    q = build(**parameters)
+    q: Any = build(**parameters)
     if not hasattr(q, "log_environment"):
         return support(q), q.log_prob(support(q)).exp()
     H, S, A = q.event_shape
@@ -70,7 +71,8 @@ def gradient_of_mean(build: Build, parameters: Tensors, f: Objective) -> Tensor:
     −log q inside f is held, unless f takes sets: there its direct term has not mean zero.
     """
     z, _ = outcomes(build, parameters)
-    environment = build(**parameters).log_environment(z) if hasattr(build(**parameters), "log_environment") else 0.0
+    here: Any = build(**parameters)
+    environment = here.log_environment(z) if hasattr(here, "log_environment") else 0.0
     sets = torch.cartesian_prod(*[torch.arange(len(z))] * f.draws) if hasattr(f, "draws") else None  # type: ignore[attr-defined]
 
     def expectation(values: Tensors) -> Tensor:
