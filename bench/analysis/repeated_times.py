@@ -44,7 +44,7 @@ class Repeated(NamedTuple):
 
 
 def repeated(ratio: Interval, degrees: Float[ndarray, " cells"]) -> Repeated | None:
-    """Returns the ratios with intervals that cover a repetition, or None for fewer than `FEWEST_CELLS` cells with intervals.
+    """Returns the ratios with intervals that cover a repetition, or None for too few cells (`FEWEST_CELLS`).
 
     Args:
         ratio: Second run ÷ first of each cell, with intervals from within the runs; NaN where there is none.
