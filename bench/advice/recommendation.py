@@ -24,6 +24,7 @@ from bench.display.notebook import InNotebooks
 from bench.isolation.child import refuse_inside
 from bench.statistics.interval import Interval
 from estimators.core import Estimator
+from estimators.deprecation import renamed
 from estimators.errors import BadInput, nearest
 
 SAMPLES = (1, 2, 4, 16, 64)
@@ -75,6 +76,7 @@ class Recommendation(InNotebooks):
         return recommendation_view(self)
 
 
+@renamed("plugins", "plugin", until="0.3")
 def recommend(
     path: str | Path | None = None,
     *,
