@@ -121,7 +121,7 @@ CATALOGUE = {
             "carms": (K, 0),
             "foust": (2 * K, K),
             "stochastic_triples": (2 * K, 0),
-            "local_expectation": (K * (D + 1), 0),
+            **dict.fromkeys(("local_expectation", "structured_local_expectation"), (K * (D + 1), 0)),
             "indecater": (K * D * 2, 0),
             "exact": (2**D, 0),
         },
@@ -170,6 +170,14 @@ CATALOGUE = {
             "ovis": (K * (M + FRESH), 0),
             "multi_sample_disarm": (2 * K * M, 0),
         },
+    ),
+    "maximum of bits": (
+        Problem(distributions.get("bernoulli", size=2), objectives.get("max_of_draws", draws=M)),
+        dict.fromkeys(("set_reinforce", "set_rloo", "subset_score"), (K * M, 0)),
+    ),
+    "maximum of a normal": (
+        Problem(distributions.get("normal", size=2), objectives.get("max_of_draws", draws=M)),
+        {"set_pathwise": (K * M, K * M)},
     ),
     "bound on a normal": (
         Problem(distributions.get("normal", size=1), objectives.get("importance_bound", draws=M)),
