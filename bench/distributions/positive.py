@@ -80,6 +80,6 @@ class LogNormalFamily(Positive):
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         loc, scale = (parameters[name].detach() for name in ("loc", "scale"))
-        at = [(loc.new_tensor(point).log() - loc) / scale for point in breaks if point > 0]
-        end, limit = torch.full_like(scale, 12.0), torch.full_like(scale, 40.0)
-        return panelled(lambda u: (loc + scale * u).exp(), -end, end, at, level, panels=120, limits=(-limit, limit))
+        at = [torch.full_like(loc, point).log() for point in breaks if point > 0]
+        (low, high), limits = ((loc - reach * scale, loc + reach * scale) for reach in (12, 40))
+        return panelled(torch.exp, low, high, at, level, panels=120, limits=limits)
