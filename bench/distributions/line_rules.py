@@ -26,6 +26,9 @@ UNDERFLOW = 760.0
 LOG_MOST = 707.0
 """exp(±707) are normal float64 numbers."""
 
+LOGIT_MOST = 36.5
+"""σ(36.5) is the float64 below the last one below 1."""
+
 EPS, TINY = torch.finfo(torch.float64).eps, torch.finfo(torch.float64).tiny
 
 ENDS = 3.0
@@ -81,11 +84,12 @@ def mapped(
 
     The ends of a stretch are rounded, so a short stretch far from u = 0 has a length with a large relative error. Both
     levels may round to the same length, which would hide it; below level 1 a stretch is therefore shorter by `ENDS`
-    units in the last place of its ends.
+    units in the last place of the end nearer to 0, or of 1 (a map of a break to u rounds as 1 does).
     """
     z, pullback, *_ = torch.func.vjp(forward, u)
-    rounded = EPS * u.abs().amin(1, keepdim=True) / measure.sum(1, keepdim=True).clamp_min(TINY)
-    weight = pullback(torch.ones_like(u))[0] * measure * (1 - ENDS * max(0, 1 - level) * rounded)
+    unit = EPS * u.abs().amin(1, keepdim=True).clamp_min(1.0)
+    shorter = ENDS * max(0, 1 - level) * unit / measure.sum(1, keepdim=True).clamp_min(TINY)
+    weight = pullback(torch.ones_like(u))[0] * measure * (1 - shorter)
     return z.detach().flatten(0, 1), weight.detach().flatten(0, 1)
 
 
@@ -176,7 +180,9 @@ def positive(
     oscillate there.
     """
     at = [torch.full_like(low, point).log() for point in breaks if point > 0]
-    limits = torch.minimum(low, limits[0].clamp_min(-LOG_MOST)), torch.maximum(high, limits[1].clamp_max(LOG_MOST))
+    first, last = (limit.clamp(-LOG_MOST, LOG_MOST) for limit in limits)
+    refuse_beyond(at, first.where(first > limits[0], -torch.inf), last.where(last < limits[1], torch.inf))
+    limits = torch.minimum(low, first), torch.maximum(high, last)
     return panelled(torch.exp, low, high, at, level, panels=panels, limits=limits, edges=[high - bulk])
 
 
@@ -193,12 +199,24 @@ def unit_interval(
 ) -> tuple[Tensor, Tensor]:
     """Returns a rule for z = σ(u), for a density on (0, 1) ∝ z^(one − 1) near 0 and ∝ (1 − z)^(zero − 1) near 1.
 
-    It ends at u = 36.5: beyond, σ(u) rounds to 1 in float64.
+    It ends at u = `LOGIT_MOST`: beyond, σ(u) rounds to 1 in float64.
     """
     low, high = -45 / one - 1, 36 / zero.clamp_min(1.0)
     at = [torch.full_like(low, point).logit() for point in breaks if 0 < point < 1]
-    limits = torch.minimum(low, (-UNDERFLOW / one - 1).clamp_min(-LOG_MOST)), torch.full_like(high, 36.5)
+    lowest, most = -UNDERFLOW / one - 1, torch.full_like(high, LOGIT_MOST)
+    first = lowest.clamp_min(-LOG_MOST)
+    refuse_beyond(at, first.where(first > lowest, -torch.inf), most.where(LOGIT_MOST * zero < UNDERFLOW, torch.inf))
+    limits = torch.minimum(low, first), most
     return panelled(torch.sigmoid, low, high, at, level, panels=panels, limits=limits)
+
+
+def refuse_beyond(at: list[Tensor], low: Tensor, high: Tensor) -> None:
+    """Raises NotImplementedError if a break lies beyond `low` or `high`, where a rule ends although mass is left.
+
+    Both levels would find no mass there, and agree.
+    """
+    if any(bool(((each < low) | (each > high)).any()) for each in at):
+        raise NotImplementedError("no rule reaches a break so far out: float64 does not hold the numbers beyond it")
 
 
 def counted(last: Tensor, limit: Tensor, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
