@@ -105,6 +105,11 @@ BOUNDED = {
 }
 
 
+def digits(x):
+    """How many digits of 1 are lost beside x."""
+    return max(0, math.ceil(math.log10(x)))
+
+
 @dataclass(frozen=True)
 class Far:
     """A family of one coordinate at a point, and P(z > x) as a function of θ's entries."""
@@ -134,7 +139,7 @@ class Far:
     def quantile(self, level, upper):
         """A number with P(z > x) or P(z ≤ x) near `level`; None where float64 has none inside the support."""
         low, high = -690.0, 690.0
-        with mp.workdps(40 if upper else 40 - math.floor(math.log10(level))):
+        with mp.workdps(40 if upper else 40 + digits(1 / level)):
             values = self.values()
             for _ in range(22):
                 middle = (low + high) / 2
@@ -145,9 +150,9 @@ class Far:
             reached = self.survival(at, **values) if upper else 1 - self.survival(at, **values)
             return at if level / 1000 < reached < 1000 * level else None
 
-    def gradient(self, function, far=0.0):
-        """∂/∂θ of function(θ…), by central differences of 1e-30 at 120 digits, and two for each digit of `far`."""
-        with mp.workdps(120 + 2 * math.ceil(math.log10(1 + abs(far)))):
+    def gradient(self, function, more=0):
+        """∂/∂θ of function(θ…), by central differences of 1e-30 at 120 digits and `more`."""
+        with mp.workdps(120 + more):
             values, step = self.values(), mp.mpf(10) ** -30
             found = {}
             for key, value in values.items():
@@ -199,7 +204,8 @@ def walk_steps(case, levels, refused=False):
             seen += 1
             if refused and reference(problem) is None:
                 continue
-            exact = case.gradient(lambda at=at, **theta: case.survival(at, **theta), far=at)
+            more = digits(2 * abs(at)) * 2 + (0 if upper else digits(1 / level))
+            exact = case.gradient(lambda at=at, **theta: case.survival(at, **theta), more)
             agrees(problem, exact, RELATIVE + 50 * resolution(case.name, at))
     return seen
 
