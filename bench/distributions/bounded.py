@@ -195,9 +195,8 @@ class VonMisesFamily(Bounded):
     }
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
-        """Returns a rule over (−π, π); at level 0 it ends some units in the last place below π."""
         loc = parameters["loc"].detach()
-        end = torch.full_like(loc, math.pi * (1 - 4 * torch.finfo(torch.float64).eps * max(0, 1 - level)))
+        end = torch.full_like(loc, math.pi)
         return panelled(lambda z: z, -end, end, [torch.full_like(loc, at) for at in breaks], level)
 
     def marginals(self, parameters: Tensors) -> Distribution:

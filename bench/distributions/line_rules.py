@@ -26,6 +26,14 @@ UNDERFLOW = 760.0
 LOG_MOST = 707.0
 """exp(±707) are normal float64 numbers."""
 
+LOGIT_MOST = 36.5
+"""σ(36.5) is the float64 below the last one below 1."""
+
+EPS, TINY = torch.finfo(torch.float64).eps, torch.finfo(torch.float64).tiny
+
+ENDS = 3.0
+"""Units in the last place by which the length of a stretch is changed at level 0: more than its two ends round to."""
+
 Map = Callable[[Tensor], Tensor]
 
 
@@ -63,17 +71,35 @@ def panelled(
     at = [torch.nan_to_num(each.detach()).expand_as(low) for each in breaks]
     inner = at + [each.detach().expand_as(low) for each in edges or []]
     share = max(8, panels // (len(inner) + 1))
-    parts = [stretches(low, high, inner, *legendre(0.0, 1.0, round(share * 2.0**level)))]
+    parts = [stretches(low, high, inner, *even(round(share * 2.0**level)))]
     parts += [tail(start, limit.detach(), at, level) for start, limit in zip((low, high), limits or (), strict=False)]
-    u, measure = (torch.cat(each) for each in zip(*parts, strict=True))
+    z, weight = (torch.cat(each) for each in zip(*(mapped(forward, *part, level) for part in parts), strict=True))
+    return z, weight
+
+
+def mapped(
+    forward: Map, u: Float[Tensor, "K M *batch"], measure: Float[Tensor, "K M *batch"], level: int
+) -> tuple[Float[Tensor, "KM *batch"], Float[Tensor, "KM *batch"]]:
+    """Returns points g(u) and weights w·g′(u) of K stretches.
+
+    The ends of a stretch are rounded, so a short stretch far from u = 0 has a length with a large relative error. Both
+    levels may round to the same length, which would hide it; below level 1 a stretch is therefore shorter by `ENDS`
+    units in the last place of the end nearer to 0, or of 1 (a map of a break to u rounds as 1 does).
+    """
     z, pullback, *_ = torch.func.vjp(forward, u)
-    return z.detach(), (pullback(torch.ones_like(u))[0] * measure).detach()
+    unit = EPS * u.abs().amin(1, keepdim=True).clamp_min(1.0)
+    shorter = ENDS * max(0, 1 - level) * unit / measure.sum(1, keepdim=True).clamp_min(TINY)
+    weight = pullback(torch.ones_like(u))[0] * measure * (1 - shorter)
+    return z.detach().flatten(0, 1), weight.detach().flatten(0, 1)
 
 
-def stretches(start: Tensor, end: Tensor, at: list[Tensor], unit: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns a rule on [0, 1] repeated on every stretch from `start` to `end` between the edges `at`, `[S, *batch]`.
+def stretches(
+    start: Tensor, end: Tensor, at: list[Tensor], unit: Float[Tensor, "M"], rest: Float[Tensor, "M"], weight: Tensor
+) -> tuple[Float[Tensor, "K M *batch"], Float[Tensor, "K M *batch"]]:
+    """Returns a rule on [0, 1] repeated on the K stretches from `start` to `end` between the edges `at`.
 
-    On each stretch the rule's 0 is at the edge nearer to `start`, which may be above `end`.
+    On each stretch the rule's 0 is at the edge nearer to `start`, which may be above `end`. `rest` is 1 − `unit`. A
+    point is measured from the nearer edge: next to an edge, where a tail ends, it keeps its distance from the edge.
     """
     low, high = torch.minimum(start, end), torch.maximum(start, end)
     edges = torch.stack([start, *(torch.clamp(each, low, high) for each in at), end])
@@ -81,8 +107,18 @@ def stretches(start: Tensor, end: Tensor, at: list[Tensor], unit: Tensor, weight
     edges = torch.where(start > end, ascending.flip(0), ascending)
     width = edges.diff(dim=0)[:, None]
     shape = (-1, *(1 for _ in start.shape))
-    u = edges[:-1, None] + width * unit.reshape(shape)
-    return u.flatten(0, 1), (width.abs() * weight.reshape(shape)).flatten(0, 1)
+    unit, rest, weight = (each.reshape(shape) for each in (unit, rest, weight))
+    u = torch.where(unit < rest, edges[:-1, None] + width * unit, edges[1:, None] - width * rest)
+    return u, width.abs() * weight
+
+
+def even(panels: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns nodes t, 1 − t and weights on [0, 1] in equal panels.
+
+    The nodes are symmetric, so 1 − t is exact also where t rounds to 1.
+    """
+    unit, weight = legendre(0.0, 1.0, panels)
+    return unit, unit.flip(0), weight
 
 
 def tail(start: Tensor, limit: Tensor, at: list[Tensor], level: int) -> tuple[Tensor, Tensor]:
@@ -93,16 +129,17 @@ def tail(start: Tensor, limit: Tensor, at: list[Tensor], level: int) -> tuple[Te
     return stretches(start, end, far, *graded(max(1, round(TAIL_PANELS * 2.0**level))))
 
 
-def graded(panels: int) -> tuple[Tensor, Tensor]:
-    """Returns nodes and weights on [0, 1] in growing panels: the last is about 2⁶ times as wide as the first.
+def graded(panels: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns nodes t, 1 − t and weights on [0, 1] in growing panels: the last is about 2⁶ times as wide as the first.
 
-    >>> unit, weight = graded(6)
+    >>> unit, _, weight = graded(6)
     >>> round(float(weight @ (-600 * unit).exp()) * 600, 12)
     1.0
     """
     unit, weight = legendre(0.0, 1.0, panels)
     growth = TAIL_PANELS * math.log(2)
-    return (growth * unit).expm1() / math.expm1(growth), weight * growth * (growth * unit).exp() / math.expm1(growth)
+    node = (growth * unit).expm1() / math.expm1(growth)
+    return node, 1 - node, weight * growth * (growth * unit).exp() / math.expm1(growth)
 
 
 def location_scale(
@@ -143,7 +180,9 @@ def positive(
     oscillate there.
     """
     at = [torch.full_like(low, point).log() for point in breaks if point > 0]
-    limits = torch.minimum(low, limits[0].clamp_min(-LOG_MOST)), torch.maximum(high, limits[1].clamp_max(LOG_MOST))
+    first, last = (limit.clamp(-LOG_MOST, LOG_MOST) for limit in limits)
+    refuse_beyond(at, first.where(first > limits[0], -torch.inf), last.where(last < limits[1], torch.inf))
+    limits = torch.minimum(low, first), torch.maximum(high, last)
     return panelled(torch.exp, low, high, at, level, panels=panels, limits=limits, edges=[high - bulk])
 
 
@@ -160,12 +199,24 @@ def unit_interval(
 ) -> tuple[Tensor, Tensor]:
     """Returns a rule for z = σ(u), for a density on (0, 1) ∝ z^(one − 1) near 0 and ∝ (1 − z)^(zero − 1) near 1.
 
-    It ends at u = 36.5: beyond, σ(u) rounds to 1 in float64.
+    It ends at u = `LOGIT_MOST`: beyond, σ(u) rounds to 1 in float64.
     """
     low, high = -45 / one - 1, 36 / zero.clamp_min(1.0)
     at = [torch.full_like(low, point).logit() for point in breaks if 0 < point < 1]
-    limits = torch.minimum(low, (-UNDERFLOW / one - 1).clamp_min(-LOG_MOST)), torch.full_like(high, 36.5)
+    lowest, most = -UNDERFLOW / one - 1, torch.full_like(high, LOGIT_MOST)
+    first = lowest.clamp_min(-LOG_MOST)
+    refuse_beyond(at, first.where(first > lowest, -torch.inf), most.where(LOGIT_MOST * zero < UNDERFLOW, torch.inf))
+    limits = torch.minimum(low, first), most
     return panelled(torch.sigmoid, low, high, at, level, panels=panels, limits=limits)
+
+
+def refuse_beyond(at: list[Tensor], low: Tensor, high: Tensor) -> None:
+    """Raises NotImplementedError if a break lies beyond `low` or `high`, where a rule ends although mass is left.
+
+    Both levels would find no mass there, and agree.
+    """
+    if any(bool(((each < low) | (each > high)).any()) for each in at):
+        raise NotImplementedError("no rule reaches a break so far out: float64 does not hold the numbers beyond it")
 
 
 def counted(last: Tensor, limit: Tensor, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:

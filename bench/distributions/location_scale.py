@@ -1,5 +1,7 @@
 """Independent location-scale variables other than Normal: Laplace, Logistic, Gumbel, Student's t, Cauchy."""
 
+import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,7 +11,7 @@ from torch.distributions import Cauchy, Distribution, Gamma, Gumbel, Laplace, St
 from torch.nn.functional import softplus
 
 from bench.distributions.base import distributions
-from bench.distributions.line_rules import UNDERFLOW, gamma_line, location_scale, panelled
+from bench.distributions.line_rules import LOG_MOST, UNDERFLOW, gamma_line, location_scale, panelled, refuse_beyond
 from bench.distributions.univariate import Domain, Ranges, Univariate
 from bench.numerics.tensors import Tensors
 from estimators.traits import Need
@@ -118,20 +120,42 @@ class GumbelFamily(LocationScale):
 
 
 LOG_FURTHEST = 200.0
-"""log |z| of the farthest points: up to there a quadratic times the density's derivatives is finite in float64."""
+"""log |u| of the farthest points if no break is far out: a quadratic times the density's derivatives is finite."""
+
+LOG_ROUNDING = 37.0
+"""A power-law tail of index a beyond x · exp(37 / a) is below rounding error, relative to the tail beyond x."""
 
 
 @dataclass(frozen=True)
 class HeavyTailed(LocationScale):
-    """Families with power-law tails: the points of `line` are loc + scale · sinh u."""
+    """Families with power-law tails: the points of `line` are loc + scale · sinh u.
+
+    Class attribute `slack`: float64 holds the derivatives of the density while |z|^(index + slack) is a float64.
+    """
 
     light_tailed = False
+    slack: ClassVar[float] = 2.0
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         loc, scale = (parameters[name].detach() for name in ("loc", "scale"))
-        end = torch.full_like(loc, 150 * 1.2**level)
-        at, limit = [((point - loc) / scale).asinh() for point in breaks], torch.full_like(loc, LOG_FURTHEST)
+        at, end = [((point - loc) / scale).asinh() for point in breaks], torch.full_like(loc, 150 * 1.2**level)
+        index = self.index(parameters).detach()
+        limit = torch.maximum(end, tails_end(at, index, LOG_MOST / (index + self.slack)))
         return panelled(lambda u: loc + scale * u.sinh(), -end, end, at, level, panels=120, limits=(-limit, limit))
+
+    @abstractmethod
+    def index(self, parameters: Tensors) -> Tensor:
+        """Returns a, with P(|z| > x) ∝ x^−a far out."""
+
+
+def tails_end(at: list[Tensor], index: Tensor, furthest: Tensor) -> Tensor:
+    """Returns the |u| at which the tails end: `LOG_FURTHEST`, or so far beyond the farthest break that the rest rounds.
+
+    Raises NotImplementedError for a break so far out that this is beyond `furthest`.
+    """
+    beyond = LOG_ROUNDING / index
+    refuse_beyond(at, beyond - furthest, furthest - beyond)
+    return torch.stack([torch.full_like(index, LOG_FURTHEST), *(each.abs() + beyond for each in at)]).amax(0)
 
 
 @distributions.register("student_t")
@@ -152,6 +176,9 @@ class StudentTFamily(HeavyTailed):
         "extreme": {"df": (0.8, 1.1), "loc": (-0.5, 0.9), "scale": (-0.9, -0.1)},
     }
 
+    def index(self, parameters: Tensors) -> Tensor:
+        return parameters["df"]
+
     def mean_cosine(self, parameters: Tensors, frequency: float, level: int) -> Tensor:
         """Returns cos(ω loc) · E exp(−ω² scale² / 2g), g ~ Gamma(df/2, df/2): z is Normal with a Gamma precision."""
         half = parameters["df"] / 2
@@ -162,14 +189,28 @@ class StudentTFamily(HeavyTailed):
         return (weight * density * (-spread / g).exp()).sum(0) * (frequency * parameters["loc"]).cos()
 
 
+class FarCauchy(Cauchy):
+    """torch's Cauchy with a density whose derivatives hold far out, where u⁻⁶ is below the smallest float64."""
+
+    offers_as = Cauchy
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        u = (value - self.loc) / self.scale
+        return -self.scale.log() - 2 * torch.hypot(torch.ones_like(u), u).log() - math.log(math.pi)
+
+
 @distributions.register("cauchy")
 @dataclass(frozen=True)
 class CauchyFamily(HeavyTailed):
     """Cauchy variables have no mean: the gradient of a bounded objective exists, that of a linear one does not."""
 
     used_by = "heavy-tailed exploration, robustness checks of estimators"
-    kind = Cauchy
+    kind = FarCauchy
     moments = 1.0
+    slack = 1.0
+
+    def index(self, parameters: Tensors) -> Tensor:
+        return torch.ones_like(parameters["loc"])
 
     def mean_cosine(self, parameters: Tensors, frequency: float, level: int) -> Tensor:
         return (-frequency * parameters["scale"]).exp() * (frequency * parameters["loc"]).cos()

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Exponential, LogNormal, Weibull
 
 from bench.distributions.base import distributions
-from bench.distributions.line_rules import UNDERFLOW, panelled, positive
+from bench.distributions.line_rules import UNDERFLOW, panelled, positive, refuse_beyond
 from bench.distributions.univariate import Domain, Ranges, Univariate
 from bench.numerics.tensors import Tensors
 
@@ -62,6 +62,8 @@ class WeibullFamily(Positive):
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         log_scale, k = parameters["scale"].detach().log(), parameters["concentration"].detach()
         limits = log_scale - 340 / k, log_scale + LOG_UNDERFLOW / k  # torch divides by (z / scale)^2k
+        at = [log_scale.new_tensor(point).log() for point in breaks if point > 0]
+        refuse_beyond(at, limits[0], torch.full_like(k, torch.inf))
         return positive(log_scale - 45 / k, log_scale + 4.2 / k, breaks, level, panels=240, limits=limits)
 
 
@@ -80,6 +82,6 @@ class LogNormalFamily(Positive):
 
     def line(self, parameters: Tensors, breaks: tuple[float, ...], level: int) -> tuple[Tensor, Tensor]:
         loc, scale = (parameters[name].detach() for name in ("loc", "scale"))
-        at = [(loc.new_tensor(point).log() - loc) / scale for point in breaks if point > 0]
-        end, limit = torch.full_like(scale, 12.0), torch.full_like(scale, 40.0)
-        return panelled(lambda u: (loc + scale * u).exp(), -end, end, at, level, panels=120, limits=(-limit, limit))
+        at = [torch.full_like(loc, point).log() for point in breaks if point > 0]
+        (low, high), limits = ((loc - reach * scale, loc + reach * scale) for reach in (12, 40))
+        return panelled(torch.exp, low, high, at, level, panels=120, limits=limits)

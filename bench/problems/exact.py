@@ -150,8 +150,16 @@ def quadrature(problem: Problem, theta: Tensors, level: int) -> Tensors:
 
 
 def nudged(problem: Problem, z: Tensor, level: int) -> Tensor:
-    """Returns z; at level 0, moves points of a continuous q by some units in the last place (a Beta near 1 reacts)."""
-    return z if level or problem.family.discrete else z * (1 - 4 * EPS)
+    """Returns z; at level 0, moves points of a continuous q by some units in the last place (a Beta near 1 reacts).
+
+    A point that would cross a break of f stays: a node's whole weight would change sides.
+    """
+    if level or problem.family.discrete:
+        return z
+    moved = z * (1 - 4 * EPS)
+    for at in problem.objective.breaks:
+        moved = torch.where((z > at) == (moved > at), moved, z)
+    return moved
 
 
 def pushed(problem: Problem, theta: Tensors, level: int) -> Tensors:
