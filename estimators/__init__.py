@@ -54,7 +54,9 @@ from estimators import (  # noqa: F401  (importing them registers their estimato
 from estimators.checks import check_estimator
 from estimators.core import Estimator, Evidence, Fitted, Function, ImportanceBound, Objective, Terms
 from estimators.errors import BadInput
+from estimators.joint import Joint, JointFunction
 from estimators.needs import offers, unmet
+from estimators.nested import Layer, Nested, NestedEvidence, PerVariable
 from estimators.registry import available, get, register
 from estimators.tools.parameters import log_density
 from estimators.traits import Need, Traits
@@ -69,8 +71,14 @@ __all__ = [
     "Fitted",
     "Function",
     "ImportanceBound",
+    "Joint",
+    "JointFunction",
+    "Layer",
     "Need",
+    "Nested",
+    "NestedEvidence",
     "Objective",
+    "PerVariable",
     "Terms",
     "Traits",
     "__version__",
