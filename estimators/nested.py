@@ -39,23 +39,31 @@ class Layer:
     n: int = 1
 
 
-def averaged(
-    f: Callable[..., Tensor], layers: Sequence[Layer], draws: tuple[Tensor, ...], kind: type[Function] | type[Evidence]
-) -> Tensor:
+Kind = type[Function] | type[Evidence]
+"""`Evidence` if −log q_i of each variable is added to f, otherwise `Function`."""
+
+
+def averaged(f: Callable[..., Tensor], layers: Sequence[Layer], draws: tuple[Tensor, ...], kind: Kind) -> Tensor:
     """Returns the surrogate of E[f | draws] over the variables of `layers`, `[*sample, *batch]`.
 
-    `f`: a function of all draws, which have the same leading axes when it is called. `kind`: with `Evidence`, −log q_i
-    of each layer is added to f.
+    `f`: a function of all draws, which have the same leading axes when it is called.
     """
     layer, *below = layers
     q = layer.conditional(*draws)
+    return layer.estimator.surrogate(q, objective_given(f, below, draws, q, kind), layer.n)
+
+
+def objective_given(
+    f: Callable[..., Tensor], below: Sequence[Layer], draws: tuple[Tensor, ...], q: Distribution, kind: Kind
+) -> Function | Evidence:
+    """Returns E[f | draws, z] as an objective of the next variable z ~ q, averaged over the layers `below` it."""
 
     def value(z: Tensor) -> Tensor:
         new = z.shape[: z.dim() - len(q.event_shape) - len(q.batch_shape)]
         every = (*(draw.expand(*new, *draw.shape) for draw in draws), z)
         return averaged(f, below, every, kind) if below else f(*every)
 
-    return layer.estimator.surrogate(q, kind(value), layer.n)
+    return kind(value)
 
 
 class Nested(Function):
@@ -156,6 +164,11 @@ class PerVariable(Estimator):
         object.__setattr__(self, "inner", tuple(inner) or tuple(map(least_samples, each[1:])))
         self._require_sound()
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the variables; z1, z2, … if they have none."""
+        return self.names or tuple(f"z{place}" for place in range(1, len(self.estimators) + 1))
+
     def _require_sound(self) -> None:
         """Raises `BadInput` for what is wrong whatever the variables are."""
         wrong = [each for each in self.estimators if not isinstance(each, Estimator)]
@@ -191,12 +204,14 @@ class PerVariable(Estimator):
         )
 
     def surrogate(self, q: Distribution, f: Objective, n: int) -> Float[Tensor, "*batch"]:
-        joint, every = joint_of(q), (n, *self.inner)
+        joint = joint_of(q)
         self._require_fit(joint, f)
-        each = zip(self.estimators, every, strict=True)
-        layers = [Layer(lambda *draws: joint.given(draws), estimator, count) for estimator, count in each]
-        kind = Evidence if isinstance(f, Evidence) or getattr(f, "evidence", False) else Function
-        return averaged(lambda *draws: f.without_log_q(joint.flat(draws), joint), layers, (), kind)
+        return averaged(of_draws(f, joint), self.layers(joint, n), (), kind_of(f))
+
+    def layers(self, q: Joint, n: int) -> list[Layer]:
+        """Returns a layer for each variable of q, for n draws of the first one."""
+        pairs = zip(self.estimators, (n, *self.inner), strict=True)
+        return [Layer(lambda *draws: q.given(draws), estimator, count) for estimator, count in pairs]
 
     def _require_fit(self, q: Joint, f: Objective) -> None:
         """Raises `BadInput` if the estimators are not those of q's variables, or f takes several draws at once."""
@@ -213,6 +228,16 @@ class PerVariable(Estimator):
             raise BadInput(
                 f"PerVariable takes an estimator for each variable, in their order ({expected}); found {found}"
             )
+
+
+def of_draws(f: Objective, q: Joint) -> Callable[..., Tensor]:
+    """Returns f, without its −log q, as a function of the separate draws of q's variables."""
+    return lambda *draws: f.without_log_q(q.flat(draws), q)
+
+
+def kind_of(f: Objective) -> Kind:
+    """Returns `Evidence` if f holds −log q."""
+    return Evidence if isinstance(f, Evidence) or getattr(f, "evidence", False) else Function
 
 
 def least_samples(estimator: Estimator) -> int:
