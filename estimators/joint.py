@@ -1,12 +1,12 @@
 """Several random variables as one distribution: z₁ ~ q₁, z₂ ~ q₂(· | z₁), …, or variables that are independent."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, constraints
 
 from estimators.core import Evidence, Function, Objective
 from estimators.errors import BadInput
@@ -45,9 +45,7 @@ class Joint(Distribution):
             [1., 5.]])
     """
 
-    arg_constraints: ClassVar[Any] = {}
-
-    def __init__(self, variables: Sequence[Variable] | Mapping[str, Variable]) -> None:
+    def __init__(self, variables: Sequence[Any] | Mapping[str, Any]) -> None:
         self.names = tuple(variables) if isinstance(variables, Mapping) else ()
         self.variables = tuple(variables.values()) if isinstance(variables, Mapping) else tuple(variables)
         first = self.variables[0] if self.variables else None
@@ -56,6 +54,9 @@ class Joint(Distribution):
         self.first = first
         self._kinds: tuple[_Kind, ...] = ()
         super().__init__(first.batch_shape, validate_args=False)
+
+    def __repr__(self) -> str:
+        return f"Joint({', '.join(self.labels)})"
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -109,6 +110,11 @@ class Joint(Distribution):
         with torch.no_grad():
             draws = self.draws()
         return all(self.given(draws[:place]).has_rsample for place in range(len(draws)))
+
+    @property
+    def support(self) -> constraints.Constraint:  # type: ignore[override]
+        """All vectors of numbers: `log_prob` accepts relaxed draws, and each variable checks its own."""
+        return constraints.real_vector
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Returns Σ_i log q_i(z_i | draws before it), `[*sample, *batch]`; see `log_density` for relaxed draws."""
