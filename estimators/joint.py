@@ -11,6 +11,8 @@ from torch.distributions import Distribution, constraints
 from estimators.core import Evidence, Function, Objective
 from estimators.errors import BadInput
 from estimators.tools.parameters import log_density
+from estimators.tools.torch_offers import refused
+from estimators.traits import Need
 
 Variable = Distribution | Callable[..., Distribution]
 """A distribution, or a function that returns it from the draws of the variables before it."""
@@ -94,6 +96,14 @@ class Joint(Distribution):
             q, axes = self.given(found), torch.Size(() if place else shape)
             found.append(q.rsample(axes) if differentiable else q.sample(axes).detach())
         return tuple(found)
+
+    @property
+    def offers(self) -> frozenset[Need]:
+        """Density and differentiable draws, if every variable has them given a few draws of those before it."""
+        with torch.no_grad():
+            draws = self.draws((8,))
+        missing = {need for place in range(len(draws)) for need in refused(self.given(draws[:place]))}
+        return frozenset({Need.DENSITY, Need.REPARAMETERISED} - missing)
 
     def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
         """Returns draws as constants, `[*sample, *batch, size]`."""
