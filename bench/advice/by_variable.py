@@ -15,6 +15,7 @@ from bench.advice.parcel import Parcel
 from bench.advice.turns import TurnResult
 from bench.advice.witness import Judge
 from bench.advice.workers import TaskFailed, Worker
+from estimators.nested import PerVariable
 from estimators.registry import get
 
 PARTS_SHARE = 0.1
@@ -30,12 +31,22 @@ def findings_of(worker: Worker, question: Question, **more: Any) -> tuple[Findin
 
     Coordinate descent, once through: the first variable's estimators race with a starting combination for the others,
     then the second's with the winner's (or, where that race was inconclusive, with the starting one), and so on. The
-    last race compares by fresh draws.
+    last race compares by fresh draws. Combinations that are given race as they are.
     """
     labels = Advisor(worker, question, **more).variables()
     if not labels:
         return Advisor(worker, question, **more).answer(), None
-    seconds = question.seconds * (1 - PARTS_SHARE) / len(labels)
+    share = question.seconds * PARTS_SHARE
+    if any(isinstance(each, PerVariable) for each in question.names or ()):
+        found = Advisor(worker, replace(question, seconds=question.seconds - share), **more).answer()
+    else:
+        found = _one_after_the_other(worker, replace(question, seconds=question.seconds - share), labels, **more)
+    return found, _by_variable(worker, found, labels, share / 2)
+
+
+def _one_after_the_other(worker: Worker, question: Question, labels: Sequence[str], **more: Any) -> Findings:
+    """The last of the races, one for each variable, with all candidates."""
+    seconds = question.seconds / len(labels)
     stage, races = Stage(0), []
     for place in range(len(labels)):
         stage = replace(stage, place=place)
@@ -43,8 +54,7 @@ def findings_of(worker: Worker, question: Question, **more: Any) -> tuple[Findin
         best = _best_combination(races[-1])
         if best is not None:
             stage = Stage(place, best.estimator if races[-1].conclusion.conclusive else stage.so_far, best.samples)
-    found = _together(races, question.seconds / seconds)
-    return found, _by_variable(worker, found, labels, question.seconds * PARTS_SHARE / 2)
+    return _together(races, len(labels) / (1 - PARTS_SHARE))
 
 
 def _best_combination(found: Findings) -> Candidate | None:

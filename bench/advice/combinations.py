@@ -72,7 +72,13 @@ def offer_of_variable(model: OwnModel, so_far: PerVariable, place: int) -> Offer
 
 
 def find_combinations(
-    model: OwnModel, offer: Offer, stage: Stage, names: Sequence[str] | None, *, samples: Sequence[int], biased: bool
+    model: OwnModel,
+    offer: Offer,
+    stage: Stage,
+    names: Sequence[str | Estimator] | None,
+    *,
+    samples: Sequence[int],
+    biased: bool,
 ) -> Entrants:
     """The estimators that race for one variable, the others as they are; and two on all variables at once.
 

@@ -44,7 +44,9 @@ class Entrants:
     path: bool
 
 
-def find_entrants(offer: Offer, names: Sequence[str] | None, samples: Sequence[int], biased: bool) -> Entrants:
+def find_entrants(
+    offer: Offer, names: Sequence[str | Estimator] | None, samples: Sequence[int], biased: bool
+) -> Entrants:
     """Every registered estimator that fits, or those name_with_settings `names`.
 
     Raises BadInput where a name is unknown, or none fits.

@@ -112,7 +112,7 @@ class Workshop:
         return q.labels if isinstance(q, Joint) else ()
 
     def open(
-        self, names: Sequence[str] | None, samples: Sequence[int], biased: bool, stage: Stage | None = None
+        self, names: Sequence[str | Estimator] | None, samples: Sequence[int], biased: bool, stage: Stage | None = None
     ) -> ModelFacts:
         """Checks the model, chooses the road and finds who can race; `stage`: for which of several variables."""
         torch.manual_seed(0)

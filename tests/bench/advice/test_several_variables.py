@@ -18,7 +18,8 @@ from bench.advice.model_file import load_model
 from bench.advice.own_model import own_model
 from bench.advice.printed_code import in_code
 from bench.advice.roads import training_step
-from estimators import PerVariable, get
+from bench.advice.training import Stretch, Trainer
+from estimators import JointFunction, PerVariable, get
 from estimators.errors import BadInput
 from tests.support.own_models import advice
 
@@ -50,7 +51,7 @@ NAMES = ("rloo", "reparameterisation", "disarm")
 @pytest.mark.parametrize(("text", "second"), [(LAYERS, "z2"), (GROUPS, "weight")], ids=["layers", "groups"])
 def test_each_variable_has_its_estimator_and_the_code_runs(text: str, second: str, write: Callable[[str], Path]):
     path = write(text)
-    found = advice(path, seconds=4.0, samples=(4, 16), names=NAMES)
+    found = advice(path, seconds=3.0, samples=(4, 16), names=NAMES)
     assert found.estimator is not None and found.estimator.endswith(f"reparameterisation for {second}")
     assert (
         found.road == "loop" and "one training step at a time: the model has several random variables" in found.sentence
@@ -133,6 +134,24 @@ def test_calls_of_f_are_counted(write: Callable[[str], Path]):
     steps = found.table.set_index("estimator")["step"]
     assert steps["rloo for switch and reparameterisation for weight"] == 4
     assert steps["rloo for switch and rloo (n = 2) for weight"] == 8
+
+
+def test_combinations_that_are_given_race_as_they_are(write: Callable[[str], Path]):
+    given = (PerVariable([get("disarm"), get("reparameterisation")], [3]), PerVariable([get("rloo"), get("rloo")]))
+    found = advice(write(LAYERS), seconds=2.0, samples=(4,), names=("rloo", *given))
+    assert found.estimator == "disarm for z1 and reparameterisation (n = 3) for z2" and "inner=[3]" in found.code
+    assert set(found.table["estimator"]) == {"rloo", found.estimator, "rloo for z1 and rloo (n = 2) for z2"}
+    assert len(found.variables) == 2
+
+
+def test_training_by_leave_one_out_makes_an_evidence_of_several_variables_large():
+    model = own_model(
+        {"loc": torch.tensor([3.0])},
+        lambda p: [Independent(Normal(p["loc"], 1.0), 1), lambda x: Independent(Normal(x, 1.0), 1)],
+        JointFunction(lambda x, y: -(x.square() + y.square()).sum(-1) / 2, evidence=True),
+    )
+    theta = Trainer(model).train(Stretch("rloo", 16, 30, "adam", 0.1))
+    assert abs(float(theta["loc"])) < 2.5
 
 
 WRONG = {
