@@ -57,7 +57,9 @@ from estimators.checks import check_estimator
 from estimators.core import Estimator, Evidence, Fitted, Function, ImportanceBound, Objective, SetObjective, Terms
 from estimators.errors import BadInput
 from estimators.evidence_terms import EvidenceTerms
+from estimators.joint import Joint, JointFunction
 from estimators.needs import offers, unmet
+from estimators.nested import Layer, Nested, NestedEvidence, PerVariable
 from estimators.order_statistics import OrderStatistics
 from estimators.registry import available, get, register
 from estimators.tools.parameters import log_density
@@ -74,9 +76,15 @@ __all__ = [
     "Fitted",
     "Function",
     "ImportanceBound",
+    "Joint",
+    "JointFunction",
+    "Layer",
     "Need",
+    "Nested",
+    "NestedEvidence",
     "Objective",
     "OrderStatistics",
+    "PerVariable",
     "SetObjective",
     "Terms",
     "Traits",

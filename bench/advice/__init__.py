@@ -21,6 +21,7 @@ Both give the same estimates; the answer says which was taken. The way of an ans
     witness                   is an estimator's mean the gradient?
     conclusion, wording       is the answer conclusive, and its sentences
     printed_code              the lines to use it, tried before they are printed
+    combinations, by_variable several random variables: their estimators race one variable after the other
     recommendation            `bench.recommend`
     trajectory                the same along a training run
 """

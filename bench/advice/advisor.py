@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.advice.candidate import OPEN, Candidate, cheapest, score_of, times
+from bench.advice.combinations import Stage
 from bench.advice.conclusion import BASELINE, TOO_SLOW, Conclusion, conclude, waiting
 from bench.advice.parcel import Parcel
 from bench.advice.printed_code import printed_code
@@ -43,13 +44,17 @@ PRECISE = 0.05
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of the race: `names` of estimators (None: all that fit), numbers of samples, the time."""
+    """What is asked of the race: `names` of estimators (None: all that fit), numbers of samples, the time.
+
+    `stage`: for which of several random variables, if the model has several.
+    """
 
     names: tuple[str | Estimator, ...] | None
     samples: tuple[int, ...]
     seconds: float
     biased: bool
     seed: int
+    stage: Stage | None = None
 
 
 @dataclass
@@ -84,7 +89,8 @@ class Advisor:
         self._ask("ready", seconds=LOADING)
         limit = max(OPENING, self.question.seconds)
         names, samples = self.question.names, self.question.samples
-        self.opening: ModelFacts = self._ask("open", names, samples, self.question.biased, seconds=limit)
+        asked = (names, samples, self.question.biased, self.question.stage)
+        self.opening: ModelFacts = self._ask("open", *asked, seconds=limit)
         self.worker.remember(loop_reason=self.opening.loop_reason)
         self.start = self.clock() - CALLS_BEFORE * self.opening.call_seconds  # imports and first calls do not count
         candidates = self._candidates()
@@ -95,6 +101,10 @@ class Advisor:
         )  # fmt: skip
         race.run(self.opening.entrants.first_samples)
         return self._finish(candidates, judge)
+
+    def variables(self) -> tuple[str, ...]:
+        """The names of the model's random variables if it has several; else none."""
+        return self._ask("variables", seconds=LOADING)
 
     def left(self, share: float = 1.0) -> float:
         """Seconds until this share of the time is spent."""

@@ -89,8 +89,8 @@ class Candidate:
     def weigh(self, level: float) -> None:
         """Sums up what is known; `level` is that of the interval that decides the race."""
         step = step_cost(self.costs, self.fit_cost)
-        wide = self._variance(level, WIDEST_KURTOSIS).times(step_cost(self.costs, self.fit_cost, level))
-        variance = self._variance()
+        wide = self.variance_interval(level, WIDEST_KURTOSIS).times(step_cost(self.costs, self.fit_cost, level))
+        variance = self.variance_interval()
         gate = self.gate or ""
         low, high = (0.0, np.inf) if gate else (wide.low, wide.high)
         self.score = Score(variance, step, variance.times(step), low, high, self.replicates, gate)
@@ -111,7 +111,7 @@ class Candidate:
         distances = np.concatenate(self.squares)
         return unstable(distances) if len(distances) >= FOR_A_TAIL else None
 
-    def _variance(self, level: float = 0.95, least_kurtosis: float = 1.0) -> Interval:
+    def variance_interval(self, level: float = 0.95, least_kurtosis: float = 1.0) -> Interval:
         """The trace of the covariance of one estimate; 0 where the estimates do not vary."""
         if not self.varies:
             return ZERO

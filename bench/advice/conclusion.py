@@ -60,7 +60,7 @@ def conclude(
     if not reasons:
         return Conclusion(())
     factor = MARGIN * max(factors)
-    return Conclusion(tuple(reasons), _rounded(factor * seconds) if factor < MOST_TIMES_LONGER else None)
+    return Conclusion(tuple(reasons), rounded_up(factor * seconds) if factor < MOST_TIMES_LONGER else None)
 
 
 def compared_names(candidates: Sequence[Candidate]) -> set[str]:
@@ -80,7 +80,7 @@ def waiting(candidate: Candidate) -> bool:
 TOO_SLOW = "not tried: one step takes"
 
 
-def _rounded(seconds: float) -> float:
+def rounded_up(seconds: float) -> float:
     """Up to two digits, upwards."""
     size = 10 ** max(np.floor(np.log10(max(seconds, 1.0))) - 1, 0)
     return float(np.ceil(seconds / size) * size)

@@ -44,7 +44,9 @@ class Entrants:
     path: bool
 
 
-def find_entrants(offer: Offer, names: Sequence[str] | None, samples: Sequence[int], biased: bool) -> Entrants:
+def find_entrants(
+    offer: Offer, names: Sequence[str | Estimator] | None, samples: Sequence[int], biased: bool
+) -> Entrants:
     """Every registered estimator that fits, or those name_with_settings `names`.
 
     Raises BadInput where a name is unknown, or none fits.
@@ -76,7 +78,7 @@ def find_entrants(offer: Offer, names: Sequence[str] | None, samples: Sequence[i
         raise BadInput(f"no estimator fits this model: {said}")
     needs = {need.name for need in offer.needs}
     return Entrants(
-        tuple(_once(entrant) for entrant in racing), left_out, _first_samples(racing), "DENSITY" in needs,
+        tuple(_once(entrant) for entrant in racing), left_out, first_samples_of(racing), "DENSITY" in needs,
         {"REPARAMETERISED", "DIFFERENTIABLE"} <= needs,
     )  # fmt: skip
 
@@ -108,7 +110,7 @@ def _once(entrant: Entrant) -> Entrant:
     return Entrant(entrant.estimator, entrant.samples[:1]) if entrant.estimator.exact else entrant
 
 
-def _first_samples(racing: Sequence[Entrant]) -> int:
+def first_samples_of(racing: Sequence[Entrant]) -> int:
     """The number of samples at which most of them fit; the smallest of such."""
     counts = Counter(n for entrant in racing for n in entrant.samples)
     return min(counts, key=lambda n: (-counts[n], n))

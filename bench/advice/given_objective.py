@@ -12,6 +12,7 @@ from torch.distributions import Bernoulli, Distribution, OneHotCategorical
 
 from estimators.core import Function, Objective
 from estimators.errors import BadInput
+from estimators.joint import Joint, JointFunction
 from estimators.tools.parameters import base
 
 DRAWS_FOR_A_GRADIENT = 64
@@ -20,11 +21,12 @@ DRAWS_FOR_A_GRADIENT = 64
 
 @dataclass(frozen=True)
 class Spelling:
-    """How the printed code names f: an expression, the names that it imports, and lines before it."""
+    """How the printed code names f and q: expressions, the names that they import, and lines before them."""
 
     expression: str = "objective"
     imports: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
+    distribution: str = "distribution(parameters)"
 
 
 class OfDrawAndDistribution(Objective):
@@ -47,6 +49,8 @@ def given_objective(given: Any, q: Distribution, dtype: torch.dtype, where: str)
     Values that are no floating-point tensor (bits, whole numbers, numpy's arrays) are cast to θ's `dtype`. A plain
     function does not say whether it has a gradient in z: it is tried at draws, and between them where z is discrete.
     """
+    if isinstance(q, Joint):
+        return _of_several(given, q, dtype, where)
     both = not isinstance(given, Objective) and takes_q(given)
     z = q.sample(torch.Size([2, 3]))
     value = _asked(lambda: given(z, q) if both or isinstance(given, Objective) else given(z), z, q, where)
@@ -60,13 +64,33 @@ def given_objective(given: Any, q: Distribution, dtype: torch.dtype, where: str)
     if cast:
         own = (lambda z, q: torch.as_tensor(given(z, q), dtype=dtype)) if both else _Cast(given, dtype)
     if both:
-        smooth = _has_gradient(lambda x: own(x, q), q)
+        smooth = has_gradient(lambda x: own(x, q), q)
         call = f"torch.as_tensor(objective(z, q), dtype={dtype})" if cast else "objective(z, q)"
         before = tuple(line.format(call) for line in OF_BOTH)
         return OfDrawAndDistribution(own, smooth), Spelling("Mine()", ("Objective",), before)
-    smooth = _has_gradient(own, q)
+    smooth = has_gradient(own, q)
     call = f"lambda z: torch.as_tensor(objective(z), dtype={dtype})" if cast else "objective"
     return Function(own, differentiable=smooth, relaxable=smooth), Spelling(f"Function({call})", ("Function",))
+
+
+def _of_several(given: Any, q: Joint, dtype: torch.dtype, where: str) -> tuple[Objective, Spelling]:
+    """The user's objective of several variables: a function of their draws, or of one dict of them."""
+    draws = q.draws((2, 3))
+    z = q.flat(draws)
+    ready = isinstance(given, Objective)
+    value = _asked(lambda: given(z, q) if ready else q.ask(given, draws), z, q, where)
+    cast = not isinstance(value, Tensor) or not value.is_floating_point()
+    _checked(_as_tensor(value, dtype, where), z, q, where)
+    if ready:
+        return given, Spelling(imports=("Joint",), distribution=JOINT)
+    own = _Cast(given, dtype) if cast else given
+    smooth = has_gradient(lambda x: JointFunction(own)(x, q), q)
+    call = f"lambda *z: torch.as_tensor(objective(*z), dtype={dtype})" if cast else "objective"
+    spelling = Spelling(f"JointFunction({call})", ("Joint", "JointFunction"), distribution=JOINT)
+    return JointFunction(own, differentiable=smooth), spelling
+
+
+JOINT = "Joint(distribution(parameters))"
 
 
 class _Cast:
@@ -75,8 +99,8 @@ class _Cast:
     def __init__(self, function: Callable[[Tensor], Any], dtype: torch.dtype) -> None:
         self.function, self.dtype = function, dtype
 
-    def __call__(self, z: Tensor) -> Tensor:
-        return torch.as_tensor(self.function(z), dtype=self.dtype)
+    def __call__(self, *z: Any) -> Tensor:
+        return torch.as_tensor(self.function(*z), dtype=self.dtype)
 
 
 def takes_q(function: Callable[..., Any]) -> bool:
@@ -115,9 +139,14 @@ class _InDouble:
     def __init__(self, function: Callable[..., Any], dtype: torch.dtype) -> None:
         self.function, self.dtype = function, dtype
 
-    def __call__(self, z: Tensor, *more: Any) -> Tensor:
-        asked = z.to(self.dtype) if z.is_floating_point() else z
-        return torch.as_tensor(self.function(asked, *more)).double()
+    def __call__(self, *given: Any) -> Tensor:
+        return torch.as_tensor(self.function(*map(self._own, given))).double()
+
+    def _own(self, z: Any) -> Any:
+        """Draws in f's own precision: a tensor of them, or a dict of several variables' draws."""
+        if isinstance(z, dict):
+            return {name: self._own(each) for name, each in z.items()}
+        return z.to(self.dtype) if isinstance(z, Tensor) and z.is_floating_point() else z
 
 
 def _asked(call: Callable[[], Any], z: Tensor, q: Distribution, where: str) -> Any:
@@ -125,9 +154,17 @@ def _asked(call: Callable[[], Any], z: Tensor, q: Distribution, where: str) -> A
         return call()
     except Exception as error:
         raise BadInput(
-            f"{where}: objective raises {type(error).__name__} on z of shape {list(z.shape)} (all axes but the last "
-            f"{len(q.event_shape)} are draws and data, to be kept): {' '.join(str(error).split())[:300]}"
+            f"{where}: objective raises {type(error).__name__} on {_shapes(z, q)}: {' '.join(str(error).split())[:300]}"
         ) from error
+
+
+def _shapes(z: Tensor, q: Distribution) -> str:
+    """The shapes of what f is given, and which axes are to be kept."""
+    if isinstance(q, Joint):
+        each = (f"{label} of shape {list(draw.shape)}" for label, draw in zip(q.labels, q.split(z), strict=True))
+        return f"{', '.join(each)} (the first {z.dim() - 1} axes are draws and data, to be kept)"
+    kept = f"all axes but the last {len(q.event_shape)} are draws and data, to be kept"
+    return f"z of shape {list(z.shape)} ({kept})"
 
 
 def _as_tensor(value: Any, dtype: torch.dtype, where: str) -> Tensor:
@@ -140,6 +177,10 @@ def _as_tensor(value: Any, dtype: torch.dtype, where: str) -> Tensor:
 def _checked(value: Tensor, z: Tensor, q: Distribution, where: str) -> Tensor:
     """The values at z, one for each draw and datum."""
     expected = tuple(z.shape[: z.dim() - len(q.event_shape)])
+    if isinstance(q, Joint) and tuple(value.shape) != expected:
+        raise BadInput(
+            f"{where}: objective must return shape {list(expected)} on {_shapes(z, q)}, found {list(value.shape)}"
+        )
     if tuple(value.shape) != expected:
         raise BadInput(
             f"{where}: objective of z with shape {list(z.shape)} must return shape {list(expected)}, found "
@@ -148,7 +189,7 @@ def _checked(value: Tensor, z: Tensor, q: Distribution, where: str) -> Tensor:
     return value
 
 
-def _has_gradient(function: Callable[[Tensor], Tensor], q: Distribution) -> bool:
+def has_gradient(function: Callable[[Tensor], Tensor], q: Distribution) -> bool:
     """Whether f has a gradient at draws (between them, where z is discrete) that is finite and not zero everywhere."""
     z = q.sample(torch.Size([DRAWS_FOR_A_GRADIENT])).detach()
     if not z.is_floating_point():

@@ -13,6 +13,7 @@ from bench.advice.given_objective import Spelling, given_objective, in_double
 from bench.numerics.tensors import Tensors
 from estimators.core import Objective
 from estimators.errors import BadInput
+from estimators.joint import Joint
 
 SHORT = (torch.bfloat16, torch.float16)
 """Precisions in which nothing is measured: such parameters are taken in float32."""
@@ -117,10 +118,15 @@ def _kind(value: Any) -> str:
 def _by_name(parameters: Any, distribution: Callable[..., Distribution]) -> Callable[[Tensors], Distribution]:
     """`distribution` as a function of θ by name, whatever form the user gives θ in."""
     if isinstance(parameters, nn.Module):
-        return lambda theta: distribution(module_at(parameters, theta))
+        return lambda theta: _as_one(distribution(module_at(parameters, theta)))
     if isinstance(parameters, Tensor):
-        return lambda theta: distribution(theta["parameters"])
-    return distribution
+        return lambda theta: _as_one(distribution(theta["parameters"]))
+    return lambda theta: _as_one(distribution(theta))
+
+
+def _as_one(found: Any) -> Any:
+    """What a user's distribution returns; a list or a dict of random variables as their joint distribution."""
+    return Joint(found) if isinstance(found, Mapping | list | tuple) else found
 
 
 def module_at(module: nn.Module, theta: Tensors) -> nn.Module:
@@ -149,13 +155,12 @@ def _first_q(distribution: Callable[[Tensors], Distribution], theta: Tensors, wh
     leaves = {name: value.clone().requires_grad_() for name, value in theta.items()}
     try:
         q = distribution(leaves)
+        if isinstance(q, Joint):
+            q.sample()
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}") from error
     except Exception as error:
         raise BadInput(f"{where}: distribution(parameters) raises {type(error).__name__}: {error}") from error
-    if isinstance(q, Mapping | list | tuple):
-        raise BadInput(
-            f"{where}: distribution must return one torch distribution, found a {type(q).__name__}; several random "
-            "variables are not supported yet: choose an estimator for one of them, with the others inside f"
-        )
     if not (callable(getattr(q, "sample", None)) and callable(getattr(q, "log_prob", None))):
         raise BadInput(
             f"{where}: distribution must return a torch distribution (or an object with sample and log_prob), found "

@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 
 from bench.advice.own_model import OwnModel
 from bench.numerics.tensors import Tensors
+from estimators.joint import Joint
 from estimators.needs import Offer
 from estimators.tools.parameters import base
 from estimators.tools.torch_offers import kind
@@ -37,6 +38,8 @@ def own_offer(model: OwnModel) -> Offer:
         offer.reasons = {}
     if kind(base(q)) is not None:
         return offer
+    if isinstance(q, Joint):  # classes of the user's own among the variables are tried together with the others
+        offer.reasons.clear()
     denied = frozenset(getattr(base(q), "offers_not", ()))
     for need, probe in ((Need.DENSITY, _no_density), (Need.REPARAMETERISED, _no_path)):
         if need in offer.needs | denied or _fails_for_good(offer, need):

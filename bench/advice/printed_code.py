@@ -9,20 +9,22 @@ from torch import Tensor, nn
 from bench.advice.given_objective import Spelling
 from bench.advice.own_model import SHORT, OwnModel
 from estimators.core import Estimator
+from estimators.nested import PerVariable
 
 
 def printed_code(made: str, fit_steps: int | None, samples: int, spelling: Spelling) -> str:
     """The code; `made` makes the estimator. `parameters`, `distribution` and `objective` are what the user gave."""
     f = spelling.expression
     if fit_steps is not None:
-        made += f".fit(distribution(parameters), {f}, n={samples}, steps={fit_steps})"
-    imports = ", ".join(sorted({"get", *spelling.imports}, key=str.lower))
+        made += f".fit({spelling.distribution}, {f}, n={samples}, steps={fit_steps})"
+    names = {"get", *spelling.imports, *({"PerVariable"} if made.startswith("PerVariable(") else ())}
+    imports = ", ".join(sorted(names, key=str.lower))
     return "\n".join([
         *(["import torch"] if "torch." in f + "".join(spelling.before) else []),
         f"from estimators import {imports}",
         *spelling.before,
         f"estimator = {made}",
-        f"estimator.surrogate(distribution(parameters), {f}, n={samples}).mean().backward()",
+        f"estimator.surrogate({spelling.distribution}, {f}, n={samples}).mean().backward()",
     ])  # fmt: skip
 
 
@@ -33,6 +35,8 @@ def in_code(estimator: Estimator) -> str:
     >>> in_code(get("antithetic", inner=get("reparameterisation")))
     'get("antithetic", inner=get("reparameterisation"))'
     """
+    if isinstance(estimator, PerVariable):
+        return _several_in_code(estimator)
     said = [f'"{estimator.name}"', *(f"{key}={_value(each)}" for key, each in settings(estimator).items())]  # type: ignore[attr-defined]
     return f"get({', '.join(said)})"
 
@@ -43,12 +47,35 @@ def name_with_settings(estimator: Estimator) -> str:
     >>> from estimators import get
     >>> name_with_settings(get("rebar", temperature=0.1))
     'rebar(temperature=0.1)'
+    >>> from estimators import PerVariable
+    >>> name_with_settings(PerVariable({"switch": get("rloo"), "weight": get("rloo")}))
+    'rloo for switch and rloo (n = 2) for weight'
     """
+    if isinstance(estimator, PerVariable):
+        each = zip(estimator.estimators, estimator.labels, ("", *map(_inner_samples, estimator.inner)), strict=True)
+        return " and ".join(f"{name_with_settings(own)}{count} for {label}" for own, label, count in each)
     own = settings(estimator)
     said = ", ".join(
         f"{key}={name_with_settings(each) if isinstance(each, Estimator) else each}" for key, each in own.items()
     )
     return f"{estimator.name}({said})" if said else estimator.name  # type: ignore[attr-defined]
+
+
+def _inner_samples(n: int) -> str:
+    return f" (n = {n})" if n > 1 else ""
+
+
+def _several_in_code(estimator: PerVariable) -> str:
+    """How to make an estimator for each variable.
+
+    >>> from estimators import get
+    >>> in_code(PerVariable([get("rloo"), get("reparameterisation")]))
+    'PerVariable([get("rloo"), get("reparameterisation")], inner=[1])'
+    """
+    each = [in_code(own) for own in estimator.estimators]
+    named = [f'"{name}": {own}' for name, own in zip(estimator.names, each, strict=False)]
+    listed = f"{{{', '.join(named)}}}" if named else f"[{', '.join(each)}]"
+    return f"PerVariable({listed}, inner={list(estimator.inner)})"
 
 
 def settings(estimator: Estimator) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,14 @@ import cloudpickle
 import numpy as np
 import pandas as pd
 
-from bench.advice.advisor import Advisor, Findings, Question
+from bench.advice.advisor import Findings, Question
+from bench.advice.by_variable import findings_of
 from bench.advice.candidate import Candidate, score_of
 from bench.advice.conclusion import BASELINE
 from bench.advice.cost import COSTS, StepCost, unit_of
 from bench.advice.model_file import NEEDED
 from bench.advice.race import RaceStanding
-from bench.advice.wording import headline, road, trust, undecided
+from bench.advice.wording import by_variable, headline, road, trust, undecided
 from bench.advice.workers import Worker, WorkerProcess
 from bench.advice.workshop import ModelSource
 from bench.display.notebook import InNotebooks
@@ -42,6 +43,10 @@ class Recommendation(InNotebooks):
     product, and `relative`, the product ÷ that of plain REINFORCE, with the ends of 95 % intervals; `bias_at_most` says
     how far its mean may be from a witness's, relative to the gradient. The first rows (`final`) come from fresh draws
     after the race. `left_out`: other estimators, and why.
+
+    `variables`: None unless the model has several random variables; then a row for each of them: the length of its part
+    of the gradient, the variance of that part under the winner and under leave-one-out on all variables at once
+    (`leave_one_out`), with the ends of 95 % intervals, and `bias_at_most` as above.
     """
 
     sentence: str
@@ -54,19 +59,28 @@ class Recommendation(InNotebooks):
     unit: str
     table: pd.DataFrame = field(repr=False)
     left_out: dict[str, str] = field(repr=False)
+    variables: pd.DataFrame | None = field(default=None, repr=False)
 
     def to_json(self) -> str:
         """All of it as JSON; what is not a number is null."""
-        own = {name: value for name, value in vars(self).items() if name != "table"}
-        rows = json.loads(self.table.to_json(orient="records") or "[]")
-        return json.dumps(own | {"table": rows}, indent=1)
+        tables = {"table": self.table, "variables": self.variables}
+        rows = {
+            name: None if each is None else json.loads(each.to_json(orient="records") or "[]")
+            for name, each in tables.items()
+        }
+        return json.dumps(vars(self) | rows, indent=1)
 
     def save(self, folder: str | Path) -> Path:
-        """Writes `recommendation.json`, `candidates.csv` and `use.py` into a folder, which is made where it is not."""
+        """Writes `recommendation.json`, `candidates.csv` and `use.py` into a folder, which is made where it is not.
+
+        Several random variables have a table in `variables.csv`.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "recommendation.json").write_text(self.to_json() + "\n", encoding="utf-8")
         self.table.to_csv(folder / "candidates.csv", index=False)
+        if self.variables is not None:
+            self.variables.to_csv(folder / "variables.csv", index=False)
         (folder / "use.py").write_text(self.code + "\n", encoding="utf-8")
         return folder
 
@@ -102,6 +116,7 @@ def recommend(
         path: A Python file that defines parameters, distribution and objective; it may import modules beside it.
         parameters: θ: a tensor, a dict of tensors by name, or an nn.Module.
         distribution: θ → a torch distribution, whose batch axes run over data; it is given θ in its own form.
+            For several random variables, a list of distributions, or a dict by name: see `estimators.Joint`.
         objective: f: a function of z, or of z and q, whose values keep z's leading axes; or an `estimators.Objective`.
             Values of any type are cast; f may be a black box, such as one in numpy.
         estimators: Names (or, in Python, instances) of the estimators that race. Default: all that fit.
@@ -145,7 +160,10 @@ def question_of(
 
 def recommend_with(worker: Worker, question: Question, cost: StepCost = "seconds", **more: Any) -> Recommendation:
     """The recommendation, with a worker that has the model."""
-    return recommendation_of(Advisor(worker, question, **more).answer(), unit_of(cost))
+    answer, variables = findings_of(worker, question, **more)
+    found = recommendation_of(answer, unit_of(cost))
+    sentence = " ".join(filter(None, [found.sentence, by_variable(variables, answer.winner)]))
+    return replace(found, sentence=sentence, variables=variables)
 
 
 def model_source(

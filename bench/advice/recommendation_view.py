@@ -31,9 +31,21 @@ def recommendation_view(found: Any) -> RenderableType:
             escape(row["estimator"]), str(row["samples"]),
             *(_ends(row, name) for name in ("variance", "step", "relative")), state,
         )  # fmt: skip
+    parts = [] if found.variables is None else [variables_view(found.variables)]
     lines = [Text(note, style="dim") for note in _notes(found, max(len(measured) - SHOWN, 0))]
     answer = [Text(f"\n{found.sentence}\n", style="bold"), Text(found.code + "\n" if found.code else "")]
-    return Group(table, *lines, *answer)
+    return Group(table, *parts, *lines, *answer)
+
+
+def variables_view(variables: Any) -> Table:
+    """The part of the gradient that belongs to each of several random variables."""
+    table = Table(title="The part of each variable in the gradient")
+    for name in ("variable", "length", "variance", "variance of leave-one-out on all", "bias at most"):
+        table.add_column(name, justify="left" if name == "variable" else "right")
+    for row in variables.to_dict("records"):
+        numbers = (number(row["gradient"]), _ends(row, "variance"), _ends(row, "leave_one_out"))
+        table.add_row(escape(row["variable"]), *numbers, number(row["bias_at_most"]))
+    return table
 
 
 def _notes(found: Any, more: int) -> list[str]:

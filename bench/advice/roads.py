@@ -10,6 +10,7 @@ from bench.measure.estimates.batching import replicates_per_chunk
 from bench.measure.estimates.gradients import Gradients
 from bench.numerics.tensors import Tensors
 from estimators.core import Estimator
+from estimators.joint import Joint
 from estimators.registry import get
 from estimators.tools.parameters import alike, parameters, rebuild
 
@@ -66,6 +67,8 @@ def no_batch(model: OwnModel) -> str | None:
     Shown at θ and at a second point: q rebuilt from its parameters gives q's seeded draws and log-densities, rebuilt
     with replicates it gives each one q's log-density and its own draws, and f gives each the value that it has alone.
     """
+    if isinstance(model.q(), Joint):
+        return "the model has several random variables"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         try:

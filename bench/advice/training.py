@@ -12,6 +12,7 @@ from bench.advice.own_model import OwnModel
 from bench.numerics.tensors import Tensors
 from estimators.core import Estimator, Evidence, Fitted, ImportanceBound
 from estimators.errors import BadInput, nearest
+from estimators.nested import kind_of
 from estimators.registry import get
 
 OPTIMISERS: dict[str, Callable[..., Optimizer]] = {
@@ -56,7 +57,8 @@ class Trainer:
         estimator = get(estimator) if isinstance(estimator, str) else estimator
         if isinstance(estimator, Fitted) and estimator.state is None and estimator.steps:
             estimator = estimator.fit(self.model.distribution(self.model.theta), f, asked.samples, estimator.steps)
-        large = isinstance(f, Evidence | ImportanceBound) if asked.maximise is None else asked.maximise
+        bound = isinstance(f, ImportanceBound) or kind_of(f) is Evidence
+        large = bound if asked.maximise is None else asked.maximise
         try:
             for _ in range(asked.steps):
                 value = estimator.surrogate(self.model.distribution(self.theta), f, asked.samples).mean()

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from math import isnan
 
+import pandas as pd
+
 from bench.advice.candidate import TRAINING, Candidate, score_of, times
 from bench.advice.conclusion import BASELINE, Conclusion, waiting
 from bench.advice.race import BEATEN, OPEN
@@ -98,6 +100,20 @@ def trust(winner: Candidate, judge: Judge, by_differences: str | None) -> str:
     if not close:
         return f"{witness.name} is too noisy here to vouch for its mean within the time."
     return f"Its mean agrees with {witness.name}'s to within {distance:.2g} of the gradient's length."
+
+
+def by_variable(variables: pd.DataFrame | None, winner: Candidate | None) -> str:
+    """How much less the parts of the gradient that belong to several variables vary under the winner."""
+    if variables is None or winner is None:
+        return ""
+    rows = variables.to_dict("records")
+    said = [f"{row['leave_one_out'] / row['variance']:.3g} times less for {row['variable']}" for row in rows
+            if row["variance"] > 0]  # fmt: skip
+    exact = [f"none for {row['variable']}" for row in rows if not row["variance"] > 0]
+    return (
+        f"The variance of each variable's part of the gradient, beside leave-one-out on all of them at n = "
+        f"{max(winner.samples, 2)}: {', '.join(said + exact)}."
+    )
 
 
 def road(loop_reason: str | None) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from bench.advice import stopwatch
+from bench.advice.combinations import EachVariable, Stage, find_combinations, parts_of_variables
 from bench.advice.cost import Meter, StepCost
 from bench.advice.differences import finite_differences
 from bench.advice.entrants import Entrants, find_entrants
@@ -28,6 +29,7 @@ from bench.numerics.tensors import Tensors
 from bench.plugins.files import load_files
 from estimators.core import Estimator, Fitted, SetObjective
 from estimators.errors import BadInput
+from estimators.joint import Joint
 from estimators.registry import get
 
 ROUNDING_SHARE = {"float64": 1e-12, "float32": 1e-6}
@@ -104,14 +106,25 @@ class Workshop:
         self._trainer: Trainer | None = None
         self.loop_reason: str | None = "it was not tried"
 
-    def open(self, names: Sequence[str] | None, samples: Sequence[int], biased: bool) -> ModelFacts:
-        """Checks the model, chooses the road and finds who can race."""
+    def variables(self) -> tuple[str, ...]:
+        """The names of the model's random variables, if it has several; else none."""
+        q = self.model.q()
+        return q.labels if isinstance(q, Joint) else ()
+
+    def open(
+        self, names: Sequence[str | Estimator] | None, samples: Sequence[int], biased: bool, stage: Stage | None = None
+    ) -> ModelFacts:
+        """Checks the model, chooses the road and finds who can race; `stage`: for which of several variables."""
         torch.manual_seed(0)
         model = self.model
         seconds = check_model(model, self.source.where)
         offer = own_offer(model)
         self.choose_road(seconds)
-        entrants = find_entrants(offer, names, samples, biased)
+        entrants = (
+            find_combinations(model, offer, stage, names, samples=samples, biased=biased)
+            if stage
+            else find_entrants(offer, names, samples, biased)
+        )
         rare = rarest_outcomes(model, self.sketch)
         dtype, double = str(model.dtype).removeprefix("torch."), self.doubled is not None
         return ModelFacts(
@@ -236,6 +249,12 @@ class Workshop:
         spent = costs.timed(fit)
         assert fitted is not None
         return fitted, costs.found[0] if costs.found else spent
+
+    def parts_of_variables(self, made: Parcel, samples: int, seconds: float, scale: float) -> list[TurnResult]:
+        """Mean and variance of the part of the gradient that goes through each of several variables."""
+        torch.manual_seed(0)
+        step = EachVariable(self.model, self._opened(made), samples)
+        return parts_of_variables(step, self.sketch, seconds, scale)
 
     def try_code(self, code: str) -> str | None:
         """Runs the printed code on the user's own objects: why it fails, in a sentence, or None."""

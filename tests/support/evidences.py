@@ -14,7 +14,7 @@ from torch.func import functional_call
 
 import estimators
 from bench.advice.given_objective import given_objective
-from estimators import Estimator, Evidence, Fitted, Objective
+from estimators import Estimator, Evidence, Fitted, Joint, Objective
 from estimators.needs import Offer
 from estimators.tools.parameters import states
 from tests.support.cases import Case, double, integrated
@@ -195,7 +195,8 @@ class Example:
     def q(self, values: Tensors) -> td.Distribution:
         if isinstance(self.given, nn.Module):
             return self.distribution(lambda *inputs: functional_call(self.given, values, inputs))
-        return self.distribution(values if isinstance(self.given, dict) else values[""])
+        found = self.distribution(values if isinstance(self.given, dict) else values[""])
+        return found if isinstance(found, td.Distribution) else Joint(found)
 
 
 def named_values(given: Any) -> Tensors:

@@ -8,6 +8,7 @@ from bench.advice.advisor import Question
 from bench.advice.recommendation import SAMPLES, Recommendation, model_source, recommend_with
 from bench.advice.workers import WorkerHere
 from bench.advice.workshop import Workshop
+from estimators import Estimator
 
 TEN_LINES = """
     import torch
@@ -32,7 +33,7 @@ def advice(
     seconds: float = 2.0,
     samples: tuple[int, ...] = SAMPLES,
     *,
-    names: tuple[str, ...] | None = None,
+    names: tuple[str | Estimator, ...] | None = None,
     biased: bool = False,
     cost: Any = "seconds",
 ) -> Recommendation:

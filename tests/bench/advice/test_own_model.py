@@ -27,7 +27,7 @@ WRONG = {
     "not a distribution": (TEN_LINES.replace("Independent(Bernoulli(logits=logits), 1)", "logits"), "found Tensor"),
     "two variables": (
         TEN_LINES.replace("Independent(Bernoulli(logits=logits), 1)", "{'a': 1}"),
-        "found a dict; several",
+        "the first of several random variables must be a torch distribution, found 1",
     ),
     "raises": (TEN_LINES.replace("Bernoulli(logits=logits)", "Bernoulli(scale=logits)"), "raises TypeError"),
     "shape": (TEN_LINES.replace(".sum(-1)", ""), r"must return shape \[2, 3\], found \[2, 3, 4\]"),

@@ -49,7 +49,7 @@ def test_the_examples_run_and_their_code_trains(path: Path):
     rows = found.table.dropna(subset="product")
     assert bool((rows["product_low"] <= rows["product"]).all()) and len(rows)
     html = found._repr_html_()
-    assert found.estimator.split("(")[0] in html and "<pre" in html
+    assert found.estimator.split("(")[0].split()[0] in html and "<pre" in html
 
 
 def bits(theta: torch.Tensor) -> Independent:
