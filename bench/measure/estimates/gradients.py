@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from jaxtyping import Float
@@ -12,8 +12,17 @@ from bench.measure.execution.modes import executed
 from bench.numerics.tensors import Tensors
 from bench.problems.problem import Problem
 from bench.problems.theta import blocks
-from estimators.core import Estimator
+from estimators.core import Estimator, Objective
 from estimators.needs import Offer
+
+
+DataSource = Callable[[Callable[[], tuple[Tensors, Objective]]], tuple[Tensors, Objective]]
+"""Runs a function that draws a minibatch, on a generator of its choice."""
+
+
+def directly(draw: Callable[[], tuple[Tensors, Objective]]) -> tuple[Tensors, Objective]:
+    """Draws from torch's generator as it stands."""
+    return draw()
 
 
 class Gradients:
@@ -53,7 +62,9 @@ class Gradients:
         theta = {name: value.to(device, dtype) for name, value in problem.theta().items()}
         self.blocks = blocks(theta)
         self.parameters, self._pullback = encoded(problem, theta)
-        self.function = problem.function(next(iter(theta.values())))
+        like = next(iter(theta.values()))
+        self.function, self.minibatches = problem.function(like), problem.minibatches(like)
+        self.data_source: DataSource = directly
         self._encoded = {name: value.clone() for name, value in self.parameters.items()}
         self._step = executed(self.estimates, mode)
 
@@ -79,9 +90,22 @@ class Gradients:
 
     def surrogate(self, parameters: Tensors) -> Tensor:
         """The sum over replicates of the surrogate at parameters `[R, …]`; a scalar."""
+        parameters, f = self.with_data(parameters)
         q = self.problem.build(parameters)
-        f = self.problem.at(self.function, parameters)
         return self.problem.reduce(self.estimator.surrogate(q, f, self.samples)).sum()
+
+    def with_data(self, parameters: Tensors) -> tuple[Tensors, Objective]:
+        """q's parameters and f, on all data, or on a fresh minibatch per replicate that all its draws share."""
+        f = self.function
+        if self.minibatches is not None:
+            subset = partial(self.minibatches.draw, parameters, self.problem.weights)
+            parameters, f = self.data_source(subset)
+        return parameters, self.problem.at(f, parameters)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether estimates vary for another reason than their draws: minibatches, or noise of f."""
+        return self.minibatches is not None or self.function.noisy
 
     def __call__(self, replicates: int) -> Float[Tensor, "R P"]:
         return self._step(self.expanded(replicates))
