@@ -56,6 +56,7 @@ from estimators.core import Estimator, Evidence, Fitted, Function, ImportanceBou
 from estimators.errors import BadInput
 from estimators.needs import offers, unmet
 from estimators.registry import available, get, register
+from estimators.tools.noise_of_f import one_noise
 from estimators.tools.parameters import log_density
 from estimators.traits import Need, Traits
 
@@ -79,6 +80,7 @@ __all__ = [
     "get",
     "log_density",
     "offers",
+    "one_noise",
     "register",
     "unmet",
 ]

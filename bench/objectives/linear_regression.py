@@ -92,13 +92,14 @@ class LinearRegression(Target):
 def _(target: LinearRegression, family: Family, point: str, like: Tensor) -> Minibatches:
     """log N(z; 0, I) − log q(z) plus N/m times the log-likelihood of m patients."""
     x, y = (array.to(like) for array in diabetes())
+    volume = target.log_volume
 
     def at(index: Index) -> Objective:
         own_x, own_y, share = x[index], y[index], len(y) / index.shape[1]
 
         def log_joint(z: Tensor) -> Tensor:
             error = (torch.einsum("...rd,rmd->...rm", z, own_x) - own_y).square().sum(-1) / target.noise**2
-            return -(share * error + z.square().sum(-1) + target.log_volume) / 2
+            return -(share * error + z.square().sum(-1) + volume) / 2
 
         return Evidence(log_joint)
 

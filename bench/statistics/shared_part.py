@@ -40,25 +40,35 @@ class SharedParts:
     """Parts of the variance, from triples of estimates: one, another with its data, a third with its draws.
 
     Args:
-        kept: Estimates that are independent of the triples; their mean is the centre.
+        blocks: The coordinates of each block, by name.
+        centre: About E ĝ, `[P]`, from estimates that are independent of the triples.
+        errors: E‖centre − E ĝ‖² of each block.
         parts: The parts that are measured: `data`, `draws` or both.
 
-    >>> kept = Replicates({"all": slice(0, 1)}, None, None)
-    >>> kept.add(torch.randn(1024, 1, generator=torch.Generator().manual_seed(0)))
-    >>> parts = SharedParts(kept, ("data",))
+    >>> parts = SharedParts({"all": slice(0, 1)}, np.zeros(1), {"all": 0.0}, ("data",))
     >>> parts.add(torch.ones(8, 1), torch.ones(8, 1), torch.zeros(8, 1))
-    >>> parts.count, round(parts.interval("data", "all").value, 1)
+    >>> parts.count, float(parts.interval("data", "all").value)
     (8, 1.0)
     """
 
-    def __init__(self, kept: Replicates, parts: Sequence[str] = PARTS) -> None:
-        self.blocks, self.count = kept.blocks, 0
-        self.centre = torch.from_numpy(kept.total.mean)
-        self.error = {name: float(kept.total[where].variance.sum()) / kept.total.count for name, where in
-                      kept.blocks.items()}  # fmt: skip
+    def __init__(
+        self,
+        blocks: dict[str, slice],
+        centre: Float[np.ndarray, " P"],
+        errors: dict[str, float],
+        parts: Sequence[str] = PARTS,
+    ) -> None:
+        self.blocks, self.centre, self.errors, self.count = blocks, torch.from_numpy(centre), errors, 0
         self._products: dict[tuple[str, str], list[np.ndarray]] = {
-            (part, block): [] for part in parts for block in self.blocks
+            (part, block): [] for part in parts for block in blocks
         }
+
+    @classmethod
+    def around(cls, kept: Replicates, parts: Sequence[str] = PARTS) -> "SharedParts":
+        """Parts around the mean of the estimates in `kept`."""
+        total = kept.total
+        errors = {name: float(total[where].variance.sum()) / total.count for name, where in kept.blocks.items()}
+        return cls(kept.blocks, total.mean, errors, parts)
 
     def add(
         self, first: Float[Tensor, "N P"], same_data: Float[Tensor, "N P"], same_draws: Float[Tensor, "N P"]
@@ -73,7 +83,7 @@ class SharedParts:
 
     def interval(self, part: str, block: str) -> Interval:
         """The part `data`, tr Var E(ĝ | data), or `draws`, tr Var E(ĝ | draws), with its 95 % interval."""
-        return shared_part(np.concatenate(self._products[part, block]), self.error[block])
+        return shared_part(np.concatenate(self._products[part, block]), self.errors[block])
 
     def widest(self) -> float:
         """The largest half-width of the intervals of the whole gradient."""

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from bench.measure.accuracy.stopping import AccuracySettings, look_schedule
 from bench.measure.estimates.gradients import Gradients
-from bench.measure.estimates.noise_source import NoiseSource, with_noise_of
 from bench.measure.estimates.prepared import Execution
 from bench.statistics.shared_part import PARTS, SharedParts
 from bench.statistics.stream import Replicates
 from bench.statistics.tails import unstable
 from bench.tables.metrics import Measurement
+from estimators.tools.noise_of_f import NoiseSource
 
 SHARED_BY_A_PAIR = "pairs of estimates with the same {}; Hall's t"
 
@@ -37,8 +37,7 @@ class Triples:
 
     def of(self, index: int, draws: str, data: str) -> Tensor:
         """The estimates of a chunk whose draws and data are named so."""
-        source = NoiseSource(self.execution.seed_of(f"{data} of the data {index}"), self.execution.device)
-        own = with_noise_of(self.gradients, source)
+        own = self.gradients.with_noise_of(NoiseSource(self.execution.seed_of(f"{data} of the data {index}")))
         torch.manual_seed(self.execution.seed_of(f"{draws} of the draws {index}"))
         return own(self.chunk)
 
@@ -75,7 +74,7 @@ def measured_parts(
     triples: Triples, kept: Replicates, settings: AccuracySettings, parts: tuple[str, ...]
 ) -> SharedParts:
     """Draws triples until each part is known to `precision` of the whole variance, or the budget is spent."""
-    found = SharedParts(kept, parts)
+    found = SharedParts.around(kept, parts)
     narrow = settings.precision * kept.block("all").trace
     for look in look_schedule(triples.chunk, settings.min_replicates, max(kept.drawn, settings.min_replicates)):
         while found.count < look:

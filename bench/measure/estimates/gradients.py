@@ -14,15 +14,7 @@ from bench.problems.problem import Problem
 from bench.problems.theta import blocks
 from estimators.core import Estimator, Objective
 from estimators.needs import Offer
-
-
-DataSource = Callable[[Callable[[], tuple[Tensors, Objective]]], tuple[Tensors, Objective]]
-"""Runs a function that draws a minibatch, on a generator of its choice."""
-
-
-def directly(draw: Callable[[], tuple[Tensors, Objective]]) -> tuple[Tensors, Objective]:
-    """Draws from torch's generator as it stands."""
-    return draw()
+from estimators.tools.noise_of_f import NoiseSource, drawing_from
 
 
 class Gradients:
@@ -64,7 +56,7 @@ class Gradients:
         self.parameters, self._pullback = encoded(problem, theta)
         like = next(iter(theta.values()))
         self.function, self.minibatches = problem.function(like), problem.minibatches(like)
-        self.data_source: DataSource = directly
+        self.noise: NoiseSource | None = None
         self._encoded = {name: value.clone() for name, value in self.parameters.items()}
         self._step = executed(self.estimates, mode)
 
@@ -76,6 +68,13 @@ class Gradients:
         own = copy(self)
         own.estimator, own.samples = estimator, self.samples if samples is None else samples
         own._step = executed(own.estimates, mode)
+        return own
+
+    def with_noise_of(self, source: NoiseSource) -> "Gradients":
+        """The same gradients, eager, whose minibatches and noise of f are drawn from `source`."""
+        own = self.by(self.estimator)
+        own.noise = source
+        own.function = drawing_from(self.function, source) if self.function.noisy else self.function
         return own
 
     @cached_property
@@ -99,7 +98,8 @@ class Gradients:
         f = self.function
         if self.minibatches is not None:
             subset = partial(self.minibatches.draw, parameters, self.problem.weights)
-            parameters, f = self.data_source(subset)
+            device = next(iter(parameters.values())).device
+            parameters, f = self.noise(subset, device) if self.noise else subset()
         return parameters, self.problem.at(f, parameters)
 
     @property

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-import bench.measure.estimates.noise_source as noise_source
 import bench.objectives.minibatch as minibatch
 import estimators
 from bench.data.datasets import diabetes
@@ -24,6 +23,7 @@ from bench.problems.problem import Problem
 from bench.problems.theta import as_vector
 from bench.tables.metrics import Measurement
 from estimators.core import Function, Objective
+from estimators.tools.noise_of_f import NoiseSource
 
 SETTINGS = AccuracySettings(precision=0.03, max_replicates=8192)
 REGRESSION = {"family": distributions.get("normal", size=10), "objective": objectives.get("linear_regression")}
@@ -38,9 +38,7 @@ VAE = {
 def measured(problem: Problem, name: str, samples: int, **changes: Any) -> dict[tuple[str, str], Measurement]:
     """The rows by metric and block."""
     execution = Execution(**({"cell_id": "cell", "seed": 0} | changes))
-    found = measure_accuracy(
-        problem, estimators.get(name), samples, SETTINGS, reference(problem), execution=execution
-    )
+    found = measure_accuracy(problem, estimators.get(name), samples, SETTINGS, reference(problem), execution=execution)
     assert found.verdict != "biased"
     return {(row.metric, row.block): row for row in found.measurements}
 
@@ -110,8 +108,8 @@ def test_more_draws_leave_the_part_of_the_data_and_a_larger_batch_that_of_the_dr
 def test_triples_that_share_no_data_are_rejected(monkeypatch):
     """The closed form has power: a source that gives each estimate other data says that the data have no part."""
 
-    class Forgetful(noise_source.NoiseSource):
-        def __call__(self, action):
+    class Forgetful(NoiseSource):
+        def __call__(self, action, device=None):
             return action()
 
     monkeypatch.setattr("bench.measure.accuracy.variance_parts.NoiseSource", Forgetful)
@@ -188,7 +186,10 @@ def test_the_noise_of_a_simulator_is_told_from_its_draws():
 def test_an_exact_sum_is_refused_where_f_draws_noise_and_runs_on_minibatches():
     noisy = Gradients(Problem(distributions.get("bernoulli", size=3), NoisyBits()), estimators.get("exact"), 1)
     assert "an objective without noise" in str(noisy.offer.unmet(noisy.estimator, 1))
-    assert Gradients(Problem(**VAE, minibatch=2), estimators.get("exact"), 1).offer.unmet(estimators.get("exact"), 1) is None
+    assert (
+        Gradients(Problem(**VAE, minibatch=2), estimators.get("exact"), 1).offer.unmet(estimators.get("exact"), 1)
+        is None
+    )
 
 
 def test_a_deterministic_problem_has_no_parts():

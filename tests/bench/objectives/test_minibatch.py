@@ -1,12 +1,13 @@
 """Problems on minibatches: the gradient is that of all data, and each replicate has its own subset."""
 
+import os
+
 import pytest
 import torch
 
 import estimators
 from bench.distributions import distributions
 from bench.measure.estimates.gradients import Gradients
-from bench.measure.estimates.noise_source import NoiseSource, with_noise_of
 from bench.objectives import objectives
 from bench.objectives.minibatch import subsets
 from bench.problems.exact import reference
@@ -16,6 +17,7 @@ from bench.suites.cell import problem_of
 from bench.suites.grid import suite_cells
 from bench.suites.suite import parse_suite
 from estimators.errors import BadInput
+from estimators.tools.noise_of_f import NoiseSource
 from tests.support.exactness import assert_unbiased
 
 ON_DATA = {
@@ -31,7 +33,7 @@ ON_DATA = {
 
 def problem(case: str, minibatch: int | None) -> Problem:
     (family, of_family), settings, _, _ = ON_DATA[case]
-    target = objectives.get(case.split()[0], **settings)
+    target = objectives.get(case.split(maxsplit=1)[0], **settings)
     return Problem(distributions.get(family, **of_family), target, "unconstrained", "start", minibatch)
 
 
@@ -44,7 +46,7 @@ def test_a_minibatch_of_all_data_gives_the_estimates_of_the_problem_on_all_data(
     """In another order of the data, which an estimate per datum follows: here the order of the data is fixed."""
     size = ON_DATA[case][2]
     whole = Gradients(problem(case, None), estimator(case), 2)
-    part = with_noise_of(Gradients(problem(case, size), estimator(case), 2), NoiseSource(0))
+    part = Gradients(problem(case, size), estimator(case), 2).with_noise_of(NoiseSource(0))
     torch.manual_seed(0)
     expected = whole(64)
     with pytest.MonkeyPatch.context() as patch:
@@ -78,10 +80,17 @@ def test_subsets_have_different_data_and_every_datum_equally_often():
     assert bool(((share - 0.6).abs() < 6 * (0.24 / len(index)) ** 0.5).all())
 
 
-def test_compiled_estimates_on_minibatches_run():
-    draw = Gradients(problem("digits_vae", 2), estimators.get("rloo"), 2, mode="compile")
+@pytest.mark.compile
+@pytest.mark.skipif(
+    not os.environ.get("GRADEST_NO_SHAPES"), reason="the shape hook of tests/conftest.py is not traceable"
+)
+@pytest.mark.parametrize(
+    ("case", "size"), [("digits_vae", 2), pytest.param("linear_regression", 20, marks=pytest.mark.slow)]
+)
+def test_compiled_estimates_on_minibatches_have_the_same_mean(case, size):
+    draw = Gradients(problem(case, size), estimator(case), 2, mode="compile")
     torch.manual_seed(0)
-    exact = reference(problem("digits_vae", 2))
+    exact = reference(problem(case, size))
     assert exact is not None
     assert_unbiased(torch.cat([draw(1024) for _ in range(4)]), as_vector(exact.gradient), resolution=0.3)
 
@@ -108,7 +117,10 @@ def suite(**block):
 
 def test_minibatches_are_an_axis_of_a_block_of_problems():
     found = suite(minibatch=[20, 100])
-    assert [cell.objective_params for cell in found] == ['{"minibatch":20,"noise":0.7}', '{"minibatch":100,"noise":0.7}']
+    assert [cell.objective_params for cell in found] == [
+        '{"minibatch":20,"noise":0.7}',
+        '{"minibatch":100,"noise":0.7}',
+    ]
     assert [problem_of(cell).minibatch for cell in found] == [20, 100]
     assert not any(cell.reason for cell in found)
 
@@ -118,7 +130,9 @@ def test_a_problem_on_all_data_keeps_its_id():
     assert len({cell.id for cell in (*suite(), *suite(minibatch=[20, 100]))}) == 3
 
 
-@pytest.mark.parametrize(("minibatch", "said"), [(0, "greater than or equal to 1"), ("all", "valid integer"), ([], "at least one")])
+@pytest.mark.parametrize(
+    ("minibatch", "said"), [(0, "greater than or equal to 1"), ("all", "valid integer"), ([], "at least one")]
+)
 def test_a_wrong_minibatch_is_told_with_its_place(minibatch, said):
     with pytest.raises(BadInput, match=said) as caught:
         suite(minibatch=minibatch)
