@@ -22,7 +22,7 @@ def printed_code(made: str, fit_steps: int | None, samples: int, spelling: Spell
         f"from estimators import {imports}",
         *spelling.before,
         f"estimator = {made}",
-        f"estimator.surrogate(distribution(parameters), {f}, n={samples}).mean().backward()",
+        f"estimator.surrogate(distribution(parameters), {spelling.in_a_step}, n={samples}).mean().backward()",
     ])  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from bench.advice.own_problem import own_problem
 from bench.measure.estimates.batching import replicates_per_chunk
 from bench.measure.estimates.gradients import Gradients
 from bench.numerics.tensors import Tensors
-from estimators.core import Estimator
+from estimators.core import Estimator, Objective
 from estimators.registry import get
 from estimators.tools.parameters import alike, parameters, rebuild
 
@@ -21,8 +21,13 @@ AWAY = 0.1
 
 def training_step(model: OwnModel, estimator: Estimator, samples: int) -> Float[Tensor, " P"]:
     """One gradient estimate, as a training loop takes it: q at θ, the surrogate, its gradient in θ."""
+    return step_gradient(model, model.objective_of_step(), estimator, samples)
+
+
+def step_gradient(model: OwnModel, f: Objective, estimator: Estimator, samples: int) -> Float[Tensor, " P"]:
+    """The estimate of a training step with the objective f."""
     theta = model.leaves()
-    surrogate = estimator.surrogate(model.distribution(theta), model.objective, samples)
+    surrogate = estimator.surrogate(model.distribution(theta), f, samples)
     found = torch.autograd.grad(surrogate.mean(), list(theta.values()), allow_unused=True, materialize_grads=True)
     return torch.cat([each.reshape(-1) for each in found])
 

@@ -22,6 +22,12 @@ def recommend(  # noqa: PLR0917 (typer reads them)
     biased: Annotated[bool, typer.Option("--biased", help="Let biased estimators race, too.")] = False,
     samples: Annotated[str, typer.Option(metavar="N,N,…", help="Samples per estimate to try.")] = "1,2,4,16,64",
     cost: Annotated[str, typer.Option(help="What a step costs: seconds, or calls (of the objective).")] = "seconds",
+    noisy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="call|step", help="When the objective draws noise of its own: at every call, or per step."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of all draws.")] = 0,
     plugin: Annotated[
         list[str] | None, typer.Option(metavar="FILE.py", help="Python file that registers plug-ins.")
@@ -45,6 +51,7 @@ def recommend(  # noqa: PLR0917 (typer reads them)
 
     more: dict[str, Any] = {"seconds": seconds, "biased": biased, "samples": whole_numbers(samples), "cost": cost}
     more |= {"estimators": estimators.split(",") if estimators else None, "seed": seed, "plugin": plugin or ()}
+    more["noisy"] = noisy
     try:
         with racing() as show:
             if along is None:

@@ -26,7 +26,7 @@ def shared_part(products: Float[np.ndarray, " N"], centre_error: float = 0.0) ->
 
     Args:
         products: ⟨a − c, b − c⟩ of N pairs of estimates that share the source; the pairs are independent.
-        centre_error: E‖c − E ĝ‖², for a centre c that is independent of the pairs; products exceed the covariance by it.
+        centre_error: E‖c − E ĝ‖², for a centre c independent of the pairs; products exceed the covariance by it.
 
     >>> found = shared_part(np.random.default_rng(0).normal(1.0, 2.0, 10_000))
     >>> found.low < 1 < found.high

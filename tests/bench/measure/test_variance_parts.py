@@ -56,8 +56,8 @@ def regression(m: int) -> Problem:
 def regression_truths(m: int, n: int) -> dict[tuple[str, str], float]:
     """The parts of the pathwise gradient of the linear regression's bound at q = N(0, I), z = ε.
 
-    With a subset S of m of the N patients, a = N/m Σ x y/σ², H = I + N/m Σ x xᵀ/σ² and n draws, the estimate is the mean
-    over draws of a − Hε for the location, and of ε ∘ (a − Hε) + 1 for the log scale. Its mean given S is a, and
+    With a subset S of m of the N patients, a = N/m Σ x y/σ², H = I + N/m Σ x xᵀ/σ² and n draws, the estimate is the
+    mean over draws of a − Hε for the location, and of ε ∘ (a − Hε) + 1 for the log scale. Its mean given S is a, and
     1 − diag H. Given the draws alone, a and H are those of all data. N/m times a sum over a subset has the covariance
     N² (1 − m/N)/m times that of its terms (sampling without replacement). Per draw, a − Hε has the variance ‖H‖², and
     ε_d (a_d − Σ_j H_dj ε_j) the variance a_d² + Σ_j H_dj² + H_dd².
@@ -139,7 +139,9 @@ def test_an_exact_sum_over_draws_leaves_the_variance_of_the_images():
     def of_image(i: int) -> Tensor:
         def value(theta):
             parameters = alone.problem.encode(theta)
-            return alone.problem.objective.expectation(alone.problem.family, "start", parameters)[i]
+            bounds = alone.problem.objective.expectation(alone.problem.family, "start", parameters)
+            assert bounds is not None
+            return bounds[i]
 
         return as_vector(torch.func.grad(value)(theta))
 
@@ -148,7 +150,7 @@ def test_an_exact_sum_over_draws_leaves_the_variance_of_the_images():
     for metric in ("variance", "variance_of_data"):
         assert errors_off(found[metric, "all"], truth) < 5.5
     assert found["variance_of_draws", "all"].ci_low == 0
-    assert found["variance_of_draws", "all"].value < 0.05 * truth
+    assert errors_off(found["variance_of_draws", "all"], 0.0) < 5.5
 
 
 @dataclass(frozen=True)
