@@ -117,16 +117,21 @@ def kind_of_noise(noisy: bool | str | None, f: Objective, where: str) -> str:
     >>> kind_of_noise(True, Function(torch.sum), "here"), kind_of_noise(None, Function(torch.sum), "here")
     ('call', '')
     """
+    require_known_noise(noisy, where)
     if noisy is None:
         return "call" if f.noisy else ""
     if isinstance(noisy, bool):
         return "call" if noisy else ""
-    if noisy not in NOISES:
+    return noisy
+
+
+def require_known_noise(noisy: bool | str | None, where: str) -> None:
+    """Raises BadInput unless `noisy` is one of `NOISES`, a truth value or None."""
+    if noisy is not None and not isinstance(noisy, bool) and noisy not in NOISES:
         raise BadInput(
             f"{where}: noisy must be True or 'call' (every call of the objective draws its own noise) or 'step' (all "
             f"calls of a training step see the same noise, such as a minibatch), found {noisy!r}"
         )
-    return noisy
 
 
 def _named(value: Any, where: str) -> Tensors:

@@ -16,6 +16,7 @@ from bench.advice.candidate import Candidate, score_of
 from bench.advice.conclusion import BASELINE
 from bench.advice.cost import COSTS, StepCost, unit_of
 from bench.advice.model_file import NEEDED
+from bench.advice.own_model import require_known_noise
 from bench.advice.race import RaceStanding
 from bench.advice.wording import headline, noise, road, trust, undecided
 from bench.advice.workers import Worker, WorkerProcess
@@ -170,6 +171,7 @@ def model_source(
         raise BadInput("a model is a file, or parameters, distribution and objective, not both")
     if isinstance(cost, str) and cost not in COSTS:
         raise BadInput(f"cost must be 'seconds', 'calls' or a function of z, found {cost!r}; {nearest(cost, COSTS)}")
+    require_known_noise(noisy, (path and str(path)) or "the model")
     files = tuple(map(str, [plugin] if isinstance(plugin, str | Path) else plugin))
     packed = cost if isinstance(cost, str) else ByCloudpickle(cost)
     if path is not None:

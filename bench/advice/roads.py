@@ -70,7 +70,10 @@ def no_batch(model: OwnModel) -> str | None:
 
     Shown at θ and at a second point: q rebuilt from its parameters gives q's seeded draws and log-densities, rebuilt
     with replicates it gives each one q's log-density and its own draws, and f gives each the value that it has alone.
+    A noisy f cannot be shown to: a minibatch would be the same for all replicates.
     """
+    if model.noise:
+        return "the objective is noisy, and estimates drawn together could share its noise"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         try:

@@ -162,8 +162,6 @@ class Workshop:
         if seconds > SLOW_CALL:
             self.loop_reason = f"a call of the objective takes {seconds:.2g} s, so that batches would save nothing"
             self.doubled = None
-        elif self.model.noise:
-            self.loop_reason = "the objective is noisy, and estimates drawn together would share its noise"
         else:
             self.loop_reason = no_batch(self.model)
 
