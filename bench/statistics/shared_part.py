@@ -17,12 +17,13 @@ from torch import Tensor
 from bench.statistics.interval import Interval
 from bench.statistics.means import mean_interval
 from bench.statistics.stream import Replicates
+from bench.statistics.tails import largest_share
 
 PARTS = ("data", "draws")
 
 
 def shared_part(products: Float[np.ndarray, " N"], centre_error: float = 0.0) -> Interval:
-    """tr Var E(ĝ | shared source), at least 0.
+    """tr Var E(ĝ | shared source), at least 0; the largest product counts twice, as in `bench.statistics.variances`.
 
     Args:
         products: ⟨a − c, b − c⟩ of N pairs of estimates that share the source; the pairs are independent.
@@ -32,8 +33,9 @@ def shared_part(products: Float[np.ndarray, " N"], centre_error: float = 0.0) ->
     >>> found.low < 1 < found.high
     True
     """
-    found = mean_interval(products).shifted(-centre_error)
-    return Interval(*(max(end, 0.0) for end in found))
+    found, wider = mean_interval(products), (1 + largest_share(products)) ** 0.5
+    ends = (found.value + wider * (end - found.value) - centre_error for end in found)
+    return Interval(*(max(float(end), 0.0) for end in ends))
 
 
 class SharedParts:

@@ -5,7 +5,7 @@ two of them have in common is the part of what they share (`bench.statistics.sha
 the estimates from which everything else is measured, eager, with seeds of their own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -59,26 +59,36 @@ def variance_parts(
     if kept.nonfinite or kept.total.count < 2:
         yield from (Measurement(f"variance_of_{part}", None, method="not all estimates are finite") for part in parts)
         return
-    found = measured_parts(triples, kept, settings, parts)
+    found = parts_until_precise(triples, triples.chunk, kept, settings, parts)
     for name in kept.blocks:
         block = kept.block(name)
         gate = unstable(block.distances) if block.varies(tolerance) else None
         for part in parts:
-            interval = None if gate else found.interval(part, name)
-            yield Measurement.of(
-                f"variance_of_{part}", interval, found.count, gate or SHARED_BY_A_PAIR.format(part), name
-            )
+            yield part_row(found, part, name, gate)
 
 
-def measured_parts(
-    triples: Triples, kept: Replicates, settings: AccuracySettings, parts: tuple[str, ...]
+def part_row(found: SharedParts, part: str, block: str, gate: str | None) -> Measurement:
+    """The row of a part in a block of parameters; null with the sentence `gate` where the variance has no meaning."""
+    interval = None if gate else found.interval(part, block)
+    return Measurement.of(f"variance_of_{part}", interval, found.count, gate or SHARED_BY_A_PAIR.format(part), block)
+
+
+def parts_until_precise(
+    triples: Callable[[int], tuple[Tensor, Tensor, Tensor]],
+    chunk: int,
+    kept: Replicates,
+    settings: AccuracySettings,
+    parts: Sequence[str],
 ) -> SharedParts:
-    """Draws triples until each part is known to `precision` of the whole variance, or the budget is spent."""
+    """Draws triples until each part is known to `precision` of the whole variance, or there are as many as estimates.
+
+    `triples(i)` returns chunk i, of `chunk` triples.
+    """
     found = SharedParts.around(kept, parts)
     narrow = settings.precision * kept.block("all").trace
-    for look in look_schedule(triples.chunk, settings.min_replicates, max(kept.drawn, settings.min_replicates)):
+    for look in look_schedule(chunk, settings.min_replicates, max(kept.drawn, settings.min_replicates)):
         while found.count < look:
-            found.add(*triples(found.count // triples.chunk))
+            found.add(*triples(found.count // chunk))
         if found.widest() <= narrow:
             break
     return found

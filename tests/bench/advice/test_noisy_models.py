@@ -59,9 +59,9 @@ def regression(noisy: bool | str | None = "step"):
 
 
 def parts_of(model: OwnModel, name: str, samples: int) -> NoiseParts:
-    """The parts from 400 triples at fixed seeds, however long they take."""
-    with patch("bench.advice.noise_parts.LEAST_TRIPLES", 400):
-        return noise_parts(model, get(name), Turn(Parcel.of(get(name)), samples, 1, 400, 0.0, 0.0))
+    """The parts from 120 triples at fixed seeds, however long they take."""
+    with patch("bench.advice.noise_parts.LEAST_TRIPLES", 120):
+        return noise_parts(model, get(name), Turn(Parcel.of(get(name)), samples, 1, 120, 0.0, 0.0))
 
 
 def errors_off(found: Interval, truth: float) -> float:
