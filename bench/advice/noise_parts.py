@@ -19,7 +19,7 @@ from bench.advice.turns import Turn
 from bench.statistics.interval import Interval
 from bench.statistics.shared_part import SharedParts
 from estimators.core import Estimator
-from estimators.tools.noise_of_f import NoiseSource, drawing_from
+from estimators.tools.noise_of_f import NoiseSource, drawing_from, generator_at
 
 LEAST_TRIPLES = 32
 CENTRE_SHARE = 0.2
@@ -52,9 +52,9 @@ def noise_parts(model: OwnModel, estimator: Estimator, asked: Turn) -> NoisePart
     each_draw, repeated = noise_by_draw(model)
 
     def step(draws: int, noise: int) -> Tensor:
-        torch.manual_seed(draws)
-        source = NoiseSource(noise, step=0 if model.noise == "step" else 1)
-        found = step_gradient(model, drawing_from(model.objective, source), estimator, asked.samples)
+        f = drawing_from(model.objective, NoiseSource(noise, step=0 if model.noise == "step" else 1))
+        with generator_at(draws, model.device):
+            found = step_gradient(model, f, estimator, asked.samples)
         return found.detach().double() / asked.scale
 
     centre, error = _centre(step, asked, start + CENTRE_SHARE * asked.seconds)

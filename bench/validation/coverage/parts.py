@@ -77,4 +77,4 @@ def parts_lines(name: str, index: range) -> Iterator[dict[str, object]]:
             truth, rows = case.truth(part), [each[part] for each in found]
             yield {"noise": name, "kurtosis": NOISES[case.noise].kurtosis, "dim": case.dim, "relative_bias": 0.0,
                    "boundary": truth == 0, "replicates": float(np.mean([row.n or 0 for row in rows])),
-                   **line(f"variance_of_{part}, share {truth / case.dim:g}", truth, rows, 0.0)}  # fmt: skip
+                   **line(f"variance_of_{part}", truth, rows, 0.0)}  # fmt: skip

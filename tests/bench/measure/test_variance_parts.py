@@ -18,10 +18,12 @@ from bench.measure.estimates.gradients import Gradients
 from bench.measure.estimates.prepared import Execution
 from bench.objectives import objectives
 from bench.objectives.base import Target
-from bench.problems.exact import reference
+from bench.problems.exact import RUNGS, climb, reference
 from bench.problems.problem import Problem
 from bench.problems.theta import as_vector
 from bench.tables.metrics import Measurement
+from bench.validation.checks.problems import check_differentiability, check_function
+from estimators.checks.failure import CheckFailed
 from estimators.core import Function, Objective
 from estimators.tools.noise_of_f import NoiseSource
 
@@ -192,6 +194,25 @@ def test_an_exact_sum_is_refused_where_f_draws_noise_and_runs_on_minibatches():
         Gradients(Problem(**VAE, minibatch=2), estimators.get("exact"), 1).offer.unmet(estimators.get("exact"), 1)
         is None
     )
+
+
+@pytest.mark.parametrize(("declared", "passes"), [(True, True), (False, False)])
+def test_the_checks_of_objectives_accept_noise_that_is_declared(declared, passes):
+    @dataclass(frozen=True)
+    class Bits(NoisyBits):
+        def build(self, family: Family, point: str, like: Tensor) -> Objective:
+            f = super().build(family, point, like)
+            f.noisy = declared
+            return f
+
+    problem = Problem(distributions.get("bernoulli", size=3), Bits())
+    if passes:
+        check_function(problem, 0)
+        check_differentiability(problem, 0)
+        assert [method for method, rung in RUNGS.items() if climb(problem, rung, method)] == ["closed form"]
+    else:
+        with pytest.raises(CheckFailed, match="or declared `noisy`"):
+            check_function(problem, 0)
 
 
 def test_a_deterministic_problem_has_no_parts():
