@@ -24,7 +24,7 @@ from estimators.tools.noise_of_f import NoiseSource, drawing_from, generator_at
 LEAST_TRIPLES = 32
 CENTRE_SHARE = 0.2
 """The share of the time in which the centre of the products is found."""
-SEEDS = 2**62
+SEED_RANGE = 2**62
 TRIPLES_OF_A_BATCH = 16
 TRIED, COPIES = 16, 8
 """Draws at which f is asked whether its draws share their noise, and how often each."""
@@ -59,9 +59,9 @@ def noise_parts(model: OwnModel, estimator: Estimator, asked: Turn) -> NoisePart
 
     centre, error = _centre(step, asked, start + CENTRE_SHARE * asked.seconds)
     parts = SharedParts({"all": slice(0, len(centre))}, centre, {"all": error}, ("draws", "data"))
-    seeds = np.random.default_rng(asked.seed % SEEDS + 1)
+    seeds = np.random.default_rng(asked.seed % SEED_RANGE + 1)
     while parts.count < LEAST_TRIPLES or stopwatch.read() < start + asked.seconds:
-        draws, other_draws, noise, other_noise = seeds.integers(SEEDS, size=(4, TRIPLES_OF_A_BATCH)).tolist()
+        draws, other_draws, noise, other_noise = seeds.integers(SEED_RANGE, size=(4, TRIPLES_OF_A_BATCH)).tolist()
         rows = (
             torch.stack([step(a, b) for a, b in zip(*pair, strict=True)])
             for pair in ((draws, noise), (other_draws, noise), (draws, other_noise))
@@ -73,9 +73,9 @@ def noise_parts(model: OwnModel, estimator: Estimator, asked: Turn) -> NoisePart
 
 def _centre(step: Callable[[int, int], Tensor], asked: Turn, deadline: float) -> tuple[Float[np.ndarray, " P"], float]:
     """The mean of some steps, about E ĝ, and its squared standard error."""
-    seeds, rows = np.random.default_rng(asked.seed % SEEDS), []
+    seeds, rows = np.random.default_rng(asked.seed % SEED_RANGE), []
     while len(rows) < LEAST_TRIPLES or (stopwatch.read() < deadline and len(rows) < asked.replicates):
-        rows.append(step(*seeds.integers(SEEDS, size=2).tolist()))
+        rows.append(step(*seeds.integers(SEED_RANGE, size=2).tolist()))
     every = torch.stack(rows)
     return every.mean(0).cpu().numpy(), float(every.var(0).sum()) / len(rows)
 

@@ -104,12 +104,12 @@ def own_model(
     return OwnModel(theta, at, f, given, spelling, tuple(notes), noise)
 
 
-NOISES = ("call", "step")
+KINDS_OF_NOISE = ("call", "step")
 """When f draws fresh noise: at every call, or once in a training step."""
 
 
 def kind_of_noise(noisy: bool | str | None, f: Objective, where: str) -> str:
-    """One of `NOISES`, or empty for an f without noise. Default: what f says itself.
+    """One of `KINDS_OF_NOISE`, or empty for an f without noise. Default: what f says itself.
 
     Raises BadInput for anything else.
 
@@ -126,8 +126,8 @@ def kind_of_noise(noisy: bool | str | None, f: Objective, where: str) -> str:
 
 
 def require_known_noise(noisy: bool | str | None, where: str) -> None:
-    """Raises BadInput unless `noisy` is one of `NOISES`, a truth value or None."""
-    if noisy is not None and not isinstance(noisy, bool) and noisy not in NOISES:
+    """Raises BadInput unless `noisy` is one of `KINDS_OF_NOISE`, a truth value or None."""
+    if noisy is not None and not isinstance(noisy, bool) and noisy not in KINDS_OF_NOISE:
         raise BadInput(
             f"{where}: noisy must be True or 'call' (every call of the objective draws its own noise) or 'step' (all "
             f"calls of a training step see the same noise, such as a minibatch), found {noisy!r}"
