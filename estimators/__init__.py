@@ -62,6 +62,7 @@ from estimators.needs import offers, unmet
 from estimators.nested import Layer, Nested, NestedEvidence, PerVariable
 from estimators.order_statistics import OrderStatistics
 from estimators.registry import available, get, register
+from estimators.tools.noise_of_f import one_noise
 from estimators.tools.parameters import log_density
 from estimators.traits import Need, Traits
 
@@ -94,6 +95,7 @@ __all__ = [
     "get",
     "log_density",
     "offers",
+    "one_noise",
     "register",
     "unmet",
 ]

@@ -11,6 +11,7 @@ import numpy as np
 from bench.advice.candidate import OPEN, Candidate, cheapest, score_of, times
 from bench.advice.combinations import Stage
 from bench.advice.conclusion import BASELINE, TOO_SLOW, Conclusion, conclude, waiting
+from bench.advice.noise_parts import NoiseParts
 from bench.advice.parcel import Parcel
 from bench.advice.printed_code import printed_code
 from bench.advice.race import ENOUGH, TIE, Race, RaceStanding, eliminate, reopen, still_open
@@ -35,6 +36,8 @@ OVERTIME = 1.5
 """No turn goes on beyond so many times the seconds given."""
 WITNESS_SHARE = 0.05
 """Of the time, what a turn of the witness takes."""
+NOISE_SHARE = 0.1
+"""Of the time, beyond the seconds given, what telling the variance of a noisy model apart takes."""
 WITNESS_SAMPLES = 16
 WELL_HEARD = 4096
 """Estimates of a witness from which on it has no turn before the fresh draws."""
@@ -69,6 +72,7 @@ class Findings:
     conclusion: Conclusion
     code: str = ""
     by_differences: str | None = None
+    noise_parts: NoiseParts | None = None
     elapsed: float = 0.0
 
 
@@ -224,6 +228,15 @@ class Advisor:
         witness.add(result)
         return True
 
+    def _noise_parts(self, winner: Candidate) -> NoiseParts | None:
+        """The winner's variance on a noisy model told apart; None where that fails."""
+        seconds = NOISE_SHARE * self.question.seconds
+        seed = chunk_seed(self.question.seed, winner.name, "noise")
+        asked = Turn(winner.estimator, winner.samples, seed, ENOUGH, seconds, seconds, scale=self.opening.scale)
+        with suppress(TaskFailed):
+            return self.worker.do("variance_parts", asked, seconds=max(TURN_LIMIT, 4 * seconds))
+        return None
+
     def _slope(self, direction: np.ndarray) -> tuple[float, float, float] | None:
         """Finite differences of E f along a direction of θ; None where P is too large, or it fails."""
         if self.opening.dim != len(direction):
@@ -271,7 +284,8 @@ class Advisor:
         doubt = judge.doubt(first)
         conclusion = conclude(candidates, first, base, self.question.seconds, elapsed, doubt=doubt)
         code = self._code(first)
-        return Findings(self.opening, candidates, judge, first, shown, conclusion, code, said, elapsed)
+        parts = self._noise_parts(first) if self.opening.noise else None
+        return Findings(self.opening, candidates, judge, first, shown, conclusion, code, said, parts, elapsed)
 
     def _smallest(self, scored: list[Candidate]) -> Candidate:
         """The cheapest by fresh draws; among equally good numbers of samples the smallest.

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,12 +21,24 @@ DRAWS_FOR_A_GRADIENT = 64
 
 @dataclass(frozen=True)
 class Spelling:
-    """How the printed code names f and q: expressions, the names that they import, and lines before them."""
+    """How the printed code names f and q: expressions, the names that they import, and lines before them.
+
+    `step`: the expression of f in a training step. Default: `expression`.
+    """
 
     expression: str = "objective"
     imports: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
     distribution: str = "distribution(parameters)"
+    step: str = ""
+
+    @property
+    def in_a_step(self) -> str:
+        return self.step or self.expression
+
+    def with_one_noise(self) -> "Spelling":
+        """The same, with one noise for all calls of a training step."""
+        return replace(self, step=f"one_noise({self.expression})", imports=(*self.imports, "one_noise"))
 
 
 class OfDrawAndDistribution(Objective):

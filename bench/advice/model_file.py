@@ -11,10 +11,11 @@ from estimators.errors import BadInput, nearest
 NEEDED = ("parameters", "distribution", "objective")
 
 
-def load_model(path: str | Path) -> OwnModel:
+def load_model(path: str | Path, noisy: bool | str | None = None) -> OwnModel:
     """The model of a file that defines `parameters`, `distribution` and `objective`; see `bench.recommend`.
 
-    The file may import modules that lie beside it. Raises BadInput with a sentence for whatever does not fit together.
+    `noisy` overrides what the file may say under that name. The file may import modules that lie beside it. Raises
+    BadInput with a sentence for whatever does not fit together.
     """
     path = Path(path)
     module = _imported(path)
@@ -22,7 +23,8 @@ def load_model(path: str | Path) -> OwnModel:
         if not hasattr(module, name):
             found = nearest(name, [each for each in vars(module) if not each.startswith("_")])
             raise BadInput(f"{path} must define {', '.join(NEEDED)}, and defines no {name!r}; {found}")
-    return own_model(*(getattr(module, name) for name in NEEDED), where=str(path))
+    said = getattr(module, "noisy", None) if noisy is None else noisy
+    return own_model(*(getattr(module, name) for name in NEEDED), where=str(path), noisy=said)
 
 
 def _imported(path: Path) -> ModuleType:

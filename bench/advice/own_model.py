@@ -14,6 +14,7 @@ from bench.numerics.tensors import Tensors
 from estimators.core import Objective
 from estimators.errors import BadInput
 from estimators.joint import Joint
+from estimators.tools.noise_of_f import one_noise
 
 SHORT = (torch.bfloat16, torch.float16)
 """Precisions in which nothing is measured: such parameters are taken in float32."""
@@ -23,8 +24,10 @@ SHORT = (torch.bfloat16, torch.float16)
 class OwnModel:
     """θ by name (detached), θ → q, and f.
 
-    `given`: the objects as the user gave them, under the names that the printed code uses. `spelling`: how that code
-    makes an Objective of the user's function. `notes`: what was changed, in sentences.
+    `noise`: "call" where f draws noise of its own at every call (a simulator), "step" where all calls of a training
+    step are to see the same noise (a minibatch), or empty. `given`: the objects as the user gave them, under the names
+    that the printed code uses. `spelling`: how that code makes an Objective of the user's function. `notes`: what was
+    changed, in sentences.
     """
 
     theta: Tensors
@@ -33,6 +36,11 @@ class OwnModel:
     given: dict[str, Any]
     spelling: Spelling
     notes: tuple[str, ...] = ()
+    noise: str = ""
+
+    def objective_of_step(self) -> Objective:
+        """f as a training step asks it: with one noise for all its calls where `noise` is "step"."""
+        return one_noise(self.objective) if self.noise == "step" else self.objective
 
     @property
     def dtype(self) -> torch.dtype:
@@ -69,7 +77,9 @@ class OwnModel:
         return twin if right and value.dtype == torch.float64 else None
 
 
-def own_model(parameters: Any, distribution: Any, objective: Any, where: str = "the model") -> OwnModel:
+def own_model(
+    parameters: Any, distribution: Any, objective: Any, where: str = "the model", noisy: bool | str | None = None
+) -> OwnModel:
     """The model made of what the user gives: see `bench.recommend`.
 
     Raises BadInput with a sentence that begins with `where` for what does not go together.
@@ -85,8 +95,44 @@ def own_model(parameters: Any, distribution: Any, objective: Any, where: str = "
     at = _by_name(parameters, distribution)
     q = _first_q(at, theta, where)
     f, spelling = given_objective(objective, q, next(iter(theta.values())).dtype, where)
+    noise = kind_of_noise(noisy, f, where)
+    if noise == "step":
+        spelling = spelling.with_one_noise()
+    if f.noisy != (noise == "call"):
+        f = copy(f)
+        f.noisy = noise == "call"
     given = {"parameters": parameters, "distribution": distribution, "objective": objective}
-    return OwnModel(theta, at, f, given, spelling, tuple(notes))
+    return OwnModel(theta, at, f, given, spelling, tuple(notes), noise)
+
+
+KINDS_OF_NOISE = ("call", "step")
+"""When f draws fresh noise: at every call, or once in a training step."""
+
+
+def kind_of_noise(noisy: bool | str | None, f: Objective, where: str) -> str:
+    """One of `KINDS_OF_NOISE`, or empty for an f without noise. Default: what f says itself.
+
+    Raises BadInput for anything else.
+
+    >>> from estimators import Function
+    >>> kind_of_noise(True, Function(torch.sum), "here"), kind_of_noise(None, Function(torch.sum), "here")
+    ('call', '')
+    """
+    require_known_noise(noisy, where)
+    if noisy is None:
+        return "call" if f.noisy else ""
+    if isinstance(noisy, bool):
+        return "call" if noisy else ""
+    return noisy
+
+
+def require_known_noise(noisy: bool | str | None, where: str) -> None:
+    """Raises BadInput unless `noisy` is one of `KINDS_OF_NOISE`, a truth value or None."""
+    if noisy is not None and not isinstance(noisy, bool) and noisy not in KINDS_OF_NOISE:
+        raise BadInput(
+            f"{where}: noisy must be True or 'call' (every call of the objective draws its own noise) or 'step' (all "
+            f"calls of a training step see the same noise, such as a minibatch), found {noisy!r}"
+        )
 
 
 def _named(value: Any, where: str) -> Tensors:

@@ -24,7 +24,7 @@ def printed_code(made: str, fit_steps: int | None, samples: int, spelling: Spell
         f"from estimators import {imports}",
         *spelling.before,
         f"estimator = {made}",
-        f"estimator.surrogate({spelling.distribution}, {f}, n={samples}).mean().backward()",
+        f"estimator.surrogate({spelling.distribution}, {spelling.in_a_step}, n={samples}).mean().backward()",
     ])  # fmt: skip
 
 

@@ -17,8 +17,9 @@ from bench.advice.candidate import Candidate, score_of
 from bench.advice.conclusion import BASELINE
 from bench.advice.cost import COSTS, StepCost, unit_of
 from bench.advice.model_file import NEEDED
+from bench.advice.own_model import require_known_noise
 from bench.advice.race import RaceStanding
-from bench.advice.wording import by_variable, headline, road, trust, undecided
+from bench.advice.wording import by_variable, headline, noise, road, trust, undecided
 from bench.advice.workers import Worker, WorkerProcess
 from bench.advice.workshop import ModelSource
 from bench.display.notebook import InNotebooks
@@ -47,6 +48,10 @@ class Recommendation(InNotebooks):
     `variables`: None unless the model has several random variables; then a row for each of them: the length of its part
     of the gradient, the variance of that part under the winner and under leave-one-out on all variables at once
     (`leave_one_out`), with the ends of 95 % intervals, and `bias_at_most` as above.
+
+    `noise`: on a noisy model, the shares of the winner's variance, each with its 95 % interval: of the `draws` (left
+    without noise) and, where all draws of a step see the same noise, of the `data` (left with any number of draws); the
+    rest shrinks with either. Empty without noise.
     """
 
     sentence: str
@@ -60,6 +65,7 @@ class Recommendation(InNotebooks):
     table: pd.DataFrame = field(repr=False)
     left_out: dict[str, str] = field(repr=False)
     variables: pd.DataFrame | None = field(default=None, repr=False)
+    noise: dict[str, dict[str, float]] = field(default_factory=dict, repr=False)
 
     def to_json(self) -> str:
         """All of it as JSON; what is not a number is null."""
@@ -102,6 +108,7 @@ def recommend(
     biased: bool = False,
     samples: Sequence[int] = SAMPLES,
     cost: StepCost = "seconds",
+    noisy: bool | str | None = None,
     seed: int = 0,
     plugin: str | Path | Iterable[str | Path] = (),
     isolate: bool = True,
@@ -126,6 +133,8 @@ def recommend(
         samples: Numbers of samples per estimate that are tried.
         cost: What a step costs: "seconds"; "calls" of f; or a function of the draws z that f is asked at, whose
             values are added up (generated tokens).
+        noisy: When f draws noise of its own: "call" (at every call, as a simulator does; True means the same) or "step"
+            (all calls of a training step see the same noise, such as a minibatch). Default: what the file or f says.
         seed: Seed of all draws.
         plugin: Python file that registers plug-ins; several are allowed.
         isolate: Whether the model runs in a separate process, with a time limit and a memory limit.
@@ -140,7 +149,7 @@ def recommend(
     """
     refuse_inside("bench.recommend")
     question = question_of(estimators, samples, seconds, biased, seed)
-    source = model_source(path, (parameters, distribution, objective), plugin, cost)
+    source = model_source(path, (parameters, distribution, objective), plugin, cost, noisy)
     if not isolate:
         from bench.advice.workers import WorkerHere
 
@@ -171,6 +180,7 @@ def model_source(
     objects: tuple[Any, Any, Any] = (None, None, None),
     plugin: str | Path | Iterable[str | Path] = (),
     cost: StepCost = "seconds",
+    noisy: bool | str | None = None,
 ) -> ModelSource:
     """Where the model comes from: a file or three objects; raises BadInput for both, or neither."""
     given = dict(zip(NEEDED, objects, strict=True))
@@ -181,11 +191,12 @@ def model_source(
         raise BadInput("a model is a file, or parameters, distribution and objective, not both")
     if isinstance(cost, str) and cost not in COSTS:
         raise BadInput(f"cost must be 'seconds', 'calls' or a function of z, found {cost!r}; {nearest(cost, COSTS)}")
+    require_known_noise(noisy, (path and str(path)) or "the model")
     files = tuple(map(str, [plugin] if isinstance(plugin, str | Path) else plugin))
     packed = cost if isinstance(cost, str) else ByCloudpickle(cost)
     if path is not None:
-        return ModelSource(str(path), None, files, packed)
-    return ModelSource(None, ByCloudpickle(objects), files, packed)
+        return ModelSource(str(path), None, files, packed, noisy)
+    return ModelSource(None, ByCloudpickle(objects), files, packed, noisy)
 
 
 class ByCloudpickle:
@@ -220,7 +231,7 @@ def _whole(samples: Sequence[int]) -> tuple[int, ...]:
 def recommendation_of(answer: Findings, unit: str) -> Recommendation:
     """The answer in words and as a table."""
     opening, winner, conclusion = answer.opening, answer.winner, answer.conclusion
-    table = table_of(answer)
+    table, shares = table_of(answer), noise_shares(answer)
     if winner is None:
         enough = f"about {conclusion.seconds:.0f} s would do" if conclusion.seconds else "no time would do"
         sentence = f"Inconclusive: {'; '.join(conclusion.reasons)}; {enough}."
@@ -230,14 +241,30 @@ def recommendation_of(answer: Findings, unit: str) -> Recommendation:
             headline(winner, answer.others, unit, conclusion),
             undecided(answer.candidates, winner, finalists),
             trust(winner, answer.judge, answer.by_differences),
+            noise(shares, answer.noise_parts),
             road(opening.loop_reason),
             *opening.notes,
         ]))  # fmt: skip
     return Recommendation(
         sentence, answer.code, winner.name if winner else None, winner.samples if winner else None,
         conclusion.conclusive, conclusion.seconds, "batched" if opening.loop_reason is None else "loop", unit, table,
-        dict(opening.entrants.left_out),
+        dict(opening.entrants.left_out), noise={name: each._asdict() for name, each in shares.items()},
     )  # fmt: skip
+
+
+def noise_shares(answer: Findings) -> dict[str, Interval]:
+    """The shares of the winner's variance that are of the draws and of the data; empty without noise."""
+    parts, winner = answer.noise_parts, answer.winner
+    if parts is None or winner is None or not score_of(winner).variance.value:
+        return {}
+    found = {"draws": parts.draws, "data": parts.data}
+    variance = score_of(winner).variance
+    return {name: share_of(each, variance) for name, each in found.items() if each is not None}
+
+
+def share_of(part: Interval, variance: Interval) -> Interval:
+    """A part as a share of the variance, at most 1; its interval is that of the part, which is the wider one."""
+    return Interval(*(float(min(end / variance.value, 1.0)) for end in part))
 
 
 def table_of(answer: Findings) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from bench.advice.own_problem import own_problem
 from bench.measure.estimates.batching import replicates_per_chunk
 from bench.measure.estimates.gradients import Gradients
 from bench.numerics.tensors import Tensors
-from estimators.core import Estimator
+from estimators.core import Estimator, Objective
 from estimators.joint import Joint
 from estimators.registry import get
 from estimators.tools.parameters import alike, parameters, rebuild
@@ -22,8 +22,13 @@ AWAY = 0.1
 
 def training_step(model: OwnModel, estimator: Estimator, samples: int) -> Float[Tensor, " P"]:
     """One gradient estimate, as a training loop takes it: q at θ, the surrogate, its gradient in θ."""
+    return step_gradient(model, model.objective_of_step(), estimator, samples)
+
+
+def step_gradient(model: OwnModel, f: Objective, estimator: Estimator, samples: int) -> Float[Tensor, " P"]:
+    """The estimate of a training step with the objective f."""
     theta = model.leaves()
-    surrogate = estimator.surrogate(model.distribution(theta), model.objective, samples)
+    surrogate = estimator.surrogate(model.distribution(theta), f, samples)
     found = torch.autograd.grad(surrogate.mean(), list(theta.values()), allow_unused=True, materialize_grads=True)
     return torch.cat([each.reshape(-1) for each in found])
 
@@ -66,9 +71,12 @@ def no_batch(model: OwnModel) -> str | None:
 
     Shown at θ and at a second point: q rebuilt from its parameters gives q's seeded draws and log-densities, rebuilt
     with replicates it gives each one q's log-density and its own draws, and f gives each the value that it has alone.
+    A noisy f cannot be shown to: a minibatch would be the same for all replicates.
     """
     if isinstance(model.q(), Joint):
         return "the model has several random variables"
+    if model.noise:
+        return "the objective is noisy, and estimates drawn together could share its noise"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         try:

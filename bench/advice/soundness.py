@@ -1,7 +1,7 @@
 """Faults of a user's model that would spoil every measurement: looked for before the race.
 
-An objective must give finite values, the same at each call, each draw's whatever others are beside it, and leave z as
-it is; a distribution must give independent draws and leave torch's seed alone.
+An objective must give finite values, the same at each call unless it is noisy, each draw's whatever others are beside
+it, and leave z as it is; a distribution must give independent draws and leave torch's seed alone.
 """
 
 from collections.abc import Iterator
@@ -47,11 +47,18 @@ def check_model(model: OwnModel, where: str) -> float:
     slow = seconds > SLOW_CALL
     if isinstance(model.objective, SetObjective):
         return seconds
-    _check_values(model.objective, q, z, value, where, repeats=1 if slow else CALLS_AT_ONE_Z)
+    f = model.objective_of_step()
+    if model.noise == "step":
+        _check_noise_of_step(f, q, z, where)
+    if not f.noisy:
+        value = _value(f, q, z, where)
+        _check_values(f, q, z, value, where, repeats=1 if slow else CALLS_AT_ONE_Z)
     if slow:
         return seconds
     for more in _more_values_of_z(q, seconds):
-        _check_values(model.objective, q, more, _value(model.objective, q, more, where), where)
+        value = _value(f, q, more, where)
+        if not f.noisy:
+            _check_values(f, q, more, value, where)
     return seconds
 
 
@@ -92,6 +99,27 @@ def _value(f: Objective, q: Distribution, z: Tensor, where: str) -> Tensor:
     return value
 
 
+def _check_noise_of_step(f: Objective, q: Distribution, z: Tensor, where: str) -> None:
+    """The noise of a training step is the same at each of its calls, and for all draws of a call."""
+    value = f(z.clone(), q).detach()
+    if not torch.equal(value, f(z.clone(), q).detach()):
+        raise BadInput(
+            f"{where}: noisy = 'step' gives all calls of a training step one noise by seeding torch's generator, but "
+            "the objective draws its noise elsewhere: draw it by torch, such as torch.randint(…), or say noisy = True"
+        )
+    if _apart_from(f(z[-1:].clone(), q).detach(), value[-1:], value):
+        raise BadInput(
+            f"{where}: noisy = 'step' is for noise that all draws of a call share, such as a minibatch, but the "
+            "objective's noise depends on how many draws it is given: with noise for each draw say noisy = True"
+        )
+
+
+def _apart_from(alone: Tensor, beside: Tensor, every: Tensor) -> bool:
+    """Whether draws have other values alone than beside others, by more than rounding of the largest of `every`."""
+    tolerance = 1e-4 if every.dtype == torch.float32 else 1e-9
+    return bool(((alone - beside).abs() > tolerance * max(float(every.abs().max()), 1e-300)).any())
+
+
 def _check_values(  # noqa: PLR0917
     f: Objective, q: Distribution, z: Tensor, value: Tensor, where: str, repeats: int = CALLS_AT_ONE_Z
 ) -> None:
@@ -102,15 +130,14 @@ def _check_values(  # noqa: PLR0917
         if not torch.equal(value, again):
             apart = int((value != again).sum())
             raise BadInput(
-                f"{where}: objective gives two values for one z (at {apart} of {value.numel()} draws); it must be "
-                "deterministic: all randomness is q's, or is fixed once outside"
+                f"{where}: objective gives two values for one z (at {apart} of {value.numel()} draws), so it has noise "
+                "of its own. If that is meant, say noisy = True (each call draws noise: a simulator) or noisy = 'step' "
+                "(one noise for each training step: a minibatch); else fix it once outside"
             )
     if repeats < 2:
         return
     alone = torch.stack([f(z[i : i + 1].clone(), q).detach()[0] for i in range(min(len(z), 4))])
-    tolerance = 1e-4 if value.dtype == torch.float32 else 1e-9
-    scale = float(value.abs().max())
-    if bool(((alone - value[: len(alone)]).abs() > tolerance * max(scale, 1e-300)).any()):
+    if _apart_from(alone, value[: len(alone)], value):
         raise BadInput(
             f"{where}: objective gives a draw another value when other draws are beside it, as a network in training "
             "mode with batch normalisation or dropout does; it must treat the leading axes one by one"

@@ -61,7 +61,8 @@ class Trainer:
         large = bound if asked.maximise is None else asked.maximise
         try:
             for _ in range(asked.steps):
-                value = estimator.surrogate(self.model.distribution(self.theta), f, asked.samples).mean()
+                q, of_step = self.model.distribution(self.theta), self.model.objective_of_step()
+                value = estimator.surrogate(q, of_step, asked.samples).mean()
                 self.optimiser.zero_grad()
                 (-value if large else value).backward()
                 self.optimiser.step()

@@ -104,6 +104,7 @@ def trajectory(
     biased: bool = False,
     samples: Sequence[int] = SAMPLES,
     cost: StepCost = "seconds",
+    noisy: bool | str | None = None,
     seed: int = 0,
     plugin: str | Path | Iterable[str | Path] = (),
     isolate: bool = True,
@@ -130,7 +131,7 @@ def trajectory(
     question = question_of(estimators, samples, seconds, biased, seed)
     looked_at = _points(steps, points)
     stretch = Stretch(trained_by, training_samples, 0, optimiser, learning_rate, maximise)
-    source = model_source(path, (parameters, distribution, objective), plugin, cost)
+    source = model_source(path, (parameters, distribution, objective), plugin, cost, noisy)
     with closing(WorkerProcess(source) if isolate else WorkerHere(source)) as worker:
         return answers_along(worker, question, looked_at, stretch, cost=cost, show=show)
 

@@ -1,14 +1,16 @@
 """The sentences of a recommendation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isnan
 
 import pandas as pd
 
 from bench.advice.candidate import TRAINING, Candidate, score_of, times
 from bench.advice.conclusion import BASELINE, Conclusion, waiting
+from bench.advice.noise_parts import NoiseParts
 from bench.advice.race import BEATEN, OPEN
 from bench.advice.witness import DEAF, Judge
+from bench.statistics.interval import Interval
 
 MOST = 6
 """Names in one list of the sentence."""
@@ -114,6 +116,40 @@ def by_variable(variables: pd.DataFrame | None, winner: Candidate | None) -> str
         f"The variance of each variable's part of the gradient, beside leave-one-out on all of them at n = "
         f"{max(winner.samples, 2)}: {', '.join(said + exact)}."
     )
+
+
+def noise(shares: Mapping[str, Interval], parts: NoiseParts | None) -> str:
+    """Where a noisy model's variance comes from, and what would make it smaller; empty without noise.
+
+    With the shares d of the draws and b of the data, twice the draws leave about b + (1 − b)/2 of the variance, and
+    twice the data d + (1 − d)/2. Where each draw has noise of its own, b is 0.
+    """
+    if not shares or parts is None:
+        return ""
+    draws, data = shares["draws"], shares.get("data")
+    if data is not None:
+        return _of_shared_noise(draws, data)
+    said = f"Without the objective's own noise {_share(draws)} of its variance would be left."
+    if parts.each_draw:
+        return f"{said} More draws average that noise, too, so they do at least as well as averaging it at each draw."
+    return f"{said} How much of it more draws leave is unknown: the noise does not come from torch's generator."
+
+
+def _of_shared_noise(draws: Interval, data: Interval) -> str:
+    """The advice where all draws of a step see the same data."""
+    more_draws, more_data = (1 + data.value) / 2, (1 + draws.value) / 2
+    better = "more draws help more" if more_draws < more_data else "more data, as in a larger minibatch, help more"
+    if draws.low <= data.high and data.low <= draws.high:
+        better = "the two are not told apart"
+    return (
+        f"With all the data {_share(draws)} of its variance would be left, and with any number of draws "
+        f"{_share(data)}. Twice the draws would leave about {more_draws:.0%}, twice the data about {more_data:.0%}: "
+        f"{better}."
+    )
+
+
+def _share(of: Interval) -> str:
+    return f"{of.value:.0%} (95 % interval {of.low:.0%} to {of.high:.0%})"
 
 
 def road(loop_reason: str | None) -> str:

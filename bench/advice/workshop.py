@@ -15,6 +15,7 @@ from bench.advice.cost import Meter, StepCost
 from bench.advice.differences import finite_differences
 from bench.advice.entrants import Entrants, find_entrants
 from bench.advice.model_file import load_model
+from bench.advice.noise_parts import NoiseParts, noise_parts
 from bench.advice.own_model import OwnModel, own_model
 from bench.advice.own_offers import own_offer
 from bench.advice.parcel import Parcel
@@ -43,12 +44,14 @@ ORDINARY = 1e60
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Where the model comes from: a file, or objects. `plugins`: files with estimators of the user's own."""
+    """Where the model comes from: a file, or objects. `plugins`: files with estimators of the user's own. `noisy`: as
+    in `bench.recommend`."""
 
     path: str | None
     objects: Any = None
     plugins: tuple[str, ...] = ()
     cost: Any = "seconds"
+    noisy: bool | str | None = None
 
     @property
     def where(self) -> str:
@@ -57,9 +60,9 @@ class ModelSource:
     def load(self) -> OwnModel:
         load_files(self.plugins)
         if self.path is not None:
-            return load_model(Path(self.path))
+            return load_model(Path(self.path), self.noisy)
         assert self.objects is not None
-        return own_model(*self.objects.value)
+        return own_model(*self.objects.value, noisy=self.noisy)
 
     @property
     def meter(self) -> StepCost:
@@ -73,7 +76,8 @@ class ModelFacts:
 
     `loop_reason`: why the loop road is taken, in a clause, or None on the batched road. `double`: whether the model
     can be measured in float64. `call_seconds`: what a call of f takes. `few_values`: whether enumeration is quick.
-    `rare`: the chance of each kept coordinate's rarest outcome, where it is known.
+    `noise`: when f draws fresh noise, or empty. `rare`: the chance of each kept coordinate's rarest outcome, where it
+    is known.
     """
 
     dim: int
@@ -87,6 +91,7 @@ class ModelFacts:
     notes: tuple[str, ...]
     call_seconds: float
     few_values: bool
+    noise: str = ""
 
     @property
     def tolerance(self) -> float:
@@ -138,7 +143,8 @@ class Workshop:
             scale_of(model),
             model.notes,
             seconds,
-            few_values(model),
+            few_values(model) and not model.noise,  # a sum over values of a noisy f is not exact
+            model.noise,
         )
 
     def restore(self, theta: Tensors | None = None, loop_reason: str | None = None) -> None:
@@ -265,6 +271,12 @@ class Workshop:
         model = self.model if self.doubled is None else self.doubled
         value, error, step = finite_differences(model, direction, seconds)
         return value / scale, error / scale, step / scale
+
+    def variance_parts(self, asked: Turn) -> NoiseParts:
+        """The winner's variance told apart: see `bench.advice.noise_parts`."""
+        model = self.model
+        with Kept():
+            return noise_parts(model, self._opened(asked.estimator), asked)
 
     def gradient(self, name: str, samples: int, replicates: int) -> list[float]:
         """The mean of so many estimates, for tests and for the trajectory."""

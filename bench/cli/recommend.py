@@ -25,6 +25,7 @@ def recommend(  # noqa: PLR0917 (typer reads them)
     biased: Annotated[bool, typer.Option("--biased", help=SAYS["biased"])] = False,
     samples: Annotated[str, typer.Option(metavar="N,N,…", help=SAYS["samples"])] = "1,2,4,16,64",
     cost: Annotated[str, typer.Option(help="What a step costs: seconds, or calls (of the objective).")] = "seconds",
+    noisy: Annotated[str | None, typer.Option(metavar="call|step", help=SAYS["noisy"])] = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help=SAYS["seed"])] = 0,
     plugin: Annotated[list[str] | None, typer.Option(metavar="FILE.py", help=SAYS["plugin"])] = None,
     out_: Annotated[
@@ -46,6 +47,7 @@ def recommend(  # noqa: PLR0917 (typer reads them)
 
     more: dict[str, Any] = {"seconds": seconds, "biased": biased, "samples": whole_numbers(samples), "cost": cost}
     more |= {"estimators": estimators.split(",") if estimators else None, "seed": seed, "plugin": plugin or ()}
+    more["noisy"] = noisy
     try:
         with racing() as show:
             if along is None:

@@ -13,6 +13,7 @@ from bench.numerics.constants import LOG_2PI
 from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
 from bench.objectives.gaussian import divergence, misfit, projected, standard
+from bench.objectives.minibatch import Index, Minibatches, minibatches
 from estimators.core import Evidence, Objective
 
 SIZE = 10
@@ -85,3 +86,21 @@ class LinearRegression(Target):
         error = ((y - mean).square() + variance).sum(-1) / self.noise**2
         likelihood = -(error + len(y) * (LOG_2PI + 2 * math.log(self.noise))) / 2
         return likelihood - divergence(parameters)
+
+
+@minibatches.register
+def _(target: LinearRegression, family: Family, point: str, like: Tensor) -> Minibatches:
+    """log N(z; 0, I) − log q(z) plus N/m times the log-likelihood of m patients."""
+    x, y = (array.to(like) for array in diabetes())
+    volume = target.log_volume
+
+    def at(index: Index) -> Objective:
+        own_x, own_y, share = x[index], y[index], len(y) / index.shape[1]
+
+        def log_joint(z: Tensor) -> Tensor:
+            error = (torch.einsum("...rd,rmd->...rm", z, own_x) - own_y).square().sum(-1) / target.noise**2
+            return -(share * error + z.square().sum(-1) + volume) / 2
+
+        return Evidence(log_joint)
+
+    return Minibatches(len(y), at)

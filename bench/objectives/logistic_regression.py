@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid, pad
@@ -15,6 +16,7 @@ from bench.numerics.quadrature import REACH, normal_expectation
 from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
 from bench.objectives.gaussian import divergence, misfit, projected, standard
+from bench.objectives.minibatch import Index, Minibatches, minibatches
 from estimators.core import Evidence, Objective
 
 SIZE = 31
@@ -68,3 +70,20 @@ def bound(parameters: Tensors, panels: int = 128, reach: float = REACH) -> Float
     """
     mean, variance = projected(parameters, signed_features())
     return normal_expectation(logsigmoid, mean, variance.sqrt(), panels, reach).sum(-1) - divergence(parameters)
+
+
+@minibatches.register
+def _(target: LogisticRegression, family: Family, point: str, like: Tensor) -> Minibatches:
+    """log N(z; 0, I) − log q(z) plus N/m times the log-likelihood of m patients."""
+    x = signed_features().to(like)
+
+    def at(index: Index) -> Objective:
+        own, share = x[index], len(x) / index.shape[1]
+
+        def log_joint(z: Tensor) -> Tensor:
+            prior = -0.5 * (z.square().sum(-1) + SIZE * LOG_2PI)
+            return share * sum_log_sigmoid(torch.einsum("...rd,rmd->...rm", z, own)) + prior
+
+        return Evidence(log_joint)
+
+    return Minibatches(len(x), at)

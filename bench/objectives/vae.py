@@ -13,6 +13,7 @@ from bench.numerics.bit_likelihood import bits_log_prob
 from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
 from bench.objectives.latents import Bits, Latents, Normals, OneHots
+from bench.objectives.minibatch import Minibatches, minibatches
 from estimators.core import Evidence, Objective
 from estimators.errors import BadInput
 
@@ -104,7 +105,7 @@ def pixel_logits(z: Float[Tensor, "*sample inputs"], decoder: Tensors) -> Float[
     return z @ decoder["weight"].mT + decoder["bias"].unsqueeze(-2)
 
 
-def log_joint(z: Tensor, x: Float[Tensor, "batch pixels"], decoder: Tensors, latents: Latents) -> Tensor:
+def log_joint(z: Tensor, x: Float[Tensor, "*batch pixels"], decoder: Tensors, latents: Latents) -> Tensor:
     """Returns log p(x | z) + log p(z), `[*sample, batch]`; differentiable in z, also between discrete values."""
     logits = pixel_logits(latents.flat(z), decoder)
     return bits_log_prob(x, logits) + latents.log_prior(z)
@@ -118,3 +119,13 @@ def bound(
     mean_logits = latents.mean(parameters) @ weight.T + bias
     likelihood = (x * mean_logits).sum(-1) - latents.mean_softplus(parameters, weight, bias, level)
     return likelihood - latents.divergence(parameters)
+
+
+@minibatches.register
+def _(target: DigitsVae, family: Family, point: str, like: Tensor) -> Minibatches:
+    """The bound of some of the images; the target is the mean over images."""
+    x, latents = encoder(family).images().to(like), LATENTS[family.name]
+    weights = {name: value.to(like) for name, value in target.decoder(family, point).items()}
+    return Minibatches(
+        len(x), lambda index: Evidence(lambda z: log_joint(z, x[index], weights, latents)), of_parameters=True
+    )

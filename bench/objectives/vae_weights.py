@@ -10,6 +10,7 @@ from torch import Tensor
 from bench.distributions.base import Family
 from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
+from bench.objectives.minibatch import Index, Minibatches, minibatches
 from bench.objectives.vae import LATENTS, DigitsVae, bound, encoder, log_joint
 from estimators.core import Evidence, Objective
 from estimators.tools.parameters import states
@@ -85,3 +86,15 @@ class DigitsVaeWeights(Target):
 def bare(weights: Tensors) -> Tensors:
     """Returns the decoder's weights without the prefix in their names."""
     return {name.removeprefix(PREFIX): value for name, value in weights.items()}
+
+
+@minibatches.register
+def _(target: DigitsVaeWeights, family: Family, point: str, like: Tensor) -> Minibatches:
+    """The bound of some of the images; the target is the mean over images."""
+    x, latents = encoder(family).images().to(like), LATENTS[family.name]
+    weights = {name: value.to(like) for name, value in target.weights(family, point).items()}
+
+    def at(index: Index) -> Objective:
+        return Decoded(lambda z, weights: log_joint(z, x[index], bare(weights), latents), weights)
+
+    return Minibatches(len(x), at, of_parameters=True)

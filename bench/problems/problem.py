@@ -1,7 +1,7 @@
 """A problem: a distribution family at a point θ, and an objective f; to estimate: the gradient of E f in θ."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from torch import Tensor
@@ -10,18 +10,25 @@ from torch.distributions import Distribution
 from bench.distributions.base import Family
 from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target
+from bench.objectives.minibatch import Minibatches, minibatches
 from estimators.core import Function, Objective
+from estimators.errors import BadInput
 from estimators.needs import Offer
 
 
 @dataclass(frozen=True)
 class Problem:
-    """The gradient ∇θ of the mean over data of E_{z~qθ}[f(z)], at θ = `theta()`."""
+    """The gradient ∇θ of the mean over data of E_{z~qθ}[f(z)], at θ = `theta()`.
+
+    `minibatch`: each estimate sees that many data, a fresh subset per replicate; the gradient stays that of all data.
+    Default: all data.
+    """
 
     family: Family
     objective: Target
     coordinates: str = "unconstrained"
     point: str = "default"
+    minibatch: int | None = None
 
     def theta(self) -> Tensors:
         """Returns θ, float64 on the CPU; each entry is a block of the gradient."""
@@ -48,9 +55,23 @@ class Problem:
         return self.family.build({name: each for name, each in parameters.items() if name not in self.weights})
 
     def function(self, like: Tensor) -> Objective:
-        """Returns f with its constants on `like`'s device and dtype."""
+        """Returns f on all data, with its constants on `like`'s device and dtype."""
         f = self.objective.build(self.family, self.point, like)
         return seeing_all_but(self.family.hidden, f) if self.family.hidden else f
+
+    def minibatches(self, like: Tensor) -> Minibatches | None:
+        """Returns f on subsets of its data, with its constants on `like`'s device and dtype; None without `minibatch`.
+
+        Raises BadInput if the minibatch does not fit the objective.
+        """
+        if self.minibatch is None:
+            return None
+        found = minibatches(self.objective, self.family, self.point, like)
+        if found is None:
+            raise BadInput(f"{self.objective.name} is no sum over data, so it has no minibatch")
+        if not 1 <= self.minibatch <= found.data:
+            raise BadInput(f"minibatch must be from 1 to {found.data}, the number of data, not {self.minibatch}")
+        return replace(found, size=self.minibatch)
 
     def offer(self, parameters: Tensors, f: Objective) -> Offer:
         """Returns what q, f, the family and the objective offer to estimators (their `offers` and `offers_not`)."""
@@ -95,6 +116,10 @@ class Problem:
             return (
                 f"{self.family.name} with {self.objective.name} has no point {self.point!r}; it has {', '.join(points)}"
             )
+        try:
+            self.minibatches(next(iter(self.theta().values())))
+        except BadInput as error:
+            return str(error)
         return None
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from bench.distributions import distributions
 from bench.objectives import objectives
-from bench.plugins.settings import build
+from bench.plugins.settings import build, public
 from bench.problems.problem import Problem
-from bench.provenance.identity import json_digest
+from bench.provenance.identity import canonical, json_digest
 from estimators.core import Estimator
 from estimators.registry import estimators
 
@@ -73,11 +73,26 @@ FORM = {"schema": 1}
 """Part of every cell id; it stays the same when the schema of the table changes."""
 
 
+def with_minibatch(params: str, minibatch: int | None) -> str:
+    """The text of an objective's settings with the number of data in a minibatch; unchanged for all data.
+
+    >>> with_minibatch("{}", 20), with_minibatch('{"noise":0.7}', None)
+    ('{"minibatch":20}', '{"noise":0.7}')
+    """
+    return params if minibatch is None else canonical(json.loads(params) | {MINIBATCH: minibatch})
+
+
+MINIBATCH = "minibatch"
+"""The key of a problem's minibatch among the settings of its objective: a cell on all data has the id it always had."""
+
+
 def problem_of(cell: Cell) -> Problem:
     """Builds the problem of a cell."""
     family = build(distributions, cell.distribution, json.loads(cell.distribution_params), cell.distribution)
-    target = build(objectives, cell.objective, json.loads(cell.objective_params), cell.objective)
-    return Problem(family, target, cell.coordinates, cell.point)
+    settings = json.loads(cell.objective_params)
+    minibatch = None if MINIBATCH in public(objectives.lookup(cell.objective)) else settings.pop(MINIBATCH, None)
+    target = build(objectives, cell.objective, settings, cell.objective)
+    return Problem(family, target, cell.coordinates, cell.point, minibatch)
 
 
 def estimator_of(cell: Cell) -> Estimator:

@@ -10,10 +10,10 @@ from bench.measure.accuracy.stopping import AccuracySettings
 from bench.measure.execution.devices import check_device, default_dtype
 from bench.measure.execution.modes import resolved_mode, unavailable
 from bench.objectives import objectives
-from bench.plugins.settings import build, checked, combinations, identifying, plain
+from bench.plugins.settings import build, checked, combinations, identifying, plain, public
 from bench.problems.problem import Problem
 from bench.provenance.identity import canonical, class_digest, json_digest
-from bench.suites.cell import Cell
+from bench.suites.cell import MINIBATCH, Cell, with_minibatch
 from bench.suites.suite import GROUPS, SETTINGS_TYPES, Choice, Problems, Suite
 from bench.tables import where
 from estimators.core import Estimator
@@ -70,16 +70,18 @@ def suite_cells(suite: Suite, *, force: bool = False) -> list[Cell]:
 
 
 def pairs(suite: Suite) -> Iterator[Pair]:
-    """Every problem of a suite: distributions × objectives × coordinates × points of each block."""
+    """Every problem of a suite: distributions × objectives × coordinates × points × minibatches of each block."""
     for index, block in enumerate(suite.problems):
         path = f"problems[{index}]"
         families = list(suite_parts(distributions, block.distribution, f"{path}.distribution"))
         targets = list(suite_parts(objectives, block.objective, f"{path}.objective"))
+        _without_own_minibatch(targets, block, path)
         _known_names(families, targets, block, suite, path)
         for family, target in product(families, targets):
             for coordinates in block.coordinates or suite.coordinates or family.instance.coordinates[:1]:
                 for point in block.point or suite.point or (*family.instance.points, *target.instance.points)[:1]:
-                    yield _pair(family, target, coordinates, point)
+                    for minibatch in block.minibatch or (None,):
+                        yield _pair(family, target, coordinates, point, minibatch)
 
 
 def suite_parts(registry: Registry[Any], choices: list[Choice], path: str) -> Iterator[SuitePart]:
@@ -124,13 +126,20 @@ def _known_names(families: list[SuitePart], targets: list[SuitePart], block: Pro
                 raise BadInput(f"{path}.{key}: there is no {key} {name!r}; {nearest(name, have[key])}")
 
 
-def _pair(family: SuitePart, target: SuitePart, coordinates: str, point: str) -> Pair:
-    problem = Problem(family.instance, target.instance, coordinates, point)
+def _without_own_minibatch(targets: list[SuitePart], block: Problems, path: str) -> None:
+    """Raises BadInput if the block has a minibatch and an objective has a setting of that name."""
+    for target in targets if block.minibatch else ():
+        if MINIBATCH in public(type(target.instance)):
+            raise BadInput(f"{path}.minibatch: {target.name} has a setting of that name; give it there")
+
+
+def _pair(family: SuitePart, target: SuitePart, coordinates: str, point: str, minibatch: int | None) -> Pair:
+    problem = Problem(family.instance, target.instance, coordinates, point, minibatch)
     columns = {
         "distribution": family.name,
         "distribution_params": family.params,
         "objective": target.name,
-        "objective_params": target.params,
+        "objective_params": with_minibatch(target.params, minibatch),
         "problem_version": problem.version,
         "coordinates": coordinates,
         "point": point,

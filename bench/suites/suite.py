@@ -56,12 +56,16 @@ Names = Annotated[list[str], BeforeValidator(_axis)]
 
 
 class Problems(_Model):
-    """A block of problems: every distribution with every objective. Default coordinates and points: the suite's."""
+    """A block of problems: every distribution with every objective. Default coordinates and points: the suite's.
+
+    `minibatch`: how many data an estimate sees. Default: all.
+    """
 
     distribution: Choices
     objective: Choices
     coordinates: Names | None = None
     point: Names | None = None
+    minibatch: Annotated[list[Annotated[int, Field(ge=1, lt=2**63)]], BeforeValidator(_axis)] | None = None
 
 
 class Exclude(_Model):

@@ -4,7 +4,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Literal
@@ -106,7 +106,7 @@ def settings_of(group: Group, text: str) -> Any:
 
 def _accuracy(cell: Cell, problem: Problem) -> Outcome:
     estimator, settings = estimator_of(cell), settings_of("accuracy", cell.accuracy)
-    exact = _reference(problem)
+    exact = _reference(replace(problem, minibatch=None))
     if isinstance(exact, NotFinite):
         raise exact
     return accuracy.measure_accuracy(problem, estimator, cell.samples, settings, exact, execution=execution(cell))

@@ -43,6 +43,21 @@ METRICS = {
             "variance", "gradient²", "lower", "Trace of the covariance of ĝ: the sum over the coordinates.", "accuracy"
         ),
         Metric("variance_max", "gradient²", "lower", "Largest variance of a coordinate of ĝ.", "accuracy"),
+        Metric(
+            "variance_of_draws",
+            "gradient²",
+            "lower",
+            "tr Var E(ĝ | draws): the variance left with all data, or with f's noise averaged out; only for noisy f.",
+            "accuracy",
+        ),
+        Metric(
+            "variance_of_data",
+            "gradient²",
+            "lower",
+            "tr Var E(ĝ | data): the variance that more draws leave; only with minibatches. The rest of the variance "
+            "shrinks with either.",
+            "accuracy",
+        ),
         Metric("mse", "gradient²", "lower", "E ‖ĝ − g‖²: variance plus squared bias.", "accuracy"),
         Metric("snr", "1", "higher", "Signal-to-noise: ‖E ĝ‖ divided by the root of the variance.", "accuracy"),
         Metric(

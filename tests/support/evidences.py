@@ -191,6 +191,7 @@ class Example:
         self.given = module["parameters"]
         self.start: Tensors = named_values(self.given)
         self.f: Objective = given_objective(module["objective"], self.q(self.start), torch.float32, name)[0]
+        self.f.noisy = module.get("noisy") is True
 
     def q(self, values: Tensors) -> td.Distribution:
         if isinstance(self.given, nn.Module):

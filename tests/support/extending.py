@@ -73,6 +73,8 @@ STUDIED_AS = {
 NOT_MEASURED_HERE = {
     "device_seconds_per_estimate": "needs an accelerator",
     "compile_seconds": "needs a compiled step, or a CUDA graph",
+    "variance_of_draws": "needs a noisy objective or a minibatch: tests/bench/measure/test_variance_parts.py",
+    "variance_of_data": "needs a minibatch: tests/bench/measure/test_variance_parts.py",
 }
 """Metrics that an eager cell on a CPU does not have, with the reason."""
 

@@ -16,6 +16,7 @@ from bench.measure.accuracy.measurements import block_measurements, cell_measure
 from bench.measure.accuracy.positive_control import control_of, typical_size
 from bench.measure.accuracy.rare_outcomes import rare_outcomes
 from bench.measure.accuracy.stopping import AccuracySettings, Sampling
+from bench.measure.accuracy.variance_parts import Triples, variance_parts
 from bench.measure.estimates.batching import quarter
 from bench.measure.estimates.calls import count
 from bench.measure.estimates.gradients import Gradients
@@ -77,11 +78,16 @@ def measure_accuracy(
             keeper(cell.eager, reference, execution.seed_of("size")),
             allowing(off, within),
             tolerance=RELATIVE_ROUNDING[execution.dtype],
-            exact=cell.eager.estimator.traits.exact,
+            exact=cell.eager.estimator.traits.exact and not cell.eager.noisy,
             rare=lambda replicates: rare_outcomes(cell.eager, replicates),
             control=control_of(cell.eager, calls, execution.seed_of("control")),
         )
-        return with_tolerance(off, problem, outcome(sampling, (*cell.fitting, *counted_rows(*counted))))
+        found = outcome(sampling, (*cell.fitting, *counted_rows(*counted)))
+        if cell.eager.noisy:
+            triples = Triples(cell.eager, execution, chunk)
+            parts = variance_parts(triples, sampling.kept, within, sampling.rules.tolerance)
+            found = replace(found, measurements=(*found.measurements, *parts))
+        return with_tolerance(off, problem, found)
 
 
 def counted_rows(calls: float, gradient_calls: float) -> Iterator[Measurement]:

@@ -27,6 +27,8 @@ def rare_outcomes(gradients: Gradients, replicates: int) -> Bool[np.ndarray, " P
     if chance is None:
         return None
     draws, axes = gradients.samples * replicates, gradients.problem.family.data_axes
+    if gradients.minibatches is not None:
+        draws *= gradients.minibatches.share_of_draws
     if not axes:
         return gradients.reached(chance * draws < MIN_OUTCOMES).cpu().numpy() != 0
     data = tuple(range(axes))

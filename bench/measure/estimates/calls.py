@@ -121,9 +121,12 @@ def counting(f: Objective, *, watched: bool = False) -> tuple[Objective, Tally]:
 def count(gradients: Gradients) -> tuple[float, float]:
     """The calls of f and of its gradient per estimate, from a separate eager pass; restores torch's generator.
 
+    They are counted on all data: a minibatch makes a call cheaper, not rarer.
+
     Raises `BadInput` if f changes the values of z or θ, here or in an earlier estimate.
     """
     own = gradients.by(gradients.estimator)
+    own.minibatches = None
     own.function, tally = counting(gradients.function, watched=True)
     with torch.random.fork_rng(devices=[]):
         own(1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from jaxtyping import Float
@@ -12,8 +12,9 @@ from bench.measure.execution.modes import executed
 from bench.numerics.tensors import Tensors
 from bench.problems.problem import Problem
 from bench.problems.theta import blocks
-from estimators.core import Estimator
+from estimators.core import Estimator, Objective
 from estimators.needs import Offer
+from estimators.tools.noise_of_f import NoiseSource, drawing_from
 
 
 class Gradients:
@@ -53,7 +54,9 @@ class Gradients:
         theta = {name: value.to(device, dtype) for name, value in problem.theta().items()}
         self.blocks = blocks(theta)
         self.parameters, self._pullback = encoded(problem, theta)
-        self.function = problem.function(next(iter(theta.values())))
+        like = next(iter(theta.values()))
+        self.function, self.minibatches = problem.function(like), problem.minibatches(like)
+        self.noise: NoiseSource | None = None
         self._encoded = {name: value.clone() for name, value in self.parameters.items()}
         self._step = executed(self.estimates, mode)
 
@@ -65,6 +68,13 @@ class Gradients:
         own = copy(self)
         own.estimator, own.samples = estimator, self.samples if samples is None else samples
         own._step = executed(own.estimates, mode)
+        return own
+
+    def with_noise_of(self, source: NoiseSource) -> "Gradients":
+        """The same gradients, eager, whose minibatches and noise of f are drawn from `source`."""
+        own = self.by(self.estimator)
+        own.noise = source
+        own.function = drawing_from(self.function, source) if self.function.noisy else self.function
         return own
 
     @cached_property
@@ -79,9 +89,23 @@ class Gradients:
 
     def surrogate(self, parameters: Tensors) -> Tensor:
         """The sum over replicates of the surrogate at parameters `[R, …]`; a scalar."""
+        parameters, f = self.with_data(parameters)
         q = self.problem.build(parameters)
-        f = self.problem.at(self.function, parameters)
         return self.problem.reduce(self.estimator.surrogate(q, f, self.samples)).sum()
+
+    def with_data(self, parameters: Tensors) -> tuple[Tensors, Objective]:
+        """q's parameters and f, on all data, or on a fresh minibatch per replicate that all its draws share."""
+        f = self.function
+        if self.minibatches is not None:
+            subset = partial(self.minibatches.draw, parameters, self.problem.weights)
+            device = next(iter(parameters.values())).device
+            parameters, f = self.noise(subset, device) if self.noise else subset()
+        return parameters, self.problem.at(f, parameters)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether estimates vary for another reason than their draws: minibatches, or noise of f."""
+        return self.minibatches is not None or self.function.noisy
 
     def __call__(self, replicates: int) -> Float[Tensor, "R P"]:
         return self._step(self.expanded(replicates))

@@ -11,6 +11,7 @@ from bench.validation.coverage.alarms import CELLS, FAMILIES, alarm_lines
 from bench.validation.coverage.clock import CLOCKS, clock_lines
 from bench.validation.coverage.over_problems import OVER_PROBLEMS, over_problems_lines
 from bench.validation.coverage.page import coverage_page, told
+from bench.validation.coverage.parts import PARTS_CASES, parts_lines
 from bench.validation.coverage.real import REAL, real_lines
 
 BIASES = (0.0, 0.2)
@@ -22,7 +23,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/coverage"), help="the folder of the table")
     parser.add_argument("--studies", type=int, default=1000, help="measurements per case")
     parser.add_argument("--dims", type=int, nargs="+", default=[1, 10, 100, 1000], help="numbers of coordinates")
-    known = [*NOISES, *CLOCKS, *OVER_PROBLEMS]
+    known = [*NOISES, *CLOCKS, *OVER_PROBLEMS, *PARTS_CASES]
     choices = [*known, *REAL]
     parser.add_argument("--noises", nargs="*", choices=choices, help="distributions, clocks and machines")
     parser.add_argument("--alarms", type=int, help="cells per false-alarm rate; with --noises, default 0: not measured")
@@ -61,6 +62,8 @@ def study_lines(noise: str, dim: int, studies: int, jobs: int) -> pd.DataFrame:
         return pd.DataFrame(clock_lines(noise, range(studies), ThroughputSettings()))
     if noise in OVER_PROBLEMS:
         return pd.DataFrame(over_problems_lines(noise, range(studies)))
+    if noise in PARTS_CASES:
+        return pd.DataFrame(parts_lines(noise, range(studies)))
     if noise in REAL:
         return pd.DataFrame(real_lines(noise, studies))
     return coverage([StudyCase(noise, dim, bias) for bias in BIASES], studies, jobs=jobs)

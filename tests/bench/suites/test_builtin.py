@@ -24,6 +24,7 @@ NAMES = (
     "extreme",
     "finance",
     "fitting",
+    "minibatch",
     "mnist",
     "policy",
     "quick",
