@@ -6,11 +6,8 @@ from typing import Annotated, Any
 import typer
 
 import bench
-from bench.cli.console import FAILED, Json, err, out, say
+from bench.cli.console import FAILED, INCONCLUSIVE, Json, err, out, say
 from bench.cli.progress import racing
-
-INCONCLUSIVE = 3
-"""Exit code: too little was compared, or the winner is not told apart from plain REINFORCE."""
 
 
 def recommend(  # noqa: PLR0917 (typer reads them)

@@ -62,7 +62,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A verdict: `word` is unbiased, biased or unclear, and `reason` says why.
+    """A verdict: `word` is unbiased, biased or unclear (of two means: same, differs or unclear); `reason` says why.
 
     `p`: p-value of zero bias, adjusted for the number of looks. `needed`: total number of replicates that would settle
     the verdict, where it can be predicted.
@@ -75,8 +75,8 @@ class Verdict:
 
     @property
     def settled(self) -> bool:
-        """Whether the verdict is unbiased or biased."""
-        return self.word in {"unbiased", "biased"}
+        """Whether the verdict is unbiased or biased; of two means, same or differs."""
+        return self.word in {"unbiased", "biased", "same", "differs"}
 
 
 @dataclass(frozen=True)
