@@ -53,7 +53,8 @@ def audit(
         rarest: The rarest event that may carry a part of the gradient: biased and differs are said once 3 ÷ rarest
             estimates were seen.
         replicates: Largest number of estimates per source.
-        seconds: How long to draw from each source, and for their difference; also the time limit of a call.
+        seconds: How long to draw from each source, and for their difference; also the time limit of a file's or a
+            command's call.
         count: Estimates per call of draw, a power of two; for an array, rows that are tested for dependence together.
             By the number of parameters or rows if not given.
         seed: Of all draws.

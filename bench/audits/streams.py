@@ -74,8 +74,10 @@ class StreamSampling(Sampling):
         return Verdict("unclear", self._fault) if self._fault else self.judged(rejected_before)
 
     def reason(self, verdict: Verdict, look: int) -> str:
-        """The reason to stop now; see `Sampling.reason`. More estimates mend no fault."""
-        return "fault" if self._fault else super().reason(verdict, look)
+        """The reason to stop now; see `Sampling.reason`. A fault ends drawing, but an array is read to its end."""
+        if not self._fault:
+            return super().reason(verdict, look)
+        return "fault" if self.kept.drawn >= self.settings.min_replicates else ""
 
     def judged(self, rejected_before: bool) -> Verdict:
         """The verdict on the bias. Without an exact gradient the word is empty, or unclear where the noise is."""

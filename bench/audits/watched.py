@@ -29,5 +29,5 @@ class Watched(Replicates):
     def fault(self) -> str | None:
         """Returns a sentence if rows repeat or are not finite, else None."""
         if self.first_bad is not None:
-            return f"{self.nonfinite} estimates are not finite; the first is row {self.first_bad}"
+            return f"estimates that are not finite: {self.nonfinite} of {self.drawn}; the first is row {self.first_bad}"
         return repeated(np.concatenate(self._prints)) if self._prints else None
