@@ -21,9 +21,12 @@ def load_npy(path: str | Path) -> np.ndarray:
     if not Path(path).is_file():
         raise BadInput(f"there is no file {path}")
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # a hostile header raises nearly anything
-        raise BadInput(f"{path} is not a .npy file of numbers, as numpy.save writes it") from error
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception:  # a hostile header raises nearly anything
+        found = None
+    if not isinstance(found, np.ndarray):  # an archive of several arrays is none
+        raise BadInput(f"{path} is not a .npy file of numbers, as numpy.save writes it")
+    return found
 
 
 def as_numbers(found: Any, where: str) -> np.ndarray:

@@ -134,14 +134,15 @@ def audited(sources: list[Source], target: Float[np.ndarray, " P"] | None, plan:
     if second is not None:
         found["difference"] = measured_difference(sources[0], sources[1], second, plan)
         rows["difference"] = [*difference_rows(found["difference"], first, second, any(finite))]
-    claims = tuple(claim_of(name, stream) for name, stream in found.items())
+    claims = tuple(claim_of(name, stream, plan) for name, stream in found.items())
     return Audit(claims, notes_of(sources, first, rows), table_of(rows, claims), coordinate_table(first, second))
 
 
-def claim_of(about: str, stream: Stream) -> Claim:
+def claim_of(about: str, stream: Stream, plan: Plan) -> Claim:
     """What is said of a stream."""
     verdict = stream.ended.verdict
-    return Claim(about, verdict.word, verdict.reason, stream.kept.drawn, stream.ended.stop_reason, verdict.needed)
+    waits = verdict.word == "unclear" and verdict.needed == float(plan.alone)
+    return Claim(about, verdict.word, verdict.reason, stream.kept.drawn, stream.ended.stop_reason, waits)
 
 
 def notes_of(sources: list[Source], first: Stream, rows: dict[str, list[Measurement]]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from rich.text import Text
 from bench.display.notebook import InNotebooks
 from bench.display.terminal import STYLES, number, rich_table
 from bench.pages.jinja import page_environment, template_file
-from bench.statistics.control import ALONE, UNSEEN
+from bench.statistics.control import UNSEEN
 from estimators.errors import BadInput
 
 
@@ -23,7 +23,7 @@ class Claim:
 
     `about`: draw, against or difference. `word`: unbiased, biased, same, differs or unclear; empty where there is
     nothing to compare with. `reason`: why. `estimates`: how many it rests on. `stop_reason`: why drawing stopped.
-    `needed`: the number of estimates that would settle it, where it can be predicted.
+    `waits`: whether it is unclear only because an event that has not come up may explain what was seen.
     """
 
     about: str
@@ -31,7 +31,7 @@ class Claim:
     reason: str
     estimates: int
     stop_reason: str
-    needed: float | None = None
+    waits: bool = False
 
     @property
     def rarest(self) -> float:
@@ -43,7 +43,7 @@ class Claim:
         """The claim, what it rests on, and what may be done where a rare event could explain it."""
         said = f"{self.about}: {self.word or 'not compared'}: {self.reason}"
         rests = f"({self.estimates:,} estimates; an event rarer than {self.rarest:.1g} may not have come up)"
-        return f"{said} {rests}." + (self._hint if self.word == "unclear" and self.needed == float(ALONE) else "")
+        return f"{said} {rests}." + (self._hint if self.waits else "")
 
     @property
     def _hint(self) -> str:

@@ -167,6 +167,8 @@ def _from_text(text: str, name: str, seed: int, seconds: float) -> Source:
 
 def _file(path: str, name: str, seed: int, seconds: float) -> Source:
     """A Python file that defines `draw`, imported in a separate process."""
+    if not Path(path).is_file():
+        raise BadInput(f"there is no file {path}; it should define draw(seed, count)")
     process, close = _started(serve_draws, path)
 
     def ask(own: int, count: int, limit: float) -> Any:

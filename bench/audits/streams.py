@@ -1,7 +1,8 @@
 """Draws from sources and judges: one stream against an exact gradient, or the difference of two streams."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 import torch
@@ -38,9 +39,14 @@ class Plan:
     replicates: int
     seconds: float
 
+    @property
+    def alone(self) -> int:
+        """The number of estimates among which an event of probability `rarest` has come up, with a chance of 95 %."""
+        return ceil(UNSEEN / self.rarest * (1 - 1e-12))
+
     def control(self, replicates: int) -> Control | None:
         """None while an event of probability `rarest` may not have come up among the estimates so far."""
-        return KNOWN if replicates * self.rarest >= UNSEEN * (1 - 1e-12) else None
+        return KNOWN if replicates >= self.alone else None
 
     def settings(self, rows: int | None) -> AccuracySettings:
         """Those of the suite; all `rows` of an array are used, with a look at a quarter of them before."""
@@ -187,6 +193,7 @@ def direction(against: Source, held: int, deadline: float) -> Float[np.ndarray, 
 
 def ended_stream(sampling: StreamSampling, name: str, plan: Plan) -> Stream:
     """Runs a sampling. Raises BadInput if the time was too short, or no estimate is finite."""
+    sampling.rules = replace(sampling.rules, alone=plan.alone)
     ended, kept = sampling.run(), sampling.kept
     if kept.drawn < FEWEST:
         raise BadInput(

@@ -13,7 +13,7 @@ from scipy.special import ndtri
 
 from bench.statistics.bias import ZeroBias
 from bench.statistics.block import Block, unit_vector
-from bench.statistics.control import ALONE, UNSEEN, Ask, known_control
+from bench.statistics.control import UNSEEN, Ask, known_control
 from bench.statistics.dependence import dependent
 from bench.statistics.interval import Interval
 from bench.statistics.norms import NoisyLength
@@ -80,7 +80,7 @@ def judge_difference(
         return Verdict("same", below + (f", yet {_shown(ratio, test, name)}" if rejects else ""), p)
     if rejects and ratio.low > rules.resolution and (rejected_before or not varies):
         if confirmed(block, rules, None, control):
-            return _differs(block, ratio, test, control, p)
+            return _differs(block, rules, ratio, test, control=control, p=p)
         return Verdict("unclear", "a test of equal means rejects, but more estimates must confirm it", p)
     return _open(block, length, rules, p)
 
@@ -103,14 +103,14 @@ def _shown(ratio: Interval, test: ZeroBias, name: Callable[[int], str]) -> str:
     )
 
 
-def _differs(block: Block, ratio: Interval, test: ZeroBias, control: Ask, p: float) -> Verdict:
+def _differs(block: Block, rules: Rules, ratio: Interval, test: ZeroBias, *, control: Ask, p: float) -> Verdict:
     """The verdict `differs`, or `unclear` where an event that has not come up may explain the difference."""
-    if control(block.count) is None and block.count < ALONE:
+    if control(block.count) is None and block.count < rules.alone:
         reason = (
             f"a test of equal means rejects, but an unseen event rarer than {UNSEEN / block.count:.1g} (3/R) may "
-            f"explain the difference; differs is said only from {ALONE:,} estimates on"
+            f"explain the difference; differs is said only from {rules.alone:,} estimates on"
         )
-        return Verdict("unclear", reason, p, float(ALONE))
+        return Verdict("unclear", reason, p, float(rules.alone))
     return Verdict("differs", f"the relative difference is above {ratio.low:.2g}, seen {test.where}", p)
 
 

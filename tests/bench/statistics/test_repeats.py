@@ -1,5 +1,7 @@
 """Rows that come back are found, whatever lies between; rows that are equal by chance are not."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -33,7 +35,8 @@ def test_a_run_that_comes_back_is_found(kind):
     size = 60_000 if kind == "one rare event" else 1000
     fresh, more = rows(kind, size, seed=1), rows(kind, 777, seed=2)
     said = repeated(row_prints(np.concatenate([fresh, more, fresh[100:]])))
-    assert said is not None and f"rows {size + 777}" in said and "are rows 100" in said
+    place, before = map(int, re.findall(r"rows (\d+) to", said or ""))
+    assert place - before == size + 677 and place <= size + 777  # rows before may agree by chance
 
 
 def test_a_few_equal_rows_are_no_run():
