@@ -4,8 +4,9 @@ Estimates come from a function `draw(seed, count)`, from a Python file that defi
 `.npy` file, or from an array. They are judged by the statistics of the suite. The way of an audit:
 
     arrays       checks arrays and `.npy` files, from anyone
-    sources      chunks of estimates from each of the four origins
+    sources      chunks of estimates: from an array, or from calls with a seed and a count
     children     what runs in a separate process: a user's file, a command
+    origins      the source of what a user gives
     watched      the summary of a stream, which also looks for NaN and for rows that repeat
     streams      draws and judges: one stream, or the difference of two
     rows         the table, and the worst coordinates

@@ -11,10 +11,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bench.audits.arrays import as_exact, load_npy
+from bench.audits.origins import source_of
 from bench.audits.result import Audit, Claim, writable
 from bench.audits.rows import coordinate_table, difference_rows, stream_rows
-from bench.audits.sources import DrawFunction, Source, source_of
-from bench.audits.streams import FEWEST, Plan, Stream, chunk_size, measured_difference, measured_stream
+from bench.audits.sources import DrawFunction, Source
+from bench.audits.streams import FEWEST_ESTIMATES, AuditPlan, Stream, chunk_size, measured_difference, measured_stream
 from bench.isolation.child import refuse_inside
 from bench.statistics.control import ALONE, UNSEEN
 from bench.tables.metrics import Measurement
@@ -91,7 +92,7 @@ def audit(
     return found
 
 
-def checked_plan(resolution: float, rarest: float, replicates: int, seconds: float, count: int | None) -> Plan:
+def checked_plan(resolution: float, rarest: float, replicates: int, seconds: float, count: int | None) -> AuditPlan:
     """The settings of an audit; raises BadInput for one that is out of range."""
     if not 0 < resolution < 1:
         raise BadInput(f"resolution must be between 0 and 1, found {resolution:g}")
@@ -101,7 +102,7 @@ def checked_plan(resolution: float, rarest: float, replicates: int, seconds: flo
         raise BadInput(f"seconds must be above 0, found {seconds:g}")
     if count is not None and (count < 1 or count & (count - 1)):
         raise BadInput(f"count must be a power of two, such as 1024, found {count}")
-    return Plan(resolution, rarest, at_least(FEWEST, "replicates", replicates), seconds)
+    return AuditPlan(resolution, rarest, at_least(FEWEST_ESTIMATES, "replicates", replicates), seconds)
 
 
 def exact_of(given: Any, source: Source) -> Float[np.ndarray, " P"] | None:
@@ -124,7 +125,7 @@ def check_dims(sources: list[Source]) -> None:
         )
 
 
-def audited(sources: list[Source], target: Float[np.ndarray, " P"] | None, plan: Plan) -> Audit:
+def audited(sources: list[Source], target: Float[np.ndarray, " P"] | None, plan: AuditPlan) -> Audit:
     """Measures each source, then the difference of two."""
     names: tuple[str, ...] = ("draw", "against")[: len(sources)]
     found = {name: measured_stream(each, target, plan) for name, each in zip(names, sources, strict=True)}
@@ -135,10 +136,10 @@ def audited(sources: list[Source], target: Float[np.ndarray, " P"] | None, plan:
         found["difference"] = measured_difference(sources[0], sources[1], second, plan)
         rows["difference"] = [*difference_rows(found["difference"], first, second, any(finite))]
     claims = tuple(claim_of(name, stream, plan) for name, stream in found.items())
-    return Audit(claims, notes_of(sources, first, rows), table_of(rows, claims), coordinate_table(first, second))
+    return Audit(claims, notes_of(sources, first, rows), audit_table(rows, claims), coordinate_table(first, second))
 
 
-def claim_of(about: str, stream: Stream, plan: Plan) -> Claim:
+def claim_of(about: str, stream: Stream, plan: AuditPlan) -> Claim:
     """What is said of a stream."""
     verdict = stream.ended.verdict
     waits = verdict.word == "unclear" and verdict.needed == float(plan.alone)
@@ -163,7 +164,7 @@ VERDICT_ROWS = {"relative_bias", "relative_difference"}
 """The metrics whose rows hold the verdict, as in the table of a run."""
 
 
-def table_of(rows: dict[str, list[Measurement]], claims: Iterable[Claim]) -> pd.DataFrame:
+def audit_table(rows: dict[str, list[Measurement]], claims: Iterable[Claim]) -> pd.DataFrame:
     """All rows as a table, with the verdicts in theirs."""
     said = {claim.about: {"verdict": claim.word, "reason": claim.reason} for claim in claims}
     silent = {"verdict": "", "reason": ""}

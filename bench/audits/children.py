@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
-SHOWN = 300
+ERROR_LENGTH = 300
 """Characters of a command's error that are passed on."""
 
 
@@ -39,4 +39,4 @@ def run_command(words: list[str]) -> str:
     if not ended.returncode:
         return ""
     lines = ended.stderr.decode(errors="replace").strip().splitlines()
-    return f"ends with exit code {ended.returncode}" + (f": {lines[-1].strip()[:SHOWN]}" if lines else "")
+    return f"ends with exit code {ended.returncode}" + (f": {lines[-1].strip()[:ERROR_LENGTH]}" if lines else "")

@@ -130,12 +130,12 @@ class Audit(InNotebooks):
     def __rich__(self) -> RenderableType:
         claims = [Text(claim.sentence, style=STYLES.get(claim.word, "")) for claim in self.claims]
         notes = [Text(note) for note in self.notes]
-        rows = rich_table(SHOWN, audit_lines(self), "Estimates, with 95 % intervals")
+        rows = rich_table(AUDIT_COLUMNS, audit_lines(self), "Estimates, with 95 % intervals")
         worst = rich_table(self.coordinates.columns, self.coordinates.itertuples(index=False, name=None), WORST)
         return Group(rows, worst, *claims, *notes)
 
 
-SHOWN = ("stream", "metric", "value", "interval", "method")
+AUDIT_COLUMNS = ("stream", "metric", "value", "interval", "method")
 """The columns that are shown."""
 WORST = "The worst coordinates"
 
@@ -151,7 +151,7 @@ def writable(folder: str | Path) -> Path:
 
 
 def audit_lines(audit: Audit) -> list[list[str]]:
-    """The table as text, in the columns `SHOWN`."""
+    """The table as text, in the columns `AUDIT_COLUMNS`."""
     return [
         [row["stream"], row["metric"], number(row["value"]), _ends(row), row["method"]]
         for row in audit.table.to_dict("records")
@@ -169,4 +169,4 @@ def audit_page(audit: Audit) -> str:
     made.filters["number"] = number
     template = made.get_template("audit.html.j2")
     style = Markup(template_file("report.css"))
-    return template.render(audit=audit, lines=audit_lines(audit), columns=SHOWN, style=style)
+    return template.render(audit=audit, lines=audit_lines(audit), columns=AUDIT_COLUMNS, style=style)

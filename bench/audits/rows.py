@@ -15,7 +15,7 @@ from bench.statistics.difference import mean_length, relative_difference
 from bench.statistics.interval import Interval
 from bench.tables.metrics import Measurement
 
-MOST = 10
+WORST_LISTED = 10
 """Coordinates that are listed."""
 SPLIT = "biased needs the first quarter of the rows and the other three quarters, which are held back, to reject alike"
 """The method of a verdict on rows that cannot be drawn again."""
@@ -73,7 +73,7 @@ class Compared:
     error: Float[np.ndarray, " P"]
 
 
-def compared(stream: Stream, second: Stream | None) -> Compared | None:
+def comparison_of(stream: Stream, second: Stream | None) -> Compared | None:
     """The mean against the exact gradient, else against the other mean; None where there is neither."""
     block = stream.block
     variance = block.moments.variance / block.count
@@ -90,7 +90,7 @@ def coordinate_table(stream: Stream, second: Stream | None) -> pd.DataFrame:
 
     `z` is that distance, `share` the coordinate's share of the variance.
     """
-    block, to = stream.block, compared(stream, second)
+    block, to = stream.block, comparison_of(stream, second)
     variance = block.moments.variance
     share = variance / block.trace if block.trace else np.zeros_like(variance)
     frame = pd.DataFrame({"coordinate": np.arange(len(variance)), "mean": block.moments.mean})
@@ -106,4 +106,4 @@ def coordinate_table(stream: Stream, second: Stream | None) -> pd.DataFrame:
 
 def _first(frame: pd.DataFrame, by: Float[np.ndarray, " P"]) -> pd.DataFrame:
     """The rows with the largest values of `by`."""
-    return frame.iloc[np.argsort(-by, kind="stable")[:MOST]].reset_index(drop=True)
+    return frame.iloc[np.argsort(-by, kind="stable")[:WORST_LISTED]].reset_index(drop=True)

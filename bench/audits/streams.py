@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bench.audits.sources import Source
-from bench.audits.watched import Watched
+from bench.audits.watched import WatchedReplicates
 from bench.measure.accuracy.accuracy import RELATIVE_ROUNDING
 from bench.measure.accuracy.stopping import AccuracySettings, Ended, Sampling
 from bench.measure.estimates.batching import power_of_two
@@ -22,16 +22,16 @@ from bench.statistics.tails import unstable
 from bench.statistics.verdict import Verdict
 from estimators.errors import BadInput
 
-FEWEST = 256
+FEWEST_ESTIMATES = 256
 """The smallest number of estimates that is judged."""
-ELEMENTS = 2**21
+CHUNK_NUMBERS = 2**21
 """Largest number of elements of a chunk that is drawn, from 16 rows on."""
 HELD_BACK = 8
 """One in so many chunks of an array gives the direction of a difference, and is not in the difference."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class AuditPlan:
     """How an audit draws and judges: see the arguments of `bench.audit`."""
 
     resolution: float
@@ -59,7 +59,7 @@ class Plan:
 class Stream:
     """A measured stream: its summary, how it ended, and the relative rounding error of an estimate."""
 
-    kept: Watched
+    kept: WatchedReplicates
     ended: Ended
     tolerance: float
 
@@ -72,7 +72,7 @@ class Stream:
 class StreamSampling(Sampling):
     """Draws one stream. Rows that repeat or are not finite make its verdict unclear."""
 
-    kept: Watched
+    kept: WatchedReplicates
 
     def verdict(self, rejected_before: bool) -> Verdict:
         """The verdict on the estimates so far; `unclear` where they have a fault."""
@@ -127,10 +127,10 @@ def chunk_size(sources: list[Source], count: int | None) -> int:
         rows = min(lengths)
         return power_of_two(max(1, min(4096, max(rows // 64, min(rows // 16, 64)))))
     most = max(source.most for source in sources)
-    return power_of_two(min(most, max(16, ELEMENTS // sources[0].dim)))
+    return power_of_two(min(most, max(16, CHUNK_NUMBERS // sources[0].dim)))
 
 
-def usable(rows: int | None, plan: Plan, count: int, name: str) -> int | None:
+def usable(rows: int | None, plan: AuditPlan, count: int, name: str) -> int | None:
     """The rows of an array that are used, whole chunks of them; None for a source without an end.
 
     Raises BadInput if there are too few.
@@ -139,17 +139,19 @@ def usable(rows: int | None, plan: Plan, count: int, name: str) -> int | None:
         return None
     step = max(count, 64)
     used = min(rows, plan.replicates) // step * step
-    if used < FEWEST:
-        raise BadInput(f"{name} has {rows} rows, of which {used} can be used in chunks of {count}; {FEWEST} are needed")
+    if used < FEWEST_ESTIMATES:
+        raise BadInput(
+            f"{name} has {rows} rows, of which {used} can be used in chunks of {count}; {FEWEST_ESTIMATES} are needed"
+        )
     return used
 
 
-def measured_stream(source: Source, target: Float[np.ndarray, " P"] | None, plan: Plan) -> Stream:
+def measured_stream(source: Source, target: Float[np.ndarray, " P"] | None, plan: AuditPlan) -> Stream:
     """Draws a stream until its variance is precise and its verdict settled, or rows or time are spent."""
     deadline = time.monotonic() + plan.seconds
     rows = usable(source.rows, plan, source.count, source.name)
     tolerance = RELATIVE_ROUNDING[torch.float32 if source.single else torch.float64]
-    kept = Watched(source.dim, target)
+    kept = WatchedReplicates(source.dim, target)
     sampling = StreamSampling(
         lambda index: source.chunk(index, deadline),
         source.count,
@@ -161,7 +163,7 @@ def measured_stream(source: Source, target: Float[np.ndarray, " P"] | None, plan
     return ended_stream(sampling, source.name, plan)
 
 
-def measured_difference(source: Source, against: Source, second: Stream, plan: Plan) -> Stream:
+def measured_difference(source: Source, against: Source, second: Stream, plan: AuditPlan) -> Stream:
     """Draws the difference of two sources; the first chunks of each are held back, for the direction of a test."""
     deadline = time.monotonic() + plan.seconds
     count = source.count
@@ -177,7 +179,7 @@ def measured_difference(source: Source, against: Source, second: Stream, plan: P
         return None if pair[0] is None or pair[1] is None else pair[0] - pair[1] + shift
 
     tolerance = RELATIVE_ROUNDING[torch.float32 if source.single or against.single else torch.float64]
-    kept = Watched(source.dim, centre)
+    kept = WatchedReplicates(source.dim, centre)
     sampling = DifferenceSampling(draw, count, kept, plan.settings(rows), tolerance=tolerance, control=plan.control)
     sampling.other = second.block
     return ended_stream(sampling, name, plan)
@@ -191,14 +193,14 @@ def direction(against: Source, held: int, deadline: float) -> Float[np.ndarray, 
     return rows.mean(0).numpy() if len(rows) else np.zeros(against.dim)
 
 
-def ended_stream(sampling: StreamSampling, name: str, plan: Plan) -> Stream:
+def ended_stream(sampling: StreamSampling, name: str, plan: AuditPlan) -> Stream:
     """Runs a sampling. Raises BadInput if the time was too short, or no estimate is finite."""
     sampling.rules = replace(sampling.rules, alone=plan.alone)
     ended, kept = sampling.run(), sampling.kept
-    if kept.drawn < FEWEST:
+    if kept.drawn < FEWEST_ESTIMATES:
         raise BadInput(
-            f"{name}: {kept.drawn} estimates in {plan.seconds:g} s, {FEWEST} are needed; give more seconds, or "
-            f"a smaller count than {sampling.chunk} per call"
+            f"{name}: {kept.drawn} estimates in {plan.seconds:g} s, {FEWEST_ESTIMATES} are needed; give more seconds, "
+            f"or a smaller count than {sampling.chunk} per call"
         )
     if kept.total.count < 2:
         raise BadInput(f"{name}: none of {kept.drawn} estimates is finite")

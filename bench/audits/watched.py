@@ -9,7 +9,7 @@ from bench.statistics.repeats import repeated, row_prints
 from bench.statistics.stream import Replicates
 
 
-class Watched(Replicates):
+class WatchedReplicates(Replicates):
     """`Replicates` of one block that keeps a hash of each row. `target`: the exact gradient, `[P]`, or None."""
 
     def __init__(self, dim: int, target: Vector | None) -> None:

@@ -122,6 +122,8 @@ class Sampling:
         for number, look in enumerate(self.looks):
             self.kept.look()
             whole = self.fill(look)
+            if not whole and self.kept.fresh.count < 2:
+                return Ended(verdict, "time")
             if self.kept.total.count < 2:
                 return Ended(Verdict("", "no estimate is finite"), "nonfinite")
             verdict = self.verdict(rejected)

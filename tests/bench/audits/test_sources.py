@@ -13,7 +13,8 @@ import pytest
 import bench
 from bench.audits.arrays import load_npy
 from bench.audits.children import serve_draws
-from bench.audits.sources import Rows, source_of
+from bench.audits.origins import source_of
+from bench.audits.sources import ArraySource
 from estimators.errors import BadInput
 from tests.support.sweeps import gradest
 
@@ -186,6 +187,6 @@ def test_files_that_are_no_arrays(tmp_path):
         place = rng.randrange(0, 128)
         (tmp_path / "bad.npy").write_bytes(good[:place] + rng.choice(tokens) + good[place + rng.randrange(20) :])
         try:
-            Rows(load_npy(tmp_path / "bad.npy"), "bad.npy")
+            ArraySource(load_npy(tmp_path / "bad.npy"), "bad.npy")
         except BadInput as error:
             assert "bad.npy" in str(error)
