@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bench.advice.recommendation import recommend
     from bench.advice.trajectory import trajectory
     from bench.analysis.comparison import compare
+    from bench.audits.audit import audit
     from bench.catalogue.listing import describe, listing
     from bench.catalogue.this_machine import environment
     from bench.pages.report import report
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     __version__: str
 
 HOMES = {
+    "audit": "bench.audits.audit",
     "check": "bench.validation.checks.conformance",
     "collect": "bench.sweeps.shards",
     "compare": "bench.analysis.comparison",
@@ -49,6 +51,7 @@ HOMES = {
 
 __all__ = [
     "__version__",
+    "audit",
     "check",
     "collect",
     "compare",

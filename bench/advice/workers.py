@@ -1,10 +1,9 @@
 """The process in which a user's code runs: what hangs, dies or eats the memory there costs its own turn alone."""
 
 import os
-import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from bench.advice.workshop import ModelSource, Workshop
 from bench.isolation.endings import OutOfMemory, Raised, Returned
 from bench.isolation.process import Process
+from bench.isolation.script import without_main
 from estimators.errors import BadInput
 
 LOADING = 300.0
@@ -104,23 +104,6 @@ class WorkerProcess(Worker):
 
     def remember(self, **state: Any) -> None:
         self._state |= state
-
-
-@contextmanager
-def without_main() -> Iterator[None]:
-    """Processes started inside do not import the script that runs: it need not guard its calls by `if __name__ == …`.
-
-    Nothing of it is needed there: its functions travel as bytes of cloudpickle.
-    """
-    main = sys.modules["__main__"]
-    kept = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
-    for name in kept:
-        setattr(main, name, None)
-    vars(main).pop("__file__", None)
-    try:
-        yield
-    finally:
-        vars(main).update(kept)
 
 
 def _failure(kind: str, text: str, method: str) -> Exception:

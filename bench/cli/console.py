@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+FAILED, BAD_INPUT, INCONCLUSIVE, INTERRUPTED = 1, 2, 3, 130
 """Exit codes, besides 0."""
 WIDTH = None if sys.stdout.isatty() else 200
 """Width of the output. A pipe or a file has no width, so long lines are not folded there."""

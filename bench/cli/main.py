@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from bench.cli import catalogue, results, sweeps, validation
+from bench.cli.audit import audit
 from bench.cli.console import BAD_INPUT, err, say
 from bench.cli.declaration import unfolded
 from bench.cli.recommend import recommend
@@ -16,7 +17,7 @@ from bench.cli.recommend import recommend
 VERBS: dict[str, dict[str, Callable[..., None]]] = {
     "Measure": {"plan": sweeps.plan, "run": sweeps.run, "status": sweeps.status, "collect": sweeps.collect},
     "Read the results": {"report": results.report, "compare": results.compare, "export": results.export},
-    "Your own model, your own plug-ins": {"recommend": recommend, "check": validation.check},
+    "Your own model, gradients, plug-ins": {"recommend": recommend, "audit": audit, "check": validation.check},
     "Look up": {"list": catalogue.list_, "show": catalogue.show, "env": catalogue.env, "verify": validation.verify},
 }
 """The commands, in the groups of the help page."""

@@ -6,13 +6,9 @@ from typing import Annotated, Any
 import typer
 
 import bench
-from bench.cli.console import FAILED, Json, err, out, say
+from bench.cli.console import FAILED, INCONCLUSIVE, Json, err, out, say
 from bench.cli.declaration import help_of
 from bench.cli.progress import racing
-
-INCONCLUSIVE = 3
-"""Exit code: too little was compared, or the winner is not told apart from plain REINFORCE."""
-
 
 SAYS = help_of("recommend")
 """The help of each option, from the function's docstring."""

@@ -1,12 +1,12 @@
-"""Plug-ins from a user's files; importing a file registers the classes that it defines."""
+"""A user's Python files: plug-ins, whose import registers the classes they define, and scripts that define names."""
 
 import importlib.util
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from estimators.errors import BadInput
+from estimators.errors import BadInput, nearest
 
 
 def load_files(files: str | Path | Iterable[str | Path]) -> tuple[Path, ...]:
@@ -50,4 +50,39 @@ def load_file(path: Path) -> ModuleType:
         if isinstance(error, KeyboardInterrupt | BadInput):
             raise
         raise BadInput(f"the plug-in file {path} does not import: {type(error).__name__}: {error}") from error
+    return module
+
+
+def load_script(path: str | Path, needed: Sequence[str], kind: str) -> ModuleType:
+    """Imports a file that has to define some names, as the module `gradest_<kind>_<file name>`.
+
+    The file may import modules that lie beside it.
+
+    Args:
+        path: The file.
+        needed: Names that it must define.
+        kind: What it is, in a word.
+
+    Raises:
+        BadInput: The file does not exist, cannot be imported, or does not define a name.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"there is no file {path}; it should define {', '.join(needed)}")
+    spec = importlib.util.spec_from_file_location(f"gradest_{kind}_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise BadInput(f"{path} is no Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    beside = str(path.resolve().parent)
+    if beside not in sys.path:
+        sys.path.insert(0, beside)  # it stays: a function of the file may import a sibling later
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise BadInput(f"{path} does not import: {type(error).__name__}: {error}") from error
+    for name in needed:
+        if not hasattr(module, name):
+            found = nearest(name, [each for each in vars(module) if not each.startswith("_")])
+            raise BadInput(f"{path} must define {', '.join(needed)}, and defines no {name!r}; {found}")
     return module

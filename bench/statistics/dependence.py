@@ -6,6 +6,9 @@ of the chunk. Take G chunks, or groups of chunks, of m replicates each, and F = 
 degrees of freedom.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float
 from scipy.special import chdtr, chdtrc
@@ -25,6 +28,19 @@ NEAR_NORMAL = 16
 1/16."""
 
 
+@dataclass(frozen=True)
+class ChunkTest:
+    """A test of independence on means of `replicates` estimates each.
+
+    `p`: the two-sided p-value, adjusted for the number of coordinates. `ratio`: the most extreme F, 1 for independent
+    estimates; NaN where no coordinate can be tested.
+    """
+
+    p: float
+    replicates: float
+    ratio: float
+
+
 def dependent(block: Block, tolerance: float, level: float = DEPENDENCE_LEVEL) -> str | None:
     """Returns a sentence if the replicates of a chunk depend on each other, else None.
 
@@ -33,6 +49,14 @@ def dependent(block: Block, tolerance: float, level: float = DEPENDENCE_LEVEL) -
     are coordinates that do not vary, and those whose means are not normal (fewer replicates than 16 times the
     kurtosis).
     """
+    for test in chunk_tests(block, tolerance):
+        if test.p <= level / 2:
+            return dependence_reason(test.replicates, test.ratio)
+    return None
+
+
+def chunk_tests(block: Block, tolerance: float) -> Iterator[ChunkTest]:
+    """Yields the test on single chunks and the test on groups of chunks, each if there are at least four means."""
     moments = block.moments
     moves = np.sqrt(moments.variance) > tolerance * block.magnitude
     whole = block.group_counts == block.group_counts.max(initial=0.0)
@@ -45,9 +69,13 @@ def dependent(block: Block, tolerance: float, level: float = DEPENDENCE_LEVEL) -
     ):
         heard = moves & (replicates >= NEAR_NORMAL * moments.kurtosis)
         ratio = between[heard] / moments.variance[heard]
-        if count >= MIN_GROUPS and dependence_pvalue(ratio, count - 1) <= level / 2:
-            return dependence_reason(replicates, float(ratio[np.abs(np.log(np.maximum(ratio, 1e-300))).argmax()]))
-    return None
+        if count >= MIN_GROUPS:
+            yield ChunkTest(dependence_pvalue(ratio, count - 1), replicates, most_extreme(ratio))
+
+
+def most_extreme(ratio: Float[np.ndarray, " k"]) -> float:
+    """The F that is furthest from 1 on the log scale; NaN where there is none."""
+    return float(ratio[np.abs(np.log(np.maximum(ratio, 1e-300))).argmax()]) if len(ratio) else float("nan")
 
 
 def dependence_pvalue(ratio: Float[np.ndarray, " k"], freedom: int) -> float:

@@ -51,18 +51,20 @@ class Rules:
     """The settings of a verdict.
 
     `resolution`: the relative bias below which an estimator is called unbiased. `level`: of the first test of zero
-    bias. `looks`: the planned number of looks. `tolerance`: the relative rounding error of an estimate.
+    bias. `looks`: the planned number of looks. `tolerance`: the relative rounding error of an estimate. `alone`:
+    replicates from which *biased* is said without a control.
     """
 
     resolution: float
     level: float
     looks: int
     tolerance: float
+    alone: int = ALONE
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A verdict: `word` is unbiased, biased or unclear, and `reason` says why.
+    """A verdict: `word` is unbiased, biased or unclear (of two means: same, differs or unclear); `reason` says why.
 
     `p`: p-value of zero bias, adjusted for the number of looks. `needed`: total number of replicates that would settle
     the verdict, where it can be predicted.
@@ -75,8 +77,8 @@ class Verdict:
 
     @property
     def settled(self) -> bool:
-        """Whether the verdict is unbiased or biased."""
-        return self.word in {"unbiased", "biased"}
+        """Whether the verdict is unbiased or biased; of two means, same or differs."""
+        return self.word in {"unbiased", "biased", "same", "differs"}
 
 
 @dataclass(frozen=True)
@@ -134,9 +136,9 @@ def judge(
         below = yard.of(f"is below {high / yard.length:.2g}") if high else "the mean equals the exact gradient"
         return Verdict("unbiased", below + (f", yet {shown_bias(block, yard, test, name)}" if rejects else ""), p)
     if rejects and low > bound and (rejected_before or not varies) and confirmed(block, rules, rare, control):
-        doubt = hidden(block, test, control)
+        doubt = hidden(block, rules, test, control)
         if doubt:
-            return Verdict("unclear", doubt, p, float(ALONE))
+            return Verdict("unclear", doubt, p, float(rules.alone))
         return Verdict("biased", f"{yard.of(f'is above {low / yard.length:.2g}')}, seen {test.where}", p)
     return open_verdict(block, rules, p, low, yard)
 
@@ -177,15 +179,15 @@ def shown_bias(block: Block, yard: Yardstick, test: ZeroBias, name: Callable[[in
     )
 
 
-def hidden(block: Block, test: ZeroBias, control: Ask) -> str | None:
+def hidden(block: Block, rules: Rules, test: ZeroBias, control: Ask) -> str | None:
     """Returns a sentence if an event that has not come up may explain the apparent bias, else None."""
     found = control(block.count)
     if found is None:
-        if block.count >= ALONE:
+        if block.count >= rules.alone:
             return None
         return (
             f"a test of zero bias rejects, but an unseen event rarer than {UNSEEN / block.count:.1g} (3/R) may explain "
-            f"the difference; without a control, biased is said only from {ALONE:,} replicates on"
+            f"the difference; without a control, biased is said only from {rules.alone:,} replicates on"
         )
     off = np.where(test.untested, 0.0, block.moments.mean - block.exact.target)
     if not found.misses(block.exact.target, off, block.exact.slack):

@@ -30,10 +30,11 @@ MAY_IMPORT = {
     "plots": "analysis",
     "pages": "measure.accuracy measure.timing plots",
     "advice": "isolation plugins pages",
+    "audits": "isolation plugins pages",
     "catalogue": "sweeps",
     "validation": "catalogue pages isolation",
     "site": "validation",
-    "cli": "advice site",
+    "cli": "advice audits site",
 }
 """Each package of bench, from the bottom up: what it may import, besides itself and what these may import."""
 

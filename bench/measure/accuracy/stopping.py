@@ -83,7 +83,7 @@ class Sampling:
     """Draws estimates until the stopping rule ends.
 
     Args:
-        draw: `draw(i)` returns chunk i, `[R, P]`, always of the same size.
+        draw: `draw(i)` returns chunk i, `[R, P]`, always of the same size; None if no time is left to draw it.
         chunk: Number of replicates in a chunk.
         kept: Collects the estimates.
         settings: Precision and budget.
@@ -95,7 +95,7 @@ class Sampling:
 
     def __init__(
         self,
-        draw: Callable[[int], Tensor],
+        draw: Callable[[int], Tensor | None],
         chunk: int,
         kept: Replicates,
         settings: AccuracySettings,
@@ -113,20 +113,34 @@ class Sampling:
         self.rules = Rules(settings.bias_resolution, settings.level, len(self.looks), tolerance)
 
     def run(self) -> Ended:
-        """Draws until the stopping rule ends, and returns the verdict and the reason for stopping."""
+        """Draws until the stopping rule or the source of the estimates ends.
+
+        Returns:
+            The verdict and the reason for stopping.
+        """
         verdict, rejected = Verdict("", ""), False
         for number, look in enumerate(self.looks):
             self.kept.look()
-            while self.kept.drawn < look:
-                self.kept.add(self.draw(self.kept.drawn // self.chunk))
+            whole = self.fill(look)
+            if not whole and self.kept.fresh.count < 2:
+                return Ended(verdict, "time")
             if self.kept.total.count < 2:
                 return Ended(Verdict("", "no estimate is finite"), "nonfinite")
             verdict = self.verdict(rejected)
-            reason = self.reason(verdict, number)
-            if reason:
-                return Ended(verdict, reason)
+            reason = self.reason(verdict, number if whole else len(self.looks) - 1)
+            if reason or not whole:
+                return Ended(verdict, reason or "time")
             rejected = verdict.p is not None and verdict.p <= self.rules.level
         return Ended(verdict, "budget")
+
+    def fill(self, look: int) -> bool:
+        """Draws up to `look` estimates in all; returns whether the source still had them."""
+        while self.kept.drawn < look:
+            chunk = self.draw(self.kept.drawn // self.chunk)
+            if chunk is None:
+                return False
+            self.kept.add(chunk)
+        return True
 
     def verdict(self, rejected_before: bool) -> Verdict:
         """The verdict on the bias from the estimates so far."""
