@@ -98,7 +98,7 @@ class PrefixTable(Distribution):
 
     @torch.no_grad()
     def sample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:
-        T, V = self.event_shape
+        T = self.event_shape[0]
         noise = torch.rand(*sample_shape, *self.batch_shape, T, 1, dtype=self.logits.dtype, device=self.logits.device)
         return self._decoded(noise, sample_shape)
 
@@ -123,5 +123,6 @@ class PrefixTable(Distribution):
                 index = (noise[..., t, :] > law.cumsum(-1)[..., :-1]).sum(-1, keepdim=True)
             drawn = (index == names).to(z.dtype)
             alive = self.mask(shown)[..., t, None]
-            z = torch.cat([z[..., :t, :], alive * drawn + (1 - alive) * end, z[..., t + 1 :, :]], -2)
+            row = alive * drawn + (1 - alive) * end
+            z = torch.cat([z[..., :t, :], row.unsqueeze(-2), z[..., t + 1 :, :]], -2)
         return z

@@ -12,8 +12,8 @@ from estimators.policy.rollouts import Rollouts, Sequences, Tokens
 def at_last_token(number: Sequences, mask: Tokens) -> Tokens:
     """Returns a number of each rollout at its last token, 0 elsewhere.
 
-    >>> at_last_token(torch.tensor([5.0]), torch.tensor([[1.0, 1.0, 0.0]]))
-    tensor([[0., 5., 0.]])
+    >>> at_last_token(torch.tensor([[5.0]]), torch.tensor([[[1.0, 1.0, 0.0]]]))
+    tensor([[[0., 5., 0.]]])
     """
     after = torch.nn.functional.pad(mask[..., 1:], (0, 1))
     return number.unsqueeze(-1) * mask * (1 - after)
@@ -68,8 +68,8 @@ RETURN_PARTS: dict[str, Callable[[Tokens, Tokens, Tokens, float], Tokens]] = {
 def later(x: Tokens, factor: float, steps: int = 0) -> Tokens:
     """Returns Σ_{u≥t} factor^{u−t} x_u, of the next `steps` tokens alone unless that is 0.
 
-    >>> later(torch.tensor([1.0, 2.0, 4.0]), 0.5)
-    tensor([3., 4., 4.])
+    >>> later(torch.tensor([[[1.0, 2.0, 4.0]]]), 0.5)
+    tensor([[[3., 4., 4.]]])
     """
     if factor == 1 and not steps:
         return x.flip(-1).cumsum(-1).flip(-1)

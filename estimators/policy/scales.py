@@ -43,8 +43,11 @@ def whitened(advantage: Tokens, total: Sequences, mask: Tokens, epsilon: float, 
     batch = (-3, -2, -1)
     n = mask.sum(batch, keepdim=True)
     apart = advantage - (advantage * mask).sum(batch, keepdim=True) / n.clamp_min(1)
-    variance = (apart.square() * mask).sum(batch, keepdim=True) / (n - bessel).clamp_min(1)
-    return divided(apart * mask, (variance + epsilon).sqrt(), 0.0)
+    apart = apart * mask
+    smallest = rounded(advantage * mask, batch, keepdim=True)
+    apart = torch.where(apart.abs().amax(batch, keepdim=True) > smallest, apart, 0)
+    variance = apart.square().sum(batch, keepdim=True) / (n - int(bessel)).clamp_min(1)
+    return divided(apart, (variance + epsilon).sqrt(), 0.0)
 
 
 SCALE_PARTS: dict[str, Callable[[Tokens, Sequences, Tokens, float, bool], Tokens]] = {
@@ -63,18 +66,20 @@ def deviation(total: Sequences, axes: tuple[int, ...], bessel: bool) -> Float[Te
     Raises:
         BadInput: a deviation with n − 1 of a single number.
 
-    >>> deviation(torch.tensor([1.0, 3.0]), (-1,), bessel=False)
-    tensor(1.)
+    >>> deviation(torch.tensor([[1.0, 3.0]]), (-1,), bessel=False)
+    tensor([1.])
     """
     n = torch.Size([total.shape[axis] for axis in axes]).numel()
     if n - bessel < 1:
-        raise BadInput(
-            "a standard deviation with n − 1 needs at least 2 rollouts, found 1; use bessel=False or scale 'none'"
-        )
+        raise BadInput("a standard deviation with n − 1 needs at least 2 rollouts, found 1; use bessel=False")
     apart = total - total.mean(axes, keepdim=True)
-    smallest = ROUNDING * torch.finfo(total.dtype).eps * total.abs().amax(axes)
-    differ = total.amax(axes) - total.amin(axes) > smallest
+    differ = total.amax(axes) - total.amin(axes) > rounded(total, axes)
     return torch.where(differ, (apart.square().sum(axes) / (n - bessel)).sqrt(), 0)
+
+
+def rounded(value: Tensor, axes: tuple[int, ...], *, keepdim: bool = False) -> Tensor:
+    """Returns the largest difference along `axes` that rounding alone explains."""
+    return ROUNDING * torch.finfo(value.dtype).eps * value.abs().amax(axes, keepdim=keepdim)
 
 
 def divided(advantage: Tokens, scale: Float[Tensor, "..."], epsilon: float) -> Tokens:
