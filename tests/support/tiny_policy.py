@@ -5,6 +5,7 @@ The mean of a loss's gradient is a sum over all tuples of rollouts, in float64: 
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -158,6 +159,11 @@ def variance(loss: PolicyLoss, K: int = 1, behaviour: Tensor = THETA, **more: Te
     estimate, law = estimates(loss, K, behaviour, **more)
     mean = (law.unsqueeze(-1) * estimate).sum(-2)
     return (law * estimate.square().sum(-1)).sum(-1) - mean.square().sum(-1)
+
+
+def tables(**named: Tensor) -> dict[str, Any]:
+    """Named tensors for the functions here."""
+    return named
 
 
 def degrees(a: Tensor, b: Tensor) -> float:
