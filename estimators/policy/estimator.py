@@ -77,7 +77,7 @@ class PolicyGradient(Estimator):
     baseline: str | None = field(default=None, metadata=LATER)
     gamma: float | None = field(default=None, metadata=LATER)
     lam: float | None = field(default=None, metadata=LATER)
-    steps: int | None = field(default=None, metadata=LATER)
+    horizon: int | None = field(default=None, metadata=LATER)
     scale: str | None = field(default=None, metadata=LATER)
     scale_epsilon: float | None = field(default=None, metadata=LATER)
     bessel: bool | None = field(default=None, metadata=LATER)
@@ -175,6 +175,6 @@ def unbiased(loss: PolicyLoss, critic_error: float = 0.0) -> bool:
     if loss.set in SET_PARTS or loss.gamma != 1 or not (plain and summed and penalty):
         return False
     if loss.baseline == CRITIC:
-        far = loss.lam == 1 and loss.steps == 0
+        far = loss.lam == 1 and loss.horizon == 0
         return loss.ratio == "sequence" and (far or critic_error == 0)
     return loss.baseline in ("none", "leave_one_out", "greedy") and (loss.ratio, loss.returns) in EXACT_RETURNS

@@ -54,7 +54,7 @@ class PolicyLoss:
             (GAE, whose returns are to go).
         gamma: discount of returns to go and of the critic's.
         lam: λ of GAE.
-        steps: n of the n-step advantage of the critic. Default: 0, no limit.
+        horizon: n of the n-step advantage of the critic. Default: 0, no limit.
         scale: "none", "group", "batch" (deviation over rollouts) or "whitening" (mean and deviation over tokens).
         scale_epsilon: ε, added to a deviation, or to the variance of a whitening.
         bessel: whether a variance of n numbers divides by n − 1.
@@ -94,7 +94,7 @@ class PolicyLoss:
     baseline: str = "none"
     gamma: float = 1.0
     lam: float = 1.0
-    steps: int = 0
+    horizon: int = 0
     scale: str = "none"
     scale_epsilon: float = 0.0
     bessel: bool = True
@@ -228,7 +228,7 @@ class PolicyLoss:
         """Returns the returns less the baseline, the critic's advantages, or the weights of an objective of sets."""
         if self.baseline == CRITIC:
             values = rollouts.required("values", "baseline 'critic'")
-            return critic_advantages(c, rollouts.mask, values, self.gamma, lam=self.lam, steps=self.steps)
+            return critic_advantages(c, rollouts.mask, values, self.gamma, lam=self.lam, horizon=self.horizon)
         total, at_tokens = c.sum(-1), self._returned(c, rollouts)
         if self.set != "none":
             return per_token(SET_PARTS[self.set](total, self.k) * total.shape[-1], c)
@@ -249,8 +249,8 @@ def _contradictions(loss: PolicyLoss) -> list[tuple[bool, str]]:
     return [
         (not 0 < loss.gamma <= 1, f"gamma must be in (0, 1], found {loss.gamma}"),
         (not 0 <= loss.lam <= 1, f"lam must be in [0, 1], found {loss.lam}"),
-        (loss.steps < 0, f"steps must be 0 (no limit) or more, found {loss.steps}"),
-        (not critic and (loss.lam != 1 or loss.steps != 0), "lam and steps need baseline 'critic'"),
+        (loss.horizon < 0, f"horizon must be 0 (no limit) or more, found {loss.horizon}"),
+        (not critic and (loss.lam != 1 or loss.horizon != 0), "lam and horizon need baseline 'critic'"),
         (
             not critic and loss.gamma != 1 and loss.returns == "whole",
             "gamma needs returns 'to_go' or baseline 'critic'",

@@ -65,32 +65,32 @@ RETURN_PARTS: dict[str, Callable[[Tokens, Tokens, Tokens, float], Tokens]] = {
 """Returns by name: functions of c_t, mask, log π/π_prox and γ."""
 
 
-def later(x: Tokens, factor: float, steps: int = 0) -> Tokens:
-    """Returns Σ_{u≥t} factor^{u−t} x_u, of the next `steps` tokens alone unless that is 0.
+def later(x: Tokens, factor: float, horizon: int = 0) -> Tokens:
+    """Returns Σ_{u≥t} factor^{u−t} x_u, of the next `horizon` tokens alone unless that is 0.
 
     >>> later(torch.tensor([[[1.0, 2.0, 4.0]]]), 0.5)
     tensor([[[3., 4., 4.]]])
     """
-    if factor == 1 and not steps:
+    if factor == 1 and not horizon:
         return x.flip(-1).cumsum(-1).flip(-1)
-    return x @ _kernel(x, factor, steps)
+    return x @ _kernel(x, factor, horizon)
 
 
-def _kernel(x: Tensor, factor: float, steps: int) -> Float[Tensor, "T T"]:
-    """Returns factor^{u−t} at [u, t] where 0 ≤ u − t (< steps), else 0."""
+def _kernel(x: Tensor, factor: float, horizon: int) -> Float[Tensor, "T T"]:
+    """Returns factor^{u−t} at [u, t] where 0 ≤ u − t (< horizon), else 0."""
     place = torch.arange(x.shape[-1], device=x.device)
     ahead = place[:, None] - place
-    counted = (ahead >= 0) & (ahead < (steps or len(place)))
+    counted = (ahead >= 0) & (ahead < (horizon or len(place)))
     return torch.where(counted, factor ** ahead.clamp_min(0).to(x.dtype), 0)
 
 
-def critic_advantages(c: Tokens, mask: Tokens, values: Tokens, gamma: float, *, lam: float, steps: int = 0) -> Tokens:
+def critic_advantages(c: Tokens, mask: Tokens, values: Tokens, gamma: float, *, lam: float, horizon: int = 0) -> Tokens:
     """Returns Σ_{u≥t} (γλ)^{u−t} δ_u, δ_t = c_t + γ V_{t+1} − V_t, the value after the last token being 0.
 
-    With `steps` = n (and λ = 1) it is the n-step advantage, Σ_{i<n} γ^i c_{t+i} + γ^n V_{t+n} − V_t. Exact values make
-    every λ and n unbiased at γ = 1; wrong ones leave λ = γ = 1 without `steps` alone.
+    With `horizon` = n (and λ = 1) it is the n-step advantage, Σ_{i<n} γ^i c_{t+i} + γ^n V_{t+n} − V_t. Exact values
+    make every λ and n unbiased at γ = 1; wrong ones leave λ = γ = 1 without `horizon` alone.
     Source: Schulman, Moritz, Levine, Jordan, Abbeel 2016 (GAE), arXiv:1506.02438, equations 11 and 16.
     """
     following = torch.nn.functional.pad((values * mask)[..., 1:], (0, 1))
     delta = (c + gamma * following - values).detach() * mask
-    return later(delta, gamma * lam, steps) * mask
+    return later(delta, gamma * lam, horizon) * mask

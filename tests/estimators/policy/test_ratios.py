@@ -44,9 +44,9 @@ def greedy() -> dict[str, Any]:
 
 def test_the_prefix_ratio_is_exact_with_exact_advantages():
     values = tiny.values_of(RIGHT)
-    critic = PolicyLoss(ratio="prefix", baseline="critic", steps=1)
+    critic = PolicyLoss(ratio="prefix", baseline="critic", horizon=1)
     assert same(mean_estimate(critic, behaviour=BEHAVIOUR, values=values), REWARD)
-    token = PolicyLoss(ratio="token", baseline="critic", steps=1)
+    token = PolicyLoss(ratio="token", baseline="critic", horizon=1)
     assert not same(mean_estimate(token, behaviour=BEHAVIOUR, values=values), REWARD)
     whole = PolicyLoss(ratio="prefix", baseline="critic")
     assert not same(mean_estimate(whole, behaviour=BEHAVIOUR, values=values), REWARD)
@@ -69,14 +69,14 @@ def test_the_variance_of_a_sequence_ratio_grows_with_the_distance():
 
 
 @pytest.mark.parametrize("lam", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("steps", [0, 1, 2])
-def test_exact_values_are_unbiased_for_every_lambda_and_wrong_ones_for_one_alone(lam, steps):
-    loss, values = PolicyLoss(baseline="critic", lam=lam, steps=steps), tiny.values_of(RIGHT)
+@pytest.mark.parametrize("horizon", [0, 1, 2])
+def test_exact_values_are_unbiased_for_every_lambda_and_wrong_ones_for_one_alone(lam, horizon):
+    loss, values = PolicyLoss(baseline="critic", lam=lam, horizon=horizon), tiny.values_of(RIGHT)
     assert same(mean_estimate(loss, values=values), REWARD)
     wrong = mean_estimate(loss, values=values + 0.3)
-    assert same(wrong, REWARD) == (lam == 1.0 and steps == 0)
+    assert same(wrong, REWARD) == (lam == 1.0 and horizon == 0)
     assert not same(
-        mean_estimate(PolicyLoss(baseline="critic", lam=lam, steps=steps, gamma=0.9), values=values), REWARD
+        mean_estimate(PolicyLoss(baseline="critic", lam=lam, horizon=horizon, gamma=0.9), values=values), REWARD
     )
 
 

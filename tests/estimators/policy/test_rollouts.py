@@ -140,7 +140,7 @@ def test_a_wrong_shape_is_told_with_the_right_one(tensors, said):
         ({"ratio": "tokens"}, "ratio has no 'tokens'; did you mean 'token'?"),
         ({"kl_place": "losses"}, "did you mean 'loss'?"),
         ({"beta": 0.1}, "beta needs a kl"),
-        ({"lam": 0.9}, "lam and steps need baseline 'critic'"),
+        ({"lam": 0.9}, "lam and horizon need baseline 'critic'"),
         ({"gamma": 0.9}, "gamma needs returns 'to_go'"),
         ({"low": 1.3}, "low must be at most high"),
         ({"k": 2}, "k needs a set"),
