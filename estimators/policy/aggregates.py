@@ -7,11 +7,11 @@ from torch import Tensor
 
 from estimators.policy.rollouts import Prompts, Tokens
 
-Kept = Float[Tensor, "*batch B"]
+PromptWeights = Float[Tensor, "*batch B"]
 """How much each prompt counts: 1 where nothing is filtered."""
 
 
-def token_sum(x: Tokens, mask: Tokens, kept: Kept, divisor: float) -> Prompts:
+def token_sum(x: Tokens, mask: Tokens, kept: PromptWeights, divisor: float) -> Prompts:
     """Returns the sum over tokens ÷ a constant, the mean over rollouts.
 
     Source: Liu et al. 2025 (Dr. GRPO), arXiv:2503.20783, section 3.2.
@@ -19,7 +19,7 @@ def token_sum(x: Tokens, mask: Tokens, kept: Kept, divisor: float) -> Prompts:
     return (x * mask).sum(-1).mean(-1) * kept / divisor
 
 
-def padded_mean(x: Tokens, mask: Tokens, kept: Kept, divisor: float) -> Prompts:
+def padded_mean(x: Tokens, mask: Tokens, kept: PromptWeights, divisor: float) -> Prompts:
     """Returns the sum over tokens ÷ the padded length T, the mean over rollouts.
 
     Source: verl 0.9.1, `agg_loss` with seq-mean-token-sum-norm.
@@ -27,7 +27,7 @@ def padded_mean(x: Tokens, mask: Tokens, kept: Kept, divisor: float) -> Prompts:
     return token_sum(x, mask, kept, divisor * x.shape[-1])
 
 
-def sequence_mean(x: Tokens, mask: Tokens, kept: Kept, divisor: float) -> Prompts:
+def sequence_mean(x: Tokens, mask: Tokens, kept: PromptWeights, divisor: float) -> Prompts:
     """Returns the mean over each rollout's tokens, then over rollouts: 1/L bends the direction where lengths differ.
 
     Source: Shao et al. 2024 (GRPO), arXiv:2402.03300, equation 3.
@@ -36,7 +36,7 @@ def sequence_mean(x: Tokens, mask: Tokens, kept: Kept, divisor: float) -> Prompt
     return token_sum(x / length, mask, kept, divisor)
 
 
-def group_token_mean(x: Tokens, mask: Tokens, kept: Kept, divisor: float) -> Prompts:
+def group_token_mean(x: Tokens, mask: Tokens, kept: PromptWeights, divisor: float) -> Prompts:
     """Returns the mean over all tokens of the group.
 
     Source: Yu et al. 2025 (DAPO), arXiv:2503.14476, equation 8.
@@ -45,7 +45,7 @@ def group_token_mean(x: Tokens, mask: Tokens, kept: Kept, divisor: float) -> Pro
     return (x * mask).sum((-2, -1)) / tokens * kept / divisor
 
 
-def batch_token_mean_of(x: Tokens, mask: Tokens, kept: Kept, divisor: float) -> Prompts:
+def batch_token_mean_of(x: Tokens, mask: Tokens, kept: PromptWeights, divisor: float) -> Prompts:
     """Returns each prompt's part of the mean over all tokens of the batch, times B.
 
     Source: TRL 1.16.0, `GRPOTrainer` with loss_type="dapo"; verl 0.9.1, `agg_loss` with token-mean.
@@ -55,7 +55,7 @@ def batch_token_mean_of(x: Tokens, mask: Tokens, kept: Kept, divisor: float) -> 
     return (x * counted).sum((-2, -1)) * (x.shape[-3] / tokens).unsqueeze(-1) / divisor
 
 
-AGGREGATE_PARTS: dict[str, Callable[[Tokens, Tokens, Kept, float], Prompts]] = {
+AGGREGATE_PARTS: dict[str, Callable[[Tokens, Tokens, PromptWeights, float], Prompts]] = {
     "token_sum": token_sum,
     "padded_mean": padded_mean,
     "sequence_mean": sequence_mean,

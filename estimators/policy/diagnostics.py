@@ -8,10 +8,10 @@ from estimators.policy.limits import Bounds, limited
 from estimators.policy.loss import PolicyLoss
 from estimators.policy.rollouts import Prompts, Rollouts
 
-Replicates = Float[Tensor, "*replicates"]
+EachReplicate = Float[Tensor, "*replicates"]
 
 
-def clipped_share(loss: PolicyLoss, rollouts: Rollouts) -> Replicates:
+def clipped_share(loss: PolicyLoss, rollouts: Rollouts) -> EachReplicate:
     """Returns the share of the batch's tokens at which the loss's limit is active, as that limit counts it.
 
     For "clip" and "dual_clip" these tokens have no gradient, for "detached" another weight.
@@ -32,6 +32,6 @@ def effective_sample_size(rollouts: Rollouts) -> Prompts:
     return w.sum(-1).square() / w.square().sum(-1)
 
 
-def dead_groups(rollouts: Rollouts) -> Replicates:
+def dead_groups(rollouts: Rollouts) -> EachReplicate:
     """Returns the share of groups whose rewards are all equal: no baseline of the group gives them a gradient."""
     return 1 - differs_within(rollouts.total_rewards).to(rollouts.mask.dtype).mean(-1)

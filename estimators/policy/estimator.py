@@ -35,7 +35,7 @@ REFERENCE_POLICY = Need(
     "a policy with a reference, and a regularised reward (estimators.policy.Regularised)",
     met=lambda offer: isinstance(offer.f, Regularised) and policy_beside(offer.q, "reference") is not None,
 )
-LATER = {"later": True}
+ADDED = {"later": True}
 EXACT_RETURNS = {("sequence", "whole"), ("sequence", "to_go"), ("prefix", "reweighted_to_go")}
 """Ratios, and what a token is credited with, that are exact off-policy too."""
 EXACT_KL = {("k1", "token", "reward"), ("k1", "sequence", "reward")} | {
@@ -72,36 +72,36 @@ class PolicyGradient(Estimator):
     """
 
     preset: str = "importance_sampling"
-    critic_error: float = field(default=0.0, metadata=LATER)
-    returns: str | None = field(default=None, metadata=LATER)
-    baseline: str | None = field(default=None, metadata=LATER)
-    gamma: float | None = field(default=None, metadata=LATER)
-    lam: float | None = field(default=None, metadata=LATER)
-    horizon: int | None = field(default=None, metadata=LATER)
-    scale: str | None = field(default=None, metadata=LATER)
-    scale_epsilon: float | None = field(default=None, metadata=LATER)
-    bessel: bool | None = field(default=None, metadata=LATER)
-    ratio: str | None = field(default=None, metadata=LATER)
-    limit: str | None = field(default=None, metadata=LATER)
-    low: float | None = field(default=None, metadata=LATER)
-    high: float | None = field(default=None, metadata=LATER)
-    dual: float | None = field(default=None, metadata=LATER)
-    correction: str | None = field(default=None, metadata=LATER)
-    correction_rule: str | None = field(default=None, metadata=LATER)
-    correction_low: float | None = field(default=None, metadata=LATER)
-    correction_high: float | None = field(default=None, metadata=LATER)
-    aggregate: str | None = field(default=None, metadata=LATER)
-    divisor: float | None = field(default=None, metadata=LATER)
-    filter: str | None = field(default=None, metadata=LATER)
-    batch_size: int | None = field(default=None, metadata=LATER)
-    beta: float | None = field(default=None, metadata=LATER)
-    kl: str | None = field(default=None, metadata=LATER)
-    kl_level: str | None = field(default=None, metadata=LATER)
-    kl_place: str | None = field(default=None, metadata=LATER)
-    kl_policy: str | None = field(default=None, metadata=LATER)
-    kl_after: bool | None = field(default=None, metadata=LATER)
-    set: str | None = field(default=None, metadata=LATER)
-    k: int | None = field(default=None, metadata=LATER)
+    critic_error: float = field(default=0.0, metadata=ADDED)
+    returns: str | None = field(default=None, metadata=ADDED)
+    baseline: str | None = field(default=None, metadata=ADDED)
+    gamma: float | None = field(default=None, metadata=ADDED)
+    lam: float | None = field(default=None, metadata=ADDED)
+    horizon: int | None = field(default=None, metadata=ADDED)
+    scale: str | None = field(default=None, metadata=ADDED)
+    scale_epsilon: float | None = field(default=None, metadata=ADDED)
+    bessel: bool | None = field(default=None, metadata=ADDED)
+    ratio: str | None = field(default=None, metadata=ADDED)
+    limit: str | None = field(default=None, metadata=ADDED)
+    low: float | None = field(default=None, metadata=ADDED)
+    high: float | None = field(default=None, metadata=ADDED)
+    dual: float | None = field(default=None, metadata=ADDED)
+    correction: str | None = field(default=None, metadata=ADDED)
+    correction_rule: str | None = field(default=None, metadata=ADDED)
+    correction_low: float | None = field(default=None, metadata=ADDED)
+    correction_high: float | None = field(default=None, metadata=ADDED)
+    aggregate: str | None = field(default=None, metadata=ADDED)
+    divisor: float | None = field(default=None, metadata=ADDED)
+    filter: str | None = field(default=None, metadata=ADDED)
+    batch_size: int | None = field(default=None, metadata=ADDED)
+    beta: float | None = field(default=None, metadata=ADDED)
+    kl: str | None = field(default=None, metadata=ADDED)
+    kl_level: str | None = field(default=None, metadata=ADDED)
+    kl_place: str | None = field(default=None, metadata=ADDED)
+    kl_policy: str | None = field(default=None, metadata=ADDED)
+    kl_after: bool | None = field(default=None, metadata=ADDED)
+    set: str | None = field(default=None, metadata=ADDED)
+    k: int | None = field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         _ = self.loss
@@ -123,7 +123,7 @@ class PolicyGradient(Estimator):
         needs |= set() if alone else {Need.INDEPENDENT_DRAWS}
         needs |= {REFERENCE_POLICY} if loss.kl != "none" and loss.beta != 0 else set()
         return Traits(
-            unbiased=unbiased(loss, self.critic_error),
+            unbiased=exact_in_mean(loss, self.critic_error),
             needs=frozenset(needs),
             min_samples=1 if alone else max(2, loss.k + (loss.set == "leave_one_out_sets")),
             valued=loss.set == "none",
@@ -167,7 +167,7 @@ def cited(source: str) -> str:
     return found[0] if found else source
 
 
-def unbiased(loss: PolicyLoss, critic_error: float = 0.0) -> bool:
+def exact_in_mean(loss: PolicyLoss, critic_error: float = 0.0) -> bool:
     """Returns whether the mean of the estimate is the exact gradient, off-policy too, whatever the policies are."""
     plain = (loss.scale, loss.limit, loss.filter, loss.correction) == ("none", "none", "keep", "none")
     summed = loss.aggregate == "token_sum" and loss.divisor == 1

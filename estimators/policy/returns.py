@@ -25,7 +25,7 @@ def rewards_at_tokens(rollouts: Rollouts) -> Tokens:
     return (at_last_token(rollouts.rewards, rollouts.mask) + steps).detach()
 
 
-def whole(c: Tokens, mask: Tokens, log_ratio: Tokens, gamma: float) -> Tokens:
+def whole_return(c: Tokens, mask: Tokens, log_ratio: Tokens, gamma: float) -> Tokens:
     """Returns Σ_u c_u at every token: each token is credited with all rewards."""
     return c.sum(-1, keepdim=True).expand_as(c) * mask
 
@@ -58,7 +58,7 @@ def _log(gamma: float) -> float:
 
 
 RETURN_PARTS: dict[str, Callable[[Tokens, Tokens, Tokens, float], Tokens]] = {
-    "whole": whole,
+    "whole": whole_return,
     "to_go": to_go,
     "reweighted_to_go": reweighted_to_go,
 }

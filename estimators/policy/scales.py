@@ -23,7 +23,7 @@ def by_group(advantage: Tokens, total: Sequences, mask: Tokens, epsilon: float, 
     difficulty, and none at K = 2 and 3.
     Source: Shao et al. 2024 (GRPO), arXiv:2402.03300, section 4.1.2.
     """
-    return divided(advantage, deviation(total, (-1,), bessel)[..., None, None], epsilon)
+    return over_scale(advantage, deviation(total, (-1,), bessel)[..., None, None], epsilon)
 
 
 def by_batch(advantage: Tokens, total: Sequences, mask: Tokens, epsilon: float, bessel: bool) -> Tokens:
@@ -31,7 +31,7 @@ def by_batch(advantage: Tokens, total: Sequences, mask: Tokens, epsilon: float, 
 
     Source: TRL 1.16.0, `GRPOTrainer` with scale_rewards="batch"; Liu et al. 2025 (Lite PPO), arXiv:2508.08221.
     """
-    return divided(advantage, deviation(total, (-2, -1), bessel)[..., None, None, None], epsilon)
+    return over_scale(advantage, deviation(total, (-2, -1), bessel)[..., None, None, None], epsilon)
 
 
 def whitened(advantage: Tokens, total: Sequences, mask: Tokens, epsilon: float, bessel: bool) -> Tokens:
@@ -44,10 +44,10 @@ def whitened(advantage: Tokens, total: Sequences, mask: Tokens, epsilon: float, 
     n = mask.sum(batch, keepdim=True)
     apart = advantage - (advantage * mask).sum(batch, keepdim=True) / n.clamp_min(1)
     apart = apart * mask
-    smallest = rounded(advantage * mask, batch, keepdim=True)
+    smallest = rounding_of(advantage * mask, batch, keepdim=True)
     apart = torch.where(apart.abs().amax(batch, keepdim=True) > smallest, apart, 0)
     variance = apart.square().sum(batch, keepdim=True) / (n - int(bessel)).clamp_min(1)
-    return divided(apart, (variance + epsilon).sqrt(), 0.0)
+    return over_scale(apart, (variance + epsilon).sqrt(), 0.0)
 
 
 SCALE_PARTS: dict[str, Callable[[Tokens, Sequences, Tokens, float, bool], Tokens]] = {
@@ -73,16 +73,16 @@ def deviation(total: Sequences, axes: tuple[int, ...], bessel: bool) -> Float[Te
     if n - bessel < 1:
         raise BadInput("a standard deviation with n − 1 needs at least 2 rollouts, found 1; use bessel=False")
     apart = total - total.mean(axes, keepdim=True)
-    differ = total.amax(axes) - total.amin(axes) > rounded(total, axes)
+    differ = total.amax(axes) - total.amin(axes) > rounding_of(total, axes)
     return torch.where(differ, (apart.square().sum(axes) / (n - bessel)).sqrt(), 0)
 
 
-def rounded(value: Tensor, axes: tuple[int, ...], *, keepdim: bool = False) -> Tensor:
+def rounding_of(value: Tensor, axes: tuple[int, ...], *, keepdim: bool = False) -> Tensor:
     """Returns the largest difference along `axes` that rounding alone explains."""
     return ROUNDING * torch.finfo(value.dtype).eps * value.abs().amax(axes, keepdim=keepdim)
 
 
-def divided(advantage: Tokens, scale: Float[Tensor, "..."], epsilon: float) -> Tokens:
+def over_scale(advantage: Tokens, scale: Float[Tensor, "..."], epsilon: float) -> Tokens:
     """Returns advantage / (scale + ε), and 0 where that is a division by 0."""
     below = scale + epsilon
     return torch.where(below > 0, advantage / torch.where(below > 0, below, 1), 0)

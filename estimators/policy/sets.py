@@ -17,11 +17,11 @@ from torch import Tensor
 
 from estimators.errors import BadInput
 
-Group = Float[Tensor, "*batch K"]
+GroupNumbers = Float[Tensor, "*batch K"]
 """A number for each rollout of a group."""
 
 
-def best_of(rewards: Group, k: int) -> Group:
+def best_of(rewards: GroupNumbers, k: int) -> GroupNumbers:
     """Returns w_(i) = [C(i−1, k−1) R_(i) + Σ_{j>i} C(j−2, k−2) R_(j)] / C(n, k), rewards sorted upwards.
 
     A set's maximum credits all of its members. With 0/1 rewards, c of them 1: right k/n, wrong
@@ -33,7 +33,7 @@ def best_of(rewards: Group, k: int) -> Group:
     return _by_rank(rewards, own, [0] * n, above, comb(n, k))
 
 
-def best_of_less_others(rewards: Group, k: int) -> Group:
+def best_of_less_others(rewards: GroupNumbers, k: int) -> GroupNumbers:
     """Returns w_(i) = Σ_{j<i} C(j−1, k−2) (R_(i) − R_(j)) / C(n, k): the baseline is the maximum of the other k − 1.
 
     A draw counts where it decides. k = 1 has no others, and no baseline. With 0/1 rewards, c of them 1: right
@@ -47,7 +47,7 @@ def best_of_less_others(rewards: Group, k: int) -> Group:
     return _by_rank(_from_least(rewards), own, [-each for each in below], [0] * n, comb(n, k))
 
 
-def best_of_less_sets(rewards: Group, k: int) -> Group:
+def best_of_less_sets(rewards: GroupNumbers, k: int) -> GroupNumbers:
     """Returns the plain weights less k/n × the mean of max@k over the sets without the draw; n > k.
 
     With 0/1 rewards, c of them 1: right (k/n) C(n−c, k)/C(n−1, k), wrong (k/n) [C(n−1−c, k)/C(n−1, k) −
@@ -62,7 +62,7 @@ def best_of_less_sets(rewards: Group, k: int) -> Group:
     return _by_rank(_from_least(rewards), own, lower, upper, comb(n, k))
 
 
-SET_PARTS: dict[str, Callable[[Group, int], Group]] = {
+SET_PARTS: dict[str, Callable[[GroupNumbers, int], GroupNumbers]] = {
     "plain": best_of,
     "leave_one_out": best_of_less_others,
     "leave_one_out_sets": best_of_less_sets,
@@ -70,7 +70,7 @@ SET_PARTS: dict[str, Callable[[Group, int], Group]] = {
 """Weights of draws by name, functions of the rewards and k."""
 
 
-def _draws(rewards: Group, least: int) -> int:
+def _draws(rewards: GroupNumbers, least: int) -> int:
     n = rewards.shape[-1]
     if n < least:
         raise BadInput(f"an objective of sets needs at least {least} rollouts of each prompt here, found {n}")
@@ -81,14 +81,18 @@ def _ranks(n: int) -> range:
     return range(1, n + 1)
 
 
-def _from_least(rewards: Group) -> Group:
+def _from_least(rewards: GroupNumbers) -> GroupNumbers:
     """Returns the rewards less the smallest: with a baseline a constant changes nothing, but large ones cancel."""
     return rewards - rewards.amin(-1, keepdim=True)
 
 
 def _by_rank(
-    rewards: Group, own: Sequence[int | float], lower: Sequence[int | float], upper: Sequence[int | float], sets: int
-) -> Group:
+    rewards: GroupNumbers,
+    own: Sequence[int | float],
+    lower: Sequence[int | float],
+    upper: Sequence[int | float],
+    sets: int,
+) -> GroupNumbers:
     """Returns w_(i) = [own_i R_(i) + Σ_{j<i} lower_j R_(j) + Σ_{j>i} upper_j R_(j)] / sets, R sorted upwards."""
     rising, order = rewards.detach().sort(-1)
     a, b, c = (rising.new_tensor([each / sets for each in part]) for part in (own, lower, upper))
