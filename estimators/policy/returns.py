@@ -1,5 +1,6 @@
 """From rewards at each token to a return at each token, with and without a critic."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -45,16 +46,12 @@ def reweighted_to_go(c: Tokens, mask: Tokens, log_ratio: Tokens, gamma: float) -
     Source: Precup, Sutton, Singh 2000 (per-decision importance sampling), ICML 2000, section 3.
     """
     S = log_ratio.detach().cumsum(-1)
-    u = torch.arange(c.shape[-1], dtype=c.dtype, device=c.device) * _log(gamma)
+    u = torch.arange(c.shape[-1], dtype=c.dtype, device=c.device) * math.log(gamma)
 
     def weighed(part: Tokens) -> Tokens:
         return (part.log() + S + u).flip(-1).logcumsumexp(-1).flip(-1).sub(S + u).exp()
 
     return (weighed(c.clamp_min(0)) - weighed((-c).clamp_min(0))) * mask
-
-
-def _log(gamma: float) -> float:
-    return float(torch.tensor(gamma, dtype=torch.float64).log())
 
 
 RETURN_PARTS: dict[str, Callable[[Tokens, Tokens, Tokens, float], Tokens]] = {
