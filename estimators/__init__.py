@@ -35,6 +35,7 @@ from estimators import (  # noqa: F401  (importing them registers their estimato
     off_policy,
     pathwise,
     pathwise_control,
+    policy,
     quasi_monte_carlo,
     rebar,
     relax,

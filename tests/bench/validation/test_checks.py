@@ -110,7 +110,7 @@ CATALOGUE = {
         {
             **dict.fromkeys(("reinforce", "moving_average", "nvil", "rloo", "group_mean", "grpo"), (K, 0)),
             **dict.fromkeys(("independent_baseline", "optimal_coefficient", "dice"), (K, 0)),
-            **dict.fromkeys(("off_policy", "off_policy_clipped"), (K, 0)),
+            **dict.fromkeys(("off_policy", "off_policy_clipped", "policy_loss"), (K, 0)),
             **dict.fromkeys(("ar", "arm", "disarm", "arms", "antithetic", "quasi_monte_carlo"), (K, 0)),
             **dict.fromkeys(("self_critical", "simple_muprop"), (K + 1, 0)),
             **dict.fromkeys(("double_cv", "rodeo"), (K, K)),

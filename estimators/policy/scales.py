@@ -1,0 +1,88 @@
+"""Scales: what an advantage is divided by."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from estimators.baselines import ROUNDING
+from estimators.errors import BadInput
+from estimators.policy.rollouts import Sequences, Tokens
+
+
+def unscaled(advantage: Tokens, total: Sequences, mask: Tokens, epsilon: float, bessel: bool) -> Tokens:
+    """Returns the advantage as it is."""
+    return advantage
+
+
+def by_group(advantage: Tokens, total: Sequences, mask: Tokens, epsilon: float, bessel: bool) -> Tokens:
+    """Divides by the standard deviation of the group's rewards, plus ε.
+
+    With 0/1 rewards, ε = 0 and token sums each prompt's mean gradient is c(p) times the right one: a weight by
+    difficulty, and none at K = 2 and 3.
+    Source: Shao et al. 2024 (GRPO), arXiv:2402.03300, section 4.1.2.
+    """
+    return over_scale(advantage, deviation(total, (-1,), bessel)[..., None, None], epsilon)
+
+
+def by_batch(advantage: Tokens, total: Sequences, mask: Tokens, epsilon: float, bessel: bool) -> Tokens:
+    """Divides by the standard deviation of the rewards of all the batch's rollouts, plus ε.
+
+    Source: TRL 1.16.0, `GRPOTrainer` with scale_rewards="batch"; Liu et al. 2025 (Lite PPO), arXiv:2508.08221.
+    """
+    return over_scale(advantage, deviation(total, (-2, -1), bessel)[..., None, None, None], epsilon)
+
+
+def whitened(advantage: Tokens, total: Sequences, mask: Tokens, epsilon: float, bessel: bool) -> Tokens:
+    """Subtracts the mean over the batch's tokens, and divides by √(variance over the batch's tokens + ε).
+
+    It bends the direction within a prompt, because long rollouts count more in the mean and in the variance.
+    Source: Hu 2025 (REINFORCE++), arXiv:2501.03262; verl 0.9.1, `masked_whiten`.
+    """
+    batch = (-3, -2, -1)
+    n = mask.sum(batch, keepdim=True)
+    apart = advantage - (advantage * mask).sum(batch, keepdim=True) / n.clamp_min(1)
+    apart = apart * mask
+    smallest = rounding_of(advantage * mask, batch, keepdim=True)
+    apart = torch.where(apart.abs().amax(batch, keepdim=True) > smallest, apart, 0)
+    variance = apart.square().sum(batch, keepdim=True) / (n - int(bessel)).clamp_min(1)
+    return over_scale(apart, (variance + epsilon).sqrt(), 0.0)
+
+
+SCALE_PARTS: dict[str, Callable[[Tokens, Sequences, Tokens, float, bool], Tokens]] = {
+    "none": unscaled,
+    "group": by_group,
+    "batch": by_batch,
+    "whitening": whitened,
+}
+"""Scales by name: functions of the advantages, each rollout's total, the mask, ε, and whether a variance of n numbers
+divides by n − 1 (`bessel`) or by n."""
+
+
+def deviation(total: Sequences, axes: tuple[int, ...], bessel: bool) -> Float[Tensor, "*batch"]:
+    """Returns the standard deviation over `axes`; 0 where rounding alone explains the differences.
+
+    Raises:
+        BadInput: a deviation with n − 1 of a single number.
+
+    >>> deviation(torch.tensor([[1.0, 3.0]]), (-1,), bessel=False)
+    tensor([1.])
+    """
+    n = torch.Size([total.shape[axis] for axis in axes]).numel()
+    if n - bessel < 1:
+        raise BadInput("a standard deviation with n − 1 needs at least 2 rollouts, found 1; use bessel=False")
+    apart = total - total.mean(axes, keepdim=True)
+    differ = total.amax(axes) - total.amin(axes) > rounding_of(total, axes)
+    return torch.where(differ, (apart.square().sum(axes) / (n - bessel)).sqrt(), 0)
+
+
+def rounding_of(value: Tensor, axes: tuple[int, ...], *, keepdim: bool = False) -> Tensor:
+    """Returns the largest difference along `axes` that rounding alone explains."""
+    return ROUNDING * torch.finfo(value.dtype).eps * value.abs().amax(axes, keepdim=keepdim)
+
+
+def over_scale(advantage: Tokens, scale: Float[Tensor, "..."], epsilon: float) -> Tokens:
+    """Returns advantage / (scale + ε), and 0 where that is a division by 0."""
+    below = scale + epsilon
+    return torch.where(below > 0, advantage / torch.where(below > 0, below, 1), 0)

@@ -1,0 +1,198 @@
+"""Losses in a training loop: tensors in, a gradient out; wrong input is told in a sentence."""
+
+import pytest
+import torch
+from torch import Tensor
+
+import estimators
+from estimators import BadInput
+from estimators.policy import (
+    PRESETS,
+    PolicyLoss,
+    Rollouts,
+    clipped_share,
+    dead_groups,
+    effective_sample_size,
+    preset,
+)
+from tests.support.tiny_policy import tables
+
+SHAPE = (2, 3, 4)
+
+
+def given(**more: Tensor) -> dict[str, Tensor]:
+    """Rollouts as a trainer has them."""
+    draw = torch.Generator().manual_seed(0)
+    log_probs = -torch.rand(*SHAPE, generator=draw)
+    mask = torch.tensor([[[1, 1, 1, 1], [1, 0, 0, 0], [1, 1, 0, 0]]]).expand(SHAPE)
+    return tables(log_probs=log_probs, mask=mask, rewards=torch.rand(*SHAPE[:2], generator=draw)) | more
+
+
+def test_a_training_loop_raises_the_reward():
+    """Two prompts, two tokens of three each: the right first token is another one for each prompt."""
+    torch.manual_seed(0)
+    logits = torch.zeros(2, 2, 3, requires_grad=True)
+    optimiser = torch.optim.Adam([logits], lr=0.1)
+    right = torch.tensor([0, 2])
+    loss = preset("trl:dapo")
+    for _ in range(60):
+        law = logits.log_softmax(-1)[:, None].expand(2, 8, 2, 3)
+        with torch.no_grad():
+            tokens = torch.distributions.Categorical(logits=law).sample()
+        rewards = (tokens[..., 0] == right[:, None]).float()
+        rollouts = Rollouts(
+            log_probs=law.gather(-1, tokens.unsqueeze(-1)).squeeze(-1),
+            mask=torch.ones(2, 8, 2, dtype=torch.bool),
+            rewards=rewards,
+        )
+        optimiser.zero_grad()
+        loss(rollouts).backward()
+        optimiser.step()
+    chance = logits.softmax(-1)[torch.arange(2), 0, right]
+    assert (chance > 0.8).all()
+
+
+@pytest.mark.parametrize("name", ["trl:dapo", "verl:grpo", "rloo", "gspo", "openrlhf:reinforce++"])
+def test_what_stands_behind_the_end_does_not_matter(name):
+    reference = tables(reference=-torch.ones(SHAPE))
+    plain = Rollouts(**given(**reference))
+    spoiled = given(**reference)
+    behind = spoiled["mask"] == 0
+    for each in ("log_probs", "reference"):
+        spoiled[each] = torch.where(behind, torch.nan, spoiled[each])
+    loss = preset(name)
+    assert torch.equal(loss(plain), loss(Rollouts(**spoiled)))
+    assert torch.equal(loss.coefficients(plain), loss.coefficients(Rollouts(**spoiled)))
+
+
+def test_advantages_come_from_rewards_alone():
+    rewards = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
+    assert torch.allclose(preset("rloo").advantages(rewards)[0], torch.tensor([1.0, -0.5, -0.5]))
+    group = preset("trl:grpo").advantages(rewards)
+    deviation = rewards.std(-1, keepdim=True) + 1e-4
+    assert torch.allclose(group, (rewards - rewards.mean(-1, keepdim=True)) / deviation)
+    best = preset("pass@k").advantages(rewards)
+    assert torch.allclose(best[0], torch.tensor([2.0, 0.0, 0.0]))  # K = 3 times w = (2/3) C(2, 1)/C(2, 1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "part"),
+    [
+        (preset("remax"), "baseline 'greedy'"),
+        (preset("ppo"), "baseline 'critic'"),
+        (preset("verl:reinforce_plus_plus"), "scale 'whitening'"),
+        (preset("trl:rloo"), "kl_place 'reward'"),
+    ],
+)
+def test_what_rewards_alone_do_not_give_is_said(loss, part):
+    with pytest.raises(BadInput, match=rf"{part} needs more than rewards; use token_advantages\(rollouts\)"):
+        loss.advantages(torch.rand(2, 3))
+
+
+def test_equal_rewards_have_no_gradient_however_they_round():
+    rewards = torch.full((2, 3), 0.1) * 3
+    for name in ("dr_grpo", "dapo", "gspo", "verl:reinforce_plus_plus"):
+        C = preset(name).coefficients(Rollouts(**given(rewards=rewards)))
+        assert C.abs().max() < 1e-4, name
+    exact = PolicyLoss(baseline="group_mean", scale="group")
+    assert (exact.coefficients(Rollouts(**given(rewards=rewards))) == 0).all()
+    white = PolicyLoss(scale="whitening")
+    assert (white.coefficients(Rollouts(**given(rewards=rewards))) == 0).all()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_float32_stays_float32_and_is_finite_for_one_replicate_axis(name):
+    more = tables(
+        reference=-torch.ones(SHAPE),
+        values=torch.zeros(SHAPE),
+        greedy_rewards=torch.zeros(2),
+        proximal=-torch.ones(SHAPE),
+    )
+    tensors = {key: value.expand(5, *value.shape) for key, value in given(**more).items()}
+    found = preset(name)(Rollouts(**tensors))
+    assert found.shape == (5,) and found.dtype == torch.float32 and found.isfinite().all()
+
+
+# Wrong input
+
+
+@pytest.mark.parametrize(
+    ("tensors", "said"),
+    [
+        (tables(rewards=torch.zeros(3, 2)), r"rewards of rollouts has shape \[3, 2\], \[2, 3\] would be right"),
+        (tables(mask=torch.ones(2, 3)), r"mask of rollouts has shape \[2, 3\], \[2, 3, 4\] would be right"),
+        (tables(reference=torch.ones(2, 3, 5)), r"reference of rollouts has shape \[2, 3, 5\], \[2, 3, 4\] would"),
+        (tables(greedy_rewards=torch.ones(2, 3)), r"greedy_rewards of rollouts has shape \[2, 3\], \[2\] would"),
+        (tables(next_log_probs=torch.ones(2, 3, 5, 9)), r"next_log_probs .* \[2, 3, 5, V\], \[2, 3, 4, V\] would"),
+        (tables(log_probs=torch.ones(6, 4)), r"must be \[\*replicates, B, K, T\] .*; reshape a flat batch"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_wrong_shape_is_told_with_the_right_one(tensors, said):
+    with pytest.raises(BadInput, match=said):
+        Rollouts(**given(**tensors))
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"baseline": "leave_one"}, "baseline has no 'leave_one'; did you mean 'leave_one_out'?"),
+        ({"ratio": "tokens"}, "ratio has no 'tokens'; did you mean 'token'?"),
+        ({"kl_place": "losses"}, "did you mean 'loss'?"),
+        ({"beta": 0.1}, "beta needs a kl"),
+        ({"lam": 0.9}, "lam and horizon need baseline 'critic'"),
+        ({"gamma": 0.9}, "gamma needs returns 'to_go'"),
+        ({"low": 1.3}, "low must be at most high"),
+        ({"k": 2}, "k needs a set"),
+        ({"set": "plain", "baseline": "group_mean"}, "a set has a baseline of its own"),
+        ({"returns": "reweighted_to_go"}, "needs ratio 'prefix'"),
+        ({"kl": "full", "kl_level": "sequence"}, "kl_level 'token'"),
+        ({"divisor": 0.0}, "divisor must be positive"),
+        ({"dual": 1.0}, "dual must be above 1"),
+        ({"filter": "refill", "batch_size": 0}, "batch_size must be at least 1"),
+    ],
+    ids=str,
+)
+def test_wrong_parts_are_told(parts, said):
+    with pytest.raises(BadInput, match=said.replace("?", r"\?")):
+        PolicyLoss(**parts)
+
+
+def test_a_wrong_name_of_a_preset_or_a_part_is_told_with_the_nearest():
+    with pytest.raises(BadInput, match="did you mean 'trl:grpo'"):
+        preset("trl:grop")
+    with pytest.raises(BadInput, match="did you mean 'beta'"):
+        preset("trl:grpo", betta=0.1)
+    with pytest.raises(BadInput, match="there is no preset 'grop'"):
+        estimators.get("policy_loss", preset="grop")
+
+
+def test_what_a_loss_needs_and_does_not_get_is_told():
+    with pytest.raises(BadInput, match="a KL term needs rollouts with reference"):
+        preset("grpo")(Rollouts(**given()))
+    with pytest.raises(BadInput, match="at least 2 rollouts"):
+        one = {name: each[:, :1] for name, each in given().items()}
+        preset("rloo")(Rollouts(**one))
+    with pytest.raises(BadInput, match="with n − 1 needs at least 2 rollouts"):
+        PolicyLoss(scale="group")(Rollouts(**one))
+
+
+# Diagnostics
+
+
+def test_diagnostics_on_numbers_by_hand():
+    log_probs = torch.log(torch.tensor([[[1.5, 0.5], [1.5, 4.0]]]))
+    tensors = tables(
+        log_probs=log_probs, mask=torch.ones(1, 2, 2), rewards=torch.tensor([[1.0, 0.0]]), proximal=torch.zeros(1, 2, 2)
+    )
+    r = Rollouts(**tensors)
+    clipped = PolicyLoss(baseline="leave_one_out", ratio="token", limit="clip")
+    assert clipped_share(clipped, r) == 0.25  # A > 0: 1.5 is past 1.2; A < 0: nothing is below 0.8
+    assert clipped_share(PolicyLoss(baseline="leave_one_out", ratio="token", limit="dual_clip"), r) == 0.5  # 4 > 3
+    assert clipped_share(PolicyLoss(baseline="leave_one_out", ratio="token", limit="detached"), r) == 1.0
+    assert clipped_share(PolicyLoss(ratio="token"), r) == 0.0
+    C = clipped.coefficients(r)
+    assert (C == 0).float().mean() == 0.25
+    w = torch.tensor([0.75, 6.0])
+    assert torch.allclose(effective_sample_size(r), w.sum().square() / w.square().sum())
+    assert dead_groups(r) == 0 and dead_groups(Rollouts(**given(rewards=torch.ones(2, 3)))) == 1
