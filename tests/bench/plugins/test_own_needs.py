@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.plugins import plugins_forgotten
+from tests.support.sweeps import gradest as command
+
 ROOT = Path(__file__).parents[3]
 PLUGIN = '''
 from dataclasses import dataclass
@@ -100,7 +103,9 @@ def python(*arguments, folder):
 
 
 def gradest(*arguments, folder):
-    return python("-m", "bench.cli", *arguments, folder=folder)
+    """The command in this process; the plug-in is forgotten after it, so that a changed file is read again."""
+    with plugins_forgotten():
+        return command(*arguments, folder=folder)
 
 
 @pytest.fixture
