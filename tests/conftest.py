@@ -1,5 +1,6 @@
 """Shapes in types are checked by beartype, except where code compiles (`GRADEST_NO_SHAPES=1`)."""
 
+import multiprocessing
 import os
 from collections.abc import Iterator
 
@@ -16,4 +17,18 @@ if not os.environ.get("GRADEST_NO_SHAPES"):
 def no_plugin_outlives_its_module() -> Iterator[None]:
     """What a module's tests register is forgotten after it: some estimators end the process, and others race them."""
     with plugins_forgotten():
+        yield
+
+
+@pytest.fixture(scope="module")
+def forked_workers() -> Iterator[None]:
+    """Workers are forked from a process that has imported torch, which each of them would do in two to three seconds.
+
+    For tests of what a sweep makes of its workers' answers and deaths. How workers start is tested without it: by
+    tests/bench/isolation, and by all tests that run the command as a process.
+    """
+    forking = multiprocessing.get_context("forkserver")
+    forking.set_forkserver_preload(["tests.support.preloaded"])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("bench.isolation.process.SPAWN", forking)
         yield

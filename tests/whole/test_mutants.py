@@ -86,7 +86,7 @@ def test_a_wrong_statistic_is_rejected(statistic):
         STATISTICS[statistic](statistic, 0)
 
 
-SEEDS = [range(3), pytest.param(range(3, 200), marks=pytest.mark.slow)]
+SEEDS = [range(1), pytest.param(range(1, 200), marks=pytest.mark.slow)]
 """No false alarm: three seeds, and in `make test-all` two hundred."""
 
 

@@ -43,7 +43,7 @@ def run_code(found: Recommendation, path: Path) -> torch.Tensor:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_examples_run_and_their_code_trains(path: Path):
-    found = advice(path, seconds=2.0, samples=(2,))
+    found = advice(path, seconds=1.0, samples=(2,))
     assert found.estimator is not None and found.samples == 2 and found.road in ("batched", "loop")
     assert run_code(found, path).isfinite().all()
     rows = found.table.dropna(subset="product")
@@ -97,7 +97,7 @@ def test_a_cost_may_be_a_function_of_the_draws():
 def test_settings_that_matter_race_and_the_code_has_them():
     """A symmetric pair of draws has no variance on a linear f: the wrapper is made around the pathwise gradient."""
     model = (torch.zeros(3), lambda t: Independent(Normal(t, 1.0), 1), lambda z: z.sum(-1) + 0.001 * z.pow(3).sum(-1))
-    found = advice(model, 2.0, (2,))
+    found = advice(model, 1.0, (2,))
     names = set(found.table["estimator"])
     assert "antithetic(inner=reparameterisation)" in names
     relaxed = advice((torch.zeros(12), bits, lambda z: (z.sum(-1) - 1.3).square()), 0.5, (1,))

@@ -137,6 +137,7 @@ def test_an_installed_package_is_measured_in_workers(installed, tmp_path):
     assert abs(scale - 0.5) < 0.2
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_changed_source_is_stale_and_measured_again_when_asked(tmp_path):
     plugin = (
         "from dataclasses import dataclass\nfrom estimators import register\n"

@@ -14,7 +14,20 @@ from estimators.errors import BadInput
 from tests.support.sweeps import gradest
 
 
-@pytest.mark.parametrize("name", [name for name, fact in FACTS.items() if not fact.slow])
+SECONDS = {
+    "baselines_on_a_quadratic", "counts_and_waiting_times", "pathwise_on_a_quadratic", "quasi_monte_carlo_slopes",
+    "rebar_on_a_bit", "score_on_a_quadratic", "sticking_the_landing_against_the_total_derivative",
+    "the_score_inside_the_bound_is_needed",
+}  # fmt: skip
+"""Quick facts that take more than a second: reproduced in `make test-all`."""
+QUICK = [
+    pytest.param(name, marks=pytest.mark.slow if name in SECONDS else ())
+    for name, fact in FACTS.items()
+    if not fact.slow
+]
+
+
+@pytest.mark.parametrize("name", QUICK)
 def test_quick_fact_is_reproduced(name):
     record = examined(FACTS[name], quick=True)
     assert record.verdict == REPRODUCED, record.reason
