@@ -87,7 +87,7 @@ def test_a_wrong_statistic_is_rejected(statistic):
 
 
 SEEDS = [range(1), pytest.param(range(1, 200), marks=pytest.mark.slow)]
-"""No false alarm: three seeds, and in `make test-all` two hundred."""
+"""No false alarm: one seed, and in `make test-all` two hundred."""
 
 
 @pytest.mark.parametrize("seeds", SEEDS, ids=len)

@@ -61,8 +61,8 @@ def test_infinite_variance_of_the_variance_is_flagged():
     assert flagged["variance"] == flagged["variance_max"] == flagged["mse"] == flagged["snr"] == 1
 
 
-FIRST = ("correlated_clock", "steady_clock")
-"""Clocks of `make test`: of independent and of dependent blocks."""
+FIRST = ("correlated_clock",)
+"""The clock of `make test`: its blocks depend on each other."""
 
 
 @pytest.mark.parametrize(
