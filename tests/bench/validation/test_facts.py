@@ -13,7 +13,6 @@ from bench.validation.facts.runner import verify
 from estimators.errors import BadInput
 from tests.support.sweeps import gradest
 
-
 SECONDS = {
     "baselines_on_a_quadratic", "counts_and_waiting_times", "pathwise_on_a_quadratic", "quasi_monte_carlo_slopes",
     "rebar_on_a_bit", "score_on_a_quadratic", "sticking_the_landing_against_the_total_derivative",
