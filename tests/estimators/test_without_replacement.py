@@ -108,8 +108,7 @@ def test_completions_of_all_categories_are_certain():
 def test_unordered_set_is_sum_and_sample_given_the_set():
     """Averaging over the orders of a set leaves less variance."""
     unordered, ordered = (
-        estimates(estimators.get(name), *CASES["single_hot"], 3, 20_000)
-        for name in ("unordered_set", "sum_and_sample")
+        estimates(estimators.get(name), *CASES["single_hot"], 3, 20_000) for name in ("unordered_set", "sum_and_sample")
     )
     assert unordered.var(0).sum() < ordered.var(0).sum()
 

@@ -131,6 +131,7 @@ def test_a_script_needs_no_guard_and_its_functions_reach_the_worker(write: Calla
     assert found.stdout.splitlines() == ["begins", "rloo batched"], found.stderr
 
 
+@pytest.mark.slow  # a turn that hangs: above
 def test_a_hanging_objective_ends_within_the_time(write: Callable[..., Path]):
     """It hangs from its 300th call on: each process has some turns, then its turn is ended."""
     path = write(textwrap.dedent(ENDING).format(most=300, act="__import__('time').sleep(600)"))

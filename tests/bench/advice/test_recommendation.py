@@ -41,7 +41,14 @@ def run_code(found: Recommendation, path: Path) -> torch.Tensor:
     return torch.cat([value.grad.flatten() for value in leaves.values()])  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+FEW = {"mixture_posterior", "simulator", "token_policy", "vae_network"}
+"""A discrete and a continuous example on each of the two roads in `make test`, the others in `make test-all`."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=() if path.stem in FEW else pytest.mark.slow, id=path.stem) for path in EXAMPLES],
+)
 def test_the_examples_run_and_their_code_trains(path: Path):
     found = advice(path, seconds=1.0, samples=(2,))
     assert found.estimator is not None and found.samples == 2 and found.road in ("batched", "loop")

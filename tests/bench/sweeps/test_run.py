@@ -189,11 +189,14 @@ def test_workers_that_cannot_start(tmp_path, monkeypatch):
 def test_a_script_without_the_guard_is_told(tmp_path):
     """Workers import the script that started them."""
     script = tmp_path / "script.py"
-    once = "from bench.isolation import process\nprocess.FALSE_STARTS = 1\n"
+    suite = _toml(tmp_path, ["rloo"])
     script.write_text(
-        f"import sys, bench\n{once}bench.run('quick', sys.argv[1], where=\"estimator == 'rloo'\", jobs=1)\n"
+        "import sys, bench\nfrom bench.isolation import process\n"
+        "process.FALSE_STARTS = 1\nbench.run(sys.argv[1], sys.argv[2], jobs=1)\n"
     )
-    ended = subprocess.run([sys.executable, script, tmp_path / "out"], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, script, suite, tmp_path / "out"], capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 1 and 'call bench.run under `if __name__ == "__main__":`' in ended.stderr
 
 

@@ -14,11 +14,14 @@ from estimators.errors import BadInput
 from tests.support.sweeps import gradest
 
 SECONDS = {
-    "baselines_on_a_quadratic", "counts_and_waiting_times", "pathwise_on_a_quadratic", "quasi_monte_carlo_slopes",
-    "rebar_on_a_bit", "score_on_a_quadratic", "sticking_the_landing_against_the_total_derivative",
-    "the_score_inside_the_bound_is_needed",
+    "an_ignored_latent_goes_to_its_prior", "baselines_on_a_quadratic", "black_scholes_greeks",
+    "counts_and_waiting_times", "leave_one_out_on_a_bit", "many_bits", "order_of_pairs_on_a_bit",
+    "pathwise_on_a_quadratic", "quadratics_without_variance", "quasi_monte_carlo_slopes", "rebar_on_a_bit",
+    "score_on_a_quadratic", "sticking_the_landing_against_the_total_derivative", "straight_through_stalls",
+    "sums_over_dimensions", "the_score_inside_the_bound_is_needed", "tighter_bounds_are_not_better",
+    "without_the_entropy_q_collapses",
 }  # fmt: skip
-"""Quick facts that take more than a second: reproduced in `make test-all`."""
+"""Quick facts that take more than half a second: reproduced in `make test-all`."""
 QUICK = [
     pytest.param(name, marks=pytest.mark.slow if name in SECONDS else ())
     for name, fact in FACTS.items()
