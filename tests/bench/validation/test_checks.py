@@ -17,8 +17,8 @@ from estimators.checks.expected import expected_failures
 from tests.support.few import spread
 
 ON_EVERY_PROBLEM = ("declared_bias", "needs_are_said")
-"""The quick ones; the other checks look at two problems of each estimator, the first and the last. `test_no_false_alarm`, in `make test-all`,
-takes all checks on all problems."""
+"""The quick ones; the other checks look at two problems of each estimator, the first and the last.
+`test_no_false_alarm`, in `make test-all`, takes all checks on all problems."""
 
 
 @parametrize_with_checks([estimators.get(name) for name in estimators.available()], expected_failures=expected_failures)
