@@ -223,7 +223,7 @@ def test_it_is_a_function_from_a_table_to_a_figure_in_an_order(draw: Callable[..
     if coloured:
         with pytest.raises(BadInput, match="to colour by"):
             draw(varied(), hue="nothing")
-        assert draw(varied(), hue="name").axes
+        assert draw(varied() if draw in VARIED else table((2,), 1), hue="name").axes
 
 
 MEASURED = (plots.scale_and_cosine, plots.ranking, plots.trajectory, plots.distance_from_limit, *(

@@ -46,7 +46,7 @@ def test_cases_are_what_they_say(bias):
         assert (truth["bias"] > 0) == (bias > 0)
 
 
-@pytest.mark.parametrize(("noise", "dim"), [("exponential", 1), ("normal", 10)])
+@pytest.mark.parametrize(("noise", "dim"), [("exponential", 1), pytest.param("normal", 10, marks=pytest.mark.slow)])
 def test_small_study(noise, dim):
     table = coverage([StudyCase(noise, dim, 0.0), StudyCase(noise, dim, 0.3)], 40, SETTINGS)
     assert table.coverage.min() > 0.8  # P(Binomial(40, .95) ≤ 32) is 0.0003, and the seeds are fixed
