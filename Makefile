@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -q
 TWICE := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser picture quick test test-compile test-all test-gpu gpu-wheels gpu-evidence peers lint coverage coverage-report exactness reference gradients offers canary clean
+.PHONY: help install browser picture quick test test-most test-compile test-all test-gpu gpu-wheels gpu-evidence peers lint coverage coverage-report exactness reference gradients offers canary clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,9 +47,11 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-test: install  ## all checks; linting and what compiles side by side
-	$(MAKE) --jobs 2 --output-sync=target lint test-compile
-	$(PYTEST) $(TWICE) -m 'not compile and not slow'
+test: install  ## all checks in 8 minutes of processor time, on two cores side by side
+	$(MAKE) --jobs 2 --output-sync=line test-most lint test-compile
+
+test-most: install
+	$(PYTEST) -n 0 -m 'not compile and not slow'
 
 test-compile: install
 	GRADEST_NO_SHAPES=1 TORCHINDUCTOR_COMPILE_THREADS=1 $(PYTEST) -n 0 -m 'compile and not slow' $$(grep -rl --include='test_*.py' 'mark\.compile' tests)

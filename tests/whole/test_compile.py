@@ -100,7 +100,14 @@ def test_a_vae_compiles_down_to_its_encoders_weights(name, samples):
     torch.testing.assert_close(compiled(4), expected)
 
 
-@pytest.mark.parametrize("name", distributions.available())
+PULLED = [
+    pytest.param(name, marks=pytest.mark.slow if place % 3 else ())
+    for place, name in enumerate(distributions.available())
+]
+"""Every third family in `make test`, all of them in `make test-all`."""
+
+
+@pytest.mark.parametrize("name", PULLED)
 def test_every_family_is_pulled_back_to_its_parameters_inside_a_compiled_step(name):
     """Only traced: what cannot be is a host's work or a closure from outside, which no backend mends."""
     family = distributions.get(name)
