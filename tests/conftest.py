@@ -1,4 +1,5 @@
-"""Shapes in types are checked by beartype, except where code compiles (`GRADEST_NO_SHAPES=1`)."""
+"""Shapes in types are checked by beartype, except where `GRADEST_NO_SHAPES=1` says not to: where code compiles, and in
+most of `make test` (`SHAPED` in the Makefile)."""
 
 import multiprocessing
 import os
