@@ -9,9 +9,13 @@ export PYTHONDONTWRITEBYTECODE :=
 # One file's tests run in one process: what its fixtures compute is computed once.
 PYTEST := $(BIN)/python -m pytest -q
 TWICE := -n 2 --dist loadfile
+# Where `make test` checks types and shapes at run time, which takes as long as the tests: every estimator, every family,
+# objectives, measuring and tables. `make test-all` checks them in all slow tests.
+SHAPED := tests/whole/test_shapes.py tests/whole/test_surrogates.py tests/bench/distributions/test_distributions.py \
+  tests/bench/objectives/test_structured_objectives.py tests/bench/measure tests/bench/tables tests/bench/analysis
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser picture quick test test-compile test-all test-gpu gpu-wheels gpu-evidence peers lint coverage coverage-report exactness reference gradients offers canary clean
+.PHONY: help install browser picture quick test test-most test-shapes test-compile test-all test-gpu gpu-wheels gpu-evidence peers lint coverage coverage-report exactness reference gradients offers canary clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,12 +51,17 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-test: install  ## all checks; linting and what compiles side by side
-	$(MAKE) --jobs 2 --output-sync=target lint test-compile
-	$(PYTEST) $(TWICE) -m 'not compile and not slow'
+test: install  ## all checks in 8 minutes of processor time, on two cores side by side
+	$(MAKE) --jobs 2 --output-sync=line test-most test-shapes lint test-compile
+
+test-most: install
+	GRADEST_NO_SHAPES=1 $(PYTEST) -n 0 -m 'not compile and not slow' $(addprefix --ignore=,$(SHAPED))
+
+test-shapes: install
+	$(PYTEST) -n 0 -m 'not compile and not slow' $(SHAPED)
 
 test-compile: install
-	GRADEST_NO_SHAPES=1 $(PYTEST) -n 2 -m 'compile and not slow' $$(grep -rl --include='test_*.py' 'mark\.compile' tests)
+	GRADEST_NO_SHAPES=1 TORCHINDUCTOR_COMPILE_THREADS=1 $(PYTEST) -n 0 -m 'compile and not slow' $$(grep -rl --include='test_*.py' 'mark\.compile' tests)
 
 test-all: test  ## what takes longer: every seed, the full coverage study
 	GRADEST_NO_SHAPES=1 $(PYTEST) -m slow tests/perf/test_engine.py

@@ -1,12 +1,14 @@
-"""Shapes in types are checked by beartype, except where code compiles (`GRADEST_NO_SHAPES=1`)."""
+"""Shapes in types are checked by beartype, except where `GRADEST_NO_SHAPES=1` says not to: where code compiles, and in
+most of `make test` (`SHAPED` in the Makefile)."""
 
+import multiprocessing
 import os
-import sys
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support import shapes
+from tests.support.plugins import plugins_forgotten
 
 if not os.environ.get("GRADEST_NO_SHAPES"):
     shapes.install()
@@ -15,12 +17,19 @@ if not os.environ.get("GRADEST_NO_SHAPES"):
 @pytest.fixture(scope="module", autouse=True)
 def no_plugin_outlives_its_module() -> Iterator[None]:
     """What a module's tests register is forgotten after it: some estimators end the process, and others race them."""
-    from bench.catalogue.listing import REGISTRIES
+    with plugins_forgotten():
+        yield
 
-    before = {kind: dict(registry._classes) for kind, registry in REGISTRIES.items()}
-    loaded = set(sys.modules)
-    yield
-    for kind, registry in REGISTRIES.items():
-        registry._classes = before[kind]
-    for name in [name for name in sys.modules if name.startswith("gradest_plugin_") and name not in loaded]:
-        del sys.modules[name]
+
+@pytest.fixture(scope="module")
+def forked_workers() -> Iterator[None]:
+    """Workers are forked from a process that has imported torch, which each of them would do in two to three seconds.
+
+    For tests of what a sweep makes of its workers' answers and deaths. How workers start is tested without it: by
+    tests/bench/isolation, and by all tests that run the command as a process.
+    """
+    forking = multiprocessing.get_context("forkserver")
+    forking.set_forkserver_preload(["tests.support.preloaded"])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("bench.isolation.process.SPAWN", forking)
+        yield

@@ -20,7 +20,9 @@ def fitted(estimator, case, steps=60):
     return estimator.fit(build(**expanded), f, 1, steps)
 
 
-@pytest.mark.parametrize("case", ["bits", "extreme_bits", "evidence_of_bits", "one_hot"])
+@pytest.mark.parametrize(
+    "case", ["bits", "extreme_bits", pytest.param("evidence_of_bits", marks=pytest.mark.slow), "one_hot"]
+)
 @pytest.mark.parametrize("estimator", LEARNED, ids=str)
 def test_unbiased_and_quieter_once_fitted(estimator, case):
     learned = fitted(estimator, CASES[case])

@@ -25,7 +25,8 @@ def test_unbiased(name, n):
 
 @pytest.mark.parametrize("name", UNBIASED)
 def test_unbiased_at_extreme_logits(name):
-    sample = enough(estimators.get(name), *EXTREME, 3, 200_000)
+    most = 50_000 if name == "unordered_set" else 200_000  # its standard error is a thousandth of the others'
+    sample = enough(estimators.get(name), *EXTREME, 3, most)
     assert_unbiased(sample, enumerated(*EXTREME), resolution=0.1)
 
 
@@ -107,8 +108,7 @@ def test_completions_of_all_categories_are_certain():
 def test_unordered_set_is_sum_and_sample_given_the_set():
     """Averaging over the orders of a set leaves less variance."""
     unordered, ordered = (
-        estimates(estimators.get(name), *CASES["single_hot"], 3, 100_000)
-        for name in ("unordered_set", "sum_and_sample")
+        estimates(estimators.get(name), *CASES["single_hot"], 3, 20_000) for name in ("unordered_set", "sum_and_sample")
     )
     assert unordered.var(0).sum() < ordered.var(0).sum()
 

@@ -134,6 +134,8 @@ def test_wheels_are_those_that_make_brings():
     assert sorted(brought) == sorted(machine.BROUGHT)
 
 
+@pytest.mark.slow  # `make gpu-evidence DEVICE=cpu` does so too
+@pytest.mark.usefixtures("forked_workers")
 def test_a_sweep_keeps_its_table_while_it_runs(tmp_path, monkeypatch):
     kept, target = [], tmp_path / "a.parquet"
 

@@ -99,7 +99,8 @@ def forgotten(kind: str, names: Iterable[str] | None = None) -> list[str]:
     """A sentence for every step that was not taken; of all names of the kind unless some are given."""
     steps = KINDS[kind].steps
     chosen = sorted(KINDS[kind].names() if names is None else names)
-    return [f"{kind} {name!r}: {step.sentence}" for step in steps for name in chosen if name not in step.done()]
+    taken = [(step, step.done()) for step in steps]
+    return [f"{kind} {name!r}: {step.sentence}" for step, done in taken for name in chosen if name not in done]
 
 
 # Where names are -----------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from bench.distributions import Family, distributions
 from bench.distributions.univariate import Univariate
 from bench.objectives import objectives
 from bench.problems.problem import Problem
+from tests.support.few import spread
 
 SIZES = {
     "multivariate_normal": {"size": 2},
@@ -20,6 +21,9 @@ SIZES = {
 
 COUPLED = ("affine_flow", "bernoulli_chain", "latent_joint", "latent_marginal", "plackett_luce", "quadratic_map")
 """Families whose density is not that of their coordinates."""
+
+ON_GRIDS = ("affine_flow", "latent_joint", "latent_marginal", "multivariate_normal", "quadratic_map")
+"""Families whose exact gradient takes a grid over all coordinates at once, a second or more for each objective."""
 
 SYNTHETIC = [
     name
@@ -53,3 +57,9 @@ def problems(name: str, coordinates: str | None = None, point: str = "default") 
         problem = Problem(family, objectives.get(objective), coordinates or family.coordinates[0], point)
         if problem.misfit() is None:
             yield problem
+
+
+def few_or_all(name: str, few: bool, coordinates: str | None = None, point: str = "default") -> list[Problem]:
+    """All problems of a family; where `few` is set and they take long, the first and the last of them."""
+    found = list(problems(name, coordinates, point))
+    return spread(found, 2) if few and name in ON_GRIDS else found

@@ -121,6 +121,7 @@ def test_a_table_that_is_not_gradests(folder):
     refused("compare", "results.parquet", folder=folder, said="results.parquet is not a table of gradest")
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_torn_record_file_is_said_and_its_cell_runs_again(folder):
     assert gradest("run", "good.toml", "--jobs", "1", folder=folder).returncode == 0
     records = folder / "results/good/records-0.jsonl"

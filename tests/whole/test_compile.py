@@ -33,14 +33,20 @@ def eager_draws(monkeypatch):
     torch._dynamo.reset()
 
 
-GENERATED = {"measure_valued", "priority_sampling", "quasi_monte_carlo", "rebar", "reparameterisation", "vimco"}
+GENERATED = {"quasi_monte_carlo", "rebar", "reparameterisation"}
 """One estimator of each kind of operation, for which code is generated in `make test`; a score function is below, with
 a VAE. What takes the time is to generate code, and what breaks is nearly always the tracing before it."""
 FIRST = {type(estimators.get(name)).__module__: name for name in reversed(estimators.available())}
 """One estimator per module: those of a module share their code."""
 
 
-@pytest.mark.parametrize("name", sorted({*estimators.available()} - GENERATED))
+TRACED = [
+    pytest.param(name, marks=() if name in FIRST.values() else pytest.mark.slow)
+    for name in sorted({*estimators.available()} - GENERATED)
+]
+
+
+@pytest.mark.parametrize("name", TRACED)
 def test_is_traced_whole_and_agrees_with_eager(name):
     """All that torch.compile does but to generate code; for the others of a module, but to differentiate the trace."""
     assert_compiles(name, "aot_eager" if name in FIRST.values() else "eager")
@@ -77,7 +83,14 @@ def assert_compiles(name, backend):
 VAE = Problem(distributions.get("bernoulli_encoder", size=64), objectives.get("digits_vae"), point="start")
 
 
-@pytest.mark.parametrize(("name", "samples"), [("reinforce", 1), ("rloo", 2), ("disarm", 2)])
+@pytest.mark.parametrize(
+    ("name", "samples"),
+    [
+        pytest.param("reinforce", 1, marks=pytest.mark.slow),
+        ("rloo", 2),
+        pytest.param("disarm", 2, marks=pytest.mark.slow),
+    ],
+)
 def test_a_vae_compiles_down_to_its_encoders_weights(name, samples):
     eager, compiled = (Gradients(VAE, estimators.get(name), samples, mode=mode) for mode in ("eager", "compile"))
     torch.manual_seed(0)
@@ -87,7 +100,14 @@ def test_a_vae_compiles_down_to_its_encoders_weights(name, samples):
     torch.testing.assert_close(compiled(4), expected)
 
 
-@pytest.mark.parametrize("name", distributions.available())
+PULLED = [
+    pytest.param(name, marks=pytest.mark.slow if place % 3 else ())
+    for place, name in enumerate(distributions.available())
+]
+"""Every third family in `make test`, all of them in `make test-all`."""
+
+
+@pytest.mark.parametrize("name", PULLED)
 def test_every_family_is_pulled_back_to_its_parameters_inside_a_compiled_step(name):
     """Only traced: what cannot be is a host's work or a closure from outside, which no backend mends."""
     family = distributions.get(name)

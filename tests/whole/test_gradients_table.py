@@ -26,7 +26,10 @@ def test_every_gradient_is_known_to_1e_8():
     assert (optima.error <= 1e-9).all() and (optima.norm <= optima.error).all()
 
 
-@pytest.mark.parametrize("name", ["k_sparse", "rosenbrock", "digits_vae_weights", "tour"])
+LONG = [pytest.param(name, marks=pytest.mark.slow) for name in ("digits_vae_weights", "tour")]
+
+
+@pytest.mark.parametrize("name", ["k_sparse", "rosenbrock", *LONG])
 def test_the_rows_are_todays(name):
     fresh = reference_table([name])
     kept = TABLE[TABLE.problem.str.startswith(f"{name} ")].reset_index(drop=True)

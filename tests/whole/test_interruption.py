@@ -124,6 +124,8 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_twice(tmp_path, whole,
     assert set(times.values()) == {1} and len(times) == 2 * len(samples)
 
 
+@pytest.mark.slow  # two workers and the order of their cells: tests/bench/sweeps/test_run.py
+@pytest.mark.usefixtures("forked_workers")
 def test_more_workers_and_another_order_give_the_same_numbers(tmp_path, whole):
     run(suite(samples=SAMPLES[::-1], estimators=["reinforce", "rloo"]), tmp_path, jobs=4)
     order = ["cell", "metric", "block"]
@@ -155,6 +157,7 @@ def test_a_full_disk_an_older_version_and_another_suite_leave_what_was_measured(
     pd.testing.assert_frame_equal(statistics(folder), whole)
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_shards_together_are_the_whole(tmp_path, whole):
     for shard in ("1/2", "2/2"):
         run(suite(samples=SAMPLES), tmp_path / shard[0], jobs=1, shard=shard)

@@ -34,7 +34,13 @@ def fitting(model: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name, _ in arms_of(shop, FEW, (2, 4))))
 
 
-@pytest.mark.parametrize("name", QUICK)
+SECONDS = {"bits_with_a_threshold", "gamma_rates", "mixture_of_normals", "quadratic_normal", "recurrent_policy"}
+"""Models whose plain loops take more than two seconds: in `make test-all`."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SECONDS else ()) for name in QUICK]
+)
 def test_the_answer_is_as_good_as_the_best_plain_loop(name: str):
     """By 300 steps of each loop; three standard errors of both variances beside the factor."""
     names = fitting(MODELS[name]())

@@ -116,7 +116,7 @@ SCRIPT = """
         parameters=torch.zeros(4),
         distribution=lambda t: Independent(Bernoulli(logits=t), 1),
         objective=lambda z: 10 + z.sum(-1).square(),
-        estimators=["rloo", "reinforce"], seconds=4, samples=[2],
+        estimators=["rloo", "reinforce"], seconds=1, samples=[2],
     )
     print(found.estimator, found.road)
 """
@@ -131,10 +131,11 @@ def test_a_script_needs_no_guard_and_its_functions_reach_the_worker(write: Calla
     assert found.stdout.splitlines() == ["begins", "rloo batched"], found.stderr
 
 
+@pytest.mark.slow  # a turn that hangs: above
 def test_a_hanging_objective_ends_within_the_time(write: Callable[..., Path]):
     """It hangs from its 300th call on: each process has some turns, then its turn is ended."""
     path = write(textwrap.dedent(ENDING).format(most=300, act="__import__('time').sleep(600)"))
     start = time.monotonic()
-    found = command(path, "--seconds", "8", "--estimators", "rloo,reinforce", "--samples", "2")
+    found = command(path, "--seconds", "4", "--estimators", "rloo,reinforce", "--samples", "2")
     assert found.returncode in (0, 1, 3) and "Traceback" not in found.stderr
     assert time.monotonic() - start < 200

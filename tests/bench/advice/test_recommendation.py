@@ -41,9 +41,16 @@ def run_code(found: Recommendation, path: Path) -> torch.Tensor:
     return torch.cat([value.grad.flatten() for value in leaves.values()])  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+FEW = {"mixture_posterior", "simulator", "token_policy", "vae_network"}
+"""A discrete and a continuous example on each of the two roads in `make test`, the others in `make test-all`."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=() if path.stem in FEW else pytest.mark.slow, id=path.stem) for path in EXAMPLES],
+)
 def test_the_examples_run_and_their_code_trains(path: Path):
-    found = advice(path, seconds=2.0, samples=(2,))
+    found = advice(path, seconds=1.0, samples=(2,))
     assert found.estimator is not None and found.samples == 2 and found.road in ("batched", "loop")
     assert run_code(found, path).isfinite().all()
     rows = found.table.dropna(subset="product")
@@ -97,7 +104,7 @@ def test_a_cost_may_be_a_function_of_the_draws():
 def test_settings_that_matter_race_and_the_code_has_them():
     """A symmetric pair of draws has no variance on a linear f: the wrapper is made around the pathwise gradient."""
     model = (torch.zeros(3), lambda t: Independent(Normal(t, 1.0), 1), lambda z: z.sum(-1) + 0.001 * z.pow(3).sum(-1))
-    found = advice(model, 2.0, (2,))
+    found = advice(model, 1.0, (2,))
     names = set(found.table["estimator"])
     assert "antithetic(inner=reparameterisation)" in names
     relaxed = advice((torch.zeros(12), bits, lambda z: (z.sum(-1) - 1.3).square()), 0.5, (1,))

@@ -76,6 +76,7 @@ def test_verdicts_say_better_worse_same_and_unclear():
     assert verdicts(found, 0.1, lower_is_better=False)[:2] == ["worse", "better"]
 
 
+@pytest.mark.slow
 def test_equal_estimators_are_seldom_called_different():
     rng, alarms, trials = np.random.default_rng(2), 0, 2000
     for _ in range(trials):

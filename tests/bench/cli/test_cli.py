@@ -12,11 +12,12 @@ import pytest
 import bench
 from tests.support.sweeps import HANG, LONG, TOML, gradest, long_run
 
+pytestmark = pytest.mark.usefixtures("forked_workers")
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, forked_workers):
     """A folder with a suite that has been run."""
     folder = tmp_path_factory.mktemp("cli")
     (folder / "small.toml").write_text(TOML)

@@ -16,7 +16,7 @@ from bench.problems.exact import reference
 from bench.problems.problem import Problem
 from bench.problems.theta import as_vector
 from tests.support.exactness import assert_unbiased
-from tests.support.problems import COUPLED, SYNTHETIC, problems, small
+from tests.support.problems import COUPLED, ON_GRIDS, SYNTHETIC, problems, small
 
 POINTS = [(name, point) for name in SYNTHETIC for point in small(name).points]
 LINES = [(name, point) for name, point in POINTS if small(name).tractable_density and name not in COUPLED]
@@ -143,7 +143,9 @@ def test_replicates_are_independent(name):
     assert len(torch.unique(z, dim=0)) > 45
 
 
-@pytest.mark.parametrize("name", REPARAMETERISED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in ON_GRIDS else ()) for name in REPARAMETERISED]
+)
 def test_pathwise_gradients_are_unbiased(name):
     problem = next(each for each in problems(name) if each.objective.name in ("cosine", "european_call", "asian_call"))
     exact = reference(problem)
@@ -154,7 +156,15 @@ def test_pathwise_gradients_are_unbiased(name):
     assert_unbiased(sample[:, :last], as_vector(exact.gradient)[:last])
 
 
-@pytest.mark.parametrize("name", [name for name in SYNTHETIC if small(name).tractable_density])
+SCORED = [
+    pytest.param(name, marks=pytest.mark.slow if small(name).reparameterised and name not in ON_GRIDS else ())
+    for name in SYNTHETIC
+    if small(name).tractable_density
+]
+"""One of the two gradients of each family in `make test`: the pathwise one where there is one and no grid is needed."""
+
+
+@pytest.mark.parametrize("name", SCORED)
 def test_score_gradients_are_unbiased(name):
     """At a non-separable objective, where one fits."""
     problem = min(problems(name), key=lambda each: (each.objective.name != "squared_sum", each.objective.separable))

@@ -13,24 +13,32 @@ from bench.problems.problem import Problem
 from bench.problems.theta import as_vector
 from bench.validation.checks.problems import together
 from estimators.errors import BadInput
-from tests.support.problems import SYNTHETIC, problems, small
+from tests.support.problems import ON_GRIDS, SYNTHETIC, few_or_all, problems, small
 
-EVERY = [
-    (name, coordinates, point)
+FEW = [
+    (name, coordinates, point, True)
     for name in SYNTHETIC
     for coordinates in small(name).coordinates
     for point in small(name).points
+    if name not in ON_GRIDS or (coordinates, point) == (small(name).coordinates[0], "default")
 ]
+ALL = [
+    pytest.param(name, coordinates, point, False, marks=pytest.mark.slow)
+    for name in ON_GRIDS
+    for coordinates in small(name).coordinates
+    for point in small(name).points
+]
+"""On grids two problems of a family in `make test`, all of them in `make test-all`."""
 
 
 def of(family, objective, coordinates="unconstrained", point="default"):
     return Problem(small(family), objectives.get(objective), coordinates, point)
 
 
-@pytest.mark.parametrize(("family", "coordinates", "point"), EVERY)
-def test_rungs_agree(family, coordinates, point):
+@pytest.mark.parametrize(("family", "coordinates", "point", "few"), [*FEW, *ALL])
+def test_rungs_agree(family, coordinates, point, few):
     """Every rung that reaches gives one gradient, within the errors claimed; the best is good to 1e-8."""
-    for problem in problems(family, coordinates, point):
+    for problem in few_or_all(family, few, coordinates, point):
         name = problem.objective.name
         if not exactly(problem):
             continue

@@ -297,7 +297,17 @@ def test_an_infinite_value_of_probability_zero_is_not_blamed():
     assert not_finite(impossible) is None
 
 
-@pytest.mark.parametrize(("index", "objective"), list(enumerate(objectives.available())))
+SECONDS = {"digits_vae", "linear_regression", "logistic_regression"}
+"""Objectives on data, whose values take more than a second: in `make test-all`."""
+
+
+@pytest.mark.parametrize(
+    ("index", "objective"),
+    [
+        pytest.param(index, name, marks=pytest.mark.slow if name in SECONDS else ())
+        for index, name in enumerate(objectives.available())
+    ],
+)
 def test_every_objective_that_is_not_finite_at_one_value_is_named(index, objective, monkeypatch):
     """NaN, ∞ or −∞ at one of many draws or values, in every kind of objective."""
     brackets = Problem(distributions.get("token_policy", vocabulary=2, size=4), objectives.get(objective))

@@ -50,7 +50,11 @@ def test_exact_to_ten_digits(name, point):
     assert float(as_vector(exact.error).norm() / as_vector(exact.gradient).norm()) < 1e-10
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+DRAWN = [pytest.param(name, marks=pytest.mark.slow if place % 2 else ()) for place, name in enumerate(PROBLEMS)]
+"""Every second problem in `make test`, all of them in `make test-all`."""
+
+
+@pytest.mark.parametrize("name", DRAWN)
 def test_exact_gradient_agrees_with_draws(name):
     check_reference(problem(*name), seed=1)
 

@@ -12,7 +12,7 @@ from bench.problems.exact import RUNGS, climb, reference
 from bench.problems.problem import Problem
 from bench.problems.theta import as_vector
 from estimators.tools.parameters import support
-from tests.support.problems import SYNTHETIC, problems, small
+from tests.support.problems import ON_GRIDS, SYNTHETIC, few_or_all, small
 
 
 def exact(family, objective, coordinates="natural", point="default", **settings):
@@ -90,10 +90,13 @@ def test_categorical():
     assert float((exact("categorical", "squared_sum")["probs"] * probs).sum(-1).abs().max()) < 1e-14
 
 
-@pytest.mark.parametrize("name", SYNTHETIC)
-def test_central_differences(name):
+@pytest.mark.parametrize(
+    ("name", "few"),
+    [*((name, True) for name in SYNTHETIC), *(pytest.param(name, False, marks=pytest.mark.slow) for name in ON_GRIDS)],
+)
+def test_central_differences(name, few):
     """Of E f by the rule that the gradient came from, which does not pass through the derivative of a density."""
-    for problem in problems(name):
+    for problem in few_or_all(name, few):
         found = reference(problem)
         if found is None:
             continue

@@ -259,6 +259,7 @@ def test_a_repetition_is_held_against_the_others():
     assert [(each.ci_low or 0) <= 1 <= (each.ci_high or 0) for each in against_others(own)] == [True, True, False]
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize("harmful", [["raises", "dies"], pytest.param(["hangs", "dies"], marks=pytest.mark.slow)])
 def test_a_bad_cell_in_a_window_costs_its_own_row_only(tmp_path, harmful):
     (tmp_path / "bad.py").write_text(BAD)

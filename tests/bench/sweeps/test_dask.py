@@ -107,7 +107,7 @@ def plugin(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory, plugin):
+def alone(tmp_path_factory, plugin, forked_workers):
     """The sweep on this machine, without Dask."""
     folder = tmp_path_factory.mktemp("alone")
     load_files([plugin])

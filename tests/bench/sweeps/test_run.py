@@ -20,6 +20,7 @@ from bench.tables.folder import load
 from estimators.errors import BadInput
 from tests.support.sweeps import small_cells, suite
 
+pytestmark = pytest.mark.usefixtures("forked_workers")
 ASIDE = ["run", "created", "wall_s", "attempt"]
 BAD = textwrap.dedent(
     '''
@@ -95,7 +96,7 @@ BAD = textwrap.dedent(
 
 
 @pytest.fixture(scope="module")
-def good(tmp_path_factory):
+def good(tmp_path_factory, forked_workers):
     """The sweep of the good cells alone, on one worker."""
     folder = tmp_path_factory.mktemp("good")
     summary = run(suite(metrics=["accuracy", "throughput"], throughput={"max_seconds": 0.1}), folder, jobs=1)
@@ -163,6 +164,7 @@ throughput = {{ max_seconds = 0.1 }}
     return path
 
 
+@pytest.mark.slow  # the process alone: tests/bench/isolation/test_process.py
 def test_a_worker_that_dies_between_cells_is_replaced():
     """What a pool with one pipe for all does not survive: killed from outside while it has nothing to do."""
     (cell,) = small_cells(samples=2, estimators=["rloo"])
@@ -187,8 +189,14 @@ def test_workers_that_cannot_start(tmp_path, monkeypatch):
 def test_a_script_without_the_guard_is_told(tmp_path):
     """Workers import the script that started them."""
     script = tmp_path / "script.py"
-    script.write_text("import sys, bench\nbench.run('quick', sys.argv[1], where=\"estimator == 'rloo'\", jobs=1)\n")
-    ended = subprocess.run([sys.executable, script, tmp_path / "out"], capture_output=True, text=True, check=False)
+    suite = _toml(tmp_path, ["rloo"])
+    script.write_text(
+        "import sys, bench\nfrom bench.isolation import process\n"
+        "process.FALSE_STARTS = 1\nbench.run(sys.argv[1], sys.argv[2], jobs=1)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, script, suite, tmp_path / "out"], capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 1 and 'call bench.run under `if __name__ == "__main__":`' in ended.stderr
 
 

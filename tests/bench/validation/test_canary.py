@@ -6,6 +6,7 @@
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from bench.sweeps.run import run
 from bench.tables.folder import load
@@ -24,23 +25,32 @@ objective = ["quadratic", "linear"]
 """
 
 
-def measured(folder: Path) -> pd.DataFrame:
+pytestmark = pytest.mark.usefixtures("forked_workers")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, forked_workers: None) -> Path:
     """Cells with two parameters, whose metrics have a row for each of them."""
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("before")
     (folder / "suite.toml").write_text(SUITE)
     run(folder / "suite.toml", folder / "out", jobs=1)
-    found = load(folder / "out")
+    return folder / "out"
+
+
+def measured(folder: Path) -> pd.DataFrame:
+    """The rows of the metrics that are compared."""
+    found = load(folder)
     return pd.DataFrame(found[found["metric"].isin(COMPARED) & (found["status"] == "ok")])
 
 
-def test_cells_that_are_measured_again_are_the_same(tmp_path: Path) -> None:
-    table = measured(tmp_path / "before")
+def test_cells_that_are_measured_again_are_the_same(folder: Path) -> None:
+    table = measured(folder)
     assert table["block"].nunique() == 3
-    assert changed_cells(tmp_path / "before" / "out", 3) == []
+    assert changed_cells(folder, 3) == []
 
 
-def test_what_changed_is_named(tmp_path: Path) -> None:
-    before = measured(tmp_path / "before")
+def test_what_changed_is_named(folder: Path) -> None:
+    before = measured(folder)
     assert compared(before, before) == []
     one = before[(before["metric"] == "variance") & (before["block"] != "all") & (before["estimator"] == "rloo")].index[
         0

@@ -46,7 +46,7 @@ def test_cases_are_what_they_say(bias):
         assert (truth["bias"] > 0) == (bias > 0)
 
 
-@pytest.mark.parametrize(("noise", "dim"), [("exponential", 1), ("normal", 10)])
+@pytest.mark.parametrize(("noise", "dim"), [("exponential", 1), pytest.param("normal", 10, marks=pytest.mark.slow)])
 def test_small_study(noise, dim):
     table = coverage([StudyCase(noise, dim, 0.0), StudyCase(noise, dim, 0.3)], 40, SETTINGS)
     assert table.coverage.min() > 0.8  # P(Binomial(40, .95) ≤ 32) is 0.0003, and the seeds are fixed
@@ -61,8 +61,8 @@ def test_infinite_variance_of_the_variance_is_flagged():
     assert flagged["variance"] == flagged["variance_max"] == flagged["mse"] == flagged["snr"] == 1
 
 
-FIRST = ("correlated_clock", "steady_clock")
-"""Clocks of `make test`: of independent and of dependent blocks."""
+FIRST = ("correlated_clock",)
+"""The clock of `make test`: its blocks depend on each other."""
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,23 @@ from bench.validation.facts.runner import verify
 from estimators.errors import BadInput
 from tests.support.sweeps import gradest
 
+SECONDS = {
+    "an_ignored_latent_goes_to_its_prior", "baselines_on_a_quadratic", "black_scholes_greeks",
+    "counts_and_waiting_times", "leave_one_out_on_a_bit", "many_bits", "order_of_pairs_on_a_bit",
+    "pathwise_on_a_quadratic", "quadratics_without_variance", "quasi_monte_carlo_slopes", "rebar_on_a_bit",
+    "score_on_a_quadratic", "sticking_the_landing_against_the_total_derivative", "straight_through_stalls",
+    "sums_over_dimensions", "the_score_inside_the_bound_is_needed", "tighter_bounds_are_not_better",
+    "without_the_entropy_q_collapses",
+}  # fmt: skip
+"""Quick facts that take more than half a second: reproduced in `make test-all`."""
+QUICK = [
+    pytest.param(name, marks=pytest.mark.slow if name in SECONDS else ())
+    for name, fact in FACTS.items()
+    if not fact.slow
+]
 
-@pytest.mark.parametrize("name", [name for name, fact in FACTS.items() if not fact.slow])
+
+@pytest.mark.parametrize("name", QUICK)
 def test_quick_fact_is_reproduced(name):
     record = examined(FACTS[name], quick=True)
     assert record.verdict == REPRODUCED, record.reason
