@@ -99,7 +99,7 @@ def stretches(
     """Returns a rule on [0, 1] repeated on the K stretches from `start` to `end` between the edges `at`.
 
     `rule`: nodes t, 1 − t and weights. On each stretch its 0 is at the edge nearer to `start`, which may be above
-    `end`. A point is measured from the nearer edge: next to an edge, where a tail ends, it keeps its distance from the edge.
+    `end`. A point is measured from the nearer edge: next to an edge, where a tail ends, it keeps its distance from it.
     """
     low, high = torch.minimum(start, end), torch.maximum(start, end)
     edges = torch.stack([start, *(torch.clamp(each, low, high) for each in at), end])
