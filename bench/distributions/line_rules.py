@@ -31,10 +31,13 @@ LOGIT_MOST = 36.5
 
 EPS, TINY = torch.finfo(torch.float64).eps, torch.finfo(torch.float64).tiny
 
-ENDS = 3.0
+ENDS = 4.0
 """Units in the last place by which the length of a stretch is changed at level 0: more than its two ends round to."""
 
 Map = Callable[[Tensor], Tensor]
+
+Rule = tuple[Tensor, Tensor, Tensor]
+"""Nodes t on [0, 1], 1 − t, and weights, each `[M]`."""
 
 
 def panelled(
@@ -71,7 +74,7 @@ def panelled(
     at = [torch.nan_to_num(each.detach()).expand_as(low) for each in breaks]
     inner = at + [each.detach().expand_as(low) for each in edges or []]
     share = max(8, panels // (len(inner) + 1))
-    parts = [stretches(low, high, inner, *even(round(share * 2.0**level)))]
+    parts = [stretches(low, high, inner, even(round(share * 2.0**level)))]
     parts += [tail(start, limit.detach(), at, level) for start, limit in zip((low, high), limits or (), strict=False)]
     z, weight = (torch.cat(each) for each in zip(*(mapped(forward, *part, level) for part in parts), strict=True))
     return z, weight
@@ -94,12 +97,12 @@ def mapped(
 
 
 def stretches(
-    start: Tensor, end: Tensor, at: list[Tensor], unit: Float[Tensor, "M"], rest: Float[Tensor, "M"], weight: Tensor
+    start: Tensor, end: Tensor, at: list[Tensor], rule: Rule
 ) -> tuple[Float[Tensor, "K M *batch"], Float[Tensor, "K M *batch"]]:
     """Returns a rule on [0, 1] repeated on the K stretches from `start` to `end` between the edges `at`.
 
-    On each stretch the rule's 0 is at the edge nearer to `start`, which may be above `end`. `rest` is 1 − `unit`. A
-    point is measured from the nearer edge: next to an edge, where a tail ends, it keeps its distance from the edge.
+    On each stretch the rule's 0 is at the edge nearer to `start`, which may be above `end`. A point is
+    measured from the nearer edge: next to an edge, where a tail ends, it keeps its distance from the edge.
     """
     low, high = torch.minimum(start, end), torch.maximum(start, end)
     edges = torch.stack([start, *(torch.clamp(each, low, high) for each in at), end])
@@ -107,12 +110,12 @@ def stretches(
     edges = torch.where(start > end, ascending.flip(0), ascending)
     width = edges.diff(dim=0)[:, None]
     shape = (-1, *(1 for _ in start.shape))
-    unit, rest, weight = (each.reshape(shape) for each in (unit, rest, weight))
+    unit, rest, weight = (each.reshape(shape) for each in rule)
     u = torch.where(unit < rest, edges[:-1, None] + width * unit, edges[1:, None] - width * rest)
     return u, width.abs() * weight
 
 
-def even(panels: int) -> tuple[Tensor, Tensor, Tensor]:
+def even(panels: int) -> Rule:
     """Returns nodes t, 1 − t and weights on [0, 1] in equal panels.
 
     The nodes are symmetric, so 1 − t is exact also where t rounds to 1.
@@ -126,10 +129,10 @@ def tail(start: Tensor, limit: Tensor, at: list[Tensor], level: int) -> tuple[Te
     end = start + (limit - start) * min(1.0, 0.95 + 0.05 * level)
     toward = (limit - start).sign()
     far = [each for each in at if bool(((each - start) * toward > 0).any())]
-    return stretches(start, end, far, *graded(max(1, round(TAIL_PANELS * 2.0**level))))
+    return stretches(start, end, far, graded(max(1, round(TAIL_PANELS * 2.0**level))))
 
 
-def graded(panels: int) -> tuple[Tensor, Tensor, Tensor]:
+def graded(panels: int) -> Rule:
     """Returns nodes t, 1 − t and weights on [0, 1] in growing panels: the last is about 2⁶ times as wide as the first.
 
     >>> unit, _, weight = graded(6)
