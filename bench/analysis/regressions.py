@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from bench.analysis.repeated_times import FEWEST_CELLS, repeated
+from bench.analysis.repeated_times import FEWEST_CELLS, over_repetitions
 from bench.display.notebook import InNotebooks
 from bench.display.terminal import MAX_ROWS, interval, number
 from bench.statistics.interval import Interval
@@ -158,7 +158,7 @@ def _of_repetitions(shared: pd.DataFrame, ratio: Interval) -> tuple[Interval, Fl
     Degrees are NaN, hence without a p-value, if a cell was visited once, or if too few cells show how runs differ.
     """
     visits = np.minimum(*(shared[f"visits{side}"].to_numpy(float) for side in ("_before", "_after")))
-    found = repeated(ratio, visits - 1)
+    found = over_repetitions(ratio, visits - 1)
     if found is None:
         return ratio, np.full(len(shared), np.nan), Interval.exact(1.0)
     return found.ratio, found.degrees, found.common

@@ -43,7 +43,7 @@ class Repeated(NamedTuple):
     scatter: float
 
 
-def repeated(ratio: Interval, degrees: Float[ndarray, " cells"]) -> Repeated | None:
+def over_repetitions(ratio: Interval, degrees: Float[ndarray, " cells"]) -> Repeated | None:
     """Returns the ratios with intervals that cover a repetition, or None for too few cells (`FEWEST_CELLS`).
 
     Args:

@@ -49,15 +49,15 @@ class Claim:
     def _hint(self) -> str:
         """A sentence about the option `rarest`."""
         return (
-            f" If no event that rare carries a part of the gradient, say so with rarest = {rounded_up(self.rarest):g}, "
+            f" If no event that rare carries a part of the gradient, say so with rarest = {two_digits_up(self.rarest):g}, "
             "and the claim is made."
         )
 
 
-def rounded_up(value: float) -> float:
+def two_digits_up(value: float) -> float:
     """A positive number rounded up to two digits.
 
-    >>> rounded_up(3 / 8192), rounded_up(0.0003)
+    >>> two_digits_up(3 / 8192), two_digits_up(0.0003)
     (0.00037, 0.0003)
     """
     unit = 10.0 ** (floor(log10(value)) - 1)

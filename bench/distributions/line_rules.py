@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bench.numerics.constants import EPS, TINY
 from bench.numerics.quadrature import legendre
 
 RULE_PANELS = 60
@@ -29,12 +30,14 @@ LOG_MOST = 707.0
 LOGIT_MOST = 36.5
 """σ(36.5) is the float64 below the last one below 1."""
 
-EPS, TINY = torch.finfo(torch.float64).eps, torch.finfo(torch.float64).tiny
 
-ENDS = 3.0
+END_UNITS = 4.0
 """Units in the last place by which the length of a stretch is changed at level 0: more than its two ends round to."""
 
 Map = Callable[[Tensor], Tensor]
+
+Rule = tuple[Tensor, Tensor, Tensor]
+"""Nodes t on [0, 1], 1 − t, and weights, each `[M]`."""
 
 
 def panelled(
@@ -73,33 +76,33 @@ def panelled(
     share = max(8, panels // (len(inner) + 1))
     parts = [stretches(low, high, inner, even(round(share * 2.0**level)))]
     parts += [tail(start, limit.detach(), at, level) for start, limit in zip((low, high), limits or (), strict=False)]
-    z, weight = (torch.cat(each) for each in zip(*(mapped(forward, *part, level) for part in parts), strict=True))
+    z, weight = (torch.cat(each) for each in zip(*(through(forward, *part, level) for part in parts), strict=True))
     return z, weight
 
 
-def mapped(
+def through(
     forward: Map, u: Float[Tensor, "K M *batch"], measure: Float[Tensor, "K M *batch"], level: int
 ) -> tuple[Float[Tensor, "KM *batch"], Float[Tensor, "KM *batch"]]:
     """Returns points g(u) and weights w·g′(u) of K stretches.
 
     The ends of a stretch are rounded, so a short stretch far from u = 0 has a length with a large relative error. Both
-    levels may round to the same length, which would hide it; below level 1 a stretch is therefore shorter by `ENDS`
+    levels may round to the same length, which would hide it; below level 1 a stretch is therefore shorter by `END_UNITS`
     units in the last place of the end nearer to 0, or of 1 (a map of a break to u rounds as 1 does).
     """
     z, pullback, *_ = torch.func.vjp(forward, u)
     unit = EPS * u.abs().amin(1, keepdim=True).clamp_min(1.0)
-    shorter = ENDS * max(0, 1 - level) * unit / measure.sum(1, keepdim=True).clamp_min(TINY)
+    shorter = END_UNITS * max(0, 1 - level) * unit / measure.sum(1, keepdim=True).clamp_min(TINY)
     weight = pullback(torch.ones_like(u))[0] * measure * (1 - shorter)
     return z.detach().flatten(0, 1), weight.detach().flatten(0, 1)
 
 
 def stretches(
-    start: Tensor, end: Tensor, at: list[Tensor], rule: tuple[Tensor, Tensor, Tensor]
+    start: Tensor, end: Tensor, at: list[Tensor], rule: Rule
 ) -> tuple[Float[Tensor, "K M *batch"], Float[Tensor, "K M *batch"]]:
     """Returns a rule on [0, 1] repeated on the K stretches from `start` to `end` between the edges `at`.
 
-    `rule`: nodes t, 1 − t and weights. On each stretch its 0 is at the edge nearer to `start`, which may be above
-    `end`. A point is measured from the nearer edge: next to an edge, where a tail ends, it keeps its distance from it.
+    On each stretch the rule's 0 is at the edge nearer to `start`, which may be above `end`. A point is
+    measured from the nearer edge: next to an edge, where a tail ends, it keeps its distance from the edge.
     """
     low, high = torch.minimum(start, end), torch.maximum(start, end)
     edges = torch.stack([start, *(torch.clamp(each, low, high) for each in at), end])
@@ -112,7 +115,7 @@ def stretches(
     return u, width.abs() * weight
 
 
-def even(panels: int) -> tuple[Tensor, Tensor, Tensor]:
+def even(panels: int) -> Rule:
     """Returns nodes t, 1 − t and weights on [0, 1] in equal panels.
 
     The nodes are symmetric, so 1 − t is exact also where t rounds to 1.
@@ -129,7 +132,7 @@ def tail(start: Tensor, limit: Tensor, at: list[Tensor], level: int) -> tuple[Te
     return stretches(start, end, far, graded(max(1, round(TAIL_PANELS * 2.0**level))))
 
 
-def graded(panels: int) -> tuple[Tensor, Tensor, Tensor]:
+def graded(panels: int) -> Rule:
     """Returns nodes t, 1 − t and weights on [0, 1] in growing panels: the last is about 2⁶ times as wide as the first.
 
     >>> unit, _, weight = graded(6)

@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from bench.analysis.repeated_times import repeated
+from bench.analysis.repeated_times import over_repetitions
 from bench.measure.timing.ceilings import one_thread
 from bench.statistics.interval import Interval
 from bench.suites.cell import Cell
@@ -115,7 +115,9 @@ def against_others(own: pd.DataFrame) -> Iterator[Measurement]:
 def of_two_runs(first: pd.DataFrame, second: pd.DataFrame) -> Iterator[Measurement]:
     """Yields the ratio of each cell between two runs, with an interval that covers a repetition."""
     above, below = (Interval(*own[["value", "low", "high"]].to_numpy(float).T) for own in (second, first))
-    found = repeated(above.over(below), np.minimum(*(own["visits"].to_numpy(float) for own in (first, second))) - 1)
+    found = over_repetitions(
+        above.over(below), np.minimum(*(own["visits"].to_numpy(float) for own in (first, second))) - 1
+    )
     assert found is not None, "the suite has enough cells"
     for value, low, high in zip(*found.ratio, strict=True):
         yield Measurement.of(RATIO, Interval(float(value), float(low), float(high)))

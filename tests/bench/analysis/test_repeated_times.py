@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from bench.analysis.repeated_times import FEWEST_CELLS, repeated
+from bench.analysis.repeated_times import FEWEST_CELLS, over_repetitions
 from bench.statistics.interval import Interval
 
 VISITS = 5
@@ -23,7 +23,7 @@ def covered(cells: int, between: float, within: float, studies: int) -> tuple[fl
     rng, hits, own = np.random.default_rng(cells), [], []
     for _ in range(studies):
         ratio = two_runs(rng, cells, between, within, change=rng.standard_normal() * 0.3)
-        found = repeated(ratio, np.full(cells, VISITS - 1.0))
+        found = over_repetitions(ratio, np.full(cells, VISITS - 1.0))
         assert found is not None
         hits.append((found.ratio.low <= 1) & (found.ratio.high >= 1))
         own.append((ratio.low <= 1) & (ratio.high >= 1))
@@ -43,7 +43,7 @@ def test_cells_that_changed_stand_out():
     """Three of forty cells became half slower; the machine as a whole, a fifth faster."""
     ratio = two_runs(np.random.default_rng(0), 40, 0.03, 0.02, change=np.log(0.8))
     slower = np.where(np.arange(40) < 3, 1.5, 1.0)
-    found = repeated(ratio.scaled(slower), np.full(40, VISITS - 1.0))
+    found = over_repetitions(ratio.scaled(slower), np.full(40, VISITS - 1.0))
     assert found is not None
     assert (found.ratio.low[:3] > 1.25).all() and found.ratio.low[3:].max() < 1.1
     assert found.common.low < 0.8 < found.common.high
@@ -54,14 +54,14 @@ def test_too_few_cells_are_not_judged():
     rng = np.random.default_rng(0)
     visits = np.full(FEWEST_CELLS + 3, VISITS - 1.0)
     ratio = two_runs(rng, FEWEST_CELLS + 3, 0.03, 0.02)
-    assert repeated(ratio, visits) is not None
+    assert over_repetitions(ratio, visits) is not None
     visits[:4] = np.nan  # visited once
-    assert repeated(ratio, visits) is None
+    assert over_repetitions(ratio, visits) is None
 
 
 def test_a_cell_without_an_interval_has_none_afterwards():
     visits = np.full(20, VISITS - 1.0)
     visits[0] = np.nan
-    found = repeated(two_runs(np.random.default_rng(0), 20, 0.03, 0.02), visits)
+    found = over_repetitions(two_runs(np.random.default_rng(0), 20, 0.03, 0.02), visits)
     assert found is not None
     assert np.isnan(found.degrees[0]) and np.isfinite(found.degrees[1:]).all()
