@@ -49,8 +49,8 @@ class Claim:
     def _hint(self) -> str:
         """A sentence about the option `rarest`."""
         return (
-            f" If no event that rare carries a part of the gradient, say so with rarest = {two_digits_up(self.rarest):g}, "
-            "and the claim is made."
+            " If no event that rare carries a part of the gradient, say so with rarest = "
+            f"{two_digits_up(self.rarest):g}, and the claim is made."
         )
 
 
