@@ -4,7 +4,6 @@ import runpy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,8 +18,8 @@ from estimators.needs import Offer
 from estimators.tools.parameters import states
 from tests.support.cases import Case, double, integrated
 from tests.support.exactness import Tensors, enumerated
+from tests.support.own_models import EXAMPLES
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 WHOLE = ("discrete_vae", "token_policy", "variational_posterior")
 """Examples that every estimator trains in `make test`; on the others the rest trains in `make test-all`."""
 Points = tuple[Tensor, Tensor]
@@ -186,7 +185,7 @@ class Example:
     """A file of examples/: `distribution(parameters)` and an objective of z, or of z and q."""
 
     def __init__(self, name: str) -> None:
-        module: dict[str, Any] = runpy.run_path(str(EXAMPLES / f"{name}.py"))
+        module: dict[str, Any] = runpy.run_path(str(next(path for path in EXAMPLES if path.stem == name)))
         self.distribution: Callable[[Any], td.Distribution] = module["distribution"]
         self.given = module["parameters"]
         self.start: Tensors = named_values(self.given)
@@ -216,7 +215,7 @@ def examples() -> list[tuple[str, str, bool]]:
     """Every file of examples/ with every estimator that fits; True for all of the files of `WHOLE`, and for three of
     each other file, spread over the list."""
     found = []
-    for path in sorted(EXAMPLES.glob("*.py")):
+    for path in EXAMPLES:
         offer = Offer(example(path.stem).q(example(path.stem).start), example(path.stem).f)
         each = {name: estimators.get(name) for name in estimators.available()}
         fit = [name for name, estimator in each.items() if offer.unmet(estimator, draws(estimator)) is None]

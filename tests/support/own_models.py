@@ -1,5 +1,6 @@
-"""Recommendations in this process, timed by the processor's clock; and a model of ten lines."""
+"""Recommendations in this process, timed by the processor's clock; a model of ten lines, and those of examples/."""
 
+import re
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -9,6 +10,13 @@ from bench.advice.recommendation import SAMPLES, Recommendation, model_source, r
 from bench.advice.workers import WorkerHere
 from bench.advice.workshop import Workshop
 from estimators import Estimator
+
+EXAMPLES = [
+    path
+    for path in sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
+    if re.search(r"^(def objective|objective\b)", path.read_text(encoding="utf-8"), re.MULTILINE)
+]
+"""The files of examples/ that are models for `gradest recommend`; the others are scripts."""
 
 TEN_LINES = """
     import torch

@@ -21,9 +21,8 @@ from bench.advice.workers import NoAnswer, WorkerHere
 from bench.cli.main import app
 from estimators import get
 from estimators.errors import BadInput
-from tests.support.own_models import TEN_LINES, advice
+from tests.support.own_models import EXAMPLES, TEN_LINES, advice
 
-EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.py"))
 pytestmark = pytest.mark.usefixtures("processor_clock")
 
 

@@ -24,9 +24,8 @@ from torch.distributions import (
 from bench.advice.own_model import OwnModel, own_model
 from bench.advice.roads import Batched, Loop, no_batch, training_step
 from estimators import get
-from tests.support.own_models import source_of
+from tests.support.own_models import EXAMPLES, source_of
 
-EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.py"))
 AGREE = 6.0
 """Standard errors that two means of one coordinate may be apart: 2e-9 for each."""
 
