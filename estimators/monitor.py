@@ -23,10 +23,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from estimators.errors import BadInput, at_least
-from estimators.tools.gradient_moments import GradientMoments, PooledMoments, centring, gram, moments_of, pooled
+from estimators.tools.gradient_moments import GradientMoments, PooledMoments, centring, gradient_moments, gram, pooled
 from estimators.tools.noise_intervals import positive_interval, ratio_interval
 
-FEWEST = 4
+FEWEST_GRADIENTS = 4
 """The fewest gradients whose differences give intervals."""
 
 
@@ -75,7 +75,7 @@ class Monitor:
         if self._added == len(self._rows):
             self._rows = torch.cat([self._rows, torch.empty_like(self._rows)])
             self._places = places(self._rows, self.parameters)
-        write(self._places[self._added], [each.grad for each in self.parameters])
+        copy_into(self._places[self._added], [each.grad for each in self.parameters])
         self._added += 1
 
     def step(self) -> dict[str, float]:
@@ -92,11 +92,11 @@ class Monitor:
         enough("Monitor.step", "micro-batches: call add() after the backward() of each", added)
         products = gram(self._rows[:added], increments(added))
         if products.isfinite().all():
-            self._latest.append(moments_of(products))
+            self._latest.append(gradient_moments(products))
         if not self._latest:
             return {}
         found = pooled(GradientMoments(*map(torch.stack, zip(*self._latest, strict=True))))
-        return report(found, self.micro_batch_size, float(found.count))
+        return numbers(found, self.micro_batch_size, float(found.count))
 
 
 def gradient_noise(
@@ -130,14 +130,14 @@ def gradient_noise(
                 f"gradient_noise: closure must return a scalar loss with a graph, found shape {tuple(loss.shape)}"
                 + ("" if loss.requires_grad else " without a graph")
             )
-        write(row, torch.autograd.grad(loss, leaves, allow_unused=True))
+        copy_into(row, torch.autograd.grad(loss, leaves, allow_unused=True))
     products = gram(rows, centring(passes))
     if not products.isfinite().all():
         raise BadInput("gradient_noise: a gradient has a NaN or an infinity, so it has no noise to measure")
-    return report(pooled(moments_of(products[None])), batch_size, 1.0)
+    return numbers(pooled(gradient_moments(products[None])), batch_size, 1.0)
 
 
-def report(found: PooledMoments, samples: int, in_sum: float) -> dict[str, float]:
+def numbers(found: PooledMoments, samples: int, in_sum: float) -> dict[str, float]:
     """The dict of `Monitor.step`.
 
     `samples`: those behind each gradient. `in_sum`: how many gradients add up to the one that is described.
@@ -176,8 +176,8 @@ def trainable(parameters: Iterable[Tensor]) -> list[Tensor]:
 
 def enough(where: str, of: str, count: int) -> None:
     """Raises BadInput if fewer than 4 gradients differ."""
-    if count < FEWEST:
-        raise BadInput(f"{where} needs at least {FEWEST} {of}, found {count}")
+    if count < FEWEST_GRADIENTS:
+        raise BadInput(f"{where} needs at least {FEWEST_GRADIENTS} {of}, found {count}")
 
 
 def flat_rows(parameters: list[Tensor], count: int) -> Float[Tensor, "count P"]:
@@ -193,7 +193,7 @@ def places(rows: Float[Tensor, "count P"], parameters: list[Tensor]) -> list[lis
     return [[part.view_as(each) for part, each in zip(row.split(sizes), parameters, strict=True)] for row in rows]
 
 
-def write(row: list[Tensor], gradients: Iterable[Tensor | None]) -> None:
+def copy_into(row: list[Tensor], gradients: Iterable[Tensor | None]) -> None:
     """Copies gradients into the places of a row; one that is missing is 0."""
     for place, gradient in zip(row, gradients, strict=True):
         place.zero_() if gradient is None else place.copy_(gradient)

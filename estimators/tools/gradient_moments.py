@@ -59,7 +59,7 @@ def gram(rows: Float[Tensor, "K P"], mix: Float[Tensor, "L K"]) -> Float[Tensor,
     return products.cpu()
 
 
-def moments_of(products: Float[Tensor, "*steps K1 K1"]) -> GradientMoments:
+def gradient_moments(products: Float[Tensor, "*steps K1 K1"]) -> GradientMoments:
     """The moments of K ≥ 4 gradients, from the inner products of their mean and their deviations from it."""
     square, along, centred = products[..., 0, 0], products[..., 0, 1:], products[..., 1:, 1:]
     count = centred.shape[-1]

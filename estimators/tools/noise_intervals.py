@@ -4,11 +4,11 @@ import math
 from collections.abc import Callable
 from statistics import NormalDist
 
-TAIL = 0.025
+ONE_SIDE = 0.025
 """The chance of a miss on each side."""
 
 NORMAL = NormalDist()
-Z = NORMAL.inv_cdf(1 - TAIL)
+Z = NORMAL.inv_cdf(1 - ONE_SIDE)
 
 Ends = tuple[float, float, float]
 """A value with the low and the high end of its interval."""
@@ -54,25 +54,25 @@ def ratio_interval(signal: float, noise: float, covariance: list[list[float]], d
 
     def too_small(ratio: float) -> bool:
         above, size = distance(ratio)
-        return above > NORMAL.inv_cdf(1 - 2 * TAIL + low_tail(size))
+        return above > NORMAL.inv_cdf(1 - 2 * ONE_SIDE + low_tail(size))
 
     def too_large(ratio: float) -> bool:
         above, size = distance(ratio)
         return size > 0 and above < NORMAL.inv_cdf(low_tail(size))
 
     value = max(signal / noise, 0.0)
-    low = crossing(too_small, 0.0, value) if too_small(0.0) else 0.0
+    low = boundary_between(too_small, 0.0, value) if too_small(0.0) else 0.0
     start = value or math.sqrt(max(covariance[0][0], 0.0)) / noise
     beyond = next((out for out in (start * 2**doubling for doubling in range(1, 50)) if too_large(out)), math.inf)
-    return value, low, crossing(too_large, beyond, value) if math.isfinite(beyond) else math.inf
+    return value, low, boundary_between(too_large, beyond, value) if math.isfinite(beyond) else math.inf
 
 
 def low_tail(size: float) -> float:
     """The chance of an estimate below the acceptance region of a true ratio that is `size` standard errors."""
-    return max(TAIL * min(size / Z, 1.0), 1e-300)
+    return max(ONE_SIDE * min(size / Z, 1.0), 1e-300)
 
 
-def crossing(outside: Callable[[float], bool], out: float, inside: float) -> float:
+def boundary_between(outside: Callable[[float], bool], out: float, inside: float) -> float:
     """The point between `out` and `inside` at which `outside` changes, by bisection."""
     for _ in range(50):
         middle = (out + inside) / 2

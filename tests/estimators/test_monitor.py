@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from bench.statistics.block import Block
 from bench.statistics.stream import Replicates
 from estimators.errors import BadInput
-from estimators.monitor import Monitor, gradient_noise, increments, report
+from estimators.monitor import Monitor, gradient_noise, increments, numbers
 from estimators.tools import gradient_moments
-from estimators.tools.gradient_moments import GradientMoments, centring, gram, moments_of, pooled
+from estimators.tools.gradient_moments import GradientMoments, centring, gradient_moments, gram, pooled
 from estimators.tools.noise_intervals import positive_interval, ratio_interval, student_quantile
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def gradients(count: int, size: int, seed: int = 0) -> Tensor:
 
 
 def moments(rows: Tensor) -> GradientMoments:
-    return moments_of(gram(rows, centring(len(rows))))
+    return gradient_moments(gram(rows, centring(len(rows))))
 
 
 def block(rows: Tensor) -> Block:
@@ -47,7 +47,7 @@ def squared_length(of: Block) -> float:
 def test_values_are_the_suites():
     rows = gradients(16, 7)
     suite, own = block(rows), pooled(GradientMoments(*(each[None] for each in moments(rows))))
-    said = report(own, samples=1, in_sum=1.0)
+    said = numbers(own, samples=1, in_sum=1.0)
     assert said["variance"] == pytest.approx(suite.trace, rel=1e-12)
     assert said["snr"] == pytest.approx(suite.snr().value, rel=1e-12)
     assert float(own.signal) == pytest.approx(squared_length(suite), rel=1e-12)
@@ -90,7 +90,7 @@ def test_signal_and_noise_are_means_over_pairs():
 def covariances(rows: Tensor) -> tuple[Tensor, Tensor]:
     """Of many studies `[studies, K, P]`: the covariance of (signal, noise), and the mean of its corrected estimates."""
     centred = torch.cat([rows.mean(1, keepdim=True), rows - rows.mean(1, keepdim=True)], 1)
-    found = moments_of(centred @ centred.mT)
+    found = gradient_moments(centred @ centred.mT)
     true = torch.cov(torch.stack([found.signal, found.noise]))
     sign = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).double()
     return true, (found.covariance - found.excess[:, None, None] * sign).mean(0)
@@ -317,10 +317,10 @@ def covered(
         each = torch.stack([rows() for _ in range(100)], 1)
         mean = each.mean(-2, keepdim=True)
         products = torch.cat([mean, each - mean], -2)
-        found = moments_of((products @ products.mT).double())
+        found = gradient_moments((products @ products.mT).double())
         means = pooled(changed(found) if changed else found)
         for i in range(100):
-            said = report(type(means)(*(x[i] for x in means)), 1, float(COUNT))
+            said = numbers(type(means)(*(x[i] for x in means)), 1, float(COUNT))
             for name in NAMES:
                 hits[name] += said[f"{name}_low"] <= true[name] <= said[f"{name}_high"]
     return {name: hit / studies for name, hit in hits.items()}
