@@ -8,7 +8,7 @@ import estimators
 from estimators import Function, Terms
 from estimators.checks import check_estimator
 from estimators.needs import unmet
-from estimators.policy import PRESETS, PolicyGradient, Regularised
+from estimators.policy import PRESETS, PolicyGradient, Regularised, Rollouts
 from estimators.policy.loss import PolicyLoss
 from estimators.policy.prefix_table import PrefixTable
 from tests.support import tiny_policy as tiny
@@ -122,8 +122,12 @@ def test_a_wrong_critic_is_biased_and_an_exact_one_lowers_the_variance():
     wrong = PolicyGradient(preset="reinforce", baseline="critic", lam=0.5, critic_error=0.5)
     assert errors(drawn(wrong, Costs(), 2), COST_GRADIENT) > LIMIT
     whole, to_go, critic = (
-        float(drawn(PolicyGradient(preset="reinforce", **more), Costs(), 2).var(0).sum())
-        for more in ({}, {"returns": "to_go"}, {"baseline": "critic", "lam": 0.0})
+        float(drawn(estimator, Costs(), 2).var(0).sum())
+        for estimator in (
+            PolicyGradient(preset="reinforce"),
+            PolicyGradient(preset="reinforce", returns="to_go"),
+            PolicyGradient(preset="reinforce", baseline="critic", lam=0.0),
+        )
     )
     assert critic < to_go < whole
 
@@ -155,6 +159,19 @@ def test_on_draws_without_steps_it_is_the_estimator_of_that_name(name, parts, ca
         found.append(torch.func.grad(lambda v: estimator.surrogate(build(**v), f, 4).sum())(leaves))  # noqa: B023
     for key in found[0]:
         torch.testing.assert_close(found[0][key], found[1][key], rtol=1e-9, atol=1e-9)
+
+
+def test_on_draws_of_another_policy_it_is_off_policy_clipped():
+    """The ratio of a whole draw, clipped, with a leave-one-out baseline: the same gradient in the draws' densities."""
+    draw = torch.Generator().manual_seed(0)
+    log_q, log_mu, f = (torch.randn(6, generator=draw, dtype=torch.float64) for _ in range(3))
+    theirs = torch.func.grad(
+        lambda x: estimators.get("off_policy_clipped").gain((x - log_mu).exp(), f).mean()  # type: ignore[attr-defined]
+    )(log_q)
+    loss = PolicyLoss(baseline="leave_one_out", ratio="token", limit="clip")
+    row = {"mask": torch.ones(1, 6, 1), "rewards": f[None], "behaviour": log_mu[None, :, None]}
+    C = loss.coefficients(Rollouts(log_probs=log_q[None, :, None], **row))
+    torch.testing.assert_close(C.flatten(), theirs, rtol=1e-12, atol=1e-14)
 
 
 def test_a_biased_preset_passes_the_checks():
