@@ -13,7 +13,7 @@ from estimators.policy.loss import PolicyLoss
 from estimators.policy.prefix_table import PrefixTable
 from tests.support import tiny_policy as tiny
 from tests.support.cases import EVERY
-from tests.support.tiny_policy import BEHAVIOUR, COSTS, REFERENCE, RIGHT, THETA, mean_estimate
+from tests.support.tiny_policy import BEHAVIOUR, COSTS, GRADED, REFERENCE, RIGHT, THETA, mean_estimate
 
 R = 6_000
 LIMIT = 5.8
@@ -132,6 +132,29 @@ def test_a_wrong_critic_is_biased_and_an_exact_one_lowers_the_variance():
     assert critic < to_go < whole
 
 
+class BestOf(estimators.Objective):
+    """The largest reward of two draws."""
+
+    differentiable = twice_differentiable = relaxable = False
+    draws, weights = 2, (0.0, 1.0)
+
+    def rewards(self, z: Tensor, q: PrefixTable) -> Tensor:
+        return reward(GRADED)(z, q)
+
+    def __call__(self, z: Tensor, q: PrefixTable) -> Tensor:
+        return self.rewards(z, q).amax(1)
+
+
+def test_a_set_takes_its_size_from_the_objective():
+    estimator = PolicyGradient(preset="pass@k", k=3)
+    assert unmet(estimator, policy(THETA), BestOf(), 3) is None
+    exact = mean_estimate(PolicyLoss(set="plain", k=2), 2, rewards=GRADED)
+    found = drawn(estimator, BestOf(), 4)
+    assert errors(found, exact) < LIMIT
+    assert errors(found, mean_estimate(PolicyLoss(), 1, rewards=GRADED)) > LIMIT
+    assert "the largest reward of several draws" in str(unmet(estimator, policy(THETA), reward(RIGHT), 3))
+
+
 def test_a_greedy_baseline_takes_the_reward_of_the_greedy_rollout():
     q = policy(THETA)
     found = drawn(PolicyGradient(preset="remax"), reward(RIGHT), 2)
@@ -216,6 +239,6 @@ def test_what_does_not_fit_is_told():
     assert "a policy with a reference" in str(unmet(PolicyGradient(preset="trl:rloo"), q, f, 2))
     assert unmet(PolicyGradient(preset="trl:rloo"), q, Regularised(f, 0.1), 2) is None
     assert "at least 2 samples" in str(unmet(PolicyGradient(preset="trl:grpo"), q, f, 1))
-    assert "at least 3 samples" in str(unmet(PolicyGradient(preset="pass@k", k=3), q, f, 2))
+    assert "at least 3 samples" in str(unmet(PolicyGradient(preset="pass@k", k=3), q, BestOf(), 2))
     with pytest.raises(estimators.BadInput, match="depend on 2 variables, and q has 3 steps"):
         PolicyGradient(preset="reinforce").surrogate(q, Terms(lambda z: z[..., :2, 0], torch.eye(2)), 2)
