@@ -35,6 +35,11 @@ REFERENCE_POLICY = Need(
     "a policy with a reference, and a regularised reward (estimators.policy.Regularised)",
     met=lambda offer: isinstance(offer.f, Regularised) and policy_beside(offer.q, "reference") is not None,
 )
+BEST_OF_DRAWS = Need(
+    "BEST_OF_DRAWS",
+    "the largest reward of several draws: an objective with rewards(z, q), draws, and weights of 0 but for the last, 1",
+    met=lambda offer: is_best_of(offer.f),
+)
 ADDED = {"later": True}
 EXACT_RETURNS = {("sequence", "whole"), ("sequence", "to_go"), ("prefix", "reweighted_to_go")}
 """Ratios, and what a token is credited with, that are exact off-policy too."""
@@ -51,7 +56,7 @@ class PolicyGradient(Estimator):
 
     f is the reward, which is maximised. q may be any distribution: with `log_prob_steps` it is a sequence of tokens
     (`estimators.policy.SequencePolicy`), else of one. A part that is None is the preset's. With a `Regularised` reward
-    and a KL term in the loss, β is the reward's.
+    and a KL term in the loss, β is the reward's; with a set, k is that of f. n counts rollouts of each prompt.
     Source: Precup, Sutton, Singh 2000, ICML 2000 (the default); `estimators.policy.PRESETS` names each preset's.
 
     Args:
@@ -120,6 +125,7 @@ class PolicyGradient(Estimator):
         alone = loss.baseline in ("none", "greedy", CRITIC) and loss.scale == "none" and loss.set == "none"
         needs |= {Need.MODE} if loss.baseline == "greedy" else set()
         needs |= {STATE_VALUES} if loss.baseline == CRITIC else set()
+        needs |= {BEST_OF_DRAWS} if loss.set != "none" else set()
         needs |= set() if alone else {Need.INDEPENDENT_DRAWS}
         needs |= {REFERENCE_POLICY} if loss.kl != "none" and loss.beta != 0 else set()
         return Traits(
@@ -149,12 +155,21 @@ class PolicyGradient(Estimator):
         """Returns the loss at f's β, f's value, and the rewards of draws or steps that the loss takes."""
         if isinstance(f, Regularised) and self.loss.kl != "none":
             return replace(self.loss, beta=f.beta), f.held(z, q), f.rewards(z, q)
+        if self.loss.set != "none":
+            reward = f.rewards(z, q)  # type: ignore[attr-defined]
+            return replace(self.loss, k=f.draws), reward, reward  # type: ignore[attr-defined]
         if isinstance(f, Terms):
             each = f.each_held(z, q) if hasattr(f, "each_held") else f.each(z, q)  # type: ignore[attr-defined]
             T = steps_of(q, z).shape[-1]
             return self.loss, each.sum(-1), rewards_of_steps(f, q, each, T) if T > 1 else each.sum(-1)
         value = f.held(z, q)
         return self.loss, value, value
+
+
+def is_best_of(f: object) -> bool:
+    """Returns whether f is the largest reward of `draws` draws (pass@k for rewards 0 and 1)."""
+    draws, weights = getattr(f, "draws", 0), getattr(f, "weights", ())
+    return hasattr(f, "rewards") and draws > 0 and [*weights] == [0.0] * (draws - 1) + [1.0]
 
 
 def cited(source: str) -> str:

@@ -13,7 +13,7 @@ from estimators.policy.corrections import CORRECTION_PARTS, CORRECTION_RULES
 from estimators.policy.filters import FILTER_PARTS
 from estimators.policy.kl import KL_FORMS, differentiated, distance, later_distance
 from estimators.policy.limits import LIMIT_PARTS, Bounds
-from estimators.policy.ratios import RATIO_PARTS, through_own_token
+from estimators.policy.ratios import RATIO_PARTS, below_overflow, through_own_token
 from estimators.policy.returns import RETURN_PARTS, at_last_token, critic_advantages, rewards_at_tokens
 from estimators.policy.rollouts import Prompts, Rollouts, Sequences, Tokens, per_token
 from estimators.policy.scales import SCALE_PARTS
@@ -160,7 +160,7 @@ class PolicyLoss:
         """Returns the detached weight of each token, from π_prox/μ."""
         log_weight = CORRECTION_PARTS[self.correction](rollouts.old - rollouts.drawn_by, rollouts.mask)
         rule = CORRECTION_RULES[self.correction_rule]
-        return rule(log_weight.exp(), self.correction_low, self.correction_high)
+        return rule(below_overflow(log_weight).exp(), self.correction_low, self.correction_high)
 
     def kl_loss(self, rollouts: Rollouts) -> Tensor:
         """Returns the KL term of the loss without β, differentiable, of each token or of each sequence."""

@@ -1,6 +1,9 @@
 """Ratios of two policies at each token: of the token, of the prefix, of the whole sequence."""
 
+import math
 from collections.abc import Callable
+
+import torch
 
 from estimators.policy.rollouts import Tokens
 
@@ -59,4 +62,13 @@ def through_own_token(log_weight: Tokens, log_probs: Tokens) -> Tokens:
     REINFORCE's gradient.
     Source: Zheng et al. 2025 (GSPO-token), arXiv:2507.18071, equation 14.
     """
-    return (log_weight.detach() + log_probs - log_probs.detach()).exp()
+    return (below_overflow(log_weight).detach() + log_probs - log_probs.detach()).exp()
+
+
+def below_overflow(log_weight: Tokens) -> Tokens:
+    """Returns logarithms of weights, at most that of a large finite number: an advantage of 0 times it stays 0.
+
+    >>> below_overflow(torch.full((1, 1, 1), 1e3)).exp().isfinite()
+    tensor([[[True]]])
+    """
+    return log_weight.clamp_max(0.99 * math.log(torch.finfo(log_weight.dtype).max))

@@ -4,6 +4,8 @@
 are unbiased. Where success is rare, the baseline of the other k − 1 has the least variance; where it is frequent, that
 of all other sets. At k = 1 the latter is leave-one-out, which adds noise where success is rare.
 
+All of this on-policy: a ratio for the own rollout does not correct the law of the others, by which it is compared.
+
 Source: Walder, Karkhanis 2025 (pass@k policy optimisation), arXiv:2505.15201; Chen et al. 2021 (pass@k
 itself), arXiv:2107.03374, equation 1.
 """

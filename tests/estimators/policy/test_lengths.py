@@ -42,6 +42,17 @@ def test_with_equal_lengths_no_aggregate_bends():
         assert same(torch.func.grad(total)(never), exact / 3), aggregate
 
 
+def test_a_token_mean_of_the_group_weighs_prompts():
+    """The part of each prompt's mean along its own gradient: one number for all with a token sum."""
+
+    def weights(aggregate: str) -> list[float]:
+        found = mean_estimate(PolicyLoss(baseline="leave_one_out", aggregate=aggregate), 2)
+        return [float((found[b] * REWARD[b]).sum() / REWARD[b].square().sum()) for b in range(2)]
+
+    group, total = weights("group_token_mean"), weights("token_sum")
+    assert abs(group[0] / group[1] - 1) > 0.01 and abs(total[0] / total[1] - 1) < 1e-12
+
+
 def test_a_whitening_over_tokens_bends_within_a_prompt_and_a_deviation_of_rollouts_does_not():
     white = mean_estimate(PolicyLoss(scale="whitening"), 3)
     plain = mean_estimate(PolicyLoss(baseline="group_mean", scale="batch"), 3)

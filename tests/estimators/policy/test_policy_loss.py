@@ -8,12 +8,12 @@ import estimators
 from estimators import Function, Terms
 from estimators.checks import check_estimator
 from estimators.needs import unmet
-from estimators.policy import PRESETS, PolicyGradient, Regularised
+from estimators.policy import PRESETS, PolicyGradient, Regularised, Rollouts
 from estimators.policy.loss import PolicyLoss
 from estimators.policy.prefix_table import PrefixTable
 from tests.support import tiny_policy as tiny
 from tests.support.cases import EVERY
-from tests.support.tiny_policy import BEHAVIOUR, COSTS, REFERENCE, RIGHT, THETA, mean_estimate
+from tests.support.tiny_policy import BEHAVIOUR, COSTS, GRADED, REFERENCE, RIGHT, THETA, mean_estimate
 
 R = 6_000
 LIMIT = 5.8
@@ -122,10 +122,37 @@ def test_a_wrong_critic_is_biased_and_an_exact_one_lowers_the_variance():
     wrong = PolicyGradient(preset="reinforce", baseline="critic", lam=0.5, critic_error=0.5)
     assert errors(drawn(wrong, Costs(), 2), COST_GRADIENT) > LIMIT
     whole, to_go, critic = (
-        float(drawn(PolicyGradient(preset="reinforce", **more), Costs(), 2).var(0).sum())
-        for more in ({}, {"returns": "to_go"}, {"baseline": "critic", "lam": 0.0})
+        float(drawn(estimator, Costs(), 2).var(0).sum())
+        for estimator in (
+            PolicyGradient(preset="reinforce"),
+            PolicyGradient(preset="reinforce", returns="to_go"),
+            PolicyGradient(preset="reinforce", baseline="critic", lam=0.0),
+        )
     )
     assert critic < to_go < whole
+
+
+class BestOf(estimators.Objective):
+    """The largest reward of two draws."""
+
+    differentiable = twice_differentiable = relaxable = False
+    draws, weights = 2, (0.0, 1.0)
+
+    def rewards(self, z: Tensor, q: PrefixTable) -> Tensor:
+        return reward(GRADED)(z, q)
+
+    def __call__(self, z: Tensor, q: PrefixTable) -> Tensor:
+        return self.rewards(z, q).amax(1)
+
+
+def test_a_set_takes_its_size_from_the_objective():
+    estimator = PolicyGradient(preset="pass@k", k=3)
+    assert unmet(estimator, policy(THETA), BestOf(), 3) is None
+    exact = mean_estimate(PolicyLoss(set="plain", k=2), 2, rewards=GRADED)
+    found = drawn(estimator, BestOf(), 4)
+    assert errors(found, exact) < LIMIT
+    assert errors(found, mean_estimate(PolicyLoss(), 1, rewards=GRADED)) > LIMIT
+    assert "the largest reward of several draws" in str(unmet(estimator, policy(THETA), reward(RIGHT), 3))
 
 
 def test_a_greedy_baseline_takes_the_reward_of_the_greedy_rollout():
@@ -155,6 +182,19 @@ def test_on_draws_without_steps_it_is_the_estimator_of_that_name(name, parts, ca
         found.append(torch.func.grad(lambda v: estimator.surrogate(build(**v), f, 4).sum())(leaves))  # noqa: B023
     for key in found[0]:
         torch.testing.assert_close(found[0][key], found[1][key], rtol=1e-9, atol=1e-9)
+
+
+def test_on_draws_of_another_policy_it_is_off_policy_clipped():
+    """The ratio of a whole draw, clipped, with a leave-one-out baseline: the same gradient in the draws' densities."""
+    draw = torch.Generator().manual_seed(0)
+    log_q, log_mu, f = (torch.randn(6, generator=draw, dtype=torch.float64) for _ in range(3))
+    theirs = torch.func.grad(
+        lambda x: estimators.get("off_policy_clipped").gain((x - log_mu).exp(), f).mean()  # type: ignore[attr-defined]
+    )(log_q)
+    loss = PolicyLoss(baseline="leave_one_out", ratio="token", limit="clip")
+    row = {"mask": torch.ones(1, 6, 1), "rewards": f[None], "behaviour": log_mu[None, :, None]}
+    C = loss.coefficients(Rollouts(log_probs=log_q[None, :, None], **row))
+    torch.testing.assert_close(C.flatten(), theirs, rtol=1e-12, atol=1e-14)
 
 
 def test_a_biased_preset_passes_the_checks():
@@ -199,6 +239,6 @@ def test_what_does_not_fit_is_told():
     assert "a policy with a reference" in str(unmet(PolicyGradient(preset="trl:rloo"), q, f, 2))
     assert unmet(PolicyGradient(preset="trl:rloo"), q, Regularised(f, 0.1), 2) is None
     assert "at least 2 samples" in str(unmet(PolicyGradient(preset="trl:grpo"), q, f, 1))
-    assert "at least 3 samples" in str(unmet(PolicyGradient(preset="pass@k", k=3), q, f, 2))
+    assert "at least 3 samples" in str(unmet(PolicyGradient(preset="pass@k", k=3), q, BestOf(), 2))
     with pytest.raises(estimators.BadInput, match="depend on 2 variables, and q has 3 steps"):
         PolicyGradient(preset="reinforce").surrogate(q, Terms(lambda z: z[..., :2, 0], torch.eye(2)), 2)

@@ -113,6 +113,25 @@ def test_float32_stays_float32_and_is_finite_for_one_replicate_axis(name):
     assert found.shape == (5,) and found.dtype == torch.float32 and found.isfinite().all()
 
 
+@pytest.mark.parametrize(
+    "parts", [{"ratio": "sequence"}, {"ratio": "sequence", "limit": "clip"}, {"correction": "sequence"}]
+)
+def test_long_sequences_with_ratios_beyond_all_numbers_say_nothing_where_the_advantage_is_zero(parts):
+    T = 1000
+    tensors = tables(
+        log_probs=torch.full((1, 2, T), -0.1),
+        mask=torch.ones(1, 2, T),
+        rewards=torch.ones(1, 2),
+        proximal=torch.full((1, 2, T), -1.0),
+        behaviour=torch.full((1, 2, T), -2.0),
+    )
+    loss = PolicyLoss(baseline="leave_one_out", **parts)
+    assert (loss.coefficients(Rollouts(**tensors)) == 0).all()
+    apart = PolicyLoss(baseline="leave_one_out", ratio="sequence", limit="clip")
+    C = apart.coefficients(Rollouts(**(tensors | tables(rewards=torch.tensor([[1.0, 0.0]])))))
+    assert (C[0, 0] == 0).all() and (C[0, 1] < -1e30).all()
+
+
 # Wrong input
 
 

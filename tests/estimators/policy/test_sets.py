@@ -11,7 +11,17 @@ import torch
 from estimators.policy.loss import PolicyLoss
 from estimators.policy.sets import SET_PARTS
 from tests.support import tiny_policy as tiny
-from tests.support.tiny_policy import GRADED, RIGHT, THETA, expected_reward, gradient, mean_estimate, same, variance
+from tests.support.tiny_policy import BEHAVIOUR, GRADED, RIGHT, THETA, apart, expected_reward, gradient, mean_estimate, same, variance
+    BEHAVIOUR,
+    GRADED,
+    RIGHT,
+    THETA,
+    expected_reward,
+    gradient,
+    mean_estimate,
+    same,
+    variance,
+)
 
 
 def best_of(k: int, rewards: torch.Tensor) -> torch.Tensor:
@@ -75,3 +85,10 @@ def test_which_baseline_of_a_set_has_less_variance_depends_on_the_success_rate()
         assert ((found("leave_one_out_sets", 2, rewards) > found("leave_one_out", 2, rewards)) == is_rare).all()
     none, one_out = (variance(PolicyLoss(baseline=each), 3, rewards=rare) for each in ("none", "leave_one_out"))
     assert (one_out > none).all()
+
+
+def test_off_policy_the_own_rollout_s_ratio_does_not_correct_the_others():
+    exact = best_of(2, RIGHT)
+    for form in ("plain", "leave_one_out"):
+        found = mean_estimate(PolicyLoss(set=form, k=2, ratio="sequence"), 2, behaviour=BEHAVIOUR)
+        assert apart(found, exact) > 0.01
