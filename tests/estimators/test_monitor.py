@@ -16,7 +16,7 @@ from bench.statistics.block import Block
 from bench.statistics.stream import Replicates
 from estimators.errors import BadInput
 from estimators.monitor import Monitor, gradient_noise, increments, numbers
-from estimators.tools import gradient_moments as moments
+from estimators.tools import gradient_moments as its_module
 from estimators.tools.gradient_moments import GradientMoments, centring, gradient_moments, gram, pooled
 from estimators.tools.noise_intervals import positive_interval, ratio_interval, student_quantile
 
@@ -74,7 +74,7 @@ def test_the_trace_of_the_squared_covariance_is_the_mean_over_all_quadruples():
     rows = gradients(6, 3)
     products = [float((rows[i] - rows[j]) @ (rows[k] - rows[m])) ** 2 / 4 for i, j, k, m in permutations(range(6), 4)]
     centred = rows - rows.mean(0)
-    found = moments.trace_of_squared_covariance(centred @ centred.T)
+    found = its_module.trace_of_squared_covariance(centred @ centred.T)
     assert float(found) == pytest.approx(np.mean(products), rel=1e-10)
 
 
@@ -135,7 +135,7 @@ def accumulate(model: nn.Module, count: int, seed: int, monitor: Monitor | None)
 @pytest.mark.parametrize("count", [4, 8, 19])
 def test_the_gradients_of_micro_batches_are_told_apart(count, monkeypatch):
     """Running sums in `.grad` give the numbers of separate gradients, in blocks too; the gradient is of their sum."""
-    monkeypatch.setattr(moments, "BLOCK", 7)
+    monkeypatch.setattr(its_module, "BLOCK", 7)
     model = net()
     said = accumulate(model, count, 1, Monitor(model.parameters(), micro_batch_size=4, every=1))
     torch.manual_seed(1)
