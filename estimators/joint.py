@@ -74,7 +74,7 @@ class Joint(Distribution):
             return self.first
         variable, label = self.variables[len(draws)], self.labels[len(draws)]
         batch = draws[0].shape[: draws[0].dim() - len(self.first.event_shape)]
-        q = expanded_over(variable, batch, label) if isinstance(variable, Distribution) else self.ask(variable, draws)
+        q = for_each_draw(variable, batch, label) if isinstance(variable, Distribution) else self.ask(variable, draws)
         if not isinstance(q, Distribution):
             raise BadInput(f"{label} must be a torch distribution given the draws before it, found {q!r}")
         if q.batch_shape != batch:
@@ -158,7 +158,7 @@ class Joint(Distribution):
         return torch.Size([sum(kind.event.numel() for kind in self.kinds)])
 
 
-def expanded_over(q: Distribution, batch: torch.Size, label: str) -> Distribution:
+def for_each_draw(q: Distribution, batch: torch.Size, label: str) -> Distribution:
     """Returns a distribution that does not depend on earlier draws, expanded to their leading axes.
 
     Raises `BadInput` if its class has no `expand`.

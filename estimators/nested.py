@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from estimators.core import Estimator, Evidence, Function, ImportanceBound, Objective
+from estimators.core import Estimator, Evidence, Function, Objective, SetObjective
 from estimators.errors import BadInput, nearest
 from estimators.joint import Joint, joint_of
 from estimators.needs import needs_of
@@ -215,9 +215,9 @@ class PerVariable(Estimator):
 
     def _require_fit(self, q: Joint, f: Objective) -> None:
         """Raises `BadInput` if the estimators are not those of q's variables, or f takes several draws at once."""
-        if isinstance(f, ImportanceBound):
+        if isinstance(f, SetObjective):
             raise BadInput(
-                "PerVariable does not accept an importance-weighted bound, which takes several draws at once"
+                "PerVariable does not accept an objective that takes several draws at once, such as an importance-weighted bound"
             )
         unknown = [name for name in self.names if name not in q.labels]
         if unknown:

@@ -35,7 +35,8 @@ def recommend(  # noqa: PLR0917 (typer reads them)
     """Says which estimator to use for your own distribution and objective, and how many samples.
 
     FILE.py defines parameters (a tensor, a dict of tensors by name, or an nn.Module), distribution(parameters), which
-    returns a torch distribution, and objective, a function of z. See the folder examples.
+    returns a torch distribution (or several: a list, or a dict by name), and objective, a function of z. See the folder
+    examples.
 
     Exits with 3 where the answer is inconclusive: it says how many seconds would do.
     """
