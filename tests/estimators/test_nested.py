@@ -259,7 +259,7 @@ class NoExpand(Normal):
         (lambda: each("rloo", "rloo").surrogate(Joint([BITS, BITS]), F, 1), "rloo needs|needs at least 2 samples"),
         (
             lambda: each("rloo", "rloo").surrogate(Joint([BITS, BITS]), ImportanceBound(BITS.log_prob, 2), 2),
-            "does not accept an importance-weighted bound",
+            "does not accept an objective that takes several draws",
         ),
     ],
 )
