@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bench.numerics.constants import EPS, TINY
 from bench.numerics.quadrature import legendre
 
 RULE_PANELS = 60
@@ -29,9 +30,7 @@ LOG_MOST = 707.0
 LOGIT_MOST = 36.5
 """σ(36.5) is the float64 below the last one below 1."""
 
-EPS, TINY = torch.finfo(torch.float64).eps, torch.finfo(torch.float64).tiny
-
-ENDS = 4.0
+END_UNITS = 4.0
 """Units in the last place by which the length of a stretch is changed at level 0: more than its two ends round to."""
 
 Map = Callable[[Tensor], Tensor]
@@ -76,22 +75,24 @@ def panelled(
     share = max(8, panels // (len(inner) + 1))
     parts = [stretches(low, high, inner, even(round(share * 2.0**level)))]
     parts += [tail(start, limit.detach(), at, level) for start, limit in zip((low, high), limits or (), strict=False)]
-    z, weight = (torch.cat(each) for each in zip(*(mapped(forward, *part, level) for part in parts), strict=True))
+    z, weight = (
+        torch.cat(each) for each in zip(*(weighted_points(forward, *part, level) for part in parts), strict=True)
+    )
     return z, weight
 
 
-def mapped(
+def weighted_points(
     forward: Map, u: Float[Tensor, "K M *batch"], measure: Float[Tensor, "K M *batch"], level: int
 ) -> tuple[Float[Tensor, "KM *batch"], Float[Tensor, "KM *batch"]]:
     """Returns points g(u) and weights w·g′(u) of K stretches.
 
     The ends of a stretch are rounded, so a short stretch far from u = 0 has a length with a large relative error. Both
-    levels may round to the same length, which would hide it; below level 1 a stretch is therefore shorter by `ENDS`
+    levels may round to the same length, which would hide it; below level 1 a stretch is therefore shorter by `END_UNITS`
     units in the last place of the end nearer to 0, or of 1 (a map of a break to u rounds as 1 does).
     """
     z, pullback, *_ = torch.func.vjp(forward, u)
     unit = EPS * u.abs().amin(1, keepdim=True).clamp_min(1.0)
-    shorter = ENDS * max(0, 1 - level) * unit / measure.sum(1, keepdim=True).clamp_min(TINY)
+    shorter = END_UNITS * max(0, 1 - level) * unit / measure.sum(1, keepdim=True).clamp_min(TINY)
     weight = pullback(torch.ones_like(u))[0] * measure * (1 - shorter)
     return z.detach().flatten(0, 1), weight.detach().flatten(0, 1)
 

@@ -23,13 +23,13 @@ import torch
 from torch import Tensor
 
 from bench.distributions.line_rules import expected, nearest_to
+from bench.numerics.constants import EPS, TINY
 from bench.numerics.tensors import Tensors
 from bench.problems.finite import NotFinite, not_finite
 from bench.problems.problem import Problem
 from estimators.core import ImportanceBound
 from estimators.tools.parameters import states, support
 
-EPS, TINY = torch.finfo(torch.float64).eps, torch.finfo(torch.float64).tiny
 MAX_SUMMED_STATES = 2**20
 CHUNK_FLOATS = 2**21
 """Float64 numbers in one temporary array: 16 MiB."""

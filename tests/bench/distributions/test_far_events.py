@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from bench.distributions import distributions
+from bench.numerics.constants import EPS, TINY
 from bench.objectives import objectives
-from bench.problems.exact import EPS, TINY, reference
+from bench.problems.exact import reference
 from bench.problems.problem import Problem
 from tests.support.problems import small
 
