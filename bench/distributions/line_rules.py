@@ -30,7 +30,6 @@ LOG_MOST = 707.0
 LOGIT_MOST = 36.5
 """σ(36.5) is the float64 below the last one below 1."""
 
-
 END_UNITS = 4.0
 """Units in the last place by which the length of a stretch is changed at level 0: more than its two ends round to."""
 
@@ -76,18 +75,20 @@ def panelled(
     share = max(8, panels // (len(inner) + 1))
     parts = [stretches(low, high, inner, even(round(share * 2.0**level)))]
     parts += [tail(start, limit.detach(), at, level) for start, limit in zip((low, high), limits or (), strict=False)]
-    z, weight = (torch.cat(each) for each in zip(*(through(forward, *part, level) for part in parts), strict=True))
+    z, weight = (
+        torch.cat(each) for each in zip(*(weighted_points(forward, *part, level) for part in parts), strict=True)
+    )
     return z, weight
 
 
-def through(
+def weighted_points(
     forward: Map, u: Float[Tensor, "K M *batch"], measure: Float[Tensor, "K M *batch"], level: int
 ) -> tuple[Float[Tensor, "KM *batch"], Float[Tensor, "KM *batch"]]:
     """Returns points g(u) and weights w·g′(u) of K stretches.
 
     The ends of a stretch are rounded, so a short stretch far from u = 0 has a length with a large relative error. Both
-    levels may round to the same length, which would hide it; below level 1 a stretch is therefore shorter by
-    `END_UNITS` units in the last place of the end nearer to 0, or of 1 (a map of a break to u rounds as 1 does).
+    levels may round to the same length, which would hide it; below level 1 a stretch is therefore shorter by `END_UNITS`
+    units in the last place of the end nearer to 0, or of 1 (a map of a break to u rounds as 1 does).
     """
     z, pullback, *_ = torch.func.vjp(forward, u)
     unit = EPS * u.abs().amin(1, keepdim=True).clamp_min(1.0)
