@@ -11,11 +11,12 @@ import torch
 from estimators.policy.loss import PolicyLoss
 from estimators.policy.sets import SET_PARTS
 from tests.support import tiny_policy as tiny
-from tests.support.tiny_policy import BEHAVIOUR, GRADED, RIGHT, THETA, apart, expected_reward, gradient, mean_estimate, same, variance
+from tests.support.tiny_policy import (
     BEHAVIOUR,
     GRADED,
     RIGHT,
     THETA,
+    apart,
     expected_reward,
     gradient,
     mean_estimate,
