@@ -24,6 +24,7 @@ from bench.display.notebook import InNotebooks
 from bench.isolation.child import refuse_inside
 from bench.statistics.interval import Interval
 from estimators.core import Estimator
+from estimators.deprecation import renamed
 from estimators.errors import BadInput, nearest
 
 SAMPLES = (1, 2, 4, 16, 64)
@@ -75,6 +76,7 @@ class Recommendation(InNotebooks):
         return recommendation_view(self)
 
 
+@renamed("plugins", "plugin", until="0.3")
 def recommend(
     path: str | Path | None = None,
     *,
@@ -97,19 +99,20 @@ def recommend(
     gradient in question is that of the mean over q's batch axes of E f.
 
     Args:
-        path: A Python file; it may import modules beside it.
+        path: A Python file that defines parameters, distribution and objective; it may import modules beside it.
         parameters: θ: a tensor, a dict of tensors by name, or an nn.Module.
         distribution: θ → a torch distribution, whose batch axes run over data; it is given θ in its own form.
         objective: f: a function of z, or of z and q, whose values keep z's leading axes; or an `estimators.Objective`.
             Values of any type are cast; f may be a black box, such as one in numpy.
-        estimators: Names or instances that race. Default: all that fit.
+        estimators: Names (or, in Python, instances) of the estimators that race. Default: all that fit.
         seconds: How long to measure. Imports do not count.
-        biased: Whether biased estimators race; else one whose mean differs from the gradient is disqualified.
+        biased: Let biased estimators race, too. Default: an estimator whose mean differs from the gradient is
+            disqualified.
         samples: Numbers of samples per estimate that are tried.
         cost: What a step costs: "seconds"; "calls" of f; or a function of the draws z that f is asked at, whose
             values are added up (generated tokens).
-        seed: Of all draws.
-        plugin: Python files that register estimators.
+        seed: Seed of all draws.
+        plugin: Python file that registers plug-ins; several are allowed.
         isolate: Whether the model runs in a separate process, with a time limit and a memory limit.
         show: Told how far the race is.
 

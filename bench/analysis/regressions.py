@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from bench.analysis.repeated_times import FEWEST_CELLS, repeated
 from bench.display.notebook import InNotebooks
 from bench.display.terminal import MAX_ROWS, interval, number
 from bench.statistics.interval import Interval
@@ -42,9 +43,9 @@ class Limit(NamedTuple):
 class Regressions(InNotebooks):
     """Comparison of the second run with the first.
 
-    `rows`: one row per matched cell × metric: `ratio` (second ÷ first) with its interval, `p` (adjusted) of the test
-    that it is worse by more than the limit, and `regressed`. `failures`: a sentence per broken limit. `notes`:
-    sentences on other changes and on cells that could not be compared.
+    `rows`: one row per matched cell × metric: `ratio` (second ÷ first; of times, ÷ `common`, the change that all cells
+    share) with its interval, `p` (adjusted) of the test that it is worse by more than the limit, and `regressed`.
+    `failures`: a sentence per broken limit. `notes`: sentences on other changes and on cells that were not compared.
     """
 
     limits: tuple[Limit, ...]
@@ -93,7 +94,7 @@ def compare_runs(
     tested = _tested(both, limits or (Limit(metric, 0.0),))
     lost = _lost(both, limits)
     worse = [_sentence(row) for row in tested[tested["regressed"]].to_dict("records")]
-    notes = (*_unjudged(tested), *_changes(both), *(() if limits else lost))
+    notes = (*_about_times(tested), *_changes(both), *(() if limits else lost))
     return Regressions(limits, tested, (*worse, *lost) if limits else (), notes)
 
 
@@ -132,41 +133,55 @@ def _tested(both: pd.DataFrame, limits: tuple[Limit, ...]) -> pd.DataFrame:
 def _one_limit(shared: pd.DataFrame, limit: Limit) -> pd.DataFrame:
     metric, share = limit
     ratio = _side(shared, metric, "_after").over(_side(shared, metric, "_before"))
+    degrees, common = np.full(len(shared), np.inf), Interval.exact(1.0)
+    if metric in TIMES:
+        ratio, degrees, common = _of_repetitions(shared, ratio)
     lower = METRICS[metric].direction == "lower"
-    degrees = _degrees(shared, metric)
     p = p_above(ratio, 1 + share, degrees) if lower else p_below(ratio, 1 / (1 + share), degrees)
     frame = shared[["problem_before", "estimator_before", "samples"]].set_axis(
         ["problem", "estimator", "samples"], axis=1
     )
     frame = frame.assign(metric=metric, limit=share, ratio=ratio.value, ratio_low=ratio.low, ratio_high=ratio.high, p=p)
-    return frame.dropna(subset="ratio")
+    return frame.assign(**dict(zip(COMMON, common, strict=True))).dropna(subset="ratio")
 
 
+COMMON = ("common", "common_low", "common_high")
+"""The change that the times of all cells share, by which a ratio of times is divided; 1 for other metrics."""
 TIMES = ("seconds_per_estimate", "estimates_per_second", "device_seconds_per_estimate", "random_seconds_per_estimate",
          "work_normalised_variance")  # fmt: skip
 """The metrics whose intervals come from timing."""
 
 
-def _degrees(shared: pd.DataFrame, metric: str) -> Float[ndarray, " rows"]:
-    """Returns the degrees of freedom of the intervals, infinite except for times.
+def _of_repetitions(shared: pd.DataFrame, ratio: Interval) -> tuple[Interval, Float[ndarray, " rows"], Interval]:
+    """Returns ratios of times with intervals that cover a repetition, their degrees of freedom, and the common change.
 
-    For times: the smaller number of visits of the two runs, minus 1. NaN, hence no p-value, if a run's interval covers
-    no repetition.
+    Degrees are NaN, hence without a p-value, if a cell was visited once, or if too few cells show how runs differ.
     """
-    if metric not in TIMES:
-        return np.full(len(shared), np.inf)
-    return np.minimum(*(shared[f"visits{side}"].to_numpy(float) for side in ("_before", "_after"))) - 1
+    visits = np.minimum(*(shared[f"visits{side}"].to_numpy(float) for side in ("_before", "_after")))
+    found = repeated(ratio, visits - 1)
+    if found is None:
+        return ratio, np.full(len(shared), np.nan), Interval.exact(1.0)
+    return found.ratio, found.degrees, found.common
 
 
-def _unjudged(tested: pd.DataFrame) -> list[str]:
-    """Returns a sentence per time metric whose ratios are not tested because a run's interval covers a single visit."""
-    silent = tested[tested["metric"].isin(TIMES) & tested["p"].isna()]
-    return [
-        f"{metric} of {len(rows)} of {(tested['metric'] == metric).sum()} cells: not judged, because in one run "
-        "the interval of the time covers a single visit, not a repetition; "
-        "time at least two cells in one run, so that they are visited in turn"
-        for metric, rows in silent.groupby("metric", sort=False)
-    ]
+def _about_times(tested: pd.DataFrame) -> list[str]:
+    """Returns, for each time metric, sentences on the common change and on the cells that are not judged."""
+    notes = []
+    for metric, rows in tested[tested["metric"].isin(TIMES)].groupby("metric", sort=False):
+        judged, silent = rows[rows["p"].notna()], int(rows["p"].isna().sum())
+        if len(judged):
+            value, low, high = (float(judged[name].iloc[0]) for name in COMMON)
+            notes.append(
+                f"{metric}: all cells together × {value:.3g} ({low:.3g} to {high:.3g}); each ratio is relative to "
+                "this, because a change of the machine looks like a change of all cells"
+            )
+        if silent:
+            notes.append(
+                f"{metric} of {silent} of {len(rows)} cells: not judged. A repetition of a run differs by more than "
+                "the interval within a run; how much more is read from the cells of both runs, if at least "
+                f"{FEWEST_CELLS} of them were visited more than once"
+            )
+    return notes
 
 
 def _side(shared: pd.DataFrame, metric: str, side: str) -> Interval:

@@ -54,6 +54,15 @@ def declaration(verb: str) -> Declaration:
     return Declaration(HEADING.split(docstring)[0].strip(), tuple(_parameters(function, meanings(docstring))))
 
 
+def help_of(verb: str) -> dict[str, str]:
+    """Returns the description of each argument of `bench.<verb>`, by name.
+
+    >>> help_of("export")["format"]
+    'csv or parquet. Default: what the name of the file ends in, or csv.'
+    """
+    return meanings(ast.get_docstring(_definition(verb)) or "")
+
+
 def meanings(docstring: str) -> dict[str, str]:
     """Returns the description of each argument in a docstring's "Args:" section, by name.
 

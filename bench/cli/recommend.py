@@ -7,22 +7,23 @@ import typer
 
 import bench
 from bench.cli.console import FAILED, INCONCLUSIVE, Json, err, out, say
+from bench.cli.declaration import help_of
 from bench.cli.progress import racing
 
 
+SAYS = help_of("recommend")
+"""The help of each option, from the function's docstring."""
+
+
 def recommend(  # noqa: PLR0917 (typer reads them)
-    path: Annotated[Path, typer.Argument(metavar="FILE.py", help="Defines parameters, distribution and objective.")],
-    seconds: Annotated[float, typer.Option(metavar="SECONDS", help="How long to measure.")] = 60.0,
-    estimators: Annotated[
-        str | None, typer.Option(metavar="NAME,NAME,…", help="Estimators that race; all that fit if not given.")
-    ] = None,
-    biased: Annotated[bool, typer.Option("--biased", help="Let biased estimators race, too.")] = False,
-    samples: Annotated[str, typer.Option(metavar="N,N,…", help="Samples per estimate to try.")] = "1,2,4,16,64",
+    path: Annotated[Path, typer.Argument(metavar="FILE.py", help=SAYS["path"])],
+    seconds: Annotated[float, typer.Option(metavar="SECONDS", help=SAYS["seconds"])] = 60.0,
+    estimators: Annotated[str | None, typer.Option(metavar="NAME,NAME,…", help=SAYS["estimators"])] = None,
+    biased: Annotated[bool, typer.Option("--biased", help=SAYS["biased"])] = False,
+    samples: Annotated[str, typer.Option(metavar="N,N,…", help=SAYS["samples"])] = "1,2,4,16,64",
     cost: Annotated[str, typer.Option(help="What a step costs: seconds, or calls (of the objective).")] = "seconds",
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of all draws.")] = 0,
-    plugin: Annotated[
-        list[str] | None, typer.Option(metavar="FILE.py", help="Python file that registers plug-ins.")
-    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help=SAYS["seed"])] = 0,
+    plugin: Annotated[list[str] | None, typer.Option(metavar="FILE.py", help=SAYS["plugin"])] = None,
     out_: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder for the table, the code and the answer as JSON.")
     ] = None,

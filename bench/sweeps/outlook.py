@@ -22,6 +22,7 @@ from bench.sweeps.planning import known_rerun, pick, planned_work, resolve, task
 from bench.sweeps.run import folder_of
 from bench.tables.columns import SCHEMA
 from bench.tables.records import Records, read_records
+from estimators.deprecation import renamed
 
 
 def outlook_view(found: "Outlook", most: int = MAX_ROWS) -> RenderableType:
@@ -59,6 +60,7 @@ class Outlook(InNotebooks):
         return outlook_view(self)
 
 
+@renamed("plugins", "plugin", until="0.3")
 def plan(
     suite: str | Path | Suite,
     out: str | Path | None = None,

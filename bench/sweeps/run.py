@@ -31,6 +31,7 @@ from bench.sweeps.worker import Setup
 from bench.tables.folder import Store
 from bench.tables.records import Key, Record
 from bench.tables.results import RESULTS
+from estimators.deprecation import renamed
 from estimators.errors import BadInput, at_least
 
 
@@ -69,6 +70,7 @@ class Summary(InNotebooks):
         return escape("\n".join([self.line, *left, *self.failed, *self.notes]))
 
 
+@renamed("plugins", "plugin", until="0.3")
 def run(
     suite: str | Path | Suite,
     out: str | Path | None = None,

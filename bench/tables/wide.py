@@ -29,7 +29,7 @@ def wide_table(table: pd.DataFrame) -> pd.DataFrame:
     Columns are the cell's identity; the labels `estimator`, `problem` and `name` (the estimator without settings);
     `status`, `reason` and `verdict`; for each metric, its value and interval, as in `variance`, `variance_low`,
     `variance_high`, null where not measured; `batch`, the replicates of a timed step; and `visits`, the number of
-    visits behind the intervals of its times, null where they do not cover a repetition of the run.
+    visits behind the intervals of its times, null where there was a single visit.
 
     A problem's label ends in the execution settings (device, mode, …) that vary in the table, so that cells with the
     same `problem` and `samples` differ only in the estimator. A cell whose timing failed keeps its accuracy, and its

@@ -25,7 +25,7 @@ PROBLEMS = (
     ("normal", '{"size":3}', "linear", "{}", 6),
     ("amortised", "{}", "vae", "{}", 2080),
 )
-TIMED = "synthetic; covers a repetition of the run: 5 visits over 40 s"
+TIMED = "synthetic; within this run: 5 visits over 40 s"
 NORMAL_ONLY_FAILS = "gumbel_softmax needs discrete draws; normal is continuous"
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+import bench
 from estimators.deprecation import moved
+from estimators.errors import BadInput
 from tests.support.extending import ROOT
 from tests.whole.test_layout import MAY_IMPORT
 
@@ -82,6 +84,13 @@ def test_an_old_name_warns_with_the_new_one():
     assert location_scale is line_rules.location_scale
 
 
+@pytest.mark.parametrize("verb", ["run", "plan", "recommend"])
+def test_an_old_keyword_warns_with_the_new_one(verb: str):
+    said = rf"{verb}\(plugins=…\) is now plugin=…; the old name will be removed in gradest 0\.3"
+    with pytest.warns(FutureWarning, match=said), pytest.raises(BadInput, match=r"nowhere\.py"):
+        getattr(bench, verb)("quick", plugins="nowhere.py")
+
+
 def test_the_warning_points_to_whoever_reads_the_name():
     """Loaded without the hook that checks shapes, whose own line would stand between."""
     module: dict[str, Any] = {"__name__": "plain"}
@@ -104,7 +113,7 @@ def test_old_names_go_when_their_time_is_up():
     """A version of 0.3 or later has no module that says that it goes with 0.3."""
     here = tuple(map(int, VERSION.split(".")))
     for path in sorted((ROOT / "bench").rglob("*.py")) + sorted((ROOT / "estimators").rglob("*.py")):
-        for until in re.findall(r'\bmoved\(.*until="([\d.]+)"', path.read_text(encoding="utf-8")):
+        for until in re.findall(r'\b(?:moved|renamed)\(.*until="([\d.]+)"', path.read_text(encoding="utf-8")):
             assert here < tuple(map(int, until.split("."))), (
                 f"remove {path.relative_to(ROOT)}: its time was up with {until}"
             )

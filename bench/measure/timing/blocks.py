@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 from statistics import median as median_of
 
 from bench.statistics.interval import Interval
-from bench.tables.visits import REPETITION, WITHIN
+from bench.tables.visits import WITHIN_RUN, WITHIN_VISIT
 from estimators.errors import BadInput
 
 MIN_BLOCK_SECONDS = 0.01
@@ -59,7 +59,7 @@ class Timing:
     `seconds`: the median with its 95 % interval. `blocks`: the number of timed blocks. `beside`: seconds per step of
     the reference workload timed between the blocks, in order. `visits`: the number of visits behind the interval,
     spread over `span` seconds. With a single visit (the default), the interval is that of the median of the blocks
-    within the visit, and does not cover a repetition of the run.
+    within the visit.
     """
 
     seconds: Interval
@@ -77,7 +77,7 @@ class Timing:
     @property
     def covers(self) -> str:
         """What the interval covers, in words for the row's method."""
-        return f"{REPETITION}: {self.visits} visits over {self.span:.2g} s" if self.visits > 1 else WITHIN
+        return f"{WITHIN_RUN}: {self.visits} visits over {self.span:.2g} s" if self.visits > 1 else WITHIN_VISIT
 
 
 VISITS = 5
@@ -118,10 +118,11 @@ class Visited:
     """A step that is timed in several visits; between them the machine does other work.
 
     Neighbouring blocks are alike, because the load from other processes, the clock frequency and the placement of
-    memory last longer than a block. So an interval from the blocks of one visit does not hold for the next visit.
-    Visits that lie apart differ as much as repetitions of the run. The interval over visits therefore uses only their
-    medians: on the log scale, mean ± t · s/√V with t of V − 1 degrees of freedom, which includes the noise within
-    visits. The value is the median of the visits' medians, which lies in this interval for every V ≥ 2.
+    memory last longer than a block. So an interval from the blocks of one visit does not hold for the next visit. The
+    interval over visits therefore uses only their medians: on the log scale, mean ± t · s/√V with t of V − 1 degrees of
+    freedom, which includes the noise within visits. The value is the median of the visits' medians, which lies in this
+    interval for every V ≥ 2. The interval covers changes of the machine that are faster than the time over which the
+    visits are spread; slower changes make a repetition of the run differ by more (`bench.analysis.repeated_times`).
 
     Args:
         block: The timed step.
@@ -203,7 +204,7 @@ class Visited:
 
 
 def over_visits(visits: list[Interval]) -> Interval:
-    """The median over visits, with a 95 % interval that covers a repetition of the run; a single visit is unchanged.
+    """The median over visits, with a 95 % interval from how they differ; a single visit is unchanged.
 
     >>> visits = [Interval(1.0, 0.9, 1.1), Interval(1.2, 1.1, 1.3), Interval(1.1, 1.0, 1.2)]
     >>> [round(each, 3) for each in over_visits(visits)]

@@ -149,7 +149,7 @@ def test_exact_ratios_have_no_interval_and_few_keep_both_ends():
 
 
 @pytest.mark.parametrize("clock", ["correlated_clock", "slow_seconds_clock"])
-def test_the_interval_of_a_time_covers_a_repetition_of_the_run(clock):
+def test_the_interval_of_a_time_covers_what_changes_between_visits(clock):
     """Neighbouring blocks are alike: visits that lie apart differ as repetitions do; one visit does not see it."""
     settings = ThroughputSettings()
     hits = alone = 0
@@ -180,7 +180,7 @@ def test_visits_share_the_seconds_of_one():
     found = visited.timing()
     assert found.visits == VISITS and found.stop_reason == "budget"
     assert 2.0 <= machine.now - 10.0 * VISITS < 2.0 + 2 * VISITS * 0.05
-    assert found.covers == "covers a repetition of the run: 5 visits over 42 s"
+    assert found.covers == "within this run: 5 visits over 42 s"
 
 
 def test_a_slow_step_is_not_visited_beyond_twice_its_seconds():
@@ -201,24 +201,42 @@ def test_windows_hold_every_cell_once_and_8_to_16_where_there_are_enough(count):
     assert all(8 <= len(window) <= 16 for window in found) or count < 8
 
 
-def between(before, after, method):
-    """Two runs of one timed cell each, the second slower by half: what --fail-on says."""
+def between(before, after, slower, cells=20):
+    """Two runs of many timed cells, the second slower by half in one of them: what --fail-on says."""
     rows = table((2,), 1)
-    rows = rows[rows["metric"].eq("seconds_per_estimate").fillna(False)]
-    first, second = rows.assign(method=before), rows.assign(method=after)
+    rows = rows[rows["metric"].eq("seconds_per_estimate").fillna(False)].head(1)
+    first = pd.concat([rows.assign(seed=seed, cell=f"cell{seed}") for seed in range(cells)], ignore_index=True)
+    first["method"], second = before, first.assign(method=after)
+    factor = np.exp(0.01 * np.random.default_rng(0).standard_normal(len(first)))
+    factor[0] = slower
     for name in ("value", "ci_low", "ci_high"):
-        second[name] = second[name] * method
+        second[name] = second[name] * factor
+    first["objective_params"] = second["objective_params"] = [f'{{"seed":{seed}}}' for seed in range(len(first))]
     return compare_runs(first, second, "seconds_per_estimate>10%")
 
 
-def test_fail_on_makes_no_claim_from_an_interval_within_one_visit():
-    over = "covers a repetition of the run: 5 visits over 40 s"
+@pytest.mark.parametrize("phrase", ["within this run", "covers a repetition of the run"])
+def test_fail_on_judges_times_by_how_much_the_cells_of_two_runs_differ(phrase):
+    """Tables of before say the older phrase."""
+    over = f"{phrase}: 5 visits over 40 s"
     judged = between(over, over, 1.5)
-    assert judged.failures and not any("not judged" in note for note in judged.notes)
+    assert len(judged.failures) == 1 and not any("not judged" in note for note in judged.notes)
+    assert any("all cells together × " in note for note in judged.notes)
+    assert not between(over, over, 1.05).failures
+
+
+def test_fail_on_makes_no_claim_from_an_interval_within_one_visit():
+    over = "within this run: 5 visits over 40 s"
     for before, after in ((over, "within this visit only"), ("median of 9 blocks", over), ("", "")):
         silent = between(before, after, 1.5)
         assert not silent.failures and silent.rows["p"].isna().all()
-        assert any("covers a single visit, not a repetition" in note for note in silent.notes)
+        assert any("not judged" in note and "visited more than once" in note for note in silent.notes)
+
+
+def test_fail_on_makes_no_claim_from_a_few_cells():
+    over = "within this run: 5 visits over 40 s"
+    silent = between(over, over, 1.5, cells=3)
+    assert not silent.failures and any("if at least 8 of them" in note for note in silent.notes)
 
 
 def test_few_visits_make_a_p_value_of_students_t():
@@ -230,9 +248,9 @@ def test_few_visits_make_a_p_value_of_students_t():
 
 
 def test_derived_times_say_what_their_interval_covers():
-    rows = table((2,), 1).assign(method="median; covers a repetition of the run: 5 visits over 40 s; drift +1%")
+    rows = table((2,), 1).assign(method="median; within this run: 5 visits over 40 s; drift +1%")
     found = derived(rows).groupby("metric")["method"].first()
-    assert found["estimates_per_second"] == "1 ÷ median time; covers a repetition of the run: 5 visits over 40 s"
+    assert found["estimates_per_second"] == "1 ÷ median time; within this run: 5 visits over 40 s"
     assert found["variance_per_evaluation"] == "variance × evaluations"
 
 
@@ -252,5 +270,5 @@ def test_a_bad_cell_in_a_window_costs_its_own_row_only(tmp_path, harmful):
     assert found.counts == {"ok": 2} | {words[name]: 1 for name in harmful}
     times = load(tmp_path / "out").query("metric == 'seconds_per_estimate'")
     assert set(times["estimator"]) == {"rloo", "reinforce"}
-    said = r"covers a repetition of the run: \d visits over|within this visit only"  # a retry may be alone
+    said = r"within this run: \d visits over|within this visit only"  # a retry may be alone
     assert times["method"].str.contains(said).all()
