@@ -10,7 +10,6 @@ from bench.cli.console import FAILED, INCONCLUSIVE, Json, err, out, say
 from bench.cli.declaration import help_of
 from bench.cli.progress import racing
 
-
 SAYS = help_of("recommend")
 """The help of each option, from the function's docstring."""
 
