@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bench.statistics.moments import Vector
-from bench.statistics.repeats import drawn_again, row_prints
+from bench.statistics.repeats import repeated_rows, row_prints
 from bench.statistics.stream import Replicates
 
 
@@ -30,4 +30,4 @@ class WatchedReplicates(Replicates):
         """Returns a sentence if rows repeat or are not finite, else None."""
         if self.first_bad is not None:
             return f"estimates that are not finite: {self.nonfinite} of {self.drawn}; the first is row {self.first_bad}"
-        return drawn_again(np.concatenate(self._prints)) if self._prints else None
+        return repeated_rows(np.concatenate(self._prints)) if self._prints else None

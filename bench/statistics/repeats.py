@@ -36,13 +36,13 @@ def mixed(bits: np.ndarray) -> np.ndarray:
     return bits ^ (bits >> np.uint64(31))
 
 
-def drawn_again(prints: np.ndarray) -> str | None:
+def repeated_rows(prints: np.ndarray) -> str | None:
     """Returns a sentence if a run of rows comes back that would not by chance, else None.
 
     Args:
         prints: The hashes of R rows in the order of drawing, uint64 `[R]`.
 
-    >>> drawn_again(row_prints(np.random.default_rng(0).normal(size=(500, 1)))) is None
+    >>> repeated_rows(row_prints(np.random.default_rng(0).normal(size=(500, 1)))) is None
     True
     """
     count = len(prints)

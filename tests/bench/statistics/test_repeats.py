@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from bench.statistics.repeats import drawn_again, row_prints
+from bench.statistics.repeats import repeated_rows, row_prints
 
 
 def rows(kind: str, count: int, seed: int = 0) -> np.ndarray:
@@ -26,7 +26,7 @@ KINDS = ("normal", "single precision", "bits", "one rare event", "mostly zero", 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("count", [256, 5000, 100_000])
 def test_independent_rows_do_not_repeat(kind, count):
-    assert drawn_again(row_prints(rows(kind, count))) is None
+    assert repeated_rows(row_prints(rows(kind, count))) is None
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -34,7 +34,7 @@ def test_a_run_that_comes_back_is_found(kind):
     """Not at the start of a chunk, and after other rows."""
     size = 60_000 if kind == "one rare event" else 1000
     fresh, more = rows(kind, size, seed=1), rows(kind, 777, seed=2)
-    said = drawn_again(row_prints(np.concatenate([fresh, more, fresh[100:]])))
+    said = repeated_rows(row_prints(np.concatenate([fresh, more, fresh[100:]])))
     place, before = map(int, re.findall(r"rows (\d+) to", said or ""))
     assert place - before == size + 677 and place <= size + 777  # rows before may agree by chance
 
@@ -42,14 +42,14 @@ def test_a_run_that_comes_back_is_found(kind):
 def test_a_few_equal_rows_are_no_run():
     fresh = rows("normal", 1000)
     fresh[500:502] = fresh[10:12]
-    assert drawn_again(row_prints(fresh)) is None
+    assert repeated_rows(row_prints(fresh)) is None
     fresh[500:508] = fresh[10:18]
-    assert "rows 500 to" in (drawn_again(row_prints(fresh)) or "")
+    assert "rows 500 to" in (repeated_rows(row_prints(fresh)) or "")
 
 
 def test_constant_rows_are_no_repetition():
-    assert drawn_again(row_prints(np.ones((1000, 2)))) is None
-    assert drawn_again(row_prints(np.ones((1, 2)))) is None
+    assert repeated_rows(row_prints(np.ones((1000, 2)))) is None
+    assert repeated_rows(row_prints(np.ones((1, 2)))) is None
 
 
 def test_hashes_tell_columns_and_signs_apart():
