@@ -217,7 +217,8 @@ class PerVariable(Estimator):
         """Raises `BadInput` if the estimators are not those of q's variables, or f takes several draws at once."""
         if isinstance(f, SetObjective):
             raise BadInput(
-                "PerVariable does not accept an objective that takes several draws at once, such as an importance-weighted bound"
+                "PerVariable does not accept an objective that takes several draws at once, such as an "
+                "importance-weighted bound"
             )
         unknown = [name for name in self.names if name not in q.labels]
         if unknown:
