@@ -27,7 +27,7 @@ def bound(encoder, decoder, estimator, x):
     return estimator.surrogate(q, Evidence(log_joint), n=2).mean()
 
 
-def train(name="rloo", steps=257, every=32):
+def train(name: str = "rloo", steps: int = 257, every: int = 32) -> list[dict[str, float]]:
     """Trains for some steps and returns the monitored ones: a dict with `step`, `bound` and the monitor's numbers."""
     torch.manual_seed(0)
     data = (torch.tensor(load_digits(return_X_y=True)[0]) >= 8).float()
@@ -52,7 +52,7 @@ def train(name="rloo", steps=257, every=32):
 
 
 if __name__ == "__main__":
-    for row in train(*sys.argv[1:2]):
+    for row in train(sys.argv[1] if sys.argv[1:] else "rloo"):
         print(
             f"step {row['step']:4}  bound {row['bound']:6.1f}  signal to noise {row['snr']:5.2f}"
             f" ({row['snr_low']:.2f} to {row['snr_high']:.2f})  noise scale {row['noise_scale']:6.0f} images"

@@ -112,7 +112,7 @@ def test_pooling_is_a_mean_over_independent_steps():
     found = pooled(GradientMoments(*map(torch.stack, zip(*steps, strict=True))))
     assert float(found.noise) == pytest.approx(sum(float(each.noise) for each in steps) / 3)
     assert float(found.degrees) == 3 * 7 / 2 and float(found.count) == pytest.approx(8)
-    raw = sum(each.covariance for each in steps) / 9
+    raw = torch.stack([each.covariance for each in steps]).sum(0) / 9
     assert torch.linalg.eigvalsh(found.covariance)[0] > 0
     assert bool((found.covariance.diagonal() <= raw.diagonal()).all())
 

@@ -47,7 +47,8 @@ def seconds(action: Callable[[], None]) -> float:
 
 def line(name: str, pairs: int, plain: Callable[[], None], monitored: Callable[[], None]) -> None:
     """Prints what `monitored` costs on top of `plain`, relative to it."""
-    plain(), monitored()
+    plain()
+    monitored()
     extra = sorted(-1 + 1 / (seconds(plain) / seconds(monitored)) for _ in range(pairs))
     reach = math.ceil(0.98 * math.sqrt(pairs))
     low, high = extra[max(pairs // 2 - reach, 0)], extra[min(pairs // 2 + reach, pairs - 1)]
