@@ -21,7 +21,7 @@ from estimators.tools.parameters import sample
 from tests.support.few import spread
 
 BATCH = 3
-FEW = 2
+FEW = 3
 """Problems of each estimator in `make test`; the others are slow."""
 
 
@@ -89,7 +89,7 @@ def test_torch_has_no_forward_mode_of_a_gammas_draws():
 @pytest.mark.parametrize("name", estimators.available())
 def test_every_estimator_goes_through_a_sweeps_passes(name, few):
     cases = fitting_cases(estimators.get(name))
-    require_passes(estimators.get(name), spread(cases, 2) if few else cases, 0)
+    require_passes(estimators.get(name), spread(cases) if few else cases, 0)
 
 
 @dataclass(frozen=True)
