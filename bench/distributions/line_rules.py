@@ -87,8 +87,8 @@ def weighted_points(
     """Returns points g(u) and weights w·g′(u) of K stretches.
 
     The ends of a stretch are rounded, so a short stretch far from u = 0 has a length with a large relative error. Both
-    levels may round to the same length, which would hide it; below level 1 a stretch is therefore shorter by `END_UNITS`
-    units in the last place of the end nearer to 0, or of 1 (a map of a break to u rounds as 1 does).
+    levels may round to the same length, which would hide it; below level 1 a stretch is therefore shorter by
+    `END_UNITS` units in the last place of the end nearer to 0, or of 1 (a map of a break to u rounds as 1 does).
     """
     z, pullback, *_ = torch.func.vjp(forward, u)
     unit = EPS * u.abs().amin(1, keepdim=True).clamp_min(1.0)
