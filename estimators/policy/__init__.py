@@ -10,8 +10,8 @@ loss as an estimator of the suite.
 """
 
 from estimators.policy.diagnostics import clipped_share, dead_groups, effective_sample_size
-from estimators.policy.estimator import PolicyGradient
 from estimators.policy.loss import PolicyLoss
+from estimators.policy.policy_gradient import PolicyGradient
 from estimators.policy.presets import PRESETS, preset
 from estimators.policy.rollouts import Rollouts
 from estimators.policy.sequence import Regularised, SequencePolicy

@@ -63,6 +63,7 @@ def test_k1_in_the_loss_has_mean_zero():
 def test_sequence_k2_in_the_loss_and_k3_times_a_differentiated_ratio_are_exact():
     exact = gradient(kl)
     assert same(in_loss("k2", "sequence"), exact)
+    assert same(in_loss("k2", "sequence", K=2), exact)
     assert same(in_loss("k3", "sequence", "loss_times_ratio"), exact)
     assert same(in_loss("k1", "sequence", "loss_times_ratio"), exact)
     assert not same(in_loss("k2", "token"), exact)
