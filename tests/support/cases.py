@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 from bench.distributions.bernoulli import Bernoulli
-from estimators import Estimator, Evidence, Function, ImportanceBound, Objective, Terms
+from estimators import Estimator, Evidence, Function, ImportanceBound, Objective, OrderStatistics, Terms
 from estimators.checks.cases import build_full_normal, build_gamma, build_normal, build_one_hot, log_joint_of_line
 from estimators.checks.cases import build_single as single_hot
 from estimators.needs import Offer, unmet_samples
@@ -93,11 +93,15 @@ BOUNDS: dict[str, Case] = {
     "bound_of_normal": (build_normal, GAUSSIAN, ImportanceBound(log_joint_of_line, draws=3)),
 }
 """Only for what is made for them; tests/estimators/test_importance_*.py have their exact gradients."""
+SETS: dict[str, Case] = {
+    "maximum_of_bits": (bits, LOGITS, OrderStatistics.maximum(log_joint_of_bits, draws=3)),
+}
+"""Only for estimators of objectives of sets; tests/estimators/test_sets.py has their exact gradients."""
 GAMMAS: dict[str, Case] = {
     "gamma": (build_gamma, {"concentration": double(2.5, 0.7), "rate": double(1.3, 2.0)}, Function(of_gamma))
 }
 """tests/estimators/test_generalised.py has its exact gradient."""
-EVERY = CASES | BOUNDS | GAMMAS
+EVERY = CASES | BOUNDS | SETS | GAMMAS
 
 
 def integrated(build: Build, parameters: Tensors, f: Objective, nodes: int = 60) -> Tensor:

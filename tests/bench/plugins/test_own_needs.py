@@ -1,12 +1,14 @@
 """A plug-in with its own need: measured where it is offered, refused where it is not, checked and shown."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from tests.support.plugins import plugins_forgotten
-from tests.support.sweeps import gradest as command
-
+ROOT = Path(__file__).parents[3]
 PLUGIN = '''
 from dataclasses import dataclass
 
@@ -81,24 +83,36 @@ accuracy = { max_replicates = 1024 }
 distribution = [{ name = "audited_normal", size = 2 }, { name = "normal", size = 2 }]
 objective = ["quadratic", "twice"]
 """
+SCRIPT = """
+import bench
+
+if __name__ == "__main__":
+    bench.run("suite.toml", "out", plugin="audited.py", jobs=1)
+"""
+
+
+def python(*arguments, folder):
+    """Another process, whose registries the plug-in may fill."""
+    own = {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "OMP_NUM_THREADS": "1", "PATH": os.environ["PATH"]}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=own, capture_output=True, text=True, check=False
+    )
 
 
 def gradest(*arguments, folder):
-    """The command in this process; the plug-in is forgotten after it, so that a changed file is read again."""
-    with plugins_forgotten():
-        return command(*arguments, folder=folder)
+    return python("-m", "bench.cli", *arguments, folder=folder)
 
 
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "audited.py").write_text(PLUGIN)
     (tmp_path / "suite.toml").write_text(SUITE)
+    (tmp_path / "script.py").write_text(SCRIPT)
     return tmp_path
 
 
-@pytest.mark.usefixtures("forked_workers")
 def test_a_run_measures_where_the_need_is_offered_and_says_so_elsewhere(folder):
-    found = gradest("run", "suite.toml", "--out", "out", "--plugin", "audited.py", "--jobs", "1", folder=folder)
+    found = python("script.py", folder=folder)
     assert found.returncode == 0, found.stderr
     records = [json.loads(line) for line in (folder / "out/records-0.jsonl").read_text().splitlines()]
     ended = {(each["estimator"], each["distribution"], each["objective"]): each for each in records}

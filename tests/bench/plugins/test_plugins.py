@@ -11,7 +11,6 @@ import pytest
 from bench.plugins.files import load_files
 from estimators.discovery import unfinished
 from estimators.errors import BadInput
-from tests.support.plugins import plugins_forgotten
 from tests.support.sweeps import TOML, gradest
 
 ROOT = Path(__file__).parents[3]
@@ -125,7 +124,7 @@ def test_an_installed_package_is_listed_with_what_is_wrong_with_it(installed, tm
 
 def test_an_installed_package_is_measured_in_workers(installed, tmp_path):
     (tmp_path / "suite.toml").write_text(SUITE)
-    found = elsewhere("run", "suite.toml", "--jobs", "1", installed=installed, folder=tmp_path)
+    found = elsewhere("run", "suite.toml", "--jobs", "2", installed=installed, folder=tmp_path)
     assert found.returncode == 0, found.stderr
     assert "3 ok" in found.stdout
     lines = (tmp_path / "results/suite/records-0.jsonl").read_text().splitlines()
@@ -137,7 +136,6 @@ def test_an_installed_package_is_measured_in_workers(installed, tmp_path):
     assert abs(scale - 0.5) < 0.2
 
 
-@pytest.mark.usefixtures("forked_workers")
 def test_a_changed_source_is_stale_and_measured_again_when_asked(tmp_path):
     plugin = (
         "from dataclasses import dataclass\nfrom estimators import register\n"
@@ -148,14 +146,13 @@ def test_a_changed_source_is_stale_and_measured_again_when_asked(tmp_path):
     suite = TOML.replace('"reinforce"', '"changing"').replace("[2, 4]", "2")
     (tmp_path / "suite.toml").write_text(suite)
     run = ("run", "suite.toml", "--jobs", "1", "--plugin", "plugin.py")
+    here = {"installed": ROOT, "folder": tmp_path}
     (tmp_path / "plugin.py").write_text(plugin)
-    with plugins_forgotten():
-        assert "2 ok" in gradest(*run, folder=tmp_path).stdout
+    assert "2 ok" in elsewhere(*run, **here).stdout
     (tmp_path / "plugin.py").write_text(plugin.replace("number = 1", "number = 2"))
-    with plugins_forgotten():
-        plan = gradest("plan", *run[1:], "--out", "results/suite", folder=tmp_path).stdout
-        assert "2 done, 1 stale" in plan
-        assert "results/suite: 1 ok" in gradest(*run, "--rerun", "stale", folder=tmp_path).stdout
+    plan = elsewhere("plan", *run[1:], "--out", "results/suite", **here).stdout
+    assert "2 done, 1 stale" in plan
+    assert "results/suite: 1 ok" in elsewhere(*run, "--rerun", "stale", **here).stdout
 
 
 @pytest.mark.parametrize(
