@@ -25,8 +25,7 @@ from estimators.errors import BadInput
 from estimators.order_statistics import OrderStatistics
 from estimators.tools.calls import unsuited
 from estimators.tools.parameters import base, remakable, states
-from estimators.tools.steps import has_other_values, own_steps
-from estimators.tools.steps_checks import steps_refused
+from estimators.tools.steps_checks import steps_offered, steps_refused
 from estimators.tools.torch_offers import MEASURED_NEEDS, gammas_refused, kind, refused
 from estimators.traits import Need, Traits
 
@@ -92,8 +91,9 @@ def _of_distribution(q: Distribution) -> set[Need]:
         or (known is Gamma and getattr(inner, "learns", None) == ("rate",)),
         Need.TRIPLE: of(Bernoulli, Binomial, Poisson, Geometric),
         Need.FACTORISED: coordinates,
-        Need.STEPS: coordinates or own_steps(q),
-        Need.OTHER_VALUES: of(Bernoulli, OneHotCategorical) or (own_steps(q) and has_other_values(q)),
+        Need.STEPS: coordinates,
+        Need.OTHER_VALUES: of(Bernoulli, OneHotCategorical),
+        **dict.fromkeys(steps_offered(q), True),
         Need.LOCATION: getattr(inner, "learns", None) == ("loc",),
         Need.SYMMETRIC: of(Normal, MultivariateNormal, Laplace, StudentT, Bernoulli),
         Need.PROPOSAL: of(*FLATTENED) and again,
