@@ -25,8 +25,7 @@ from estimators.errors import BadInput
 from estimators.order_statistics import OrderStatistics
 from estimators.tools.calls import unsuited
 from estimators.tools.parameters import base, remakable, states
-from estimators.tools.steps import has_other_values, own_steps
-from estimators.tools.steps_checks import steps_refused
+from estimators.tools.steps_checks import steps_offered, steps_refused
 from estimators.tools.torch_offers import MEASURED_NEEDS, gammas_refused, kind, refused
 from estimators.traits import Need, Traits
 
@@ -92,8 +91,9 @@ def _of_distribution(q: Distribution) -> set[Need]:
         or (known is Gamma and getattr(inner, "learns", None) == ("rate",)),
         Need.TRIPLE: of(Bernoulli, Binomial, Poisson, Geometric),
         Need.FACTORISED: coordinates,
-        Need.STEPS: coordinates or own_steps(q),
-        Need.OTHER_VALUES: of(Bernoulli, OneHotCategorical) or (own_steps(q) and has_other_values(q)),
+        Need.STEPS: coordinates,
+        Need.OTHER_VALUES: of(Bernoulli, OneHotCategorical),
+        **dict.fromkeys(steps_offered(q), True),
         Need.LOCATION: getattr(inner, "learns", None) == ("loc",),
         Need.SYMMETRIC: of(Normal, MultivariateNormal, Laplace, StudentT, Bernoulli),
         Need.PROPOSAL: of(*FLATTENED) and again,
@@ -124,13 +124,13 @@ def _of_objective(f: Objective) -> set[Need]:
 def needs_of(estimator: Estimator) -> frozenset[Need]:
     """Returns the needs of an estimator: those of its traits, and `Need.DETERMINISTIC` where noise in f changes it.
 
-    That is an estimator whose mean is not linear in f's values (`NONLINEAR`, every importance-weighted bound), one
+    That is an estimator whose mean is not linear in f's values (`NONLINEAR`, every objective of sets), one
     around such an `inner`, and an exact sum, which would no longer be exact. A plug-in names the need in its traits.
     Raises `BadInput` if the traits contain something that is not a need.
     """
     asked = Need.only(estimator.traits.needs, f"traits.needs of {_called(estimator)}")
     inner = getattr(estimator, "inner", None)
-    spoilt = estimator.traits.exact or Need.IMPORTANCE_BOUND in asked or getattr(estimator, "name", "") in NONLINEAR
+    spoilt = estimator.traits.exact or bool(OF_SETS & asked) or getattr(estimator, "name", "") in NONLINEAR
     around = isinstance(inner, Estimator) and Need.DETERMINISTIC in needs_of(inner)
     return asked | {Need.DETERMINISTIC} if spoilt or around else asked
 

@@ -64,9 +64,9 @@ class StructuredLocalExpectation(Estimator):
         total = torch.zeros_like(value[0])
         for rows, x in with_other_values(q, z):
             there = log_prob_steps(q, x)
-            law = torch.cat([per_row(rows, log_law(q, z, here)), log_law(q, x, there)])
-            own = torch.cat([at(rows, per_row(rows, here)), at(rows, there)])
-            gain = torch.cat([at(rows, per_row(rows, cost - baseline)), at(rows, costs(f, q, x)[1] - baseline)])
+            law = torch.cat([once_per_row(rows, log_law(q, z, here)), log_law(q, x, there)])
+            own = torch.cat([at(rows, once_per_row(rows, here)), at(rows, there)])
+            gain = torch.cat([at(rows, once_per_row(rows, cost - baseline)), at(rows, costs(f, q, x)[1] - baseline)])
             weight = law.detach().softmax(0)  # q(z_i = c | all others)
             coefficient = torch.where(weight > 0, weight * gain.detach(), 0)
             total = total + (coefficient * torch.where(weight > 0, own, 0)).sum((0, 1)).mean(0)
@@ -105,6 +105,6 @@ def at(rows: Bool[Tensor, "part T"], value: Float[Tensor, "..."]) -> Float[Tenso
     return torch.where(mask, value, 0).sum(-1)
 
 
-def per_row(rows: Bool[Tensor, "part T"], value: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+def once_per_row(rows: Bool[Tensor, "part T"], value: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """Returns a value once per row: `[…]` → `[1, part, …]`."""
     return value.expand(1, len(rows), *value.shape)

@@ -13,6 +13,7 @@ from bench.numerics.tensors import Tensors
 from estimators.joint import Joint
 from estimators.needs import Offer
 from estimators.tools.parameters import base
+from estimators.tools.steps_checks import steps_offered, steps_refused
 from estimators.tools.torch_offers import kind
 from estimators.traits import Need
 
@@ -35,7 +36,8 @@ def own_offer(model: OwnModel) -> Offer:
         offer = object.__new__(Offer)
         own = getattr(base(q), "offers", ())
         offer.needs = frozenset({Need.INDEPENDENT_DRAWS, *own}) | Offer(_PLAIN, model.objective).needs & _OF_OBJECTIVES
-        offer.reasons = {}
+        offer.reasons = steps_refused(q)
+        offer.needs |= steps_offered(q) - offer.reasons.keys()
     if kind(base(q)) is not None:
         return offer
     if isinstance(q, Joint):  # classes of the user's own among the variables are tried together with the others

@@ -19,7 +19,7 @@ from estimators.order_statistics import OrderStatistics, maximum_weights, tail_w
 from estimators.tools.parameters import states, support
 
 MAX_REWARDED_STATES = 2**20
-SET_PANELS = 64
+REWARD_PANELS = 64
 """Panels of 20 nodes each in the integral over a Normal's reward."""
 
 
@@ -109,7 +109,7 @@ def normal_square(c: tuple[float, ...], loc: Tensor, scale: Tensor, level: int) 
     """
     reach, middle = (10.0 + level) * scale.detach(), loc.detach().abs()
     low = (middle - reach).clamp_min(0)
-    u, weight = legendre(0.0, 1.0, SET_PANELS * 2**level)
+    u, weight = legendre(0.0, 1.0, REWARD_PANELS * 2**level)
     length = middle + reach - low
     d = low[..., None] + length[..., None] * u
     m, s = loc[..., None], scale[..., None]

@@ -355,7 +355,7 @@ CASES: tuple[Case, ...] = (
 )
 
 
-LINKED: tuple[Case, ...] = (Case("linked bits", build_linked, {**LOGITS, "link": doubles(0.0, 1.7, -2.0)}, CHAIN),)
+STEP_CASES: tuple[Case, ...] = (Case("linked bits", build_linked, {**LOGITS, "link": doubles(0.0, 1.7, -2.0)}, CHAIN),)
 """For estimators that use the steps of q."""
 
 
@@ -374,7 +374,7 @@ def own_cases(made: Callable[[], Iterable[Case]]) -> tuple[Case, ...]:
 def fitting_cases(estimator: Estimator) -> list[Case]:
     """Returns the cases, built in and from the estimator's own needs, that meet all its needs."""
     own = [own_cases(need.cases) for need in Need.declared() if need.cases and need in estimator.traits.needs]
-    own += [LINKED] if Need.STEPS in estimator.traits.needs else []
+    own += [STEP_CASES] if Need.STEPS in estimator.traits.needs else []
     n = draws(estimator)
     return [case for case in (*CASES, *chain(*own)) if offer_of(case).unmet(estimator, n) is None]
 

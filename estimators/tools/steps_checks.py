@@ -28,6 +28,13 @@ _known: dict[Any, dict[Need, str]] = {}
 """By class, event shape and precision: what was found."""
 
 
+def steps_offered(q: Distribution) -> set[Need]:
+    """Returns which of steps and their other values q declares, rightly or not."""
+    if not own_steps(q):
+        return set()
+    return {Need.STEPS, Need.OTHER_VALUES} if has_other_values(q) else {Need.STEPS}
+
+
 def steps_refused(q: Distribution) -> dict[Need, str]:
     """Returns which of steps and their other values q declares wrongly, each with the reason in words.
 

@@ -15,6 +15,7 @@ DEPARTURES = {
     "carms": "coupling",
     "delta_method": "coefficient is 1",
     "double_cv": "regression",
+    "downstream": "leave-one-out baseline",
     "finite_differences": "z is moved",
     "foust": "scaling of the noise",
     "gapped_straight_through": "bits",
@@ -38,6 +39,8 @@ DEPARTURES = {
     "straight_through": "sigmoid's derivative",
     "taylor_pathwise": "full Hessian",
     "vimco": "arithmetic",
+    "structured_local_expectation": "not downstream",
+    "subset_score": "weights of the sorted rewards",
 }
 """What differs, in a word of the sentence."""
 

@@ -6,6 +6,7 @@ from torch.distributions import Bernoulli, Binomial, Independent, Normal, OneHot
 
 import estimators
 from estimators import BadInput, Evidence, Function, ImportanceBound, Need, log_density
+from estimators.needs import OF_SETS
 from estimators.tools.parameters import base, logits, unvalidated
 from tests.support.evidences import VALIDATED, backwards, draws, example, examples, fitted, fitting, pairs
 from tests.support.exactness import assert_unbiased
@@ -182,6 +183,7 @@ def fails(z):
 
 
 def test_the_walk_is_complete():
-    """All but those of several draws, of a location alone, or of terms fit an evidence here."""
+    """All but those of several draws, of a location alone, of terms, or of steps fit an evidence here."""
     left = [estimators.get(name) for name in estimators.available() if not fitting(estimators.get(name))]
-    assert all({Need.IMPORTANCE_BOUND, Need.LOCATION, Need.TERMS} & each.traits.needs for each in left)
+    special = {*OF_SETS, Need.LOCATION, Need.TERMS, Need.STEPS}
+    assert all(special & each.traits.needs for each in left)

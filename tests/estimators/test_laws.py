@@ -172,6 +172,7 @@ ADDS_NOISE = {
     "priority_sampling": "its weights sum to 1 in the mean alone",
     "quasi_monte_carlo": BY_SCORE,
     "reinforce": BY_SCORE,
+    "set_reinforce": BY_SCORE,
     "rejection_reparameterisation": "its correction is a score function",
     "stratified": BY_SCORE,
     "sum_and_sample": "the category that is drawn is weighted by a score",
@@ -399,13 +400,13 @@ def test_the_order_of_the_coordinates_is_that_of_the_gradient(name, few):
 
 
 def arrangeable(estimator):
-    """The cases whose coordinates can be put in another order: not a triangular factor's, as the other order has none;
+    """The cases whose coordinates can be put in another order: not a triangular factor's, nor a chain's, whose order is its own;
     the categories of a single variable where the estimator does not order them itself."""
     ordered = getattr(estimator, "name", "") in ORDERED_CATEGORIES
     return [
         case
         for case in kinds(estimator)
-        if case.name != "full normal" and not (case.name == "single one-hot" and ordered)
+        if case.name not in {"full normal", "linked bits"} and not (case.name == "single one-hot" and ordered)
     ]
 
 

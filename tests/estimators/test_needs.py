@@ -15,7 +15,7 @@ from estimators.pathwise import Reparameterisation
 from tests.support.cases import double
 
 F = Function(lambda z: z.square().sum(-1))
-BUILT_IN = 29
+BUILT_IN = 33
 
 
 @pytest.fixture(autouse=True)

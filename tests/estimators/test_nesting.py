@@ -49,6 +49,7 @@ NOT_HERE = {
         "ovis_asymptotic",
         "vimco",
     ),  # bounds
+    *("set_pathwise", "set_reinforce", "set_rloo", "subset_score"),  # objectives of sets
     *("doubly_reparameterised", "antithetic_evolution_strategy", "evolution_strategy", "smoothing"),  # a fixed scale
 }
 

@@ -13,9 +13,9 @@ from torch import Tensor
 import estimators
 from estimators import Fitted, Need, Objective, unmet
 from estimators.checks.cases import CASES, Case, as_vectors, draws, fitting_cases, truth
-from estimators.needs import NONLINEAR, needs_of
+from estimators.needs import NONLINEAR, OF_SETS, needs_of
 
-INNER = ("function", "log_joint", "terms")
+INNER = ("function", "log_joint", "terms", "reward")
 """Attributes in which the objectives of the cases hold their function of z."""
 NAMES = estimators.available()
 BY_MEAN = {"rodeo"}
@@ -94,8 +94,8 @@ def test_noisy_objectives_refuse_what_is_not_linear_in_them():
             if before is None and after is not None:
                 assert after == f"needs {Need.DETERMINISTIC.sentence}"
                 refused.add(name)
-    bounds = {name for name in NAMES if Need.IMPORTANCE_BOUND in estimators.get(name).traits.needs}
-    assert refused == NONLINEAR | bounds | {"exact"}
+    sets = {name for name in NAMES if OF_SETS & estimators.get(name).traits.needs}
+    assert refused == NONLINEAR | sets | {"exact"}
 
 
 def test_a_wrapper_needs_what_its_inner_estimator_needs():

@@ -18,7 +18,7 @@ from bench.distributions.tabular_policy import Trajectory
 from bench.distributions.token_policy import TokenPolicy
 from estimators import BadInput, Estimator, EvidenceTerms, Function, Need, Terms, Traits, unmet
 from estimators.needs import Offer
-from estimators.structured_local_expectation import at, costs, per_row, with_other_values
+from estimators.structured_local_expectation import at, costs, once_per_row, with_other_values
 from estimators.tools.parameters import sample, support
 from estimators.tools.steps import downstream_of, follows, log_prob_steps
 from estimators.tools.steps_checks import steps_refused
@@ -214,8 +214,8 @@ class Conditional(Estimator):
         value, cost = costs(f, q, z)
         here, total = log_prob_steps(q, z), torch.zeros_like(value[0])
         for rows, x in with_other_values(q, z):
-            own = torch.cat([at(rows, per_row(rows, here)), at(rows, log_prob_steps(q, x))])
-            gain = torch.cat([at(rows, per_row(rows, cost)), at(rows, costs(f, q, x)[1])])
+            own = torch.cat([at(rows, once_per_row(rows, here)), at(rows, log_prob_steps(q, x))])
+            gain = torch.cat([at(rows, once_per_row(rows, cost)), at(rows, costs(f, q, x)[1])])
             total = total + (own.exp().detach() * gain.detach() * own).sum((0, 1)).mean(0)
         return value.mean(0) + total - total.detach()
 

@@ -17,6 +17,7 @@ from bench.statistics.tails import MIN_OUTCOMES
 from estimators.checks.failure import require
 from estimators.checks.statistics import CHECK_LIMIT
 from estimators.tools.parameters import states, support
+from estimators.tools.steps_checks import steps_refused
 
 FAMILY_DRAWS = 20_000
 
@@ -141,6 +142,12 @@ def check_weighted_support(family: Family, seed: int) -> None:
     require(not z.requires_grad and not weight.requires_grad, "the weighted support carries a gradient")
 
 
+def check_steps(family: Family, seed: int) -> None:
+    """Checks that the steps that the distribution declares, if any, are those of its density."""
+    for reason in steps_refused(expanded(family, 3)).values():
+        require(False, reason)
+
+
 def default_parameters(family: Family, coordinates: str | None = None) -> Tensors:
     """Returns the distribution's parameters at the default θ."""
     coordinates = coordinates or family.coordinates[0]
@@ -252,4 +259,5 @@ FAMILY_CHECKS = (
     check_draws_follow_the_density,
     check_path,
     check_weighted_support,
+    check_steps,
 )
