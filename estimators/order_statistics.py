@@ -80,7 +80,9 @@ class OrderStatistics(SetObjective):
 
 def checked_weights(weights: Sequence[float] | Tensor) -> Float[Tensor, " K"]:
     """Returns the weights in float64. Raises `BadInput` if there are fewer than 2, or if one is not finite."""
-    given = torch.as_tensor(weights, dtype=torch.float64, device="cpu")
+    given = torch.as_tensor(weights, dtype=torch.float64)
+    if given.is_meta:  # without values: nothing to check
+        return given
     if given.dim() != 1 or len(given) < 2 or not all(map(isfinite, given.tolist())):
         raise BadInput(f"an objective of sets has at least 2 weights, all finite; found {given.tolist()}")
     return given

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 import estimators
-from estimators import Estimator, Evidence, Function, ImportanceBound, Objective, Terms
+from estimators import Estimator, Evidence, Function, ImportanceBound, Objective, OrderStatistics, Terms
 from estimators.baselines import GroupRelative
 from estimators.control_variates import flat
 from estimators.core import Fitted
@@ -39,7 +39,6 @@ NOISY = {
     "rejection_reparameterisation": SCORE,
     "stratified": SCORE,
     "set_reinforce": SCORE,
-    "subset_score": "with the baseline of smaller sets a score is left",
     "sum_and_sample": SCORE,
     "systematic": SCORE,
     "top_and_sample": SCORE,
@@ -93,6 +92,8 @@ def near(c: float, units: int, q0: Distribution, f: Objective) -> Objective:
     def level(z: Tensor) -> Tensor:
         return 0 * flat(z, q0).sum(-1) + c * (1 + units * torch.finfo(z.dtype).eps * steps(z, q0))
 
+    if isinstance(f, OrderStatistics):
+        return OrderStatistics(level, f.weights, differentiable=f.differentiable)
     if isinstance(f, ImportanceBound):
         return ImportanceBound(lambda z: q0.log_prob(z) + level(z), draws=f.draws)
     if isinstance(f, Evidence):

@@ -400,8 +400,8 @@ def test_the_order_of_the_coordinates_is_that_of_the_gradient(name, few):
 
 
 def arrangeable(estimator):
-    """The cases whose coordinates can be put in another order: not a triangular factor's, nor a chain's, whose order is its own;
-    the categories of a single variable where the estimator does not order them itself."""
+    """The cases whose coordinates can be put in another order: not a triangular factor's, as the other order has none,
+    nor a chain's; the categories of a single variable where the estimator does not order them itself."""
     ordered = getattr(estimator, "name", "") in ORDERED_CATEGORIES
     return [
         case

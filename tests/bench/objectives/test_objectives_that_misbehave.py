@@ -20,7 +20,7 @@ from bench.problems.exact import reference
 from bench.problems.finite import not_finite
 from bench.problems.problem import Problem
 from bench.sweeps.cell_record import measure_cell
-from estimators import BadInput, Evidence, Function, ImportanceBound, Objective, Terms
+from estimators import BadInput, Evidence, Function, ImportanceBound, Objective, OrderStatistics, Terms
 from tests.support.cases import EVERY, fitting
 from tests.support.sweeps import small_cells
 
@@ -55,6 +55,8 @@ def spoiled(f, change):
         return Evidence(first(f.log_joint))
     if isinstance(f, ImportanceBound):
         return ImportanceBound(first(f.log_joint), f.draws)
+    if isinstance(f, OrderStatistics):
+        return OrderStatistics(first(f.reward), f.weights, differentiable=f.differentiable)
     assert isinstance(f, Terms)
     return Terms(first(f.terms), f.depends)
 
@@ -120,6 +122,8 @@ def reshaped(f, shape):
                 for name in ("__call__", "log_weight", "held_weight")
             },
         )(f.log_joint, f.draws)
+    if isinstance(f, OrderStatistics):
+        return OrderStatistics(lambda z: shape(f.reward(z)), f.weights, differentiable=f.differentiable)
     assert isinstance(f, Terms)
     return Terms(lambda z: shape(f.terms(z)), f.depends)
 
@@ -363,6 +367,8 @@ def sometimes_nan(f):
         return Evidence(holed(f.log_joint))
     if isinstance(f, ImportanceBound):
         return ImportanceBound(holed(f.log_joint), f.draws)
+    if isinstance(f, OrderStatistics):
+        return OrderStatistics(holed(f.reward), f.weights, differentiable=f.differentiable)
     return Terms(holed(f.terms), f.depends)
 
 
