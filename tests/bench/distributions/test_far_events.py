@@ -252,7 +252,7 @@ def test_the_error_of_a_narrow_box_knows_how_its_edges_are_rounded(case):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", BOXED, ids=lambda case: f"{case.name}-{case.point}")
 def test_the_error_of_boxes_of_many_widths_knows_how_their_edges_are_rounded(case):
-    """Down to a width of 1e-11: below, single points round out of the box, and errors were up to 27 times what is stated.
+    """Down to a width of 1e-11: below, points round out of the box, and errors were up to 27 times what is stated.
 
     The error is one difference, which may be small by chance: in a finer walk (quarters of a power) the scale of a
     logistic at its extreme point was outside it, by a factor of 1.2, in a box of half width 6.5e-5.
