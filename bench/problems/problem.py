@@ -117,7 +117,8 @@ class Problem:
                 f"{self.family.name} with {self.objective.name} has no point {self.point!r}; it has {', '.join(points)}"
             )
         try:
-            self.minibatches(next(iter(self.theta().values())))
+            if self.minibatch is not None:
+                self.minibatches(next(iter(self.theta().values())))
         except BadInput as error:
             return str(error)
         return None
