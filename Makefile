@@ -51,7 +51,7 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-test: install  ## all checks in 8 minutes of processor time, on two cores side by side
+test: install  ## all checks, on two cores side by side
 	$(MAKE) --jobs 2 --output-sync=line test-shapes lint test-compile
 	$(MAKE) test-most
 
