@@ -19,8 +19,10 @@ from estimators import get
 from estimators.core import Estimator, Fitted
 from tests.support.own_models import source_of
 
-ROUNDS = ((100, 4.0), (1_000, 1.6))
-"""Steps, and the factor: after these steps, arms beyond this factor times the best of them stop."""
+ROUNDS = ((100, 4.0, 100), (1_000, 1.6, 4))
+"""Steps; after them, arms beyond this factor times the best stop, and at most so many of the best go on."""
+FIRST = 8
+"""Gradients whose mean is subtracted from all others, against cancellation in the sum of squares."""
 Arm = tuple[str, int]
 """A name and a number of samples."""
 
@@ -44,15 +46,18 @@ def plain_loop(shop: Workshop, estimator: Estimator, samples: int, steps: int) -
     if isinstance(estimator, Fitted) and estimator.state is None:
         estimator = estimator.fit(model.distribution(model.theta), model.objective, samples, estimator.steps)
     torch.manual_seed(7)
-    rows, seconds = [], []
+    start_mean = torch.stack([training_step(model, estimator, samples).double() for _ in range(FIRST)]).mean(0)
+    total, squares, seconds = torch.zeros_like(start_mean), [], []
     for _ in range(steps):
         start = time.process_time()
-        rows.append(training_step(model, estimator, samples).double().numpy())
+        gradient = training_step(model, estimator, samples)
         seconds.append(time.process_time() - start)
-    squares = np.square(np.array(rows) - np.mean(rows, 0)).sum(1)
-    variance = float(squares.sum() / (steps - 1))
-    rounding = 1e-10 * float(np.square(rows).sum(1).mean())
-    error = float(squares.std() / max(squares.mean(), 1e-300) / steps**0.5)
+        off = gradient.double() - start_mean
+        total += off
+        squares.append(float(off @ off))
+    variance = (sum(squares) - float(total @ total) / steps) / (steps - 1)
+    rounding = 1e-10 * (float(np.mean(squares)) + float(start_mean @ start_mean))
+    error = float(np.std(squares) / max(np.mean(squares), 1e-300) / steps**0.5)
     return LoopResult(variance if variance > rounding else 0.0, float(np.median(seconds)), error)
 
 
@@ -71,11 +76,12 @@ def arms_of(shop: Workshop, names: Sequence[str], ladder: Sequence[int]) -> list
 
 def best_of(shop: Workshop, arms: Sequence[Arm], steps: int) -> dict[Arm, LoopResult]:
     """The arms that can be the best (`ROUNDS`), each by a loop of all `steps`; an arm that fails is left out."""
-    for short, near in ROUNDS:
+    for short, near, most in ROUNDS:
         if short < steps:
             found = _loops(shop, arms, short)
             best = min(each.product for each in found.values())
-            arms = [arm for arm, each in found.items() if each.product <= near * best]
+            order = sorted(found, key=lambda arm: found[arm].product)
+            arms = [arm for arm in order if found[arm].product <= near * best][:most]
     return _loops(shop, arms, steps)
 
 
