@@ -80,6 +80,8 @@ def best_of(shop: Workshop, arms: Sequence[Arm], steps: int) -> dict[Arm, LoopRe
         if short < steps:
             found = _loops(shop, arms, short)
             best = min(each.product for each in found.values())
+            if best == 0:  # without variance: no loop can be better
+                return found
             order = sorted(found, key=lambda arm: found[arm].product)
             arms = [arm for arm in order if found[arm].product <= near * best][:most]
     return _loops(shop, arms, steps)
@@ -119,7 +121,7 @@ def main() -> None:
             shop = Workshop(source_of(MODELS[name]()))
             loops = best_of(shop, arms_of(shop, available(), (1, 2, 4, 16, 64)), asked.steps)
             best = min(each.product for each in loops.values())
-            own = plain_loop(shop, made(found.code), found.samples or 1, asked.steps)
+            own = plain_loop(shop, made(found.code), found.samples or 1, asked.steps if best else ROUNDS[0][0])
             ratio = "1 (no variance)" if own.product == best == 0 else f"{own.product / best:.2f}" if best else "∞"
         print(f"| {name} | {said} | {found.road} | {spent:.1f} | {ratio} |", flush=True)
 
