@@ -21,6 +21,8 @@ from tests.support.own_models import source_of
 
 ROUNDS = ((8, 40.0, 200), (100, 4.0, 50), (1_000, 1.6, 4))
 """Steps; after them, arms beyond this factor times the best stop, and at most so many of the best go on."""
+SLOWEST = 0.3
+"""Seconds of a step beyond which 10,000 steps would take most of an hour: such an arm is left out."""
 FIRST = 8
 """Gradients whose mean is subtracted from all others, against cancellation in the sum of squares."""
 Arm = tuple[str, int]
@@ -46,6 +48,10 @@ def plain_loop(shop: Workshop, estimator: Estimator, samples: int, steps: int) -
     if isinstance(estimator, Fitted) and estimator.state is None:
         estimator = estimator.fit(model.distribution(model.theta), model.objective, samples, estimator.steps)
     torch.manual_seed(7)
+    start = time.process_time()
+    training_step(model, estimator, samples)
+    if time.process_time() - start > SLOWEST:
+        raise TimeoutError(f"a step of {estimator} with {samples} samples takes more than {SLOWEST} s")
     start_mean = torch.stack([training_step(model, estimator, samples).double() for _ in range(FIRST)]).mean(0)
     total, squares, seconds = torch.zeros_like(start_mean), [], []
     for _ in range(steps):
