@@ -1,4 +1,4 @@
-"""A simulator with noise of its own: `gradest recommend examples/noisy_simulator.py`
+"""A simulator with its own noise: `gradest recommend examples/noisy_simulator.py`
 
 A queue behind three counters: how often should each be staffed? Arrivals differ from call to call of the simulator.
 """

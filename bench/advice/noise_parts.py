@@ -35,7 +35,7 @@ class NoiseParts:
     """Parts of the variance of a training step.
 
     `draws`: tr Var E(ĝ | draws), what is left without noise. `data`: tr Var E(ĝ | noise), what any number of draws
-    leaves; None where each draw has noise of its own (`each_draw`), or where no seed repeats the noise, because it does
+    leaves; None where each draw has its own noise (`each_draw`), or where no seed repeats the noise, because it does
     not come from torch's generator. `count`: the number of triples.
     """
 
@@ -81,7 +81,7 @@ def _centre(step: Callable[[int, int], Tensor], asked: Turn, deadline: float) ->
 
 
 def noise_by_draw(model: OwnModel) -> tuple[bool, bool]:
-    """Whether each draw of a call of f has noise of its own, and whether a seed repeats the noise.
+    """Whether each draw of a call of f has its own noise, and whether a seed repeats the noise.
 
     Tried at some draws of q, each several times in one call: copies of a draw have one value if they share the noise.
     """

@@ -24,7 +24,7 @@ SHORT = (torch.bfloat16, torch.float16)
 class OwnModel:
     """θ by name (detached), θ → q, and f.
 
-    `noise`: "call" where f draws noise of its own at every call (a simulator), "step" where all calls of a training
+    `noise`: "call" where f draws its own noise at every call (a simulator), "step" where all calls of a training
     step are to see the same noise (a minibatch), or empty. `given`: the objects as the user gave them, under the names
     that the printed code uses. `spelling`: how that code makes an Objective of the user's function. `notes`: what was
     changed, in sentences.

@@ -133,7 +133,7 @@ def recommend(
         samples: Numbers of samples per estimate that are tried.
         cost: What a step costs: "seconds"; "calls" of f; or a function of the draws z that f is asked at, whose
             values are added up (generated tokens).
-        noisy: When f draws noise of its own: "call" (at every call, as a simulator does; True means the same) or "step"
+        noisy: When f draws its own noise: "call" (at every call, as a simulator does; True means the same) or "step"
             (all calls of a training step see the same noise, such as a minibatch). Default: what the file or f says.
         seed: Seed of all draws.
         plugin: Python file that registers plug-ins; several are allowed.

@@ -122,7 +122,7 @@ def noise(shares: Mapping[str, Interval], parts: NoiseParts | None) -> str:
     """Where a noisy model's variance comes from, and what would make it smaller; empty without noise.
 
     With the shares d of the draws and b of the data, twice the draws leave about b + (1 − b)/2 of the variance, and
-    twice the data d + (1 − d)/2. Where each draw has noise of its own, b is 0.
+    twice the data d + (1 − d)/2. Where each draw has its own noise, b is 0.
     """
     if not shares or parts is None:
         return ""

@@ -31,7 +31,7 @@ def all_kept(rewards: Sequences, size: int) -> Prompts:
 def first_kept(rewards: Sequences, size: int) -> Prompts:
     """Returns B ÷ `size` for the first `size` groups whose rewards differ, else 0: the axis of prompts is a pool.
 
-    Where fewer are kept, their number stands for `size`. With prompts drawn anew for each pool, the direction of the
+    Where fewer are kept, their number stands for `size`. With prompts drawn fresh for each pool, the direction of the
     mean gradient is unchanged. Where the pool is one prompt drawn again and again and size = 1, it weighs
     1/(1 − p^K − (1 − p)^K), with 0/1 rewards of success rate p and a pool that is large enough.
     Source: Yu et al. 2025 (DAPO, dynamic sampling), arXiv:2503.14476, equation 11.

@@ -1,4 +1,4 @@
-"""The noise that an objective draws itself, on random numbers of its own.
+"""The noise that an objective draws itself, on its own random numbers.
 
 Two estimates can then share the noise of f and differ in their draws, or the other way round; and all calls of a
 training step can see the same noise.
@@ -77,7 +77,7 @@ def drawing_from(f: Objective, source: NoiseSource) -> Objective:
 def one_noise(f: Objective) -> Objective:
     """Returns f with one noise: all its calls draw the same random numbers, such as the same minibatch.
 
-    Made anew for every training step, it is one fixed function within the step, so that every estimator that is right
+    Made again for every training step, it is one fixed function within the step, so that every estimator that is right
     for a function without noise is right, and couplings of draws keep what they save. f must draw from torch's
     generator. The seed comes from that generator.
 

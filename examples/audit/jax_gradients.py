@@ -1,6 +1,6 @@
 """Gradients in JAX, audited. Where gradest is installed beside JAX: `gradest audit examples/audit/jax_gradients.py`
 
-Where JAX has an environment of its own (`make peers` makes .peers/jax), as a command:
+Where JAX has its own environment (`make peers` makes .peers/jax), as a command:
 
     .peers/jax/bin/python examples/audit/jax_gradients.py exact exact.npy
     gradest audit ".peers/jax/bin/python examples/audit/jax_gradients.py {seed} {count} {file}" --exact exact.npy

@@ -1,4 +1,4 @@
-"""Which estimators stay right when f draws noise of its own: those that are linear in f's values and slopes.
+"""Which estimators stay right when f draws its own noise: those that are linear in f's values and slopes.
 
 With the draws fixed, the estimate must be an affine function of the size of the noise. The mean over noise of mean zero
 is then the estimate without noise, whatever the law of the noise.

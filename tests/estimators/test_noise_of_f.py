@@ -1,4 +1,4 @@
-"""The noise of f on random numbers of its own."""
+"""The noise of f on its own random numbers."""
 
 from collections.abc import Callable
 

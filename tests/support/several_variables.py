@@ -79,7 +79,7 @@ def estimates(model: Several, estimator: Estimator, n: int, replicates: int) -> 
 
 
 def times(z: Tensor, matrix: Tensor) -> Tensor:
-    """z times a matrix with leading axes of its own, over the last axis."""
+    """z times a matrix with its own leading axes, over the last axis."""
     return (matrix @ z.unsqueeze(-1)).squeeze(-1)
 
 

@@ -1,4 +1,4 @@
-"""Models whose objective draws noise of its own: who races, on which road, and the variance told apart."""
+"""Models whose objective draws its own noise: who races, on which road, and the variance told apart."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 

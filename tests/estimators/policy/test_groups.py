@@ -122,7 +122,7 @@ def test_one_prompt_drawn_until_it_is_kept_weighs_one_over_its_chance():
     assert not same(found[0], 2 * REWARD[0])
 
 
-def test_with_prompts_drawn_anew_dropping_keeps_the_direction():
+def test_with_prompts_drawn_fresh_dropping_keeps_the_direction():
     K, loss = 2, PolicyLoss(baseline="leave_one_out", filter="drop")
     pairs = [[a, b] for a in range(2) for b in range(2)]
     index = tiny.tuples(K, 2)
