@@ -15,7 +15,7 @@ SHAPED := tests/whole/test_shapes.py tests/whole/test_surrogates.py tests/bench/
   tests/bench/objectives/test_structured_objectives.py tests/bench/measure tests/bench/tables tests/bench/analysis
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser picture quick test test-most test-shapes test-compile test-all test-gpu gpu-wheels gpu-evidence peers lint coverage coverage-report exactness reference gradients offers canary clean
+.PHONY: help install browser picture quick test test-most test-shapes test-compile test-all test-gpu gpu-wheels gpu-evidence peers frameworks lint coverage coverage-report exactness reference gradients offers canary clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -92,6 +92,15 @@ peers: install .peers/jax/installed .peers/pyro/installed .peers/storchastic/ins
 .peers/%/installed: peers/requirements/%.txt
 	$(PYTHON) -m venv .peers/$*
 	.peers/$*/bin/python -m pip install --quiet --requirement $<
+	@touch $@
+
+frameworks: install .peers/frameworks/installed  ## presets of policy losses beside verl, TRL and OpenRLHF (1.7 GB): results/peers/
+	$(BIN)/python -m peers.frameworks .peers
+
+.peers/frameworks/installed: peers/requirements/frameworks.txt peers/requirements/frameworks-alone.txt
+	$(PYTHON) -m venv .peers/frameworks
+	.peers/frameworks/bin/python -m pip install --quiet --requirement $<
+	.peers/frameworks/bin/python -m pip install --quiet --no-deps --requirement $(word 2,$^)
 	@touch $@
 
 exactness: install  ## measure the table of verdicts again: is what says that it is unbiased unbiased, to 1 %

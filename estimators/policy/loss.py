@@ -13,10 +13,10 @@ from estimators.policy.corrections import CORRECTION_PARTS, CORRECTION_RULES
 from estimators.policy.filters import FILTER_PARTS
 from estimators.policy.kl import KL_FORMS, differentiated, distance, later_distance
 from estimators.policy.limits import LIMIT_PARTS, Bounds
-from estimators.policy.ratios import RATIO_PARTS, below_overflow, through_own_token
+from estimators.policy.ratios import DIFFERENTIATED, RATIO_PARTS, below_overflow, through_own_token
 from estimators.policy.returns import RETURN_PARTS, at_last_token, critic_advantages, rewards_at_tokens
 from estimators.policy.rollouts import Prompts, Rollouts, Sequences, Tokens, per_token
-from estimators.policy.scales import SCALE_PARTS
+from estimators.policy.scales import SCALE_PARTS, WHITENINGS
 from estimators.policy.sets import SET_PARTS
 
 CRITIC = "critic"
@@ -55,10 +55,12 @@ class PolicyLoss:
         gamma: discount of returns to go and of the critic's.
         lam: λ of GAE.
         horizon: n of the n-step advantage of the critic. Default: 0, no limit.
-        scale: "none", "group", "batch" (deviation over rollouts) or "whitening" (mean and deviation over tokens).
-        scale_epsilon: ε, added to a deviation, or to the variance of a whitening.
+        scale: "none", "group", "batch" (deviation over rollouts), "whitening" or "floored_whitening" (mean and
+            deviation over tokens).
+        scale_epsilon: ε, added to a deviation or to the variance of a whitening; the least variance of a floored one.
         bessel: whether a variance of n numbers divides by n − 1.
-        ratio: π/π_prox: "none", "token", "prefix", "sequence" or "geometric".
+        ratio: π/π_prox: "none", "token", "prefix", "sequence", "geometric" or "geometric_differentiated" (its gradient
+            at each token is that of all tokens).
         limit: of that ratio: "none", "clip", "dual_clip" or "detached".
         low, high: its bounds, of the ratio itself (0.8 and 1.2 for ε = 0.2).
         dual: factor of dual clip.
@@ -152,7 +154,9 @@ class PolicyLoss:
         return LIMIT_PARTS[self.limit](self.ratios(rollouts), advantage, rollouts.log_probs, bounds)
 
     def ratios(self, rollouts: Rollouts) -> Tokens:
-        """Returns π/π_prox at each token, whose gradient is that of its own log-probability alone."""
+        """Returns π/π_prox at each token, with the gradient of its own log-probability alone unless differentiated."""
+        if self.ratio in DIFFERENTIATED:
+            return below_overflow(RATIO_PARTS[self.ratio](rollouts.log_probs - rollouts.old, rollouts.mask)).exp()
         log_weight = RATIO_PARTS[self.ratio](rollouts.log_probs.detach() - rollouts.old, rollouts.mask)
         return through_own_token(log_weight, rollouts.log_probs)
 
@@ -175,13 +179,13 @@ class PolicyLoss:
         if not self.kl_after:
             c = c - penalty
         advantage, total = self._less_baseline(c, rollouts), c.sum(-1)
-        if self.scale != "whitening":
+        if self.scale not in WHITENINGS:
             advantage = SCALE_PARTS[self.scale](advantage, total, mask, self.scale_epsilon, self.bessel)
         if self.kl_after:
             advantage = advantage - self._returned(penalty, rollouts)
         if self._penalises and self.kl_place == "loss_and_later_reward":
             advantage = advantage - self.beta * later_distance(rollouts)
-        if self.scale == "whitening":
+        if self.scale in WHITENINGS:
             advantage = SCALE_PARTS[self.scale](advantage, total, mask, self.scale_epsilon, self.bessel)
         return advantage * mask
 
@@ -193,7 +197,7 @@ class PolicyLoss:
         """
         needs_tokens = {
             "baseline": self.baseline in ("batch_token_mean", "greedy", CRITIC),
-            "scale": self.scale == "whitening",
+            "scale": self.scale in WHITENINGS,
             "kl_place": self._penalises and self.kl_place in ("reward", "loss_and_later_reward"),
         }
         for part, needs in needs_tokens.items():

@@ -169,7 +169,7 @@ OPENRLHF = replace(
     kl_policy="proximal",
     kl_after=True,
 )
-OPENRLHF_WHITE = replace(OPENRLHF, scale="whitening", scale_epsilon=1e-8, bessel=False)
+OPENRLHF_WHITE = replace(OPENRLHF, scale="floored_whitening", scale_epsilon=1e-8, bessel=False)
 OPENRLHF_SOURCE = "OpenRLHF 0.11.2, models.loss.PolicyLoss with advantage_estimator"
 OPENRLHF_PRESETS = {
     "openrlhf:gae": Preset(
@@ -192,7 +192,7 @@ OPENRLHF_PRESETS = {
             baseline="group_mean",
             scale="group",
             scale_epsilon=1e-9,
-            ratio="geometric",
+            ratio="geometric_differentiated",
             aggregate="sequence_mean",
         ),
         f"{OPENRLHF_SOURCE} 'group_norm' and policy_loss_type 'gspo'",

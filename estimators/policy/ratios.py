@@ -51,8 +51,20 @@ RATIO_PARTS: dict[str, Callable[[Tokens, Tokens], Tokens]] = {
     "prefix": of_prefix,
     "sequence": of_sequence,
     "geometric": geometric,
+    "geometric_differentiated": geometric,
 }
-"""Ratios by name: functions of log π/π_prox at each token, 0 where the mask is 0, and of the mask; differentiable."""
+"""Ratios by name: functions of log π/π_prox at each token, 0 where the mask is 0, and of the mask; differentiable.
+
+The ratio of a token, a prefix or a sequence has at each token the gradient of its own log-probability alone (see
+`through_own_token`); a differentiated one has the gradient of all tokens in it. The two differ where a rollout's tokens
+have different advantages.
+"""
+
+DIFFERENTIATED = ("geometric_differentiated",)
+"""Ratios with the gradient of all tokens in them.
+
+Source: OpenRLHF 0.11.2, `PolicyLoss` with policy_loss_type "gspo".
+"""
 
 
 def through_own_token(log_weight: Tokens, log_probs: Tokens) -> Tokens:

@@ -40,14 +40,17 @@ def whitened(advantage: Tokens, total: Sequences, mask: Tokens, epsilon: float, 
     It bends the direction within a prompt, because long rollouts count more in the mean and in the variance.
     Source: Hu 2025 (REINFORCE++), arXiv:2501.03262; verl 0.9.1, `masked_whiten`.
     """
-    batch = (-3, -2, -1)
-    n = mask.sum(batch, keepdim=True)
-    apart = advantage - (advantage * mask).sum(batch, keepdim=True) / n.clamp_min(1)
-    apart = apart * mask
-    smallest = rounding_of(advantage * mask, batch, keepdim=True)
-    apart = torch.where(apart.abs().amax(batch, keepdim=True) > smallest, apart, 0)
-    variance = apart.square().sum(batch, keepdim=True) / (n - int(bessel)).clamp_min(1)
+    apart, variance = centred_over_tokens(advantage, mask, bessel)
     return over_scale(apart, (variance + epsilon).sqrt(), 0.0)
+
+
+def floored_whitening(advantage: Tokens, total: Sequences, mask: Tokens, epsilon: float, bessel: bool) -> Tokens:
+    """Subtracts the mean over the batch's tokens, and divides by √max(variance over the batch's tokens, ε).
+
+    Source: OpenRLHF 0.11.2, `RemoteExperienceMaker.compute_advantages_and_returns`.
+    """
+    apart, variance = centred_over_tokens(advantage, mask, bessel)
+    return over_scale(apart, variance.clamp_min(epsilon).sqrt(), 0.0)
 
 
 SCALE_PARTS: dict[str, Callable[[Tokens, Sequences, Tokens, float, bool], Tokens]] = {
@@ -55,9 +58,24 @@ SCALE_PARTS: dict[str, Callable[[Tokens, Sequences, Tokens, float, bool], Tokens
     "group": by_group,
     "batch": by_batch,
     "whitening": whitened,
+    "floored_whitening": floored_whitening,
 }
 """Scales by name: functions of the advantages, each rollout's total, the mask, ε, and whether a variance of n numbers
 divides by n − 1 (`bessel`) or by n."""
+
+WHITENINGS = ("whitening", "floored_whitening")
+"""Scales of tokens: they need more than rewards, and come after the reward's KL term."""
+
+
+def centred_over_tokens(advantage: Tokens, mask: Tokens, bessel: bool) -> tuple[Tokens, Tensor]:
+    """Returns the advantage less its mean over the batch's tokens, and its variance; 0 where rounding explains both."""
+    batch = (-3, -2, -1)
+    n = mask.sum(batch, keepdim=True)
+    apart = advantage - (advantage * mask).sum(batch, keepdim=True) / n.clamp_min(1)
+    apart = apart * mask
+    smallest = rounding_of(advantage * mask, batch, keepdim=True)
+    apart = torch.where(apart.abs().amax(batch, keepdim=True) > smallest, apart, 0)
+    return apart, apart.square().sum(batch, keepdim=True) / (n - int(bessel)).clamp_min(1)
 
 
 def deviation(total: Sequences, axes: tuple[int, ...], bessel: bool) -> Float[Tensor, "*batch"]:

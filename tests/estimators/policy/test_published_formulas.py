@@ -133,10 +133,11 @@ def verl_tis(r: Rollouts, x: Tensor) -> Tensor:
     return torch.cat(found).mean()
 
 
-def white(A: Tensor, r: Rollouts, correction: int) -> Tensor:
-    """Less the mean over all tokens, over the root of their variance."""
+def white(A: Tensor, r: Rollouts, correction: int, least: float = 0.0) -> Tensor:
+    """Less the mean over all tokens, over the root of their variance: 1e-8 is added, or it is at least `least`."""
     flat = A[r.mask > 0]
-    return (A - flat.mean()) / (flat.var(correction=correction) + 1e-8).sqrt()
+    variance = flat.var(correction=correction)
+    return (A - flat.mean()) / (variance.clamp(min=least) if least else variance + 1e-8).sqrt()
 
 
 def verl_reinforce_plus_plus(r: Rollouts, x: Tensor) -> Tensor:
@@ -196,10 +197,20 @@ def openrlhf_reinforce(r: Rollouts, x: Tensor) -> Tensor:
     for b in range(B):
         for k, (_, o, f) in enumerate(own[b]):
             A[b, k, : len(o)] = r.rewards[b, k] - 0.01 * (o - f).flip(0).cumsum(0).flip(0)
-    A = white(A, r, 0)
+    A = white(A, r, 0, least=1e-8)
     return torch.cat(
         [-clip((p - o).exp(), A[b, k, : len(p)]) for b in range(B) for k, (p, o, _) in enumerate(own[b])]
     ).mean()
+
+
+def openrlhf_gspo(r: Rollouts, x: Tensor) -> Tensor:
+    """The ratio is differentiated: with a KL to go, each token's advantage moves all tokens."""
+    A, found = group_advantages(r, 1e-9), []
+    for b, own in enumerate(parts(r, x)):
+        for k, (p, o, f) in enumerate(own):
+            to_go = A[b, k] - 0.01 * (o - f).flip(0).cumsum(0).flip(0)
+            found.append(-clip((p - o).mean().exp(), to_go).mean())
+    return torch.stack(found).mean()
 
 
 FORMULAS = {
@@ -217,6 +228,7 @@ FORMULAS = {
     ("verl:cispo", None): verl_cispo,
     ("ppo", None): ppo,
     ("openrlhf:reinforce++", None): openrlhf_reinforce,
+    ("openrlhf:gspo", None): openrlhf_gspo,
 }
 
 
@@ -251,6 +263,7 @@ def test_a_preset_is_its_formula(name, beta):
         ("verl:icepop", {"correction_rule": "truncate"}),
         ("openrlhf:reinforce++", {"bessel": True}),
         ("openrlhf:reinforce++", {"returns": "whole"}),
+        ("openrlhf:gspo", {"ratio": "geometric"}),
         ("ppo", {"lam": 1.0}),
     ],
     ids=str,

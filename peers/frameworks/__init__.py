@@ -1,0 +1,1 @@
+"""Presets of policy losses beside the frameworks' own functions: value and gradient on the same tensors."""
