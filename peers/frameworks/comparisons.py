@@ -96,7 +96,8 @@ PAPERS = [
         side="openrlhf:ppo",
         settings={"lam": 0.95},
         on=without(EXTREME),
-        why="OpenRLHF's trainer whitens these advantages, verl too, and both have λ = 1 by default; not the paper",
+        why="both OpenRLHF's trainer and verl's whiten these advantages and have λ = 1 by default, and so depart from "
+        "the paper",
     ),
     Comparison(
         preset="grpo",
@@ -151,7 +152,8 @@ VERL = [
     Comparison(
         preset="verl:grpo",
         **verl("grpo"),
-        why="K − 1, ε = 1e-6; not the paper: mean over the batch's tokens for 1/L, dual clip 3, no KL by default",
+        why="K − 1, ε = 1e-6; departs from the paper: mean over the batch's tokens for 1/L, dual clip 3, no KL by "
+        "default",
     ),
     Comparison(
         preset="verl:grpo",
@@ -183,18 +185,18 @@ VERL = [
     Comparison(
         preset="verl:dr_grpo",
         **verl("grpo", "seq-mean-token-sum-norm", deviation=False),
-        why="÷ the padded length of the batch, which changes from batch to batch, where the paper has a constant "
-        "(loss_scale_factor sets one); dual clip 3",
+        why="÷ the length to which tensors are padded, where the paper has a constant (loss_scale_factor sets one); "
+        "dual clip 3",
     ),
     Comparison(
         preset="verl:rloo",
         **verl("rloo"),
-        why="not the paper: mean over the batch's tokens for the sum, and PPO's clip with dual clip 3",
+        why="departs from the paper: mean over the batch's tokens for the sum, and PPO's clip with dual clip 3",
     ),
     Comparison(
         preset="verl:remax",
         **verl("remax"),
-        why="not the paper: mean over the batch's tokens for the sum, and PPO's clip with dual clip 3",
+        why="departs from the paper: mean over the batch's tokens for the sum, and PPO's clip with dual clip 3",
     ),
     Comparison(
         preset="verl:reinforce_plus_plus",
@@ -258,7 +260,7 @@ TRL = [
     Comparison(
         preset="trl:grpo",
         **trl("grpo"),
-        why=f"{GRPO_EPSILON}; not the paper: no KL by default (β = 0)",
+        why=f"{GRPO_EPSILON}; departs from the paper: no KL by default (β = 0)",
     ),
     Comparison(
         preset="trl:grpo",
@@ -296,15 +298,15 @@ TRL = [
     Comparison(
         preset="trl:dapo",
         **trl("dapo"),
-        why=f"{GRPO_EPSILON}; not the paper: clip 0.2 on both sides for clip-higher, groups of equal rewards kept and "
-        "counted, mean over the batch's tokens and not the group's",
+        why=f"{GRPO_EPSILON}; departs from the paper: clip 0.2 on both sides for clip-higher, groups of equal rewards "
+        "kept and counted, mean over the batch's tokens and not the group's",
     ),
     Comparison(preset="trl:dapo", changes={"beta": 0.04}, **trl("dapo", beta=0.04), why="the paper has no KL term"),
     Comparison(
         preset="trl:dr_grpo",
         **trl("dr_grpo"),
         on=without("padded"),
-        why=f"{GRPO_EPSILON}; not the paper: the deviation, which it takes away, stays by default",
+        why=f"{GRPO_EPSILON}; departs from the paper: the deviation, which it takes away, stays by default",
     ),
     Comparison(
         preset="trl:dr_grpo",
@@ -345,8 +347,8 @@ TRL = [
         preset="trl:rloo",
         side="trl:rloo",
         value=False,
-        why="β = 0.05, k1 of the proximal policy, inside the baseline; not the paper: PPO's clip of the sequence "
-        f"ratio; {PER_TOKEN}",
+        why="β = 0.05, k1 of the proximal policy, inside the baseline; departs from the paper: PPO's clip of the "
+        f"sequence ratio; {PER_TOKEN}",
     ),
     Comparison(
         preset="trl:rloo",
@@ -419,7 +421,7 @@ OPENRLHF = [
         **openrlhf("rloo"),
         on=without(EXTREME),
         tolerance=SINGLE,
-        why="KL to go after the baseline (float32); not the paper: KL inside it, no clip, token sum",
+        why="KL to go after the baseline (float32); departs from the paper: KL inside it, no clip, token sum",
     ),
     Comparison(
         preset="openrlhf:rloo", changes=NO_KL, **openrlhf("rloo", beta=0.0), on=without(EXTREME), why="without the KL"
@@ -459,7 +461,7 @@ OPENRLHF = [
         **openrlhf("dr_grpo"),
         on=without(EXTREME),
         tolerance=SINGLE,
-        why="not the paper: still a mean over the batch's tokens, and a KL in the reward",
+        why="departs from the paper: still a mean over the batch's tokens, and a KL in the reward",
     ),
     Comparison(
         preset="openrlhf:gspo",

@@ -34,7 +34,7 @@ def test_the_sequence_ratio_is_unbiased_and_others_are_not():
         loss = PolicyLoss(ratio="sequence", baseline=baseline)
         found = mean_estimate(loss, 2, behaviour=BEHAVIOUR, **(greedy() if baseline == "greedy" else {}))
         assert same(found, REWARD), baseline
-    for wrong in ("none", "token", "prefix", "geometric"):
+    for wrong in ("none", "token", "prefix", "geometric", "geometric_differentiated"):
         assert apart(mean_estimate(PolicyLoss(ratio=wrong), behaviour=BEHAVIOUR), REWARD) > 0.01, wrong
 
 
@@ -80,7 +80,7 @@ def test_exact_values_are_unbiased_for_every_lambda_and_wrong_ones_for_one_alone
     )
 
 
-@pytest.mark.parametrize("ratio", ["none", "token", "prefix", "sequence", "geometric"])
+@pytest.mark.parametrize("ratio", ["none", "token", "prefix", "sequence", "geometric", "geometric_differentiated"])
 @pytest.mark.parametrize("limit", ["none", "clip", "dual_clip", "detached"])
 def test_a_ratio_of_value_one_has_reinforce_s_gradient(ratio, limit):
     assert same(mean_estimate(PolicyLoss(ratio=ratio, limit=limit)), REWARD)
