@@ -33,7 +33,7 @@ JUDGED_FROM = 256
 """Estimates before a mean is judged: of fewer, a rare large one may be missing in all coordinates."""
 ROUNDINGS = 10.0
 """Rounding errors, of the size of |f|·|score|, that a mean may be off beside."""
-UNSEEN = 20.0
+EXPECTED_EVENTS = 20.0
 """An outcome that is expected so often has occurred, but for a chance of 2e-9."""
 DEAF = 0.5
 """Beyond this share of the gradient's length an agreement says nothing."""
@@ -193,14 +193,14 @@ class Judge:
     def _least_variance(self, candidate: Candidate, said: Testimony) -> float:
         """What the variance is at least if the candidate is unbiased, given that R estimates have all been c.
 
-        An outcome that has not occurred has a chance p of at most `UNSEEN` / R, so the variance is at least
+        An outcome that has not occurred has a chance p of at most `EXPECTED_EVENTS` / R, so the variance is at least
         |g − c|² (1 − p) / p. The distance is taken `DOUBTED` standard errors smaller than it is found.
         """
         if said.silent.any():
             return 0.0
         away = np.linalg.norm(_moments(candidate).mean - said.mean)
         near = max(float(away - DOUBTED * said.error.sum() ** 0.5), 0.0)
-        return near**2 * max(candidate.replicates / UNSEEN - 1, 0.0)
+        return near**2 * max(candidate.replicates / EXPECTED_EVENTS - 1, 0.0)
 
     def _silent(self, candidate: Candidate) -> Bool[np.ndarray, " width"]:
         """Coordinates that rest on too few outcomes, so that their t is not normal."""
