@@ -14,7 +14,7 @@ from bench.advice.conclusion import BASELINE, TOO_SLOW, Conclusion, conclude, wa
 from bench.advice.noise_parts import NoiseParts
 from bench.advice.parcel import Parcel
 from bench.advice.printed_code import printed_code
-from bench.advice.race import ENOUGH, TIE, Race, RaceStanding, eliminate, reopen, still_open
+from bench.advice.race import ENOUGH, NO_TIME, TIE, Race, RaceStanding, eliminate, reopen, still_open
 from bench.advice.turns import FIRST_MOST, TooSlow, Turn, TurnResult
 from bench.advice.witness import Judge
 from bench.advice.workers import LOADING, NoAnswer, TaskFailed, Worker
@@ -95,7 +95,7 @@ class Advisor:
         names, samples = self.question.names, self.question.samples
         asked = (names, samples, self.question.biased, self.question.stage)
         self.opening: ModelFacts = self._ask("open", *asked, seconds=limit)
-        self.worker.remember(loop_reason=self.opening.loop_reason)
+        self.worker.remember(loop_reason=self.opening.loop_reason, double=self.opening.double)
         self.start = self.clock() - CALLS_BEFORE * self.opening.call_seconds  # imports and first calls do not count
         candidates = self._candidates()
         judge = self._judge()
@@ -116,6 +116,9 @@ class Advisor:
 
     def measure(self, candidate: Candidate, replicates: int, seconds: float, most_seconds: float) -> None:
         """A turn of a candidate; one that fails is disqualified with the reason."""
+        if self.left() <= 0:
+            candidate.state = NO_TIME
+            return
         seed = chunk_seed(
             self.question.seed, f"{candidate.name} {candidate.samples}", f"{self.stage} {candidate.replicates}"
         )
@@ -152,7 +155,9 @@ class Advisor:
         return found
 
     def _heard(self, asked: Turn) -> TurnResult | None:
-        """The result of a turn; None if it fails or is too slow."""
+        """The result of a turn; None if it fails or is too slow, or the time is up."""
+        if self.left() <= 0:
+            return None
         with suppress(TaskFailed):
             result = self._turn(asked)
             return None if isinstance(result, TooSlow) else result
@@ -238,8 +243,8 @@ class Advisor:
         return None
 
     def _slope(self, direction: np.ndarray) -> tuple[float, float, float] | None:
-        """Finite differences of E f along a direction of θ; None where P is too large, or it fails."""
-        if self.opening.dim != len(direction):
+        """Finite differences of E f along a direction of θ; None where P is too large, it fails, or the time is up."""
+        if self.opening.dim != len(direction) or self.left() <= 0:
             return None
         seconds = 2 * WITNESS_SHARE * self.question.seconds
         try:

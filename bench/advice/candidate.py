@@ -28,7 +28,8 @@ ZERO = Interval.exact(0.0)
 class Score(NamedTuple):
     """Variance, cost of a step and their product, each with its 95 % interval, and the ends that decide the race.
 
-    `gate`: why the variance has no meaning yet, in a clause, or empty; such a candidate neither leads nor drops out.
+    `gate`: why the variance has no meaning yet, in a clause, or empty; such a candidate does not lead, and drops out by
+    `least_variance` alone.
     """
 
     variance: Interval
@@ -60,6 +61,8 @@ class Candidate:
     spent: float = 0.0
     trusted: bool = False
     """Whether estimates that do not vary are known to be right, and not to wait for a rare outcome."""
+    least_variance: float = 0.0
+    """What the variance is at least if estimates that do not vary wait for a rare outcome."""
 
     moments: Moments | None = None
     squares: list[np.ndarray] = field(default_factory=list)
@@ -92,7 +95,7 @@ class Candidate:
         wide = self.variance_interval(level, WIDEST_KURTOSIS).times(step_cost(self.costs, self.fit_cost, level))
         variance = self.variance_interval()
         gate = self.gate or ""
-        low, high = (0.0, np.inf) if gate else (wide.low, wide.high)
+        low, high = (self.least_variance * step.low, np.inf) if gate else (wide.low, wide.high)
         self.score = Score(variance, step, variance.times(step), low, high, self.replicates, gate)
 
     @property

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.advice.candidate import Candidate, score_of, times
+from bench.advice.candidate import OPEN, Candidate, score_of, times
 from bench.advice.race import NO_TIME, TIE
 from bench.advice.turns import FIRST_LEAST
 
@@ -50,6 +50,10 @@ def conclude(
     if own.gate:
         reasons.append(f"of {winner.name}, {own.gate}")
         factors.append(4.0)
+    still = [each.name for each in candidates if own.variance.value and _may_have_none(each)]
+    if still:
+        reasons.append(f"the estimates of {still[0]} have not varied so far, and it is not ruled out")
+        factors.append(4.0)
     if baseline is not None and baseline is not winner and baseline.score is not None:
         apart = times(baseline, winner)
         if winner.name != BASELINE and apart.low <= 1 <= apart.high and own.variance.value:
@@ -61,6 +65,12 @@ def conclude(
         return Conclusion(())
     factor = MARGIN * max(factors)
     return Conclusion(tuple(reasons), rounded_up(factor * seconds) if factor < MOST_TIMES_LONGER else None)
+
+
+def _may_have_none(candidate: Candidate) -> bool:
+    """Whether a candidate may be without variance: nothing vouches for its estimates yet, nor contradicts them."""
+    open_still = candidate.state == OPEN and candidate.score is not None
+    return open_still and candidate.estimator.unbiased and not candidate.varies
 
 
 def compared_names(candidates: Sequence[Candidate]) -> set[str]:

@@ -16,7 +16,9 @@ from estimators.joint import Joint, JointFunction
 from estimators.tools.parameters import base
 
 DRAWS_FOR_A_GRADIENT = 64
-"""Draws at which a plain function is asked for its gradient."""
+"""Draws at which a plain function is asked for its gradient, where they fit."""
+NUMBERS_IN_Z = 2**22
+"""At most so many numbers in z in a check of f, if that is two draws or more."""
 
 
 @dataclass(frozen=True)
@@ -201,9 +203,15 @@ def _checked(value: Tensor, z: Tensor, q: Distribution, where: str) -> Tensor:
     return value
 
 
+def draws_that_fit(q: Distribution, most: int) -> int:
+    """From two to `most` draws, as many as hold up to `NUMBERS_IN_Z` numbers together."""
+    each = max(q.batch_shape.numel() * q.event_shape.numel(), 1)
+    return max(2, min(most, NUMBERS_IN_Z // each))
+
+
 def has_gradient(function: Callable[[Tensor], Tensor], q: Distribution) -> bool:
     """Whether f has a gradient at draws (between them, where z is discrete) that is finite and not zero everywhere."""
-    z = q.sample(torch.Size([DRAWS_FOR_A_GRADIENT])).detach()
+    z = q.sample(torch.Size([draws_that_fit(q, DRAWS_FOR_A_GRADIENT)])).detach()
     if not z.is_floating_point():
         return False
     if _is_discrete(q):

@@ -5,6 +5,7 @@ it, and leave z as it is; a distribution must give independent draws and leave t
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from bench.advice import stopwatch
+from bench.advice.given_objective import NUMBERS_IN_Z, draws_that_fit
 from bench.advice.own_model import OwnModel
 from bench.measure.estimates.calls import same
 from estimators.core import Objective, SetObjective
@@ -21,8 +23,6 @@ from estimators.tools.parameters import states, support
 
 DRAWS_OF_F = 1024
 """Draws at which f is looked at, where they are quick."""
-NUMBERS_IN_Z = 2**22
-"""At most so many numbers in z."""
 SECONDS_OF_A_CHECK = 2.0
 """For the values of f, and again for the draws."""
 FEW_VALUES = 4096
@@ -32,41 +32,55 @@ SLOW_CALL = 0.2
 """Seconds of a call of f from which on it is called as rarely as can be."""
 SAMPLE_CALLS, DRAWS_OF_A_CALL = 32, 8
 """Calls of `sample` that are compared, and draws in each."""
+NUMBERS_OF_A_DRAW = 2**16
+"""Numbers of a draw that are compared."""
 FALSE_ALARM = 1e-9
 """The chance that independent draws are called dependent."""
 
 
-def check_model(model: OwnModel, where: str) -> float:
-    """The seconds of a call of f; raises BadInput with a sentence for the first fault found. Uses torch's generator."""
+@dataclass(frozen=True)
+class CallOfF:
+    """What a call of f at four draws took, in seconds, and the largest |f| that it gave."""
+
+    seconds: float
+    largest: float
+
+
+def check_model(model: OwnModel, where: str) -> CallOfF:
+    """Raises BadInput with a sentence for the first fault found. Uses torch's generator.
+
+    A slow f is called twice, which shows noise; a quick one at many values of z, together and one by one.
+    """
     q = model.distribution(model.theta)
     _check_draws(q, where)
     z = q.sample(torch.Size([4])).detach()
     start = stopwatch.read()
     value = _value(model.objective, q, z, where)
     seconds = stopwatch.read() - start
+    found = CallOfF(seconds, float(value.double().abs().max()))
     slow = seconds > SLOW_CALL
     if isinstance(model.objective, SetObjective):
-        return seconds
+        return found
     f = model.objective_of_step()
     if model.noise == "step":
         _check_noise_of_step(f, q, z, where)
     if not f.noisy:
-        value = _value(f, q, z, where)
+        value = value if slow else _value(f, q, z, where)  # the first call of a quick f may differ: it warms up
         _check_values(f, q, z, value, where, repeats=1 if slow else CALLS_AT_ONE_Z)
     if slow:
-        return seconds
+        return found
     for more in _more_values_of_z(q, seconds):
         value = _value(f, q, more, where)
         if not f.noisy:
             _check_values(f, q, more, value, where)
-    return seconds
+    return found
 
 
 def _more_values_of_z(q: Distribution, seconds: float) -> Iterator[Tensor]:
     """As many draws as time allows; and every value of z where there are few. `seconds`: of a call at four draws."""
     each = max(q.batch_shape.numel() * q.event_shape.numel(), 1)
     fits = SECONDS_OF_A_CHECK / CALLS_AT_ONE_Z / max(seconds / 4, 1e-9)
-    yield q.sample(torch.Size([int(max(2, min(DRAWS_OF_F, NUMBERS_IN_Z // each, fits)))])).detach()
+    yield q.sample(torch.Size([draws_that_fit(q, int(max(2, min(DRAWS_OF_F, fits))))])).detach()
     count = number_of_values(q)
     if count is not None and count * each <= NUMBERS_IN_Z and count <= min(FEW_VALUES, fits):
         yield support(q).clone()
@@ -165,14 +179,20 @@ def _check_draws(q: Distribution, where: str) -> None:
             f"{list(first.shape)}"
         )
     groups = int(max(4, min(SAMPLE_CALLS, SECONDS_OF_A_CHECK / max(seconds, 1e-9))))
-    draws = torch.stack([first, *(q.sample(torch.Size([DRAWS_OF_A_CALL])).detach() for _ in range(groups - 1))])
-    x = draws.double().reshape(groups, DRAWS_OF_A_CALL, -1)
+    draws = [_some_numbers(first), *(_some_numbers(q.sample(first.shape[:1]).detach()) for _ in range(groups - 1))]
+    x = torch.stack(draws).double()
     generator = torch.Generator().manual_seed(0)
     directions = torch.randn(x.shape[-1], 4, dtype=torch.float64, generator=generator).to(x.device)
     scale = x.reshape(groups * DRAWS_OF_A_CALL, -1).std(0).clamp_min(1e-300)
     y = torch.nan_to_num((x - x.mean((0, 1))) / scale, nan=0.0, posinf=0.0, neginf=0.0) @ directions
     for direction in y.cpu().numpy().transpose(2, 0, 1):
         _check_groups(direction, where)
+
+
+def _some_numbers(draws: Tensor) -> Tensor:
+    """Each draw as at most `NUMBERS_OF_A_DRAW` of its numbers, evenly spaced."""
+    flat = draws.reshape(len(draws), -1)
+    return flat[:, :: -(-flat.shape[1] // NUMBERS_OF_A_DRAW) or 1].clone()
 
 
 def _check_groups(y: np.ndarray, where: str) -> None:

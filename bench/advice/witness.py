@@ -33,6 +33,8 @@ JUDGED_FROM = 256
 """Estimates before a mean is judged: of fewer, a rare large one may be missing in all coordinates."""
 ROUNDINGS = 10.0
 """Rounding errors, of the size of |f|·|score|, that a mean may be off beside."""
+EXPECTED_EVENTS = 20.0
+"""An outcome that is expected so often has occurred, but for a chance of 2e-9."""
 DEAF = 0.5
 """Beyond this share of the gradient's length an agreement says nothing."""
 
@@ -76,6 +78,7 @@ class Judge:
             return
         if not candidate.varies:
             candidate.trusted = self._right(candidate, said)
+            candidate.least_variance = self._least_variance(candidate, said)
             candidate.weigh(0.999)
             return
         if self.biased or not candidate.estimator.unbiased:
@@ -174,23 +177,43 @@ class Judge:
         )
 
     def _right(self, candidate: Candidate, said: Testimony) -> bool:
-        """Whether estimates that have not varied are the gradient, and do not wait for a rare outcome."""
-        moments = _moments(candidate)
-        away = np.abs(moments.mean - said.mean)
+        """Whether estimates that have not varied are the gradient, and do not wait for a rare outcome.
+
+        Trust from earlier turns lasts while the mean agrees: fresh draws may be few.
+        """
+        away = np.abs(_moments(candidate).mean - said.mean)
         rounding = ROUNDINGS * candidate.tolerance * _size(candidate)
         if said.exact:
             return bool((away <= rounding + np.sqrt(said.error)).all())
-        if candidate.replicates < ENOUGH or self._silent(candidate).any() or said.silent.any():
+        enough = candidate.replicates * candidate.samples >= ENOUGH and not self._unseen(candidate).any()
+        if not (candidate.trusted or enough) or said.silent.any():
             return False
         return bool((away <= FALSE_ALARM_ERRORS * np.sqrt(said.error) + rounding).all())
+
+    def _least_variance(self, candidate: Candidate, said: Testimony) -> float:
+        """What the variance is at least if the candidate is unbiased, given that R estimates have all been c.
+
+        An outcome that has not occurred has a chance p of at most `EXPECTED_EVENTS` / R, so the variance is at least
+        |g − c|² (1 − p) / p. The distance is taken `DOUBTED` standard errors smaller than it is found.
+        """
+        if said.silent.any():
+            return 0.0
+        away = np.linalg.norm(_moments(candidate).mean - said.mean)
+        near = max(float(away - DOUBTED * said.error.sum() ** 0.5), 0.0)
+        return near**2 * max(candidate.replicates / EXPECTED_EVENTS - 1, 0.0)
 
     def _silent(self, candidate: Candidate) -> Bool[np.ndarray, " width"]:
         """Coordinates that rest on too few outcomes, so that their t is not normal."""
         moments = _moments(candidate)
         silent = (moments.variance > 0) & (moments.count < MIN_OUTCOMES * moments.kurtosis)
+        return silent | self._unseen(candidate)
+
+    def _unseen(self, candidate: Candidate) -> Bool[np.ndarray, " width"]:
+        """Coordinates whose rarest outcome has hardly occurred."""
+        moments = _moments(candidate)
         if self.rare is None or candidate.estimator.exact:
-            return silent
-        return silent | (self.rare * candidate.samples * moments.count < MIN_OUTCOMES)
+            return np.zeros(len(moments.mean), bool)
+        return self.rare * candidate.samples * moments.count < MIN_OUTCOMES
 
 
 def _moments(candidate: Candidate) -> Moments:

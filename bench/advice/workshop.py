@@ -14,6 +14,7 @@ from bench.advice.combinations import EachVariable, Stage, find_combinations, pa
 from bench.advice.cost import Meter, StepCost
 from bench.advice.differences import finite_differences
 from bench.advice.entrants import Entrants, find_entrants
+from bench.advice.given_objective import NUMBERS_IN_Z
 from bench.advice.model_file import load_model
 from bench.advice.noise_parts import NoiseParts, noise_parts
 from bench.advice.own_model import OwnModel, own_model
@@ -22,7 +23,7 @@ from bench.advice.parcel import Parcel
 from bench.advice.printed_code import failure_of
 from bench.advice.rare import rarest_outcomes
 from bench.advice.roads import Batched, Loop, no_batch, training_step
-from bench.advice.soundness import FEW_VALUES, NUMBERS_IN_Z, SLOW_CALL, check_model, number_of_values
+from bench.advice.soundness import FEW_VALUES, SLOW_CALL, check_model, number_of_values
 from bench.advice.training import Stretch, Trainer
 from bench.advice.turns import Sketch, TooSlow, Turn, TurnResult, TurnSums, blocks_of, fill_turn
 from bench.measure.execution.process_state import Kept
@@ -36,6 +37,8 @@ from estimators.registry import get
 ROUNDING_SHARE = {"float64": 1e-12, "float32": 1e-6}
 SLOW_STEP = 0.005
 """Seconds of a step from which on batches save nothing."""
+TOO_LONG = 20.0
+"""A first step that takes half so many times the time of a turn is not tried again."""
 COUNTED = 8
 """Steps whose cost is counted in a turn, where it is not seconds."""
 ORDINARY = 1e60
@@ -110,6 +113,7 @@ class Workshop:
         self._estimators: dict[bytes, Estimator] = {}
         self._trainer: Trainer | None = None
         self.loop_reason: str | None = "it was not tried"
+        self.double = True
 
     def variables(self) -> tuple[str, ...]:
         """The names of the model's random variables, if it has several; else none."""
@@ -122,9 +126,9 @@ class Workshop:
         """Checks the model, chooses the road and finds who can race; `stage`: for which of several variables."""
         torch.manual_seed(0)
         model = self.model
-        seconds = check_model(model, self.source.where)
+        call = check_model(model, self.source.where)
         offer = own_offer(model)
-        self.choose_road(seconds)
+        self.choose_road(call.seconds)
         entrants = (
             find_combinations(model, offer, stage, names, samples=samples, biased=biased)
             if stage
@@ -140,16 +144,16 @@ class Workshop:
             entrants,
             model.spelling,
             rare,
-            scale_of(model),
+            scale_of(model, call.largest),
             model.notes,
-            seconds,
+            call.seconds,
             few_values(model) and not model.noise,  # a sum over values of a noisy f is not exact
             model.noise,
         )
 
-    def restore(self, theta: Tensors | None = None, loop_reason: str | None = None) -> None:
+    def restore(self, theta: Tensors | None = None, loop_reason: str | None = None, double: bool = True) -> None:
         """What another process of this model knew."""
-        self.loop_reason = loop_reason
+        self.loop_reason, self.double = loop_reason, double
         if theta is not None:
             self._move(theta)
 
@@ -174,14 +178,16 @@ class Workshop:
         """Sets why the loop road is taken, None on the batched road; `seconds`: of a call of f."""
         if seconds > SLOW_CALL:
             self.loop_reason = f"a call of the objective takes {seconds:.2g} s, so that batches would save nothing"
-            self.doubled = None
+            self.double = False
         else:
             self.loop_reason = no_batch(self.model)
 
     @cached_property
     def doubled(self) -> OwnModel | None:
         """The model in float64; None where it takes none, or is too slow to be asked."""
-        return self.model if self.model.dtype == torch.float64 else self.model.doubled()
+        if self.model.dtype == torch.float64:
+            return self.model
+        return self.model.doubled() if self.double else None
 
     def turn(self, asked: Turn) -> TurnResult | TooSlow:
         """So many estimates and timed steps; raises where the estimator fails or changes what all share."""
@@ -208,7 +214,7 @@ class Workshop:
         costs = StepCosts(model, self.source.meter)
         step = partial(training_step, estimator=estimator, samples=asked.samples)
         first = costs.timed(step)
-        if 2 * first > asked.most_seconds:  # the first call of an estimator imports and allocates
+        if asked.most_seconds < 2 * first < TOO_LONG * asked.most_seconds:  # the first call imports and allocates
             first = min(first, costs.timed(step))
         costs.forget()
         sums, deadline = TurnSums(self.sketch, asked.scale), start + asked.seconds
@@ -333,10 +339,8 @@ def few_values(model: OwnModel) -> bool:
     )
 
 
-def scale_of(model: OwnModel) -> float:
+def scale_of(model: OwnModel, largest: float) -> float:
     """1 for an ordinary f; else the size of its values, by which estimates are divided before they are squared."""
-    q = model.distribution(model.theta)
     if isinstance(model.objective, SetObjective):
         return 1.0
-    largest = float(model.objective(q.sample(torch.Size([4])), q).detach().double().abs().max())
     return largest if largest and not 1 / ORDINARY < largest < ORDINARY else 1.0

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import Bernoulli, Categorical, Distribution, Independent, Normal
 
 from bench.advice.model_file import load_model
@@ -180,3 +180,29 @@ def test_a_distribution_of_other_tensors_is_refused():
     outside = torch.zeros(4, requires_grad=True)
     with pytest.raises(BadInput, match="does not depend on the parameters that it is given"):
         own_model(torch.zeros(4), lambda _: Independent(Bernoulli(logits=outside), 1), lambda z: z.sum(-1))
+
+
+def test_checks_of_a_large_model_draw_few_numbers():
+    """10⁶ parameters: each check of f and of the draws holds 4 M numbers at once, or two draws."""
+    asked = []
+
+    def objective(z: Tensor) -> Tensor:
+        asked.append(z.numel())
+        return z.square().mean(-1)
+
+    model = own_model(torch.zeros(10**6), lambda loc: Independent(Normal(loc, 1.0), 1), objective)
+    check_model(model, "here")
+    assert max(asked) <= 6 * 10**6
+
+
+def test_a_slow_objective_is_called_four_times_before_the_race(monkeypatch: pytest.MonkeyPatch):
+    calls = []
+
+    def objective(z: Tensor) -> Tensor:
+        calls.append(len(z))
+        return z.square().sum(-1)
+
+    now = iter(range(10**6))
+    monkeypatch.setattr("bench.advice.stopwatch.read", lambda: float(next(now)))  # each call takes a second
+    model = own_model(torch.zeros(4), lambda loc: Independent(Normal(loc, 1.0), 1), objective)
+    assert check_model(model, "here").seconds == 1.0 and len(calls) == 4

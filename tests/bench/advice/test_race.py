@@ -154,9 +154,20 @@ def waiting_ones(count: int) -> list[Candidate]:
     return found
 
 
+def still(state: str = OPEN) -> Candidate:
+    found = scored(plain("still"), torch.ones(64, 2))
+    found.state = state
+    return found
+
+
 CASES: dict[str, tuple[Callable[[], list[Candidate]], str]] = {
     "told apart": (lambda: [noisy("rloo", 1.0), noisy("reinforce", 3.0)], ""),
     "not told apart": (lambda: [noisy("rloo", 1.0, 64), noisy("reinforce", 1.05, 64)], "is not told apart from plain"),
+    "one that has not varied": (
+        lambda: [noisy("rloo", 1.0), noisy("reinforce", 3.0), still()],
+        "have not varied so far",
+    ),
+    "one that has not varied and is beaten": (lambda: [noisy("rloo", 1.0), noisy("reinforce", 3.0), still(BEATEN)], ""),
     "the baseline wins": (lambda: [noisy("reinforce", 1.0), noisy("rloo", 3.0)], ""),
     "a fifth untried": (lambda: [*(noisy(f"{i}", 2.0 + i) for i in range(8)), *waiting_ones(2)], ""),
     "a third untried": (lambda: [*(noisy(f"{i}", 2.0 + i) for i in range(6)), *waiting_ones(3)], "only 6 of the 9"),

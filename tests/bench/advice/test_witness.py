@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Distribution, Independent, Normal, Pareto
 
-from bench.advice.candidate import OPEN, Candidate
+from bench.advice.candidate import BEATEN, OPEN, Candidate
 from bench.advice.differences import finite_differences
 from bench.advice.own_model import own_model
 from bench.advice.parcel import Parcel
+from bench.advice.race import eliminate
 from bench.advice.rare import rarest_outcomes
 from bench.advice.turns import WIDE, Sketch, Turn, TurnResult, TurnSums
 from bench.advice.witness import Judge
@@ -91,6 +92,49 @@ def test_estimates_that_do_not_vary_are_trusted_where_they_are_the_gradient():
     judge(wrong)
     assert right.trusted and not right.gate
     assert not wrong.trusted and wrong.gate == "its estimates have not varied so far"
+
+
+def quadratic(z: torch.Tensor) -> torch.Tensor:
+    return (z.square() + z).sum(-1)
+
+
+def test_trust_in_estimates_that_do_not_vary_comes_from_draws_and_lasts_through_a_few_fresh_ones():
+    shop = workshop((torch.tensor([0.3, -0.1]), normals, quadratic))
+    judge = Judge(measured(shop, "rloo", 16, 4096, double=True))
+    few, many = measured(shop, "taylor_pathwise", 2, 64), measured(shop, "taylor_pathwise", 16, 64)
+    for each in (few, many):
+        judge(each)
+    assert not few.trusted and few.gate and many.trusted and not many.gate
+    fresh = measured(shop, "taylor_pathwise", 16, 16)
+    fresh.trusted = True
+    judge(fresh)
+    assert fresh.trusted
+    assert fresh.moments is not None
+    fresh.moments.mean[0] += 1
+    judge(fresh)
+    assert not fresh.trusted
+
+
+@pytest.mark.parametrize("f", [lambda z: z.pow(3).sum(-1), lambda z: z.exp().sum(-1), lambda z: z.sin().sum(-1)])
+def test_without_variance_on_a_quadratic_is_with_variance_on_others(f: Any):
+    shop = workshop((torch.tensor([0.3, -0.1]), normals, f))
+    judge = Judge(measured(shop, "rloo", 16, 4096, double=True))
+    each = measured(shop, "taylor_pathwise", 16, 64)
+    judge(each)
+    assert each.varies and not each.trusted and each.state == OPEN
+
+
+def test_estimates_that_do_not_vary_and_miss_the_gradient_have_a_least_variance():
+    """f jumps, so a pathwise gradient is 0: it is wrong, or has a variance of |g|² R / 20 at least."""
+    shop = workshop((torch.tensor([0.3, -0.1]), normals, lambda z: 5.0 * (z > 0).sum(-1) + 0.0 * z.sum(-1)))
+    judge = Judge(measured(shop, "rloo", 16, 4096, double=True))
+    still = measured(shop, "reparameterisation", 2, 1024)
+    judge(still)
+    g = 5 * torch.distributions.Normal(0.0, 1.0).log_prob(torch.tensor([0.3, -0.1])).exp().double()
+    assert still.least_variance == pytest.approx(float(g.square().sum()) * (1024 / 20 - 1), rel=0.2)
+    loud = measured(shop, "rloo", 2, 4096)
+    eliminate([still, loud])
+    assert still.state == BEATEN and loud.state == OPEN
 
 
 def pareto(theta: dict[str, torch.Tensor]) -> Distribution:
