@@ -13,8 +13,9 @@ import pandas as pd
 
 from peers.frameworks.agreement import compared, questions
 from peers.frameworks.asking import asked, keep, python_of
-from peers.frameworks.comparisons import COMPARISONS, SIDES
-from peers.frameworks.page import page, said
+from peers.frameworks.comparison import SIDES
+from peers.frameworks.comparisons import COMPARISONS
+from peers.frameworks.page import in_words, page, said
 from peers.frameworks.problems import problems
 
 
@@ -34,7 +35,7 @@ def main() -> None:
                 "changes": said(each.changes),
                 "function": SIDES[each.side],
                 "settings": said(each.settings),
-                "problems": len(each.on),
+                "problems": in_words(each.on),
                 "value": found.value,
                 "gradient": found.gradient,
                 "worst problem": found.where,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from estimators.policy import PolicyLoss, preset
-from peers.frameworks.comparisons import AGREES, DIFFERS, NO_FUNCTION, SINGLE, Comparison
+from peers.frameworks.comparison import AGREES, DIFFERS, NO_FUNCTION, SINGLE, Comparison
 from peers.frameworks.problems import Arrays, rollouts
 
 ROUNDING = 1e-9

@@ -1,11 +1,11 @@
 """The table of agreement for people."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from peers.frameworks.comparisons import AGREES, DIFFERS, DOUBLE, SINGLE
+from peers.frameworks.comparison import AGREES, DIFFERS, DOUBLE, EVERY, SINGLE
 from peers.frameworks.problems import EXTREME, KINDS
 
 
@@ -16,6 +16,18 @@ def said(settings: Mapping[str, Any]) -> str:
     'loss_type=grpo, beta=0.04'
     """
     return ", ".join(f"{name}={value}" for name, value in settings.items())
+
+
+def in_words(on: Sequence[str]) -> str:
+    """Returns the problems of a comparison in words.
+
+    >>> in_words([name for name in EVERY if name != "extreme"]), in_words(["far", "stale"])
+    ('all but extreme', 'far, stale')
+    """
+    absent = [name for name in EVERY if name not in on]
+    if len(absent) < len(on):
+        return f"all but {', '.join(absent)}" if absent else "all"
+    return ", ".join(on)
 
 
 def page(table: pd.DataFrame) -> str:
@@ -59,10 +71,11 @@ def page(table: pd.DataFrame) -> str:
 
 def lines(table: pd.DataFrame) -> Iterator[str]:
     """The table as lines of Markdown."""
-    yield "| preset | with | function | settings | value | gradient | verdict | what differs and why |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| preset | with | function | settings | problems | value | gradient | verdict | what differs and why |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for row in table.to_dict("records"):
         figures = [f"{row[name]:.0e}" if row[name] == row[name] else "–" for name in ("value", "gradient")]
         verdict = f"**{row['verdict']}**" if row["verdict"] == DIFFERS else row["verdict"]
-        cells = (f"`{row['preset']}`", row["changes"], row["function"], row["settings"], *figures, verdict, row["why"])
+        given = (f"`{row['preset']}`", *(row[name] for name in ("changes", "function", "settings", "problems")))
+        cells = (*given, *figures, verdict, row["why"])
         yield f"| {' | '.join(cells)} |"

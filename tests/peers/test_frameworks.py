@@ -6,7 +6,8 @@ import pytest
 from estimators.policy import PRESETS
 from peers.frameworks.agreement import compared, differences, questions
 from peers.frameworks.asking import KEPT, ROOT, asked, kept, python_of
-from peers.frameworks.comparisons import AGREES, COMPARISONS, DIFFERS, Comparison
+from peers.frameworks.comparison import AGREES, DIFFERS, Comparison
+from peers.frameworks.comparisons import COMPARISONS
 from peers.frameworks.problems import problems
 
 PYTHON = python_of(ROOT / ".peers")
