@@ -41,8 +41,8 @@ def page(table: pd.DataFrame) -> str:
             f"Each of the {presets} presets of `estimators.policy` beside the function of verl, TRL or OpenRLHF that "
             "it is named after, or for a paper's preset beside the nearest: on the same float64 tensors, the value of "
             "the loss and its gradient in the log-probabilities. From rewards to loss the frameworks' own code runs; "
-            "the weight of a KL term, which verl's and OpenRLHF's trainers multiply and add in line, and rewards at the "
-            "last token are written in `peers/sides/frameworks/`. One preset has no counterpart. "
+            "the weight of a KL term, which verl's and OpenRLHF's trainers multiply and add in line, and rewards at "
+            "the last token are written in `peers/sides/frameworks/`. One preset has no counterpart. "
             f"{verdicts.get(AGREES, 0)} comparisons agree, and {verdicts.get(DIFFERS, 0)} differ and say why. Written "
             "by `make frameworks`, which also keeps the frameworks' answers in `frameworks.npz`; "
             "`tests/peers/test_frameworks.py` compares the presets with those.",
