@@ -1,7 +1,8 @@
 """`gradest check`: runs every check of one subject, registered or in a user's file, and reports the outcomes."""
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ from bench.catalogue.listing import REGISTRIES
 from bench.display.notebook import InNotebooks
 from bench.display.terminal import frame
 from bench.distributions.base import Family
+from bench.isolation.child import refuse_inside
+from bench.isolation.endings import Raised, Returned
+from bench.isolation.process import Process
+from bench.isolation.script import without_main
 from bench.objectives.base import Target
 from bench.plugins.files import load_file, load_files
 from bench.validation.checks import CheckFailed, checks_of
@@ -41,7 +46,8 @@ class Conformance(InNotebooks):
 def check(name: str, *, seed: int = 0, plugin: str | Path | Iterable[str | Path] = ()) -> Conformance:
     """Checks an estimator, distribution or objective: does it keep the contract, are its claims true?
 
-    The subject is checked at its default settings.
+    The subject is checked at its default settings. The checks of a plug-in or of a class in a file run in a separate
+    process: one that ends its process, or takes longer than 120 s, fails its check, and is the last that runs.
 
     Args:
         name: A registered name, or a class in a file: FILE.py:CLASS.
@@ -55,26 +61,74 @@ def check(name: str, *, seed: int = 0, plugin: str | Path | Iterable[str | Path]
     False
     """
     at_least(0, "seed", seed)
-    load_files(plugin)
-    subject = found(name)
-    return Conformance(
-        repr(subject), pd.DataFrame(check_outcomes(subject, seed), columns=["check", "outcome", "detail"])
-    )
+    files = tuple(str(file) for file in ([plugin] if isinstance(plugin, str | Path) else plugin))
+    if files or ".py" in name:
+        refuse_inside("gradest.check")
+        subject, rows = in_a_process(name, seed, files)
+    else:
+        own = SubjectChecks(name, seed)
+        subject, rows = repr(own.subject), [own.outcome(each) for each in own.checks]
+    return Conformance(subject, pd.DataFrame(rows, columns=["check", "outcome", "detail"]))
 
 
-def check_outcomes(subject: Any, seed: int) -> Iterator[tuple[str, str, str]]:
-    """Yields (check, outcome, detail).
+CheckOutcome = tuple[str, str, str]
+"""(check, outcome, detail): "passed", "failed" with the numbers as detail, or "as expected" with the reason as detail."""
 
-    The outcome is "passed", "failed" with the numbers as detail, or "as expected" with the reason as detail.
-    """
-    expected = expected_failures(subject) if isinstance(subject, Estimator) else {}
-    for name, checked in checks_of(subject, seed=seed, expected_failures=expected):
+
+class SubjectChecks:
+    """The checks of one subject by name; raises BadInput if there is no such subject, or it cannot be made."""
+
+    def __init__(self, name: str, seed: int, files: tuple[str, ...] = ()) -> None:
+        load_files(files)
+        self.subject = found(name)
+        self.expected = expected_failures(self.subject) if isinstance(self.subject, Estimator) else {}
+        self.checks = dict(checks_of(self.subject, seed=seed, expected_failures=self.expected))
+
+    def outcome(self, name: str) -> CheckOutcome:
+        """Runs one check."""
         try:
-            checked(subject)
+            self.checks[name](self.subject)
         except CheckFailed as error:
-            yield name, "failed", str(error)
-        else:
-            yield name, "as expected" if name in expected else "passed", expected.get(name, "")
+            return name, "failed", str(error)
+        return name, "as expected" if name in self.expected else "passed", self.expected.get(name, "")
+
+
+SECONDS_PER_CHECK = 120.0
+"""The time limit of one check of a plug-in, and of importing its file."""
+
+
+def in_a_process(name: str, seed: int, files: tuple[str, ...]) -> tuple[str, list[CheckOutcome]]:
+    """Returns the subject's text and its outcomes, up to the first check that ends its process or takes too long."""
+    with without_main(), closing(Process(serve_checks, name, seed, files)) as process:
+        opened = process.do("", SECONDS_PER_CHECK)
+        if not isinstance(opened, Returned):
+            raise BadInput(str(opened) if isinstance(opened, Raised) else f"importing {name}: the process {opened}")
+        subject, names = opened.value
+        rows: list[CheckOutcome] = []
+        for place, each in enumerate(names):
+            ending = process.do(each, SECONDS_PER_CHECK)
+            if isinstance(ending, Returned):
+                rows.append(ending.value)
+                continue
+            if isinstance(ending, Raised):
+                raise BadInput(f"{each} of {name} cannot run: {ending}")
+            left = len(names) - place - 1
+            rows.append((each, "failed", f"its process {ending}; {left} checks after it did not run"))
+            break
+    return subject, rows
+
+
+def serve_checks(name: str, seed: int, files: tuple[str, ...]) -> Callable[[str, Any], Any]:
+    """Returns the action of the process: "" opens the subject and returns its checks, a check's name runs it."""
+    opened: list[SubjectChecks] = []
+
+    def action(task: str, say: Any) -> Any:
+        if task:
+            return opened[0].outcome(task)
+        opened.append(SubjectChecks(name, seed, files))
+        return repr(opened[0].subject), [*opened[0].checks]
+
+    return action
 
 
 def found(name: str) -> Any:
