@@ -72,7 +72,7 @@ def check(name: str, *, seed: int = 0, plugin: str | Path | Iterable[str | Path]
 
 
 CheckOutcome = tuple[str, str, str]
-"""(check, outcome, detail): "passed", "failed" with the numbers as detail, or "as expected" with the reason as detail."""
+"""Check, outcome, detail: "passed", "failed" with the numbers as detail, or "as expected" with the reason as detail."""
 
 
 class SubjectChecks:
