@@ -20,8 +20,9 @@ FACT_GROUPS = {
     "closed_form": "results with a closed form",
     "published": "results of papers",
     "training": "the same estimators in training",
+    "language": "losses over rollouts of language models",
 }
-FactGroup = Literal["course", "closed_form", "published", "training"]
+FactGroup = Literal["course", "closed_form", "published", "training", "language"]
 Relation = Literal["=", "<", ">"]
 
 
