@@ -10,6 +10,7 @@ from bench.validation.facts import (  # noqa: F401  (they register their facts)
     language_groups,
     language_kl,
     language_lengths,
+    language_limits,
     language_ratios,
     language_sets,
     one_bit,

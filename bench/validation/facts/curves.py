@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from bench.plots.style import (
     BASELINE_COLOUR,
     INK,
+    MARKERS,
     PAGE_WIDTH,
     PALETTE,
     VERDICTS,
@@ -90,6 +91,10 @@ def _curve(axes: Axes, curve: Curve, colour: str) -> None:
     """Draws a curve. Labels with the same first part share a colour; dashed curves are the expected values."""
     x, y = np.array(curve.x, float), np.array(curve.y, float)
     label = shorten(curve.label, 40) or None
+    if curve.style == "tiles":
+        marker = MARKERS[PALETTE.index(colour)]
+        axes.plot(x, y, color=colour, marker=marker, markersize=9, linestyle="", label=label)
+        return
     if curve.style == "points":
         ends = None if not curve.low else np.abs(np.array([y - curve.low, np.array(curve.high) - y]))
         axes.errorbar(x, y, yerr=ends, color=colour, marker="o", markersize=3, linestyle="", capsize=1.5, label=label)

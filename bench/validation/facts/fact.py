@@ -100,14 +100,16 @@ def above(what: str, bound: float, measured: float, error: float = 0.0) -> Check
 
 @dataclass(frozen=True)
 class Curve:
-    """A curve of a picture; `low` and `high`, if given, are drawn as a band around it."""
+    """A curve of a picture; `low` and `high`, if given, are drawn as a band around it.
+
+    "tiles" are the cells of a map that belong to the label."""
 
     label: str
     x: list[float]
     y: list[float]
     low: list[float] = field(default_factory=list)
     high: list[float] = field(default_factory=list)
-    style: Literal["line", "points", "steps", "dashed"] = "line"
+    style: Literal["line", "points", "steps", "dashed", "tiles"] = "line"
 
 
 @dataclass(frozen=True)

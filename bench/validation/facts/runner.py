@@ -155,13 +155,15 @@ def by_name(name: str, seed: int, quick: bool) -> FactRecord:
 
 
 def write(verified: Verified) -> None:
-    """Writes the table as CSV, the tables of the facts' rows, and the page with its figures."""
+    """Writes the table as CSV, the tables of the facts' rows, and the pages with their figures."""
+    from bench.validation.facts.arguments import arguments_page
     from bench.validation.facts.page import facts_page
 
     verified.table.to_csv(verified.folder / "facts.csv", index=False, float_format="%.10g")
     for name, rows in record.kept(verified.records.values()).items():
         rows.to_csv(verified.folder / f"{name}.csv", index=False, float_format="%.7g")
     facts_page(verified.facts, verified.records, verified.folder)
+    arguments_page(verified.records, verified.folder)
 
 
 def verified_view(found: "Verified") -> RenderableType:
