@@ -142,8 +142,8 @@ def enumerated_mean(
         loss, rollouts = tuple_rollouts(problem, estimator, at, likely)  # others may have no finite density
         return (law * loss.objective(rollouts)).sum(0).mean()
 
-    _, back = torch.func.vjp(lambda theta: problem.encode(theta)["logits"], problem.theta())
-    return as_vector(back(torch.func.grad(total)(q.logits.detach()))[0])
+    pulled = torch.func.vjp(lambda theta: problem.encode(theta)["logits"], problem.theta())[1]
+    return as_vector(pulled(torch.func.grad(total)(q.logits.detach()))[0])
 
 
 def enumerated_variance(problem: Problem, estimator: PolicyGradient, K: int = 1) -> float:

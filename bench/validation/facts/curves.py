@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from bench.plots.style import (
     BASELINE_COLOUR,
     INK,
-    MARKERS,
     PAGE_WIDTH,
     PALETTE,
     VERDICTS,
@@ -83,7 +82,7 @@ def _draw(axes: Axes, picture: Picture) -> None:
     if "y" in picture.log:
         axes.set_yscale("log")
         log_axis(axes.yaxis)
-    if any(curve.label for curve in picture.curves):
+    if any(curve.label and curve.style != "tiles" for curve in picture.curves):
         axes.legend(fontsize=6)
 
 
@@ -92,8 +91,11 @@ def _curve(axes: Axes, curve: Curve, colour: str) -> None:
     x, y = np.array(curve.x, float), np.array(curve.y, float)
     label = shorten(curve.label, 40) or None
     if curve.style == "tiles":
-        marker = MARKERS[PALETTE.index(colour)]
-        axes.plot(x, y, color=colour, marker=marker, markersize=9, linestyle="", label=label)
+        axes.plot(x, y, linestyle="")  # a text alone moves no axis
+        axes.margins(0.14)
+        for place in zip(x, y, strict=True):
+            box = {"boxstyle": "round,pad=0.35", "facecolor": colour, "linewidth": 0}
+            axes.text(*place, curve.label, ha="center", va="center", fontsize=5.5, color="white", bbox=box)
         return
     if curve.style == "points":
         ends = None if not curve.low else np.abs(np.array([y - curve.low, np.array(curve.high) - y]))

@@ -42,18 +42,20 @@ def a_group_s_mean_shrinks_the_gradient(sampler: Sampler) -> FactResults:
     problem = small_problem()
     g = exact_gradient(problem)
     for K in (2, 3):
-        yield is_vector(f"K = {K}: leave-one-out", g, enumerated_mean(problem, over_rollouts(baseline="leave_one_out"), K))
+        yield is_vector(
+            f"K = {K}: leave-one-out", g, enumerated_mean(problem, over_rollouts(baseline="leave_one_out"), K)
+        )
         group = enumerated_mean(problem, over_rollouts(baseline="group_mean"), K)
         yield is_vector(f"K = {K}: the group's mean ÷ (1 − 1/K)", g, group / (1 - 1 / K))
     for K in (1, 2):
         batch = enumerated_mean(problem, over_rollouts(baseline="batch_mean"), K, together=True)
         yield is_vector(f"N = {2 * K}: the batch's mean ÷ (1 − 1/N)", g, batch / (1 - 1 / (2 * K)))
     group, batch = over_rollouts(baseline="group_mean"), over_rollouts(baseline="batch_mean")
-    yield from has_mean(sampler, "group of 4", problem, group, 4, 0.75 * g, target=g)
-    yield from has_mean(sampler, "batch of 4", problem, batch, 2, 0.75 * g, target=g)
+    yield from has_mean(sampler, "group of 4", problem, group, 4, mean=0.75 * g, target=g)
+    yield from has_mean(sampler, "batch of 4", problem, batch, 2, mean=0.75 * g, target=g)
     other = small_problem("transformer_policy")
     g = exact_gradient(other)
-    yield from has_mean(sampler, "transformer, group of 2", other, group, 2, 0.5 * g, target=g)
+    yield from has_mean(sampler, "transformer, group of 2", other, group, 2, mean=0.5 * g, target=g)
 
 
 def difficulty_weight(p: float, K: int, *, bessel: bool = False) -> float:
@@ -99,7 +101,9 @@ def deviation_of_group(bessel: bool = False) -> dict[str, object]:
     return {"baseline": "group_mean", "scale": "group", "bessel": bessel}
 
 
-@fact("language", "groups", f"claimed: a bias by difficulty, {DR_GRPO}, section 3.1; Shao et al. 2024, arXiv:2402.03300")
+@fact(
+    "language", "groups", f"claimed: a bias by difficulty, {DR_GRPO}, section 3.1; Shao et al. 2024, arXiv:2402.03300"
+)
 def a_group_s_deviation_weighs_prompts_by_difficulty(sampler: Sampler) -> FactResults:
     """With rewards 0 and 1, dividing by the group's standard deviation leaves every prompt's direction, and weighs
     prompts by c(p, K) = E √(j(K−j)) / (K p(1−p)), j ~ Bin(K, p): equal weights at K = 2 and 3, more for easy and hard
@@ -132,7 +136,9 @@ def off_policy_deviation() -> Iterator[Check]:
     ours, theirs = ((each.log_law().exp() * right).sum(-1).tolist() for each in (q, q.behaviour))
     for b in range(2):
         yield is_vector(f"off-policy, prompt {b}: mean ÷ c(p_μ, 4)", g[b], found[b] / off_policy_weight(theirs[b], K))
-        yield is_apart(f"off-policy, prompt {b}: mean ÷ c(p_π, 4)", g[b], found[b] / off_policy_weight(ours[b], K), 1e-3)
+        yield is_apart(
+            f"off-policy, prompt {b}: mean ÷ c(p_π, 4)", g[b], found[b] / off_policy_weight(ours[b], K), 1e-3
+        )
 
 
 def measured_weights(sampler: Sampler) -> FactResults:

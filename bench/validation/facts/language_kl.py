@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 
-import torch
 from torch import Tensor
 
 from bench.distributions.prefix_policy import PrefixPolicy
@@ -10,7 +9,6 @@ from bench.problems.problem import Problem
 from bench.validation.facts.all_rollouts import (
     enumerated_mean,
     enumerated_variance,
-    exact_gradient,
     gradient_of,
     over_rollouts,
     penalised,
@@ -80,12 +78,12 @@ def which_kl_term_is_the_gradient_of_which_divergence(sampler: Sampler) -> FactR
     }
     for name, parts in exact_terms.items():
         yield is_vector(name, kl, enumerated_mean(problem, kl_term(**parts)))
-        yield from has_mean(sampler, name, problem, kl_term(**parts), 2, kl, full=2**14)
+        yield from has_mean(sampler, name, problem, kl_term(**parts), 2, mean=kl, full=2**14)
     nothing = enumerated_mean(problem, kl_term(kl="k1", kl_place="loss"))
     yield exact("k1 in the loss", 0.0, float(nothing.abs().max() / kl.abs().max()), 1e-9, scale=1.0)
     backward = kl_term(kl="k3", kl_place="loss", **sequence)
     yield is_vector("k3 of the sequence in the loss, ∇KL(π_ref‖π)", reverse, enumerated_mean(problem, backward))
-    yield from has_mean(sampler, "k3 of the sequence in the loss", problem, backward, 2, reverse, target=kl)
+    yield from has_mean(sampler, "k3 of the sequence in the loss", problem, backward, 2, mean=reverse, target=kl)
     difference = enumerated_mean(problem, kl_term(kl="k3", **sequence))
     yield is_vector("k3 of the sequence in the reward: the difference of both", kl - reverse, difference)
     yield from lower_variance(problem)
@@ -116,7 +114,7 @@ def kl_terms_of_single_tokens_lack_later_tokens(sampler: Sampler) -> FactResults
     others["whole vocabulary"] = {"kl": "full", "kl_place": "loss"}
     for name, parts in others.items():
         yield is_vector(f"{name}, and k2", k2, enumerated_mean(problem, kl_term(**parts)))
-        yield from has_mean(sampler, name, problem, kl_term(**parts), 2, k2, target=kl, full=2**16)
+        yield from has_mean(sampler, name, problem, kl_term(**parts), 2, mean=k2, target=kl, full=2**16)
     table, theirs = (each.unflatten(-1, (2, 7, 3)) for each in (kl, k2))
     yield is_vector("last tokens lack nothing", table[:, 3:].flatten(), theirs[:, 3:].flatten())
     yield is_apart("first tokens", table[:, :1].flatten(), theirs[:, :1].flatten())
@@ -146,21 +144,22 @@ def off_policy_kl_in_the_reward(sampler: Sampler) -> FactResults:
     }
     for name, parts in right.items():
         yield is_vector(name, kl, enumerated_mean(problem, kl_term(kl="k1", **parts)))
-        yield from has_mean(sampler, name, problem, kl_term(kl="k1", **parts), 2, kl, full=2**14)
+        yield from has_mean(sampler, name, problem, kl_term(kl="k1", **parts), 2, mean=kl, full=2**14)
     for ratio in ("none", "token", "prefix"):
         wrong = enumerated_mean(problem, kl_term(kl="k1", ratio=ratio, returns="to_go"))
         yield is_apart(f"ratio {ratio}, to go", kl, wrong)
     old = kl_term(kl="k1", ratio="sequence", kl_policy="proximal")
     yield is_vector("d of the proximal policy", kl - to_behaviour, enumerated_mean(problem, old))
     yield from has_mean(
-        sampler, "d of the proximal policy", problem, old, 2, kl - to_behaviour, target=kl, full=2**16
+        sampler, "d of the proximal policy", problem, old, 2, mean=kl - to_behaviour, target=kl, full=2**16
     )
 
 
 @fact("language", "KL", f"{THREADS}; {PAPERS_ON_KL}; angles by enumeration and by draws")
 def the_angle_of_kl_terms_by_distance(sampler: Sampler) -> FactResults:
     """Near the reference, k3 of the sequence in the reward has almost no KL gradient (of second order in the distance,
-    where ∇KL is of first); terms of single tokens, and k3 in the loss, turn away from ∇KL(π‖π_ref) with the distance."""
+    where ∇KL is of first); terms of single tokens, and k3 in the loss, turn away from
+    ∇KL(π‖π_ref) with the distance."""
     distances, angles, sizes = [], {name: [] for name in FORMS}, []
     measured: dict[str, list[tuple[float, float, float]]] = {name: [] for name in FORMS}
     for noise in (0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0):

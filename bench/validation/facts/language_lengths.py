@@ -46,7 +46,7 @@ def means_over_tokens_turn_the_gradient(sampler: Sampler) -> FactResults:
     yield above("1/L: difference of the angles", 0.5, abs(angles["none"] - angles["leave_one_out"]))
     for b, mean in means.items():
         estimator, turned = averaged("sequence_mean", b), same_direction(mean, g)
-        yield from has_mean(sampler, f"1/L, baseline {b}", problem, estimator, 3, mean, target=turned, full=2**16)
+        yield from has_mean(sampler, f"1/L, baseline {b}", problem, estimator, 3, mean=mean, target=turned, full=2**16)
     divided = over_rollouts(baseline="leave_one_out", divisor=3.0)
     yield is_vector("÷ 3", g / 3, enumerated_mean(problem, divided, 2))
     group = by_prompt(enumerated_mean(problem, averaged("group_token_mean"), 2), 2)
@@ -91,8 +91,8 @@ AVERAGES = {
 
 @fact("language", "lengths", f"claimed: 1/L favours short right answers and long wrong ones, {DR_GRPO}, section 3.1")
 def what_one_over_length_does_to_length(sampler: Sampler) -> FactResults:
-    """Dividing by an answer's length changes the derivative of the expected length along the update; the sign of the
-    change depends on which answers are right and how often, not on 1/L alone."""
+    """Dividing by an answer's length changes the derivative of the expected length along the update: upwards
+    where right answers are long, at every success rate, and downwards where they are short and frequent."""
     for law in ("short", "long"):
         curves, changes = [], []
         lines: dict[str, list[float]] = {name: [] for name in AVERAGES}
@@ -111,6 +111,10 @@ def what_one_over_length_does_to_length(sampler: Sampler) -> FactResults:
                     points[name].append((rate, slope, error))
             changes.append(lines["1/L"][-1] - lines["token sum"][-1])
         yield above(f"right answers {law}: largest change by 1/L", 0.01, max(abs(each) for each in changes))
+        if law == "long":
+            yield above("right answers long: least change by 1/L", 0.01, min(changes))
+        else:
+            yield below("right answers short, p = 0.9: change by 1/L", -0.01, changes[rates.index(0.9)])
         for name in AVERAGES:
             curves += [Curve(name, list(rates), lines[name]), points_of(f"{name}, measured", points[name])]
         yield Picture(f"Right answers are {law}", "success rate p", "derivative of E L along the unit update", curves)

@@ -47,8 +47,8 @@ def winner_map(title: str, won: dict[tuple[float, int], str]) -> Picture:
     curves = []
     for name in OFF_POLICY:
         cells = [at for at, winner in won.items() if winner == name]
-        if cells:
-            curves.append(Curve(name, [x for x, _ in cells], [float(y) for _, y in cells], style="tiles"))
+        label = name.replace("no correction", "none").replace(" ratio", "")
+        curves.append(Curve(label, [x for x, _ in cells], [float(y) for _, y in cells], style="tiles"))
     return Picture(title, "KL(μ‖π) of an answer, nats", "largest length T", curves, log="x")
 
 
@@ -97,7 +97,9 @@ def measured_errors(sampler: Sampler, n: int = 16) -> FactResults:
         sample = sampler.estimates(where.problem, over_rollouts(**parts), n, 2**13)
         each = (sample - where.target).square().sum(-1) / size
         error = SIGMAS * float(each.std()) / len(each) ** 0.5
-        yield near(f"{name}, {n} rollouts: relative mean squared error, measured", expected, float(each.mean()), error, 0.5)
+        yield near(
+            f"{name}, {n} rollouts: relative mean squared error, measured", expected, float(each.mean()), error, 0.5
+        )
 
 
 SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -114,7 +116,7 @@ SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
 @fact(
     "language",
     "limits",
-    "claimed: DAPO, arXiv:2503.14476, section 3.1; CISPO, arXiv:2506.13585; GSPO, arXiv:2507.18071; TRL 1.16.0, verl 0.9.1",
+    "claimed: DAPO, arXiv:2503.14476, section 3.1; CISPO, 2506.13585; GSPO, 2507.18071; TRL 1.16.0, verl 0.9.1",
 )
 def limits_at_published_settings_and_at_defaults(sampler: Sampler) -> FactResults:
     """TRL's CISPO bounds the ratio by its epsilon_high itself: at 0.2 every fresh token weighs 0.2, and the direction
@@ -133,7 +135,9 @@ def limits_at_published_settings_and_at_defaults(sampler: Sampler) -> FactResult
                 parts = {part: getattr(loss, part) for part in ("ratio", "limit", "low", "high", "aggregate")}
                 sample = sampler.estimates(where.problem, over_rollouts(**parts), 8, 2**14)
                 angle, error = measured_angle(sample, where.target, mean)
-                yield near(f"{name}, KL = {kl}: angle in degrees, measured", lines[name][-1], angle, error, 0.3, scale=30.0)
+                yield near(
+                    f"{name}, KL = {kl}: angle in degrees, measured", lines[name][-1], angle, error, 0.3, scale=30.0
+                )
                 points[name].append((kl, angle, error))
     yield from fresh_tokens()
     clipped = [clipped_answers(name) for name in ("GSPO, 3e-4 and 4e-4 (its paper)", "GSPO, 0.2 (verl, TRL)")]
@@ -143,7 +147,9 @@ def limits_at_published_settings_and_at_defaults(sampler: Sampler) -> FactResult
     for name in SETTINGS:
         curves += [Curve(name.replace(",", ":"), list(distances), lines[name])]
         curves += [points_of(f"{name.replace(',', ':')}, measured", points[name])]
-    yield Picture("Angle to the exact gradient, 4 steps stale", "KL(μ‖π) of an answer, nats", "degrees", curves, log="x")
+    yield Picture(
+        "Angle to the exact gradient, 4 steps stale", "KL(μ‖π) of an answer, nats", "degrees", curves, log="x"
+    )
 
 
 def fresh_tokens() -> FactResults:
@@ -152,7 +158,11 @@ def fresh_tokens() -> FactResults:
     for name, weight in (("CISPO, at most 0.2 (TRL)", 0.2), ("CISPO, 1 ± 0.2 (verl)", 1.0)):
         base, more = SETTINGS[name]
         mean = where.exact(published(base, **more)).mean
-        yield exact(f"{name}: length of the mean on fresh rollouts", weight, float(mean @ where.target / where.target.square().sum()))
+        yield exact(
+            f"{name}: length of the mean on fresh rollouts",
+            weight,
+            float(mean @ where.target / where.target.square().sum()),
+        )
         yield exact(f"{name}: its angle", 0.0, degrees_between(mean, where.target), 1e-4, scale=1.0)
 
 

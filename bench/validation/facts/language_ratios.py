@@ -12,7 +12,6 @@ from bench.problems.problem import Problem
 from bench.problems.rollout_moments import rollout_moments
 from bench.validation.facts.all_rollouts import (
     enumerated_mean,
-    enumerated_variance,
     exact_gradient,
     gradient_of,
     over_rollouts,
@@ -47,15 +46,15 @@ def sequence_ratios_are_unbiased_and_token_ratios_are_not(sampler: Sampler) -> F
     for baseline, K in (("none", 1), ("leave_one_out", 2), ("greedy", 1)):
         estimator = over_rollouts(ratio="sequence", baseline=baseline)
         yield is_vector(f"sequence ratio, baseline {baseline}", g, enumerated_mean(problem, estimator, K))
-    yield from has_mean(sampler, "sequence ratio", problem, over_rollouts(ratio="sequence"), 2, g)
+    yield from has_mean(sampler, "sequence ratio", problem, over_rollouts(ratio="sequence"), 2, mean=g)
     prefix = over_rollouts(ratio="prefix", baseline="critic", horizon=1)
     yield is_vector("prefix ratio with exact advantages", g, enumerated_mean(problem, prefix))
-    yield from has_mean(sampler, "prefix ratio with exact advantages", problem, prefix, 2, g)
+    yield from has_mean(sampler, "prefix ratio with exact advantages", problem, prefix, 2, mean=g)
     for ratio in ("none", "token", "prefix", "geometric"):
         estimator = over_rollouts(ratio=ratio)
         mean = enumerated_mean(problem, estimator)
         yield is_apart(f"ratio {ratio}", g, mean)
-        yield from has_mean(sampler, f"ratio {ratio}", problem, estimator, 8, mean, target=g)
+        yield from has_mean(sampler, f"ratio {ratio}", problem, estimator, 8, mean=mean, target=g)
     moments = [float(second_moment(lengthy(T, 0.5))) for T in (3, 6, 9)]
     yield above("second moment of the ratio: at 6 tokens ÷ (at 3)^1.5", 1.0, moments[1] / moments[0] ** 1.5)
     yield above("at 9 tokens ÷ (at 3)^2.5", 1.0, moments[2] / moments[0] ** 2.5)
@@ -77,9 +76,9 @@ def a_ratio_of_one_has_reinforce_s_gradient(sampler: Sampler) -> FactResults:
         for limit in LIMIT_PARTS:
             yield is_vector(f"{ratio}, {limit}", g, enumerated_mean(problem, over_rollouts(ratio=ratio, limit=limit)))
     clip = over_rollouts(ratio="token", limit="clip", baseline="leave_one_out")
-    yield from has_mean(sampler, "PPO's clip", problem, clip, 4, g)
+    yield from has_mean(sampler, "PPO's clip", problem, clip, 4, mean=g)
     other = small_problem("transformer_policy")
-    yield from has_mean(sampler, "transformer, PPO's clip", other, clip, 4, exact_gradient(other), full=2**16)
+    yield from has_mean(sampler, "transformer, PPO's clip", other, clip, 4, mean=exact_gradient(other), full=2**16)
 
 
 @fact("language", "ratios", "TRL issue 6789; derived here")
@@ -98,7 +97,7 @@ def no_ratio_mends_what_is_never_drawn(sampler: Sampler) -> FactResults:
         mean = enumerated_mean(shifted, ratio)
         yield is_vector(f"baseline {shift}: the gradient over what is drawn", lacking, mean)
         yield is_apart(f"baseline {shift}: distance from the gradient", g, mean)
-        yield from has_mean(sampler, f"baseline {shift}", shifted, ratio, 2, mean, target=g)
+        yield from has_mean(sampler, f"baseline {shift}", shifted, ratio, 2, mean=mean, target=g)
     parts = [gradient_of(problem, lambda law, s=s: (law.exp() * (right - s) * drawn).sum(-1)) for s in (0.0, 0.5)]
     yield is_apart("baselines 0 and 0.5 differ", parts[0], parts[1])
     cut = small_problem(top_p=0.7, truncated_trainer=True)
@@ -132,7 +131,7 @@ def a_constant_reward_changes_clipped_and_averaged_losses(sampler: Sampler) -> F
         if parts.get("limit") != "clip":
             by = 5 * enumerated_mean(alone, estimator, K)
             yield is_vector(f"{name}: changed by 5 E[w s]", after, before + by)
-        yield from has_mean(sampler, name, more, estimator, 2, after, target=before, full=2**14)
+        yield from has_mean(sampler, name, more, estimator, 2, mean=after, target=before, full=2**14)
     yield from shifted_critics(plain, more)
 
 

@@ -42,7 +42,7 @@ def weights_of_pass_at_k_are_unbiased(sampler: Sampler) -> FactResults:
         yield from weights_by_formula(form)
         yield is_vector(f"pass@2 of 3, {form}", g, enumerated_mean(problem, over_rollouts(set=form), 3))
         yield is_vector(f"max@2 of 3, {form}", best, enumerated_mean(maximum, over_rollouts(set=form), 3))
-        yield from has_mean(sampler, f"pass@2 of 4, {form}", problem, over_rollouts(set=form), 4, g)
+        yield from has_mean(sampler, f"pass@2 of 4, {form}", problem, over_rollouts(set=form), 4, mean=g)
     success = exact_gradient(small_problem())
     yield is_apart("pass@2 is not pass@1", g, success)
     yield from variances_by_rate()

@@ -103,7 +103,7 @@ class OffPolicy:
     @cached_property
     def answers(self) -> Tensor:
         """All answers, `[S, 1, T, V]`."""
-        return sequences(*self.q.event_shape, self.q.logits).unsqueeze(1)
+        return sequences(self.family.size, self.family.vocabulary, self.q.logits).unsqueeze(1)
 
     @cached_property
     def mask(self) -> Tensor:
@@ -139,7 +139,9 @@ def step_scores(size: int, vocabulary: int, law: str, stage: str) -> Float[Tenso
     problem = rewarded(family, family.right())
     q = policy_of(problem)
     z = sequences(size, vocabulary, q.logits)
-    return score_table(problem, q)[0][q.prefix(z.unsqueeze(1))[:, 0], z.argmax(-1)] * q.mask(z.unsqueeze(1))[:, 0].unsqueeze(-1)
+    return score_table(problem, q)[0][q.prefix(z.unsqueeze(1))[:, 0], z.argmax(-1)] * q.mask(z.unsqueeze(1))[
+        :, 0
+    ].unsqueeze(-1)
 
 
 def at_distance(distance: float, knob: str = "logit_noise", **settings: Any) -> OffPolicy:

@@ -50,8 +50,8 @@ def has_mean(
     problem: Problem,
     estimator: Estimator,
     n: int,
-    mean: Vector,
     *,
+    mean: Vector,
     target: Vector | None = None,
     full: int = 2**15,
 ) -> FactResults:

@@ -20,6 +20,7 @@ SECONDS = {
     "score_on_a_quadratic", "sticking_the_landing_against_the_total_derivative", "straight_through_stalls",
     "sums_over_dimensions", "the_score_inside_the_bound_is_needed", "tighter_bounds_are_not_better",
     "without_the_entropy_q_collapses",
+    *(name for name, fact in FACTS.items() if fact.group == "language"),
 }  # fmt: skip
 """Quick facts that take more than half a second: reproduced in `make test-all`."""
 QUICK = [
