@@ -25,6 +25,7 @@ from bench.distributions import (  # noqa: F401  (register their families)
     positive,
     quadratic_map,
     spike_and_slab,
+    state_values,
     tabular_policy,
     token_policy,
 )
