@@ -33,7 +33,7 @@ class SequencePolicy(Protocol):
     parameters have no gradient.
 
     An objective may offer `state_values(z, q)`, `[*sample, *batch, T]`: the exact expected rewards from each token on,
-    given the tokens before it, for a critic; or a class is registered for the policy (`estimators.policy.state_values`).
+    given the tokens before it, for a critic; or a class of `StateValues` is registered for the policy (`state_values`).
     Rewards of single steps are those of `Terms`: a term is received at the last step on which it depends.
     """
 
