@@ -1,6 +1,6 @@
 """Trains a small transformer by policy gradient, with any preset of `estimators.policy`, and measures its noise.
 
-`python examples/language_training.py dapo`: the prompt names a number, and an answer is right if its digits add up to it.
+`python examples/language_training.py dapo`: an answer is right if its digits add up to the number in the prompt.
 """
 
 import sys
