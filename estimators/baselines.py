@@ -11,7 +11,7 @@ from estimators.core import Estimator, Fitted, Objective
 from estimators.errors import BadInput
 from estimators.registry import register
 from estimators.score_function import ScoreFunction, scored
-from estimators.tools.groups import centred, deviation_of, mean_of_group, over_scale, rounding
+from estimators.tools.groups import apart_from_mean, deviation_of, mean_of_group, over_scale, rounding
 from estimators.tools.parameters import linear, mode, parameters, rebuild, sample, valued
 from estimators.traits import Need, Traits
 
@@ -98,7 +98,7 @@ class GroupRelative(ScoreFunction):
     traits = Traits(unbiased=False, needs=frozenset({Need.DENSITY}), min_samples=2, paper="Shao et al. 2024")
 
     def coefficient(self, value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
-        apart = centred(value)
+        apart = apart_from_mean(value)
         return over_scale(apart, deviation_of(apart, rounding(value)))
 
 

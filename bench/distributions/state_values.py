@@ -65,11 +65,11 @@ class OfPrefixes(StateValues):
 
     def fits(self, q: TokenPolicy | BernoulliChain, f: Objective) -> bool:
         """Returns whether the sequences are few, and f's value is one for each of them."""
-        T, V = sizes(q)
+        T, V = steps_and_values(q)
         return V**T <= MOST_SEQUENCES and not f.noisy and (not isinstance(f, Terms) or f.dependence(q).shape[-1] == T)
 
     def at(self, q: TokenPolicy | BernoulliChain, f: Objective, z: Tensor) -> Tensor:
-        V, chosen = sizes(q)[1], choices(z, q)
+        V, chosen = steps_and_values(q)[1], choices(z, q)
         number, found = torch.zeros_like(chosen[..., 0]), []
         for t, value in enumerate(values_of_prefixes(q, f)):
             found.append(value.gather(0, number))
@@ -81,7 +81,7 @@ state_values.register(TokenPolicy)(OfPrefixes)
 state_values.register(BernoulliChain)(OfPrefixes)
 
 
-def sizes(q: TokenPolicy | BernoulliChain) -> tuple[int, int]:
+def steps_and_values(q: TokenPolicy | BernoulliChain) -> tuple[int, int]:
     """Returns the number of steps and of values of each."""
     return q.event_shape[0], q.event_shape[1] if len(q.event_shape) > 1 else 2
 
@@ -96,7 +96,7 @@ def values_of_prefixes(q: TokenPolicy | BernoulliChain, f: Objective) -> list[Te
 
     Prefixes are in lexicographic order, as `enumerate_support` has the sequences.
     """
-    T, V = sizes(q)
+    T, V = steps_and_values(q)
     sequences = q.enumerate_support()
     law = q.log_prob_steps(sequences).exp()
     rewards = rewards_of_each_step(q, f, sequences, T)

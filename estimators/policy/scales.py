@@ -8,7 +8,7 @@ from torch import Tensor
 
 from estimators.errors import BadInput
 from estimators.policy.rollouts import Sequences, Tokens
-from estimators.tools.groups import centred, deviation_of, over_scale, rounding
+from estimators.tools.groups import apart_from_mean, deviation_of, over_scale, rounding
 
 
 def unscaled(advantage: Tokens, total: Sequences, mask: Tokens, epsilon: float, bessel: bool) -> Tokens:
@@ -90,5 +90,5 @@ def deviation(total: Sequences, axes: tuple[int, ...], bessel: bool) -> Float[Te
     n = torch.Size([total.shape[axis] for axis in axes]).numel()
     if n - bessel < 1:
         raise BadInput("a standard deviation with n − 1 needs at least 2 rollouts, found 1; use bessel=False")
-    apart = centred(total, axes)
+    apart = apart_from_mean(total, axes)
     return deviation_of(apart, rounding(total, axes, keepdim=True), axes, bessel=bessel).squeeze(axes)

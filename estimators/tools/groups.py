@@ -38,7 +38,7 @@ def mean_of_others(value: Tensor, axis: int = 0) -> Tensor:
     return (value.sum(axis, keepdim=True) - value) / (value.shape[axis] - 1)
 
 
-def centred(value: Tensor, axes: tuple[int, ...] = (0,)) -> Tensor:
+def apart_from_mean(value: Tensor, axes: tuple[int, ...] = (0,)) -> Tensor:
     """Returns the values less their mean along `axes`, 0 where they are equal.
 
     The first value is subtracted first: that is exact for values within a factor of 2.
@@ -56,7 +56,7 @@ def deviation_of(apart: Tensor, smallest: Tensor, axes: tuple[int, ...] = (0,), 
     Squares are taken of numbers near 1, so that they neither vanish nor overflow.
 
     Args:
-        apart: the values less their mean (`centred`).
+        apart: the values less their mean (`apart_from_mean`).
         smallest: the largest difference that rounding alone explains (`rounding`): up to it the deviation is 0.
         axes: the group's.
         bessel: whether a variance of n numbers divides by n − 1.

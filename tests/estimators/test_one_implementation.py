@@ -14,7 +14,7 @@ import estimators
 from estimators.baselines import ScoreFunction
 from estimators.off_policy import Reweighted
 from estimators.policy import preset
-from estimators.tools.groups import centred, deviation_of, over_scale
+from estimators.tools.groups import apart_from_mean, deviation_of, over_scale
 from tests.support.cases import EVERY, single
 
 DOUBLE, SINGLE = torch.float64, torch.float32
@@ -130,7 +130,7 @@ def test_advantages_of_the_presets_are_those_of_the_estimators(dtype):
 def test_another_formula_is_told_apart():
     """Mutants of the shared formula: n for n − 1, and the plain mean in place of the others' mean."""
     value = groups(DOUBLE)["normal"]
-    apart = centred(value)
+    apart = apart_from_mean(value)
     mutant = over_scale(apart, deviation_of(apart, torch.zeros_like(value[:1]), bessel=False))
     assert (mutant - old_grpo(value)).abs().max() > 0.01
     assert (estimators.get("group_mean").coefficient(value) - old_left_out(value)).abs().max() > 0.01  # type: ignore[attr-defined]

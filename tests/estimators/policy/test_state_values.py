@@ -222,8 +222,8 @@ def test_the_discounted_return_and_token_families_take_a_critic():
             lambda value, p=parameters, k=key, problem=problem: (
                 problem.objective.expectation(problem.family, "default", {**p, k: value}).sum()
                 if isinstance(q, Trajectory)  # noqa: B023
-                else expected(problem.family.build({**p, k: value}), f)
-            )  # noqa: B023
+                else expected(problem.family.build({**p, k: value}), f)  # noqa: B023
+            )
         )(parameters[key])
         for sample in found.values():
             error = (sample.std(0) / len(sample) ** 0.5).clamp_min(1e-9)
