@@ -18,6 +18,7 @@ from torch.distributions import Distribution
 
 from estimators.core import SetObjective, asked
 from estimators.errors import BadInput, nearest
+from estimators.tools.calls import as_real
 
 SetBaseline = Literal["none", "smaller", "others"]
 BASELINES: tuple[SetBaseline, ...] = ("none", "smaller", "others")
@@ -187,6 +188,7 @@ def subset_coefficients(
     >>> subset_coefficients(torch.tensor([0.0, 5.0, 3.0]), maximum_weights(3))[0]
     tensor([0., 2., 0.])
     """
+    rewards = as_real(rewards, torch.get_default_dtype())
     c, N = torch.as_tensor(weights, dtype=torch.float64, device=rewards.device), len(rewards)
     if baseline not in BASELINES:
         raise BadInput(f"baseline: there is no {baseline!r}; {nearest(str(baseline), BASELINES)}")
