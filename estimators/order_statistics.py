@@ -12,7 +12,7 @@ from math import comb, isfinite, log
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -167,14 +167,14 @@ def log_choose(n: Float[Tensor, " N"], k: Float[Tensor, "K 1"]) -> Float[Tensor,
 
 
 def subset_coefficients(
-    rewards: Float[Tensor, "N *batch"], weights: Sequence[float] | Tensor, baseline: SetBaseline = "smaller"
+    rewards: Shaped[Tensor, "N *batch"], weights: Sequence[float] | Tensor, baseline: SetBaseline = "smaller"
 ) -> tuple[Float[Tensor, "N *batch"], Float[Tensor, "*batch"]]:
     """Returns w with Σ_k w_k s_k an unbiased estimate of ∇ E Σ_i c_i r_(i), and the mean of f over all sets of K draws.
 
     s_k = ∇θ log q(z_k); there is no further 1/N. The sets' value is differentiable in the rewards, w is not.
 
     Args:
-        rewards: r(z_k) of N ≥ K independent draws.
+        rewards: r(z_k) of N ≥ K independent draws; numbers or booleans.
         weights: c, K numbers, from the smallest reward's to the largest's (`maximum_weights`, `tail_weights`).
         baseline: what is subtracted from each set's value for its draw k. "none"; "smaller": the same objective of the
             set's other K − 1 draws, so that for a maximum only the best draw counts; "others": the mean over the sets

@@ -86,9 +86,7 @@ class CalledSource(Source):
     _kept: dict[int, Tensor] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.seed, int | np.integer):
-            raise BadInput(f"seed must be a whole number, found {self.seed!r}")
-        self._start = chunk_seed(int(self.seed), f"audit {self.stage}", 0)
+        self._start = chunk_seed(self.seed, f"audit {self.stage}", 0)
         array = self._asked(-2, 2, self.seconds)
         if array is None:
             raise BadInput(f"{self.name} did not give 2 estimates within {self.seconds:g} s; seconds sets the limit")

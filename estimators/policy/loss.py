@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Shaped
 from torch import Tensor
 
 from estimators.errors import BadInput, nearest
@@ -191,8 +192,8 @@ class PolicyLoss:
             advantage = SCALE_PARTS[self.scale](advantage, total, mask, self.scale_epsilon, self.bessel)
         return advantage * mask
 
-    def advantages(self, rewards: Sequences) -> Sequences:
-        """Returns the advantage of each rollout `[*replicates, B, K]` from the rewards alone.
+    def advantages(self, rewards: Shaped[Tensor, "*replicates B K"]) -> Sequences:
+        """Returns the advantage of each rollout `[*replicates, B, K]` from the rewards alone, numbers or booleans.
 
         Raises:
             BadInput: the parts need more than rewards: `token_advantages(rollouts)` takes them.
