@@ -14,7 +14,8 @@ from bench.advice.conclusion import BASELINE, TOO_SLOW, Conclusion, conclude, wa
 from bench.advice.noise_parts import NoiseParts
 from bench.advice.parcel import Parcel
 from bench.advice.printed_code import printed_code
-from bench.advice.race import ENOUGH, NO_TIME, TIE, Race, RaceStanding, eliminate, reopen, still_open
+from bench.advice.race import ENOUGH, NO_TIME, TIE, TURN_SHARE, Race, RaceStanding, eliminate, reopen, still_open
+from bench.advice.soundness import SLOW_CALL
 from bench.advice.turns import FIRST_MOST, TooSlow, Turn, TurnResult
 from bench.advice.witness import Judge
 from bench.advice.workers import LOADING, NoAnswer, TaskFailed, Worker
@@ -87,6 +88,8 @@ class Advisor:
     stage: str = "race"
     lost: int = 0
     size: np.ndarray | None = field(default=None, init=False)
+    _asked_for_slopes: bool = field(default=False, init=False)
+    _slopes_followed: bool | None = field(default=None, init=False)
 
     def answer(self) -> Findings:
         """The answer. Raises BadInput for a model that is not sound, NoAnswer where its process dies."""
@@ -101,7 +104,7 @@ class Advisor:
         judge = self._judge()
         race = Race(
             candidates, self.measure, self.clock, self.start, self.question.seconds, judge, self.show,
-            self.question.seed, lambda: self._hear(judge),
+            self.question.seed, lambda: self._hear_again(judge, candidates),
         )  # fmt: skip
         race.run(self.opening.entrants.first_samples)
         return self._finish(candidates, judge)
@@ -198,7 +201,7 @@ class Advisor:
     def _judge(self) -> Judge:
         """The judge with the best witness that can be had: enumeration, else a score function."""
         entrants = self.opening.entrants
-        judge = Judge(None, self.opening.rare, self.question.biased, self._slope)
+        judge = Judge(None, self.opening.rare, self.question.biased, self._slope, self._follows)
         for name, fits in (("exact", entrants.density and self.opening.few_values), ("rloo", entrants.density)):
             if not fits:
                 continue
@@ -233,6 +236,43 @@ class Advisor:
         witness.add(result)
         return True
 
+    def _follows(self) -> bool | None:
+        """Whether f rises between draws as its slopes say, asked once; None where it is too slow, or fails."""
+        if not self._asked_for_slopes and self.left() > 0 and self.opening.call_seconds <= SLOW_CALL:
+            self._asked_for_slopes = True
+            seconds = WITNESS_SHARE * self.question.seconds
+            with suppress(TaskFailed):
+                self._slopes_followed = self.worker.do(
+                    "follows_its_slopes", seconds, seconds=max(TURN_LIMIT, 4 * seconds)
+                )
+        return self._slopes_followed
+
+    def _hear_again(self, judge: Judge, candidates: Sequence[Candidate]) -> None:
+        """A turn of the witness, which may vouch by now for estimates that have not varied."""
+        self._hear(judge)
+        for each in candidates:
+            if _waits_for_trust(each):
+                judge(each)
+        eliminate(candidates)
+
+    def _vouch(self, judge: Judge, candidates: Sequence[Candidate]) -> None:
+        """Before the winner is chosen: turns of the witness and of candidates whose estimates have not varied.
+
+        Such a candidate beats all others if it is right, so nothing else is worth the time more.
+        """
+        heard = -1
+        while judge.witness is not None and heard < judge.witness.replicates < WELL_HEARD and self.left() > 0:
+            still = [each for each in candidates if _waits_for_trust(each)]
+            if not still:
+                return
+            heard = judge.witness.replicates
+            for each in still:
+                if each.replicates * each.samples < ENOUGH and self.left() > 0:
+                    seconds = self.left() / (4 * len(still))
+                    self.measure(each, ENOUGH - each.replicates, seconds, TURN_SHARE * self.question.seconds)
+                    each.weigh(0.999)
+            self._hear_again(judge, candidates)
+
     def _noise_parts(self, winner: Candidate) -> NoiseParts | None:
         """The winner's variance on a noisy model told apart; None where that fails."""
         seconds = NOISE_SHARE * self.question.seconds
@@ -257,6 +297,7 @@ class Advisor:
     def _finish(self, candidates: list[Candidate], judge: Judge) -> Findings:
         """Fresh draws of the winner and those it is compared with; a winner that proves biased makes place."""
         self.stage = "final"
+        self._vouch(judge, candidates)
         while True:
             winner = cheapest([each for each in still_open(candidates) if each.score])
             if winner is None:
@@ -270,7 +311,8 @@ class Advisor:
             finalists = self._finalists(candidates, winner)
             self._fresh_draws(finalists)
             judge(winner)
-            said = judge.by_differences(winner) if judge.witness is None and winner.state == OPEN else None
+            unheard = judge.witness is None or (not winner.varies and judge.testimony() is None)
+            said = judge.by_differences(winner) if unheard and winner.state == OPEN else None
             if winner.state == OPEN:
                 break
             for each in finalists:
@@ -364,6 +406,11 @@ class Advisor:
             max(8 * names * elapsed / 4, 4 * self.question.seconds),
         )
         return Findings(self.opening, candidates, judge, None, [], conclusion, elapsed=elapsed)
+
+
+def _waits_for_trust(candidate: Candidate) -> bool:
+    """Whether the candidate's estimates have not varied, and nothing vouches for them so far."""
+    return candidate.state == OPEN and candidate.score is not None and not candidate.varies and bool(candidate.gate)
 
 
 def _no_worse(each: Candidate, best: Candidate) -> bool:

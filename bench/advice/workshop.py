@@ -23,6 +23,7 @@ from bench.advice.parcel import Parcel
 from bench.advice.printed_code import failure_of
 from bench.advice.rare import rarest_outcomes
 from bench.advice.roads import Batched, Loop, no_batch, training_step
+from bench.advice.segments import follows_its_slopes
 from bench.advice.soundness import FEW_VALUES, SLOW_CALL, check_model, number_of_values
 from bench.advice.training import Stretch, Trainer
 from bench.advice.turns import Sketch, TooSlow, Turn, TurnResult, TurnSums, blocks_of, fill_turn
@@ -277,6 +278,11 @@ class Workshop:
         model = self.model if self.doubled is None else self.doubled
         value, error, step = finite_differences(model, direction, seconds)
         return value / scale, error / scale, step / scale
+
+    def follows_its_slopes(self, seconds: float) -> bool | None:
+        """Whether f rises between draws as its slopes say: see `bench.advice.segments`."""
+        torch.manual_seed(0)
+        return follows_its_slopes(self.model, seconds)
 
     def variance_parts(self, asked: Turn) -> NoiseParts:
         """The winner's variance told apart: see `bench.advice.noise_parts`."""
