@@ -27,10 +27,10 @@ from estimators.registry import get
 
 OPENING = 30.0
 """Seconds that the checks of a model may take at least."""
-CALLS_BEFORE = 4
-"""Calls of f, about, before the race."""
 TURN_LIMIT = 5.0
 """Seconds that a turn may take at least, before it is ended."""
+CALLS_OF_A_TURN = 4
+"""Calls of f that a turn may take at least: a process that is ended has to load the model again."""
 LOST = 4
 """Turns in a row that may end the process before the model is given up."""
 OVERTIME = 1.5
@@ -96,10 +96,10 @@ class Advisor:
         self._ask("ready", seconds=LOADING)
         limit = max(OPENING, self.question.seconds)
         names, samples = self.question.names, self.question.samples
-        asked = (names, samples, self.question.biased, self.question.stage)
+        asked = (names, samples, self.question.biased, self.question.stage, self.question.seconds)
         self.opening: ModelFacts = self._ask("open", *asked, seconds=limit)
         self.worker.remember(loop_reason=self.opening.loop_reason, double=self.opening.double)
-        self.start = self.clock() - CALLS_BEFORE * self.opening.call_seconds  # imports and first calls do not count
+        self.start = self.clock() - self.opening.calls * self.opening.call_seconds  # imports do not count
         candidates = self._candidates()
         judge = self._judge()
         race = Race(
@@ -142,7 +142,7 @@ class Advisor:
             candidate.state = f"{candidate.nonfinite} of {total} estimates are NaN or infinite"
 
     def _turn(self, asked: Turn) -> TurnResult | TooSlow:
-        limit = max(TURN_LIMIT, 2 * (asked.seconds + asked.most_seconds))
+        limit = max(TURN_LIMIT, 2 * (asked.seconds + asked.most_seconds), CALLS_OF_A_TURN * self.opening.call_seconds)
         limit = round(min(limit, max(self.left(OVERTIME), 1.0)), 1)
         try:
             found = self.worker.do("turn", asked, seconds=limit)
@@ -159,7 +159,7 @@ class Advisor:
 
     def _heard(self, asked: Turn) -> TurnResult | None:
         """The result of a turn; None if it fails or is too slow, or the time is up."""
-        if self.left() <= 0:
+        if self.left() <= 0 or asked.most_seconds < 2 * self.opening.call_seconds:
             return None
         with suppress(TaskFailed):
             result = self._turn(asked)

@@ -79,7 +79,7 @@ class ModelFacts:
     """What the workshop says of the model before the race.
 
     `loop_reason`: why the loop road is taken, in a clause, or None on the batched road. `double`: whether the model
-    can be measured in float64. `call_seconds`: what a call of f takes. `few_values`: whether enumeration is quick.
+    can be measured in float64. `call_seconds`: what a call of f takes. `calls`: how often f was called. `few_values`: whether enumeration is quick.
     `noise`: when f draws fresh noise, or empty. `rare`: the chance of each kept coordinate's rarest outcome, where it
     is known.
     """
@@ -94,6 +94,7 @@ class ModelFacts:
     scale: float
     notes: tuple[str, ...]
     call_seconds: float
+    calls: int
     few_values: bool
     noise: str = ""
 
@@ -115,6 +116,7 @@ class Workshop:
         self._trainer: Trainer | None = None
         self.loop_reason: str | None = "it was not tried"
         self.double = True
+        self.call_seconds = 0.0
 
     def variables(self) -> tuple[str, ...]:
         """The names of the model's random variables, if it has several; else none."""
@@ -122,12 +124,26 @@ class Workshop:
         return q.labels if isinstance(q, Joint) else ()
 
     def open(
-        self, names: Sequence[str | Estimator] | None, samples: Sequence[int], biased: bool, stage: Stage | None = None
+        self,
+        names: Sequence[str | Estimator] | None,
+        samples: Sequence[int],
+        biased: bool,
+        stage: Stage | None = None,
+        seconds: float = float("inf"),
     ) -> ModelFacts:
-        """Checks the model, chooses the road and finds who can race; `stage`: for which of several variables."""
+        """Checks the model, chooses the road and finds who can race.
+
+        Args:
+            names: The estimators asked for. Default: all.
+            samples: Numbers of samples that are tried.
+            biased: Whether biased estimators race.
+            stage: For which of several variables.
+            seconds: How long the answer may take; a slow f is checked less.
+        """
         torch.manual_seed(0)
         model = self.model
-        call = check_model(model, self.source.where)
+        call = check_model(model, self.source.where, seconds)
+        self.call_seconds = call.seconds
         offer = own_offer(model)
         self.choose_road(call.seconds)
         entrants = (
@@ -146,8 +162,9 @@ class Workshop:
             model.spelling,
             rare,
             scale_of(model, call.largest),
-            model.notes,
+            (*model.notes, *call.note),
             call.seconds,
+            call.calls,
             few_values(model) and not model.noise,  # a sum over values of a noisy f is not exact
             model.noise,
         )
@@ -215,7 +232,8 @@ class Workshop:
         costs = StepCosts(model, self.source.meter)
         step = partial(training_step, estimator=estimator, samples=asked.samples)
         first = costs.timed(step)
-        if asked.most_seconds < 2 * first < TOO_LONG * asked.most_seconds:  # the first call imports and allocates
+        slow = first < 2 * self.call_seconds and self.call_seconds > SLOW_CALL
+        if asked.most_seconds < 2 * first < TOO_LONG * asked.most_seconds and not slow:  # it imports and allocates
             first = min(first, costs.timed(step))
         costs.forget()
         sums, deadline = TurnSums(self.sketch, asked.scale), start + asked.seconds
