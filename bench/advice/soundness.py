@@ -4,7 +4,7 @@ An objective must give finite values, the same at each call unless it is noisy, 
 it, and leave z as it is; a distribution must give independent draws and leave torch's seed alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,6 +44,8 @@ SAMPLE_CALLS, DRAWS_OF_A_CALL = 32, 8
 """Calls of `sample` that are compared, and draws in each, where they fit."""
 NUMBERS_OF_A_DRAW = 2**16
 """Numbers of a draw that are compared."""
+ODD_SEED = 716_151_923_771
+"""A seed that no objective sets itself."""
 FALSE_ALARM = 1e-9
 """The chance that independent draws are called dependent."""
 
@@ -79,7 +81,7 @@ def check_model(model: OwnModel, where: str, seconds_asked: float = float("inf")
     _check_draws(q, where)
     z = q.sample(torch.Size([4])).detach()
     start = stopwatch.read()
-    value = _value(model.objective, q, z, where)
+    value = _with_the_seed_kept(lambda: _value(model.objective, q, z, where), where)
     seconds = stopwatch.read() - start
     found = CallOfF(seconds, float(value.double().abs().max()))
     slow = seconds > SLOW_CALL
@@ -141,6 +143,22 @@ def _value(f: Objective, q: Distribution, z: Tensor, where: str) -> Tensor:
             "E f and its gradient do not exist then"
         )
     return value
+
+
+def _with_the_seed_kept(call: Callable[[], Tensor], where: str) -> Tensor:
+    """The values of a call of f, which must leave torch's seed alone; the generator is as before afterwards."""
+    state = torch.get_rng_state()
+    try:
+        torch.default_generator.manual_seed(ODD_SEED)
+        value = call()
+        if torch.initial_seed() != ODD_SEED:
+            raise BadInput(
+                f"{where}: objective sets torch's seed, so that the draws after it would not be independent: give it a "
+                "torch.Generator of its own"
+            )
+        return value
+    finally:
+        torch.set_rng_state(state)
 
 
 def _check_noise_of_step(f: Objective, q: Distribution, z: Tensor, where: str) -> None:

@@ -79,7 +79,8 @@ class ModelFacts:
     """What the workshop says of the model before the race.
 
     `loop_reason`: why the loop road is taken, in a clause, or None on the batched road. `double`: whether the model
-    can be measured in float64. `call_seconds`: what a call of f takes. `calls`: how often f was called. `few_values`: whether enumeration is quick.
+    can be measured in float64. `call_seconds`: what a call of f takes. `calls`: how often f was called.
+    `few_values`: whether enumeration is quick.
     `noise`: when f draws fresh noise, or empty. `rare`: the chance of each kept coordinate's rarest outcome, where it
     is known.
     """

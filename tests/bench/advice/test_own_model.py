@@ -239,3 +239,14 @@ def test_the_first_draws_of_a_model_of_a_million_parameters_are_few():
 
     own_model(torch.zeros(10**6), lambda loc: Independent(Normal(loc, 1.0), 1), objective)
     assert asked[0] == (1, 2)
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_an_objective_that_sets_the_seed_is_refused(seed: int):
+    def objective(z: Tensor) -> Tensor:
+        torch.manual_seed(seed)
+        return z.square().sum(-1)
+
+    model = own_model(torch.zeros(4), lambda loc: Independent(Normal(loc, 1.0), 1), objective)
+    with pytest.raises(BadInput, match="objective sets torch's seed"):
+        check_model(model, "here")
