@@ -9,15 +9,15 @@ from bench.advice.given_objective import draws_that_fit
 from bench.advice.own_model import OwnModel
 from estimators.core import Objective, SetObjective
 
-PAIRS = 1024
+COMPARED_PAIRS = 1024
 """Pairs of draws. A jump at the border of a region that holds 1 % of q's mass is missed with a chance of
 (1 − 0.0198)^1024 = 1.3e-9."""
-ROUNDING = {torch.float32: 1e-4, torch.float64: 1e-9}
+ROUNDING_OF_SIDES = {torch.float32: 1e-4, torch.float64: 1e-9}
 """How far the two sides may be apart, relative to the largest term."""
 
 
 def follows_its_slopes(model: OwnModel, seconds: float) -> bool | None:
-    """Whether f(b) − f(a) = (f′(a) + f′(b))·(b − a)/2 for `PAIRS` pairs of draws a, b: the trapezoidal rule.
+    """Whether f(b) − f(a) = (f′(a) + f′(b))·(b − a)/2 for `COMPARED_PAIRS` pairs of draws a, b: the trapezoidal rule.
 
     It is exact for a quadratic f, and wrong where f jumps between a and b. A pathwise estimator whose estimates do not
     vary has met the slopes of one quadratic function at all its draws; if f also rises as these slopes say, f is that
@@ -30,12 +30,12 @@ def follows_its_slopes(model: OwnModel, seconds: float) -> bool | None:
         return None
     q, deadline, compared = model.distribution(model.theta), stopwatch.read() + seconds, 0
     try:
-        while compared < PAIRS:
-            pairs = draws_that_fit(q, 2 * PAIRS) // 2
+        while compared < COMPARED_PAIRS:
+            pairs = draws_that_fit(q, 2 * COMPARED_PAIRS) // 2
             if not _follow(model.objective, q, pairs):
                 return False
             compared += pairs
-            if compared < PAIRS and stopwatch.read() > deadline:
+            if compared < COMPARED_PAIRS and stopwatch.read() > deadline:
                 return None
     except (RuntimeError, TypeError, ValueError):  # no slope along z: a black box, whole numbers
         return None
@@ -52,7 +52,7 @@ def _follow(f: Objective, q: Distribution, pairs: int) -> bool:
     below, above = values.detach().double().chunk(2)
     size = torch.maximum(values.detach().abs().max().double(), _over_event(terms.abs(), q).max())
     off = (above - below - _over_event(terms, q)).abs()
-    return bool((off <= ROUNDING.get(values.dtype, 1e-4) * size).all())
+    return bool((off <= ROUNDING_OF_SIDES.get(values.dtype, 1e-4) * size).all())
 
 
 def _over_event(terms: Tensor, q: Distribution) -> Tensor:

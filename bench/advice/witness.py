@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float
 
 from bench.advice.candidate import OPEN, Candidate
 from bench.advice.race import ENOUGH
-from bench.advice.segments import PAIRS
+from bench.advice.segments import COMPARED_PAIRS
 from bench.statistics.moments import Moments
 from bench.statistics.tails import MIN_OUTCOMES, unstable
 
@@ -83,7 +83,7 @@ class Judge:
         if said is None and candidate.varies:
             return
         if said is None:
-            candidate.trusted = bool(self._reason(candidate)) and not self._unseen(candidate, PAIRS).any()
+            candidate.trusted = bool(self._reason(candidate)) and not self._unseen(candidate, COMPARED_PAIRS).any()
             candidate.weigh(0.999)
             return
         if not candidate.varies:
@@ -200,7 +200,7 @@ class Judge:
         agrees = away <= FALSE_ALARM_ERRORS * np.sqrt(said.error) + rounding
         reason = self._reason(candidate)
         if reason:
-            return bool((agrees | said.silent).all()) and not self._unseen(candidate, PAIRS).any()
+            return bool((agrees | said.silent).all()) and not self._unseen(candidate, COMPARED_PAIRS).any()
         enough = candidate.replicates * candidate.samples >= ENOUGH and not self._unseen(candidate).any()
         if not (candidate.trusted or enough) or said.silent.any():
             return False
