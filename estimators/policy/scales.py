@@ -74,7 +74,7 @@ def centred_over_tokens(advantage: Tokens, mask: Tokens, bessel: bool) -> tuple[
     apart = advantage - (advantage * mask).sum(batch, keepdim=True) / n.clamp_min(1)
     apart = apart * mask
     smallest = rounding(advantage * mask, batch, keepdim=True)
-    apart = torch.where(apart.abs().amax(batch, keepdim=True) > smallest, apart, 0)
+    apart = torch.where(apart.abs().amax(batch, keepdim=True) <= smallest, 0, apart)  # NaN stays NaN
     return apart, apart.square().sum(batch, keepdim=True) / (n - int(bessel)).clamp_min(1)
 
 

@@ -66,12 +66,13 @@ def deviation_of(apart: Tensor, smallest: Tensor, axes: tuple[int, ...] = (0,), 
     """
     n = torch.Size([apart.shape[axis] for axis in axes]).numel()
     widest = apart.abs().amax(axes, keepdim=True)
-    differ = widest > smallest
-    share = apart / torch.where(differ, widest, 1)
-    return torch.where(differ, widest * (share.square().sum(axes, keepdim=True) / (n - bessel)).sqrt(), 0)
+    equal = widest <= smallest
+    share = apart / torch.where(equal, 1, widest)
+    scale = widest * (share.square().sum(axes, keepdim=True) / (n - bessel)).sqrt()
+    return torch.where(equal, 0, scale)  # NaN stays NaN
 
 
 def over_scale(advantage: Tensor, scale: Tensor, epsilon: float = 0.0) -> Tensor:
-    """Returns advantage / (scale + ε), and 0 where that is a division by 0."""
+    """Returns advantage / (scale + ε), and 0 where that is a division by 0; scale and ε are 0 or more, or NaN."""
     below = scale + epsilon
-    return torch.where(below > 0, advantage / torch.where(below > 0, below, 1), 0)
+    return torch.where(below == 0, 0, advantage / torch.where(below == 0, 1, below))

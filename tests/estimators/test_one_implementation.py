@@ -127,6 +127,22 @@ def test_advantages_of_the_presets_are_those_of_the_estimators(dtype):
         torch.testing.assert_close(grpo.advantages(rewards)[:, 0].T, old_grpo(value), rtol=0, atol=loose)
 
 
+@pytest.mark.parametrize("name", OLD)
+def test_values_that_are_nan_or_infinite_are_seen(name):
+    """Coefficients of their group are not finite, NaN if all values are; those of other groups are as they were."""
+    value = groups(DOUBLE)["normal"]
+    for bad in (torch.nan, torch.inf):
+        broken = value.clone()
+        broken[1, 3] = bad
+        found = estimators.get(name).coefficient(broken)  # type: ignore[attr-defined]
+        assert not found[:, 3].isfinite().any()
+        right = estimators.get(name).coefficient(value)  # type: ignore[attr-defined]
+        others = torch.arange(64) != 3
+        torch.testing.assert_close(found[:, others], right[:, others], rtol=0, atol=0)
+    alike = torch.full((4, 2), torch.nan)
+    assert estimators.get(name).coefficient(alike).isnan().all()  # type: ignore[attr-defined]
+
+
 def test_another_formula_is_told_apart():
     """Mutants of the shared formula: n for n − 1, and the plain mean in place of the others' mean."""
     value = groups(DOUBLE)["normal"]
