@@ -4,6 +4,8 @@
 draws: axis 0 of an estimator's values, the last one or two of a loss's rewards.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -64,15 +66,13 @@ def deviation_of(apart: Tensor, smallest: Tensor, axes: tuple[int, ...] = (0,), 
     >>> deviation_of(torch.tensor([-1.0, 1.0]), torch.tensor(0.0), bessel=False)
     tensor([1.])
     """
-    n = torch.Size([apart.shape[axis] for axis in axes]).numel()
+    n = math.prod(apart.shape[axis] for axis in axes)
     widest = apart.abs().amax(axes, keepdim=True)
-    equal = widest <= smallest
-    share = apart / torch.where(equal, 1, widest)
-    scale = widest * (share.square().sum(axes, keepdim=True) / (n - bessel)).sqrt()
-    return torch.where(equal, 0, scale)  # NaN stays NaN
+    share = apart / widest.masked_fill(widest <= smallest, torch.inf)  # NaN stays NaN
+    return widest * (share.square().sum(axes, keepdim=True) / (n - bessel)).sqrt()
 
 
 def over_scale(advantage: Tensor, scale: Tensor, epsilon: float = 0.0) -> Tensor:
     """Returns advantage / (scale + ε), and 0 where that is a division by 0; scale and ε are 0 or more, or NaN."""
-    below = scale + epsilon
-    return torch.where(below == 0, 0, advantage / torch.where(below == 0, 1, below))
+    below = scale + epsilon if epsilon else scale
+    return advantage / below.masked_fill(below == 0, torch.inf)
