@@ -14,10 +14,12 @@ from tests.support.pairings import Pairing, covering, pairings
 
 ESTIMATORS = {"quasi_monte_carlo": "takes its table of direction numbers from the CPU at every step"}
 FAMILIES = {
+    "prefix_policy": "its constants (behaviour, reference, rows of lengths) are copied from the host at every step",
+    "transformer_policy": "the same",
     "student_t": "torch makes the Chi2 inside of Python numbers, which are copied to the device",
     "von_mises": "torch draws by rejection, and asks the device whether all are accepted",
 }
-TABLES = ("binomial", "layered_encoder", "plackett_luce", "prefix_policy", "token_policy", "transformer_policy")
+TABLES = ("binomial", "layered_encoder", "plackett_luce", "token_policy")
 PAIRS = {("self_critical", "beta"): "torch finds the mode of a Beta by a mask"}
 """What breaks the rules, with the reason; `exact` on these families lists the states on the host at every step."""
 
