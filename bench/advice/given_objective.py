@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, OneHotCategorical
 
-from estimators.core import Function, Objective
+from estimators.core import Function, Objective, SetObjective
 from estimators.errors import BadInput
 from estimators.joint import Joint, JointFunction
 from estimators.tools.parameters import base
@@ -65,6 +65,11 @@ def given_objective(given: Any, q: Distribution, dtype: torch.dtype, where: str)
     Values that are no floating-point tensor (bits, whole numbers, numpy's arrays) are cast to θ's `dtype`. A plain
     function does not say whether it has a gradient in z: it is tried at draws, and between them where z is discrete.
     """
+    if isinstance(given, SetObjective):
+        raise BadInput(
+            f"{where}: objective takes {given.draws} draws at once, and estimators of such objectives do not race; "
+            "give an objective of one draw, or compare the estimators as examples/several_draws_at_once.py does"
+        )
     if isinstance(q, Joint):
         return _of_several(given, q, dtype, where)
     both = not isinstance(given, Objective) and takes_q(given)

@@ -33,6 +33,11 @@ WRONG = {
     "shape": (TEN_LINES.replace(".sum(-1)", ""), r"must return shape \[2, 3\], found \[2, 3, 4\]"),
     "index": (TEN_LINES.replace("z.sum(-1)", "z[9]"), "objective raises IndexError on z of shape"),
     "objective": (TEN_LINES.replace("def objective(z):", "objective = 3\n    def other(z):"), "found int"),
+    "set": (
+        TEN_LINES.replace("def objective(z):", "from estimators import OrderStatistics\n    def reward(z):")
+        + "    objective = OrderStatistics.maximum(reward, 8)\n",
+        "objective takes 8 draws at once, and estimators of such objectives do not race",
+    ),
     "text": (TEN_LINES.replace("(z.sum(-1) - 1.3).square()", "'1.0'"), "must return a tensor of values, found str"),
 }
 

@@ -63,7 +63,7 @@ def judge_of(model: Any, estimates: int) -> tuple[Any, Judge]:
 @pytest.mark.parametrize("name", ["taylor_pathwise", "delta_method", "quadratic_pathwise"])
 def test_what_is_exact_on_paper_needs_no_precise_witness(model: Any, name: str):
     shop, judge = judge_of(model, 64)
-    each = measured(shop, name, 1, 64)
+    each = measured(shop, name, 1, 64, double=True)  # in float32 an evidence's rounding is at the edge of variance
     assert each.gate
     judge(each)
     assert each.trusted and not each.gate
