@@ -40,6 +40,13 @@ METRICS = {
         ),
         Metric("cosine", "1", "one", "Cosine of the angle between E ĝ and g.", "accuracy"),
         Metric(
+            "angle",
+            "degrees",
+            "lower",
+            "Angle between E ĝ and g, debiased: 0 to 180; its row holds the verdict on the direction.",
+            "accuracy",
+        ),
+        Metric(
             "variance", "gradient²", "lower", "Trace of the covariance of ĝ: the sum over the coordinates.", "accuracy"
         ),
         Metric("variance_max", "gradient²", "lower", "Largest variance of a coordinate of ĝ.", "accuracy"),
@@ -158,3 +165,4 @@ class Outcome:
     stop_reason: str
     verdict: str = ""
     reason: str = ""
+    direction: str = ""

@@ -26,17 +26,22 @@ def main() -> None:
     known = [*NOISES, *CLOCKS, *OVER_PROBLEMS, *PARTS_CASES]
     choices = [*known, *REAL]
     parser.add_argument("--noises", nargs="*", choices=choices, help="distributions, clocks and machines")
+    parser.add_argument("--metrics", nargs="+", help="metrics whose rows are written; default: all")
     parser.add_argument("--alarms", type=int, help="cells per false-alarm rate; with --noises, default 0: not measured")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     file = given.out / "coverage.csv"
-    table = pd.read_csv(file) if file.is_file() else pd.DataFrame(columns=["noise", "dim"])
+    table = pd.read_csv(file) if file.is_file() else pd.DataFrame(columns=["noise", "dim", "metric"])
     whole = given.noises is None
     for noise in known if whole else given.noises:
         for dim in given.dims if noise in NOISES else [10]:
             lines = study_lines(noise, dim, given.studies, given.jobs)
-            others = table[(table["noise"] != noise) | ((table["dim"] != dim) & (noise in NOISES))]
+            replaced = (table["noise"] == noise) & ((table["dim"] == dim) | (noise not in NOISES))
+            if given.metrics:
+                lines = lines[lines["metric"].isin(given.metrics)]
+                replaced &= table["metric"].isin(given.metrics)
+            others = table[~replaced]
             table = pd.concat([others, lines] if len(others) else [lines], ignore_index=True)
             table.to_csv(file, index=False, float_format="%.6g")
             print(f"{noise}, {dim}: coverage {lines.coverage.min():.3f} to {lines.coverage.max():.3f}", flush=True)
