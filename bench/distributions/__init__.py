@@ -23,6 +23,7 @@ from bench.distributions import (  # noqa: F401  (register their families)
     normal_mixture,
     plackett_luce,
     positive,
+    prefix_policy,
     quadratic_map,
     spike_and_slab,
     tabular_policy,
