@@ -17,7 +17,7 @@ from estimators.errors import BadInput
 
 PROBLEM = ("distribution", "distribution_params", "objective", "objective_params", "coordinates", "point")
 """The columns that identify the problem of a cell; `problem_version` says whether the problem changed."""
-VARIANCES = ("variance", "variance_max", "variance_per_evaluation", "work_normalised_variance")
+VARIANCES = ("variance", "variance_max", "variance_per_evaluation", "variance_per_token", "work_normalised_variance")
 VARIANCE_ROUNDING = {"float64": 1e-24, "float32": 1e-11}
 EXECUTION = ("device", "dtype", "mode", "seed")
 REQUIRED_COLUMNS = ("cell", "estimator", "estimator_params", *PROBLEM, "samples", "status", "metric", "value")

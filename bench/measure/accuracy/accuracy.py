@@ -15,6 +15,7 @@ from torch import Tensor
 from bench.measure.accuracy.measurements import block_measurements, cell_measurements
 from bench.measure.accuracy.positive_control import control_of, typical_size
 from bench.measure.accuracy.rare_outcomes import rare_outcomes
+from bench.measure.accuracy.rollout_metrics import rollout_measurements
 from bench.measure.accuracy.stopping import AccuracySettings, Sampling
 from bench.measure.accuracy.variance_parts import Triples, variance_parts
 from bench.measure.estimates.batching import quarter
@@ -85,6 +86,8 @@ def measure_accuracy(
             control=control_of(cell.eager, calls, execution.seed_of("control")),
         )
         found = outcome(sampling, (*cell.fitting, *counted_rows(*counted)))
+        rows = rollout_measurements(cell.eager, execution, chunk, sampling.kept)
+        found = replace(found, measurements=(*found.measurements, *rows))
         if cell.eager.noisy:
             triples = Triples(cell.eager, execution, chunk)
             parts = variance_parts(triples, sampling.kept, within, sampling.rules.tolerance)
