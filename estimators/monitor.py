@@ -56,7 +56,7 @@ class Monitor:
     """
 
     def __init__(
-        self, parameters: Iterable[Tensor], *, micro_batch_size: int = 1, every: int = 50, window: int = 16
+        self, parameters: Iterable[Tensor], *, micro_batch_size: int = 1, every: int = 100, window: int = 16
     ) -> None:
         self.parameters = trainable(parameters)
         self.micro_batch_size = at_least(1, "micro_batch_size", micro_batch_size)

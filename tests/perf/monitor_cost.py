@@ -16,7 +16,7 @@ from torch import nn
 
 from estimators.monitor import Monitor
 
-EVERY = 50
+EVERY = 100
 
 
 def training_step() -> tuple[nn.Module, Callable[[Monitor | None], None]]:
@@ -56,7 +56,7 @@ def line(name: str, pairs: int, plain: Callable[[], None], monitored: Callable[[
 
 
 def costs() -> None:
-    """Prints the cost of a monitored step, and of all steps at the default of one monitored step in 50."""
+    """Prints the cost of a monitored step, and of all steps at the default of one monitored step in 100."""
     torch.set_num_threads(1)
     model, step = training_step()
     always, default = Monitor(model.parameters(), every=1), Monitor(model.parameters(), every=EVERY)
