@@ -125,6 +125,8 @@ def gradient_noise(
     rows = flat_rows(leaves, passes)
     for row in places(rows, leaves):
         loss = closure()
+        if not isinstance(loss, Tensor):
+            raise BadInput(f"gradient_noise: closure must return a scalar loss with a graph, found {loss!r}")
         if loss.dim() or not loss.requires_grad:
             raise BadInput(
                 f"gradient_noise: closure must return a scalar loss with a graph, found shape {tuple(loss.shape)}"
@@ -167,8 +169,12 @@ def increments(count: int) -> Float[Tensor, "K1 K"]:
 
 
 def trainable(parameters: Iterable[Tensor]) -> list[Tensor]:
-    """The parameters that require gradients; raises BadInput if there is none."""
-    found = [each for each in parameters if each.requires_grad]
+    """The parameters that require gradients, each of them once; raises BadInput if there is none."""
+    if isinstance(parameters, Tensor | torch.nn.Module):
+        raise BadInput(
+            f"parameters must be several tensors, such as model.parameters(); found one {type(parameters).__name__}"
+        )
+    found = [each for each in {id(each): each for each in parameters}.values() if each.requires_grad]
     if not found:
         raise BadInput("parameters: none of them requires a gradient; pass model.parameters(), or tensors that do")
     return found

@@ -74,7 +74,7 @@ def centred_over_tokens(advantage: Tokens, mask: Tokens, bessel: bool) -> tuple[
     apart = advantage - (advantage * mask).sum(batch, keepdim=True) / n.clamp_min(1)
     apart = apart * mask
     smallest = rounding_of(advantage * mask, batch, keepdim=True)
-    apart = torch.where(apart.abs().amax(batch, keepdim=True) > smallest, apart, 0)
+    apart = torch.where(apart.abs().amax(batch, keepdim=True) <= smallest, 0, apart)  # NaN stays NaN
     return apart, apart.square().sum(batch, keepdim=True) / (n - int(bessel)).clamp_min(1)
 
 
@@ -91,8 +91,8 @@ def deviation(total: Sequences, axes: tuple[int, ...], bessel: bool) -> Float[Te
     if n - bessel < 1:
         raise BadInput("a standard deviation with n − 1 needs at least 2 rollouts, found 1; use bessel=False")
     apart = total - total.mean(axes, keepdim=True)
-    differ = total.amax(axes) - total.amin(axes) > rounding_of(total, axes)
-    return torch.where(differ, (apart.square().sum(axes) / (n - bessel)).sqrt(), 0)
+    equal = total.amax(axes) - total.amin(axes) <= rounding_of(total, axes)
+    return torch.where(equal, 0, (apart.square().sum(axes) / (n - bessel)).sqrt())  # NaN stays NaN
 
 
 def rounding_of(value: Tensor, axes: tuple[int, ...], *, keepdim: bool = False) -> Tensor:
@@ -101,6 +101,6 @@ def rounding_of(value: Tensor, axes: tuple[int, ...], *, keepdim: bool = False) 
 
 
 def over_scale(advantage: Tokens, scale: Float[Tensor, "..."], epsilon: float) -> Tokens:
-    """Returns advantage / (scale + ε), and 0 where that is a division by 0."""
+    """Returns advantage / (scale + ε), and 0 where that is a division by 0; scale and ε are 0 or more, or NaN."""
     below = scale + epsilon
-    return torch.where(below > 0, advantage / torch.where(below > 0, below, 1), 0)
+    return torch.where(below == 0, 0, advantage / torch.where(below == 0, 1, below))

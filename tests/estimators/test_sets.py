@@ -343,3 +343,19 @@ def test_a_path_needs_a_differentiable_reward():
 def test_bad_input_is_told(call, said):
     with pytest.raises(BadInput, match=said):
         call()
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.uint8])
+@pytest.mark.parametrize("baseline", ["none", "smaller"])
+def test_rewards_may_be_whole_numbers_or_booleans(dtype, baseline):
+    """Successes 0, 1, 1 and pairs of them: cast to the rewards' dtype, all weights would be 0."""
+    successes, pairs = torch.tensor([0, 1, 1], dtype=dtype), maximum_weights(2)
+    w, value = subset_coefficients(successes, pairs, baseline)
+    right = {"none": [2 / 3, 2 / 3, 2 / 3], "smaller": [0.0, 1 / 3, 1 / 3]}[baseline]
+    assert w.tolist() == pytest.approx(right) and float(value) == pytest.approx(1.0)
+
+
+def test_the_tail_of_whole_numbers_is_their_mean():
+    """The smallest 1.5 of the rewards 0, 1, 2: (0 + ½ · 1)/1.5."""
+    f = OrderStatistics.conditional_value_at_risk(lambda z: z.long(), 3, 0.5)
+    assert float(f(torch.tensor([[2.0, 1.0, 0.0]]), None)) == pytest.approx(1 / 3)
