@@ -99,7 +99,7 @@ COLUMNS = {
     )
 }
 
-LATER = {"direction": ""}
+ABSENT_IN_OLDER = {"direction": ""}
 """Keys that a record of an earlier schema lacks, with the value that stands for them."""
 
 INTRODUCTION = """# Results

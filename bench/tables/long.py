@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bench.statistics.control import UNSEEN
-from bench.tables.columns import COLUMNS, LATER
+from bench.tables.columns import ABSENT_IN_OLDER, COLUMNS
 from bench.tables.derived import derived
 from bench.tables.metrics import METRICS
 from bench.tables.records import Measured
@@ -29,7 +29,7 @@ def long_rows(run: str, records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     its record.
     """
     records = list(records)
-    of_record = _columns(OF_RECORD, [LATER | record for record in records])
+    of_record = _columns(OF_RECORD, [ABSENT_IN_OLDER | record for record in records])
     cells, _ = pd.factorize(of_record["cell"])
     narrow = _ordered(_measurements(records, cells))
     whole = (

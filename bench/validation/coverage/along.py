@@ -14,7 +14,7 @@ from bench.tables.metrics import Measurement
 from bench.validation.coverage.noise import NOISES
 from bench.validation.coverage.study import line
 
-REPLICATES = 4096
+STUDY_ESTIMATES = 4096
 PROMPTS = 4
 
 
@@ -66,9 +66,9 @@ def along_study(case: AlongCase, index: int) -> dict[str, Measurement]:
     torch.manual_seed(chunk_seed(index, repr(case), 0))
     kept = Replicates({"all": slice(0, case.dim)}, case.target, np.zeros(case.dim))
     for _ in range(4):
-        kept.add(torch.tensor(case.mean) + NOISES[case.noise].draw(REPLICATES // 4, case.dim))
+        kept.add(torch.tensor(case.mean) + NOISES[case.noise].draw(STUDY_ESTIMATES // 4, case.dim))
     block, parts = kept.block("all"), np.split(np.arange(case.dim), PROMPTS)
-    shares = (torch.rand(REPLICATES, 20) < 0.05).double().mean(1).numpy()  # 20 tokens a replicate
+    shares = (torch.rand(STUDY_ESTIMATES, 20) < 0.05).double().mean(1).numpy()  # 20 tokens a replicate
     found = {
         "length_slope": slope_along_mean(block, case.direction),
         "prompt_weight": part_weight(block, parts[0], parts),
@@ -85,5 +85,5 @@ def along_lines(name: str, index: range) -> Iterator[dict[str, object]]:
             rows = [each[metric] for each in found]
             missing = float(np.mean([row.ci_low is None for row in rows]))
             yield {"noise": name, "kurtosis": NOISES[case.noise].kurtosis, "dim": case.dim,
-                   "relative_bias": 0.0, "boundary": False, "replicates": float(REPLICATES),
+                   "relative_bias": 0.0, "boundary": False, "replicates": float(STUDY_ESTIMATES),
                    **line(f"{metric}, snr {case.snr:g}", truth, rows, missing)}  # fmt: skip
