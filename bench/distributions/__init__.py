@@ -28,6 +28,7 @@ from bench.distributions import (  # noqa: F401  (register their families)
     spike_and_slab,
     tabular_policy,
     token_policy,
+    transformer_policy,
 )
 from bench.distributions.base import Family, distributions
 

@@ -46,6 +46,7 @@ OWN_TESTS = {
     "prefix_policy": "tests/bench/distributions/test_prefix_policy.py",
     "tabular_policy": "tests/bench/distributions/test_tabular_policy.py",
     "token_policy": "tests/bench/distributions/test_token_policy.py",
+    "transformer_policy": "tests/bench/distributions/test_transformer_policy.py",
 }
 """Distributions that the walks over synthetic ones cannot take (they need data, or an environment), and their tests."""
 
