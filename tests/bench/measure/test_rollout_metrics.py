@@ -50,7 +50,7 @@ def near(found: Measurement, truth: float, errors: float = 2.6) -> bool:
 
 def law_of(problem: Problem) -> tuple[torch.Tensor, Any]:
     q: Any = problem.build(problem.encode(problem.theta()))
-    return q.log_law().exp(), q
+    return q.log_prob(q.enumerate_support()).movedim(0, -1).exp(), q
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,10 @@ def test_slopes_are_those_of_finite_differences(on_policy):
 
     def both(at: torch.Tensor) -> np.ndarray:
         q: Any = problem.build({"logits": at})
-        law, length = q.log_law().exp(), q.mask(q.enumerate_support()).sum(-1).movedim(0, -1)
+        law, length = (
+            q.log_prob(q.enumerate_support()).movedim(0, -1).exp(),
+            q.mask(q.enumerate_support()).sum(-1).movedim(0, -1),
+        )
         return np.array([float((law * length).sum(-1).mean()), float(-(law * law.log()).sum(-1).mean())])
 
     change = both(theta + step) - both(theta - step)
