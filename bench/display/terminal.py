@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 STYLES = {"better": "green", "worse": "red", "biased": "red", "unbiased": "green", "unclear": "yellow", "same": ""}
+STYLES |= {"aligned": "green", "turned": "red", "reversed": "red"}
 MAX_ROWS = 40
 
 

@@ -23,11 +23,13 @@ from bench.distributions import (  # noqa: F401  (register their families)
     normal_mixture,
     plackett_luce,
     positive,
+    prefix_policy,
     quadratic_map,
     spike_and_slab,
     state_values,
     tabular_policy,
     token_policy,
+    transformer_policy,
 )
 from bench.distributions.base import Family, distributions
 

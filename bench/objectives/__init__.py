@@ -16,6 +16,7 @@ from bench.objectives import (  # noqa: F401  (register their objectives)
     quadratic_bits,
     queue,
     returns,
+    right_answers,
     sequences,
     sets_of_draws,
     smooth,

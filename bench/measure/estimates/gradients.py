@@ -142,10 +142,37 @@ def encoded(problem: Problem, theta: Tensors) -> tuple[Tensors, Callable[[Tensor
     """
 
     encode = problem.encoder(next(iter(theta.values())))
+    parameters = {name: value.detach() for name, value in encode(theta).items()}
+    if getattr(problem.family, "by_jacobian", False) and stored(parameters, theta) <= MOST_STORED:
+        return parameters, by_jacobian(encode, theta)
 
     def pull(gradients: Tensors) -> Tensor:
         _, pullback, *_ = torch.func.vjp(encode, theta)
         (in_theta,) = torch.func.vmap(pullback)(gradients)
         return torch.cat([value.flatten(1) for value in in_theta.values()], 1)
 
-    return {name: value.detach() for name, value in encode(theta).items()}, pull
+    return parameters, pull
+
+
+MOST_STORED = 5 * 10**7
+"""Largest number of entries of a stored Jacobian."""
+TANGENTS = 32
+"""Columns of a Jacobian that are computed together."""
+
+
+def stored(parameters: Tensors, theta: Tensors) -> int:
+    """The number of entries of the encoder's Jacobian."""
+    return sum(each.numel() for each in parameters.values()) * sum(each.numel() for each in theta.values())
+
+
+def by_jacobian(encode: Callable[[Tensors], Tensors], theta: Tensors) -> Callable[[Tensors], Tensor]:
+    """The batched pullback of an encoder whose own backward pass is long: its Jacobian, computed once."""
+    basis = torch.eye(sum(value.numel() for value in theta.values())).to(next(iter(theta.values())))
+    along = {name: basis[:, part].unflatten(1, theta[name].shape) for name, part in blocks(theta).items()}
+    columns = torch.func.vmap(lambda step: torch.func.jvp(encode, (theta,), (step,))[1], chunk_size=TANGENTS)(along)
+    wide = {name: each.detach().flatten(1).T.contiguous() for name, each in columns.items()}
+
+    def pull(gradients: Tensors) -> Tensor:
+        return torch.stack([gradients[name].flatten(1) @ each for name, each in wide.items()]).sum(0)
+
+    return pull

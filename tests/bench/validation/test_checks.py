@@ -66,6 +66,9 @@ FITS = {
     "basket_call": ("black_scholes", {"size": 2}),
     "digital_call": ("black_scholes", {}),
     "european_call": ("black_scholes", {}),
+    "best_answer": ("prefix_policy", {"size": 3}),
+    "regularised_answers": ("prefix_policy", {"size": 3}),
+    "right_answers": ("prefix_policy", {"size": 3}),
     "linear_regression": ("normal", {"size": linear_regression.SIZE}),
     "logistic_regression": ("normal", {"size": logistic_regression.SIZE}),
 }

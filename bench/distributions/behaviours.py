@@ -1,0 +1,68 @@
+"""Behaviour policies: how the policy that draws rollouts differs from the policy that is trained."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from bench.numerics.tensors import Tensors
+from estimators.errors import BadInput, nearest
+
+STEPPERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
+
+
+def require_optimiser(name: str, family: str) -> None:
+    """Raises BadInput unless an optimiser of that name exists."""
+    if name not in STEPPERS:
+        raise BadInput(f"{family} has no optimiser {name!r}; {nearest(name, STEPPERS)}")
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """What happens to the logits of the policy that draws, in this order.
+
+    `noise`: standard deviation of Normal noise in each logit, from a fixed seed (a rollout engine of lower precision).
+    `temperature`: the logits are divided by it. `top_k`: only so many likeliest tokens stay; 0 keeps all. `top_p`: only
+    the likeliest tokens stay whose more likely ones have together less than this probability.
+    """
+
+    noise: float
+    temperature: float
+    top_k: int
+    top_p: float
+
+    def logits(self, logits: Float[Tensor, "*batch V"]) -> Float[Tensor, "*batch V"]:
+        """Returns the perturbed logits, −∞ where a token is never drawn."""
+        noise = torch.tensor(np.random.default_rng(11).normal(size=logits.shape))
+        moved = (logits + self.noise * noise) / self.temperature
+        return torch.where(kept_tokens(moved, self.top_k, self.top_p), moved, -torch.inf)
+
+
+def kept_tokens(logits: Float[Tensor, "*batch V"], top_k: int, top_p: float) -> Bool[Tensor, "*batch V"]:
+    """Returns which tokens stay: top-k first, then top-p among these (Holtzman et al. 2020, ICLR, section 3.1).
+
+    >>> kept_tokens(torch.tensor([0.5, 0.3, 0.2]).log(), 0, 0.6)
+    tensor([ True,  True, False])
+    """
+    order = logits.argsort(dim=-1, descending=True, stable=True)
+    rank = order.argsort(-1)
+    stays = rank < (top_k or logits.shape[-1])
+    falling = logits.masked_fill(~stays, -torch.inf).softmax(-1).gather(-1, order)
+    more_likely = (falling.cumsum(-1) - falling).gather(-1, rank)
+    return stays & ((more_likely < top_p) | (top_p >= 1))
+
+
+def steps_back(
+    theta: Tensors, reward: Callable[[Tensors], Tensor], steps: int, optimiser: str, learning_rate: float
+) -> Tensors:
+    """Returns θ after so many optimiser steps down the exact gradient of the reward: a policy before an update."""
+    moved = {name: value.clone() for name, value in theta.items()}
+    stepper = STEPPERS[optimiser](moved.values(), lr=learning_rate)
+    for _ in range(steps):
+        for name, slope in torch.func.grad(reward)(moved).items():
+            moved[name].grad = slope
+        stepper.step()
+    return moved

@@ -1,0 +1,338 @@
+"""Language-model policies given by a table of next-token logits, one row for every prefix, with an end token."""
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+
+from bench.distributions.base import Family, distributions
+from bench.distributions.behaviours import Perturbation, require_optimiser, steps_back
+from bench.distributions.prefix_tree import content_lengths, sequence_log_probs, sequences, starts, tilted
+from bench.numerics.tensors import Tensors
+from estimators.errors import BadInput, nearest
+from estimators.policy.prefix_table import PrefixTable
+from estimators.traits import Need
+
+MOST_PREFIXES = 20_000
+MOST_LISTED = 2**18
+"""Largest number of sequences that are listed one by one."""
+LAWS = ("short", "long")
+
+
+class PrefixPolicy(PrefixTable):
+    """A `PrefixTable` that reads visited rows alone and lists its sequences by row.
+
+    Its support is not said to be one-hot rows: after the end a step has one value, and an end ends the steps after it.
+
+    Args:
+        logits: next-token logits, `[*batch, prefixes, V]`, in the order of `bench.distributions.prefix_tree`.
+        behaviour_logits: those of the policy to draw from, a constant; −∞ where a token is never drawn.
+        reference_logits: those of the reference policy, a constant.
+        prompt_axes: how many of the last batch axes are prompts.
+    """
+
+    support = constraints.independent(constraints.integer_interval(0, 1), 2)  # type: ignore[assignment]
+    dropped: Tensor | None = None
+    """True for next tokens that the trainer leaves out, `[*batch, prefixes, V]`; None for none."""
+
+    def __init__(
+        self,
+        logits: Tensor,
+        behaviour_logits: Tensor | None = None,
+        reference_logits: Tensor | None = None,
+        prompt_axes: int = 0,
+    ) -> None:
+        super().__init__(logits, prompt_axes=prompt_axes)
+        self.behaviour = None if behaviour_logits is None else PrefixPolicy(behaviour_logits)
+        self.reference = None if reference_logits is None else PrefixPolicy(reference_logits)
+
+    @property
+    def has_enumerate_support(self) -> bool:  # type: ignore[override]
+        return starts(*self.event_shape)[-1] <= MOST_LISTED
+
+    def rows(self, table: Tensor, index: Int[Tensor, "*sample T"]) -> Tensor:
+        """Returns rows `index` `[*sample, *batch, T]` of a table `[*batch, prefixes, V]`: `[*sample, *batch, T, V]`."""
+        leading = index.dim() - table.dim() + 1
+        index = index.expand(*index.shape[:leading], *table.shape[:-2], index.shape[-1])
+        together = index.flatten(0, leading - 1) if leading else index.unsqueeze(0)
+        places = together.movedim(0, -2).flatten(-2).unsqueeze(-1)
+        found = table.take_along_dim(places, -2).unflatten(-2, (together.shape[0], index.shape[-1]))
+        return found.movedim(-3, 0).reshape(*index.shape, table.shape[-1])
+
+    def next_log_probs(self, z: Tensor) -> Tensor:
+        index = self.prefix(z)
+        found = self.rows(self.logits, index)
+        if self.dropped is not None:
+            found = found.masked_fill(self.rows(self.dropped.expand(self.logits.shape), index), -torch.inf)
+        return found.log_softmax(-1)
+
+    def log_prob_steps(self, z: Tensor) -> Tensor:
+        return self._chosen(self.next_log_probs(z), z)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return self._chosen(self.rows(self.logits, self.prefix(value)).log_softmax(-1), value).sum(-1)
+
+    def _chosen(self, log_probs: Tensor, z: Tensor) -> Tensor:
+        places = z.argmax(-1, keepdim=True).expand(*log_probs.shape[:-1], 1)
+        chosen = log_probs.gather(-1, places).squeeze(-1)
+        return torch.where(self.mask(z) > 0, chosen, 0)
+
+    def sequence_log_probs(self) -> Float[Tensor, "*batch sequences"]:
+        """Returns log π of every sequence, in the order of rows."""
+        return sequence_log_probs(self.logits.log_softmax(-1), self.event_shape[0])
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """Returns all sequences, in the order of rows."""
+        T, V = self.event_shape
+        z = sequences(T, V, self.logits).reshape(-1, *(1 for _ in self.batch_shape), T, V)
+        return z.expand(-1, *self.batch_shape, -1, -1) if expand else z
+
+    @torch.no_grad()
+    def _decoded(self, noise: Tensor | None, sample_shape: tuple[int, ...]) -> Tensor:
+        T, V = self.event_shape
+        start, shape = starts(T, V), (*sample_shape, *self.batch_shape)
+        local = torch.zeros(shape, dtype=torch.long, device=self.logits.device)
+        ended, tokens = local > 0, []
+        for t in range(T):
+            law = self.rows(self.logits, (start[t] + local).unsqueeze(-1)).squeeze(-2).softmax(-1)
+            drawn = law.argmax(-1) if noise is None else _inverse(law, noise[..., t, :])
+            token = torch.where(ended, V - 1, drawn)
+            ended = token == V - 1
+            local = torch.where(ended, 0, local * (V - 1) + token)
+            tokens.append(token)
+        return torch.eye(V, dtype=self.logits.dtype, device=self.logits.device)[torch.stack(tokens, -1)]
+
+
+class TruncatedTrainer(PrefixPolicy):
+    """A policy whose trainer truncates as the behaviour does.
+
+    `log_prob_steps` and `next_log_probs` are those of π restricted to the tokens that the behaviour may draw; `sample`
+    and `log_prob` are of π.
+    """
+
+    offers_not = PrefixPolicy.offers_not | {Need.STEPS}
+
+    def __init__(
+        self, logits: Tensor, behaviour_logits: Tensor | None, reference_logits: Tensor | None, prompt_axes: int = 0
+    ) -> None:
+        super().__init__(logits, behaviour_logits, reference_logits, prompt_axes)
+        self.dropped = None if behaviour_logits is None else behaviour_logits == -torch.inf
+
+
+def _inverse(law: Tensor, noise: Tensor) -> Tensor:
+    """Returns the token at a uniform number, never one of probability 0."""
+    last = law.shape[-1] - 1 - (law > 0).flip(-1).to(torch.uint8).argmax(-1)
+    return torch.minimum((noise >= law.cumsum(-1)[..., :-1]).sum(-1), last)
+
+
+@dataclass(frozen=True)
+class LanguagePolicy(Family):
+    """A policy over answers of at most `size` tokens, with an end token, for each of `prompts` prompts.
+
+    The target is the mean over prompts. Token `vocabulary` − 1 ends an answer. `law` says which answers are right:
+    finished ones whose Σ (token + 1) is b modulo `vocabulary` − 1, b the number of the prompt, and whose length with
+    the end token is at most ("short") or above ("long") half of `size`, rounded up.
+
+    Behaviour policy: `stale` steps of `optimiser` ("sgd" or "adam") with `learning_rate` down the exact gradient of the
+    mean success, then logit noise of standard deviation `logit_noise`, `temperature`, `top_k` (0: all), `top_p`; it is
+    on-policy with all of these at their defaults. `truncated_trainer`: the trainer's log-probabilities are of π
+    restricted to the tokens that the behaviour may draw, while the target stays that of π. Reference policy: π with
+    logit noise of standard deviation `reference_noise`. Behaviour and reference are constants, made at the family's θ.
+    """
+
+    discrete = True
+    factorised = False
+    reparameterised = False
+    coordinates: ClassVar[tuple[str, ...]] = ("unconstrained",)
+    data_axes: ClassVar[int] = 1
+
+    size: int = 4
+    vocabulary: int = 4
+    prompts: int = 2
+    law: str = "short"
+    stale: int = 0
+    optimiser: str = "sgd"
+    learning_rate: float = 1.0
+    logit_noise: float = 0.0
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    truncated_trainer: bool = False
+    reference_noise: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.law not in LAWS:
+            raise BadInput(f"{self.name} has no law {self.law!r}; {nearest(self.law, LAWS)}")
+        require_optimiser(self.optimiser, self.name)
+        for wrong, sentence in self._wrong_numbers():
+            if wrong:
+                raise BadInput(f"{self.name}: {sentence}")
+
+    def _wrong_numbers(self) -> list[tuple[bool, str]]:
+        prefixes = starts(self.size, max(2, self.vocabulary))[-2] if self.size < 64 else MOST_PREFIXES + 1
+        return [
+            (self.vocabulary < 3, f"vocabulary must be at least 3, with the end token, found {self.vocabulary}"),
+            (self.size < 3, f"size must be at least 3 tokens, found {self.size}"),
+            (self.prompts < 1, f"prompts must be at least 1, found {self.prompts}"),
+            (
+                prefixes > MOST_PREFIXES,
+                f"vocabulary {self.vocabulary} and size {self.size} have more than {MOST_PREFIXES:,} prefixes",
+            ),
+            (self.stale < 0, f"stale must be 0 steps or more, found {self.stale}"),
+            (not self.learning_rate > 0, f"learning_rate must be above 0, found {self.learning_rate}"),
+            (not self.logit_noise >= 0, f"logit_noise must be 0 or more, found {self.logit_noise}"),
+            (not self.temperature > 0, f"temperature must be above 0, found {self.temperature}"),
+            (self.top_k < 0, f"top_k must be 0 (all tokens) or more, found {self.top_k}"),
+            (not 0 < self.top_p <= 1, f"top_p must be in (0, 1], found {self.top_p}"),
+            (not self.reference_noise >= 0, f"reference_noise must be 0 or more, found {self.reference_noise}"),
+        ]
+
+    @property
+    def prefixes(self) -> int:
+        """Number of prefixes of a prompt."""
+        return starts(self.size, self.vocabulary)[-2]
+
+    @abstractmethod
+    def start(self) -> Tensors:
+        """Returns θ."""
+
+    def theta(self, point: str, coordinates: str) -> Tensors:
+        _ = self.beside
+        return self.start()
+
+    def build(self, parameters: Tensors) -> Distribution:
+        logits = parameters["logits"]
+        behaviour, reference = (
+            None if table is None else torch.tensor(table, dtype=logits.dtype, device=logits.device)
+            for table in self.beside
+        )
+        kind = TruncatedTrainer if self.truncated_trainer else PrefixPolicy
+        return kind(logits, behaviour, reference, prompt_axes=1)
+
+    def right(self) -> Float[Tensor, "prompts sequences"]:
+        """Returns 1 for the right answers of each prompt, else 0, in the order of `bench.distributions.prefix_tree`."""
+        return right_answers(self.law, self.size, self.vocabulary, self.prompts)
+
+    def success(self, theta: Tensors) -> Float[Tensor, "prompts"]:
+        """Returns the probability of a right answer to each prompt."""
+        logits = self.encode(theta, "unconstrained")["logits"]
+        return (sequence_log_probs(logits.log_softmax(-1), self.size).exp() * self.right()).sum(-1)
+
+    @cached_property
+    def beside(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Logits of behaviour (None: on-policy) and reference, `[prompts, prefixes, V]`.
+
+        NumPy arrays, because a tensor created inside a torch.func transform and cached would be invalid in the next.
+        """
+        theta, perturbed = self.start(), Perturbation(self.logit_noise, self.temperature, self.top_k, self.top_p)
+        logits = self.encode(theta, "unconstrained")["logits"]
+        noise = torch.tensor(np.random.default_rng(12).normal(size=logits.shape))
+        reference = (logits + self.reference_noise * noise).numpy()
+        if not self.stale and perturbed == Perturbation(0.0, 1.0, 0, 1.0):
+            return None, reference
+        before = steps_back(theta, lambda at: self.success(at).mean(), self.stale, self.optimiser, self.learning_rate)
+        return perturbed.logits(self.encode(before, "unconstrained")["logits"]).numpy(), reference
+
+
+def right_answers(law: str, T: int, V: int, prompts: int) -> Float[Tensor, "prompts sequences"]:
+    """Returns 1 for the right answers to each prompt, else 0; see `LanguagePolicy`.
+
+    >>> right_answers("short", 3, 3, 2).sum(-1), right_answers("long", 3, 3, 2).sum(-1)
+    (tensor([2., 1.], dtype=torch.float64), tensor([2., 2.], dtype=torch.float64))
+    """
+    z, length = sequences(T, V, torch.zeros((), dtype=torch.float64)), content_lengths(T, V)
+    total = (z[..., :-1] @ torch.arange(1.0, V, dtype=z.dtype)).sum(-1)
+    half = (T + 1) // 2
+    fits = length + 1 <= half if law == "short" else (length + 1 > half) & (length < T)
+    return (fits & (total % (V - 1) == torch.arange(prompts).unsqueeze(-1) % (V - 1))).to(z.dtype)
+
+
+@distributions.register("prefix_policy")
+@dataclass(frozen=True)
+class PrefixPolicyFamily(LanguagePolicy):
+    """A table of next-token logits: θ is `logits` `[prompts, prefixes, V]`, one row for every prefix.
+
+    Prefixes are the empty one, then all of 1 token, of 2, … of `size` − 1, those of one length ordered as numbers in
+    base V − 1 with the first token as the leading digit; the end token, V − 1, stands in none of them. Columns are the
+    next token, the end token last. For V = 3 and `size` 3: (), 0, 1, 00, 01, 10, 11.
+
+    `table`: a file of logits: `.npy`, `.npz` (its array `logits`, or its only one), or `.csv` with a row for each
+    prefix, all rows of the first prompt first; `PrefixPolicyFamily.of(array)` takes an array. Without a file the table
+    is drawn, and tilted towards right answers until prompts have success rates around `rate`, their log odds spread
+    evenly from 1 below to 1 above.
+    """
+
+    used_by = "losses over rollouts of a language model, against an exact gradient (RLOO, GRPO, DAPO, GSPO, PPO)"
+
+    table: str = ""
+    rate: float = 0.3
+    array: Any = field(default=None, metadata={"private": True}, repr=False)
+
+    @classmethod
+    def of(cls, array: Any, **settings: Any) -> "PrefixPolicyFamily":
+        """Returns the family of an array of logits, `[prompts, prefixes, V]` or `[prefixes, V]`."""
+        logits = np.array(array, dtype=float)
+        logits = logits[None] if logits.ndim == 2 else logits
+        if logits.ndim != 3:
+            raise BadInput(f"a table of logits is [prompts, prefixes, V], found the shape {list(logits.shape)}")
+        prompts, prefixes, V = logits.shape
+        size = next((T for T in range(1, 64) if starts(T, max(V, 2))[-2] >= prefixes), 1)
+        rows = tuple(tuple(map(tuple, each)) for each in logits.tolist())
+        return cls(array=rows, **({"size": size, "vocabulary": V, "prompts": prompts} | settings))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.rate < 1:
+            raise BadInput(f"{self.name}: rate must be in (0, 1), found {self.rate}")
+        if self.array is not None:
+            self._logits(np.array(self.array), "the array")
+
+    def start(self) -> Tensors:
+        if self.array is not None:
+            return {"logits": self._logits(np.array(self.array), "the array")}
+        if self.table:
+            return {"logits": self._logits(table_from_file(self.table), self.table)}
+        drawn = np.random.default_rng(10).normal(0, 0.7, (self.prompts, self.prefixes, self.vocabulary))
+        spread = torch.linspace(-1, 1, self.prompts, dtype=torch.float64) if self.prompts > 1 else torch.zeros(1)
+        rates = (torch.logit(torch.tensor(self.rate, dtype=torch.float64)) + spread).sigmoid()
+        return {"logits": tilted(torch.tensor(drawn).log_softmax(-1), self.right(), rates, self.size)}
+
+    def encode(self, theta: Tensors, coordinates: str) -> Tensors:
+        return {"logits": theta["logits"]}
+
+    def _logits(self, found: np.ndarray, where: str) -> Tensor:
+        shape = (self.prompts, self.prefixes, self.vocabulary)
+        flat = (self.prompts * self.prefixes, self.vocabulary)
+        if found.shape not in (shape, flat) and (1, *found.shape) != shape:
+            raise BadInput(
+                f"{self.name}: {where} has the shape {list(found.shape)}; prompts {self.prompts}, size {self.size} and "
+                f"vocabulary {self.vocabulary} need {list(shape)}"
+            )
+        if not np.isfinite(found).all():
+            raise BadInput(f"{self.name}: {where} has a logit that is not a finite number")
+        return torch.tensor(np.asarray(found, dtype=float).reshape(shape))
+
+
+def table_from_file(path: str) -> np.ndarray:
+    """Returns the numbers of a `.npy`, `.npz` or `.csv` file. Raises BadInput if it cannot be read."""
+    suffix = Path(path).suffix
+    if suffix not in (".npy", ".npz", ".csv"):
+        raise BadInput(f"a table of numbers is a .npy, .npz or .csv file, not {path!r}")
+    try:
+        if suffix == ".csv":
+            return np.loadtxt(path, delimiter=",", ndmin=2)
+        found = np.load(path, allow_pickle=False)
+        if suffix == ".npy":
+            return np.asarray(found, dtype=float)
+        name = "logits" if "logits" in found.files else found.files[0]
+        return np.asarray(found[name], dtype=float)
+    except (OSError, ValueError, IndexError, EOFError) as error:
+        raise BadInput(f"cannot read the table {path}: {getattr(error, 'strerror', None) or error}") from None
