@@ -144,8 +144,9 @@ def test_values_that_are_nan_or_infinite_are_seen(name):
 
 
 def test_another_formula_is_told_apart():
-    """Mutants of the shared formula: n for n − 1, and the plain mean in place of the others' mean."""
+    """Mutants of the shared formula: n for n − 1, the plain mean for the others' mean, NaN taken for equal values."""
     value = groups(DOUBLE)["normal"]
+    assert old_grpo(torch.full((4, 2), torch.nan)).isfinite().all()
     apart = apart_from_mean(value)
     mutant = over_scale(apart, deviation_of(apart, torch.zeros_like(value[:1]), bessel=False))
     assert (mutant - old_grpo(value)).abs().max() > 0.01
