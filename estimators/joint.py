@@ -74,7 +74,11 @@ class Joint(Distribution):
             return self.first
         variable, label = self.variables[len(draws)], self.labels[len(draws)]
         batch = draws[0].shape[: draws[0].dim() - len(self.first.event_shape)]
-        q = for_each_draw(variable, batch, label) if isinstance(variable, Distribution) else self.ask(variable, draws)
+        if isinstance(variable, Distribution):
+            require_few_axes(variable, self.batch_shape, label)
+            q = for_each_draw(variable, batch, label)
+        else:
+            q = self.ask(variable, draws)
         if not isinstance(q, Distribution):
             raise BadInput(f"{label} must be a torch distribution given the draws before it, found {q!r}")
         if q.batch_shape != batch:
@@ -156,6 +160,14 @@ class Joint(Distribution):
     def event_shape(self) -> torch.Size:  # type: ignore[override]
         """The numbers of all variables together, along one axis."""
         return torch.Size([sum(kind.event.numel() for kind in self.kinds)])
+
+
+def require_few_axes(q: Distribution, batch: torch.Size, label: str) -> None:
+    """Raises `BadInput` if q has more batch axes than the first variable: the first would be taken for draws."""
+    if len(q.batch_shape) > len(batch):
+        raise BadInput(
+            f"{label} has batch shape {list(q.batch_shape)}; that of the first variable, {list(batch)}, would be right"
+        )
 
 
 def for_each_draw(q: Distribution, batch: torch.Size, label: str) -> Distribution:

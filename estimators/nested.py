@@ -12,14 +12,14 @@ node: van Krieken, Tomczak, ten Teije 2021 (Storchastic), arXiv:2104.00428.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import ClassVar
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Size, Tensor
 from torch.distributions import Distribution
 
-from estimators.core import Estimator, Evidence, Function, Objective, SetObjective
+from estimators.core import Estimator, Evidence, Function, Objective, SetObjective, asked
 from estimators.errors import BadInput, nearest
 from estimators.joint import Joint, joint_of
 from estimators.needs import needs_of
@@ -43,13 +43,25 @@ Kind = type[Function] | type[Evidence]
 """`Evidence` if −log q_i of each variable is added to f, otherwise `Function`."""
 
 
-def averaged(f: Callable[..., Tensor], layers: Sequence[Layer], draws: tuple[Tensor, ...], kind: Kind) -> Tensor:
+def averaged(
+    f: Callable[..., Tensor],
+    layers: Sequence[Layer],
+    draws: tuple[Tensor, ...],
+    kind: Kind,
+    leading: Size | None = None,
+) -> Tensor:
     """Returns the surrogate of E[f | draws] over the variables of `layers`, `[*sample, *batch]`.
 
-    `f`: a function of all draws, which have the same leading axes when it is called.
+    `f`: a function of all draws, which have the same leading axes when it is called. `leading`: those of `draws`, if
+    they are known. Raises `BadInput` if the next variable's distribution does not have them as its batch shape.
     """
     layer, *below = layers
     q = layer.conditional(*draws)
+    if leading is not None and q.batch_shape != leading:
+        raise BadInput(
+            f"a layer's conditional must return a distribution of batch shape {list(leading)}, the leading axes of the "
+            f"draws before it, found {list(q.batch_shape)}; q.expand(…) gives them to one that does not depend on these"
+        )
     return layer.estimator.surrogate(q, objective_given(f, below, draws, q, kind), layer.n)
 
 
@@ -59,11 +71,17 @@ def objective_given(
     """Returns E[f | draws, z] as an objective of the next variable z ~ q, averaged over the layers `below` it."""
 
     def value(z: Tensor) -> Tensor:
-        new = z.shape[: z.dim() - len(q.event_shape) - len(q.batch_shape)]
+        leading = leading_axes(z, q)
+        new = leading[: len(leading) - len(q.batch_shape)]
         every = (*(draw.expand(*new, *draw.shape) for draw in draws), z)
-        return averaged(f, below, every, kind) if below else f(*every)
+        return averaged(f, below, every, kind, leading) if below else f(*every)
 
     return kind(value)
+
+
+def leading_axes(z: Tensor, q: Distribution) -> Size:
+    """Returns the axes of draws of q without those of an event, `[*sample, *batch]`."""
+    return z.shape[: z.dim() - len(q.event_shape)]
 
 
 class Nested(Function):
@@ -90,13 +108,18 @@ class Nested(Function):
     def __init__(
         self, f: Callable[..., Tensor], *layers: Layer, differentiable: bool = True, relaxable: bool | None = None
     ) -> None:
+        self.averaged = partial(averaged, f, layers, kind=Function)
         super().__init__(
-            lambda z: averaged(f, layers, (z,), Function),
+            lambda z: self.averaged((z,)),
             differentiable=differentiable,
             twice_differentiable=False,  # the second derivative of a surrogate is not that of E f
             relaxable=relaxable,
         )
         self.noisy = not all(layer.estimator.traits.exact for layer in layers)
+
+    def __call__(self, z: Tensor, q: Distribution | None = None) -> Tensor:
+        leading = None if q is None else leading_axes(z, q)
+        return asked(lambda x: self.averaged((x,), leading=leading), z)
 
 
 class NestedEvidence(Evidence):

@@ -12,12 +12,13 @@ from math import comb, isfinite, log
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.core import SetObjective, asked
 from estimators.errors import BadInput, nearest
+from estimators.tools.calls import as_real
 
 SetBaseline = Literal["none", "smaller", "others"]
 BASELINES: tuple[SetBaseline, ...] = ("none", "smaller", "others")
@@ -166,14 +167,14 @@ def log_choose(n: Float[Tensor, " N"], k: Float[Tensor, "K 1"]) -> Float[Tensor,
 
 
 def subset_coefficients(
-    rewards: Float[Tensor, "N *batch"], weights: Sequence[float] | Tensor, baseline: SetBaseline = "smaller"
+    rewards: Shaped[Tensor, "N *batch"], weights: Sequence[float] | Tensor, baseline: SetBaseline = "smaller"
 ) -> tuple[Float[Tensor, "N *batch"], Float[Tensor, "*batch"]]:
     """Returns w with Σ_k w_k s_k an unbiased estimate of ∇ E Σ_i c_i r_(i), and the mean of f over all sets of K draws.
 
     s_k = ∇θ log q(z_k); there is no further 1/N. The sets' value is differentiable in the rewards, w is not.
 
     Args:
-        rewards: r(z_k) of N ≥ K independent draws.
+        rewards: r(z_k) of N ≥ K independent draws; numbers or booleans.
         weights: c, K numbers, from the smallest reward's to the largest's (`maximum_weights`, `tail_weights`).
         baseline: what is subtracted from each set's value for its draw k. "none"; "smaller": the same objective of the
             set's other K − 1 draws, so that for a maximum only the best draw counts; "others": the mean over the sets
@@ -187,6 +188,7 @@ def subset_coefficients(
     >>> subset_coefficients(torch.tensor([0.0, 5.0, 3.0]), maximum_weights(3))[0]
     tensor([0., 2., 0.])
     """
+    rewards = as_real(rewards, torch.get_default_dtype())
     c, N = torch.as_tensor(weights, dtype=torch.float64, device=rewards.device), len(rewards)
     if baseline not in BASELINES:
         raise BadInput(f"baseline: there is no {baseline!r}; {nearest(str(baseline), BASELINES)}")

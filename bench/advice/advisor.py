@@ -14,7 +14,8 @@ from bench.advice.conclusion import BASELINE, TOO_SLOW, Conclusion, conclude, wa
 from bench.advice.noise_parts import NoiseParts
 from bench.advice.parcel import Parcel
 from bench.advice.printed_code import printed_code
-from bench.advice.race import ENOUGH, NO_TIME, TIE, Race, RaceStanding, eliminate, reopen, still_open
+from bench.advice.race import ENOUGH, NO_TIME, TIE, TURN_SHARE, Race, RaceStanding, eliminate, reopen, still_open
+from bench.advice.soundness import SLOW_CALL
 from bench.advice.turns import FIRST_MOST, TooSlow, Turn, TurnResult
 from bench.advice.witness import Judge
 from bench.advice.workers import LOADING, NoAnswer, TaskFailed, Worker
@@ -26,10 +27,10 @@ from estimators.registry import get
 
 OPENING = 30.0
 """Seconds that the checks of a model may take at least."""
-CALLS_BEFORE = 4
-"""Calls of f, about, before the race."""
 TURN_LIMIT = 5.0
 """Seconds that a turn may take at least, before it is ended."""
+CALLS_OF_A_TURN = 4
+"""Calls of f that a turn may take at least: a process that is ended has to load the model again."""
 LOST = 4
 """Turns in a row that may end the process before the model is given up."""
 OVERTIME = 1.5
@@ -87,21 +88,23 @@ class Advisor:
     stage: str = "race"
     lost: int = 0
     size: np.ndarray | None = field(default=None, init=False)
+    _asked_for_slopes: bool = field(default=False, init=False)
+    _slopes_followed: bool | None = field(default=None, init=False)
 
     def answer(self) -> Findings:
         """The answer. Raises BadInput for a model that is not sound, NoAnswer where its process dies."""
         self._ask("ready", seconds=LOADING)
         limit = max(OPENING, self.question.seconds)
         names, samples = self.question.names, self.question.samples
-        asked = (names, samples, self.question.biased, self.question.stage)
+        asked = (names, samples, self.question.biased, self.question.stage, self.question.seconds)
         self.opening: ModelFacts = self._ask("open", *asked, seconds=limit)
         self.worker.remember(loop_reason=self.opening.loop_reason, double=self.opening.double)
-        self.start = self.clock() - CALLS_BEFORE * self.opening.call_seconds  # imports and first calls do not count
+        self.start = self.clock() - self.opening.calls * self.opening.call_seconds  # imports do not count
         candidates = self._candidates()
         judge = self._judge()
         race = Race(
             candidates, self.measure, self.clock, self.start, self.question.seconds, judge, self.show,
-            self.question.seed, lambda: self._hear(judge),
+            self.question.seed, lambda: self._hear_again(judge, candidates),
         )  # fmt: skip
         race.run(self.opening.entrants.first_samples)
         return self._finish(candidates, judge)
@@ -139,7 +142,7 @@ class Advisor:
             candidate.state = f"{candidate.nonfinite} of {total} estimates are NaN or infinite"
 
     def _turn(self, asked: Turn) -> TurnResult | TooSlow:
-        limit = max(TURN_LIMIT, 2 * (asked.seconds + asked.most_seconds))
+        limit = max(TURN_LIMIT, 2 * (asked.seconds + asked.most_seconds), CALLS_OF_A_TURN * self.opening.call_seconds)
         limit = round(min(limit, max(self.left(OVERTIME), 1.0)), 1)
         try:
             found = self.worker.do("turn", asked, seconds=limit)
@@ -156,7 +159,7 @@ class Advisor:
 
     def _heard(self, asked: Turn) -> TurnResult | None:
         """The result of a turn; None if it fails or is too slow, or the time is up."""
-        if self.left() <= 0:
+        if self.left() <= 0 or asked.most_seconds < 2 * self.opening.call_seconds:
             return None
         with suppress(TaskFailed):
             result = self._turn(asked)
@@ -198,7 +201,7 @@ class Advisor:
     def _judge(self) -> Judge:
         """The judge with the best witness that can be had: enumeration, else a score function."""
         entrants = self.opening.entrants
-        judge = Judge(None, self.opening.rare, self.question.biased, self._slope)
+        judge = Judge(None, self.opening.rare, self.question.biased, self._slope, self._follows)
         for name, fits in (("exact", entrants.density and self.opening.few_values), ("rloo", entrants.density)):
             if not fits:
                 continue
@@ -233,6 +236,43 @@ class Advisor:
         witness.add(result)
         return True
 
+    def _follows(self) -> bool | None:
+        """Whether f rises between draws as its slopes say, asked once; None where it is too slow, or fails."""
+        if not self._asked_for_slopes and self.left() > 0 and self.opening.call_seconds <= SLOW_CALL:
+            self._asked_for_slopes = True
+            seconds = WITNESS_SHARE * self.question.seconds
+            with suppress(TaskFailed):
+                self._slopes_followed = self.worker.do(
+                    "follows_its_slopes", seconds, seconds=max(TURN_LIMIT, 4 * seconds)
+                )
+        return self._slopes_followed
+
+    def _hear_again(self, judge: Judge, candidates: Sequence[Candidate]) -> None:
+        """A turn of the witness, which may vouch by now for estimates that have not varied."""
+        self._hear(judge)
+        for each in candidates:
+            if _waits_for_trust(each):
+                judge(each)
+        eliminate(candidates)
+
+    def _vouch(self, judge: Judge, candidates: Sequence[Candidate]) -> None:
+        """Before the winner is chosen: turns of the witness and of candidates whose estimates have not varied.
+
+        Such a candidate beats all others if it is right, so nothing else is worth the time more.
+        """
+        heard = -1
+        while judge.witness is not None and heard < judge.witness.replicates < WELL_HEARD and self.left() > 0:
+            still = [each for each in candidates if _waits_for_trust(each)]
+            if not still:
+                return
+            heard = judge.witness.replicates
+            for each in still:
+                if each.replicates * each.samples < ENOUGH and self.left() > 0:
+                    seconds = self.left() / (4 * len(still))
+                    self.measure(each, ENOUGH - each.replicates, seconds, TURN_SHARE * self.question.seconds)
+                    each.weigh(0.999)
+            self._hear_again(judge, candidates)
+
     def _noise_parts(self, winner: Candidate) -> NoiseParts | None:
         """The winner's variance on a noisy model told apart; None where that fails."""
         seconds = NOISE_SHARE * self.question.seconds
@@ -257,6 +297,7 @@ class Advisor:
     def _finish(self, candidates: list[Candidate], judge: Judge) -> Findings:
         """Fresh draws of the winner and those it is compared with; a winner that proves biased makes place."""
         self.stage = "final"
+        self._vouch(judge, candidates)
         while True:
             winner = cheapest([each for each in still_open(candidates) if each.score])
             if winner is None:
@@ -270,7 +311,8 @@ class Advisor:
             finalists = self._finalists(candidates, winner)
             self._fresh_draws(finalists)
             judge(winner)
-            said = judge.by_differences(winner) if judge.witness is None and winner.state == OPEN else None
+            unheard = judge.witness is None or (not winner.varies and judge.testimony() is None)
+            said = judge.by_differences(winner) if unheard and winner.state == OPEN else None
             if winner.state == OPEN:
                 break
             for each in finalists:
@@ -364,6 +406,11 @@ class Advisor:
             max(8 * names * elapsed / 4, 4 * self.question.seconds),
         )
         return Findings(self.opening, candidates, judge, None, [], conclusion, elapsed=elapsed)
+
+
+def _waits_for_trust(candidate: Candidate) -> bool:
+    """Whether the candidate's estimates have not varied, and nothing vouches for them so far."""
+    return candidate.state == OPEN and candidate.score is not None and not candidate.varies and bool(candidate.gate)
 
 
 def _no_worse(each: Candidate, best: Candidate) -> bool:

@@ -10,11 +10,12 @@ import pandas as pd
 from bench.advice.advisor import Advisor, Findings, Question
 from bench.advice.candidate import Candidate
 from bench.advice.combinations import ON_ALL, Stage
-from bench.advice.conclusion import Conclusion, rounded_up
+from bench.advice.conclusion import Conclusion
 from bench.advice.parcel import Parcel
 from bench.advice.turns import TurnResult
 from bench.advice.witness import Judge
 from bench.advice.workers import TaskFailed, Worker
+from bench.display.terminal import rounded_up
 from estimators.nested import PerVariable
 from estimators.registry import get
 
@@ -74,7 +75,9 @@ def _together(races: Sequence[Findings], times: float) -> Findings:
         last,
         opening=replace(last.opening, entrants=replace(entrants, left_out=left_out)),
         candidates=[*last.candidates, *every],
-        conclusion=Conclusion(last.conclusion.reasons, None if seconds is None else rounded_up(times * seconds)),
+        conclusion=Conclusion(
+            last.conclusion.reasons, None if seconds is None else rounded_up(times * seconds, unit=1.0)
+        ),
     )
 
 

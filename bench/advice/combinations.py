@@ -95,7 +95,10 @@ def find_combinations(
     for entrant in found.racing:
         estimator = entrant.estimator.open()
         if estimator.traits.fitted:
-            left_out[f"{entrant.name} for {label}"] = "is fitted first, which is not done for one of several variables"
+            left_out[f"{entrant.name} for {label}"] = (
+                "not tried: it is fitted first to one distribution, and here each draw of the other variables makes "
+                "another"
+            )
             continue
         try:
             racing += _combined(model, so_far, stage.place, entrant, outer)

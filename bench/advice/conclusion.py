@@ -8,6 +8,7 @@ import numpy as np
 from bench.advice.candidate import OPEN, Candidate, score_of, times
 from bench.advice.race import NO_TIME, TIE
 from bench.advice.turns import FIRST_LEAST
+from bench.display.terminal import rounded_up
 
 MUST_BE_COMPARED = 0.8
 """The share of the estimators that fit which must have been compared."""
@@ -64,7 +65,7 @@ def conclude(
     if not reasons:
         return Conclusion(())
     factor = MARGIN * max(factors)
-    return Conclusion(tuple(reasons), rounded_up(factor * seconds) if factor < MOST_TIMES_LONGER else None)
+    return Conclusion(tuple(reasons), rounded_up(factor * seconds, unit=1.0) if factor < MOST_TIMES_LONGER else None)
 
 
 def _may_have_none(candidate: Candidate) -> bool:
@@ -88,9 +89,3 @@ def waiting(candidate: Candidate) -> bool:
 
 
 TOO_SLOW = "not tried: one step takes"
-
-
-def rounded_up(seconds: float) -> float:
-    """Up to two digits, upwards."""
-    size = 10 ** max(np.floor(np.log10(max(seconds, 1.0))) - 1, 0)
-    return float(np.ceil(seconds / size) * size)

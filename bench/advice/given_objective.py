@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, OneHotCategorical
 
-from estimators.core import Function, Objective
+from estimators.core import Function, Objective, SetObjective
 from estimators.errors import BadInput
 from estimators.joint import Joint, JointFunction
 from estimators.tools.parameters import base
 
 DRAWS_FOR_A_GRADIENT = 64
 """Draws at which a plain function is asked for its gradient, where they fit."""
+FIRST_AXES = (2, 3)
+"""Leading axes of the first z that f is given, where they fit."""
 NUMBERS_IN_Z = 2**22
 """At most so many numbers in z in a check of f, if that is two draws or more."""
 
@@ -63,10 +65,15 @@ def given_objective(given: Any, q: Distribution, dtype: torch.dtype, where: str)
     Values that are no floating-point tensor (bits, whole numbers, numpy's arrays) are cast to θ's `dtype`. A plain
     function does not say whether it has a gradient in z: it is tried at draws, and between them where z is discrete.
     """
+    if isinstance(given, SetObjective):
+        raise BadInput(
+            f"{where}: objective takes {given.draws} draws at once, and estimators of such objectives do not race; "
+            "give an objective of one draw, or compare the estimators as examples/several_draws_at_once.py does"
+        )
     if isinstance(q, Joint):
         return _of_several(given, q, dtype, where)
     both = not isinstance(given, Objective) and takes_q(given)
-    z = q.sample(torch.Size([2, 3]))
+    z = q.sample(torch.Size(FIRST_AXES if draws_that_fit(q, 6) == 6 else (1, 2)))
     value = _asked(lambda: given(z, q) if both or isinstance(given, Objective) else given(z), z, q, where)
     cast = not isinstance(value, Tensor) or not value.is_floating_point() or value.dtype in (torch.half, torch.bfloat16)
     value = _checked(_as_tensor(value, dtype, where), z, q, where)

@@ -7,6 +7,10 @@ import cloudpickle
 
 from bench.advice.printed_code import in_code, name_with_settings
 from estimators.core import Estimator, Fitted
+from estimators.needs import needs_of
+from estimators.traits import Need
+
+BY_SLOPES = frozenset({Need.DIFFERENTIABLE, Need.TWICE_DIFFERENTIABLE})
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,7 @@ class Parcel:
     """An estimator as bytes, and what is asked of it without opening them.
 
     `code`: how to make it. `fit_steps`: how long it is fitted before its use, or None where there is nothing to fit.
+    `by_slopes`: whether it follows f's slopes in z, which a jump of f does not show in.
     """
 
     name: str
@@ -21,6 +26,7 @@ class Parcel:
     unbiased: bool
     exact: bool
     fit_steps: int | None
+    by_slopes: bool
     packed: bytes = field(repr=False)
 
     @classmethod
@@ -28,7 +34,9 @@ class Parcel:
         traits = estimator.traits
         steps = estimator.steps if isinstance(estimator, Fitted) else None
         packed = cloudpickle.dumps(estimator)
-        return cls(name_with_settings(estimator), in_code(estimator), traits.unbiased, traits.exact, steps, packed)
+        slopes = bool(BY_SLOPES & needs_of(estimator))
+        name, code = name_with_settings(estimator), in_code(estimator)
+        return cls(name, code, traits.unbiased, traits.exact, steps, slopes, packed)
 
     def open(self) -> Estimator:
         """The estimator."""

@@ -234,7 +234,7 @@ def recommendation_of(answer: Findings, unit: str) -> Recommendation:
     table, shares = table_of(answer), noise_shares(answer)
     if winner is None:
         enough = f"about {conclusion.seconds:.0f} s would do" if conclusion.seconds else "no time would do"
-        sentence = f"Inconclusive: {'; '.join(conclusion.reasons)}; {enough}."
+        sentence = " ".join([f"Inconclusive: {'; '.join(conclusion.reasons)}; {enough}.", *opening.notes])
     else:
         finalists = [winner, *answer.others]
         sentence = " ".join(filter(None, [

@@ -4,8 +4,8 @@ An objective must give finite values, the same at each call unless it is noisy, 
 it, and leave z as it is; a distribution must give independent draws and leave torch's seed alone.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -30,36 +30,68 @@ FEW_VALUES = 4096
 CALLS_AT_ONE_Z = 4
 SLOW_CALL = 0.2
 """Seconds of a call of f from which on it is called as rarely as can be."""
+SHARE_OF_A_CALL = 0.1
+"""Of the seconds asked, what a call of f takes at most where it is called again to see whether it has noise."""
+CALLS_BEFORE = 4
+"""Calls of f, about, before the race; one less where it is not called again."""
+NOISE_UNCHECKED = ("whether it gives the same values again",)
+VALUES_UNCHECKED = (
+    "whether a draw has the same value without others beside it",
+    "whether its values are finite at many draws",
+)
+"""Checks that a slow f does not leave time for."""
 SAMPLE_CALLS, DRAWS_OF_A_CALL = 32, 8
-"""Calls of `sample` that are compared, and draws in each."""
+"""Calls of `sample` that are compared, and draws in each, where they fit."""
 NUMBERS_OF_A_DRAW = 2**16
 """Numbers of a draw that are compared."""
+ODD_SEED = 716_151_923_771
+"""A seed that no objective sets itself."""
 FALSE_ALARM = 1e-9
 """The chance that independent draws are called dependent."""
 
 
 @dataclass(frozen=True)
 class CallOfF:
-    """What a call of f at four draws took, in seconds, and the largest |f| that it gave."""
+    """What a call of f at four draws took, in seconds, and the largest |f| that it gave.
+
+    `calls`: how often f was called by then, about. `unchecked`: the checks that a slow f does not leave time for.
+    """
 
     seconds: float
     largest: float
+    calls: int = CALLS_BEFORE
+    unchecked: tuple[str, ...] = ()
+
+    @property
+    def note(self) -> tuple[str, ...]:
+        """A sentence that names the checks that were not made; none where all were."""
+        if not self.unchecked:
+            return ()
+        said = "; ".join(self.unchecked)
+        return (f"A call of the objective takes {self.seconds:.2g} s, so it was not checked {said}.",)
 
 
-def check_model(model: OwnModel, where: str) -> CallOfF:
+def check_model(model: OwnModel, where: str, seconds_asked: float = float("inf")) -> CallOfF:
     """Raises BadInput with a sentence for the first fault found. Uses torch's generator.
 
-    A slow f is called twice, which shows noise; a quick one at many values of z, together and one by one.
+    A slow f is called twice, which shows noise; a quick one at many values of z, together and one by one. An f one call
+    of which takes more than `SHARE_OF_A_CALL` of the seconds asked is called once.
     """
     q = model.distribution(model.theta)
     _check_draws(q, where)
     z = q.sample(torch.Size([4])).detach()
     start = stopwatch.read()
-    value = _value(model.objective, q, z, where)
+    value = _with_the_seed_kept(lambda: _value(model.objective, q, z, where), where)
     seconds = stopwatch.read() - start
     found = CallOfF(seconds, float(value.double().abs().max()))
     slow = seconds > SLOW_CALL
     if isinstance(model.objective, SetObjective):
+        return found
+    once = slow and seconds > SHARE_OF_A_CALL * seconds_asked
+    if slow:
+        unchecked = (*NOISE_UNCHECKED, *VALUES_UNCHECKED) if once else VALUES_UNCHECKED
+        found = replace(found, calls=CALLS_BEFORE - once, unchecked=unchecked)
+    if once:
         return found
     f = model.objective_of_step()
     if model.noise == "step":
@@ -111,6 +143,22 @@ def _value(f: Objective, q: Distribution, z: Tensor, where: str) -> Tensor:
             "E f and its gradient do not exist then"
         )
     return value
+
+
+def _with_the_seed_kept(call: Callable[[], Tensor], where: str) -> Tensor:
+    """The values of a call of f, which must leave torch's seed alone; the generator is as before afterwards."""
+    state = torch.get_rng_state()
+    try:
+        torch.default_generator.manual_seed(ODD_SEED)
+        value = call()
+        if torch.initial_seed() != ODD_SEED:
+            raise BadInput(
+                f"{where}: objective sets torch's seed, so that the draws after it would not be independent: give it a "
+                "torch.Generator of its own"
+            )
+        return value
+    finally:
+        torch.set_rng_state(state)
 
 
 def _check_noise_of_step(f: Objective, q: Distribution, z: Tensor, where: str) -> None:
@@ -168,22 +216,22 @@ def _check_draws(q: Distribution, where: str) -> None:
     """Independent draws: those of one call vary as much as those of different calls do."""
     torch.manual_seed(0)
     start = stopwatch.read()
-    first = q.sample(torch.Size([DRAWS_OF_A_CALL])).detach()
+    each = draws_that_fit(q, DRAWS_OF_A_CALL)
+    first = q.sample(torch.Size([each])).detach()
     seconds = stopwatch.read() - start
     if torch.initial_seed() != 0:
         raise BadInput(f"{where}: distribution sets torch's seed when it draws: its draws would not be independent")
-    shape = (DRAWS_OF_A_CALL, *q.batch_shape, *q.event_shape)
+    shape = (each, *q.batch_shape, *q.event_shape)
     if tuple(first.shape) != shape:
         raise BadInput(
-            f"{where}: sample(torch.Size([{DRAWS_OF_A_CALL}])) must return shape {list(shape)}, found "
-            f"{list(first.shape)}"
+            f"{where}: sample(torch.Size([{each}])) must return shape {list(shape)}, found {list(first.shape)}"
         )
     groups = int(max(4, min(SAMPLE_CALLS, SECONDS_OF_A_CHECK / max(seconds, 1e-9))))
     draws = [_some_numbers(first), *(_some_numbers(q.sample(first.shape[:1]).detach()) for _ in range(groups - 1))]
     x = torch.stack(draws).double()
     generator = torch.Generator().manual_seed(0)
     directions = torch.randn(x.shape[-1], 4, dtype=torch.float64, generator=generator).to(x.device)
-    scale = x.reshape(groups * DRAWS_OF_A_CALL, -1).std(0).clamp_min(1e-300)
+    scale = x.reshape(groups * each, -1).std(0).clamp_min(1e-300)
     y = torch.nan_to_num((x - x.mean((0, 1))) / scale, nan=0.0, posinf=0.0, neginf=0.0) @ directions
     for direction in y.cpu().numpy().transpose(2, 0, 1):
         _check_groups(direction, where)

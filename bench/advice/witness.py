@@ -7,6 +7,9 @@ The best witness that vouches for itself is taken, in float64 where the model ca
   density is wrong by rounding (then q offers no density);
 - where there is no score function, finite differences of E f along the mean in question.
 
+Estimates that do not vary are right if the witness agrees and either is precise or has a reason on paper beside it: a
+pathwise estimator of an f that rises between draws as its slopes say (`bench.advice.segments`).
+
 A user's f may jump where it says it is smooth; then a pathwise gradient looks quiet and is wrong.
 """
 
@@ -19,6 +22,7 @@ from jaxtyping import Bool, Float
 
 from bench.advice.candidate import OPEN, Candidate
 from bench.advice.race import ENOUGH
+from bench.advice.segments import COMPARED_PAIRS
 from bench.statistics.moments import Moments
 from bench.statistics.tails import MIN_OUTCOMES, unstable
 
@@ -61,12 +65,14 @@ class Judge:
         biased: Whether biased estimators are welcome: nobody is disqualified then.
         slope: `slope(mean)` gives the finite difference of E f along `mean`, its standard error and the error of its
             step, or None; asked where there is no witness.
+        follows: `follows()` says whether f rises between draws as its slopes say; None where that is unknown.
     """
 
     witness: Candidate | None
     rare: Float[np.ndarray, " width"] | None = None
     biased: bool = False
     slope: Callable[[Any], tuple[float, float, float] | None] = lambda mean: None
+    follows: Callable[[], bool | None] = lambda: None
     heard: dict[Candidate, str] = field(default_factory=dict)
 
     def __call__(self, candidate: Candidate) -> None:
@@ -74,7 +80,11 @@ class Judge:
         if candidate.state != OPEN or candidate.moments is None or candidate.moments.count < 2:
             return
         said = self.testimony()
+        if said is None and candidate.varies:
+            return
         if said is None:
+            candidate.trusted = bool(self._reason(candidate)) and not self._unseen(candidate, COMPARED_PAIRS).any()
+            candidate.weigh(0.999)
             return
         if not candidate.varies:
             candidate.trusted = self._right(candidate, said)
@@ -179,16 +189,32 @@ class Judge:
     def _right(self, candidate: Candidate, said: Testimony) -> bool:
         """Whether estimates that have not varied are the gradient, and do not wait for a rare outcome.
 
-        Trust from earlier turns lasts while the mean agrees: fresh draws may be few.
+        Trust from earlier turns lasts while the mean agrees: fresh draws may be few. A reason on paper stands in for
+        draws, and for coordinates and precision that the witness lacks; a witness without it must be precise where f
+        does not follow its slopes.
         """
         away = np.abs(_moments(candidate).mean - said.mean)
         rounding = ROUNDINGS * candidate.tolerance * _size(candidate)
         if said.exact:
             return bool((away <= rounding + np.sqrt(said.error)).all())
+        agrees = away <= FALSE_ALARM_ERRORS * np.sqrt(said.error) + rounding
+        reason = self._reason(candidate)
+        if reason:
+            return bool((agrees | said.silent).all()) and not self._unseen(candidate, COMPARED_PAIRS).any()
         enough = candidate.replicates * candidate.samples >= ENOUGH and not self._unseen(candidate).any()
         if not (candidate.trusted or enough) or said.silent.any():
             return False
-        return bool((away <= FALSE_ALARM_ERRORS * np.sqrt(said.error) + rounding).all())
+        if reason is False and not self._precise(said):
+            return False
+        return bool(agrees.all())
+
+    def _reason(self, candidate: Candidate) -> bool | None:
+        """Whether estimates that do not vary are the gradient on paper; None where nothing is said."""
+        return self.follows() if candidate.estimator.by_slopes and candidate.estimator.unbiased else None
+
+    def _precise(self, said: Testimony) -> bool:
+        """Whether the witness would notice a mean that is off by `DEAF` of the gradient's length."""
+        return bool(2 * said.error.sum() ** 0.5 <= DEAF * np.linalg.norm(said.mean))
 
     def _least_variance(self, candidate: Candidate, said: Testimony) -> float:
         """What the variance is at least if the candidate is unbiased, given that R estimates have all been c.
@@ -208,12 +234,12 @@ class Judge:
         silent = (moments.variance > 0) & (moments.count < MIN_OUTCOMES * moments.kurtosis)
         return silent | self._unseen(candidate)
 
-    def _unseen(self, candidate: Candidate) -> Bool[np.ndarray, " width"]:
-        """Coordinates whose rarest outcome has hardly occurred."""
+    def _unseen(self, candidate: Candidate, draws: int = 0) -> Bool[np.ndarray, " width"]:
+        """Coordinates whose rarest outcome has hardly occurred in the candidate's draws, nor in `draws` others."""
         moments = _moments(candidate)
         if self.rare is None or candidate.estimator.exact:
             return np.zeros(len(moments.mean), bool)
-        return self.rare * candidate.samples * moments.count < MIN_OUTCOMES
+        return self.rare * max(candidate.samples * moments.count, draws) < MIN_OUTCOMES
 
 
 def _moments(candidate: Candidate) -> Moments:

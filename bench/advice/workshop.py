@@ -23,6 +23,7 @@ from bench.advice.parcel import Parcel
 from bench.advice.printed_code import failure_of
 from bench.advice.rare import rarest_outcomes
 from bench.advice.roads import Batched, Loop, no_batch, training_step
+from bench.advice.segments import follows_its_slopes
 from bench.advice.soundness import FEW_VALUES, SLOW_CALL, check_model, number_of_values
 from bench.advice.training import Stretch, Trainer
 from bench.advice.turns import Sketch, TooSlow, Turn, TurnResult, TurnSums, blocks_of, fill_turn
@@ -78,7 +79,8 @@ class ModelFacts:
     """What the workshop says of the model before the race.
 
     `loop_reason`: why the loop road is taken, in a clause, or None on the batched road. `double`: whether the model
-    can be measured in float64. `call_seconds`: what a call of f takes. `few_values`: whether enumeration is quick.
+    can be measured in float64. `call_seconds`: what a call of f takes. `calls`: how often f was called.
+    `few_values`: whether enumeration is quick.
     `noise`: when f draws fresh noise, or empty. `rare`: the chance of each kept coordinate's rarest outcome, where it
     is known.
     """
@@ -93,6 +95,7 @@ class ModelFacts:
     scale: float
     notes: tuple[str, ...]
     call_seconds: float
+    calls: int
     few_values: bool
     noise: str = ""
 
@@ -114,6 +117,7 @@ class Workshop:
         self._trainer: Trainer | None = None
         self.loop_reason: str | None = "it was not tried"
         self.double = True
+        self.call_seconds = 0.0
 
     def variables(self) -> tuple[str, ...]:
         """The names of the model's random variables, if it has several; else none."""
@@ -121,12 +125,26 @@ class Workshop:
         return q.labels if isinstance(q, Joint) else ()
 
     def open(
-        self, names: Sequence[str | Estimator] | None, samples: Sequence[int], biased: bool, stage: Stage | None = None
+        self,
+        names: Sequence[str | Estimator] | None,
+        samples: Sequence[int],
+        biased: bool,
+        stage: Stage | None = None,
+        seconds: float = float("inf"),
     ) -> ModelFacts:
-        """Checks the model, chooses the road and finds who can race; `stage`: for which of several variables."""
+        """Checks the model, chooses the road and finds who can race.
+
+        Args:
+            names: The estimators asked for. Default: all.
+            samples: Numbers of samples that are tried.
+            biased: Whether biased estimators race.
+            stage: For which of several variables.
+            seconds: How long the answer may take; a slow f is checked less.
+        """
         torch.manual_seed(0)
         model = self.model
-        call = check_model(model, self.source.where)
+        call = check_model(model, self.source.where, seconds)
+        self.call_seconds = call.seconds
         offer = own_offer(model)
         self.choose_road(call.seconds)
         entrants = (
@@ -145,8 +163,9 @@ class Workshop:
             model.spelling,
             rare,
             scale_of(model, call.largest),
-            model.notes,
+            (*model.notes, *call.note),
             call.seconds,
+            call.calls,
             few_values(model) and not model.noise,  # a sum over values of a noisy f is not exact
             model.noise,
         )
@@ -214,7 +233,8 @@ class Workshop:
         costs = StepCosts(model, self.source.meter)
         step = partial(training_step, estimator=estimator, samples=asked.samples)
         first = costs.timed(step)
-        if asked.most_seconds < 2 * first < TOO_LONG * asked.most_seconds:  # the first call imports and allocates
+        slow = first < 2 * self.call_seconds and self.call_seconds > SLOW_CALL
+        if asked.most_seconds < 2 * first < TOO_LONG * asked.most_seconds and not slow:  # it imports and allocates
             first = min(first, costs.timed(step))
         costs.forget()
         sums, deadline = TurnSums(self.sketch, asked.scale), start + asked.seconds
@@ -277,6 +297,11 @@ class Workshop:
         model = self.model if self.doubled is None else self.doubled
         value, error, step = finite_differences(model, direction, seconds)
         return value / scale, error / scale, step / scale
+
+    def follows_its_slopes(self, seconds: float) -> bool | None:
+        """Whether f rises between draws as its slopes say: see `bench.advice.segments`."""
+        torch.manual_seed(0)
+        return follows_its_slopes(self.model, seconds)
 
     def variance_parts(self, asked: Turn) -> NoiseParts:
         """The winner's variance told apart: see `bench.advice.noise_parts`."""

@@ -210,12 +210,12 @@ def _pairs(rows: pd.DataFrame, baselines: pd.Series, equals: dict[str, str]) -> 
 def _ratios(both: pd.DataFrame, name: str, metric: str) -> pd.DataFrame:
     """Returns one row per pair: the ratio of one metric. Times from different machines are not compared."""
     ratio = metric_intervals(both, metric).over(metric_intervals(both, metric, "_of_baseline"))
-    frame = both[["problem", "samples", "estimator", "baseline", "verdict", "relative_bias"]].copy()
+    frame = both[["problem", "samples", "estimator", "baseline", "verdict", "direction", "relative_bias"]].copy()
     frame["equal"] = name
     frame["ratio"], frame["ratio_low"], frame["ratio_high"] = ratio
     if METRICS[metric].group == "throughput" and "env" in both:
         frame = frame[both["env"].eq(both["env_of_baseline"]).fillna(True).to_numpy()]
-    return frame[[*PAIR, "ratio", "ratio_low", "ratio_high", "verdict", "relative_bias"]]
+    return frame[[*PAIR, "ratio", "ratio_low", "ratio_high", "verdict", "direction", "relative_bias"]]
 
 
 def metric_intervals(rows: pd.DataFrame, metric: str, suffix: str = "") -> Interval:
@@ -283,7 +283,7 @@ def _problem_view(comparison: Comparison, problem: str, group: pd.DataFrame) -> 
     base = group["baseline"].iloc[0]
     ways = list(dict.fromkeys(group["equal"]))
     table = Table(title=f"{escape(problem)}: {comparison.metric} relative to {escape(base)}")
-    for name in ("estimator", "n", *(f"at {EQUAL_WORDS[way]}" for way in ways), "outcome", "bias"):
+    for name in ("estimator", "n", *(f"at {EQUAL_WORDS[way]}" for way in ways), "outcome", "bias", "direction"):
         table.add_column(name, justify="right" if name.startswith(("n", "at")) else "left")
     for (samples, estimator), rows in group.groupby(["samples", "estimator"], sort=False):
         by = {row["equal"]: row for row in rows.to_dict("records")}
@@ -294,5 +294,6 @@ def _problem_view(comparison: Comparison, problem: str, group: pd.DataFrame) -> 
             *(interval(by[way]) if way in by else "—" for way in ways),
             Text(first["outcome"], style=STYLES.get(first["outcome"], "")),
             Text(first["verdict"], style=STYLES.get(first["verdict"], "")),
+            Text(first["direction"], style=STYLES.get(first["direction"], "")),
         )
     return table

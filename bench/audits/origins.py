@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -42,8 +43,16 @@ def source_of(given: Any, name: str, seed: int, seconds: float) -> Source:
         return _from_text(str(given), name, seed, seconds)
     if isinstance(given, DrawFunction) and not isinstance(given, Tensor | np.ndarray):
         function: DrawFunction = given
-        return CalledSource(f"the function {name}", lambda own, count, _: function(own, count), seed, name, seconds)
+        return CalledSource(f"the function {name}", partial(_called, function, name), seed, name, seconds)
     return ArraySource(given, f"the array {name}")
+
+
+def _called(function: DrawFunction, name: str, own: int, count: int, seconds: float) -> Any:
+    """What a function gives, which is never None: that stands for a call that takes too long."""
+    found = function(own, count)
+    if found is None:
+        raise BadInput(f"the function {name} returns None for seed {own} and count {count}; an array is right")
+    return found
 
 
 def _from_text(text: str, name: str, seed: int, seconds: float) -> Source:
@@ -94,7 +103,12 @@ def _command(text: str, name: str, seed: int, seconds: float) -> Source:
             raise BadInput(f"{said} {failed}")
         if not file.is_file():
             raise BadInput(f"{said} did not write the file that it was given as {{file}}")
-        return load_npy(file)
+        try:
+            return load_npy(file)
+        except BadInput:
+            raise BadInput(
+                f"{said} wrote something else than a .npy file of numbers, as numpy.save writes it"
+            ) from None
 
     def ending() -> None:
         close()

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass, field
-from math import ceil, floor, log10
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from bench.display.notebook import InNotebooks
-from bench.display.terminal import STYLES, number, rich_table
+from bench.display.terminal import STYLES, number, rich_table, rounded_up
 from bench.pages.jinja import page_environment, template_file
 from bench.statistics.control import UNSEEN
 from estimators.errors import BadInput
@@ -50,18 +49,8 @@ class Claim:
         """A sentence about the option `rarest`."""
         return (
             " If no event that rare carries a part of the gradient, say so with rarest = "
-            f"{two_digits_up(self.rarest):g}, and the claim is made."
+            f"{rounded_up(self.rarest):g}, and the claim is made."
         )
-
-
-def two_digits_up(value: float) -> float:
-    """A positive number rounded up to two digits.
-
-    >>> two_digits_up(3 / 8192), two_digits_up(0.0003)
-    (0.00037, 0.0003)
-    """
-    unit = 10.0 ** (floor(log10(value)) - 1)
-    return float(f"{ceil(value / unit * (1 - 1e-12)) * unit:.2g}")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
 from collections.abc import Iterable
+from math import ceil, floor, log10
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 
 STYLES = {"better": "green", "worse": "red", "biased": "red", "unbiased": "green", "unclear": "yellow", "same": ""}
+STYLES |= {"aligned": "green", "turned": "red", "reversed": "red"}
 MAX_ROWS = 40
 
 
@@ -28,6 +30,16 @@ def number(value: object) -> str:
         return "—"
     found = float(value)  # type: ignore[arg-type]
     return "∞" if found == float("inf") else f"{found:.3g}"
+
+
+def rounded_up(value: float, *, unit: float = 0.0) -> float:
+    """Returns a positive number rounded up to two digits, and to whole units.
+
+    >>> rounded_up(3 / 8192), rounded_up(0.0003), rounded_up(3.2), rounded_up(3.2, unit=1.0), rounded_up(1234.0)
+    (0.00037, 0.0003, 3.2, 4.0, 1300.0)
+    """
+    step = max(10.0 ** (floor(log10(value)) - 1), unit)
+    return float(f"{ceil(value / step * (1 - 1e-12)) * step:.2g}")
 
 
 def missing(value: object) -> bool:

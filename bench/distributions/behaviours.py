@@ -11,13 +11,13 @@ from torch import Tensor
 from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput, nearest
 
-OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
+STEPPERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
 
 
 def require_optimiser(name: str, family: str) -> None:
     """Raises BadInput unless an optimiser of that name exists."""
-    if name not in OPTIMISERS:
-        raise BadInput(f"{family} has no optimiser {name!r}; {nearest(name, OPTIMISERS)}")
+    if name not in STEPPERS:
+        raise BadInput(f"{family} has no optimiser {name!r}; {nearest(name, STEPPERS)}")
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Perturbation:
         """Returns the perturbed logits, −∞ where a token is never drawn."""
         noise = torch.tensor(np.random.default_rng(11).normal(size=logits.shape))
         moved = (logits + self.noise * noise) / self.temperature
-        return torch.where(kept(moved, self.top_k, self.top_p), moved, -torch.inf)
+        return torch.where(kept_tokens(moved, self.top_k, self.top_p), moved, -torch.inf)
 
 
-def kept(logits: Float[Tensor, "*batch V"], top_k: int, top_p: float) -> Bool[Tensor, "*batch V"]:
+def kept_tokens(logits: Float[Tensor, "*batch V"], top_k: int, top_p: float) -> Bool[Tensor, "*batch V"]:
     """Returns which tokens stay: top-k first, then top-p among these (Holtzman et al. 2020, ICLR, section 3.1).
 
-    >>> kept(torch.tensor([0.5, 0.3, 0.2]).log(), 0, 0.6)
+    >>> kept_tokens(torch.tensor([0.5, 0.3, 0.2]).log(), 0, 0.6)
     tensor([ True,  True, False])
     """
     order = logits.argsort(dim=-1, descending=True, stable=True)
@@ -60,7 +60,7 @@ def steps_back(
 ) -> Tensors:
     """Returns θ after so many optimiser steps down the exact gradient of the reward: a policy before an update."""
     moved = {name: value.clone() for name, value in theta.items()}
-    stepper = OPTIMISERS[optimiser](moved.values(), lr=learning_rate)
+    stepper = STEPPERS[optimiser](moved.values(), lr=learning_rate)
     for _ in range(steps):
         for name, slope in torch.func.grad(reward)(moved).items():
             moved[name].grad = slope

@@ -10,14 +10,15 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, constraints
 
 from bench.distributions.base import Family, distributions
 from bench.distributions.behaviours import Perturbation, require_optimiser, steps_back
-from bench.distributions.prefix_tree import content_lengths, log_law, sequences, starts, tilted
+from bench.distributions.prefix_tree import content_lengths, sequence_log_probs, sequences, starts, tilted
 from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput, nearest
 from estimators.policy.prefix_table import PrefixTable
+from estimators.traits import Need
 
 MOST_PREFIXES = 20_000
 MOST_LISTED = 2**18
@@ -26,16 +27,20 @@ LAWS = ("short", "long")
 
 
 class PrefixPolicy(PrefixTable):
-    """A `PrefixTable` that reads visited rows alone, lists its sequences by row, and may truncate the trainer.
+    """A `PrefixTable` that reads visited rows alone and lists its sequences by row.
+
+    Its support is not said to be one-hot rows: after the end a step has one value, and an end ends the steps after it.
 
     Args:
         logits: next-token logits, `[*batch, prefixes, V]`, in the order of `bench.distributions.prefix_tree`.
         behaviour_logits: those of the policy to draw from, a constant; −∞ where a token is never drawn.
         reference_logits: those of the reference policy, a constant.
         prompt_axes: how many of the last batch axes are prompts.
-        truncated: whether `log_prob_steps` and `next_log_probs` are those of π restricted to the tokens that the
-            behaviour may draw, as a trainer has them that truncates too. `sample` and `log_prob` are always of π.
     """
+
+    support = constraints.independent(constraints.integer_interval(0, 1), 2)  # type: ignore[assignment]
+    dropped: Tensor | None = None
+    """True for next tokens that the trainer leaves out, `[*batch, prefixes, V]`; None for none."""
 
     def __init__(
         self,
@@ -43,12 +48,10 @@ class PrefixPolicy(PrefixTable):
         behaviour_logits: Tensor | None = None,
         reference_logits: Tensor | None = None,
         prompt_axes: int = 0,
-        truncated: bool = False,
     ) -> None:
         super().__init__(logits, prompt_axes=prompt_axes)
         self.behaviour = None if behaviour_logits is None else PrefixPolicy(behaviour_logits)
         self.reference = None if reference_logits is None else PrefixPolicy(reference_logits)
-        self.dropped = behaviour_logits == -torch.inf if truncated and behaviour_logits is not None else None
 
     @property
     def has_enumerate_support(self) -> bool:  # type: ignore[override]
@@ -81,9 +84,9 @@ class PrefixPolicy(PrefixTable):
         chosen = log_probs.gather(-1, places).squeeze(-1)
         return torch.where(self.mask(z) > 0, chosen, 0)
 
-    def log_law(self) -> Float[Tensor, "*batch sequences"]:
+    def sequence_log_probs(self) -> Float[Tensor, "*batch sequences"]:
         """Returns log π of every sequence, in the order of rows."""
-        return log_law(self.logits.log_softmax(-1), self.event_shape[0])
+        return sequence_log_probs(self.logits.log_softmax(-1), self.event_shape[0])
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """Returns all sequences, in the order of rows."""
@@ -105,6 +108,22 @@ class PrefixPolicy(PrefixTable):
             local = torch.where(ended, 0, local * (V - 1) + token)
             tokens.append(token)
         return torch.eye(V, dtype=self.logits.dtype, device=self.logits.device)[torch.stack(tokens, -1)]
+
+
+class TruncatedTrainer(PrefixPolicy):
+    """A policy whose trainer truncates as the behaviour does.
+
+    `log_prob_steps` and `next_log_probs` are those of π restricted to the tokens that the behaviour may draw; `sample`
+    and `log_prob` are of π.
+    """
+
+    offers_not = PrefixPolicy.offers_not | {Need.STEPS}
+
+    def __init__(
+        self, logits: Tensor, behaviour_logits: Tensor | None, reference_logits: Tensor | None, prompt_axes: int = 0
+    ) -> None:
+        super().__init__(logits, behaviour_logits, reference_logits, prompt_axes)
+        self.dropped = None if behaviour_logits is None else behaviour_logits == -torch.inf
 
 
 def _inverse(law: Tensor, noise: Tensor) -> Tensor:
@@ -195,7 +214,8 @@ class LanguagePolicy(Family):
             None if table is None else torch.tensor(table, dtype=logits.dtype, device=logits.device)
             for table in self.beside
         )
-        return PrefixPolicy(logits, behaviour, reference, prompt_axes=1, truncated=self.truncated_trainer)
+        kind = TruncatedTrainer if self.truncated_trainer else PrefixPolicy
+        return kind(logits, behaviour, reference, prompt_axes=1)
 
     def right(self) -> Float[Tensor, "prompts sequences"]:
         """Returns 1 for the right answers of each prompt, else 0, in the order of `bench.distributions.prefix_tree`."""
@@ -204,7 +224,7 @@ class LanguagePolicy(Family):
     def success(self, theta: Tensors) -> Float[Tensor, "prompts"]:
         """Returns the probability of a right answer to each prompt."""
         logits = self.encode(theta, "unconstrained")["logits"]
-        return (log_law(logits.log_softmax(-1), self.size).exp() * self.right()).sum(-1)
+        return (sequence_log_probs(logits.log_softmax(-1), self.size).exp() * self.right()).sum(-1)
 
     @cached_property
     def beside(self) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -279,7 +299,7 @@ class PrefixPolicyFamily(LanguagePolicy):
         if self.array is not None:
             return {"logits": self._logits(np.array(self.array), "the array")}
         if self.table:
-            return {"logits": self._logits(read_table(self.table), self.table)}
+            return {"logits": self._logits(table_from_file(self.table), self.table)}
         drawn = np.random.default_rng(10).normal(0, 0.7, (self.prompts, self.prefixes, self.vocabulary))
         spread = torch.linspace(-1, 1, self.prompts, dtype=torch.float64) if self.prompts > 1 else torch.zeros(1)
         rates = (torch.logit(torch.tensor(self.rate, dtype=torch.float64)) + spread).sigmoid()
@@ -301,7 +321,7 @@ class PrefixPolicyFamily(LanguagePolicy):
         return torch.tensor(np.asarray(found, dtype=float).reshape(shape))
 
 
-def read_table(path: str) -> np.ndarray:
+def table_from_file(path: str) -> np.ndarray:
     """Returns the numbers of a `.npy`, `.npz` or `.csv` file. Raises BadInput if it cannot be read."""
     suffix = Path(path).suffix
     if suffix not in (".npy", ".npz", ".csv"):

@@ -23,7 +23,7 @@ def starts(T: int, V: int) -> list[int]:
     return [0, *itertools.accumulate((V - 1) ** t for t in range(T + 1))]
 
 
-def log_law(log_probs: Float[Tensor, "*batch prefixes V"], T: int) -> Float[Tensor, "*batch sequences"]:
+def sequence_log_probs(log_probs: Float[Tensor, "*batch prefixes V"], T: int) -> Float[Tensor, "*batch sequences"]:
     """Returns the log-probability of every sequence, from those of the next token after every prefix."""
     start = starts(T, log_probs.shape[-1])
     reach, found = torch.zeros_like(log_probs[..., :1, 0]), []
@@ -61,7 +61,7 @@ def tilted(
     π(y) ∝ π_0(y) exp(s R(y)) has the least KL(π‖π_0) of all policies with its reward (Peters, Mülling, Altün 2010,
     AAAI, equation 3); e^s is the ratio of the odds.
     """
-    before = (log_law(log_probs, T).exp() * rewards).sum(-1)
+    before = (sequence_log_probs(log_probs, T).exp() * rewards).sum(-1)
     odds = success / (1 - success) * (1 - before) / before
     weight = torch.where(rewards > 0, odds.unsqueeze(-1), torch.ones_like(rewards))
     return (log_probs + action_values(log_probs.exp(), weight, T).log()).log_softmax(-1)

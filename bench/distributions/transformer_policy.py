@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bench.distributions.base import distributions
-from bench.distributions.behaviours import OPTIMISERS
+from bench.distributions.behaviours import STEPPERS
 from bench.distributions.prefix_policy import LanguagePolicy
 from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput, nearest
@@ -71,7 +71,15 @@ class TransformerPolicyFamily(LanguagePolicy):
         }
 
     def start(self) -> Tensors:
-        arrays = trained(self.size, self.vocabulary, self.prompts, self.law, self.width, self.stage)
+        untouched = TransformerPolicyFamily(
+            size=self.size,
+            vocabulary=self.vocabulary,
+            prompts=self.prompts,
+            law=self.law,
+            width=self.width,
+            stage=self.stage,
+        )
+        arrays = trained(untouched)  # one training for all behaviours
         return {name: torch.tensor(value) for name, value in arrays.items()}
 
     def encode(self, theta: Tensors, coordinates: str) -> Tensors:
@@ -101,28 +109,25 @@ def prefixes_of(n: int, V: int) -> Int[Tensor, "prefixes n"]:
 
 
 @lru_cache(maxsize=32)
-def trained(size: int, vocabulary: int, prompts: int, law: str, width: int, stage: str) -> dict[str, np.ndarray]:
+def trained(family: TransformerPolicyFamily) -> dict[str, np.ndarray]:
     """Returns θ at a stage: Adam steps on the exact mean success, the last shortened to end at the stage's rate.
 
     NumPy arrays, because a tensor created inside a torch.func transform and cached would be invalid in the next one.
     """
-    family = TransformerPolicyFamily(
-        size=size, vocabulary=vocabulary, prompts=prompts, law=law, width=width, stage=stage
-    )
     theta = family.fresh()
     before = theta
-    stepper = OPTIMISERS["adam"](theta.values(), lr=TRAINING_RATE)
+    stepper = STEPPERS["adam"](theta.values(), lr=TRAINING_RATE)
     slope = torch.func.grad_and_value(lambda at: family.success(at).mean())
-    up = float(family.success(theta).mean()) < STAGES[stage]
+    up = float(family.success(theta).mean()) < STAGES[family.stage]
     for _ in range(MOST_STEPS):
         gradient, rate = slope(theta)
-        if (float(rate) >= STAGES[stage]) == up:
+        if (float(rate) >= STAGES[family.stage]) == up:
             return {name: value.numpy() for name, value in shortened(family, before, theta).items()}
         before = {name: value.clone() for name, value in theta.items()}
         for name, each in gradient.items():
             theta[name].grad = -each if up else each
         stepper.step()
-    raise BadInput(f"transformer_policy: training does not reach the stage {stage!r} at these settings")
+    raise BadInput(f"transformer_policy: training does not reach the stage {family.stage!r} at these settings")
 
 
 def shortened(family: TransformerPolicyFamily, before: Tensors, after: Tensors) -> Tensors:

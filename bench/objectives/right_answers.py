@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from bench.distributions.base import Family
-from bench.distributions.prefix_policy import LanguagePolicy, PrefixPolicy, read_table
+from bench.distributions.prefix_policy import LanguagePolicy, PrefixPolicy, table_from_file
 from bench.distributions.prefix_tree import action_values, sequence_rows, starts
 from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
@@ -63,7 +63,7 @@ class AnswerReward(Target):
         assert isinstance(family, LanguagePolicy)
         if not self.table:
             return family.right()
-        found, shape = read_table(self.table), (family.prompts, starts(family.size, family.vocabulary)[-1])
+        found, shape = table_from_file(self.table), (family.prompts, starts(family.size, family.vocabulary)[-1])
         if found.shape != shape:
             raise BadInput(f"{self.name}: {self.table} has the shape {list(found.shape)}, {list(shape)} would be right")
         return torch.tensor(found)
@@ -86,7 +86,7 @@ class RightAnswers(AnswerReward):
     used_by = "reinforcement learning with verifiable rewards (DeepSeek-R1, Dr. GRPO)"
 
     def expectation(self, family: Family, point: str, parameters: Tensors, level: int = 0) -> Float[Tensor, "*leading"]:
-        return (self.policy(family, parameters).log_law().exp() * self.rewards(family)).sum(-1)
+        return (self.policy(family, parameters).sequence_log_probs().exp() * self.rewards(family)).sum(-1)
 
 
 @objectives.register("regularised_answers")
@@ -104,8 +104,10 @@ class RegularisedAnswers(AnswerReward):
     def expectation(self, family: Family, point: str, parameters: Tensors, level: int = 0) -> Float[Tensor, "*leading"]:
         q = self.policy(family, parameters)
         assert isinstance(q.reference, PrefixPolicy)
-        log_law = q.log_law()
-        return (log_law.exp() * (self.rewards(family) - self.beta * (log_law - q.reference.log_law()))).sum(-1)
+        log_law = q.sequence_log_probs()
+        return (log_law.exp() * (self.rewards(family) - self.beta * (log_law - q.reference.sequence_log_probs()))).sum(
+            -1
+        )
 
 
 @objectives.register("best_answer")
@@ -125,7 +127,7 @@ class BestAnswer(AnswerReward):
         return OrderStatistics.maximum(TableReward(self.rewards(family).to(like)).of, self.draws)
 
     def expectation(self, family: Family, point: str, parameters: Tensors, level: int = 0) -> Float[Tensor, "*leading"]:
-        mass = self.policy(family, parameters).log_law().exp().movedim(-1, 0)
+        mass = self.policy(family, parameters).sequence_log_probs().exp().movedim(-1, 0)
         rewards = self.rewards(family).movedim(-1, 0)
         rewards = rewards.reshape(len(rewards), *(1 for _ in mass.shape[1:-1]), -1).expand(mass.shape)
         return of_finite_law(maximum_weights(self.draws), rewards, mass)

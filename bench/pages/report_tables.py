@@ -18,7 +18,7 @@ from bench.tables.metrics import METRICS, Metric
 IDENTITY_FIELDS = ("estimator", "problem", "samples", "status", "verdict", "stop_reason", "reason", "cell")
 REPEATED = ("estimator", "problem", "status", "verdict", "stop_reason", "reason")
 METRIC_FIELDS = (
-    "relative_bias", "scale", "cosine", "variance", "mse", "snr", "evaluations", "seconds_per_estimate",
+    "relative_bias", "scale", "cosine", "angle", "variance", "mse", "snr", "evaluations", "seconds_per_estimate",
     "times_of_limit", "work_normalised_variance",
 )  # fmt: skip
 """Metrics with a column in the full table; a cell's window shows all metrics."""

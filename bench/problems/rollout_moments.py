@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bench.distributions.prefix_policy import LanguagePolicy, PrefixPolicy
-from bench.distributions.prefix_tree import log_law, sequences
+from bench.distributions.prefix_tree import sequence_log_probs, sequences
 from bench.problems.problem import Problem
 from estimators.errors import BadInput
 from estimators.policy import PolicyGradient
@@ -57,26 +57,25 @@ def rollout_moments(problem: Problem, estimator: PolicyGradient) -> RolloutMomen
     unmet = problem.offer(parameters, problem.function(q.logits)).unmet(estimator, 1)
     if unmet:
         raise BadInput(f"rollout_moments: {unmet}")
-    each = estimates(problem, estimator, q)  # [B, S, P]
+    each = answer_estimates(problem, estimator, q)  # [B, S, P]
     drawn_by = q if q.behaviour is None else q.behaviour
-    law = log_law(drawn_by.logits.log_softmax(-1), family.size).exp().unsqueeze(-1)
+    law = sequence_log_probs(drawn_by.logits.log_softmax(-1), family.size).exp().unsqueeze(-1)
     each = torch.where(law > 0, each, 0)
     mean = (law * each).sum(1)
     variance = (law * (each - mean.unsqueeze(1)).square()).sum(1)
     return RolloutMoments(mean.mean(0), variance.sum(0) / len(mean) ** 2)
 
 
-def estimates(problem: Problem, estimator: PolicyGradient, q: PrefixPolicy) -> Float[Tensor, "B S P"]:
+def answer_estimates(problem: Problem, estimator: PolicyGradient, q: PrefixPolicy) -> Float[Tensor, "B S P"]:
     """Returns each answer's part of the estimate, for every prompt."""
     T, V = q.event_shape
     B = q.batch_shape[0]
     table = sequences(T, V, q.logits).unsqueeze(1).expand(-1, B, -1, -1)  # [S, B, T, V]: one replicate per answer
-    wide = PrefixPolicy(
+    wide = type(q)(
         q.logits.expand(len(table), *q.logits.shape),
         None if q.behaviour is None else q.behaviour.logits,
         None if q.reference is None else q.reference.logits,
         prompt_axes=1,
-        truncated=q.dropped is not None,
     )
     f, z = problem.function(q.logits), table.unsqueeze(0)
     loss, _, reward = estimator.read(wide, f, z)

@@ -25,6 +25,9 @@ PARTS = ("data", "draws")
 def shared_part(products: Float[np.ndarray, " N"], centre_error: float = 0.0) -> Interval:
     """tr Var E(ĝ | shared source), at least 0; the largest product counts twice, as in `bench.statistics.variances`.
 
+    The high end is at least half of its distance from the estimate, about one standard error: an estimate far below 0
+    does not claim that the part is 0.
+
     Args:
         products: ⟨a − c, b − c⟩ of N pairs of estimates that share the source; the pairs are independent.
         centre_error: E‖c − E ĝ‖², for a centre c independent of the pairs; products exceed the covariance by it.
@@ -34,8 +37,9 @@ def shared_part(products: Float[np.ndarray, " N"], centre_error: float = 0.0) ->
     True
     """
     found, wider = mean_interval(products), (1 + largest_share(products)) ** 0.5
-    ends = (found.value + wider * (end - found.value) - centre_error for end in found)
-    return Interval(*(max(float(end), 0.0) for end in ends))
+    value, below, above = float(found.value), wider * (found.value - found.low), wider * (found.high - found.value)
+    value -= centre_error
+    return Interval(max(value, 0.0), max(float(value - below), 0.0), max(float(value + above), float(above) / 2, 0.0))
 
 
 class SharedParts:

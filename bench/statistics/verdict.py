@@ -67,13 +67,14 @@ class Verdict:
     """A verdict: `word` is unbiased, biased or unclear (of two means: same, differs or unclear); `reason` says why.
 
     `p`: p-value of zero bias, adjusted for the number of looks. `needed`: total number of replicates that would settle
-    the verdict, where it can be predicted.
+    the verdict, where it can be predicted. `gated`: the estimates have no verdict, whatever the size of their bias.
     """
 
     word: str
     reason: str
     p: float | None = None
     needed: float | None = None
+    gated: bool = False
 
     @property
     def settled(self) -> bool:
@@ -127,7 +128,7 @@ def judge(
     gate = dependent(block, rules.tolerance) or (unstable(block.distances) if varies else None)
     gate = gate or untested_share(block, test, rules)
     if gate:
-        return Verdict("unclear", gate, p)
+        return Verdict("unclear", gate, p, gated=True)
     yard = yardstick(block, rules)
     bound = rules.resolution * yard.length
     low, high = limits(block, rules)

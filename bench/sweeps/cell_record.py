@@ -70,6 +70,7 @@ def ended(status: CellStatus, reason: str) -> Record:
         "status": status,
         "reason": reason,
         "verdict": "",
+        "direction": "",
         "stop_reason": "",
         "replicates": None,
         "measurements": [],
@@ -93,6 +94,7 @@ def record(cell: Cell, task: Task, outcome: Record, wall_s: float) -> Record:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "wall_s": wall_s,
         "threads": torch.get_num_threads(),
+        "direction": "",
         **identity,
         **outcome,
     }
@@ -142,6 +144,7 @@ def finished(outcome: Outcome, problem: Problem) -> Record:
         "status": "ok",
         "reason": outcome.reason,
         "verdict": outcome.verdict,
+        "direction": outcome.direction,
         "stop_reason": outcome.stop_reason,
         "replicates": outcome.replicates,
         "measurements": [_plain(each) for each in outcome.measurements],

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from bench.tables.metrics import METRICS
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the columns: increased when a column is added or changes its meaning. Cell ids do not depend on it.
-Version 2 added `rarest_event`."""
+Version 2 added `rarest_event`, version 3 `direction`."""
 
 OLDEST = 1
 """The oldest schema that can be read; columns added later are null in older tables and records."""
@@ -27,7 +27,7 @@ class Column:
     since: int = 1
 
 
-SINCE = {"rarest_event": 2}
+SINCE = {"rarest_event": 2, "direction": 3}
 """The schema that added a column, for columns that are not in schema 1."""
 
 COLUMNS = {
@@ -81,6 +81,12 @@ COLUMNS = {
             "With *biased* and *unbiased*: 3/R, the probability of the rarest event that the R estimates show with a "
             "chance of 95 %; null in tables of schema 1.",
         ),
+        (
+            "outcome",
+            "direction",
+            "text",
+            "On `angle`: aligned, turned, reversed or unclear; null in tables of schema 1 and 2.",
+        ),
         ("outcome", "stop_reason", "text", "Why the measurement stopped."),
         ("outcome", "wall_s", "number", "Seconds to measure the cell, set-up included."),
         ("measurement", "metric", "text", "Name of the metric; see below."),
@@ -92,6 +98,9 @@ COLUMNS = {
         ("measurement", "method", "text", "How value and interval were computed."),
     )
 }
+
+ABSENT_IN_OLDER = {"direction": ""}
+"""Keys that a record of an earlier schema lacks, with the value that stands for them."""
 
 INTRODUCTION = """# Results
 
@@ -122,7 +131,11 @@ A verdict covers only events that its R estimates can show. No such test sees a 
 same objective (a score function with as many draws) shows the gradient that the estimates miss, or after a million
 estimates.
 
-Tables of schema 1 can be read too, with null in the columns added later. Tables of a later schema are refused.
+A verdict on the direction has the same discipline: *turned* and *reversed* are said only of cells that are *biased*,
+and *aligned* where the angle was shown to be below arcsin(`bias_resolution`). An optimiser cancels the scale of a
+gradient, so a biased estimate that is aligned may train as well as an unbiased one.
+
+Tables of schema 1 and 2 can be read too, with null in the columns added later. Tables of a later schema are refused.
 """
 
 

@@ -22,9 +22,11 @@ def derived(table: pd.DataFrame) -> pd.DataFrame:
     """
     variance, seconds = _rows(table, "variance"), _rows(table, "seconds_per_estimate")
     calls = _rows(table, "evaluations")
+    tokens = _rows(table, "generated_tokens")
     rows = [
         _named(_inverse(seconds), "estimates_per_second", "1 ÷ median time", seconds),
         _named(_product(variance, calls), "variance_per_evaluation", "variance × evaluations"),
+        _named(_product(variance, tokens), "variance_per_token", "variance × generated tokens"),
         _named(_product(variance, seconds), "work_normalised_variance", "variance × median time", seconds),
     ]
     return pd.concat([part for part in rows if len(part)] or [table.iloc[:0]], ignore_index=True)

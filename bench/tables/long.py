@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bench.statistics.control import UNSEEN
-from bench.tables.columns import COLUMNS
+from bench.tables.columns import ABSENT_IN_OLDER, COLUMNS
 from bench.tables.derived import derived
 from bench.tables.metrics import METRICS
 from bench.tables.records import Measured
@@ -29,13 +29,14 @@ def long_rows(run: str, records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     its record.
     """
     records = list(records)
-    of_record = _columns(OF_RECORD, records)
+    of_record = _columns(OF_RECORD, [ABSENT_IN_OLDER | record for record in records])
     cells, _ = pd.factorize(of_record["cell"])
     narrow = _ordered(_measurements(records, cells))
     whole = (
         of_record.take(narrow["record"]).reset_index(drop=True).assign(run=run, **narrow[[*MEASURED_COLUMNS, "unit"]])
     )
     whole["verdict"] = whole["verdict"].where(whole["metric"] == "relative_bias", "")
+    whole["direction"] = whole["direction"].where(whole["metric"] == "angle", "")
     whole["rarest_event"] = rarest_event(whole)
     return typed(whole)
 

@@ -40,6 +40,49 @@ METRICS = {
         ),
         Metric("cosine", "1", "one", "Cosine of the angle between E ĝ and g.", "accuracy"),
         Metric(
+            "angle",
+            "degrees",
+            "lower",
+            "Angle between E ĝ and g, debiased: 0 to 180; its row holds the verdict on the direction.",
+            "accuracy",
+        ),
+        Metric(
+            "prompt_weight",
+            "1",
+            "one",
+            "A prompt's ⟨E ĝ, g⟩/‖g‖² in its own parameters, relative to the mean over prompts; a row per prompt.",
+            "accuracy",
+        ),
+        Metric(
+            "length_slope",
+            "tokens/θ",
+            "none",
+            "Derivative of the expected length of a sequence along E ĝ/‖E ĝ‖; only sequence policies.",
+            "accuracy",
+        ),
+        Metric(
+            "entropy_slope",
+            "nats/θ",
+            "none",
+            "Derivative of the entropy of a sequence along E ĝ/‖E ĝ‖; only sequence policies.",
+            "accuracy",
+        ),
+        Metric(
+            "clipped_share",
+            "1",
+            "none",
+            "Share of tokens at which the loss's limit is active, as that limit counts it.",
+            "accuracy",
+        ),
+        Metric(
+            "effective_sample_size",
+            "rollouts",
+            "higher",
+            "(Σ w)²/Σ w² of a group, w = π/μ of a rollout; K where behaviour and policy agree.",
+            "accuracy",
+        ),
+        Metric("dead_groups", "1", "lower", "Share of groups whose rewards are all equal.", "accuracy"),
+        Metric(
             "variance", "gradient²", "lower", "Trace of the covariance of ĝ: the sum over the coordinates.", "accuracy"
         ),
         Metric("variance_max", "gradient²", "lower", "Largest variance of a coordinate of ĝ.", "accuracy"),
@@ -71,6 +114,13 @@ METRICS = {
         Metric("reference_error", "1", "lower", "Error of the exact gradient, relative to ‖g‖.", "accuracy"),
         Metric("evaluations", "calls", "lower", "Counted calls of f per estimate.", "cost"),
         Metric("gradient_evaluations", "calls", "lower", "Counted calls of f's gradient per estimate.", "cost"),
+        Metric(
+            "generated_tokens",
+            "tokens",
+            "lower",
+            "Tokens generated per estimate, those of dropped groups included; only losses over rollouts.",
+            "cost",
+        ),
         Metric("fit_seconds", "s", "lower", "Time of fitting, once before the measurement.", "cost"),
         Metric("fit_evaluations", "calls", "lower", "Calls of f spent on fitting.", "cost"),
         Metric(
@@ -117,6 +167,14 @@ METRICS = {
             derived=True,
         ),
         Metric(
+            "variance_per_token",
+            "gradient²·tokens",
+            "lower",
+            "Variance × generated tokens: the variance at equal tokens.",
+            "cost",
+            derived=True,
+        ),
+        Metric(
             "work_normalised_variance",
             "gradient²·s",
             "lower",
@@ -158,3 +216,4 @@ class Outcome:
     stop_reason: str
     verdict: str = ""
     reason: str = ""
+    direction: str = ""

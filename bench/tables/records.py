@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Literal, NotRequired, Optional
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic needs this TypedDict before Python 3.12
 
-from bench.tables.columns import COLUMNS, OLDEST
+from bench.tables.columns import ABSENT_IN_OLDER, COLUMNS, OLDEST
 from estimators.errors import BadInput
 
 Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
@@ -54,7 +54,11 @@ class Measured(TypedDict):
     block: str
 
 
-_FROM_COLUMNS = {name: JSON_TYPES[column.kind] for name, column in COLUMNS.items() if name not in FROM_ELSEWHERE}
+_OF_RECORD = {name: column for name, column in COLUMNS.items() if name not in FROM_ELSEWHERE}
+_FROM_COLUMNS = {
+    name: NotRequired[JSON_TYPES[column.kind]] if name in ABSENT_IN_OLDER else JSON_TYPES[column.kind]
+    for name, column in _OF_RECORD.items()
+}
 _LINE: Any = TypedDict(
     "_LINE",
     {
@@ -147,6 +151,7 @@ def parsed(line: bytes, schema: int, place: str) -> dict[str, Any] | None:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the line"
         raise BadInput(f"{place} is not a record of gradest: {key}: {first['msg']}") from None
+    found = ABSENT_IN_OLDER | found
     return found if OLDEST <= found["schema"] <= schema else None
 
 

@@ -17,7 +17,7 @@ from estimators.errors import BadInput
 
 PROBLEM = ("distribution", "distribution_params", "objective", "objective_params", "coordinates", "point")
 """The columns that identify the problem of a cell; `problem_version` says whether the problem changed."""
-VARIANCES = ("variance", "variance_max", "variance_per_evaluation", "work_normalised_variance")
+VARIANCES = ("variance", "variance_max", "variance_per_evaluation", "variance_per_token", "work_normalised_variance")
 VARIANCE_ROUNDING = {"float64": 1e-24, "float32": 1e-11}
 EXECUTION = ("device", "dtype", "mode", "seed")
 REQUIRED_COLUMNS = ("cell", "estimator", "estimator_params", *PROBLEM, "samples", "status", "metric", "value")
@@ -27,9 +27,9 @@ def wide_table(table: pd.DataFrame) -> pd.DataFrame:
     """The wide table: one row per cell.
 
     Columns are the cell's identity; the labels `estimator`, `problem` and `name` (the estimator without settings);
-    `status`, `reason` and `verdict`; for each metric, its value and interval, as in `variance`, `variance_low`,
-    `variance_high`, null where not measured; `batch`, the replicates of a timed step; and `visits`, the number of
-    visits behind the intervals of its times, null where there was a single visit.
+    `status`, `reason`, `verdict` and `direction`; for each metric, its value and interval, as in `variance`,
+    `variance_low`, `variance_high`, null where not measured; `batch`, the replicates of a timed step; and `visits`, the
+    number of visits behind the intervals of its times, null where there was a single visit.
 
     A problem's label ends in the execution settings (device, mode, …) that vary in the table, so that cells with the
     same `problem` and `samples` differ only in the estimator. A cell whose timing failed keeps its accuracy, and its
@@ -49,7 +49,12 @@ def wide_table(table: pd.DataFrame) -> pd.DataFrame:
     found["estimator"] = estimator_labels(first)
     found["problem"] = problem_labels(first)
     outcome = _outcomes(table).reindex(first.index)
-    found = found.assign(status=outcome["status"], reason=outcome["reason"], verdict=_verdicts(table, first.index))
+    found = found.assign(
+        status=outcome["status"],
+        reason=outcome["reason"],
+        verdict=_verdicts(table, first.index),
+        direction=_verdicts(table, first.index, "direction", "angle"),
+    )
     timed = table[table["metric"].eq("seconds_per_estimate").fillna(False)].drop_duplicates("cell").set_index("cell")
     found["visits"] = _visits(timed).reindex(first.index)
     found["batch"] = timed["replicates"].reindex(first.index).astype(float) if "replicates" in timed else np.nan
@@ -134,12 +139,14 @@ def _visits(timed: pd.DataFrame) -> pd.Series:
     return timed["method"].astype(object).map(visits_of).astype(float)
 
 
-def _verdicts(table: pd.DataFrame, index: pd.Index) -> pd.Series:
-    """The bias verdict of each cell; empty without a verdict."""
-    if "verdict" not in table:
+def _verdicts(
+    table: pd.DataFrame, index: pd.Index, column: str = "verdict", metric: str = "relative_bias"
+) -> pd.Series:
+    """The verdict of each cell, in `column` of the row of `metric`; empty without a verdict."""
+    if column not in table:
         return pd.Series("", index=index)
-    rows = _whole(table[table["metric"].eq("relative_bias").fillna(False)])
-    found = rows.drop_duplicates("cell").set_index("cell")["verdict"]
+    rows = _whole(table[table["metric"].eq(metric).fillna(False)])
+    found = rows.drop_duplicates("cell").set_index("cell")[column]
     return found.reindex(index).astype(object).fillna("").astype(str)
 
 

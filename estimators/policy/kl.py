@@ -40,9 +40,9 @@ def full_kl(rollouts: Rollouts) -> Tokens:
     """
     why = "kl = 'full'"
     ours, theirs = rollouts.required("next_log_probs", why), rollouts.required("next_reference", why).detach()
-    p = ours.exp()
-    terms = torch.where(p > 0, p * (ours - theirs), 0).sum(-1)
-    return torch.where(rollouts.mask > 0, terms, 0)
+    counted = (rollouts.mask > 0).unsqueeze(-1) & (ours.detach().exp() > 0)
+    ours = torch.where(counted, ours, 0)  # before exp and the difference, whose gradients at −∞ are NaN
+    return (ours.exp() * torch.where(counted, ours - theirs, 0)).sum(-1)
 
 
 def log_distance(rollouts: Rollouts, log_probs: Tokens, level: str) -> Tensor:

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Shaped
 from torch import Tensor
 
 from estimators.errors import BadInput, nearest
@@ -18,6 +19,7 @@ from estimators.policy.returns import RETURN_PARTS, at_last_token, critic_advant
 from estimators.policy.rollouts import Prompts, Rollouts, Sequences, Tokens, per_token
 from estimators.policy.scales import SCALE_PARTS, WHITENINGS
 from estimators.policy.sets import SET_PARTS
+from estimators.tools.calls import as_real
 
 CRITIC = "critic"
 KL_PLACES = ("reward", "loss", "loss_times_ratio", "loss_and_later_reward")
@@ -178,7 +180,8 @@ class PolicyLoss:
         c, penalty, mask = rewards_at_tokens(rollouts), self._penalties(rollouts), rollouts.mask
         if not self.kl_after:
             c = c - penalty
-        advantage, total = self._less_baseline(c, rollouts), c.sum(-1)
+        total = c.sum(-1) + rollouts.rewards_without_tokens
+        advantage = self._less_baseline(c, total, rollouts)
         if self.scale not in WHITENINGS:
             advantage = SCALE_PARTS[self.scale](advantage, total, mask, self.scale_epsilon, self.bessel)
         if self.kl_after:
@@ -189,8 +192,8 @@ class PolicyLoss:
             advantage = SCALE_PARTS[self.scale](advantage, total, mask, self.scale_epsilon, self.bessel)
         return advantage * mask
 
-    def advantages(self, rewards: Sequences) -> Sequences:
-        """Returns the advantage of each rollout `[*replicates, B, K]` from the rewards alone.
+    def advantages(self, rewards: Shaped[Tensor, "*replicates B K"]) -> Sequences:
+        """Returns the advantage of each rollout `[*replicates, B, K]` from the rewards alone, numbers or booleans.
 
         Raises:
             BadInput: the parts need more than rewards: `token_advantages(rollouts)` takes them.
@@ -206,6 +209,7 @@ class PolicyLoss:
                     f"advantages(rewards): {part} {getattr(self, part)!r} needs more than rewards; use "
                     "token_advantages(rollouts)"
                 )
+        rewards = as_real(rewards, torch.get_default_dtype())
         one = torch.zeros_like(rewards).unsqueeze(-1)
         return self.token_advantages(Rollouts(log_probs=one, mask=one + 1, rewards=rewards)).squeeze(-1)
 
@@ -228,12 +232,12 @@ class PolicyLoss:
         log_ratio = rollouts.log_probs.detach() - rollouts.old
         return RETURN_PARTS[self.returns](c, rollouts.mask, log_ratio, self.gamma)
 
-    def _less_baseline(self, c: Tokens, rollouts: Rollouts) -> Tokens:
+    def _less_baseline(self, c: Tokens, total: Sequences, rollouts: Rollouts) -> Tokens:
         """Returns the returns less the baseline, the critic's advantages, or the weights of an objective of sets."""
         if self.baseline == CRITIC:
             values = rollouts.required("values", "baseline 'critic'")
             return critic_advantages(c, rollouts.mask, values, self.gamma, lam=self.lam, horizon=self.horizon)
-        total, at_tokens = c.sum(-1), self._returned(c, rollouts)
+        at_tokens = self._returned(c, rollouts)
         if self.set != "none":
             return per_token(SET_PARTS[self.set](total, self.k) * total.shape[-1], c)
         return at_tokens - BASELINE_PARTS[self.baseline](total, at_tokens, rollouts).unsqueeze(-1)

@@ -16,8 +16,8 @@ def at_last_token(number: Sequences, mask: Tokens) -> Tokens:
     >>> at_last_token(torch.tensor([[5.0]]), torch.tensor([[[1.0, 1.0, 0.0]]]))
     tensor([[[0., 5., 0.]]])
     """
-    after = torch.nn.functional.pad(mask[..., 1:], (0, 1))
-    return number.unsqueeze(-1) * mask * (1 - after)
+    last = mask * (later(mask, 1.0) == 1)  # also where the mask has gaps, such as a tool's tokens
+    return number.unsqueeze(-1) * last
 
 
 def rewards_at_tokens(rollouts: Rollouts) -> Tokens:

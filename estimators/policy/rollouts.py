@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from estimators.errors import BadInput
+from estimators.tools.calls import as_real
 
 Tokens = Float[Tensor, "*replicates B K T"]
 """A number for every token: B prompts, K rollouts of each, T tokens at most."""
@@ -25,7 +26,8 @@ class Rollouts:
     Args:
         log_probs: log π(y_t | y_<t, x), with gradient, `[*replicates, B, K, T]`; it is 0 where the mask is 0.
         mask: 1 up to and with the end token, 0 after it, `[*replicates, B, K, T]`; numbers or booleans.
-        rewards: R, `[*replicates, B, K]`; received at the last token.
+        rewards: R, `[*replicates, B, K]`; received at the last token. That of a rollout without tokens, such as one cut
+            off and masked, counts in the baseline and the scale of the others.
         behaviour: log μ, of the policy that drew the rollouts. Default: `proximal`.
         proximal: log π_prox, of the denominator of the clipped ratio. Default: `behaviour`, or else the values of
             `log_probs`, which is right at the first step on fresh rollouts.
@@ -38,7 +40,7 @@ class Rollouts:
         next_reference: the same of the reference policy.
 
     Raises:
-        BadInput: a tensor has another shape than it should have.
+        BadInput: a tensor has another shape than it should have, or there are no rollouts.
     """
 
     log_probs: Tensor
@@ -60,6 +62,10 @@ class Rollouts:
                 f"log_probs of rollouts must be [*replicates, B, K, T] (prompts, rollouts of each, tokens), found the "
                 f"shape {list(shape)}; reshape a flat batch [B·K, T] to [B, K, T]"
             )
+        if 0 in shape[-3:-1]:
+            raise BadInput(
+                f"log_probs of rollouts has the shape {list(shape)}; a batch has at least 1 prompt, with 1 rollout"
+            )
         for name in ("mask", "behaviour", "proximal", "reference", "step_rewards", "values"):
             _require_shape(name, getattr(self, name), shape)
         _require_shape("rewards", self.rewards, shape[:-1])
@@ -68,6 +74,7 @@ class Rollouts:
             given = getattr(self, name)
             _require_shape(name, given if given is None else given[..., 0], shape, "V")
         object.__setattr__(self, "mask", self.mask.to(self.log_probs.dtype))
+        object.__setattr__(self, "rewards", as_real(self.rewards, self.log_probs.dtype))
         for name in ("log_probs", "behaviour", "proximal", "reference", "step_rewards", "values"):
             given = getattr(self, name)
             if given is not None:
@@ -94,6 +101,11 @@ class Rollouts:
         """R plus the rewards of all tokens, detached."""
         steps = 0 if self.step_rewards is None else self.step_rewards.sum(-1)
         return (self.rewards + steps).detach()
+
+    @property
+    def rewards_without_tokens(self) -> Sequences:
+        """R of the rollouts whose mask is 0 everywhere, detached; 0 for the others."""
+        return torch.where(self.mask.sum(-1) == 0, self.rewards.detach(), 0)
 
     def required(self, name: str, why: str) -> Tensor:
         """Returns the optional tensor `name`. Raises `BadInput` if these rollouts do not have it."""

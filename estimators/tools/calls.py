@@ -76,8 +76,26 @@ def unsuited(traits: Traits, n: int) -> str | None:
     return None
 
 
+def as_real(value: Any, dtype: torch.dtype) -> Any:
+    """Returns whole numbers and booleans in a floating-point dtype, whatever else as it is.
+
+    >>> as_real(torch.tensor([True, False]), torch.float64)
+    tensor([1., 0.], dtype=torch.float64)
+    """
+    if not isinstance(value, Tensor) or value.is_floating_point() or value.is_complex():
+        return value
+    return value.to(dtype)
+
+
+def real_like(value: Any, z: Tensor) -> Any:
+    """Returns an objective's value as a floating-point tensor, in z's dtype if that is one."""
+    return as_real(value, z.dtype if z.is_floating_point() else torch.get_default_dtype())
+
+
 def leaving_z_alone(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     """Returns an objective's method, which now raises `BadInput` if a call changes z or returns a wrong shape.
+
+    Whole numbers and booleans, such as 1 for a success, are returned as floating-point numbers.
 
     This function's name is part of class bodies that are hashed to find stale cells: renaming it makes every record
     stale.
@@ -92,11 +110,13 @@ def leaving_z_alone(name: str, method: Callable[..., Any]) -> Callable[..., Any]
     @wraps(method)
     def checked(self: Any, *given: Any, **more: Any) -> Any:
         z = more["z"] if "z" in more else given[place]
-        if torch.compiler.is_compiling() or not isinstance(z, Tensor) or z.is_inference():
+        if not isinstance(z, Tensor):
             return method(self, *given, **more)
+        if torch.compiler.is_compiling() or z.is_inference():
+            return real_like(method(self, *given, **more), z)
         version, before = z._version, None if hasattr(self, "_asked") else values_at_first(self, z)
         try:
-            value = method(self, *given, **more)
+            value = real_like(method(self, *given, **more), z)
         except RuntimeError as error:
             if any(words in str(error) for words in IN_PLACE):
                 raise changed(self) from error

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Bernoulli, Distribution, Independent
 
 import estimators
 from estimators import Estimator, Evidence, Function, ImportanceBound, Objective, OrderStatistics, Terms
@@ -223,3 +223,20 @@ def test_the_division_by_a_spread_of_rounding_errors_is_seen(monkeypatch):
     monkeypatch.setattr(GroupRelative, "coefficient", coefficient)
     with pytest.raises(AssertionError):
         says_nothing("grpo", "bits", 1e4, 1, torch.float32)
+
+
+@pytest.mark.parametrize("name", ["rloo", "disarm", "grpo", "structured_local_expectation", "local_expectation"])
+def test_values_may_be_booleans(name):
+    """A success is 1: the estimates are those of the same objective in floating-point numbers."""
+
+    def estimate(f):
+        logits = torch.tensor([0.3, -0.2, 0.8], requires_grad=True)
+        torch.manual_seed(0)
+        value = estimators.get(name).surrogate(bits_of(logits), Function(f, differentiable=False), 4)
+        return torch.autograd.grad(value, logits)[0]
+
+    assert torch.equal(estimate(lambda z: z.sum(-1) > 1), estimate(lambda z: (z.sum(-1) > 1).float()))
+
+
+def bits_of(logits: Tensor) -> Distribution:
+    return Independent(Bernoulli(logits=logits), 1)

@@ -5,7 +5,7 @@ import runpy
 from collections.abc import Callable
 from itertools import combinations, permutations
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -248,6 +248,16 @@ def test_extra_passes_leave_the_model_alone():
     assert all(torch.equal(a, b.grad) for a, b in zip(before, model.parameters(), strict=True) if b.grad is not None)
 
 
+def test_a_parameter_that_is_given_twice_counts_once():
+    """Tied weights: Σ (g_i − ḡ)²/(K − 1) · K of the four gradients 0, 1, 2, 3 is 4 · 5/3."""
+    tied = torch.zeros((), requires_grad=True)
+    monitor = Monitor([tied, tied], every=1)
+    for slope in range(4):
+        (tied * slope).backward()
+        monitor.add()
+    assert monitor.step()["variance"] == pytest.approx(20 / 3)
+
+
 WEIGHT = torch.zeros(3, requires_grad=True)
 
 
@@ -255,6 +265,7 @@ WEIGHT = torch.zeros(3, requires_grad=True)
     ("call", "message"),
     [
         (lambda: Monitor([torch.zeros(2)]), "none of them requires a gradient"),
+        (lambda: Monitor(WEIGHT), "parameters must be several tensors.* found one Tensor"),
         (lambda: Monitor([WEIGHT], every=0), "every must be at least 1, found 0"),
         (lambda: Monitor([WEIGHT], window=0), "window must be at least 1, found 0"),
         (lambda: Monitor([WEIGHT], micro_batch_size=0), "micro_batch_size must be at least 1, found 0"),
@@ -264,6 +275,7 @@ WEIGHT = torch.zeros(3, requires_grad=True)
         (lambda: gradient_noise([WEIGHT], WEIGHT.sum, batch_size=0), "batch_size must be at least 1, found 0"),
         (lambda: gradient_noise([WEIGHT], lambda: 2 * WEIGHT), r"scalar loss .* found shape \(3,\)"),
         (lambda: gradient_noise([WEIGHT], lambda: torch.ones(())), "without a graph"),
+        (lambda: gradient_noise([WEIGHT], cast(Any, lambda: 3.0)), "scalar loss with a graph, found 3.0"),
         (lambda: gradient_noise([WEIGHT], lambda: WEIGHT.sum() * math.inf), "a gradient has a NaN or an infinity"),
     ],
 )

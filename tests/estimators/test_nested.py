@@ -244,6 +244,18 @@ class NoExpand(Normal):
             lambda: Joint({"a": BITS, "b": lambda z: Normal(z["a"], 1.0)}).sample((5,)),
             r"b must have batch shape \[5\] given draws with these leading axes, found \[5, 2\] and event shape \[\]",
         ),
+        (
+            lambda: Joint([Normal(torch.zeros(2), 1.0), Normal(torch.zeros(3, 2), 1.0)]).sample((3,)),
+            r"z2 has batch shape \[3, 2\]; that of the first variable, \[2\], would be right",
+        ),
+        (
+            lambda: get("rloo").surrogate(
+                Bernoulli(logits=torch.zeros(())),
+                Nested(lambda b, x: b + x, Layer(lambda _: Normal(0.0, 1.0), get("rloo"), 3)),
+                2,
+            ),
+            r"conditional must return a distribution of batch shape \[2\].* found \[\]; q.expand",
+        ),
         (lambda: Joint([BITS, NoExpand(0.0, 1.0)]).sample((2,)), "z2: NoExpand has no method expand; a function of"),
         (lambda: each("rloo", "rloo").surrogate(BITS, F, 2), r"expected several random variables, Joint\(\[…\]\)"),
         (lambda: each("rloo").surrogate(Joint([BITS, BITS]), F, 2), r"in their order \(z1, z2\); found 1 estimators"),

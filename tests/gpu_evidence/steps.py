@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.signals import children_hear_ctrl_c
+
 GRACE = 5.0
 """Seconds between the interrupt, at which a step saves what it has, and its end."""
 
@@ -44,15 +46,16 @@ def run(steps: Sequence[Step], log: Path, *, until: float, variables: Mapping[st
 def ended(step: Step, seconds: float, output: int, variables: Mapping[str, str], folder: Path) -> str:
     """How a step ended, in words; nothing of its process group outlives it."""
     try:
-        process = subprocess.Popen(
-            step.command,
-            cwd=folder,
-            env=dict(variables),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+        with children_hear_ctrl_c():
+            process = subprocess.Popen(
+                step.command,
+                cwd=folder,
+                env=dict(variables),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
     except OSError as error:
         return f"cannot begin: {error}"
     late = False

@@ -55,6 +55,16 @@ def test_a_step_that_is_late_is_interrupted_and_then_ended(tmp_path, text, said)
     assert "interrupted after 2 s" in line and said in log
 
 
+def test_a_step_saves_what_it_has_where_the_command_runs_in_the_background(tmp_path):
+    """Shells start what ends in `&` with Ctrl-C ignored, and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        _, log = ran(tmp_path, Step("late", 2, python(SAVES)))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert "saved" in log
+
+
 def test_children_of_a_step_end_with_it(tmp_path):
     child = "import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']).pid)"
     _, log = ran(tmp_path, Step("parent", 20, python(child)))

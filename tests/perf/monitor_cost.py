@@ -1,9 +1,10 @@
 """What the monitor costs: a network 784-512-512-10, batches of 256 in 8 micro-batches, one thread.
 
-    GRADEST_NO_SHAPES=1 OMP_NUM_THREADS=1 python -m tests.perf.monitor_cost
+    GRADEST_NO_SHAPES=1 OMP_NUM_THREADS=1 taskset -c 0 python -m tests.perf.monitor_cost
 
-Steps with and without a monitor alternate in one process, so that both meet the same machine; a line has the median of
-the relative differences of the pairs with its 95 % interval, from order statistics. Processor time.
+Steps with and without a monitor alternate in one process, in the order A B B A, so that both meet the same machine. A
+line has the median of the relative differences of the pairs with its 95 % interval, from order statistics. Processor
+time. The floor is what no monitor that keeps eight gradients can avoid: each is written once and read once.
 """
 
 import math
@@ -16,7 +17,8 @@ from torch import nn
 
 from estimators.monitor import Monitor
 
-EVERY = 100
+EVERY, AT_ONCE = 100, 5
+"""Steps of a pair, and those of them that run without a change between the two sides."""
 
 
 def training_step() -> tuple[nn.Module, Callable[[Monitor | None], None]]:
@@ -45,30 +47,56 @@ def seconds(action: Callable[[], None]) -> float:
     return time.process_time() - start
 
 
-def line(name: str, pairs: int, plain: Callable[[], None], monitored: Callable[[], None]) -> None:
-    """Prints what `monitored` costs on top of `plain`, relative to it."""
-    plain()
-    monitored()
-    extra = sorted(-1 + 1 / (seconds(plain) / seconds(monitored)) for _ in range(pairs))
+def read(rows: torch.Tensor) -> None:
+    """Reads every number once."""
+    rows.sum()
+
+
+def pair(plain: Callable[[], None], monitored: Callable[[], None], turns: int) -> float:
+    """What `turns` calls of `monitored` cost on top of `turns` calls of `plain`, relative to them."""
+    total = [0.0, 0.0]
+    for turn in range(turns):
+        for side in (0, 1) if turn % 2 == 0 else (1, 0):
+            total[side] += seconds((plain, monitored)[side])
+    return total[1] / total[0] - 1
+
+
+def line(name: str, extra: list[float]) -> None:
+    """Prints the median of the pairs with its interval."""
+    pairs, extra = len(extra), sorted(extra)
     reach = math.ceil(0.98 * math.sqrt(pairs))
     low, high = extra[max(pairs // 2 - reach, 0)], extra[min(pairs // 2 + reach, pairs - 1)]
     print(f"{name}: {statistics.median(extra):.2%} ({low:.2%} to {high:.2%})", flush=True)
 
 
 def costs() -> None:
-    """Prints the cost of a monitored step, and of all steps at the default of one monitored step in 100."""
+    """Prints the cost of a monitored step, its floor, and the cost at the default of one monitored step in 100."""
     torch.set_num_threads(1)
     model, step = training_step()
     always, default = Monitor(model.parameters(), every=1), Monitor(model.parameters(), every=EVERY)
+    eight = torch.randn(8, sum(each.numel() for each in model.parameters()))
     plain = [seconds(lambda: step(None)) for _ in range(20)]
     print(f"a step without a monitor: {1e3 * statistics.median(plain):.1f} ms")
-    line("a monitored step costs, on top of a step", 100, lambda: step(None), lambda: step(always))
+    line("reading eight gradients once takes, of a step", [
+        seconds(lambda: read(eight)) / seconds(lambda: step(None)) for _ in range(60)
+    ])  # fmt: skip
+    line("writing eight gradients and reading them once takes, of a step", [
+        seconds(lambda: read(eight.clone())) / seconds(lambda: step(None)) for _ in range(60)
+    ])  # fmt: skip
+    step(always)
+    line("a monitored step costs, on top of a step", [
+        pair(lambda: step(None), lambda: step(always), 2) for _ in range(60)
+    ])  # fmt: skip
 
     def run(monitor: Monitor | None) -> None:
-        for _ in range(EVERY):
+        for _ in range(AT_ONCE):
             step(monitor)
 
-    line(f"monitoring one step in {EVERY} costs", 40, lambda: run(None), lambda: run(default))
+    run(default)
+    default.steps = 0
+    line(f"monitoring one step in {EVERY} costs", [
+        pair(lambda: run(None), lambda: run(default), EVERY // AT_ONCE) for _ in range(24)
+    ])  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from bench.suites.grid import suite_cells
 from bench.suites.suite import parse_suite
 from bench.sweeps.cell_record import record
 from bench.tables.records import Task
+from tests.support.signals import children_hear_ctrl_c
 
 SMALL = {
     "samples": [2, 4],
@@ -110,9 +111,10 @@ def long_run(folder: Path) -> Iterator[subprocess.Popen[str]]:
     (folder / "endless.py").write_text(ENDLESS)
     command = [sys.executable, "-c", "from bench.cli.main import main; main()", *LONG]
     environment = {"PYTHONPATH": str(ROOT)}
-    run = subprocess.Popen(
-        command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    with children_hear_ctrl_c():
+        run = subprocess.Popen(
+            command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
     try:
         records = folder / "results/long/records-0.jsonl"
         while not (records.exists() and records.read_bytes().count(b"\n") > 3):

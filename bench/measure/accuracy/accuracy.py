@@ -15,6 +15,7 @@ from torch import Tensor
 from bench.measure.accuracy.measurements import block_measurements, cell_measurements
 from bench.measure.accuracy.positive_control import control_of, typical_size
 from bench.measure.accuracy.rare_outcomes import rare_outcomes
+from bench.measure.accuracy.rollout_metrics import rollout_measurements
 from bench.measure.accuracy.stopping import AccuracySettings, Sampling
 from bench.measure.accuracy.variance_parts import Triples, variance_parts
 from bench.measure.estimates.batching import quarter
@@ -25,7 +26,9 @@ from bench.numerics.tensors import Tensors
 from bench.problems.exact import Reference
 from bench.problems.problem import Problem
 from bench.problems.theta import as_vector
+from bench.statistics.direction import judge_direction
 from bench.statistics.stream import Replicates
+from bench.statistics.verdict import Verdict
 from bench.tables.metrics import Measurement, Outcome
 from estimators.core import Estimator
 from estimators.errors import BadInput
@@ -83,6 +86,8 @@ def measure_accuracy(
             control=control_of(cell.eager, calls, execution.seed_of("control")),
         )
         found = outcome(sampling, (*cell.fitting, *counted_rows(*counted)))
+        rows = rollout_measurements(cell.eager, execution, chunk, sampling.kept)
+        found = replace(found, measurements=(*found.measurements, *rows))
         if cell.eager.noisy:
             triples = Triples(cell.eager, execution, chunk)
             parts = variance_parts(triples, sampling.kept, within, sampling.rules.tolerance)
@@ -139,10 +144,20 @@ def outcome(sampling: Sampling, cost: tuple[Measurement, ...]) -> Outcome:
     if kept.total.count < 2:
         rows.append(Measurement("variance", float("nan"), method="no estimate is finite"))
         return Outcome((*rows, *cost), kept.drawn, ended.stop_reason, "", ended.verdict.reason)
+    direction = direction_of(sampling, ended.verdict)
     for name in kept.blocks:
         p = ended.verdict.p if name == "all" else None
-        rows += block_measurements(kept.block(name), name, p, sampling.rules.tolerance)
-    return Outcome((*rows, *cost), kept.drawn, ended.stop_reason, ended.verdict.word, ended.verdict.reason)
+        told = direction.reason if name == "all" else ""
+        rows += block_measurements(kept.block(name), name, p, sampling.rules.tolerance, told)
+    word, reason = ended.verdict.word, ended.verdict.reason
+    return Outcome((*rows, *cost), kept.drawn, ended.stop_reason, word, reason, direction.word)
+
+
+def direction_of(sampling: Sampling, bias: Verdict) -> Verdict:
+    """The verdict on the direction; empty without an exact gradient or without a verdict on the bias."""
+    if sampling.kept.target is None or not bias.word:
+        return Verdict("", "")
+    return judge_direction(sampling.kept.block("all"), sampling.rules, bias)
 
 
 def vector(values: Tensors) -> np.ndarray:

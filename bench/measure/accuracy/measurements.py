@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bench.statistics.block import Block
+from bench.statistics.direction import angle
 from bench.statistics.interval import Interval
 from bench.statistics.stream import Replicates
 from bench.statistics.tails import approximate, hill, unstable
@@ -23,10 +24,13 @@ def cell_measurements(kept: Replicates) -> Iterator[Measurement]:
         yield Measurement("reference_error", error / length if length else None, n=kept.drawn, method="norms")
 
 
-def block_measurements(block: Block, name: str, p: float | None, tolerance: float) -> Iterator[Measurement]:
+def block_measurements(
+    block: Block, name: str, p: float | None, tolerance: float, direction: str = ""
+) -> Iterator[Measurement]:
     """The rows of one block. A number without meaning is null, and its method says why.
 
     `p`: the p-value of the verdict, which only the block `all` has. `tolerance`: the relative rounding error.
+    `direction`: the reason of the verdict on the direction, which only the block `all` has.
     """
 
     def row(metric: str, interval: Interval | None, method: str) -> Measurement:
@@ -57,6 +61,7 @@ def block_measurements(block: Block, name: str, p: float | None, tolerance: floa
         yield Measurement("bias_pvalue", p, n=block.count, method="Hall's t, Bonferroni", block=name)
     yield row("scale", block.scale() if length else None, "Hall's t")
     yield row("cosine", block.cosine() if length else None, LENGTH)
+    yield row("angle", angle(block), f"{LENGTH}; {direction}" if direction else LENGTH)
 
 
 def rate_interval(hits: int, count: int) -> Interval:

@@ -151,7 +151,9 @@ class Sampling:
         name, control = self.kept.coordinate, self.control
         verdict = judge(block, self.rules, rejected_before, rare, control=control, name=name)
         if self.kept.nonfinite:
-            return replace(verdict, word="unclear", reason=f"{self.kept.nonfinite} estimates are not finite")
+            return replace(
+                verdict, word="unclear", reason=f"{self.kept.nonfinite} estimates are not finite", gated=True
+            )
         return verdict
 
     def reason(self, verdict: Verdict, look: int) -> str:

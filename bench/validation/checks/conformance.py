@@ -89,8 +89,17 @@ class SubjectChecks:
         try:
             self.checks[name](self.subject)
         except CheckFailed as error:
-            return name, "failed", str(error)
+            return name, "failed", encodable(str(error))
         return name, "as expected" if name in self.expected else "passed", self.expected.get(name, "")
+
+
+def encodable(text: str) -> str:
+    """Returns a class's own text with half characters escaped: neither a table nor a terminal takes them.
+
+    >>> encodable("half " + chr(0xD800))
+    'half \\\\ud800'
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 SECONDS_PER_CHECK = 120.0

@@ -8,6 +8,7 @@ import pandas as pd
 from bench.measure.timing.blocks import ThroughputSettings
 from bench.validation.coverage import NOISES, StudyCase, coverage, outside
 from bench.validation.coverage.alarms import CELLS, FAMILIES, alarm_lines
+from bench.validation.coverage.along import ALONG_CASES, along_lines
 from bench.validation.coverage.clock import CLOCKS, clock_lines
 from bench.validation.coverage.over_problems import OVER_PROBLEMS, over_problems_lines
 from bench.validation.coverage.page import coverage_page, told
@@ -23,20 +24,25 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/coverage"), help="the folder of the table")
     parser.add_argument("--studies", type=int, default=1000, help="measurements per case")
     parser.add_argument("--dims", type=int, nargs="+", default=[1, 10, 100, 1000], help="numbers of coordinates")
-    known = [*NOISES, *CLOCKS, *OVER_PROBLEMS, *PARTS_CASES]
+    known = [*NOISES, *CLOCKS, *OVER_PROBLEMS, *PARTS_CASES, *ALONG_CASES]
     choices = [*known, *REAL]
     parser.add_argument("--noises", nargs="*", choices=choices, help="distributions, clocks and machines")
+    parser.add_argument("--metrics", nargs="+", help="metrics whose rows are written; default: all")
     parser.add_argument("--alarms", type=int, help="cells per false-alarm rate; with --noises, default 0: not measured")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     file = given.out / "coverage.csv"
-    table = pd.read_csv(file) if file.is_file() else pd.DataFrame(columns=["noise", "dim"])
+    table = pd.read_csv(file) if file.is_file() else pd.DataFrame(columns=["noise", "dim", "metric"])
     whole = given.noises is None
     for noise in known if whole else given.noises:
         for dim in given.dims if noise in NOISES else [10]:
             lines = study_lines(noise, dim, given.studies, given.jobs)
-            others = table[(table["noise"] != noise) | ((table["dim"] != dim) & (noise in NOISES))]
+            replaced = (table["noise"] == noise) & ((table["dim"] == dim) | (noise not in NOISES))
+            if given.metrics:
+                lines = pd.DataFrame(lines[lines["metric"].isin(given.metrics)])
+                replaced &= table["metric"].isin(given.metrics)
+            others = pd.DataFrame(table[~replaced])
             table = pd.concat([others, lines] if len(others) else [lines], ignore_index=True)
             table.to_csv(file, index=False, float_format="%.6g")
             print(f"{noise}, {dim}: coverage {lines.coverage.min():.3f} to {lines.coverage.max():.3f}", flush=True)
@@ -64,6 +70,8 @@ def study_lines(noise: str, dim: int, studies: int, jobs: int) -> pd.DataFrame:
         return pd.DataFrame(over_problems_lines(noise, range(studies)))
     if noise in PARTS_CASES:
         return pd.DataFrame(parts_lines(noise, range(studies)))
+    if noise in ALONG_CASES:
+        return pd.DataFrame(along_lines(noise, range(studies)))
     if noise in REAL:
         return pd.DataFrame(real_lines(noise, studies))
     return coverage([StudyCase(noise, dim, bias) for bias in BIASES], studies, jobs=jobs)

@@ -42,6 +42,14 @@ class StudyCase:
         normal = normal / np.linalg.norm(normal) * np.linalg.norm(mean) if self.dim > 1 else normal * 0
         return mean - self.bias * (along * mean + across * normal)
 
+    @property
+    def angle(self) -> float:
+        """The angle between E ĝ and g in degrees, from its sine and cosine: accurate at 0, too."""
+        mean, g = self.mean, self.target / np.linalg.norm(self.target)
+        along = float(mean @ g)
+        across = np.linalg.norm(mean - along * g) if self.bias and self.dim > 1 else 0.0
+        return float(np.rad2deg(np.arctan2(across, along)))
+
     def truths(self) -> dict[str, float]:
         """Returns the true value of each metric; `variance_ratio` is between two cells of the same case."""
         mean, target, variance = self.mean, self.target, self.scale**2
@@ -52,6 +60,7 @@ class StudyCase:
             "relative_bias": bias / length,
             "scale": float(mean @ target) / length**2,
             "cosine": min(float(mean @ target) / length / float(np.linalg.norm(mean)), 1.0),
+            "angle": self.angle,
             "variance": trace,
             "variance_max": float(variance.max()),
             "mse": trace + bias**2,
@@ -74,8 +83,8 @@ class StudyCase:
         for the signal-to-noise ratio of two points, whose variance is known.
         """
         known_spread = NOISES[self.noise].kurtosis == 1
-        told_by_bias = {"bias", "relative_bias", "cosine"}
+        told_by_bias = {"bias", "relative_bias", "cosine", "angle"}
         if self.dim == 1:
             told_by_bias |= {"scale", "snr"} if known_spread else {"scale"}
         least = known_spread and metric in SPREADS
-        return least or (self.bias == 0 and metric in told_by_bias) or (metric == "cosine" and self.dim == 1)
+        return least or (self.bias == 0 and metric in told_by_bias) or (metric in {"cosine", "angle"} and self.dim == 1)

@@ -56,6 +56,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_turn_that_hangs_dies_or_eats_the_memory_ends_alone(
     write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ):

@@ -33,6 +33,11 @@ WRONG = {
     "shape": (TEN_LINES.replace(".sum(-1)", ""), r"must return shape \[2, 3\], found \[2, 3, 4\]"),
     "index": (TEN_LINES.replace("z.sum(-1)", "z[9]"), "objective raises IndexError on z of shape"),
     "objective": (TEN_LINES.replace("def objective(z):", "objective = 3\n    def other(z):"), "found int"),
+    "set": (
+        TEN_LINES.replace("def objective(z):", "from estimators import OrderStatistics\n    def reward(z):")
+        + "    objective = OrderStatistics.maximum(reward, 8)\n",
+        "objective takes 8 draws at once, and estimators of such objectives do not race",
+    ),
     "text": (TEN_LINES.replace("(z.sum(-1) - 1.3).square()", "'1.0'"), "must return a tensor of values, found str"),
 }
 
@@ -206,3 +211,47 @@ def test_a_slow_objective_is_called_four_times_before_the_race(monkeypatch: pyte
     monkeypatch.setattr("bench.advice.stopwatch.read", lambda: float(next(now)))  # each call takes a second
     model = own_model(torch.zeros(4), lambda loc: Independent(Normal(loc, 1.0), 1), objective)
     assert check_model(model, "here").seconds == 1.0 and len(calls) == 4
+
+
+def test_a_note_says_which_checks_a_slow_objective_left_no_time_for(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    calls = []
+
+    def objective(z: Tensor) -> Tensor:
+        calls.append(len(z))
+        return z.square().sum(-1)
+
+    now = iter(range(10**6))
+    monkeypatch.setattr("bench.advice.stopwatch.read", lambda: float(next(now)))  # each call takes a second
+    model = own_model(torch.zeros(4), lambda loc: Independent(Normal(loc, 1.0), 1), objective)
+    found = check_model(model, "here", 9.0)
+    assert found.calls == len(calls) == 3
+    assert found.note[0].startswith(
+        "A call of the objective takes 1 s, so it was not checked whether it gives the same"
+    )
+    assert check_model(model, "here", 11.0).unchecked == found.unchecked[1:] and len(calls) == 5
+    monkeypatch.setattr("bench.advice.stopwatch.read", lambda: 0.0)
+    assert check_model(model, "here", 9.0).note == ()
+
+
+def test_the_first_draws_of_a_model_of_a_million_parameters_are_few():
+    asked = []
+
+    def objective(z: Tensor) -> Tensor:
+        asked.append(tuple(z.shape[:-1]))
+        return z[..., :4].square().mean(-1)
+
+    own_model(torch.zeros(10**6), lambda loc: Independent(Normal(loc, 1.0), 1), objective)
+    assert asked[0] == (1, 2)
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_an_objective_that_sets_the_seed_is_refused(seed: int):
+    def objective(z: Tensor) -> Tensor:
+        torch.manual_seed(seed)
+        return z.square().sum(-1)
+
+    model = own_model(torch.zeros(4), lambda loc: Independent(Normal(loc, 1.0), 1), objective)
+    with pytest.raises(BadInput, match="objective sets torch's seed"):
+        check_model(model, "here")

@@ -256,6 +256,7 @@ def test_names_are_escaped_on_the_page():
         ({"draw": normal, "resolution": 0.0}, "resolution must be between 0 and 1, found 0"),
         ({"draw": normal, "rarest": 1e-7}, "rarest must be at least 3e-06 and below 1, found 1e-07"),
         ({"draw": normal, "seconds": 0.0}, "seconds must be above 0, found 0"),
+        ({"draw": lambda seed, count: None}, "the function draw returns None for seed .* an array is right"),
         ({"draw": normal, "count": 1000}, "count must be a power of two, such as 1024, found 1000"),
         ({"draw": normal, "replicates": 100}, "replicates must be at least 256, found 100"),
     ],

@@ -10,9 +10,9 @@ import torch
 
 import estimators
 from bench.distributions import distributions
-from bench.distributions.behaviours import kept
+from bench.distributions.behaviours import kept_tokens
 from bench.distributions.prefix_policy import PrefixPolicyFamily
-from bench.distributions.prefix_tree import log_law, sequence_rows, sequences, starts
+from bench.distributions.prefix_tree import sequence_log_probs, sequence_rows, sequences, starts
 from bench.measure.estimates.gradients import Gradients
 from bench.objectives import objectives
 from bench.objectives.right_answers import TableReward
@@ -67,7 +67,7 @@ def test_rows_number_the_sequences_and_the_law_is_that_of_the_prefix_table():
     z = sequences(3, 4, logits)
     assert torch.equal(sequence_rows(z), torch.arange(starts(3, 4)[-1]))
     expected = PrefixTable(logits).log_prob(z.unsqueeze(1).expand(-1, 2, -1, -1)).mT
-    assert torch.allclose(log_law(logits.log_softmax(-1), 3), expected, rtol=1e-13)
+    assert torch.allclose(sequence_log_probs(logits.log_softmax(-1), 3), expected, rtol=1e-13)
     assert torch.allclose(expected.exp().sum(-1), torch.ones(2, dtype=torch.float64))
 
 
@@ -80,7 +80,7 @@ def test_the_policy_is_a_prefix_table_and_draws_by_its_law(settings):
     assert torch.equal(q.mode, slow.mode)
     torch.manual_seed(0)
     for drawn_by in (q, q.behaviour or q):
-        law = log_law(drawn_by.logits.log_softmax(-1), 3).exp()
+        law = sequence_log_probs(drawn_by.logits.log_softmax(-1), 3).exp()
         rows = sequence_rows(drawn_by.sample((40_000,))).mT
         count = torch.stack([torch.bincount(each, minlength=law.shape[-1]) for each in rows])
         assert (count[law == 0] == 0).all()
@@ -99,7 +99,7 @@ def test_exact_gradients_of_all_three_targets_are_those_of_a_loop_over_answers(l
     ):
         which: Any = problem(objective, {"law": law, "prompts": 3}, **of_objective)
         R, q = which.family.right(), policy(which)
-        ref = log_law(q.reference.logits.log_softmax(-1), 3)
+        ref = sequence_log_probs(q.reference.logits.log_softmax(-1), 3)
 
         def value(logits, objective=objective, R=R, ref=ref):
             if objective == "best_answer":
@@ -155,10 +155,10 @@ def test_stale_policies_are_those_of_optimiser_steps():
 
 def test_truncation():
     law = torch.tensor([[0.1, 0.5, 0.25, 0.15], [0.97, 0.01, 0.01, 0.01]]).log()
-    assert kept(law, 0, 0.7).tolist() == [[False, True, True, False], [True, False, False, False]]
-    assert kept(law, 2, 1.0).tolist()[0] == [False, True, True, False]
-    assert kept(law, 2, 0.6).tolist()[0] == [False, True, False, False]  # top-p of what top-k left: 0.5 / 0.75
-    assert bool(kept(law, 0, 1.0).all())
+    assert kept_tokens(law, 0, 0.7).tolist() == [[False, True, True, False], [True, False, False, False]]
+    assert kept_tokens(law, 2, 1.0).tolist()[0] == [False, True, True, False]
+    assert kept_tokens(law, 2, 0.6).tolist()[0] == [False, True, False, False]  # top-p of what top-k left: 0.5 / 0.75
+    assert bool(kept_tokens(law, 0, 1.0).all())
 
 
 def test_a_truncated_trainer_has_the_law_among_the_tokens_that_stay():

@@ -8,7 +8,7 @@ import torch
 
 import estimators
 from bench.distributions import distributions
-from bench.distributions.prefix_tree import log_law, sequences
+from bench.distributions.prefix_tree import sequence_log_probs, sequences
 from bench.measure.estimates import gradients
 from bench.measure.estimates.gradients import Gradients
 from bench.objectives import objectives
@@ -82,7 +82,7 @@ def test_right_answers_of_late_policies_are_short_or_long():
         which = family(law=law, stage="late", size=5)
         logits = which.encode(which.theta("default", "unconstrained"), "unconstrained")["logits"]
         length = (sequences(5, 4, logits)[..., -1] == 0).sum(-1) + 1.0
-        mean[law] = float((log_law(logits.log_softmax(-1), 5).exp() @ length.double()).mean())
+        mean[law] = float((sequence_log_probs(logits.log_softmax(-1), 5).exp() @ length.double()).mean())
     assert mean["short"] < 3.5 < mean["long"]
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ from bench.objectives.base import Target
 from bench.problems.exact import RUNGS, climb, reference
 from bench.problems.problem import Problem
 from bench.problems.theta import as_vector
+from bench.statistics.shared_part import shared_part
 from bench.tables.metrics import Measurement
 from bench.validation.checks.problems import check_differentiability, check_function
 from estimators.checks.failure import CheckFailed
@@ -218,3 +220,12 @@ def test_the_checks_of_objectives_accept_noise_that_is_declared(declared, passes
 def test_a_deterministic_problem_has_no_parts():
     problem = Problem(distributions.get("bernoulli", size=3), objectives.get("quadratic_bits"))
     assert not {metric for metric, _ in measured(problem, "rloo", 2)} & {"variance_of_data", "variance_of_draws"}
+
+
+def test_an_estimate_far_below_zero_does_not_claim_that_the_part_is_zero():
+    """`reinforce` on the linear regression had an interval from 0 to 0, with a true part of 3e4 beside 2e9."""
+    products = np.random.default_rng(0).normal(0.0, 1.0, 10_000)
+    plain = shared_part(products + 1.0)
+    far = shared_part(products - 0.1)  # 10 standard errors below 0
+    assert far.value == far.low == 0 and far.high == pytest.approx((plain.high - plain.value) / 2, rel=0.02)
+    assert far.high == pytest.approx(0.0098, rel=0.1)

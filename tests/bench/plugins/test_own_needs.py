@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.forked import gradest_forked
+
 ROOT = Path(__file__).parents[3]
 PLUGIN = '''
 from dataclasses import dataclass
@@ -99,10 +101,6 @@ def python(*arguments, folder):
     )
 
 
-def gradest(*arguments, folder):
-    return python("-m", "bench.cli", *arguments, folder=folder)
-
-
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "audited.py").write_text(PLUGIN)
@@ -130,7 +128,7 @@ def test_a_run_measures_where_the_need_is_offered_and_says_so_elsewhere(folder):
 
 
 def test_the_checks_try_it_on_the_needs_own_problems(folder):
-    found = gradest("check", "audited.py:AuditedPath", folder=folder)
+    found = gradest_forked("check", "audited.py:AuditedPath", folder=folder)
     assert found.returncode == 0 and "failed" not in found.stdout, found.stdout
     broken = PLUGIN.replace(
         'paper="ours")\n\n\n@register("asking',
@@ -140,12 +138,12 @@ def test_the_checks_try_it_on_the_needs_own_problems(folder):
         ),
     )
     (folder / "audited.py").write_text(broken)
-    found = gradest("check", "audited.py:AuditedPath", folder=folder)
+    found = gradest_forked("check", "audited.py:AuditedPath", folder=folder)
     assert found.returncode == 1 and "audited normal: the mean of" in found.stdout, found.stdout
 
 
 def test_a_need_without_problems_says_what_the_checks_lack(folder):
-    found = gradest("check", "audited.py:AskingPath", folder=folder)
+    found = gradest_forked("check", "audited.py:AskingPath", folder=folder)
     assert found.returncode == 1
     said = " ".join(found.stdout.replace("│", " ").split())
     assert "so nothing can be checked: it needs an objective that may be asked twice" in said, found.stdout
@@ -153,21 +151,21 @@ def test_a_need_without_problems_says_what_the_checks_lack(folder):
 
 
 def test_show_and_list_tell_of_it(folder):
-    shown = gradest("show", "audited_path", "--plugin", "audited.py", folder=folder).stdout
+    shown = gradest_forked("show", "audited_path", "--plugin", "audited.py", folder=folder).stdout
     assert "draws that were audited (AUDITED of gradest_plugin_audited)" in shown
     runs = " ".join(shown.partition("Runs with")[2].split())
     assert runs.startswith("audited_normal: ") and " quadratic," in runs and " normal" not in runs
-    listed = gradest("list", "needs", "--plugin", "audited.py", folder=folder).stdout
+    listed = gradest_forked("list", "needs", "--plugin", "audited.py", folder=folder).stdout
     assert "AUDITED" in listed and "DENSITY" in listed and "gradest_plugin_audited" in listed
 
 
 def test_a_mistyped_need_ends_with_its_sentence(folder):
     (folder / "audited.py").write_text(PLUGIN.replace("Need.DIFFERENTIABLE", "Need.DIFERENTIABLE"))
-    found = gradest("run", "suite.toml", "--plugin", "audited.py", folder=folder)
+    found = gradest_forked("run", "suite.toml", "--plugin", "audited.py", folder=folder)
     assert found.returncode == 2 and "Traceback" not in found.stderr
     assert "there is no need 'DIFERENTIABLE'; did you mean 'DIFFERENTIABLE'?" in found.stderr
     (folder / "audited.py").write_text(PLUGIN.replace("offers = frozenset({AUDITED})", "offers = {'AUDITID'}"))
-    found = gradest("run", "suite.toml", "--plugin", "audited.py", folder=folder)
+    found = gradest_forked("run", "suite.toml", "--plugin", "audited.py", folder=folder)
     assert found.returncode == 2 and "Traceback" not in found.stderr
     assert "offers of AuditedNormalFamily contains 'AUDITID', which is not a need" in found.stderr
     assert "did you mean 'AUDITED'?" in found.stderr

@@ -1,7 +1,6 @@
 """Plug-ins: files and installed packages, good and bad; all three kinds; in workers too."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from bench.plugins.files import load_files
 from estimators.discovery import unfinished
 from estimators.errors import BadInput
+from tests.support.forked import gradest_forked
 from tests.support.sweeps import TOML, gradest
 
 ROOT = Path(__file__).parents[3]
@@ -100,16 +100,8 @@ def installed(tmp_path_factory):
     return target
 
 
-def elsewhere(*arguments, installed, folder):
-    """The command in a process that finds the package."""
-    path = os.pathsep.join(map(str, (ROOT, installed)))
-    command = [sys.executable, "-c", "from bench.cli.main import main; main()", *arguments]
-    own = {"PYTHONPATH": path, "COLUMNS": "200", "OMP_NUM_THREADS": "1", "PATH": os.environ["PATH"]}
-    return subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, check=False)
-
-
 def test_an_installed_package_is_listed_with_what_is_wrong_with_it(installed, tmp_path):
-    found = elsewhere("list", "estimators", installed=installed, folder=tmp_path)
+    found = gradest_forked("list", "estimators", packages=[installed], folder=tmp_path)
     assert found.returncode == 0 and "halved" in found.stdout
     said = " ".join(found.stderr.split())
     assert (
@@ -124,7 +116,7 @@ def test_an_installed_package_is_listed_with_what_is_wrong_with_it(installed, tm
 
 def test_an_installed_package_is_measured_in_workers(installed, tmp_path):
     (tmp_path / "suite.toml").write_text(SUITE)
-    found = elsewhere("run", "suite.toml", "--jobs", "2", installed=installed, folder=tmp_path)
+    found = gradest_forked("run", "suite.toml", "--jobs", "2", packages=[installed], folder=tmp_path)
     assert found.returncode == 0, found.stderr
     assert "3 ok" in found.stdout
     lines = (tmp_path / "results/suite/records-0.jsonl").read_text().splitlines()
@@ -146,13 +138,13 @@ def test_a_changed_source_is_stale_and_measured_again_when_asked(tmp_path):
     suite = TOML.replace('"reinforce"', '"changing"').replace("[2, 4]", "2")
     (tmp_path / "suite.toml").write_text(suite)
     run = ("run", "suite.toml", "--jobs", "1", "--plugin", "plugin.py")
-    here = {"installed": ROOT, "folder": tmp_path}
+    here = {"folder": tmp_path}
     (tmp_path / "plugin.py").write_text(plugin)
-    assert "2 ok" in elsewhere(*run, **here).stdout
+    assert "2 ok" in gradest_forked(*run, **here).stdout
     (tmp_path / "plugin.py").write_text(plugin.replace("number = 1", "number = 2"))
-    plan = elsewhere("plan", *run[1:], "--out", "results/suite", **here).stdout
+    plan = gradest_forked("plan", *run[1:], "--out", "results/suite", **here).stdout
     assert "2 done, 1 stale" in plan
-    assert "results/suite: 1 ok" in elsewhere(*run, "--rerun", "stale", **here).stdout
+    assert "results/suite: 1 ok" in gradest_forked(*run, "--rerun", "stale", **here).stdout
 
 
 @pytest.mark.parametrize(

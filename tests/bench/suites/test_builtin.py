@@ -24,6 +24,7 @@ NAMES = (
     "extreme",
     "finance",
     "fitting",
+    "language",
     "minibatch",
     "mnist",
     "policy",

@@ -54,6 +54,11 @@ def test_a_file_that_ends_its_process_when_it_is_imported_is_said(tmp_path: Path
         bench.check(f"{file}:Any")
 
 
+def test_an_error_with_half_a_character_is_a_row(plug_in):
+    found = bench.check(plug_in(r'raise ValueError("half \ud800 character")'))
+    assert found.failed and found.checks["detail"].str.contains(r"half \ud800 character", regex=False).any()
+
+
 def test_a_right_class_has_the_outcomes_that_it_has_in_this_process(plug_in):
     apart = bench.check(plug_in("pass")).checks
     assert set(apart["outcome"]) == {"passed"}

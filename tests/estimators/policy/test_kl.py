@@ -3,12 +3,14 @@
 By enumeration in float64; every test names a variant that must not satisfy its statement.
 """
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
 from estimators.policy.loss import PolicyLoss
+from estimators.policy.rollouts import Rollouts
 from tests.support import tiny_policy as tiny
 from tests.support.tiny_policy import (
     BEHAVIOUR,
@@ -147,3 +149,20 @@ def test_off_policy_k1_needs_the_current_policy_and_a_ratio_that_covers_its_cost
     old = PolicyLoss(ratio="sequence", kl_policy="proximal", kl="k1", beta=BETA)
     towards = REWARD - BETA * (gradient(kl) - gradient(lambda theta: kl(theta, BEHAVIOUR)))
     assert same(mean_estimate(old, behaviour=BEHAVIOUR), towards)
+
+
+def test_a_token_of_probability_zero_and_a_masked_one_leave_the_full_kl_a_gradient():
+    """KL of (½, ½, 0) from (0.4, 0.6, 0): its derivative in log π(y) is π(y)(1 + log π(y)/π_ref(y)), 0 at π(y) = 0."""
+    ours = torch.tensor([[[[0.5, 0.5, 0.0], [torch.nan] * 3]]]).log().requires_grad_()
+    theirs = torch.tensor([[[[0.4, 0.6, 0.0], [torch.nan] * 3]]]).log()
+    one = Rollouts(
+        log_probs=torch.zeros(1, 1, 2),
+        mask=torch.tensor([[[1, 0]]]),
+        rewards=torch.zeros(1, 1),
+        next_log_probs=ours,
+        next_reference=theirs,
+    )
+    PolicyLoss(kl="full", beta=1.0, kl_place="loss")(one).backward()
+    right = [0.5 * (1 + math.log(0.5 / 0.4)), 0.5 * (1 + math.log(0.5 / 0.6)), 0.0]
+    assert ours.grad is not None and ours.grad[0, 0, 0].tolist() == pytest.approx(right)
+    assert ours.grad[0, 0, 1].tolist() == [0, 0, 0]

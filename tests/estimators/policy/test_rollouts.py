@@ -215,3 +215,47 @@ def test_diagnostics_on_numbers_by_hand():
     w = torch.tensor([0.75, 6.0])
     assert torch.allclose(effective_sample_size(r), w.sum().square() / w.square().sum())
     assert dead_groups(r) == 0 and dead_groups(Rollouts(**given(rewards=torch.ones(2, 3)))) == 1
+
+
+@pytest.mark.parametrize("scale", ["none", "group", "batch", "whitening", "floored_whitening"])
+def test_a_reward_that_is_nan_is_seen(scale):
+    """With ε = 0 a deviation of NaN must not look like equal rewards, whose advantages are 0."""
+    rewards = torch.rand(SHAPE[:2])
+    rewards[0, 1] = torch.nan
+    loss = PolicyLoss(baseline="group_mean", scale=scale)
+    assert loss(Rollouts(**given(rewards=rewards))).isnan()
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool])
+@pytest.mark.parametrize(
+    ("baseline", "right"), [("group_mean", [1 / 3, -2 / 3, 1 / 3]), ("leave_one_out", [0.5, -1, 0.5])]
+)
+def test_rewards_may_be_whole_numbers_or_booleans(dtype, baseline, right):
+    rewards = torch.tensor([[1, 0, 1]], dtype=dtype)
+    assert PolicyLoss(baseline=baseline).advantages(rewards)[0].tolist() == pytest.approx(right)
+    assert Rollouts(**given(rewards=rewards.expand(2, 3))).rewards.is_floating_point()
+
+
+def test_a_mask_with_a_gap_receives_the_reward_once():
+    """A tool's tokens in the middle: every own token is credited with R = 1, not with 2."""
+    log_probs = torch.zeros(1, 1, 4, requires_grad=True)
+    mask = torch.tensor([[[1, 1, 0, 1]]])
+    PolicyLoss()(Rollouts(log_probs=log_probs, mask=mask, rewards=torch.ones(1, 1))).backward()
+    assert log_probs.grad is not None and log_probs.grad[0, 0].tolist() == [-1, -1, 0, -1]
+
+
+def test_the_reward_of_a_rollout_without_tokens_counts_for_the_others():
+    """One cut off and masked: the others' leave-one-out baselines are (6 + 0)/2 and (1 + 6)/2."""
+    mask = torch.tensor([[[1, 1], [0, 0], [1, 0]]])
+    cut = Rollouts(log_probs=torch.zeros(1, 3, 2), mask=mask, rewards=torch.tensor([[1.0, 6.0, 0.0]]))
+    found = PolicyLoss(baseline="leave_one_out").token_advantages(cut)
+    assert found[0].tolist() == [[-2, -2], [0, 0], [-3.5, 0]]
+    scaled = PolicyLoss(baseline="group_mean", scale="group", bessel=False).token_advantages(cut)
+    deviation = (((1 - 7 / 3) ** 2 + (6 - 7 / 3) ** 2 + (7 / 3) ** 2) / 3) ** 0.5
+    assert float(scaled[0, 0, 0]) == pytest.approx((1 - 7 / 3) / deviation)
+
+
+def test_a_batch_without_rollouts_is_refused():
+    none = torch.zeros(2, 0, 4)
+    with pytest.raises(BadInput, match=r"has the shape \[2, 0, 4\]; a batch has at least 1 prompt"):
+        Rollouts(log_probs=none, mask=none, rewards=none[..., 0])
