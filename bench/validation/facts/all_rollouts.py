@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench.distributions import distributions
 from bench.distributions.prefix_policy import LanguagePolicy, PrefixPolicy
-from bench.distributions.prefix_tree import content_lengths, log_law, sequences
+from bench.distributions.prefix_tree import content_lengths, sequence_log_probs, sequences
 from bench.objectives import objectives
 from bench.objectives.right_answers import TableReward
 from bench.problems.exact import reference
@@ -73,7 +73,7 @@ def gradient_of(problem: Problem, value: Any) -> Float[Tensor, " P"]:
     T = policy_of(problem).event_shape[0]
 
     def at(theta: dict[str, Tensor]) -> Tensor:
-        return value(log_law(problem.encode(theta)["logits"].log_softmax(-1), T)).mean()
+        return value(sequence_log_probs(problem.encode(theta)["logits"].log_softmax(-1), T)).mean()
 
     return as_vector(torch.func.grad(at)(problem.theta()))
 
@@ -98,7 +98,7 @@ def tuple_index(S: int, B: int, K: int, *, together: bool = False) -> Int[Tensor
 def tuple_law(q: PrefixPolicy, index: Int[Tensor, "R B K"], *, together: bool = False) -> Float[Tensor, "R B"]:
     """Returns the probability of each tuple of a prompt's answers, or of all prompts' `together`."""
     drawn_by = q if q.behaviour is None else q.behaviour
-    law = log_law(drawn_by.logits.detach().log_softmax(-1), q.event_shape[0])
+    law = sequence_log_probs(drawn_by.logits.detach().log_softmax(-1), q.event_shape[0])
     each = law[torch.arange(len(law))[None, :, None], index].sum(-1)
     return (each.sum(-1, keepdim=True).expand_as(each) if together else each).exp()
 
@@ -109,12 +109,11 @@ def tuple_rollouts(
     """Returns the estimator's loss, and tuples of answers as its rollouts, with the gradient in q's logits."""
     T, V = q.event_shape
     z = sequences(T, V, q.logits)[index].movedim(2, 0)  # [K, R, B, T, V]
-    wide = PrefixPolicy(
+    wide = type(q)(
         q.logits.expand(len(index), *q.logits.shape),
         None if q.behaviour is None else q.behaviour.logits,
         None if q.reference is None else q.reference.logits,
         prompt_axes=1,
-        truncated=q.dropped is not None,
     )
     f: Any = problem.function(q.logits.detach())
     loss, _, reward = estimator.read(wide, f, z)
@@ -132,13 +131,15 @@ def enumerated_mean(
     `together`: sum over the pairs of all prompts' tuples, which a loss needs whose parts reach across prompts.
     """
     q = policy_of(problem)
-    index = tuple_index(log_law(q.logits, q.event_shape[0]).shape[-1], q.batch_shape[0], K, together=together)
+    index = tuple_index(
+        sequence_log_probs(q.logits, q.event_shape[0]).shape[-1], q.batch_shape[0], K, together=together
+    )
     law = tuple_law(q, index, together=together)
     likely = torch.where((law > 0).unsqueeze(-1), index, index[law.argmax(0)[None], torch.arange(q.batch_shape[0])])
 
     def total(logits: Tensor) -> Tensor:
         behaviour, reference = (None if each is None else each.logits for each in (q.behaviour, q.reference))
-        at = PrefixPolicy(logits, behaviour, reference, prompt_axes=1, truncated=q.dropped is not None)
+        at = type(q)(logits, behaviour, reference, prompt_axes=1)
         loss, rollouts = tuple_rollouts(problem, estimator, at, likely)  # others may have no finite density
         return (law * loss.objective(rollouts)).sum(0).mean()
 
@@ -153,7 +154,7 @@ def enumerated_variance(problem: Problem, estimator: PolicyGradient, K: int = 1)
     """
     q = policy_of(problem)
     B = q.batch_shape[0]
-    index = tuple_index(log_law(q.logits, q.event_shape[0]).shape[-1], B, K)
+    index = tuple_index(sequence_log_probs(q.logits, q.event_shape[0]).shape[-1], B, K)
     law = tuple_law(q, index)
     each = tuple_estimates(problem, estimator, q, index)
     mean = (law.unsqueeze(-1) * each).sum(0)

@@ -133,7 +133,7 @@ def off_policy_deviation() -> Iterator[Check]:
     right = problem.family.right()  # type: ignore[attr-defined]
     g = by_prompt(exact_gradient(problem), 2)
     found = by_prompt(enumerated_mean(problem, over_rollouts(ratio="sequence", **deviation_of_group()), K), 2)
-    ours, theirs = ((each.log_law().exp() * right).sum(-1).tolist() for each in (q, q.behaviour))
+    ours, theirs = ((each.sequence_log_probs().exp() * right).sum(-1).tolist() for each in (q, q.behaviour))
     for b in range(2):
         yield is_vector(f"off-policy, prompt {b}: mean ÷ c(p_μ, 4)", g[b], found[b] / off_policy_weight(theirs[b], K))
         yield is_apart(

@@ -51,7 +51,7 @@ def divergences(problem: Problem) -> tuple[Vector, Vector]:
     """Returns −∇KL(π‖π_ref) and −∇KL(π_ref‖π): what a term of weight 1 adds to a gradient ascent."""
     q = policy_of(problem)
     assert isinstance(q.reference, PrefixPolicy)
-    ref = q.reference.log_law().detach()
+    ref = q.reference.sequence_log_probs().detach()
     forward: Callable[[Tensor], Tensor] = lambda law: -(law.exp() * (law - ref)).sum(-1)  # noqa: E731
     backward: Callable[[Tensor], Tensor] = lambda law: -(ref.exp() * (ref - law)).sum(-1)  # noqa: E731
     return gradient_of(problem, forward), gradient_of(problem, backward)
@@ -136,7 +136,7 @@ def off_policy_kl_in_the_reward(sampler: Sampler) -> FactResults:
     kl, _ = divergences(problem)
     q = policy_of(problem)
     assert isinstance(q.behaviour, PrefixPolicy)
-    mu = q.behaviour.log_law().detach()
+    mu = q.behaviour.sequence_log_probs().detach()
     to_behaviour = gradient_of(problem, lambda law: -(law.exp() * (law - mu)).sum(-1))
     right = {
         "sequence ratio": {"ratio": "sequence"},
@@ -167,8 +167,8 @@ def the_angle_of_kl_terms_by_distance(sampler: Sampler) -> FactResults:
         kl, _ = divergences(problem)
         q = policy_of(problem)
         assert isinstance(q.reference, PrefixPolicy)
-        law = q.log_law()
-        distances.append(float((law.exp() * (law - q.reference.log_law())).sum(-1).mean()))
+        law = q.sequence_log_probs()
+        distances.append(float((law.exp() * (law - q.reference.sequence_log_probs())).sum(-1).mean()))
         for name, parts in FORMS.items():
             mean = enumerated_mean(problem, kl_term(**parts))
             angles[name].append(degrees_between(mean, kl))

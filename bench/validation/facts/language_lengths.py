@@ -127,7 +127,7 @@ def measured_slope(
 
     The length of the mean is taken along the exact one.
     """
-    sample = sampler.estimates(problem, estimator, 2, 2**14)
+    sample = sampler.estimates(problem, estimator, 2, 2**16)
     x, y = sample @ (mean / mean.norm()), sample @ longer
     slope = float(y.mean() / x.mean())
     error = SIGMAS * float((y - slope * x).std()) / float(x.mean()) / len(sample) ** 0.5

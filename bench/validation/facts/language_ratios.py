@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bench.distributions.prefix_policy import PrefixPolicy, PrefixPolicyFamily
-from bench.distributions.prefix_tree import log_law, starts
+from bench.distributions.prefix_tree import sequence_log_probs, starts
 from bench.problems.problem import Problem
 from bench.problems.rollout_moments import rollout_moments
 from bench.validation.facts.all_rollouts import (
@@ -54,7 +54,7 @@ def sequence_ratios_are_unbiased_and_token_ratios_are_not(sampler: Sampler) -> F
         estimator = over_rollouts(ratio=ratio)
         mean = enumerated_mean(problem, estimator)
         yield is_apart(f"ratio {ratio}", g, mean)
-        yield from has_mean(sampler, f"ratio {ratio}", problem, estimator, 8, mean=mean, target=g)
+        yield from has_mean(sampler, f"ratio {ratio}", problem, estimator, 8, mean=mean, target=g, full=2**16)
     moments = [float(second_moment(lengthy(T, 0.5))) for T in (3, 6, 9)]
     yield above("second moment of the ratio: at 6 tokens ÷ (at 3)^1.5", 1.0, moments[1] / moments[0] ** 1.5)
     yield above("at 9 tokens ÷ (at 3)^2.5", 1.0, moments[2] / moments[0] ** 2.5)
@@ -64,7 +64,7 @@ def second_moment(family: PrefixPolicyFamily) -> Tensor:
     """Returns E_μ (π/μ)² of whole answers."""
     q = policy_of(rewarded(family, torch.zeros_like(family.right())))
     assert isinstance(q.behaviour, PrefixPolicy)
-    return (2 * q.log_law() - q.behaviour.log_law()).exp().sum(-1).mean()
+    return (2 * q.sequence_log_probs() - q.behaviour.sequence_log_probs()).exp().sum(-1).mean()
 
 
 @fact("language", "ratios", "disputed: TRL issue 2703; Schulman et al. 2017, arXiv:1707.06347")
@@ -89,7 +89,7 @@ def no_ratio_mends_what_is_never_drawn(sampler: Sampler) -> FactResults:
     g, right = exact_gradient(problem), small_policy().right()
     q = policy_of(problem)
     assert isinstance(q.behaviour, PrefixPolicy)
-    drawn = (log_law(q.behaviour.logits.log_softmax(-1), 3) > -torch.inf).double()
+    drawn = (sequence_log_probs(q.behaviour.logits.log_softmax(-1), 3) > -torch.inf).double()
     ratio = over_rollouts(ratio="sequence")
     for shift in (0.0, 0.5):
         shifted = rewarded(small_policy(top_p=0.7), right - shift)
@@ -131,7 +131,7 @@ def a_constant_reward_changes_clipped_and_averaged_losses(sampler: Sampler) -> F
         if parts.get("limit") != "clip":
             by = 5 * enumerated_mean(alone, estimator, K)
             yield is_vector(f"{name}: changed by 5 E[w s]", after, before + by)
-        yield from has_mean(sampler, name, more, estimator, 2, mean=after, target=before, full=2**14)
+        yield from has_mean(sampler, name, more, estimator, 2, mean=after, target=before, full=2**17)
     yield from shifted_critics(plain, more)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench.distributions import distributions
 from bench.distributions.prefix_policy import LanguagePolicy, PrefixPolicy
-from bench.distributions.prefix_tree import log_law, sequences
+from bench.distributions.prefix_tree import sequence_log_probs, sequences
 from bench.problems.problem import Problem
 from bench.problems.rollout_moments import score_table
 from bench.validation.facts.all_rollouts import exact_gradient, policy_of, rewarded
@@ -66,7 +66,7 @@ class OffPolicy:
         """E R, less the baseline."""
         q = policy_of(rewarded(self.family, self.family.right()))
         mu = q if q.behaviour is None else q.behaviour
-        baseline = (mu.log_law().exp() * self.family.right()).sum(-1, keepdim=True).detach()
+        baseline = (mu.sequence_log_probs().exp() * self.family.right()).sum(-1, keepdim=True).detach()
         return rewarded(self.family, self.family.right() - baseline)
 
     @cached_property
@@ -82,8 +82,8 @@ class OffPolicy:
     @property
     def distance(self) -> float:
         """KL(μ‖π) of an answer, in nats."""
-        law = self.mu.log_law()
-        return float((law.exp() * (law - self.q.log_law())).sum())
+        law = self.mu.sequence_log_probs()
+        return float((law.exp() * (law - self.q.sequence_log_probs())).sum())
 
     @cached_property
     def target(self) -> Float[Tensor, " P"]:
@@ -93,7 +93,7 @@ class OffPolicy:
     @cached_property
     def law(self) -> Float[Tensor, " S"]:
         """The behaviour's probability of every answer."""
-        return log_law(self.mu.logits.log_softmax(-1), self.family.size)[0].exp()
+        return sequence_log_probs(self.mu.logits.log_softmax(-1), self.family.size)[0].exp()
 
     @cached_property
     def length(self) -> float:
