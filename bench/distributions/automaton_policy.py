@@ -61,7 +61,7 @@ class AutomatonPolicy(PrefixPolicy):
         """The state in which each prompt starts."""
         return torch.arange(self.batch_shape[-1], device=self.logits.device) % self.states
 
-    def moves(self) -> Float[Tensor, "S V-1 S"]:
+    def moves(self) -> Float[Tensor, "S tokens S"]:
         """Returns 1 where a token moves a state to another, else 0."""
         state = torch.arange(self.states, device=self.logits.device)
         token = torch.arange(1, self.event_shape[-1], device=self.logits.device)
@@ -89,7 +89,7 @@ class AutomatonPolicy(PrefixPolicy):
         last = z[..., -1] * self.mask(z)
         return torch.where(self.prefix(z) == 0, last, 0).sum(-1)
 
-    def values_to_go(self, beta: float = 0.0) -> Float[Tensor, "*batch T+1 S"]:
+    def values_to_go(self, beta: float = 0.0) -> Float[Tensor, "*batch left S"]:
         """Returns the expected reward from each state on, with 0, 1 … T tokens left; a penalty β log π/π_ref included.
 
         With M the probabilities of moving on and g the expected reward of one token, v_n = Σ_{t<n} M^t g. The number
@@ -146,7 +146,7 @@ def path(after: Int[Tensor, "*batch T S"], first: Int[Tensor, "#prompts"]) -> In
     while step < T - 1:
         composed = after[..., step:, :].gather(-1, after[..., :-step, :])
         after, step = torch.cat([after[..., :step, :], composed], -2), 2 * step
-    start = first.unsqueeze(-1).expand(after.shape[:-2] + (1,))
+    start = first.unsqueeze(-1).expand((*after.shape[:-2], 1))
     rest = after[..., :-1, :].take_along_dim(start.unsqueeze(-1), -1).squeeze(-1)
     return torch.cat([start, rest], -1)
 
