@@ -69,9 +69,10 @@ class AutomatonPolicy(PrefixPolicy):
 
     def prefix(self, z: Tensor) -> Int[Tensor, "*batch T"]:
         """Returns the state before each token; 0 after the end."""
-        step = z.argmax(-1) + 1
-        state = (self.first.unsqueeze(-1) + step.cumsum(-1) - step) % self.states
-        return torch.where(self.mask(z) > 0, state, 0)
+        step = z @ torch.arange(1, z.shape[-1] + 1, dtype=z.dtype, device=z.device)
+        count = self.first.unsqueeze(-1) + step.cumsum(-1) - step
+        state = count - self.states * ((count + 0.5) / self.states).floor()  # far quicker than an integer's remainder
+        return torch.where(self.mask(z) > 0, state, 0).long()
 
     def next_log_probs(self, z: Tensor) -> Tensor:
         table = self.logits if self.dropped is None else self.logits.masked_fill(self.dropped, -torch.inf)
@@ -127,8 +128,9 @@ class AutomatonPolicy(PrefixPolicy):
         law = self.logits.softmax(-1).unsqueeze(-3)  # [*batch, 1, S, V]
         token = law.argmax(-1) if noise is None else _inverse(law, noise.unsqueeze(-1))
         token = token.expand(*sample_shape, *self.batch_shape, T, self.states)
-        each = torch.arange(self.states, device=token.device)
-        before = path((each + token + 1) % self.states, self.first)
+        each, names = torch.arange(self.states, device=token.device), torch.arange(1, V + 1, device=token.device)
+        after = ((each.unsqueeze(-1) + names) % self.states).flatten()  # by state and token
+        before = path(after[each * V + token], self.first)
         token = token.take_along_dim(before.unsqueeze(-1), -1).squeeze(-1)
         going = (token == V - 1).cumsum(-1) == 0
         return torch.eye(V, dtype=self.logits.dtype, device=token.device)[torch.where(going, token, V - 1)]
