@@ -130,18 +130,18 @@ class AutomatonPolicy(PrefixPolicy):
         token = token.expand(*sample_shape, *self.batch_shape, T, self.states)
         each, names = torch.arange(self.states, device=token.device), torch.arange(1, V + 1, device=token.device)
         after = ((each.unsqueeze(-1) + names) % self.states).flatten()  # by state and token
-        before = path(after[each * V + token], self.first)
+        before = states_before(after[each * V + token], self.first)
         token = token.take_along_dim(before.unsqueeze(-1), -1).squeeze(-1)
         going = (token == V - 1).cumsum(-1) == 0
         return torch.eye(V, dtype=self.logits.dtype, device=token.device)[torch.where(going, token, V - 1)]
 
 
-def path(after: Int[Tensor, "*batch T S"], first: Int[Tensor, "#prompts"]) -> Int[Tensor, "*batch T"]:
+def states_before(after: Int[Tensor, "*batch T S"], first: Int[Tensor, "#prompts"]) -> Int[Tensor, "*batch T"]:
     """Returns the state before each step, from the state after it for every state before.
 
     Maps are composed in pairs, then pairs of pairs … (Hillis, Steele 1986, Communications of the ACM 29): log₂ T steps.
 
-    >>> path(torch.tensor([[1, 0], [1, 1], [0, 0]]), torch.tensor(0))
+    >>> states_before(torch.tensor([[1, 0], [1, 1], [0, 0]]), torch.tensor(0))
     tensor([0, 1, 1])
     """
     T, step = after.shape[-2], 1

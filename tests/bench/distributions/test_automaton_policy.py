@@ -8,7 +8,7 @@ import torch
 
 import estimators
 from bench.distributions import distributions
-from bench.distributions.automaton_policy import AutomatonPolicy, path
+from bench.distributions.automaton_policy import AutomatonPolicy, states_before
 from bench.distributions.prefix_policy import PrefixPolicyFamily
 from bench.distributions.prefix_tree import sequence_rows, sequences, starts
 from bench.measure.accuracy.rollout_metrics import enumerable
@@ -118,7 +118,7 @@ def test_maps_are_composed_in_order():
     torch.manual_seed(1)
     for T in (1, 2, 3, 5, 8, 13):
         after, first = torch.randint(4, (2, 3, T, 4)), torch.tensor([0, 3, 1])
-        found = path(after, first)
+        found = states_before(after, first)
         state = first.expand(2, 3)
         for t in range(T):
             assert torch.equal(found[..., t], state)
@@ -168,7 +168,7 @@ def test_the_reward_and_the_gradient_of_a_prefix_table_of_the_same_law():
     z = q.enumerate_support()
     right = which.function(q.logits)(z, q)
     assert set(right.unique().tolist()) == {0.0, 1.0}
-    table = PrefixPolicyFamily.of(as_prefixes(q).numpy()).build({"logits": as_prefixes(q)})
+    table: Any = PrefixPolicyFamily.of(as_prefixes(q).numpy()).build({"logits": as_prefixes(q)})
     assert torch.allclose((table.sequence_log_probs().exp() * right.mT).sum(-1), q.value(), rtol=1e-12)
     for b, tokens in enumerate(z.argmax(-1).movedim(1, 0).tolist()):
         for at, y in enumerate(tokens):
@@ -285,4 +285,4 @@ def test_bad_settings(settings, sentence):
         distributions.get("automaton_policy", **settings)
     with pytest.raises(BadInput, match="beta must be 0 or more, found -1"):
         objectives.get("accepted_answers", beta=-1.0)
-    assert np.isfinite(distributions.get("automaton_policy").beside[1]).all()
+    assert np.isfinite(problem().family.beside[1]).all()
