@@ -11,6 +11,7 @@ from estimators.core import Estimator, Fitted, Objective
 from estimators.errors import BadInput
 from estimators.registry import register
 from estimators.score_function import ScoreFunction, scored
+from estimators.tools.groups import apart_from_mean, deviation_of, mean_of_group, over_scale, rounding
 from estimators.tools.parameters import linear, mode, parameters, rebuild, sample, valued
 from estimators.traits import Need, Traits
 
@@ -73,7 +74,7 @@ class GroupMean(ScoreFunction):
     traits = Traits(unbiased=False, needs=frozenset({Need.DENSITY}), min_samples=2, paper="Liu et al. 2025")
 
     def coefficient(self, value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
-        return value - value.mean(0)
+        return value - mean_of_group(value)
 
 
 @register("grpo")
@@ -97,13 +98,8 @@ class GroupRelative(ScoreFunction):
     traits = Traits(unbiased=False, needs=frozenset({Need.DENSITY}), min_samples=2, paper="Shao et al. 2024")
 
     def coefficient(self, value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
-        apart = value - value[0]  # exact for values within a factor of 2, so equal values stay equal
-        apart = apart - apart.mean(0)
-        widest = apart.abs().amax(0)
-        differ = widest > rounding(value)
-        apart = apart / torch.where(differ, widest, 1)  # squares of numbers near 1 neither vanish nor overflow
-        scale = (apart.square().sum(0) / (len(value) - 1)).sqrt()
-        return torch.where(differ, apart / torch.where(differ, scale, 1), 0)
+        apart = apart_from_mean(value)
+        return over_scale(apart, deviation_of(apart, rounding(value)))
 
 
 @register("independent_baseline")
@@ -204,23 +200,6 @@ def scores(q: Distribution, z: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
     """Returns ∇ log q(z_k) of every draw in q's parameters, by name, each `[n, *batch, …]`, detached."""
     expanded = {name: value.detach().expand(len(z), *value.shape) for name, value in parameters(q).items()}
     return torch.func.grad(lambda values: rebuild(q, values).log_prob(z).sum())(expanded)
-
-
-ROUNDING = 8
-"""Deviations up to this many units of relative rounding (eps) count as zero, see `rounding`."""
-
-
-def rounding(value: Float[Tensor, "n *batch"]) -> Float[Tensor, "*batch"]:
-    """Returns the largest difference between values that rounding alone explains: 8 eps max |f|.
-
-    f computes a value by several operations, each of which rounds it by eps/2 of its size; after 16 of them equal
-    numbers differ by 8 eps at most. The number of values does not matter: differences of values within a factor of 2
-    are exact (Sterbenz), and a mean of differences rounds by their size, not by that of f.
-
-    >>> bool(rounding(torch.tensor([0.3, -0.1])) < 1e-6)
-    True
-    """
-    return ROUNDING * torch.finfo(value.dtype).eps * value.abs().amax(0)
 
 
 def spread(value: Tensor, like: Tensor) -> Tensor:

@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.antithetic import Mirrored
-from estimators.baselines import rounding, spread
+from estimators.baselines import spread
 from estimators.core import Estimator, Objective, gradient_at
 from estimators.double_control_variate import leave_out
 from estimators.registry import register
+from estimators.tools.groups import rounding
 from estimators.tools.parameters import linear, parameters, sample, valued
 from estimators.traits import Need, Traits
 

@@ -4,13 +4,13 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, OneHotCategorical
 
 from estimators.core import Estimator, Objective
 from estimators.errors import BadInput
+from estimators.policy.limits import clipped_gain
 from estimators.registry import register
 from estimators.score_function import left_out
 from estimators.tools.parameters import base, parameters, rebuild, sample
@@ -65,6 +65,7 @@ class OffPolicy(Reweighted):
     Paper: Precup, Sutton, Singh 2000, ICML 2000; Jie, Abbeel 2010, NIPS 23, 1000–1008.
     Differs from the paper: a whole draw has one weight, while Precup et al. also weight decision by decision.
 
+    >>> import torch
     >>> from torch.distributions import Normal
     >>> from estimators import Function
     >>> loc = torch.tensor(1.0, requires_grad=True)
@@ -93,6 +94,7 @@ class OffPolicyClipped(Reweighted):
     Differs from the paper: the baseline is leave-one-out, not a learned value function, and μ is a flattened q, not an
     earlier policy.
 
+    >>> import torch
     >>> r = torch.tensor([1.5, 1.5, 0.5, 0.5], requires_grad=True)
     >>> OffPolicyClipped(baseline="none").gain(r, torch.tensor([1.0, -1.0, 1.0, -1.0])).sum().backward()
     >>> r.grad
@@ -118,4 +120,4 @@ class OffPolicyClipped(Reweighted):
 
     def gain(self, ratio: Float[Tensor, "n *batch"], value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
         advantage = value if self.baseline == "none" else left_out(value)
-        return torch.minimum(ratio * advantage, ratio.clamp(1 - self.clip, 1 + self.clip) * advantage)
+        return clipped_gain(ratio, advantage, 1 - self.clip, 1 + self.clip)

@@ -9,6 +9,7 @@ from torch.distributions import Distribution
 
 from estimators.core import Estimator, Objective
 from estimators.registry import register
+from estimators.tools.groups import mean_of_others
 from estimators.tools.parameters import sample
 from estimators.traits import Need, Traits
 
@@ -27,8 +28,7 @@ def left_out(value: Float[Tensor, "n *batch"]) -> Float[Tensor, "n *batch"]:
     >>> left_out(torch.tensor([1.0, 3.0]))
     tensor([-2.,  2.])
     """
-    n = len(value)
-    return value - (value.sum(0) - value) / (n - 1)
+    return value - mean_of_others(value)
 
 
 class ScoreFunction(Estimator):

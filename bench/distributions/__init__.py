@@ -27,6 +27,7 @@ from bench.distributions import (  # noqa: F401  (register their families)
     prefix_policy,
     quadratic_map,
     spike_and_slab,
+    state_values,
     tabular_policy,
     token_policy,
     transformer_policy,

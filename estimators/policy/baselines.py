@@ -7,6 +7,7 @@ from torch import Tensor
 
 from estimators.errors import BadInput
 from estimators.policy.rollouts import Rollouts, Sequences, Tokens
+from estimators.tools.groups import mean_of_group, mean_of_others
 
 Baseline = Callable[[Sequences, Tokens, Rollouts], Float[Tensor, "..."]]
 
@@ -21,10 +22,9 @@ def leave_one_out(total: Sequences, at_tokens: Tokens, rollouts: Rollouts) -> Se
 
     Source: Kool et al. 2019, OpenReview r1lgTGL5DE; Ahmadian et al. 2024 (RLOO), arXiv:2402.14740, section 3.3.
     """
-    K = total.shape[-1]
-    if K < 2:
+    if total.shape[-1] < 2:
         raise BadInput("baseline 'leave_one_out' needs at least 2 rollouts of each prompt, found 1")
-    return (total.sum(-1, keepdim=True) - total) / (K - 1)
+    return mean_of_others(total, -1)
 
 
 def group_mean(total: Sequences, at_tokens: Tokens, rollouts: Rollouts) -> Float[Tensor, "*batch 1"]:
@@ -32,7 +32,7 @@ def group_mean(total: Sequences, at_tokens: Tokens, rollouts: Rollouts) -> Float
 
     Source: Shao et al. 2024 (GRPO), arXiv:2402.03300, section 4.1.2; Liu et al. 2025 (Dr. GRPO), arXiv:2503.20783.
     """
-    return total.mean(-1, keepdim=True)
+    return mean_of_group(total, -1)
 
 
 def batch_mean(total: Sequences, at_tokens: Tokens, rollouts: Rollouts) -> Float[Tensor, "*batch 1 1"]:

@@ -4,10 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from estimators.policy.rollouts import Tokens
+
+Each = Float[Tensor, "*each"]
+"""A number for every token, or for every draw."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,12 @@ def clipped(ratio: Tokens, advantage: Tokens, log_probs: Tokens, bounds: Bounds)
     Source: Schulman et al. 2017 (PPO), arXiv:1707.06347, equation 7; high > 2 − low is clip-higher, Yu et al. 2025
     (DAPO), arXiv:2503.14476, equation 10.
     """
-    return torch.minimum(ratio * advantage, ratio.clamp(bounds.low, bounds.high) * advantage)
+    return clipped_gain(ratio, advantage, bounds.low, bounds.high)
+
+
+def clipped_gain(ratio: Each, advantage: Each, low: float, high: float) -> Each:
+    """Returns min(r A, clip(r, low, high) A) of tensors of any one shape: of tokens, or of whole draws."""
+    return torch.minimum(ratio * advantage, ratio.clamp(low, high) * advantage)
 
 
 def dual_clipped(ratio: Tokens, advantage: Tokens, log_probs: Tokens, bounds: Bounds) -> Tokens:

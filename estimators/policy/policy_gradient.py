@@ -21,14 +21,15 @@ from estimators.policy.sequence import (
     steps_of,
 )
 from estimators.policy.sets import SET_PARTS
+from estimators.policy.state_values import state_values
 from estimators.registry import register
 from estimators.tools.parameters import valued
 from estimators.traits import Need, Traits
 
 STATE_VALUES = Need(
     "STATE_VALUES",
-    "an objective with state_values(z, q), the expected rewards from each token on",
-    met=lambda offer: hasattr(offer.f, "state_values"),
+    "exact values of states: an objective with state_values(z, q), the expected rewards from each token on",
+    met=lambda offer: state_values.offered(offer.q, offer.f),
 )
 REFERENCE_POLICY = Need(
     "REFERENCE_POLICY",

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from estimators.baselines import ROUNDING
 from estimators.errors import BadInput
 from estimators.policy.rollouts import Sequences, Tokens
+from estimators.tools.groups import apart_from_mean, deviation_of, over_scale, rounding
 
 
 def unscaled(advantage: Tokens, total: Sequences, mask: Tokens, epsilon: float, bessel: bool) -> Tokens:
@@ -73,7 +73,7 @@ def centred_over_tokens(advantage: Tokens, mask: Tokens, bessel: bool) -> tuple[
     n = mask.sum(batch, keepdim=True)
     apart = advantage - (advantage * mask).sum(batch, keepdim=True) / n.clamp_min(1)
     apart = apart * mask
-    smallest = rounding_of(advantage * mask, batch, keepdim=True)
+    smallest = rounding(advantage * mask, batch, keepdim=True)
     apart = torch.where(apart.abs().amax(batch, keepdim=True) <= smallest, 0, apart)  # NaN stays NaN
     return apart, apart.square().sum(batch, keepdim=True) / (n - int(bessel)).clamp_min(1)
 
@@ -90,17 +90,5 @@ def deviation(total: Sequences, axes: tuple[int, ...], bessel: bool) -> Float[Te
     n = torch.Size([total.shape[axis] for axis in axes]).numel()
     if n - bessel < 1:
         raise BadInput("a standard deviation with n − 1 needs at least 2 rollouts, found 1; use bessel=False")
-    apart = total - total.mean(axes, keepdim=True)
-    equal = total.amax(axes) - total.amin(axes) <= rounding_of(total, axes)
-    return torch.where(equal, 0, (apart.square().sum(axes) / (n - bessel)).sqrt())  # NaN stays NaN
-
-
-def rounding_of(value: Tensor, axes: tuple[int, ...], *, keepdim: bool = False) -> Tensor:
-    """Returns the largest difference along `axes` that rounding alone explains."""
-    return ROUNDING * torch.finfo(value.dtype).eps * value.abs().amax(axes, keepdim=keepdim)
-
-
-def over_scale(advantage: Tokens, scale: Float[Tensor, "..."], epsilon: float) -> Tokens:
-    """Returns advantage / (scale + ε), and 0 where that is a division by 0; scale and ε are 0 or more, or NaN."""
-    below = scale + epsilon
-    return torch.where(below == 0, 0, advantage / torch.where(below == 0, 1, below))
+    apart = apart_from_mean(total, axes)
+    return deviation_of(apart, rounding(total, axes, keepdim=True), axes, bessel=bessel).squeeze(axes)

@@ -9,6 +9,7 @@ from torch.distributions import Distribution
 from estimators.core import Objective, Terms
 from estimators.errors import BadInput
 from estimators.policy.rollouts import Rollouts
+from estimators.policy.state_values import state_values
 from estimators.tools.parameters import base, mode, sample
 
 
@@ -32,8 +33,8 @@ class SequencePolicy(Protocol):
     parameters have no gradient.
 
     An objective may offer `state_values(z, q)`, `[*sample, *batch, T]`: the exact expected rewards from each token on,
-    given the tokens before it, for a critic. Rewards of single steps are those of `Terms`: a term is received at the
-    last step on which it depends.
+    given the tokens before it, for a critic; or a class of `StateValues` is registered for the policy (`state_values`).
+    Rewards of single steps are those of `Terms`: a term is received at the last step on which it depends.
     """
 
     def log_prob_steps(self, z: Tensor) -> Tensor:
@@ -116,7 +117,7 @@ def rollouts_of(
     if greedy:
         beside["greedy_rewards"] = to.rewards(f(mode(q).unsqueeze(0), q).detach()).squeeze(-1)
     if critic is not None:
-        beside["values"] = to.tokens(f.state_values(z, q) + critic)  # type: ignore[attr-defined]
+        beside["values"] = to.tokens(state_values(q, f, z) + critic)
     return Rollouts(
         log_probs=to.tokens(steps),
         mask=to.tokens(mask),

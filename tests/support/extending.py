@@ -70,6 +70,11 @@ STUDIED_AS = {
     "device_seconds_per_estimate": "made as seconds_per_estimate is",
     "random_seconds_per_estimate": "made as seconds_per_estimate is",
     "variance_per_evaluation": "the variance's interval times an exact count",
+    "variance_per_token": "the variance's interval times that of a mean, as work_normalised_variance",
+    "entropy_slope": "made as length_slope is",
+    "generated_tokens": "a mean over replicates, as clipped_share",
+    "dead_groups": "a mean over replicates, as clipped_share",
+    "effective_sample_size": "a mean over replicates, as clipped_share",
 }
 """Metrics whose interval is known from another's study, with the reason."""
 
@@ -78,6 +83,19 @@ NOT_MEASURED_HERE = {
     "compile_seconds": "needs a compiled step, or a CUDA graph",
     "variance_of_draws": "needs a noisy objective or a minibatch: tests/bench/measure/test_variance_parts.py",
     "variance_of_data": "needs a minibatch: tests/bench/measure/test_variance_parts.py",
+    **dict.fromkeys(
+        (
+            "prompt_weight",
+            "length_slope",
+            "entropy_slope",
+            "clipped_share",
+            "effective_sample_size",
+            "dead_groups",
+            "generated_tokens",
+            "variance_per_token",
+        ),
+        "needs a policy over tokens: tests/bench/measure/test_rollout_metrics.py",
+    ),
 }
 """Metrics that an eager cell on a CPU does not have, with the reason."""
 
@@ -323,7 +341,11 @@ KINDS = {
         lambda: METRICS,
         (
             Step(
-                lambda: committed("results/coverage/coverage.csv", "metric") | WITHOUT_INTERVAL | STUDIED_AS.keys(),
+                lambda: (
+                    {each.partition(",")[0] for each in committed("results/coverage/coverage.csv", "metric")}
+                    | WITHOUT_INTERVAL
+                    | STUDIED_AS.keys()
+                ),
                 "nobody knows how often its interval holds the truth: add its true value to Case.truths of "
                 "bench/validation/coverage/case.py (a time: to clock_lines of clock.py) and run make coverage; without "
                 "an interval, name it in WITHOUT_INTERVAL of tests/support/extending.py",
