@@ -141,8 +141,8 @@ def states_before(after: Int[Tensor, "*batch T S"], first: Int[Tensor, "#prompts
 
     Maps are composed in pairs, then pairs of pairs … (Hillis, Steele 1986, Communications of the ACM 29): log₂ T steps.
 
-    >>> states_before(torch.tensor([[1, 0], [1, 1], [0, 0]]), torch.tensor(0))
-    tensor([0, 1, 1])
+    >>> states_before(torch.tensor([[[1, 0], [1, 1], [0, 0]]]), torch.tensor([0]))
+    tensor([[0, 1, 1]])
     """
     T, step = after.shape[-2], 1
     while step < T - 1:

@@ -206,7 +206,7 @@ def outcomes_behind(x: Float[Tensor, "R P"]) -> Float[Tensor, " P"]:
 def outcomes_of_rarer_sign(x: Float[Tensor, "R P"]) -> Float[Tensor, " P"]:
     """Returns the effective number of replicates behind a column's positive or negative values, whichever is smaller.
 
-    >>> never_drawn = torch.zeros(1000, 1).index_fill(0, torch.arange(400), -0.001)
+    >>> never_drawn = torch.zeros(1000, 1).index_fill(0, torch.arange(400), -1.0)
     >>> outcomes_behind(never_drawn), outcomes_of_rarer_sign(never_drawn)
     (tensor([400.]), tensor([0.]))
     """
@@ -215,7 +215,7 @@ def outcomes_of_rarer_sign(x: Float[Tensor, "R P"]) -> Float[Tensor, " P"]:
 
 def effective_number(size: Float[Tensor, "R P"]) -> Float[Tensor, " P"]:
     """Returns (Σ x)² ÷ Σ x² of each column of values of one sign."""
-    return size.sum(0).square() / size.square().sum(0).clamp_min(1e-300)
+    return size.sum(0).square() / size.square().sum(0).clamp_min(torch.finfo(size.dtype).tiny)
 
 
 def deviations(x: Float[Tensor, "R P"], variance: Float[Tensor, " P"]) -> Float[Tensor, " P"]:
