@@ -24,7 +24,7 @@ from estimators.core import Objective
 from estimators.policy import PolicyGradient, PolicyLoss, Regularised, Rollouts
 from estimators.policy.sequence import rollouts_of
 
-SMALL = {"size": 3, "vocabulary": 3, "prompts": 2}
+SMALL_SETTINGS = {"size": 3, "vocabulary": 3, "prompts": 2}
 """Settings of the policy that most facts enumerate: 15 answers to each of two prompts."""
 
 
@@ -34,8 +34,8 @@ def over_rollouts(**parts: Any) -> PolicyGradient:
 
 
 def small_policy(name: str = "prefix_policy", **settings: Any) -> LanguagePolicy:
-    """Returns a policy that can be enumerated; `settings` change those of `SMALL`."""
-    return distributions.get(name, **(SMALL | settings))  # pyright: ignore[reportReturnType]
+    """Returns a policy that can be enumerated; `settings` change those of `SMALL_SETTINGS`."""
+    return distributions.get(name, **(SMALL_SETTINGS | settings))  # pyright: ignore[reportReturnType]
 
 
 def small_problem(name: str = "prefix_policy", **settings: Any) -> Problem:
@@ -61,7 +61,7 @@ def policy_of(problem: Problem) -> PrefixPolicy:
     return q
 
 
-def exact_gradient(problem: Problem) -> Float[Tensor, " P"]:
+def target_gradient(problem: Problem) -> Float[Tensor, " P"]:
     """Returns the exact gradient in all of θ."""
     found = reference(problem)
     assert found is not None
@@ -166,10 +166,10 @@ def tuple_estimates(
 ) -> Float[Tensor, "R B P"]:
     """Returns each prompt's part of the estimate from each tuple, whose mean over prompts is the estimate."""
     loss, rollouts = tuple_rollouts(problem, estimator, q, index)
-    return scored(problem, q, index, q.batch_shape[0] * loss.coefficients(rollouts))
+    return scored_tuples(problem, q, index, q.batch_shape[0] * loss.coefficients(rollouts))
 
 
-def scored(
+def scored_tuples(
     problem: Problem, q: PrefixPolicy, index: Int[Tensor, "R B K"], C: Float[Tensor, "R B K T"]
 ) -> Float[Tensor, "R B P"]:
     """Returns Σ_{k,t} C s_t of each prompt, for coefficients C of tuples of answers."""

@@ -11,22 +11,22 @@ from bench.distributions.prefix_policy import PrefixPolicyFamily
 from bench.problems.problem import Problem
 from bench.validation.facts.all_rollouts import (
     enumerated_mean,
-    exact_gradient,
     over_rollouts,
     policy_of,
     rewarded,
     small_policy,
     small_problem,
+    target_gradient,
 )
 from bench.validation.facts.fact import Check, Curve, FactResults, Picture, above, below, exact, fact, near
 from bench.validation.facts.rollout_checks import (
     Estimates,
-    Vector,
-    along,
+    GradientVector,
     degrees_between,
     has_mean,
     is_apart,
     is_vector,
+    part_along,
     sample_has_mean,
 )
 from bench.validation.facts.sampler import Sampler
@@ -40,7 +40,7 @@ def a_group_s_mean_shrinks_the_gradient(sampler: Sampler) -> FactResults:
     """Centring by the group's mean gives exactly 1 − 1/K times the gradient of leave-one-out, and centring by the mean
     over the batch's N rollouts 1 − 1/N times."""
     problem = small_problem()
-    g = exact_gradient(problem)
+    g = target_gradient(problem)
     for K in (2, 3):
         yield is_vector(
             f"K = {K}: leave-one-out", g, enumerated_mean(problem, over_rollouts(baseline="leave_one_out"), K)
@@ -54,7 +54,7 @@ def a_group_s_mean_shrinks_the_gradient(sampler: Sampler) -> FactResults:
     yield from has_mean(sampler, "group of 4", problem, group, 4, mean=0.75 * g, target=g)
     yield from has_mean(sampler, "batch of 4", problem, batch, 2, mean=0.75 * g, target=g)
     other = small_problem("transformer_policy")
-    g = exact_gradient(other)
+    g = target_gradient(other)
     yield from has_mean(sampler, "transformer, group of 2", other, group, 2, mean=0.5 * g, target=g)
 
 
@@ -90,10 +90,10 @@ def by_prompt(vector: Tensor, prompts: int) -> Tensor:
     return vector.unflatten(-1, (prompts, -1))
 
 
-def prompt_weights(sample: Estimates, g: Vector, prompts: int) -> list[tuple[float, float]]:
+def measured_prompt_weights(sample: Estimates, g: GradientVector, prompts: int) -> list[tuple[float, float]]:
     """Returns each prompt's gradient in the mean of the estimates along its own gradient, with 4 standard errors."""
     blocks, own = by_prompt(sample, prompts), by_prompt(g, prompts)
-    return [along(blocks[:, b], own[b]) for b in range(prompts)]
+    return [part_along(blocks[:, b], own[b]) for b in range(prompts)]
 
 
 def deviation_of_group(bessel: bool = False) -> dict[str, object]:
@@ -109,7 +109,7 @@ def a_group_s_deviation_weighs_prompts_by_difficulty(sampler: Sampler) -> FactRe
     prompts by c(p, K) = E √(j(K−j)) / (K p(1−p)), j ~ Bin(K, p): equal weights at K = 2 and 3, more for easy and hard
     prompts from K = 4 on."""
     problem = small_problem()
-    g, rates = exact_gradient(problem), problem.family.success(problem.theta()).tolist()  # type: ignore[attr-defined]
+    g, rates = target_gradient(problem), problem.family.success(problem.theta()).tolist()  # type: ignore[attr-defined]
     for K, bessel in ((2, False), (2, True), (3, False)):
         mean = by_prompt(enumerated_mean(problem, over_rollouts(**deviation_of_group(bessel)), K), 2)
         for b, p in enumerate(rates):
@@ -131,7 +131,7 @@ def off_policy_deviation() -> Iterator[Check]:
     q = policy_of(problem)
     assert q.behaviour is not None
     right = problem.family.right()  # type: ignore[attr-defined]
-    g = by_prompt(exact_gradient(problem), 2)
+    g = by_prompt(target_gradient(problem), 2)
     found = by_prompt(enumerated_mean(problem, over_rollouts(ratio="sequence", **deviation_of_group()), K), 2)
     ours, theirs = ((each.sequence_log_probs().exp() * right).sum(-1).tolist() for each in (q, q.behaviour))
     for b in range(2):
@@ -149,9 +149,9 @@ def measured_weights(sampler: Sampler) -> FactResults:
         points: list[tuple[float, float, float]] = []
         for rate in (0.07, 0.5, 0.93):
             problem = small_problem(prompts=3, rate=rate)
-            g, rates = exact_gradient(problem), problem.family.success(problem.theta()).tolist()  # type: ignore[attr-defined]
+            g, rates = target_gradient(problem), problem.family.success(problem.theta()).tolist()  # type: ignore[attr-defined]
             sample = sampler.estimates(problem, over_rollouts(**deviation_of_group()), K, 2**16 // K)
-            for p, (weight, error) in zip(rates, prompt_weights(sample, g, 3), strict=True):
+            for p, (weight, error) in zip(rates, measured_prompt_weights(sample, g, 3), strict=True):
                 yield near(f"K = {K}, p = {p:.3f}: measured weight", difficulty_weight(p, K), weight, error, 0.5)
                 points.append((p, weight, error))
         curves.append(Curve(f"K = {K}, c(p, K)", line.tolist(), [difficulty_weight(float(p), K) for p in line]))
@@ -198,7 +198,7 @@ def dropping_equal_groups_tilts_towards_even_odds(sampler: Sampler) -> FactResul
     success is near ½; drawing one prompt again until it is kept weighs it by 1/(1 − p^K − (1−p)^K), least there; with
     prompts drawn fresh the direction is unchanged."""
     problem, drop = small_problem(), over_rollouts(baseline="leave_one_out", filter="drop")
-    g, rates = exact_gradient(problem), problem.family.success(problem.theta()).tolist()  # type: ignore[attr-defined]
+    g, rates = target_gradient(problem), problem.family.success(problem.theta()).tolist()  # type: ignore[attr-defined]
     found = by_prompt(enumerated_mean(problem, drop, 2, together=True), 2)
     for b, weight in enumerate(dropping_weights(rates, 2)):
         yield is_vector(f"two prompts, p = {rates[b]:.3f}: mean ÷ weight", by_prompt(g, 2)[b], found[b] / weight)
@@ -217,7 +217,7 @@ def pool(problem: Problem, prompts: list[int]) -> Problem:
 def refilling(sampler: Sampler, p: float) -> FactResults:
     """Checks the weight of one prompt that is drawn until its group's rewards differ, at most so many times."""
     problem, K = small_problem(), 2
-    own = by_prompt(exact_gradient(problem), 2)[0] * 2  # of the prompt alone, not of the mean of two
+    own = by_prompt(target_gradient(problem), 2)[0] * 2  # of the prompt alone, not of the mean of two
     refill = over_rollouts(baseline="leave_one_out", filter="refill", batch_size=1)
     for tries in (2, 8):
         several = pool(problem, [0] * tries)
@@ -233,7 +233,7 @@ def refilling(sampler: Sampler, p: float) -> FactResults:
 def fresh_prompts(sampler: Sampler) -> FactResults:
     """Checks that dropping keeps the direction where the prompts are drawn for each batch: two of two, repeats too."""
     problem, drop = small_problem(), over_rollouts(baseline="leave_one_out", filter="drop")
-    g = exact_gradient(problem)
+    g = target_gradient(problem)
     mean, drawn = torch.zeros_like(by_prompt(g, 2)), []
     for pair in ([0, 0], [0, 1], [1, 0], [1, 1]):
         several = pool(problem, pair)
@@ -253,11 +253,11 @@ def measured_dropping(sampler: Sampler) -> FactResults:
     for K in (4, 16):
         family = small_policy(prompts=6, rate=0.12)
         problem = Problem(family, small_problem().objective)
-        g, rates = exact_gradient(problem), family.success(problem.theta()).tolist()
+        g, rates = target_gradient(problem), family.success(problem.theta()).tolist()
         expected = dropping_weights(rates, K)
         sample = sampler.estimates(problem, over_rollouts(baseline="leave_one_out", filter="drop"), K, 2**16 // K)
         points = []
-        for p, weight, (found, error) in zip(rates, expected, prompt_weights(sample, g, 6), strict=True):
+        for p, weight, (found, error) in zip(rates, expected, measured_prompt_weights(sample, g, 6), strict=True):
             yield near(f"six prompts, K = {K}, p = {p:.3f}: measured weight", weight, found, error, 0.5)
             points.append((p, found, error))
         yield below(f"six prompts, K = {K}: least weight ÷ largest", 0.999, min(expected) / max(expected))

@@ -18,7 +18,7 @@ from bench.validation.facts.all_rollouts import (
 from bench.validation.facts.fact import Check, Curve, FactResults, Picture, above, below, exact, fact, near
 from bench.validation.facts.language_groups import points_of
 from bench.validation.facts.rollout_checks import (
-    Vector,
+    GradientVector,
     degrees_between,
     has_mean,
     is_apart,
@@ -31,7 +31,7 @@ from estimators.policy import PolicyGradient
 THREADS = "TRL issues 4967, 7086, 6503, 6586, pull requests 4638, 7096, 7188"
 PAPERS_ON_KL = "arXiv:2512.21852, 2512.02556, 2510.01555"
 
-FORMS = {
+KL_TERMS = {
     "k1 in the reward": {"kl": "k1"},
     "k2 of tokens in the loss": {"kl": "k2", "kl_place": "loss"},
     "k3 of tokens in the loss": {"kl": "k3", "kl_place": "loss"},
@@ -47,7 +47,7 @@ def kl_term(**parts: object) -> PolicyGradient:
     return over_rollouts(beta=1.0, **parts)
 
 
-def divergences(problem: Problem) -> tuple[Vector, Vector]:
+def divergences(problem: Problem) -> tuple[GradientVector, GradientVector]:
     """Returns −∇KL(π‖π_ref) and −∇KL(π_ref‖π): what a term of weight 1 adds to a gradient ascent."""
     q = policy_of(problem)
     assert isinstance(q.reference, PrefixPolicy)
@@ -160,8 +160,8 @@ def the_angle_of_kl_terms_by_distance(sampler: Sampler) -> FactResults:
     """Near the reference, k3 of the sequence in the reward has almost no KL gradient (of second order in the distance,
     where ∇KL is of first); terms of single tokens, and k3 in the loss, turn away from
     ∇KL(π‖π_ref) with the distance."""
-    distances, angles, sizes = [], {name: [] for name in FORMS}, []
-    measured: dict[str, list[tuple[float, float, float]]] = {name: [] for name in FORMS}
+    distances, angles, sizes = [], {name: [] for name in KL_TERMS}, []
+    measured: dict[str, list[tuple[float, float, float]]] = {name: [] for name in KL_TERMS}
     for noise in (0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0):
         problem = penalised(small_policy(reference_noise=noise))
         kl, _ = divergences(problem)
@@ -169,7 +169,7 @@ def the_angle_of_kl_terms_by_distance(sampler: Sampler) -> FactResults:
         assert isinstance(q.reference, PrefixPolicy)
         law = q.sequence_log_probs()
         distances.append(float((law.exp() * (law - q.reference.sequence_log_probs())).sum(-1).mean()))
-        for name, parts in FORMS.items():
+        for name, parts in KL_TERMS.items():
             mean = enumerated_mean(problem, kl_term(**parts))
             angles[name].append(degrees_between(mean, kl))
             if name == "k3 of the sequence in the reward":
@@ -188,7 +188,7 @@ def the_angle_of_kl_terms_by_distance(sampler: Sampler) -> FactResults:
         yield above(f"{name}: angle at the farthest reference, degrees", 20.0, angles[name][-1])
         yield below(f"{name}: angle at the nearest reference, degrees", 2.0, angles[name][0])
     curves = []
-    for name in FORMS:
+    for name in KL_TERMS:
         curves.append(Curve(f"{name}", distances, angles[name]))
         if measured[name]:
             curves.append(points_of(f"{name}, measured", measured[name]))

@@ -6,28 +6,28 @@ from bench.distributions.prefix_policy import PrefixPolicyFamily
 from bench.problems.problem import Problem
 from bench.validation.facts.all_rollouts import (
     enumerated_mean,
-    exact_gradient,
     length_gradient,
     over_rollouts,
     policy_of,
     rewarded,
     small_problem,
+    target_gradient,
 )
 from bench.validation.facts.fact import Curve, FactResults, Picture, above, below, exact, fact, near
 from bench.validation.facts.language_groups import DR_GRPO, by_prompt, points_of
-from bench.validation.facts.rollout_checks import Vector, degrees_between, has_mean, is_vector
+from bench.validation.facts.rollout_checks import GradientVector, degrees_between, has_mean, is_vector
 from bench.validation.facts.sampler import SIGMAS, Sampler
 from estimators.policy import PolicyGradient
 
 REINFORCE_PP = "Hu 2025 (REINFORCE++), arXiv:2501.03262"
 
 
-def averaged(aggregate: str, baseline: str = "leave_one_out") -> PolicyGradient:
+def averaged_over_tokens(aggregate: str, baseline: str = "leave_one_out") -> PolicyGradient:
     """Returns the estimator that averages over tokens in this way."""
     return over_rollouts(aggregate=aggregate, baseline=baseline)
 
 
-def same_direction(mean: Vector, g: Vector) -> Vector:
+def same_direction(mean: GradientVector, g: GradientVector) -> GradientVector:
     """Returns the part of a mean along the exact gradient: what it would be without a turn."""
     return (mean @ g) / g.square().sum() * g
 
@@ -38,18 +38,20 @@ def means_over_tokens_turn_the_gradient(sampler: Sampler) -> FactResults:
     baseline; a mean over the batch's tokens is mostly a scale, the more so the more rollouts it has; whitening over
     tokens turns the gradient within a prompt; a constant divisor does not."""
     problem = small_problem()
-    g = exact_gradient(problem)
-    means = {b: enumerated_mean(problem, averaged("sequence_mean", b), 3) for b in ("none", "leave_one_out")}
+    g = target_gradient(problem)
+    means = {
+        b: enumerated_mean(problem, averaged_over_tokens("sequence_mean", b), 3) for b in ("none", "leave_one_out")
+    }
     angles = {b: degrees_between(mean, g) for b, mean in means.items()}
     for b, angle in angles.items():
         yield above(f"1/L, baseline {b}: angle, degrees", 1.0, angle)
     yield above("1/L: difference of the angles", 0.5, abs(angles["none"] - angles["leave_one_out"]))
     for b, mean in means.items():
-        estimator, turned = averaged("sequence_mean", b), same_direction(mean, g)
+        estimator, turned = averaged_over_tokens("sequence_mean", b), same_direction(mean, g)
         yield from has_mean(sampler, f"1/L, baseline {b}", problem, estimator, 3, mean=mean, target=turned, full=2**16)
     divided = over_rollouts(baseline="leave_one_out", divisor=3.0)
     yield is_vector("÷ 3", g / 3, enumerated_mean(problem, divided, 2))
-    group = by_prompt(enumerated_mean(problem, averaged("group_token_mean"), 2), 2)
+    group = by_prompt(enumerated_mean(problem, averaged_over_tokens("group_token_mean"), 2), 2)
     own = by_prompt(g, 2)
     weights = [float(group[b] @ own[b] / own[b].square().sum()) for b in range(2)]
     yield above("mean over the group's tokens: one prompt's weight ÷ the other's", 1.01, max(weights) / min(weights))
@@ -60,22 +62,24 @@ def means_over_tokens_turn_the_gradient(sampler: Sampler) -> FactResults:
 def rollouts_of_a_token_mean() -> FactResults:
     """Checks that a mean over all tokens turns less with more rollouts, and nothing with equal lengths."""
     one = small_problem(prompts=1)
-    g = exact_gradient(one)
-    few, more = (degrees_between(enumerated_mean(one, averaged("batch_token_mean"), K), g) for K in (2, 3))
+    g = target_gradient(one)
+    few, more = (degrees_between(enumerated_mean(one, averaged_over_tokens("batch_token_mean"), K), g) for K in (2, 3))
     yield above("mean over the batch's 2 rollouts' tokens: angle, degrees", 0.01, few)
     yield below("3 rollouts: angle ÷ that of 2", 1.0, more / few)
     logits = policy_of(one).logits.detach().clone()
     logits[..., -1] -= 60.0
     equal = rewarded(PrefixPolicyFamily.of(logits.numpy()), torch.arange(15.0, dtype=torch.float64).cos().unsqueeze(0))
-    g = exact_gradient(equal)
+    g = target_gradient(equal)
     for aggregate in ("sequence_mean", "group_token_mean", "batch_token_mean"):
-        yield is_vector(f"equal lengths, {aggregate}", g / 3, enumerated_mean(equal, averaged(aggregate), 2))
+        yield is_vector(
+            f"equal lengths, {aggregate}", g / 3, enumerated_mean(equal, averaged_over_tokens(aggregate), 2)
+        )
 
 
 def whitening() -> FactResults:
     """Checks that a whitening over tokens turns the gradient within a prompt, and a deviation of rewards does not."""
     one = small_problem(prompts=1)
-    g = exact_gradient(one)
+    g = target_gradient(one)
     white = enumerated_mean(one, over_rollouts(scale="whitening"), 3)
     deviation = enumerated_mean(one, over_rollouts(baseline="group_mean", scale="batch"), 3)
     yield above("whitening over tokens: angle, degrees", 0.5, degrees_between(white, g))
@@ -102,10 +106,10 @@ def what_one_over_length_does_to_length(sampler: Sampler) -> FactResults:
             problem = small_problem(size=4, prompts=1, law=law, rate=rate)
             longer = length_gradient(problem)
             for name, aggregate in AVERAGES.items():
-                mean = enumerated_mean(problem, averaged(aggregate), 2)
+                mean = enumerated_mean(problem, averaged_over_tokens(aggregate), 2)
                 lines[name].append(float(mean @ longer / mean.norm()))
                 if rate in (0.1, 0.5, 0.9):
-                    slope, error = measured_slope(sampler, problem, averaged(aggregate), mean, longer)
+                    slope, error = measured_slope(sampler, problem, averaged_over_tokens(aggregate), mean, longer)
                     what = f"right answers {law}, p = {rate}, {name}: derivative of E L, measured"
                     yield near(what, lines[name][-1], slope, error, 0.1, scale=float(longer.norm()))
                     points[name].append((rate, slope, error))
@@ -121,7 +125,7 @@ def what_one_over_length_does_to_length(sampler: Sampler) -> FactResults:
 
 
 def measured_slope(
-    sampler: Sampler, problem: Problem, estimator: PolicyGradient, mean: Vector, longer: Vector
+    sampler: Sampler, problem: Problem, estimator: PolicyGradient, mean: GradientVector, longer: GradientVector
 ) -> tuple[float, float]:
     """Returns the derivative of E L along the unit mean update, by draws, and 4 standard errors.
 

@@ -10,8 +10,8 @@ from bench.validation.facts.language_groups import points_of
 from bench.validation.facts.off_policy_errors import (
     CURRENT,
     OFF_POLICY,
+    AllAnswers,
     ExactErrors,
-    OffPolicy,
     at_distance,
     published,
 )
@@ -32,7 +32,7 @@ MEASURED = {
 """Losses whose mean squared error is measured by draws too: those whose proximal policy is the behaviour."""
 
 
-def exact_errors(where: OffPolicy) -> dict[str, ExactErrors]:
+def exact_errors(where: AllAnswers) -> dict[str, ExactErrors]:
     """Returns the exact errors of every loss that is compared."""
     return {name: where.exact(loss, current=name in CURRENT) for name, loss in OFF_POLICY.items()}
 
@@ -154,7 +154,7 @@ def limits_at_published_settings_and_at_defaults(sampler: Sampler) -> FactResult
 
 def fresh_tokens() -> FactResults:
     """Checks the weight of fresh tokens under CISPO's bounds."""
-    where = OffPolicy(small_policy("transformer_policy", **ONE_PROMPT))
+    where = AllAnswers(small_policy("transformer_policy", **ONE_PROMPT))
     for name, weight in (("CISPO, at most 0.2 (TRL)", 0.2), ("CISPO, 1 ± 0.2 (verl)", 1.0)):
         base, more = SETTINGS[name]
         mean = where.exact(published(base, **more)).mean

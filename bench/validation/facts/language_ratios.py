@@ -12,13 +12,13 @@ from bench.problems.problem import Problem
 from bench.problems.rollout_moments import rollout_moments
 from bench.validation.facts.all_rollouts import (
     enumerated_mean,
-    exact_gradient,
     gradient_of,
     over_rollouts,
     policy_of,
     rewarded,
     small_policy,
     small_problem,
+    target_gradient,
 )
 from bench.validation.facts.fact import Check, FactResults, above, exact, fact
 from bench.validation.facts.rollout_checks import has_mean, is_apart, is_vector
@@ -42,7 +42,7 @@ def sequence_ratios_are_unbiased_and_token_ratios_are_not(sampler: Sampler) -> F
     ratio, a geometric one and none are biased; the prefix ratio is exact with the exact advantage of the step, and
     biased with a reward at the end."""
     problem = small_problem(logit_noise=0.5)
-    g = exact_gradient(problem)
+    g = target_gradient(problem)
     for baseline, K in (("none", 1), ("leave_one_out", 2), ("greedy", 1)):
         estimator = over_rollouts(ratio="sequence", baseline=baseline)
         yield is_vector(f"sequence ratio, baseline {baseline}", g, enumerated_mean(problem, estimator, K))
@@ -71,14 +71,14 @@ def second_moment(family: PrefixPolicyFamily) -> Tensor:
 def a_ratio_of_one_has_reinforce_s_gradient(sampler: Sampler) -> FactResults:
     """On fresh rollouts every ratio is 1, and every ratio with every limit has REINFORCE's gradient, not 0."""
     problem = small_problem()
-    g = exact_gradient(problem)
+    g = target_gradient(problem)
     for ratio in RATIO_PARTS:
         for limit in LIMIT_PARTS:
             yield is_vector(f"{ratio}, {limit}", g, enumerated_mean(problem, over_rollouts(ratio=ratio, limit=limit)))
     clip = over_rollouts(ratio="token", limit="clip", baseline="leave_one_out")
     yield from has_mean(sampler, "PPO's clip", problem, clip, 4, mean=g)
     other = small_problem("transformer_policy")
-    yield from has_mean(sampler, "transformer, PPO's clip", other, clip, 4, mean=exact_gradient(other), full=2**16)
+    yield from has_mean(sampler, "transformer, PPO's clip", other, clip, 4, mean=target_gradient(other), full=2**16)
 
 
 @fact("language", "ratios", "TRL issue 6789; derived here")
@@ -86,7 +86,7 @@ def no_ratio_mends_what_is_never_drawn(sampler: Sampler) -> FactResults:
     """With top-p the mean lacks the answers that are never drawn, whatever the ratio; by how much depends on the
     baseline, and a trainer that truncates its log-probabilities too is biased as well."""
     problem = small_problem(top_p=0.7)
-    g, right = exact_gradient(problem), small_policy().right()
+    g, right = target_gradient(problem), small_policy().right()
     q = policy_of(problem)
     assert isinstance(q.behaviour, PrefixPolicy)
     drawn = (sequence_log_probs(q.behaviour.logits.log_softmax(-1), 3) > -torch.inf).double()
@@ -148,5 +148,5 @@ def shifted_critics(plain: Problem, more: Problem) -> Iterator[Check]:
 def on_policy_change() -> float:
     """Returns how far 5 more for all answers moves REINFORCE's mean on-policy, relative."""
     more = rewarded(small_policy(), small_policy().right() + 5)
-    g = exact_gradient(small_problem())
+    g = target_gradient(small_problem())
     return float((enumerated_mean(more, over_rollouts()) - g).abs().max() / g.abs().max())

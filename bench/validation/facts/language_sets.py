@@ -13,11 +13,11 @@ from bench.validation.facts.ad_hoc_problem import PosedTarget
 from bench.validation.facts.all_rollouts import (
     enumerated_mean,
     enumerated_variance,
-    exact_gradient,
     gradient_of,
     over_rollouts,
     small_policy,
     small_problem,
+    target_gradient,
 )
 from bench.validation.facts.fact import Check, FactResults, above, below, exact, fact
 from bench.validation.facts.rollout_checks import has_mean, is_apart, is_vector
@@ -34,7 +34,7 @@ def weights_of_pass_at_k_are_unbiased(sampler: Sampler) -> FactResults:
     another 1/n; which of them has the least variance depends on the success rate."""
     family = small_policy()
     problem = Problem(family, objectives.get("best_answer", draws=2))
-    g = exact_gradient(problem)
+    g = target_gradient(problem)
     graded = torch.linspace(-1, 1, 15, dtype=torch.float64).sin().expand(2, -1)
     maximum = Problem(family, PosedTarget(f=OrderStatistics.maximum(TableReward(graded).of, 2)))
     best = gradient_of(maximum, lambda law: pairs_maximum(law.exp(), graded))
@@ -43,7 +43,7 @@ def weights_of_pass_at_k_are_unbiased(sampler: Sampler) -> FactResults:
         yield is_vector(f"pass@2 of 3, {form}", g, enumerated_mean(problem, over_rollouts(set=form), 3))
         yield is_vector(f"max@2 of 3, {form}", best, enumerated_mean(maximum, over_rollouts(set=form), 3))
         yield from has_mean(sampler, f"pass@2 of 4, {form}", problem, over_rollouts(set=form), 4, mean=g)
-    success = exact_gradient(small_problem())
+    success = target_gradient(small_problem())
     yield is_apart("pass@2 is not pass@1", g, success)
     yield from variances_by_rate()
 

@@ -13,7 +13,7 @@ from bench.distributions.prefix_policy import LanguagePolicy, PrefixPolicy
 from bench.distributions.prefix_tree import sequence_log_probs, sequences
 from bench.problems.problem import Problem
 from bench.problems.rollout_moments import score_table
-from bench.validation.facts.all_rollouts import exact_gradient, policy_of, rewarded
+from bench.validation.facts.all_rollouts import policy_of, rewarded, target_gradient
 from estimators.policy import PolicyLoss, Rollouts, preset
 
 OFF_POLICY = {
@@ -56,7 +56,7 @@ class ExactErrors:
 
 
 @dataclass(frozen=True, eq=False)
-class OffPolicy:
+class AllAnswers:
     """All answers to one prompt of a policy with a behaviour, as rollouts; the baseline is E_μ R."""
 
     family: LanguagePolicy
@@ -88,7 +88,7 @@ class OffPolicy:
     @cached_property
     def target(self) -> Float[Tensor, " P"]:
         """The exact gradient."""
-        return exact_gradient(self.problem)
+        return target_gradient(self.problem)
 
     @cached_property
     def law(self) -> Float[Tensor, " S"]:
@@ -144,7 +144,7 @@ def step_scores(size: int, vocabulary: int, law: str, stage: str) -> Float[Tenso
     ].unsqueeze(-1)
 
 
-def at_distance(distance: float, knob: str = "logit_noise", **settings: Any) -> OffPolicy:
+def at_distance(distance: float, knob: str = "logit_noise", **settings: Any) -> AllAnswers:
     """Returns the policy whose behaviour has this KL(μ‖π), to 2 %, by its logit noise or learning rate.
 
     >>> round(at_distance(0.01, size=3, vocabulary=3, prompts=1).distance, 3)
@@ -153,7 +153,7 @@ def at_distance(distance: float, knob: str = "logit_noise", **settings: Any) -> 
     value = 0.3
     for _ in range(12):
         family = distributions.get("transformer_policy", **(settings | {knob: value}))
-        found = OffPolicy(family)  # pyright: ignore[reportArgumentType]
+        found = AllAnswers(family)  # pyright: ignore[reportArgumentType]
         if abs(found.distance / distance - 1) < 0.02:
             return found
         value *= (distance / found.distance) ** 0.45

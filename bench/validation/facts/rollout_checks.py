@@ -13,28 +13,28 @@ from bench.validation.facts.fact import Check, FactResults, above, below, exact,
 from bench.validation.facts.sampler import SIGMAS, Sampler
 from estimators.core import Estimator
 
-Vector = Float[Tensor, " P"]
+GradientVector = Float[Tensor, " P"]
 Estimates = Float[Tensor, "R P"]
-FALSE_ALARM = 6e-5
+FALSE_REJECTION = 6e-5
 """False-alarm rate of the check of all coordinates, that of 4 standard errors."""
 
 
-def is_vector(what: str, expected: Vector, computed: Vector, error: float = 1e-9) -> Check:
+def is_vector(what: str, expected: GradientVector, computed: GradientVector, error: float = 1e-9) -> Check:
     """Checks that two gradients agree: their largest difference, relative to the largest expected coordinate."""
     return exact(what, 0.0, relative_distance(expected, computed), error, scale=1.0)
 
 
-def is_apart(what: str, expected: Vector, computed: Vector, least: float = 0.01) -> Check:
+def is_apart(what: str, expected: GradientVector, computed: GradientVector, least: float = 0.01) -> Check:
     """Checks that two gradients differ, by more than `least` of the largest expected coordinate."""
     return above(f"{what}, relative distance", least, relative_distance(expected, computed))
 
 
-def relative_distance(expected: Vector, computed: Vector) -> float:
+def relative_distance(expected: GradientVector, computed: GradientVector) -> float:
     """Returns the largest difference of two gradients ÷ the largest expected coordinate."""
     return float((computed - expected).abs().max() / expected.abs().max())
 
 
-def degrees_between(a: Vector, b: Vector) -> float:
+def degrees_between(a: GradientVector, b: GradientVector) -> float:
     """Returns the angle between two gradients.
 
     >>> degrees_between(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 2.0]))
@@ -51,8 +51,8 @@ def has_mean(
     estimator: Estimator,
     n: int,
     *,
-    mean: Vector,
-    target: Vector | None = None,
+    mean: GradientVector,
+    target: GradientVector | None = None,
     full: int = 2**15,
 ) -> FactResults:
     """Checks by draws that an estimate has this mean, and that it is not `target`.
@@ -71,29 +71,31 @@ def has_mean(
     yield from sample_has_mean(what, sample, mean, target=target)
 
 
-def sample_has_mean(what: str, sample: Estimates, mean: Vector, *, target: Vector | None = None) -> FactResults:
+def sample_has_mean(
+    what: str, sample: Estimates, mean: GradientVector, *, target: GradientVector | None = None
+) -> FactResults:
     """Checks that independent estimates have this mean: along it, in all coordinates, and away from `target`."""
-    part, error = along(sample, mean)
+    part, error = part_along(sample, mean)
     yield near(f"{what}: measured mean along the expected one", 1.0, part, error, 0.2)
     apart = sample.mean(0) - mean
     spread = torch.cov(sample.T).reshape(len(mean), -1) / len(sample)
     trace, square = float(spread.trace()), float(spread.square().sum())
     free = trace**2 / square
-    bound = float(chi2.isf(FALSE_ALARM, free)) / free
+    bound = float(chi2.isf(FALSE_REJECTION, free)) / free
     what_of_all = f"{what}: squared distance of the measured mean ÷ its noise"
     yield below(what_of_all, 1.2 * bound, float(apart.square().sum()) / trace)
     if target is not None:
-        part, error = along(sample - target, mean - target)
+        part, error = part_along(sample - target, mean - target)
         yield near(f"{what}: measured distance from the target ÷ the expected one", 1.0, part, error, 0.5)
 
 
-def along(sample: Estimates, direction: Vector) -> tuple[float, float]:
+def part_along(sample: Estimates, direction: GradientVector) -> tuple[float, float]:
     """Returns ⟨mean, direction⟩ ÷ |direction|² of the estimates, and 4 standard errors."""
     part = sample @ direction / direction.square().sum()
     return float(part.mean()), SIGMAS * float(part.std()) / len(part) ** 0.5
 
 
-def measured_angle(sample: Estimates, target: Vector, mean: Vector) -> tuple[float, float]:
+def measured_angle(sample: Estimates, target: GradientVector, mean: GradientVector) -> tuple[float, float]:
     """Returns the angle between the measured mean and the target, in degrees, and 4 standard errors.
 
     It is measured in the plane of the target and of the exact mean; elsewhere the exact mean has no part.

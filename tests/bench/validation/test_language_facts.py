@@ -8,7 +8,7 @@ from bench.validation.facts import FACTS
 from bench.validation.facts.all_rollouts import enumerated_mean, enumerated_variance, over_rollouts, small_problem
 from bench.validation.facts.arguments import ARGUMENTS, arguments_page
 from bench.validation.facts.fact import Check
-from bench.validation.facts.off_policy_errors import OFF_POLICY, OffPolicy
+from bench.validation.facts.off_policy_errors import OFF_POLICY, AllAnswers
 from bench.validation.facts.record import FactRecord
 from bench.validation.facts.rollout_checks import is_vector
 from bench.validation.facts.sampler import Sampler
@@ -85,7 +85,7 @@ def test_enumerated_moments_are_those_of_single_rollouts(settings):
 
 def test_errors_off_policy_are_those_of_single_rollouts():
     problem = small_problem("transformer_policy", prompts=1, law="long", logit_noise=0.5)
-    where = OffPolicy(problem.family)  # pyright: ignore[reportArgumentType]
+    where = AllAnswers(problem.family)  # pyright: ignore[reportArgumentType]
     loss = over_rollouts(ratio="prefix")
     expected, found = rollout_moments(where.problem, loss), where.exact(OFF_POLICY["prefix ratio"])
     assert is_vector("mean", expected.mean, found.mean).holds
