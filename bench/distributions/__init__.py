@@ -3,6 +3,7 @@
 from bench.distributions import (  # noqa: F401  (register their families)
     affine_flow,
     amortised,
+    automaton_policy,
     bernoulli,
     bernoulli_chain,
     beta,

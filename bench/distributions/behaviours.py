@@ -55,6 +55,46 @@ def kept_tokens(logits: Float[Tensor, "*batch V"], top_k: int, top_p: float) -> 
     return stays & ((more_likely < top_p) | (top_p >= 1))
 
 
+@dataclass(frozen=True)
+class BehaviourSettings:
+    """Settings of a family from which the behaviour and the reference policy are made."""
+
+    stale: int = 0
+    optimiser: str = "sgd"
+    learning_rate: float = 1.0
+    logit_noise: float = 0.0
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    truncated_trainer: bool = False
+    reference_noise: float = 0.5
+
+    def require_behaviour(self, family: str) -> None:
+        """Raises BadInput if a setting has an impossible value; `family` is named in the sentence."""
+        require_optimiser(self.optimiser, family)
+        for wrong, sentence in (
+            (self.stale < 0, f"stale must be 0 steps or more, found {self.stale}"),
+            (not self.learning_rate > 0, f"learning_rate must be above 0, found {self.learning_rate}"),
+            (not self.logit_noise >= 0, f"logit_noise must be 0 or more, found {self.logit_noise}"),
+            (not self.temperature > 0, f"temperature must be above 0, found {self.temperature}"),
+            (self.top_k < 0, f"top_k must be 0 (all tokens) or more, found {self.top_k}"),
+            (not 0 < self.top_p <= 1, f"top_p must be in (0, 1], found {self.top_p}"),
+            (not self.reference_noise >= 0, f"reference_noise must be 0 or more, found {self.reference_noise}"),
+        ):
+            if wrong:
+                raise BadInput(f"{family}: {sentence}")
+
+    @property
+    def perturbation(self) -> Perturbation:
+        """What happens to the logits of the stale policy."""
+        return Perturbation(self.logit_noise, self.temperature, self.top_k, self.top_p)
+
+    @property
+    def on_policy(self) -> bool:
+        """Whether rollouts are drawn from the policy itself."""
+        return not self.stale and self.perturbation == Perturbation(0.0, 1.0, 0, 1.0)
+
+
 def steps_back(
     theta: Tensors, reward: Callable[[Tensors], Tensor], steps: int, optimiser: str, learning_rate: float
 ) -> Tensors:

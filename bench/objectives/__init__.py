@@ -1,6 +1,7 @@
 """Objectives by name."""
 
 from bench.objectives import (  # noqa: F401  (register their objectives)
+    accepted_answers,
     belief_net,
     coupled,
     curved,

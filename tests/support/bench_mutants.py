@@ -13,6 +13,8 @@ from bench.distributions import distributions
 from bench.distributions.base import Family
 from bench.distributions.bernoulli import BernoulliFamily
 from bench.distributions.normal import NormalFamily
+from bench.distributions.prefix_policy import PrefixPolicy
+from bench.distributions.transformer_policy import TransformerPolicyFamily
 from bench.numerics.tensors import Tensors
 from bench.objectives import objectives
 from bench.objectives.base import Target
@@ -81,6 +83,14 @@ class Narrow(Normal):
         return self.loc.detach() + 0.9 * (super().sample(sample_shape) - self.loc.detach())
 
 
+class LikelyTokens(PrefixPolicy):
+    """A sampler that never draws next tokens of probability below 0.1: each one's score has a single sign."""
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        rare = self.logits.softmax(-1) < 0.1
+        return PrefixPolicy(self.logits.detach().masked_fill(rare, -torch.inf)).sample(sample_shape)
+
+
 @rejected_by("draws_are_independent")
 @dataclass(frozen=True)
 class SharedDraws(BernoulliFamily):
@@ -97,6 +107,17 @@ class WrongSampler(BernoulliFamily):
 
     def build(self, parameters: Tensors) -> Distribution:
         return Independent(SquaredProbability(logits=parameters["logits"], validate_args=False), 1, validate_args=False)
+
+
+@rejected_by("draws_follow_the_density")
+@dataclass(frozen=True)
+class WithoutRareTokens(TransformerPolicyFamily):
+    """Rollouts truncated, log-probabilities not."""
+
+    size: int = 3
+
+    def build(self, parameters: Tensors) -> Distribution:
+        return LikelyTokens(parameters["logits"], prompt_axes=1)
 
 
 @rejected_by("draws_follow_the_density")

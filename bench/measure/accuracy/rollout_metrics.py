@@ -123,10 +123,11 @@ class Slopes(NamedTuple):
 
 def enumerable(q: Distribution) -> bool:
     """Whether all sequences can be listed for the exact gradients."""
+    if not getattr(q, "has_enumerate_support", False):
+        return False  # before a power of the vocabulary that no number holds
     vocabulary = q.event_shape[-1] if len(q.event_shape) > 1 else 2
     tokens = q.event_shape[0] if q.event_shape else 1
-    many = float(vocabulary) ** tokens * tokens * vocabulary * max(q.batch_shape.numel(), 1)
-    return bool(getattr(q, "has_enumerate_support", False)) and many <= MOST_ENUMERATED
+    return vocabulary**tokens * tokens * vocabulary * max(q.batch_shape.numel(), 1) <= MOST_ENUMERATED
 
 
 def exact_slopes(gradients: Gradients) -> Slopes:

@@ -171,8 +171,9 @@ def zero_mean(replicates: Tensors, what: str, variance: Callable[[str], Tensor] 
     """Raises CheckFailed if a coordinate's mean over the first axis differs from zero by more than chance.
 
     A mean that depends on few outcomes has no valid t-statistic: if a rare outcome was never drawn, the values are
-    constant. For such a coordinate the variance under the density, `variance(name)`, is used; if it is not known, the
-    coordinate is not checked.
+    constant, or a few hundred small ones of one sign (the visits of a prefix after which a rare token never came). For
+    such a coordinate the variance under the density, `variance(name)`, is used; if it is not known, a mean of few
+    outcomes is not checked.
 
     Args:
         replicates: Values by name, `[R, …]`.
@@ -182,6 +183,8 @@ def zero_mean(replicates: Tensors, what: str, variance: Callable[[str], Tensor] 
     for name, value in replicates.items():
         x = value.flatten(1)
         spread, few = x.var(0), outcomes_behind(x) < MIN_OUTCOMES
+        if variance:
+            few = few | (outcomes_of_rarer_sign(x) < MIN_OUTCOMES)
         if few.any():
             said = variance(name) if variance else torch.full_like(spread, torch.inf)
             spread = torch.where(few, torch.maximum(spread, said), spread)
@@ -197,8 +200,22 @@ def outcomes_behind(x: Float[Tensor, "R P"]) -> Float[Tensor, " P"]:
     tensor([7.])
     """
     apart = (x - x.median(0).values).abs()
-    apart = torch.where(apart > 1e-12 * x.abs().amax(0), apart, 0)
-    return apart.sum(0).square() / apart.square().sum(0).clamp_min(1e-300)
+    return effective_number(torch.where(apart > 1e-12 * x.abs().amax(0), apart, 0))
+
+
+def outcomes_of_rarer_sign(x: Float[Tensor, "R P"]) -> Float[Tensor, " P"]:
+    """Returns the effective number of replicates behind a column's positive or negative values, whichever is smaller.
+
+    >>> never_drawn = torch.zeros(1000, 1).index_fill(0, torch.arange(400), -1.0)
+    >>> outcomes_behind(never_drawn), outcomes_of_rarer_sign(never_drawn)
+    (tensor([400.]), tensor([0.]))
+    """
+    return torch.minimum(effective_number(x.clamp_min(0)), effective_number(x.clamp_max(0)))
+
+
+def effective_number(size: Float[Tensor, "R P"]) -> Float[Tensor, " P"]:
+    """Returns (Σ x)² ÷ Σ x² of each column of values of one sign."""
+    return size.sum(0).square() / size.square().sum(0).clamp_min(torch.finfo(size.dtype).tiny)
 
 
 def deviations(x: Float[Tensor, "R P"], variance: Float[Tensor, " P"]) -> Float[Tensor, " P"]:

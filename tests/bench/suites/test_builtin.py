@@ -25,6 +25,7 @@ NAMES = (
     "finance",
     "fitting",
     "language",
+    "language_long",
     "minibatch",
     "mnist",
     "policy",

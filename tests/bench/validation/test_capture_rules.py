@@ -16,6 +16,7 @@ ESTIMATORS = {"quasi_monte_carlo": "takes its table of direction numbers from th
 FAMILIES = {
     "prefix_policy": "its constants (behaviour, reference, rows of lengths) are copied from the host at every step",
     "transformer_policy": "the same",
+    "automaton_policy": "the same",
     "student_t": "torch makes the Chi2 inside of Python numbers, which are copied to the device",
     "von_mises": "torch draws by rejection, and asks the device whether all are accepted",
 }

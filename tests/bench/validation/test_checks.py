@@ -61,6 +61,7 @@ def test_no_false_alarm(name):
 
 
 FITS = {
+    "accepted_answers": ("automaton_policy", {"size": 3}),
     "asian_call": ("black_scholes_path", {"size": 2}),
     "balanced_brackets": ("token_policy", {"size": 4, "vocabulary": 2}),
     "basket_call": ("black_scholes", {"size": 2}),
