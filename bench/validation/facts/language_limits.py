@@ -18,7 +18,7 @@ from bench.validation.facts.off_policy_errors import (
 from bench.validation.facts.rollout_checks import degrees_between, measured_angle
 from bench.validation.facts.sampler import SIGMAS, Sampler
 
-LENGTHS, DISTANCES, ROLLOUTS_OF_A_PROMPT = (3, 4, 6, 8), (0.001, 0.01, 0.1, 0.3, 1.0), (16, 256, 4096)
+LENGTHS, DISTANCES, NUMBERS_OF_ROLLOUTS = (3, 4, 6, 8), (0.001, 0.01, 0.1, 0.3, 1.0), (16, 256, 4096)
 ONE_PROMPT = {"vocabulary": 3, "prompts": 1, "law": "long", "stage": "middle"}
 """Settings of the transformer policy whose errors are compared: 511 answers of up to 8 tokens."""
 MEASURED = {
@@ -67,7 +67,7 @@ def no_correction_has_the_least_error_everywhere(sampler: Sampler) -> FactResult
             for T in LENGTHS
             for kl in DISTANCES
         }
-        for n in ROLLOUTS_OF_A_PROMPT:
+        for n in NUMBERS_OF_ROLLOUTS:
             won[label, n] = winners(grid, n)
             if label == "logit noise" or n == 256:
                 pictures.append(winner_map(f"{label}, {n} rollouts", won[label, n]))
