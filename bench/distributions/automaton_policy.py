@@ -52,6 +52,16 @@ class AutomatonPolicy(PrefixPolicy):
         Distribution.__init__(self, logits.shape[:-2], shape, validate_args=False)
 
     @property
+    def T(self) -> int:  # noqa: N802
+        """The largest number of tokens."""
+        return self.event_shape[0]
+
+    @property
+    def drop(self) -> bool:
+        """Whether the trainer leaves out the next tokens that the behaviour never draws."""
+        return self.dropped is not None
+
+    @property
     def has_enumerate_support(self) -> bool:  # type: ignore[override]
         T, V = self.event_shape
         return T < 64 and starts(T, V)[-1] <= MOST_LISTED

@@ -54,6 +54,16 @@ class PrefixPolicy(PrefixTable):
         self.reference = None if reference_logits is None else PrefixPolicy(reference_logits)
 
     @property
+    def behaviour_logits(self) -> Tensor | None:
+        """The logits of the policy to draw from; None where that is this policy."""
+        return None if self.behaviour is None else self.behaviour.logits
+
+    @property
+    def reference_logits(self) -> Tensor | None:
+        """The logits of the reference policy; None without one."""
+        return None if self.reference is None else self.reference.logits
+
+    @property
     def has_enumerate_support(self) -> bool:  # type: ignore[override]
         return starts(*self.event_shape)[-1] <= MOST_LISTED
 
