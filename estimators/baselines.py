@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -196,7 +196,7 @@ class OptimalCoefficient(Estimator):
         return valued(value.mean(0), surrogate)
 
 
-def scores(q: Distribution, z: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+def scores(q: Distribution, z: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
     """Returns ∇ log q(z_k) of every draw in q's parameters, by name, each `[n, *batch, …]`, detached."""
     expanded = {name: value.detach().expand(len(z), *value.shape) for name, value in parameters(q).items()}
     return torch.func.grad(lambda values: rebuild(q, values).log_prob(z).sum())(expanded)

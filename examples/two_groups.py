@@ -1,6 +1,6 @@
 """A model with two independent groups, bits and Normals, as a dict: `gradest recommend examples/two_groups.py`
 
-Sparse regression: each of 10 weights is switched on or off by a bit, and its size is Normal; an estimator for each group.
+Sparse regression: a bit switches each of 10 weights on or off, and its size is Normal; an estimator for each group.
 """
 
 import torch
