@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 from bench.distributions.base import Family, distributions
 from bench.distributions.behaviours import BehaviourSettings, steps_back
 from bench.distributions.prefix_policy import MOST_LISTED, PrefixPolicy, _inverse
-from bench.distributions.prefix_tree import sequences, starts
+from bench.distributions.prefix_tree import starts
 from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput
 from estimators.traits import Need
@@ -124,12 +124,6 @@ class AutomatonPolicy(PrefixPolicy):
         """Returns the expected reward of each prompt; see `values_to_go`."""
         at_start = self.first.unsqueeze(-1)
         return self.values_to_go(beta)[..., -1, :].take_along_dim(at_start, -1).squeeze(-1)
-
-    def enumerate_support(self, expand: bool = True) -> Tensor:
-        """Returns all sequences, in the order of `bench.distributions.prefix_tree`."""
-        T, V = self.event_shape
-        z = sequences(T, V, self.logits).reshape(-1, *(1 for _ in self.batch_shape), T, V)
-        return z.expand(-1, *self.batch_shape, -1, -1) if expand else z
 
     @torch.no_grad()
     def _decoded(self, noise: Tensor | None, sample_shape: tuple[int, ...]) -> Tensor:

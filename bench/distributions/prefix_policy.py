@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 
 from bench.distributions.base import Family, distributions
-from bench.distributions.behaviours import Perturbation, require_optimiser, steps_back
+from bench.distributions.behaviours import BehaviourSettings, steps_back
 from bench.distributions.prefix_tree import content_lengths, sequence_log_probs, sequences, starts, tilted
 from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput, nearest
@@ -143,7 +143,7 @@ def _inverse(law: Tensor, noise: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class LanguagePolicy(Family):
+class LanguagePolicy(BehaviourSettings, Family):
     """A policy over answers of at most `size` tokens, with an end token, for each of `prompts` prompts.
 
     The target is the mean over prompts. Token `vocabulary` − 1 ends an answer. `law` says which answers are right:
@@ -167,21 +167,12 @@ class LanguagePolicy(Family):
     vocabulary: int = 4
     prompts: int = 2
     law: str = "short"
-    stale: int = 0
-    optimiser: str = "sgd"
-    learning_rate: float = 1.0
-    logit_noise: float = 0.0
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    truncated_trainer: bool = False
-    reference_noise: float = 0.5
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.law not in LAWS:
             raise BadInput(f"{self.name} has no law {self.law!r}; {nearest(self.law, LAWS)}")
-        require_optimiser(self.optimiser, self.name)
+        self.require_behaviour(self.name)
         for wrong, sentence in self._wrong_numbers():
             if wrong:
                 raise BadInput(f"{self.name}: {sentence}")
@@ -196,13 +187,6 @@ class LanguagePolicy(Family):
                 prefixes > MOST_PREFIXES,
                 f"vocabulary {self.vocabulary} and size {self.size} have more than {MOST_PREFIXES:,} prefixes",
             ),
-            (self.stale < 0, f"stale must be 0 steps or more, found {self.stale}"),
-            (not self.learning_rate > 0, f"learning_rate must be above 0, found {self.learning_rate}"),
-            (not self.logit_noise >= 0, f"logit_noise must be 0 or more, found {self.logit_noise}"),
-            (not self.temperature > 0, f"temperature must be above 0, found {self.temperature}"),
-            (self.top_k < 0, f"top_k must be 0 (all tokens) or more, found {self.top_k}"),
-            (not 0 < self.top_p <= 1, f"top_p must be in (0, 1], found {self.top_p}"),
-            (not self.reference_noise >= 0, f"reference_noise must be 0 or more, found {self.reference_noise}"),
         ]
 
     @property
@@ -242,14 +226,14 @@ class LanguagePolicy(Family):
 
         NumPy arrays, because a tensor created inside a torch.func transform and cached would be invalid in the next.
         """
-        theta, perturbed = self.start(), Perturbation(self.logit_noise, self.temperature, self.top_k, self.top_p)
+        theta = self.start()
         logits = self.encode(theta, "unconstrained")["logits"]
         noise = torch.tensor(np.random.default_rng(12).normal(size=logits.shape))
         reference = (logits + self.reference_noise * noise).numpy()
-        if not self.stale and perturbed == Perturbation(0.0, 1.0, 0, 1.0):
+        if self.on_policy:
             return None, reference
         before = steps_back(theta, lambda at: self.success(at).mean(), self.stale, self.optimiser, self.learning_rate)
-        return perturbed.logits(self.encode(before, "unconstrained")["logits"]).numpy(), reference
+        return self.perturbation.logits(self.encode(before, "unconstrained")["logits"]).numpy(), reference
 
 
 def right_answers(law: str, T: int, V: int, prompts: int) -> Float[Tensor, "prompts sequences"]:
