@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -251,7 +252,7 @@ class Advisor:
         """A turn of the witness, which may vouch by now for estimates that have not varied."""
         self._hear(judge)
         for each in candidates:
-            if _waits_for_trust(each):
+            if each.waits_for_trust:
                 judge(each)
         eliminate(candidates)
 
@@ -262,14 +263,16 @@ class Advisor:
         """
         heard = -1
         while judge.witness is not None and heard < judge.witness.replicates < WELL_HEARD and self.left() > 0:
-            still = [each for each in candidates if _waits_for_trust(each)]
+            still = [each for each in candidates if each.waits_for_trust]
             if not still:
                 return
             heard = judge.witness.replicates
             for each in still:
                 if each.replicates * each.samples < ENOUGH and self.left() > 0:
                     seconds = self.left() / (4 * len(still))
-                    self.measure(each, ENOUGH - each.replicates, seconds, TURN_SHARE * self.question.seconds)
+                    self.measure(
+                        each, ceil(ENOUGH / each.samples) - each.replicates, seconds, TURN_SHARE * self.question.seconds
+                    )
                     each.weigh(0.999)
             self._hear_again(judge, candidates)
 
@@ -406,11 +409,6 @@ class Advisor:
             max(8 * names * elapsed / 4, 4 * self.question.seconds),
         )
         return Findings(self.opening, candidates, judge, None, [], conclusion, elapsed=elapsed)
-
-
-def _waits_for_trust(candidate: Candidate) -> bool:
-    """Whether the candidate's estimates have not varied, and nothing vouches for them so far."""
-    return candidate.state == OPEN and candidate.score is not None and not candidate.varies and bool(candidate.gate)
 
 
 def _no_worse(each: Candidate, best: Candidate) -> bool:

@@ -114,6 +114,11 @@ class Candidate:
         distances = np.concatenate(self.squares)
         return unstable(distances) if len(distances) >= FOR_A_TAIL else None
 
+    @property
+    def waits_for_trust(self) -> bool:
+        """Whether its estimates have not varied, and nothing vouches for them so far: it may be without variance."""
+        return self.state == OPEN and self.score is not None and not self.varies and bool(self.gate)
+
     def variance_interval(self, level: float = 0.95, least_kurtosis: float = 1.0) -> Interval:
         """The trace of the covariance of one estimate; 0 where the estimates do not vary."""
         if not self.varies:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.advice.candidate import OPEN, Candidate, score_of, times
+from bench.advice.candidate import Candidate, score_of, times
 from bench.advice.race import NO_TIME, TIE
 from bench.advice.turns import FIRST_LEAST
 from bench.display.terminal import rounded_up
@@ -51,8 +51,8 @@ def conclude(
     if own.gate:
         reasons.append(f"of {winner.name}, {own.gate}")
         factors.append(4.0)
-    still = [each.name for each in candidates if own.variance.value and _may_have_none(each)]
-    if still:
+    still = [each.name for each in candidates if each.waits_for_trust and each.estimator.unbiased]
+    if still and own.variance.value:
         reasons.append(f"the estimates of {still[0]} have not varied so far, and it is not ruled out")
         factors.append(4.0)
     if baseline is not None and baseline is not winner and baseline.score is not None:
@@ -66,12 +66,6 @@ def conclude(
         return Conclusion(())
     factor = MARGIN * max(factors)
     return Conclusion(tuple(reasons), rounded_up(factor * seconds, unit=1.0) if factor < MOST_TIMES_LONGER else None)
-
-
-def _may_have_none(candidate: Candidate) -> bool:
-    """Whether a candidate may be without variance: nothing vouches for its estimates yet, nor contradicts them."""
-    open_still = candidate.state == OPEN and candidate.score is not None
-    return open_still and candidate.estimator.unbiased and not candidate.varies
 
 
 def compared_names(candidates: Sequence[Candidate]) -> set[str]:

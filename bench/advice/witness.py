@@ -209,7 +209,7 @@ class Judge:
         return bool(agrees.all())
 
     def _reason(self, candidate: Candidate) -> bool | None:
-        """Whether estimates that do not vary are the gradient on paper; None where nothing is said."""
+        """Whether estimates that do not vary are the gradient on paper; None where that is unknown."""
         return self.follows() if candidate.estimator.by_slopes and candidate.estimator.unbiased else None
 
     def _precise(self, said: Testimony) -> bool:
