@@ -156,7 +156,7 @@ class PolicyLoss:
         return LIMIT_PARTS[self.limit](self.ratios(rollouts), advantage, rollouts.log_probs, bounds)
 
     def ratios(self, rollouts: Rollouts) -> Tokens:
-        """Returns π/π_prox at each token, with the gradient of its own log-probability alone unless differentiated."""
+        """Returns π/π_prox at each token, with the gradient of that token's log-probability unless differentiated."""
         if self.ratio in DIFFERENTIATED:
             return below_overflow(RATIO_PARTS[self.ratio](rollouts.log_probs - rollouts.old, rollouts.mask)).exp()
         log_weight = RATIO_PARTS[self.ratio](rollouts.log_probs.detach() - rollouts.old, rollouts.mask)

@@ -55,7 +55,7 @@ RATIO_PARTS: dict[str, Callable[[Tokens, Tokens], Tokens]] = {
 }
 """Ratios by name: functions of log π/π_prox at each token, 0 where the mask is 0, and of the mask; differentiable.
 
-The ratio of a token, a prefix or a sequence has at each token the gradient of its own log-probability alone (see
+The ratio of a token, a prefix or a sequence has at each token the gradient of that token's log-probability alone (see
 `through_own_token`); a differentiated one has the gradient of all tokens in it. The two differ where a rollout's tokens
 have different advantages.
 """

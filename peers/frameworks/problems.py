@@ -113,6 +113,6 @@ def named(found: Mapping[str, Arrays]) -> dict[str, Any]:
 
 
 def rollouts(arrays: Arrays, log_probs: Tensor | None = None) -> Rollouts:
-    """Returns a problem as rollouts, with these log-probabilities in place of its own."""
+    """Returns a problem as rollouts, with these log-probabilities in place of those that it has."""
     tensors: dict[str, Any] = {name: torch.tensor(value) for name, value in arrays.items()}
     return Rollouts(**tensors if log_probs is None else tensors | {"log_probs": log_probs})

@@ -1,4 +1,4 @@
-"""The command in a process of its own that has not to import torch: it is forked from one that has."""
+"""The command in a separate process that has not to import torch: it is forked from one that has."""
 
 import multiprocessing
 import os
@@ -13,7 +13,7 @@ FORKING = multiprocessing.get_context("forkserver")
 
 
 def gradest_forked(*arguments: object, folder: Path, packages: Sequence[Path] = ()) -> Finished:
-    """The command in `folder`, with registries of its own, and packages that are installed in `packages`.
+    """The command in `folder`, with its own registries, and packages that are installed in `packages`.
 
     Its workers start as a user's do. That the command starts as a process is tested in tests/bench/cli and by the
     tests of recommendations.

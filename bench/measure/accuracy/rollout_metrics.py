@@ -1,7 +1,7 @@
 """The metrics of losses over rollouts of a sequence policy: tokens, clipping, weights of prompts, length and entropy.
 
-What describes the rollouts (tokens, clipped share, effective sample size, dead groups) comes from draws of its own,
-after the estimates and with seeds of its own, so no number of the estimates depends on it. What describes E ĝ comes
+What describes the rollouts (tokens, clipped share, effective sample size, dead groups) comes from separate draws,
+after the estimates and with other seeds, so no number of the estimates depends on it. What describes E ĝ comes
 from the estimates' batch means and from exact gradients by enumeration; nothing runs per estimate.
 """
 

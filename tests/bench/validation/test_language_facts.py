@@ -66,7 +66,7 @@ def test_a_wrong_part_is_rejected(name, monkeypatch):
 
 
 def test_draws_from_another_policy_are_rejected(monkeypatch):
-    """The measured half has power of its own: the enumeration does not see who draws."""
+    """The measured half has power without the other: the enumeration does not see who draws."""
     name = "off_policy_kl_in_the_reward"
     monkeypatch.setattr("estimators.policy.policy_gradient.drawn_from", lambda q, n: q.sample((n,)))
     checks = [each for each in FACTS[name].measure(Sampler(name)) if isinstance(each, Check)]
