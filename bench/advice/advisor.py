@@ -1,4 +1,4 @@
-"""An answer, step by step: the model is opened, candidates race, fresh draws compare the finalists."""
+"""Makes an answer step by step: opens the model, lets candidates race, compares the finalists by fresh draws."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ WITNESS_SHARE = 0.05
 NOISE_SHARE = 0.1
 """Of the time, beyond the seconds given, what telling the variance of a noisy model apart takes."""
 WITNESS_SAMPLES = 16
-WELL_HEARD = 4096
+WITNESS_ENOUGH = 4096
 """Estimates of a witness from which on it has no turn before the fresh draws."""
 PRECISE = 0.05
 """The width of an interval, on the log scale, at which fresh draws end."""
@@ -49,9 +49,9 @@ PRECISE = 0.05
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of the race: `names` of estimators (None: all that fit), numbers of samples, the time.
+    """The question put to the race: `names` of estimators (None: all that fit), numbers of samples, the time.
 
-    `stage`: for which of several random variables, if the model has several.
+    `stage`: the random variable that the race is about, if the model has several.
     """
 
     names: tuple[str | Estimator, ...] | None
@@ -64,7 +64,7 @@ class Question:
 
 @dataclass
 class Findings:
-    """What was found: the winner (None where nothing could be measured), those it was compared with by fresh draws."""
+    """The result: the winner (None if nothing could be measured) and the finalists compared by fresh draws."""
 
     opening: ModelFacts
     candidates: list[Candidate]
@@ -80,7 +80,7 @@ class Findings:
 
 @dataclass
 class Advisor:
-    """Asks the worker for turns, and decides."""
+    """Requests turns from the worker and decides between candidates."""
 
     worker: Worker
     question: Question
@@ -93,7 +93,7 @@ class Advisor:
     _slopes_followed: bool | None = field(default=None, init=False)
 
     def answer(self) -> Findings:
-        """The answer. Raises BadInput for a model that is not sound, NoAnswer where its process dies."""
+        """Returns the answer. Raises BadInput for a model that is not sound, NoAnswer if its process dies."""
         self._ask("ready", seconds=LOADING)
         limit = max(OPENING, self.question.seconds)
         names, samples = self.question.names, self.question.samples
@@ -105,13 +105,13 @@ class Advisor:
         judge = self._judge()
         race = Race(
             candidates, self.measure, self.clock, self.start, self.question.seconds, judge, self.show,
-            self.question.seed, lambda: self._hear_again(judge, candidates),
+            self.question.seed, lambda: self._measure_witness_again(judge, candidates),
         )  # fmt: skip
         race.run(self.opening.entrants.first_samples)
         return self._finish(candidates, judge)
 
     def variables(self) -> tuple[str, ...]:
-        """The names of the model's random variables if it has several; else none."""
+        """Returns the names of the model's random variables if it has several; else an empty list."""
         return self._ask("variables", seconds=LOADING)
 
     def left(self, share: float = 1.0) -> float:
@@ -119,7 +119,7 @@ class Advisor:
         return self.start + share * self.question.seconds - self.clock()
 
     def measure(self, candidate: Candidate, replicates: int, seconds: float, most_seconds: float) -> None:
-        """A turn of a candidate; one that fails is disqualified with the reason."""
+        """Takes one turn of a candidate; a candidate that fails is disqualified with the reason."""
         if self.left() <= 0:
             candidate.state = NO_TIME
             return
@@ -151,15 +151,15 @@ class Advisor:
             self.lost = self.lost + 1 if error.lost else 0
             if self.lost >= LOST:
                 raise NoAnswer(
-                    f"{LOST} estimators in a row took their process down, the last one so: it {error}; it is the model "
+                    f"{LOST} estimators in a row ended their process; the last one {error}; it is the model "
                     "that does this, not an estimator"
                 ) from error
             raise
         self.lost = 0
         return found
 
-    def _heard(self, asked: Turn) -> TurnResult | None:
-        """The result of a turn; None if it fails or is too slow, or the time is up."""
+    def _try_turn(self, asked: Turn) -> TurnResult | None:
+        """Returns the result of a turn; None if it fails or is too slow, or if the time is up."""
         if self.left() <= 0 or asked.most_seconds < 2 * self.opening.call_seconds:
             return None
         with suppress(TaskFailed):
@@ -168,7 +168,7 @@ class Advisor:
         return None
 
     def _ask(self, method: str, *arguments: Any, seconds: float) -> Any:
-        """A task before the race, which may not fail."""
+        """Runs a task before the race; a failure ends the answer with BadInput or NoAnswer."""
         try:
             return self.worker.do(method, *arguments, seconds=seconds)
         except TaskFailed as error:
@@ -189,18 +189,18 @@ class Advisor:
         return found
 
     def _sizes(self) -> np.ndarray | None:
-        """How large |f|·|score| is per coordinate, from a few score-function estimates."""
+        """Returns the size of |f|·|score| per coordinate, from a few score-function estimates."""
         seconds = 0.03 * self.question.seconds
         asked = Turn(
             Parcel.of(get(BASELINE)), 1, self.question.seed, FIRST_MOST, seconds, seconds, scale=self.opening.scale
         )
-        result = self._heard(asked)
+        result = self._try_turn(asked)
         if result is None or not result.moments.count:
             return None
         return np.sqrt(np.square(result.moments.mean) + result.moments.m2 / result.moments.count)
 
     def _judge(self) -> Judge:
-        """The judge with the best witness that can be had: enumeration, else a score function."""
+        """Returns the judge with the best available witness: enumeration if possible, else a score function."""
         entrants = self.opening.entrants
         judge = Judge(None, self.opening.rare, self.question.biased, self._slope, self._follows)
         for name, fits in (("exact", entrants.density and self.opening.few_values), ("rloo", entrants.density)):
@@ -208,13 +208,13 @@ class Advisor:
                 continue
             samples = 1 if name == "exact" else WITNESS_SAMPLES
             judge.witness = Candidate(name, Parcel.of(get(name)), samples, self.opening.tolerance, self.size)
-            if self._hear(judge):
+            if self._measure_witness(judge):
                 return judge
         judge.witness = None
         return judge
 
-    def _hear(self, judge: Judge) -> bool:
-        """A turn of the witness; whether it could be heard."""
+    def _measure_witness(self, judge: Judge) -> bool:
+        """Takes a turn of the witness; returns whether the witness could be measured."""
         witness = judge.witness
         if witness is None or (witness.estimator.exact and witness.replicates):
             return witness is not None
@@ -231,14 +231,14 @@ class Advisor:
             double=True,
             scale=self.opening.scale,
         )
-        result = self._heard(asked)
+        result = self._try_turn(asked)
         if result is None or result.nonfinite:
             return witness.replicates > 0
         witness.add(result)
         return True
 
     def _follows(self) -> bool | None:
-        """Whether f rises between draws as its slopes say, asked once; None where it is too slow, or fails."""
+        """Whether f rises between draws as its slopes say, computed once; None if f is too slow or fails."""
         if not self._asked_for_slopes and self.left() > 0 and self.opening.call_seconds <= SLOW_CALL:
             self._asked_for_slopes = True
             seconds = WITNESS_SHARE * self.question.seconds
@@ -248,25 +248,25 @@ class Advisor:
                 )
         return self._slopes_followed
 
-    def _hear_again(self, judge: Judge, candidates: Sequence[Candidate]) -> None:
-        """A turn of the witness, which may vouch by now for estimates that have not varied."""
-        self._hear(judge)
+    def _measure_witness_again(self, judge: Judge, candidates: Sequence[Candidate]) -> None:
+        """Takes another turn of the witness, which may then confirm estimates that have not varied."""
+        self._measure_witness(judge)
         for each in candidates:
             if each.waits_for_trust:
                 judge(each)
         eliminate(candidates)
 
-    def _vouch(self, judge: Judge, candidates: Sequence[Candidate]) -> None:
-        """Before the winner is chosen: turns of the witness and of candidates whose estimates have not varied.
+    def _settle_unvaried(self, judge: Judge, candidates: Sequence[Candidate]) -> None:
+        """Takes turns of the witness and of candidates whose estimates have not varied, before the winner is chosen.
 
-        Such a candidate beats all others if it is right, so nothing else is worth the time more.
+        Such a candidate beats all others if it is right, so the time is best spent on it.
         """
-        heard = -1
-        while judge.witness is not None and heard < judge.witness.replicates < WELL_HEARD and self.left() > 0:
+        measured = -1
+        while judge.witness is not None and measured < judge.witness.replicates < WITNESS_ENOUGH and self.left() > 0:
             still = [each for each in candidates if each.waits_for_trust]
             if not still:
                 return
-            heard = judge.witness.replicates
+            measured = judge.witness.replicates
             for each in still:
                 if each.replicates * each.samples < ENOUGH and self.left() > 0:
                     seconds = self.left() / (4 * len(still))
@@ -274,10 +274,10 @@ class Advisor:
                         each, ceil(ENOUGH / each.samples) - each.replicates, seconds, TURN_SHARE * self.question.seconds
                     )
                     each.weigh(0.999)
-            self._hear_again(judge, candidates)
+            self._measure_witness_again(judge, candidates)
 
     def _noise_parts(self, winner: Candidate) -> NoiseParts | None:
-        """The winner's variance on a noisy model told apart; None where that fails."""
+        """Splits the winner's variance on a noisy model into its parts; None if that fails."""
         seconds = NOISE_SHARE * self.question.seconds
         seed = chunk_seed(self.question.seed, winner.name, "noise")
         asked = Turn(winner.estimator, winner.samples, seed, ENOUGH, seconds, seconds, scale=self.opening.scale)
@@ -286,7 +286,7 @@ class Advisor:
         return None
 
     def _slope(self, direction: np.ndarray) -> tuple[float, float, float] | None:
-        """Finite differences of E f along a direction of θ; None where P is too large, it fails, or the time is up."""
+        """Returns finite differences of E f along a direction of θ; None if P is too large, f fails or time is up."""
         if self.opening.dim != len(direction) or self.left() <= 0:
             return None
         seconds = 2 * WITNESS_SHARE * self.question.seconds
@@ -298,9 +298,9 @@ class Advisor:
             return None
 
     def _finish(self, candidates: list[Candidate], judge: Judge) -> Findings:
-        """Fresh draws of the winner and those it is compared with; a winner that proves biased makes place."""
+        """Compares the winner with the finalists by fresh draws; a winner that proves biased is replaced."""
         self.stage = "final"
-        self._vouch(judge, candidates)
+        self._settle_unvaried(judge, candidates)
         while True:
             winner = cheapest([each for each in still_open(candidates) if each.score])
             if winner is None:
@@ -309,8 +309,8 @@ class Advisor:
                 reopen(candidates)
                 eliminate(candidates)
                 continue
-            if judge.witness is not None and judge.witness.replicates < WELL_HEARD:
-                self._hear(judge)
+            if judge.witness is not None and judge.witness.replicates < WITNESS_ENOUGH:
+                self._measure_witness(judge)
             finalists = self._finalists(candidates, winner)
             self._fresh_draws(finalists)
             judge(winner)
@@ -338,9 +338,9 @@ class Advisor:
         return Findings(self.opening, candidates, judge, first, shown, conclusion, code, said, parts, elapsed)
 
     def _smallest(self, scored: list[Candidate]) -> Candidate:
-        """The cheapest by fresh draws; among equally good numbers of samples the smallest.
+        """Returns the cheapest finalist by fresh draws; among equally good numbers of samples, the smallest.
 
-        Among equals without variance, exact enumeration: nothing has to vouch for it.
+        Among equals without variance, exact enumeration comes first: its correctness needs no confirmation.
         """
         first = cheapest([each for each in scored if each.state == OPEN]) or scored[0]
         if not score_of(first).variance.value:
@@ -351,7 +351,7 @@ class Advisor:
         return min([*equal, first], key=lambda each: each.samples)
 
     def _finalists(self, candidates: Sequence[Candidate], winner: Candidate) -> list[Candidate]:
-        """The winner, its smallest n that is as good, the runner-up, and the cheapest plain baseline."""
+        """Returns the winner, its smallest n that is as good, the runner-up, and the cheapest plain baseline."""
         scored = [each for each in candidates if each.score and each.sound]
         own = [each for each in scored if each.name == winner.name and each.state == OPEN and _no_worse(each, winner)]
         smallest = min(own, key=lambda each: each.samples, default=winner)
@@ -360,7 +360,7 @@ class Advisor:
         return [*dict.fromkeys(each for each in (winner, smallest, runner_up, base) if each is not None)]
 
     def _fresh_draws(self, finalists: list[Candidate]) -> None:
-        """Turns in rotation, so that what drifts drifts for all, until they are told apart or the time is up."""
+        """Takes turns in rotation, so that drift affects all alike, until they are distinguished or time is up."""
         number = 0
         fresh = {each: replace(each, moments=None, squares=[], costs=[], score=None, state=OPEN) for each in finalists}
         while number < 2 or (self.left() > 0 and not _settled([*fresh.values()])):
@@ -377,7 +377,7 @@ class Advisor:
         for each, new in fresh.items():
             if new.score is not None and (new.state == OPEN or waiting(new)):
                 each.moments, each.squares, each.costs, each.score = new.moments, new.squares, new.costs, new.score
-            elif not waiting(new):  # without the time for fresh draws, what the race knows stands
+            elif not waiting(new):  # without time for fresh draws, the result of the race stands
                 each.state = new.state
 
     def _code(self, candidate: Candidate) -> str:
@@ -385,7 +385,7 @@ class Advisor:
         return printed_code(made.code, made.fit_steps, candidate.samples, self.opening.spelling)
 
     def _runs(self, candidate: Candidate) -> bool:
-        """Whether its printed code runs on the user's own objects; else it is disqualified."""
+        """Whether the candidate's printed code runs on the user's objects; if not, it is disqualified."""
         code = self._code(candidate)
         try:
             reason = self.worker.do("try_code", code, seconds=max(TURN_LIMIT, self.question.seconds))
@@ -396,7 +396,7 @@ class Advisor:
         return not reason
 
     def _nothing(self, candidates: list[Candidate], judge: Judge) -> Findings:
-        """No estimator could be measured: for lack of time, or since each fails."""
+        """Returns the findings when no estimator could be measured, for lack of time or because each fails."""
         elapsed = self.clock() - self.start
         slow = [each for each in candidates if waiting(each)]
         if not slow:
@@ -420,7 +420,7 @@ def _no_worse(each: Candidate, best: Candidate) -> bool:
 
 
 def _settled(finalists: list[Candidate]) -> bool:
-    """Whether the first of them is told apart from the others, or known to be as good."""
+    """Whether the first finalist is distinguished from the others, or known to be as good."""
     first, *others = finalists
     if first.score is None or any(each.score is None for each in others if each.sound):
         return False

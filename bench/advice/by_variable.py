@@ -28,7 +28,7 @@ VARIABLE_COLUMNS = [
 
 
 def findings_of(worker: Worker, question: Question, **more: Any) -> tuple[Findings, pd.DataFrame | None]:
-    """What is found, and a row for each of several random variables; None if there is one.
+    """Returns the findings, and a row for each of several random variables; None if there is only one variable.
 
     Coordinate descent, once through: the first variable's estimators race with a starting combination for the others,
     then the second's with the winner's (or, where that race was inconclusive, with the starting one), and so on. The
@@ -65,7 +65,7 @@ def _best_combination(found: Findings) -> Candidate | None:
 
 
 def _together(races: Sequence[Findings], times: float) -> Findings:
-    """The last race with the candidates of those before it, and the seconds that would do for all of them."""
+    """Returns the last race with the candidates of the earlier ones, and the seconds that would do for all."""
     last = races[-1]
     known = {(each.name, each.samples) for each in last.candidates}
     every = [each for race in races[:-1] for each in race.candidates if (each.name, each.samples) not in known]

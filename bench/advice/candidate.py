@@ -1,4 +1,4 @@
-"""A candidate of the race: an estimator at a number of samples, and what is known of its variance and its cost."""
+"""A candidate of the race: an estimator at a number of samples, with its measured variance and cost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ class Score(NamedTuple):
 
     @property
     def key(self) -> tuple[float, float]:
-        """What candidates are ranked by: variance × cost, and the cost alone where nothing varies."""
+        """The key of the ranking: variance × cost, or the cost alone if nothing varies."""
         return self.product.value, self.step.value
 
 
@@ -71,7 +71,7 @@ class Candidate:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing speaks against it: it is in the race, or beaten."""
+        """Whether the candidate is not disqualified: it is in the race, or beaten."""
         return self.state in (OPEN, BEATEN)
 
     @property
@@ -79,7 +79,7 @@ class Candidate:
         return self.moments.count if self.moments else 0
 
     def add(self, result: TurnResult) -> None:
-        """One more turn."""
+        """Adds the result of a turn."""
         self.spent += result.spent
         if result.fitted is not None:
             self.estimator = result.fitted
@@ -90,7 +90,7 @@ class Candidate:
         self.costs += result.costs.tolist()
 
     def weigh(self, level: float) -> None:
-        """Sums up what is known; `level` is that of the interval that decides the race."""
+        """Computes the score; `level` is that of the interval that decides the race."""
         step = step_cost(self.costs, self.fit_cost)
         wide = self.variance_interval(level, WIDEST_KURTOSIS).times(step_cost(self.costs, self.fit_cost, level))
         variance = self.variance_interval()
@@ -155,7 +155,7 @@ def times(candidate: Candidate, winner: Candidate) -> Interval:
 
 
 def cheapest(candidates: Sequence[Candidate]) -> Candidate | None:
-    """The one with the least variance × cost as measured, among those whose variance has a meaning if there are any."""
+    """Returns the candidate with the least measured variance × cost, if possible one whose variance has a meaning."""
     scored = [each for each in candidates if each.score]
     scored = [each for each in scored if each.score and not each.score.gate] or scored
     return min(scored, key=lambda each: score_of(each).key, default=None)

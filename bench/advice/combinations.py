@@ -1,4 +1,4 @@
-"""An estimator for each of several random variables: who races for one variable, and what each variable contributes.
+"""An estimator for each of several random variables: the race for one variable, and each variable's contribution.
 
 This runs in the worker process. `bench.advice.by_variable` asks for one variable after the other.
 """
@@ -58,7 +58,7 @@ def _named(q: Joint, estimators: Sequence[Estimator], inner: Sequence[int]) -> P
 
 
 def offer_of_variable(model: OwnModel, so_far: PerVariable, place: int) -> Offer:
-    """What one variable offers, at draws of those before it, with the others' estimators inside its objective.
+    """Returns the offer of one variable, at draws of those before it, with the others' estimators inside its objective.
 
     The noise of the inner estimates does not count here: `PerVariable` refuses what it would bias.
     """

@@ -1,4 +1,4 @@
-"""Is the answer conclusive? And if not, how many seconds would do."""
+"""Whether the answer is conclusive and, if not, how many seconds would do."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ def conclude(
 
 
 def compared_names(candidates: Sequence[Candidate]) -> set[str]:
-    """The estimators that were measured at some n, or cannot run: what was left for lack of time is not among them."""
+    """Returns the estimators that were measured at some n or cannot run; those skipped for lack of time are not."""
     return {
         each.name
         for each in candidates

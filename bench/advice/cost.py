@@ -16,7 +16,7 @@ COSTS = ("seconds", "calls")
 
 
 class Meter:
-    """An objective that counts what it is asked. `read` is the count since the last reading."""
+    """An objective that counts its calls or costs. `read` returns the count since the last reading."""
 
     def __init__(self, f: Objective, cost: StepCost) -> None:
         self._total, self._read = 0.0, 0.0

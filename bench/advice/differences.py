@@ -15,7 +15,7 @@ STEP = 0.1
 
 
 def finite_differences(model: OwnModel, direction: np.ndarray, seconds: float) -> tuple[float, float, float]:
-    """The derivative of E f along `direction` in θ, its standard error, and about how far the step puts it off.
+    """Returns the derivative of E f along `direction` in θ, its standard error, and an estimate of the step's bias.
 
     Both ends of a difference draw from one seed, so that what they have in common cancels; uses torch's generator.
     """

@@ -1,4 +1,4 @@
-"""Which estimators enter the race on a user's model: those whose needs it meets, with the settings that matter."""
+"""The estimators that race on a user's model: those whose needs it meets, with the settings that matter."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,7 +32,7 @@ class Entrant:
 
 @dataclass(frozen=True)
 class Entrants:
-    """Who races, who stays out and why, and the number of samples at which all are measured first.
+    """The estimators that race, those left out with the reason, and the number of samples measured first.
 
     `density`: whether q has a score function; `path`: whether it has a path along which f is differentiable.
     """
@@ -47,7 +47,7 @@ class Entrants:
 def find_entrants(
     offer: Offer, names: Sequence[str | Estimator] | None, samples: Sequence[int], biased: bool
 ) -> Entrants:
-    """Every registered estimator that fits, or those name_with_settings `names`.
+    """Every registered estimator that fits, or those named in `names`.
 
     Raises BadInput where a name is unknown, or none fits.
     """
@@ -71,7 +71,7 @@ def find_entrants(
             left_out[name_with_settings(first)] = "biased: races only where biased estimators are let in"
         else:
             racing += [Entrant(Parcel.of(first), fits), *_fitting(versions[1:], offer, samples)]
-        if not fits and len(versions) > 1:  # a wrapper whose default inner one does not fit
+        if not fits and len(versions) > 1:  # a wrapper whose default inner estimator does not fit
             racing += _fitting(versions[1:], offer, samples)
     if not racing:
         said = "; ".join(f"{name} {reason}" for name, reason in list(left_out.items())[:3])
@@ -93,7 +93,7 @@ def _versions(estimator: Estimator) -> Iterator[Estimator]:
             if temperature != estimator.temperature:  # type: ignore[attr-defined]
                 try:
                     yield get(name, temperature=temperature)
-                except BadInput:  # not one that this estimator takes
+                except BadInput:  # not a setting of this estimator
                     continue
 
 
@@ -106,11 +106,11 @@ def _fitting(versions: Iterable[Estimator], offer: Offer, samples: Sequence[int]
 
 
 def _once(entrant: Entrant) -> Entrant:
-    """What is exact does not depend on n: it races at one."""
+    """An exact estimator does not depend on n: it races at n = 1."""
     return Entrant(entrant.estimator, entrant.samples[:1]) if entrant.estimator.exact else entrant
 
 
 def first_samples_of(racing: Sequence[Entrant]) -> int:
-    """The number of samples at which most of them fit; the smallest of such."""
+    """Returns the smallest number of samples at which most estimators fit."""
     counts = Counter(n for entrant in racing for n in entrant.samples)
     return min(counts, key=lambda n: (-counts[n], n))

@@ -1,4 +1,4 @@
-"""A user's objective made an `Objective`: a plain function of z, or of z and q, whose values may be of any type."""
+"""Turns a user's function of z, or of z and q, whose values may be of any type, into an `Objective`."""
 
 import inspect
 from collections.abc import Callable
@@ -25,7 +25,7 @@ NUMBERS_IN_Z = 2**22
 
 @dataclass(frozen=True)
 class Spelling:
-    """How the printed code names f and q: expressions, the names that they import, and lines before them.
+    """How the printed code writes f and q: expressions, the names to import, and the lines before them.
 
     `step`: the expression of f in a training step. Default: `expression`.
     """
@@ -41,7 +41,7 @@ class Spelling:
         return self.step or self.expression
 
     def with_one_noise(self) -> "Spelling":
-        """The same, with one noise for all calls of a training step."""
+        """Returns the same spelling, with the same noise at all calls of a training step."""
         return replace(self, step=f"one_noise({self.expression})", imports=(*self.imports, "one_noise"))
 
 
@@ -60,7 +60,7 @@ OF_BOTH = ("class Mine(Objective):", "    def __call__(self, z, q):", "        r
 
 
 def given_objective(given: Any, q: Distribution, dtype: torch.dtype, where: str) -> tuple[Objective, Spelling]:
-    """The user's objective, and how to write it. Raises BadInput where it fails at draws of q.
+    """Returns the user's objective and its spelling in code. Raises BadInput if it fails at draws of q.
 
     Values that are no floating-point tensor (bits, whole numbers, numpy's arrays) are cast to θ's `dtype`. A plain
     function does not say whether it has a gradient in z: it is tried at draws, and between them where z is discrete.
@@ -95,7 +95,7 @@ def given_objective(given: Any, q: Distribution, dtype: torch.dtype, where: str)
 
 
 def _of_several(given: Any, q: Joint, dtype: torch.dtype, where: str) -> tuple[Objective, Spelling]:
-    """The user's objective of several variables: a function of their draws, or of one dict of them."""
+    """Returns the user's objective of several variables: a function of their draws, or of a dict of draws."""
     draws = q.draws((2, 3))
     z = q.flat(draws)
     ready = isinstance(given, Objective)
@@ -139,7 +139,7 @@ def takes_q(function: Callable[..., Any]) -> bool:
 
 
 def in_double(f: Objective, dtype: torch.dtype) -> Objective:
-    """f asked at z in its own precision, and its values in float64: for a model that is measured in float64.
+    """Returns f called at z in its own precision, with values in float64, for a model that is measured in float64.
 
     An objective that contains log q keeps log q in float64; its other parts receive z in its own precision.
     """
@@ -180,7 +180,7 @@ def _asked(call: Callable[[], Any], z: Tensor, q: Distribution, where: str) -> A
 
 
 def _shapes(z: Tensor, q: Distribution) -> str:
-    """The shapes of what f is given, and which axes are to be kept."""
+    """Describes the shapes of the arguments of f, and which axes it must keep."""
     if isinstance(q, Joint):
         each = (f"{label} of shape {list(draw.shape)}" for label, draw in zip(q.labels, q.split(z), strict=True))
         return f"{', '.join(each)} (the first {z.dim() - 1} axes are draws and data, to be kept)"

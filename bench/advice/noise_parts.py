@@ -1,7 +1,7 @@
-"""The variance of an estimator on a noisy model, told apart: what more draws can take away, and what more data can.
+"""Splits the variance on a noisy model into the part that more draws reduce and the part that more data reduce.
 
-Triples of training steps: one, another with the same noise of f and other draws, a third with the same draws and other
-noise; what two of them have in common is the part of what they share (`bench.statistics.shared_part`).
+Triples of training steps: the first, a second with the same noise of f and other draws, a third with the same draws and
+other noise; the covariance of two of them is the part due to what they share (`bench.statistics.shared_part`).
 """
 
 from collections.abc import Callable

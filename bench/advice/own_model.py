@@ -1,4 +1,4 @@
-"""A user's own model: θ, a distribution and an objective, brought into one form."""
+"""A user's own model, brought into one form: θ, a distribution and an objective."""
 
 from collections.abc import Callable, Mapping
 from copy import copy
@@ -39,7 +39,7 @@ class OwnModel:
     noise: str = ""
 
     def objective_of_step(self) -> Objective:
-        """f as a training step asks it: with one noise for all its calls where `noise` is "step"."""
+        """Returns f as a training step calls it: with the same noise at all its calls if `noise` is "step"."""
         return one_noise(self.objective) if self.noise == "step" else self.objective
 
     @property
@@ -64,7 +64,7 @@ class OwnModel:
         return self.distribution(self.leaves())
 
     def doubled(self) -> "OwnModel | None":
-        """The model in float64, or None where its distribution takes no float64; f sees its own precision."""
+        """Returns the model in float64, or None if its distribution does not support it; f keeps its own precision."""
         theta = {name: value.double() for name, value in self.theta.items()}
         twin = replace(self, theta=theta, objective=in_double(self.objective, self.dtype))
         try:
@@ -176,7 +176,7 @@ def _as_one(found: Any) -> Any:
 
 
 def module_at(module: nn.Module, theta: Tensors) -> nn.Module:
-    """A module like this one that holds the tensors of θ in place of its parameters; the given one stays as it is.
+    """Returns a copy of the module whose parameters are replaced by the tensors of θ; the given module is unchanged.
 
     `torch.func.functional_call` would put its parameters back before a distribution that asks it later does so.
     """
@@ -234,7 +234,7 @@ def _apart(q: Distribution, leaves: Tensors) -> bool:
         try:
             found = torch.autograd.grad(way().sum(), list(leaves.values()), allow_unused=True)
         except NotImplementedError:
-            continue  # no density, or no path, that could tell
+            continue  # neither a density nor a path that could show it
         except RuntimeError:  # torch says so where nothing wants a gradient
             found = ()
         told = True

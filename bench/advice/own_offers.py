@@ -1,4 +1,4 @@
-"""What a user's q offers: by torch's tables and probes, or, where those cannot rebuild q, by trying it at θ itself."""
+"""The offer of a user's q: from torch's tables and probes or, if those cannot rebuild q, from trials at θ itself."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +24,7 @@ STANDARD_ERRORS = 8.0
 
 
 def own_offer(model: OwnModel) -> Offer:
-    """What the model's q and f offer, at θ; uses torch's generator.
+    """Returns the offer of the model's q and f at θ. Uses torch's generator.
 
     A distribution whose class torch does not know and that cannot be made from its parameters (a policy network, a
     flow) offers a density if its mean score over its own draws is 0, and a path if its gradient agrees with the score.
@@ -70,12 +70,12 @@ def _fails_for_good(offer: Offer, need: Need) -> bool:
 
 
 def _no_density(model: OwnModel) -> str | None:
-    """Why log q's gradient is no score, in a clause; None where its mean over q's draws is 0."""
+    """Returns why log q's gradient is no score, in a clause; None if its mean over q's draws is 0."""
     return _tried(lambda: _mean_of(model, lambda q, z: q.log_prob(z), "the mean of its score is not 0"))
 
 
 def _no_path(model: OwnModel) -> str | None:
-    """Why rsample's gradient is not that of q's law, in a clause."""
+    """Returns why rsample's gradient is not that of q's law, in a clause."""
     if not model.q().has_rsample:
         return "it has no rsample"
 
@@ -101,7 +101,7 @@ def _tried(check: Callable[[], str | None]) -> str | None:
 
 
 def _mean_of(model: OwnModel, value: Callable[[Distribution, Tensor], Tensor], wrong: str) -> str | None:
-    """`wrong` where the gradient in θ of the mean of `value(q, z)` over q's draws is not 0 in expectation."""
+    """Returns `wrong` if the expected gradient in θ of `value(q, z)` over q's draws is not 0."""
     rows = []
     for _ in range(SCORE_GROUPS):
         theta = model.leaves()

@@ -1,4 +1,4 @@
-"""A user's model as a `Problem`: what the batched road measures on."""
+"""A user's model as a `Problem`, on which the batched road measures."""
 
 from dataclasses import dataclass
 from functools import cached_property

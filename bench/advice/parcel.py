@@ -1,4 +1,4 @@
-"""An estimator that travels between processes; its class may be known in the worker alone (a plug-in's)."""
+"""An estimator that is sent between processes; its class may be known only in the worker (a plug-in)."""
 
 import pickle
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ BY_SLOPES = frozenset({Need.DIFFERENTIABLE, Need.TWICE_DIFFERENTIABLE})
 
 @dataclass(frozen=True)
 class Parcel:
-    """An estimator as bytes, and what is asked of it without opening them.
+    """An estimator as bytes, with the facts that are needed without unpickling it.
 
     `code`: how to make it. `fit_steps`: how long it is fitted before its use, or None where there is nothing to fit.
     `by_slopes`: whether it follows f's slopes in z, which a jump of f does not show in.

@@ -1,4 +1,4 @@
-"""The lines that use an estimator on the user's own objects: in_code, and run before they are printed."""
+"""The lines of code that use an estimator on the user's own objects; they are run before they are printed."""
 
 from dataclasses import fields
 from typing import Any
@@ -29,7 +29,7 @@ def printed_code(made: str, fit_steps: int | None, samples: int, spelling: Spell
 
 
 def in_code(estimator: Estimator) -> str:
-    """How to make it: its name and the settings that are not the default ones.
+    """Returns the code that makes an estimator: its name and the settings that differ from their defaults.
 
     >>> from estimators import get
     >>> in_code(get("antithetic", inner=get("reparameterisation")))
@@ -42,7 +42,7 @@ def in_code(estimator: Estimator) -> str:
 
 
 def name_with_settings(estimator: Estimator) -> str:
-    """Its name for a table, with the settings that are not the default ones.
+    """Returns an estimator's name for a table, with the settings that differ from their defaults.
 
     >>> from estimators import get
     >>> name_with_settings(get("rebar", temperature=0.1))
@@ -91,7 +91,7 @@ def _value(value: Any) -> str:
 
 
 def failure_of(code: str, model: OwnModel) -> str | None:
-    """Why the code fails on the user's own objects, in a sentence; None where it gives every parameter a gradient."""
+    """Returns why the code fails on the user's own objects, in a sentence; None if every parameter gets a gradient."""
     scope = dict(model.given)
     own = scope["parameters"]
     scope["parameters"] = leaves = _wanting_gradients(own)

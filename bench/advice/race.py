@@ -34,7 +34,7 @@ NO_TIME = "not tried: the time was up"
 
 @dataclass(frozen=True)
 class RaceStanding:
-    """How far a race is, for whoever watches: the share of the time spent, and the candidates still open."""
+    """The progress of a race: the share of the time spent, and the candidates still open."""
 
     spent: float
     open: int
@@ -49,7 +49,7 @@ class Race:
         measure: `measure(candidate, replicates, seconds, most_seconds)` takes a turn.
         judge: Called after a turn; may set a candidate's state to a reason.
         clock: Seconds; the race ends at `start + seconds`.
-        show: Told how far it is.
+        show: Called with the progress.
     """
 
     candidates: Sequence[Candidate]
@@ -90,20 +90,20 @@ class Race:
         return still_open(self.candidates)
 
     def first_pass(self, first_samples: int) -> None:
-        """Every estimator at `first_samples`, or at the nearest number of samples at which it fits."""
+        """Measures every estimator at `first_samples`, or at the nearest number of samples at which it fits."""
         ladder = self._ladder()
         first = [min(own, key=lambda c: (abs(c.samples - first_samples), c.samples)) for own in ladder.values()]
         random.Random(self.seed).shuffle(first)
-        first.sort(key=lambda each: each.estimator.exact)  # what enumerates may take long: it comes last
+        first.sort(key=lambda each: each.estimator.exact)  # enumeration may take long, so it comes last
         self._turns(first, FIRST_SHARE, FIRST_MOST)
         for at_first in first:
-            if not at_first.sound:  # what fails or is too slow at one n is not tried at others
+            if not at_first.sound:  # an estimator that fails or is too slow at one n is not tried at others
                 for each in ladder[at_first.name]:
                     if each.state == OPEN:
                         each.state = f"not tried: at n = {at_first.samples} {at_first.state}"
 
     def other_samples(self, first_samples: int) -> None:
-        """The other numbers of samples: estimators that did well come first, hopeless ones are left out."""
+        """Measures the other numbers of samples: estimators that did well come first, hopeless ones are left out."""
         best = min((score_of(c).high for c in self.candidates if c.score and c.sound), default=float("inf"))
         waiting: list[Candidate] = []
         ranked = sorted(self._ladder().values(), key=_rank)
@@ -120,11 +120,11 @@ class Race:
         eliminate(self.candidates)
 
     def one_more_round(self, replicates: int) -> None:
-        """Every open candidate has `replicates` estimates, or as many as its share of the time allows."""
+        """Measures every open candidate up to `replicates` estimates, or as many as its share of the time allows."""
         self._turns(still_open(self.candidates), RACE_SHARE, replicates)
 
     def _turns(self, candidates: Sequence[Candidate], share: float, replicates: int) -> None:
-        """A turn of each, which share the time until `share` of it is spent."""
+        """Takes a turn of each candidate; they share the time until `share` of it is spent."""
         for place, each in enumerate(candidates):
             if self.left(share) <= 0 and self.left(RACE_SHARE) <= 0:
                 return
@@ -141,7 +141,7 @@ class Race:
             self.show(RaceStanding(self.elapsed / max(self.seconds, 1e-9), len(still_open(self.candidates))))
 
     def _ladder(self) -> dict[str, list[Candidate]]:
-        """The candidates of each estimator."""
+        """Groups the candidates by estimator."""
         found: dict[str, list[Candidate]] = {}
         for each in self.candidates:
             found.setdefault(each.name, []).append(each)
@@ -154,7 +154,7 @@ def _rank(own: list[Candidate]) -> tuple[float, float]:
 
 
 def eliminate(candidates: Sequence[Candidate]) -> None:
-    """Marks those that are shown to cost more than another one; where nothing varies, the cost of a step decides."""
+    """Marks candidates that are shown to cost more than another; if neither varies, the cost of a step decides."""
     running = [each for each in candidates if each.state == OPEN and each.score]
     best = min((score_of(each).high for each in running), default=0.0)
     still = [each for each in running if not score_of(each).variance.value and not score_of(each).gate]

@@ -12,7 +12,7 @@ from estimators.tools.parameters import base
 
 
 def rarest_outcomes(model: OwnModel, sketch: Sketch) -> Float[np.ndarray, " width"] | None:
-    """For each kept coordinate of the gradient: how often per draw the rarest outcome occurs that it rests on.
+    """Returns, for each kept coordinate of the gradient, the chance per draw of the rarest outcome that it rests on.
 
     Added up over data: a weight of an encoder rests on the bits of all data. None where z is neither bits nor one-hot,
     or where coordinates are added up in groups.

@@ -68,7 +68,7 @@ class Recommendation(InNotebooks):
     noise: dict[str, dict[str, float]] = field(default_factory=dict, repr=False)
 
     def to_json(self) -> str:
-        """All of it as JSON; what is not a number is null."""
+        """Returns the whole answer as JSON; NaN becomes null."""
         tables = {"table": self.table, "variables": self.variables}
         rows = {
             name: None if each is None else json.loads(each.to_json(orient="records") or "[]")
@@ -77,7 +77,7 @@ class Recommendation(InNotebooks):
         return json.dumps(vars(self) | rows, indent=1)
 
     def save(self, folder: str | Path) -> Path:
-        """Writes `recommendation.json`, `candidates.csv` and `use.py` into a folder, which is made where it is not.
+        """Writes `recommendation.json`, `candidates.csv` and `use.py` into a folder, which is created if missing.
 
         Several random variables have a table in `variables.csv`.
         """
@@ -138,7 +138,7 @@ def recommend(
         seed: Seed of all draws.
         plugin: Python file that registers plug-ins; several are allowed.
         isolate: Whether the model runs in a separate process, with a time limit and a memory limit.
-        show: Told how far the race is.
+        show: Called with the progress of the race.
 
     Returns:
         The answer; `conclusive` says whether it is one.
@@ -161,14 +161,14 @@ def recommend(
 def question_of(
     estimators: Sequence[str | Estimator] | None, samples: Sequence[int], seconds: float, biased: bool, seed: int
 ) -> Question:
-    """What is asked, checked."""
+    """Returns the checked question."""
     if not (np.isfinite(seconds) and seconds > 0):
         raise BadInput(f"seconds must be above 0, found {seconds:g}")
     return Question(_names(estimators), _whole(samples), seconds, biased, seed)
 
 
 def recommend_with(worker: Worker, question: Question, cost: StepCost = "seconds", **more: Any) -> Recommendation:
-    """The recommendation, with a worker that has the model."""
+    """Returns the recommendation, with a worker that has the model."""
     answer, variables = findings_of(worker, question, **more)
     found = recommendation_of(answer, unit_of(cost))
     sentence = " ".join(filter(None, [found.sentence, by_variable(variables, answer.winner)]))
@@ -182,7 +182,7 @@ def model_source(
     cost: StepCost = "seconds",
     noisy: bool | str | None = None,
 ) -> ModelSource:
-    """Where the model comes from: a file or three objects; raises BadInput for both, or neither."""
+    """Returns the origin of the model, a file or three objects. Raises BadInput for both, or neither."""
     given = dict(zip(NEEDED, objects, strict=True))
     missing = [name for name, value in given.items() if value is None]
     if path is None and missing:
@@ -200,7 +200,7 @@ def model_source(
 
 
 class ByCloudpickle:
-    """An object that travels as bytes of cloudpickle, so that functions of a notebook reach another process."""
+    """An object that is sent as bytes of cloudpickle, so that functions of a notebook reach another process."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -214,7 +214,7 @@ def _unpacked(packed: bytes) -> ByCloudpickle:
 
 
 def _names(given: Sequence[str | Estimator] | None) -> tuple[str | Estimator, ...] | None:
-    """The estimators asked for; raises BadInput with the nearest name."""
+    """Returns the estimators asked for. Raises BadInput with the nearest valid name."""
     if given is None:
         return None
     if isinstance(given, str) or not given:
@@ -293,7 +293,7 @@ def _row(each: Candidate, finalists: Sequence[Candidate], base: Candidate | None
         return row
     score, scale = score_of(each), answer.opening.scale
     row["bias_at_most"] = answer.judge.agreement(each) if each.replicates > 1 else None
-    square = scale**2 if 1e-150 < scale < 1e150 else 1.0  # beyond that variances are of f ÷ scale
+    square = scale**2 if 1e-150 < scale < 1e150 else 1.0  # a scale beyond this range: variances are those of f ÷ scale
     found = {"variance": score.variance.scaled(square), "step": score.step, "product": score.product.scaled(square)}
     found["relative"] = score.product.over(score_of(base).product) if base else Interval.exact(np.nan)
     ends = {f"{name}{end}": getattr(found[name], field) for name in found for end, field in INTERVAL_ENDS.items()}

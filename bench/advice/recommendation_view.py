@@ -19,7 +19,7 @@ SHOWN = 25
 
 
 def recommendation_view(found: Any) -> RenderableType:
-    """Of a `Recommendation`: the measured estimators, cheapest first; who was not tried or stayed out; the answer."""
+    """Shows a `Recommendation`: the measured estimators, cheapest first; those not tried or left out; the answer."""
     measured = found.table.dropna(subset="product").drop_duplicates("estimator")
     title = f"Each estimator at its best n; the first {int(found.table['final'].sum())} by fresh draws"
     table = Table(title=title if len(measured) else "No estimator was measured")
@@ -49,7 +49,7 @@ def variables_view(variables: Any) -> Table:
 
 
 def _notes(found: Any, more: int) -> list[str]:
-    """What the table does not show, in lines."""
+    """Returns lines about what the table does not show."""
     notes = [f"and {more} more estimators; .table of the result has them"] if more else []
     odd = found.table[found.table["product"].isna() & ~found.table["state"].isin(["open", "out"])]
     notes += [

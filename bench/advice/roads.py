@@ -67,7 +67,7 @@ class Batched:
 
 
 def no_batch(model: OwnModel) -> str | None:
-    """Why the batched road would measure another model than the user's, in a clause; None where it is shown the same.
+    """Returns why the batched road would measure another model than the user's, in a clause; None if both agree.
 
     Shown at θ and at a second point: q rebuilt from its parameters gives q's seeded draws and log-densities, rebuilt
     with replicates it gives each one q's log-density and its own draws, and f gives each the value that it has alone.
@@ -95,7 +95,7 @@ def _second_point(theta: Tensors) -> Tensors:
 
 
 def _differs(model: OwnModel, theta: Tensors) -> str | None:
-    """What is not the user's in the rebuilt q at these parameters, in a clause."""
+    """Returns how the rebuilt q differs from the user's at these parameters, in a clause."""
     q, pattern = model.distribution(theta), model.distribution(model.theta)
     own = parameters(q)
     if not own:

@@ -1,4 +1,4 @@
-"""Faults of a user's model that would spoil every measurement: looked for before the race.
+"""Finds faults of a user's model that would spoil every measurement, before the race.
 
 An objective must give finite values, the same at each call unless it is noisy, each draw's whatever others are beside
 it, and leave z as it is; a distribution must give independent draws and leave torch's seed alone.
@@ -52,9 +52,9 @@ FALSE_ALARM = 1e-9
 
 @dataclass(frozen=True)
 class CallOfF:
-    """What a call of f at four draws took, in seconds, and the largest |f| that it gave.
+    """Seconds of a call of f at four draws, and the largest |f| among its values.
 
-    `calls`: how often f was called by then, about. `unchecked`: the checks that a slow f does not leave time for.
+    `calls`: about how often f has been called. `unchecked`: the checks that a slow f leaves no time for.
     """
 
     seconds: float

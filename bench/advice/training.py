@@ -1,4 +1,4 @@
-"""Training a user's model by an estimator, a stretch at a time: what runs in the worker process."""
+"""Trains a user's model by an estimator, one stretch at a time; runs in the worker process."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ class Stretch:
 
 @dataclass
 class Trainer:
-    """Trains θ of a model; what the optimiser remembers is kept from one stretch to the next."""
+    """Trains θ of a model; the optimiser's state is kept from one stretch to the next."""
 
     model: OwnModel
     theta: Tensors = field(init=False)
@@ -50,7 +50,7 @@ class Trainer:
         self.theta = self.model.leaves()
 
     def train(self, asked: Stretch) -> Tensors:
-        """θ after the stretch. Raises BadInput where it is not finite any more."""
+        """Returns θ after the stretch. Raises BadInput if θ is no longer finite."""
         if self.optimiser is None:
             self.optimiser = optimiser_of(asked.optimiser, list(self.theta.values()), asked.learning_rate)
         estimator, f = asked.estimator, self.model.objective
@@ -77,7 +77,7 @@ class Trainer:
 
 
 def optimiser_of(given: Any, leaves: list[Tensor], learning_rate: float) -> Optimizer:
-    """The optimiser of a name, or what the user's function makes."""
+    """Returns the optimiser of that name, or the one that the user's function makes."""
     if not isinstance(given, str):
         return given(leaves)
     kinds = {

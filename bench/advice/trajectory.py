@@ -40,7 +40,7 @@ class TrainingAdvice(InNotebooks):
     """The answers along a training.
 
     `answers`: a `Recommendation` for each training step that was looked at. `table`: their tables one below the other,
-    with the column `at`, the training step. `sentence`: the winners, and where they change hands. `trained_by`: the
+    with the column `at`, the training step. `sentence`: the winners, and where the winner changes. `trained_by`: the
     estimator that trained.
     """
 
@@ -139,7 +139,7 @@ def trajectory(
 def answers_along(
     worker: Worker, question: Question, looked_at: Sequence[int], stretch: Stretch, **more: Any
 ) -> TrainingAdvice:
-    """The answers at these training steps, with a worker that has the model."""
+    """Returns the answers at these training steps, with a worker that has the model."""
     answers: dict[int, Recommendation] = {}
     for before, at in pairwise([0, *looked_at]):
         if at > before:
@@ -159,7 +159,7 @@ def _trained(worker: Worker, stretch: Stretch, steps: int) -> Any:
 
 
 def _points(steps: int, points: int | Sequence[int]) -> list[int]:
-    """The training steps that are looked at."""
+    """Returns the training steps at which a recommendation is made."""
     if steps < 1:
         raise BadInput(f"steps must be at least 1, found {steps}")
     if isinstance(points, int):
@@ -173,7 +173,7 @@ def _points(steps: int, points: int | Sequence[int]) -> list[int]:
 
 
 def _sentence(answers: Mapping[int, Recommendation]) -> str:
-    """The winners in turn, and where they change hands."""
+    """Returns the sentence: the winners in turn, and where the winner changes."""
     said = [
         f"At step {at}: {each.estimator} with n = {each.samples}{'' if each.conclusive else ' (inconclusive)'}."
         if each.estimator
@@ -187,7 +187,7 @@ def _sentence(answers: Mapping[int, Recommendation]) -> str:
 
 
 def _handed_over(before: str, at: int, new: Recommendation) -> str:
-    """How the winner of the point before does at this one."""
+    """Says how the winner of the previous point compares here."""
     own, other = (_best(new.table, name) for name in (new.estimator, before))
     if other is None or own is None:
         return f"By step {at} {new.estimator} takes over from {before}, which was not measured there."

@@ -63,7 +63,7 @@ def trajectory_view(found: Any) -> RenderableType:
 
 
 def figure_names(table: pd.DataFrame, winners: Iterable[str], most: int = 6) -> list[str]:
-    """The estimators that a figure shows: the winners, plain REINFORCE, and who else came close."""
+    """Returns the estimators that a figure shows: the winners, plain REINFORCE, and others that came close."""
     rows = table[table["product"] > 0]
     best = rows.groupby("estimator")["product"].min().sort_values()
     names = dict.fromkeys([*winners, *([PLAIN] if PLAIN in set(rows["estimator"]) else []), *best.index])

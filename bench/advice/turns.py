@@ -1,4 +1,4 @@
-"""A turn of one estimator: so many gradient estimates within a time, summed up so that little travels.
+"""A turn of one estimator: gradient estimates within a time limit, sent between processes as sums.
 
 An estimate of P coordinates is kept as at most `WIDE` numbers: P beyond that are added up in `WIDE` groups with random
 signs (Charikar, Chen, Farach-Colton 2002), so that a mean that is off is off there too, whatever P is.
@@ -51,7 +51,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class TurnResult:
-    """What came of a turn.
+    """The result of a turn.
 
     `squares`: each estimate's squared distance to the mean of its batch, × R/(R − 1), so that its mean is the trace of
     the covariance. `costs`: what training steps cost, in seconds or in the user's unit. `fitted`: the estimator after
@@ -70,7 +70,7 @@ class TurnResult:
 
 @dataclass(frozen=True)
 class TooSlow:
-    """Not even two steps fitted in: one takes `seconds`."""
+    """Raised if not even two steps fit in: one takes `seconds`."""
 
     seconds: float
 
@@ -130,7 +130,7 @@ class TurnSums:
 def fill_turn(  # noqa: PLR0917
     sums: TurnSums, draw: Callable[[int], Tensor], turn: Turn, most: int | None, step: float, deadline: float
 ) -> TooSlow | None:
-    """Draws batches until the turn has what it asks for, or its time is up.
+    """Draws batches until the turn is complete, or its time is up.
 
     Args:
         sums: Takes the estimates.

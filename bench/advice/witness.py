@@ -209,11 +209,11 @@ class Judge:
         return bool(agrees.all())
 
     def _reason(self, candidate: Candidate) -> bool | None:
-        """Whether estimates that do not vary are the gradient on paper; None where that is unknown."""
+        """Whether estimates that do not vary are the gradient by derivation; None if that is unknown."""
         return self.follows() if candidate.estimator.by_slopes and candidate.estimator.unbiased else None
 
     def _precise(self, said: Testimony) -> bool:
-        """Whether the witness would notice a mean that is off by `DEAF` of the gradient's length."""
+        """Whether the witness would detect a mean that is off by `DEAF` of the gradient's length."""
         return bool(2 * said.error.sum() ** 0.5 <= DEAF * np.linalg.norm(said.mean))
 
     def _least_variance(self, candidate: Candidate, said: Testimony) -> float:

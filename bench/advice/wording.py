@@ -17,7 +17,7 @@ MOST = 6
 
 
 def headline(winner: Candidate, others: Sequence[Candidate], unit: str, conclusion: Conclusion) -> str:
-    """Which estimator, and how much better than the others it is."""
+    """Says which estimator to use, and how much better it is than the others."""
     score = score_of(winner)
     said = [f"{_times(each, winner, unit)} {each.name}{_role(each, others)} (n = {each.samples})" for each in others]
     against = f": {'; '.join(said)}" if said else "; nothing else could be measured beside it"
@@ -41,7 +41,7 @@ def _role(candidate: Candidate, others: Sequence[Candidate]) -> str:
 
 
 def _times(candidate: Candidate, winner: Candidate, unit: str) -> str:
-    """How much less variance per cost the winner has."""
+    """Says how much less variance per cost the winner has."""
     per = "second" if unit == "s" else "cost"
     found = times(candidate, winner)
     if not score_of(winner).variance.value:
@@ -53,7 +53,7 @@ def _times(candidate: Candidate, winner: Candidate, unit: str) -> str:
 
 
 def undecided(candidates: Sequence[Candidate], winner: Candidate, finalists: Sequence[Candidate]) -> str:
-    """Who is not ruled out, and who was not tried."""
+    """Says which candidates are not ruled out, and which were not tried."""
     high = score_of(winner).product.high
     rivals = [each for each in candidates if each.state == OPEN and each.score and each is not winner]
     alive = [each for each in rivals if _may_be_better(each, winner, finalists, high)]
@@ -81,12 +81,12 @@ def _may_be_better(each: Candidate, winner: Candidate, finalists: Sequence[Candi
 
 
 def _some(names: Sequence[str]) -> str:
-    """The first of them, and how many more."""
+    """Lists the first names, and the number of the others."""
     return ", ".join(names if len(names) <= MOST else [*names[:MOST], f"{len(names) - MOST} more"])
 
 
 def trust(winner: Candidate, judge: Judge, by_differences: str | None) -> str:
-    """How far the winner's mean is vouched for."""
+    """Says how far the winner's mean is confirmed."""
     distance = judge.agreement(winner)
     close = distance is not None and distance <= DEAF
     witness = judge.witness
@@ -105,7 +105,7 @@ def trust(winner: Candidate, judge: Judge, by_differences: str | None) -> str:
 
 
 def by_variable(variables: pd.DataFrame | None, winner: Candidate | None) -> str:
-    """How much less the parts of the gradient that belong to several variables vary under the winner."""
+    """Says how much less each variable's part of the gradient varies under the winner."""
     if variables is None or winner is None:
         return ""
     rows = variables.to_dict("records")
@@ -119,7 +119,7 @@ def by_variable(variables: pd.DataFrame | None, winner: Candidate | None) -> str
 
 
 def noise(shares: Mapping[str, Interval], parts: NoiseParts | None) -> str:
-    """Where a noisy model's variance comes from, and what would make it smaller; empty without noise.
+    """Says where a noisy model's variance comes from and what would reduce it; empty without noise.
 
     With the shares d of the draws and b of the data, twice the draws leave about b + (1 − b)/2 of the variance, and
     twice the data d + (1 − d)/2. Where each draw has its own noise, b is 0.
@@ -136,7 +136,7 @@ def noise(shares: Mapping[str, Interval], parts: NoiseParts | None) -> str:
 
 
 def _of_shared_noise(draws: Interval, data: Interval) -> str:
-    """The advice where all draws of a step see the same data."""
+    """Returns the advice for a step whose draws all see the same data."""
     more_draws, more_data = (1 + data.value) / 2, (1 + draws.value) / 2
     better = "more draws help more" if more_draws < more_data else "more data, as in a larger minibatch, help more"
     if draws.low <= data.high and data.low <= draws.high:
@@ -153,7 +153,7 @@ def _share(of: Interval) -> str:
 
 
 def road(loop_reason: str | None) -> str:
-    """Which road the numbers come from."""
+    """Says which road the numbers come from."""
     if loop_reason is None:
         return "Estimates were drawn many at a time, from a distribution that was shown to be yours."
     return f"Estimates were drawn one training step at a time: {loop_reason}."

@@ -1,4 +1,4 @@
-"""The process in which a user's code runs: what hangs, dies or eats the memory there costs its own turn alone."""
+"""The process in which a user's code runs: a hang, a crash or too much memory costs that turn alone."""
 
 import os
 from abc import ABC, abstractmethod
@@ -25,7 +25,7 @@ class NoAnswer(RuntimeError):
 
 
 class TaskFailed(Exception):
-    """A sentence without its subject: how a task of one estimator ended. `lost`: it took its process down."""
+    """A sentence without its subject: how a task of one estimator ended. `lost`: the process ended with it."""
 
     def __init__(self, said: str, lost: bool = False) -> None:
         super().__init__(said)
@@ -33,7 +33,7 @@ class TaskFailed(Exception):
 
 
 class Worker(ABC):
-    """Does tasks on a model: `do("turn", turn, seconds=3.0)`. Raises TaskFailed, or BadInput for what is the user's."""
+    """Does tasks on a model: `do("turn", turn, seconds=3.0)`. Raises TaskFailed, or BadInput for the user's mistake."""
 
     @abstractmethod
     def do(self, method: str, *arguments: Any, seconds: float) -> Any: ...
@@ -43,7 +43,7 @@ class Worker(ABC):
 
     @abstractmethod
     def remember(self, **state: Any) -> None:
-        """What a fresh process has to be told after it has loaded the model: θ, and which road is taken."""
+        """Stores what a fresh process must know after it has loaded the model: θ, and the road."""
 
 
 @dataclass
@@ -94,7 +94,7 @@ class WorkerProcess(Worker):
         if isinstance(ending, Raised):
             raise _failure(ending.kind, ending.text, method)
         self._loaded = False
-        if isinstance(ending, OutOfMemory):  # what it holds would be missing to the next
+        if isinstance(ending, OutOfMemory):  # the next process would lack what this one holds
             with without_main():
                 self._process.restart()
         raise TaskFailed(str(ending), lost=True)
@@ -114,7 +114,7 @@ def _failure(kind: str, text: str, method: str) -> Exception:
 
 
 def serve_model(source: ModelSource) -> Callable[[Any, Any], Any]:
-    """What the process does with a task: loads the model first, then calls the workshop."""
+    """Does a task in the process: loads the model first, then calls the workshop."""
     shops: list[Workshop] = []
 
     def action(task: tuple[str, tuple[Any, ...]], say: Any) -> Any:

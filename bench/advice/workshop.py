@@ -1,4 +1,4 @@
-"""What runs in the worker process: everything that calls the user's code."""
+"""Everything that calls the user's code; it runs in the worker process."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -48,7 +48,7 @@ ORDINARY = 1e60
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Where the model comes from: a file, or objects. `plugins`: files with estimators of the user's own. `noisy`: as
+    """The origin of the model: a file, or objects. `plugins`: files with the user's own estimators. `noisy`: as
     in `bench.recommend`."""
 
     path: str | None
@@ -76,10 +76,10 @@ class ModelSource:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What the workshop says of the model before the race.
+    """Facts about the model that are known before the race.
 
     `loop_reason`: why the loop road is taken, in a clause, or None on the batched road. `double`: whether the model
-    can be measured in float64. `call_seconds`: what a call of f takes. `calls`: how often f was called.
+    can be measured in float64. `call_seconds`: the time of a call of f. `calls`: how often f was called.
     `few_values`: whether enumeration is quick.
     `noise`: when f draws fresh noise, or empty. `rare`: the chance of each kept coordinate's rarest outcome, where it
     is known.
@@ -106,7 +106,7 @@ class ModelFacts:
 
 
 class Workshop:
-    """The model, and what is done with it. Raises BadInput where the model is not sound."""
+    """Holds the model and does the tasks on it. Raises BadInput if the model is not sound."""
 
     def __init__(self, source: ModelSource) -> None:
         self.source = source
@@ -132,7 +132,7 @@ class Workshop:
         stage: Stage | None = None,
         seconds: float = float("inf"),
     ) -> ModelFacts:
-        """Checks the model, chooses the road and finds who can race.
+        """Checks the model, chooses the road and finds the estimators that can race.
 
         Args:
             names: The estimators asked for. Default: all.
@@ -171,13 +171,13 @@ class Workshop:
         )
 
     def restore(self, theta: Tensors | None = None, loop_reason: str | None = None, double: bool = True) -> None:
-        """What another process of this model knew."""
+        """Restores what the replaced worker process knew of this model."""
         self.loop_reason, self.double = loop_reason, double
         if theta is not None:
             self._move(theta)
 
     def train(self, asked: Stretch) -> Tensors:
-        """θ after some training steps, where the model is from now on."""
+        """Trains for some steps and moves the model to the resulting θ, which is returned."""
         if self._trainer is None:
             self._trainer = Trainer(self.model)
         theta = self._trainer.train(asked)
@@ -185,16 +185,16 @@ class Workshop:
         return theta
 
     def _move(self, theta: Tensors) -> None:
-        """The model at another θ."""
+        """Moves the model to another θ."""
         self.model = replace(self.model, theta=theta)
         self._batches.clear()
         vars(self).pop("doubled", None)
 
     def ready(self) -> None:
-        """Nothing: whoever is answered knows that the model is loaded."""
+        """Does nothing; an answer to this task shows that the model is loaded."""
 
     def choose_road(self, seconds: float) -> None:
-        """Sets why the loop road is taken, None on the batched road; `seconds`: of a call of f."""
+        """Chooses the road; stores why it is the loop road (None: batched). `seconds`: time of a call of f."""
         if seconds > SLOW_CALL:
             self.loop_reason = f"a call of the objective takes {seconds:.2g} s, so that batches would save nothing"
             self.double = False
@@ -203,13 +203,13 @@ class Workshop:
 
     @cached_property
     def doubled(self) -> OwnModel | None:
-        """The model in float64; None where it takes none, or is too slow to be asked."""
+        """Returns the model in float64; None if it does not support float64, or is too slow to be tried."""
         if self.model.dtype == torch.float64:
             return self.model
         return self.model.doubled() if self.double else None
 
     def turn(self, asked: Turn) -> TurnResult | TooSlow:
-        """So many estimates and timed steps; raises where the estimator fails or changes what all share."""
+        """Takes a turn: estimates and timed steps. Raises if the estimator fails or changes shared state."""
         start = stopwatch.read()
         model = self.doubled if asked.double and self.doubled is not None else self.model
         before = {name: value.clone() for name, value in model.theta.items()}
@@ -253,20 +253,20 @@ class Workshop:
         return sums.result(costs.found, fitted=fitted, fit_cost=fit_cost)
 
     def _batched(self, model: OwnModel, estimator: Estimator, samples: int) -> Batched:
-        """Its estimates many at a time; sized once."""
+        """Returns the estimator's batched drawing function; its batch size is chosen once."""
         key = (model.dtype, estimator, samples)
         if key not in self._batches:
             self._batches[key] = Batched(model, estimator, samples)
         return self._batches[key]
 
     def _opened(self, parcel: Parcel) -> Estimator:
-        """The estimator in a parcel, opened once."""
+        """Returns the estimator of a parcel, which is opened once."""
         if parcel.packed not in self._estimators:
             self._estimators[parcel.packed] = parcel.open()
         return self._estimators[parcel.packed]
 
     def _fitted(self, model: OwnModel, asked: Turn) -> tuple[Estimator, float]:
-        """The estimator, fitted where it has something to fit, and what that cost."""
+        """Returns the estimator, fitted if it needs fitting, and the cost of the fit."""
         estimator = self._opened(asked.estimator)
         if not isinstance(estimator, Fitted) or estimator.state is not None or not estimator.steps:
             return estimator, 0.0
@@ -283,17 +283,17 @@ class Workshop:
         return fitted, costs.found[0] if costs.found else spent
 
     def parts_of_variables(self, made: Parcel, samples: int, seconds: float, scale: float) -> list[TurnResult]:
-        """Mean and variance of the part of the gradient that goes through each of several variables."""
+        """Returns mean and variance of the part of the gradient that goes through each of several variables."""
         torch.manual_seed(0)
         step = EachVariable(self.model, self._opened(made), samples)
         return parts_of_variables(step, self.sketch, seconds, scale)
 
     def try_code(self, code: str) -> str | None:
-        """Runs the printed code on the user's own objects: why it fails, in a sentence, or None."""
+        """Runs the printed code on the user's own objects; returns why it fails, in a sentence, or None."""
         return failure_of(code, self.model)
 
     def finite_differences(self, direction: np.ndarray, seconds: float, scale: float) -> tuple[float, float, float]:
-        """The derivative of E f along a direction of θ by central differences: see `bench.advice.differences`."""
+        """Returns the derivative of E f along a direction of θ: see `bench.advice.differences`."""
         model = self.model if self.doubled is None else self.doubled
         value, error, step = finite_differences(model, direction, seconds)
         return value / scale, error / scale, step / scale
@@ -304,19 +304,19 @@ class Workshop:
         return follows_its_slopes(self.model, seconds)
 
     def variance_parts(self, asked: Turn) -> NoiseParts:
-        """The winner's variance told apart: see `bench.advice.noise_parts`."""
+        """Splits the winner's variance into its parts: see `bench.advice.noise_parts`."""
         model = self.model
         with Kept():
             return noise_parts(model, self._opened(asked.estimator), asked)
 
     def gradient(self, name: str, samples: int, replicates: int) -> list[float]:
-        """The mean of so many estimates, for tests and for the trajectory."""
+        """Returns the mean of several estimates, for tests and for the trajectory."""
         rows = Loop(self.model, get(name), samples)(replicates)
         return rows.double().mean(0).tolist()
 
 
 class StepCosts:
-    """What steps cost, in seconds or in the user's unit."""
+    """Measures the cost of steps, in seconds or in the user's unit."""
 
     def __init__(self, model: OwnModel, cost: StepCost) -> None:
         self.meter = None if cost == "seconds" else Meter(model.objective, cost)
@@ -325,11 +325,11 @@ class StepCosts:
         self._synchronise = torch.accelerator.synchronize if model.device.type != "cpu" else lambda: None
 
     def forget(self) -> None:
-        """What was found so far was to warm up."""
+        """Discards the costs measured so far: they were warm-up."""
         self.found = []
 
     def timed(self, step: Callable[[OwnModel], object]) -> float:
-        """The seconds of a step, whose cost is noted."""
+        """Returns the seconds of a step and records its cost."""
         start = stopwatch.read()
         step(self.model)
         self._synchronise()
@@ -338,14 +338,14 @@ class StepCosts:
         return seconds
 
     def rows(self, loop: Loop, rows: int) -> torch.Tensor:
-        """Estimates one step at a time, each timed."""
+        """Draws estimates one step at a time and times each."""
         found = []
         for _ in range(rows):
             self.timed(lambda m: found.append(training_step(m, loop.estimator, loop.samples)))
         return torch.stack(found)
 
     def blocks(self, step: Callable[[OwnModel], object], seconds: float) -> None:
-        """Timed blocks of steps; a cost that is counted is that of a few steps."""
+        """Times blocks of steps; a counted cost (calls, tokens) is taken from a few steps."""
         if self.meter is None:
             self.found += blocks_of(partial(step, self.model), self._synchronise, seconds)
             return
@@ -354,7 +354,7 @@ class StepCosts:
 
 
 def few_values(model: OwnModel) -> bool:
-    """Whether z takes so few values that enumerating them is a matter of milliseconds."""
+    """Whether z takes so few values that their enumeration takes milliseconds."""
     q = model.distribution(model.theta)
     count = number_of_values(q)
     return (
