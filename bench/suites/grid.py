@@ -217,7 +217,7 @@ def _excluded(found: list[Cell], suite: Suite) -> list[Cell]:
     return [_first_rule(cell, rules) for cell in found]
 
 
-def _first_rule(cell: Cell, rules: list[tuple[where.Predicate, str]]) -> Cell:
+def _first_rule(cell: Cell, rules: list[tuple[where.Filter, str]]) -> Cell:
     facts = where.filter_facts(vars(cell))
     for excludes, reason in rules:
         if excludes(facts):

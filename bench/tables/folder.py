@@ -17,12 +17,14 @@ import pandas as pd
 from bench.provenance.identity import canonical, json_digest
 from bench.provenance.machine import machine_environment
 from bench.tables import files as formats
+from bench.tables import parts
 from bench.tables import records as record_files
-from bench.tables.columns import SCHEMA
-from bench.tables.long import long_rows
+from bench.tables.columns import COLUMNS, SCHEMA
+from bench.tables.long import long_rows, typed
 from bench.tables.records import Key, Records, Task, no_garbage_collection
 from bench.tables.results import results_path
 from bench.tables.toml import dumps
+from bench.tables.where import select
 from estimators.errors import BadInput
 
 Plan = dict[str, list[Task]]
@@ -127,36 +129,66 @@ class Store:
         return frame
 
 
-def load(results: str | Path | pd.DataFrame) -> pd.DataFrame:
+def load(
+    results: str | Path | pd.DataFrame, *, columns: Iterable[str] | None = None, where: str | None = None
+) -> pd.DataFrame:
     """Reads the table of a run: one row per cell and metric. Warns about incomplete or outdated records.
 
+    With `columns` or `where`, only these columns and rows reach memory, so that a part of a table of any size can be
+    read; texts are then categories.
+
     Args:
-        results: Name of a suite that was run (results/<name>), folder of a run, Parquet or CSV file, or a table, which
-            is returned unchanged.
+        results: Name of a suite that was run (results/<name>), folder of a run, Parquet or CSV file, folder of Parquet
+            files that together are one table, or a table, which is returned unchanged without `columns` and `where`.
+        columns: Names of the columns to read. Default: all.
+        where: Reads only the rows of these cells, e.g. 'samples >= 4'.
 
     Returns:
         The long table; results/README.md describes its columns.
 
     Raises:
-        BadInput: There is no such run, or the file is not a table of gradest.
+        BadInput: There is no such run or column, or the file is not a table of gradest.
     """
+    if columns is None and not where:
+        return _whole_table(results)
+    files = [] if isinstance(results, pd.DataFrame) else table_files(results)
+    if files and all(file.suffix == ".parquet" for file in files):
+        return parts.read_parts(files, columns, where)
+    asked = parts.known_columns(COLUMNS if columns is None else columns)
+    found = select(_whole_table(results), where)
+    return parts.as_categories(found[[name for name in asked if name in found]])
+
+
+def _whole_table(results: str | Path | pd.DataFrame) -> pd.DataFrame:
+    """Reads all columns and rows, with texts as texts."""
     if isinstance(results, pd.DataFrame):
         return results
+    ready = table_files(results)
+    if len(ready) == 1:
+        return formats.read_table(ready[0])
+    if ready:
+        return typed(parts.read_parts(ready))
+    frame, notes = _from_records(results_path(results))
+    for note in notes:
+        warnings.warn(note, stacklevel=3)
+    return frame
+
+
+def table_files(results: str | Path) -> list[Path]:
+    """The files that hold a run's table; empty if it must be made from the records. Raises BadInput without either."""
     path = results_path(results)
     if path.is_file():
-        return formats.read_table(path)
+        return [path]
     ready = path / "results.parquet"
-    if not record_files.files(path):
-        for table in (ready, path / "results.csv"):
-            if table.is_file():
-                return formats.read_table(table)
+    if record_files.files(path):
+        return [ready] if formats.made_from(ready) == _state(path) else []
+    for table in (ready, path / "results.csv"):
+        if table.is_file():
+            return [table]
+    several = sorted(path.glob("*.parquet"))
+    if not several:
         raise BadInput(f"{path} holds no records of gradest; `gradest run SUITE --out {path}` creates them")
-    if formats.made_from(ready) == _state(path):
-        return formats.read_table(ready)
-    frame, notes = _from_records(path)
-    for note in notes:
-        warnings.warn(note, stacklevel=2)
-    return frame
+    return several
 
 
 @no_garbage_collection()

@@ -10,6 +10,7 @@ if the row does not have the setting, or if one side is a number and the other a
 import json
 import operator
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,7 +46,6 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 }
 MAX_LENGTH, MAX_DEPTH = 10_000, 50
 Facts = Mapping[str, Any]
-Predicate = Callable[[Facts], bool]
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?![\w.])
@@ -65,8 +65,75 @@ class Token:
     position: int
 
 
-def parse(text: str, names: tuple[str, ...] = FILTER_NAMES) -> Predicate:
-    """Parses `text` into a predicate on mappings from `names` to values.
+class Filter(ABC):
+    """A parsed filter: called with the values of a row, it says whether the row is chosen."""
+
+    @abstractmethod
+    def __call__(self, facts: Facts) -> bool:
+        """Whether a row with these values is chosen; see `filter_facts`."""
+
+    @abstractmethod
+    def columns(self) -> set[str]:
+        """The names of the columns of the table that the filter reads."""
+
+
+@dataclass(frozen=True)
+class Compared(Filter):
+    """Compares a column or a setting with a value."""
+
+    name: str
+    sign: str
+    value: Any
+
+    def __call__(self, facts: Facts) -> bool:
+        return _compare(OPERATORS[self.sign], facts.get(self.name), self.value)
+
+    def columns(self) -> set[str]:
+        head, _, setting = self.name.partition(".")
+        return {f"{head}_params" if setting else head}
+
+
+@dataclass(frozen=True)
+class Both(Filter):
+    """Chooses the rows that all of its parts choose."""
+
+    parts: tuple[Filter, ...]
+
+    def __call__(self, facts: Facts) -> bool:
+        return all(part(facts) for part in self.parts)
+
+    def columns(self) -> set[str]:
+        return set().union(*(part.columns() for part in self.parts))
+
+
+@dataclass(frozen=True)
+class Either(Filter):
+    """Chooses the rows that any of its parts chooses."""
+
+    parts: tuple[Filter, ...]
+
+    def __call__(self, facts: Facts) -> bool:
+        return any(part(facts) for part in self.parts)
+
+    def columns(self) -> set[str]:
+        return set().union(*(part.columns() for part in self.parts))
+
+
+@dataclass(frozen=True)
+class Negated(Filter):
+    """Chooses the rows that its part does not choose."""
+
+    part: Filter
+
+    def __call__(self, facts: Facts) -> bool:
+        return not self.part(facts)
+
+    def columns(self) -> set[str]:
+        return self.part.columns()
+
+
+def parse(text: str, names: tuple[str, ...] = FILTER_NAMES) -> Filter:
+    """Parses `text` into a filter of mappings from `names` to values.
 
     Raises BadInput with the position of an error.
 
@@ -87,7 +154,7 @@ def select(frame: pd.DataFrame, text: str | None) -> pd.DataFrame:
     if not text:
         return frame
     chosen = parse(text)
-    names = [name for name in (*FILTER_NAMES, *(f"{kind}_params" for kind in _SETTINGS)) if name in frame]
+    names = [name for name in sorted(chosen.columns()) if name in frame]
     distinct = frame[names].drop_duplicates()
     kept = [
         chosen(filter_facts(dict(zip(names, row, strict=True)))) for row in distinct.itertuples(index=False, name=None)
@@ -136,24 +203,24 @@ class _Parser:
     def __init__(self, tokens: list[Token], names: tuple[str, ...]) -> None:
         self.tokens, self.names, self.next, self.depth = tokens, names, 0, 0
 
-    def whole(self) -> Predicate:
+    def whole(self) -> Filter:
         found = self.either()
         self.expect("the end", "`and`, `or` or the end")
         return found
 
-    def either(self) -> Predicate:
+    def either(self) -> Filter:
         parts = [self.both()]
         while self.take("or"):
             parts.append(self.both())
-        return parts[0] if len(parts) == 1 else lambda facts: any(part(facts) for part in parts)
+        return parts[0] if len(parts) == 1 else Either(tuple(parts))
 
-    def both(self) -> Predicate:
+    def both(self) -> Filter:
         parts = [self.one()]
         while self.take("and"):
             parts.append(self.one())
-        return parts[0] if len(parts) == 1 else lambda facts: all(part(facts) for part in parts)
+        return parts[0] if len(parts) == 1 else Both(tuple(parts))
 
-    def one(self) -> Predicate:
+    def one(self) -> Filter:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise _error(self.token.position, f"nested deeper than {MAX_DEPTH}")
@@ -161,29 +228,24 @@ class _Parser:
         self.depth -= 1
         return found
 
-    def negated(self) -> Predicate | None:
-        if not self.take("not"):
-            return None
-        inner = self.one()
-        return lambda facts: not inner(facts)
+    def negated(self) -> Filter | None:
+        return Negated(self.one()) if self.take("not") else None
 
-    def grouped(self) -> Predicate | None:
+    def grouped(self) -> Filter | None:
         if not self.take("("):
             return None
         inner = self.either()
         self.expect(")", "`)`")
         return inner
 
-    def comparison(self) -> Predicate:
+    def comparison(self) -> Filter:
         name = self.column()
         if self.take("in"):
-            values = self.several()
-            return lambda facts: any(_compare(operator.eq, facts.get(name), value) for value in values)
+            return Either(tuple(Compared(name, "==", value) for value in self.several()))
         token = self.advance()
         if token.text not in OPERATORS or token.kind != "sign":
             raise _error(token.position, f"expected one of {' '.join(OPERATORS)} in, found {token.text}")
-        compare, value = OPERATORS[token.text], self.value()
-        return lambda facts: _compare(compare, facts.get(name), value)
+        return Compared(name, token.text, self.value())
 
     def column(self) -> str:
         token = self.advance()
@@ -236,6 +298,6 @@ class _Parser:
 
 def _compare(compare: Callable[[Any, Any], bool], found: Any, value: Any) -> bool:
     """Compares two values; False, not an error, if the row lacks the setting or the types differ."""
-    if found is None or isinstance(found, str) != isinstance(value, str):
+    if found is None or found is pd.NA or isinstance(found, str) != isinstance(value, str):
         return False
     return bool(compare(found, value))

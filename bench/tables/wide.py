@@ -5,7 +5,7 @@
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,18 +38,20 @@ def wide_table(table: pd.DataFrame) -> pd.DataFrame:
 
     Raises BadInput if `table` is not a gradest table.
     """
-    if "problem" in table:
-        return table
+    return table if "problem" in table else labelled(bare_cells(table))
+
+
+def bare_cells(table: pd.DataFrame, metrics: Iterable[str] = METRICS) -> pd.DataFrame:
+    """The wide table without labels: they depend on what varies among all cells, the rest on a cell's own rows.
+
+    `metrics`: those that get columns. Raises BadInput if `table` is not a gradest table.
+    """
     missing = [column for column in REQUIRED_COLUMNS if column not in table]
     if missing:
         raise BadInput(f"this is not a gradest table: it has no column {missing[0]!r}")
     first = table.drop_duplicates("cell").set_index("cell", drop=False)
-    found = first.drop(columns=[*PER_METRIC, "estimator"], errors="ignore")
-    found["name"] = first["estimator"].astype(str)
-    found["estimator"] = estimator_labels(first)
-    found["problem"] = problem_labels(first)
     outcome = _outcomes(table).reindex(first.index)
-    found = found.assign(
+    found = first.drop(columns=[*PER_METRIC], errors="ignore").assign(
         status=outcome["status"],
         reason=outcome["reason"],
         verdict=_verdicts(table, first.index),
@@ -58,8 +60,15 @@ def wide_table(table: pd.DataFrame) -> pd.DataFrame:
     timed = table[table["metric"].eq("seconds_per_estimate").fillna(False)].drop_duplicates("cell").set_index("cell")
     found["visits"] = _visits(timed).reindex(first.index)
     found["batch"] = timed["replicates"].reindex(first.index).astype(float) if "replicates" in timed else np.nan
-    metrics = _without_rounding(_metrics(table, first.index), found)
-    return pd.concat([found, metrics], axis=1).reset_index(drop=True)
+    return pd.concat([found, _metrics(table, first.index, metrics)], axis=1).reset_index(drop=True)
+
+
+def labelled(cells: pd.DataFrame) -> pd.DataFrame:
+    """Cells with the labels `estimator`, `problem` and `name`; variances that are only rounding error become 0."""
+    named = cells.assign(
+        name=cells["estimator"].astype("str"), estimator=estimator_labels(cells), problem=problem_labels(cells)
+    )
+    return _without_rounding(named)
 
 
 PER_METRIC = ("metric", "value", "ci_low", "ci_high", "n", "unit", "method", "block")
@@ -80,25 +89,35 @@ def estimator_labels(first: pd.DataFrame) -> pd.Series:
 
 def problem_labels(first: pd.DataFrame) -> pd.Series:
     """Labels `objective / distribution`, followed by other columns that vary: coordinates, point, device, mode, …"""
-    labels = _named(first, "objective") + " / " + _named(first, "distribution")
-    pair = first["objective"].astype(str) + "/" + first["distribution"].astype(str)
+    varying = [column for column in EXECUTION if column in first and first[column].nunique() > 1]
+    number, distinct = numbered(first[[*PROBLEM, *varying]])
+    labels = _named(distinct, "objective") + " / " + _named(distinct, "distribution")
+    pair = distinct["objective"].astype(str) + "/" + distinct["distribution"].astype(str)
     for column in ("coordinates", "point"):
-        varies = first.groupby(pair)[column].transform("nunique") > 1
-        labels = labels.where(~varies, labels + ", " + first[column].astype(str))
-    for column in EXECUTION:
-        if column in first and first[column].nunique() > 1:
-            labels = labels + ", " + ("seed " if column == "seed" else "") + first[column].astype(str)
-    return labels
+        varies = distinct.groupby(pair)[column].transform("nunique") > 1
+        labels = labels.where(~varies, labels + ", " + distinct[column].astype(str))
+    for column in varying:
+        labels = labels + ", " + ("seed " if column == "seed" else "") + distinct[column].astype(str)
+    return pd.Series(labels.astype("str").array.take(number), index=first.index)
+
+
+def numbered(frame: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
+    """The number of each row's distinct row, and the distinct rows, so that each is worked out once."""
+    number = frame.groupby(list(frame), sort=False, dropna=False, observed=True).ngroup().to_numpy()
+    _, place = np.unique(number, return_index=True)
+    return number, frame.iloc[place].reset_index(drop=True)
 
 
 def _named(first: pd.DataFrame, kind: str) -> pd.Series:
     """The label of each row's plug-in: its name, and the settings that vary among plug-ins of that name."""
-    pairs = list(zip(first[kind].astype(str), first[f"{kind}_params"].astype(str), strict=True))
+    number, distinct = numbered(first[[kind, f"{kind}_params"]])
+    pairs = list(zip(distinct[kind].astype(str), distinct[f"{kind}_params"].astype(str), strict=True))
     settings = {pair: _settings(pair[1]) for pair in set(pairs)}
     varying: dict[str, list[str]] = {}
     for name in {name for name, _ in settings}:
         varying[name] = _varying([found for (other, _), found in settings.items() if other == name])
-    return pd.Series([_label(name, settings[name, text], varying[name]) for name, text in pairs], index=first.index)
+    labels = pd.array([_label(name, settings[name, text], varying[name]) for name, text in pairs], dtype="str")
+    return pd.Series(labels.take(number), index=first.index)
 
 
 def _settings(text: str) -> dict[str, Any]:
@@ -127,9 +146,11 @@ def _part(key: str, value: Any) -> str:
 
 def _outcomes(table: pd.DataFrame) -> pd.DataFrame:
     """The status and reason of each cell: those of its first row that is not ok, else ok."""
-    rows = table.assign(reason=table.get("reason", ""), fine=table["status"].eq("ok").astype(int))
-    rows = rows.sort_values("fine", kind="stable").drop_duplicates("cell").set_index("cell")
-    return rows[["status", "reason"]].astype(object).fillna("").astype(str)
+    kept = [name for name in ("cell", "status", "reason") if name in table]
+    failed = table.loc[~table["status"].eq("ok").fillna(False).astype(bool), kept]
+    rows = pd.concat([failed.drop_duplicates("cell"), table[kept].drop_duplicates("cell")]).drop_duplicates("cell")
+    rows = rows.set_index("cell").reindex(columns=["status", "reason"])
+    return rows.astype(object).fillna("").astype("str")
 
 
 def _visits(timed: pd.DataFrame) -> pd.Series:
@@ -147,12 +168,13 @@ def _verdicts(
         return pd.Series("", index=index)
     rows = _whole(table[table["metric"].eq(metric).fillna(False)])
     found = rows.drop_duplicates("cell").set_index("cell")[column]
-    return found.reindex(index).astype(object).fillna("").astype(str)
+    return found.reindex(index).astype(object).fillna("").astype("str")
 
 
-def _metrics(table: pd.DataFrame, index: pd.Index) -> pd.DataFrame:
+def _metrics(table: pd.DataFrame, index: pd.Index, metrics: Iterable[str]) -> pd.DataFrame:
     """One column per metric, and two columns for its interval."""
-    rows = _whole(table[table["metric"].notna() & table["metric"].isin(list(METRICS))])
+    names = list(metrics)
+    rows = _whole(table[table["metric"].notna() & table["metric"].isin(names)])
     rows = rows.drop_duplicates(["cell", "metric"], keep="last")
     ends: dict[str, str] = {"value": "", "ci_low": "_low", "ci_high": "_high"}
     wide = {
@@ -161,20 +183,22 @@ def _metrics(table: pd.DataFrame, index: pd.Index) -> pd.DataFrame:
         for column, suffix in ends.items()
         if column in group
     }
-    every: list[Hashable] = [f"{metric}{suffix}" for metric in METRICS for suffix in ends.values()]
+    every: list[Hashable] = [f"{metric}{suffix}" for metric in names for suffix in ends.values()]
     return pd.DataFrame(wide, index=index).reindex(columns=every).astype(float)
 
 
-def _without_rounding(metrics: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+def _without_rounding(cells: pd.DataFrame) -> pd.DataFrame:
     """Sets variances to 0 that are below `VARIANCE_ROUNDING` times the largest variance on their problem."""
-    largest = metrics["variance"].groupby([found["problem"], found["samples"]]).transform("max")
-    single = found["dtype"].eq("float32").fillna(False).to_numpy(bool) if "dtype" in found else False
-    noiseless = metrics["variance"] < largest * np.where(
+    if "variance" not in cells:
+        return cells
+    largest = cells.groupby(["problem", "samples"])["variance"].transform("max")
+    single = cells["dtype"].eq("float32").fillna(False).to_numpy(bool) if "dtype" in cells else False
+    noiseless = cells["variance"] < largest * np.where(
         single, VARIANCE_ROUNDING["float32"], VARIANCE_ROUNDING["float64"]
     )
-    columns = [f"{name}{end}" for name in VARIANCES for end in ("", "_low", "_high")]
-    zero = metrics[columns].mask(noiseless, metrics[columns] * 0)
-    return metrics.assign(**{column: zero[column] for column in columns})
+    columns = [f"{name}{end}" for name in VARIANCES for end in ("", "_low", "_high") if f"{name}{end}" in cells]
+    zero = cells[columns].mask(noiseless, cells[columns] * 0)
+    return cells.assign(**{column: zero[column] for column in columns})
 
 
 def _whole(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,208 @@
+"""Reads a part of a large table: only the columns and rows that are asked for reach memory."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial, reduce
+from operator import and_, or_
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset
+
+from bench.tables import columns as declared
+from bench.tables.columns import COLUMNS
+from bench.tables.where import OPERATORS, Both, Compared, Either, Filter, Negated, parse
+from estimators.errors import BadInput, nearest
+
+TEXTS = [name for name, column in COLUMNS.items() if column.kind == "text"]
+CODES = pa.dictionary(pa.int32(), pa.string())
+TYPES = {"text": CODES, "integer": pa.int64(), "number": pa.float64(), "truth": pa.bool_()}
+NOTHING = pc.scalar(False)
+Dataset = pyarrow.dataset.Dataset
+
+
+ROWS_AT_ONCE = 2**19
+ONE_AHEAD = {"batch_readahead": 1, "fragment_readahead": 1}
+
+
+def read_parts(
+    paths: Sequence[Path],
+    columns: Iterable[str] | None = None,
+    where: str | None = None,
+    metrics: Iterable[str] | None = None,
+) -> pd.DataFrame:
+    """Reads the chosen columns and rows of Parquet files that together are one table.
+
+    Args:
+        paths: The files, in the order of their rows.
+        columns: Names of columns. Default: all.
+        where: A filter of cells; see `bench.tables.where`.
+        metrics: Reads only the rows of these metrics for the whole gradient, and rows without a metric. Default: all.
+
+    Returns:
+        The rows in the order of the files; texts are categories.
+
+    Raises:
+        BadInput: A file is not a table of gradest, or there is no such column.
+    """
+    with _said_of(paths[0]):
+        reading = _Reading.of(paths, columns, where, metrics)
+        return reading.frame(reading.parts.to_table(columns=reading.there, filter=reading.chosen))
+
+
+def read_batches(
+    paths: Sequence[Path], columns: Iterable[str], where: str | None, metrics: Iterable[str]
+) -> Iterator[pd.DataFrame]:
+    """The rows that `read_parts` returns, in chunks of at most `ROWS_AT_ONCE`; one empty chunk if there are none."""
+    with _said_of(paths[0]):
+        reading, empty = _Reading.of(paths, columns, where, metrics), True
+        for batch in reading.parts.to_batches(
+            columns=reading.there,
+            filter=reading.chosen,
+            batch_size=ROWS_AT_ONCE,
+            batch_readahead=1,
+            fragment_readahead=1,
+        ):
+            if len(batch):
+                empty = False
+                yield reading.frame(pa.Table.from_batches([batch]))
+        if empty:
+            yield reading.frame(reading.parts.schema.empty_table().select(reading.there))
+
+
+@contextmanager
+def _said_of(path: Path) -> Iterator[None]:
+    """Turns an error of reading into a sentence about the file."""
+    try:
+        yield
+    except (OSError, ValueError, TypeError, pa.ArrowException) as error:
+        if isinstance(error, BadInput):
+            raise
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(f"{path} is not a table of gradest: {said}") from None
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What is read: `asked` columns, of which `there` are in the files, of the rows that are `chosen`."""
+
+    parts: Dataset
+    asked: list[str]
+    there: list[str]
+    chosen: pc.Expression | None
+
+    @classmethod
+    def of(
+        cls, paths: Sequence[Path], columns: Iterable[str] | None, where: str | None, metrics: Iterable[str] | None
+    ) -> "_Reading":
+        asked, parts = known_columns(COLUMNS if columns is None else columns), opened(paths)
+        later = _later_columns(parts, paths[0])
+        rules = [expression(parse(where), later, partial(_distinct, parts))] if where else []
+        rules += [_of_metrics(metrics)] if metrics is not None else []
+        return cls(parts, asked, [name for name in asked if name not in later], reduce(and_, rules) if rules else None)
+
+    def frame(self, content: pa.Table) -> pd.DataFrame:
+        """The content of the files with the columns asked for, as pandas types; texts are categories."""
+        for name in self.asked:
+            if name not in self.there:
+                content = content.append_column(name, pa.nulls(len(content), TYPES[COLUMNS[name].kind]))
+        content = content.select(self.asked).cast(pa.schema([(name, TYPES[COLUMNS[name].kind]) for name in self.asked]))
+        return content.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get, split_blocks=True, self_destruct=True)
+
+
+def _of_metrics(metrics: Iterable[str]) -> pc.Expression:
+    whole = pc.field("metric").isin(pa.array(list(metrics), pa.string())) & (pc.field("block") == "all")
+    return whole | pc.field("metric").is_null()
+
+
+def opened(paths: Sequence[Path]) -> Dataset:
+    """Opens Parquet files as one table, whose texts are codes of a dictionary."""
+    texts = pyarrow.dataset.ParquetFileFormat(dictionary_columns=TEXTS)
+    return pyarrow.dataset.dataset([str(path) for path in paths], format=texts)
+
+
+def known_columns(columns: Iterable[str]) -> list[str]:
+    """The columns asked for, each once. Raises BadInput for a name that is not a column of the table."""
+    asked = [columns] if isinstance(columns, str) else list(dict.fromkeys(columns))
+    for name in asked:
+        if name not in COLUMNS:
+            raise BadInput(f"there is no column {name!r}; {nearest(str(name), COLUMNS)}")
+    return asked
+
+
+def as_categories(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its texts as categories."""
+    return frame.astype({name: "category" for name in TEXTS if name in frame})
+
+
+def expression(chosen: Filter, later: Iterable[str], distinct: Callable[[str], Iterable[str]]) -> pc.Expression:
+    """A filter as an expression of pyarrow, which skips the parts of a file that cannot match.
+
+    `later`: columns that the files lack, all null. `distinct`: given a column, returns its different texts.
+    """
+    if isinstance(chosen, Negated):
+        return ~expression(chosen.part, later, distinct)
+    if isinstance(chosen, Both | Either):
+        join = and_ if isinstance(chosen, Both) else or_
+        return reduce(join, (expression(part, later, distinct) for part in chosen.parts))
+    if not isinstance(chosen, Compared):
+        raise TypeError(f"unknown filter {chosen!r}")
+    (column,) = chosen.columns()
+    if column in later:
+        return NOTHING
+    return _setting(chosen, column, distinct) if column != chosen.name else _compared(chosen)
+
+
+def _compared(chosen: Compared) -> pc.Expression:
+    """A comparison with a column: false for null and for a value of the other type, as in `Filter`."""
+    if (COLUMNS[chosen.name].kind == "text") != isinstance(chosen.value, str):
+        return NOTHING
+    column = pc.field(chosen.name)
+    return column.is_valid() & OPERATORS[chosen.sign](column, chosen.value)
+
+
+def _setting(chosen: Compared, column: str, distinct: Callable[[str], Iterable[str]]) -> pc.Expression:
+    """A comparison with a setting: the texts of settings for which it is true."""
+    head = chosen.name.partition(".")[0]
+    fits = [text for text in distinct(column) if chosen({f"{head}.{k}": v for k, v in json.loads(text).items()})]
+    return pc.field(column).is_valid() & pc.field(column).isin(pa.array(fits, pa.string())) if fits else NOTHING
+
+
+@cache
+def _distinct(parts: Dataset, column: str) -> set[str]:
+    """The different texts of a column, read a batch at a time."""
+    found: set[str] = set()
+    for batch in parts.to_batches(columns=[column]):
+        found.update(batch.column(0).dictionary.to_pylist())
+    return found - {None, ""}
+
+
+def _later_columns(parts: Dataset, path: Path) -> set[str]:
+    """The columns that the files of an earlier schema lack. Raises BadInput for other files."""
+    absent = {name for name in COLUMNS if name not in parts.schema.names}
+    newest = _newest_schema(parts, path) if "schema" not in absent else 0
+    wrong = [name for name in COLUMNS if name in absent and COLUMNS[name].since <= newest] or sorted(
+        absent & {"schema"}
+    )
+    if wrong:
+        raise BadInput(f"{path} is not a table of gradest: it has no column {wrong[0]!r}")
+    return absent
+
+
+def _newest_schema(parts: Dataset, path: Path) -> int:
+    """The newest schema in the files. Raises BadInput for one that this version does not read."""
+    found: set[int | None] = set()
+    for batch in parts.to_batches(columns=["schema"]):
+        found.update(batch.column(0).unique().to_pylist())
+    read = range(declared.OLDEST, declared.SCHEMA + 1)
+    others = sorted(number for number in found if number is not None and number not in read)
+    if others:
+        raise BadInput(
+            f"{path} was written by another version of gradest: its schema is {others[0]}, and this version reads "
+            f"{read.start} to {declared.SCHEMA}"
+        )
+    return max((number for number in found if number is not None), default=declared.SCHEMA)
