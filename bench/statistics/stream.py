@@ -12,9 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bench.statistics.block import Against, Block
+from bench.statistics.chunk_sums import BATCHES, Batching, ChunkSums, distances
 from bench.statistics.moments import Moments, Vector
 
-BATCHES = 64
 MAX_GROUPS = 64
 """The largest number of groups of whole chunks; when it is reached, neighbours are merged."""
 
@@ -48,6 +48,9 @@ class Replicates:
     ) -> None:
         self.blocks, self.only = blocks, only
         self.dim = max(block.stop for block in blocks.values())
+        parts = {name: block for name, block in blocks.items() if name != "all"}
+        tiled = sum(block.stop - block.start for block in parts.values()) == self.dim
+        self._leaves = set(parts) if tiled else set(blocks)
         self.target, self.error = target, error
         self.size = np.zeros(self.dim) if size is None else size
         self.nonfinite = self.drawn = 0
@@ -62,21 +65,22 @@ class Replicates:
     def add(self, chunk: Float[Tensor, "R P"]) -> None:
         """Adds a chunk; estimates with a NaN or an infinity are counted and left out."""
         x = chunk.detach().double()
-        finite = x.abs().amax(1) <= HUGE  # False for a NaN
-        kept = x[finite]
-        slots = self._slots(len(x))[finite.cpu().numpy()]
+        batch, left_out = Batching.of(self.drawn, len(x)), _nonfinite_rows(x)
         self.drawn += len(x)
-        self.nonfinite += len(x) - len(kept)
-        if not len(kept):
-            return
-        moments = Moments.of(kept)
-        self.fresh = self.fresh + moments
-        self._within = self._within + moments.m2
-        self._add_group(moments.mean * moments.count, moments.count)
+        if left_out is not None:
+            self.nonfinite += int(left_out.sum())
+            x, batch = x[~left_out], batch.without(left_out)
+            if not len(x):
+                return
+        self._sums = self._sums.to(x.device)
+        sums = ChunkSums.of(x, batch.add_rows(self._sums, x) / len(x))
+        self.fresh = self.fresh + sums.moments
+        self._within = self._within + sums.moments.m2
+        self._add_group(sums.moments.mean * len(x), len(x))
         if self._centre is None:
-            self._centre = moments.mean
-        self._add_batches(kept, slots)
-        self._add_scalars(kept, slots)
+            self._centre = sums.moments.mean
+        self._counts += batch.counts()
+        self._add_scalars(sums, batch)
 
     @property
     def total(self) -> Moments:
@@ -135,36 +139,38 @@ class Replicates:
             self._groups = [(a + b, m + n) for (a, m), (b, n) in pairs]
             self._per_group *= 2
 
-    def _slots(self, rows: int) -> np.ndarray:
-        """The batch of each row: contiguous runs of equal length where a chunk has 64 rows or more."""
-        if rows < BATCHES:
-            return (self.drawn + np.arange(rows)) % BATCHES
-        return np.arange(rows) * BATCHES // rows
-
-    def _add_batches(self, kept: Tensor, slots: np.ndarray) -> None:
-        index = torch.as_tensor(slots, device=kept.device)
-        self._sums = self._sums.to(kept.device).index_add_(0, index, kept)
-        self._counts += np.bincount(slots, minlength=BATCHES)
-
-    def _add_scalars(self, kept: Tensor, slots: np.ndarray) -> None:
-        """Adds the numbers per replicate of each block; elementwise operations run once for all blocks."""
-        assert self._centre is not None
-        distance = (kept - kept.new_tensor(self._centre)).square()
+    def _add_scalars(self, sums: ChunkSums, batch: Batching) -> None:
+        """Adds the numbers per replicate of each block."""
+        leaves = {name: where for name, where in self.blocks.items() if name in self._leaves}
+        found = {name: self._scalars_of(sums, where) for name, where in leaves.items()}
         for name, where in self.blocks.items():
-            self._keep(name, "distance", distance[:, where].sum(1))
-            self._spreads[name] += np.bincount(slots, self._scalars[name]["distance"][-1], minlength=BATCHES)
+            own = found[name] if name in found else torch.stack([*found.values()]).sum(0)
+            self._keep(name, where, own.cpu().numpy(), batch)
+
+    def _scalars_of(self, sums: ChunkSums, where: slice) -> Float[Tensor, "K R"]:
+        """For each replicate in one block: its squared distance from the centre and, with a target, its squared error
+        and the product of its error with the target."""
+        lengths = sums.lengths(where)
+        rows = [distances(sums, sums.mean.new_tensor(self._centre), lengths, where)]
         if self.target is not None:
-            self._add_errors(kept, kept.new_tensor(self.target))
+            target = sums.mean.new_tensor(self.target)
+            rows.append(distances(sums, target, lengths, where))
+            rows.append(sums.along(target, where) + (sums.mean - target)[where] @ target[where])
+        return torch.stack(rows)
 
-    def _add_errors(self, kept: Tensor, target: Tensor) -> None:
-        """Adds each replicate's errors relative to the exact gradient."""
-        error = kept - target
-        squared = error.square()
-        for name, where in self.blocks.items():
-            length = target[where].norm()
-            self._keep(name, "squared", squared[:, where].sum(1))
-            along = error[:, where] @ target[where] / length if length > 0 else error.new_zeros(len(error))
-            self._keep(name, "along", along)
+    def _keep(self, name: str, where: slice, rows: np.ndarray, batch: Batching) -> None:
+        scalars = self._scalars[name]
+        scalars.setdefault("distance", []).append(rows[0])
+        self._spreads[name] += batch.sums(rows[0])
+        if self.target is not None:
+            length = float(np.linalg.norm(self.target[where]))
+            scalars.setdefault("squared", []).append(rows[1])
+            scalars.setdefault("along", []).append(rows[2] / length if length > 0 else np.zeros(len(rows[2])))
 
-    def _keep(self, block: str, key: str, values: Tensor) -> None:
-        self._scalars[block].setdefault(key, []).append(values.cpu().numpy())
+
+def _nonfinite_rows(x: Tensor) -> Tensor | None:
+    """Which rows hold a NaN, an infinity or a coordinate beyond `HUGE`; None where no row does."""
+    low, high = x.aminmax()
+    if bool((low >= -HUGE) & (high <= HUGE)):  # False for a NaN
+        return None
+    return ~(x.abs().amax(1) <= HUGE)

@@ -60,6 +60,9 @@ def _whole_cells(chunks: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
     """The chunks, cut between cells: the rows of a cell that two chunks share come as a chunk of their own."""
     rest: pd.DataFrame | None = None
     for chunk in chunks:
+        if not len(chunk):  # the only one
+            yield chunk
+            return
         cell = chunk["cell"].to_numpy()
         shared = 0 if rest is None else int((cell == rest["cell"].iloc[0]).cumprod().sum())
         if rest is not None:

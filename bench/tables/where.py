@@ -297,7 +297,9 @@ class _Parser:
 
 
 def _compare(compare: Callable[[Any, Any], bool], found: Any, value: Any) -> bool:
-    """Compares two values; False, not an error, if the row lacks the setting or the types differ."""
-    if found is None or found is pd.NA or isinstance(found, str) != isinstance(value, str):
+    """Compares two values; False, not an error, if the row lacks the setting, it holds a plug-in, or types differ."""
+    if found is None or found is pd.NA or isinstance(found, dict | list):
+        return False
+    if isinstance(found, str) != isinstance(value, str):
         return False
     return bool(compare(found, value))

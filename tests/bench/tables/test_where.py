@@ -12,7 +12,7 @@ from estimators.errors import BadInput
 
 ROW = {
     "estimator": "rloo",
-    "estimator_params": "{}",
+    "estimator_params": '{"inner":{"name":"arm"}}',
     "distribution": "bernoulli",
     "distribution_params": '{"size":5}',
     "objective": "quadratic_bits",
@@ -37,6 +37,7 @@ ROW = {
         ("(samples == 10 or samples == 1) and estimator == 'rloo'", True),
         ("distribution.size == 5 and objective.t < 0.5", True),
         ("distribution.rate == 5", False),  # a setting that the row does not have
+        ("estimator.inner < 0.5", False),  # a setting that holds an estimator
         ("samples == 'ten'", False),  # a number is no text
     ],
 )
