@@ -2,6 +2,7 @@
 
 import os
 import platform
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,6 +27,7 @@ def machine_environment() -> dict[str, Any]:
         "accelerators": accelerators(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         **{name: _version(name) for name in PACKAGES},
+        **(cuda_facts() if torch.cuda.is_available() else {}),
     }
 
 
@@ -47,6 +49,36 @@ def accelerators() -> list[str]:
     if not torch.cuda.is_available():
         return []
     return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+
+
+def cuda_facts() -> dict[str, Any]:
+    """Returns what times on a GPU depend on beside its name: CUDA, driver, precision of products, MIG, clocks."""
+    return {
+        "cuda": torch.version.cuda or "",
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        **_driver_facts(),
+    }
+
+
+def _driver_facts() -> dict[str, Any]:
+    """The facts that NVML (the extra `gpu`) knows of the first GPU; empty without it."""
+    try:
+        import pynvml as nvml  # pyright: ignore[reportMissingImports]
+
+        nvml.nvmlInit()
+        gpu = nvml.nvmlDeviceGetHandleByIndex(0)
+        facts: dict[str, Any] = {"driver": str(nvml.nvmlSystemGetDriverVersion())}
+        reads = {
+            "mig": lambda: bool(nvml.nvmlDeviceGetMigMode(gpu)[0]),
+            "sm_mhz_most": lambda: nvml.nvmlDeviceGetMaxClockInfo(gpu, nvml.NVML_CLOCK_SM),
+            "power_limit_w": lambda: nvml.nvmlDeviceGetPowerManagementLimit(gpu) / 1000,
+        }
+    except Exception:  # a driver without NVML, a container without rights, ROCm
+        return {}
+    for name, read in reads.items():
+        with suppress(Exception):  # a GPU without this fact, such as one without MIG
+            facts[name] = read()
+    return facts
 
 
 def _version(package: str) -> str:

@@ -1,5 +1,6 @@
 """The number of replicates in a chunk, by a rule on tensor sizes and never by timing."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
@@ -8,15 +9,37 @@ from torch.utils._pytree import tree_leaves
 
 from bench.measure.estimates.gradients import Gradients
 
-CACHE, COMPILED_CACHE = 300_000, 1_000_000
-"""Largest number of elements of a tensor in a chunk, so that the working set stays near the cache. A compiled step
-keeps most tensors in registers, and a larger chunk spreads the 70 µs of its call: 1.2 to 2.5 times as fast on most
-problems."""
+CACHE = 300_000
+"""Largest number of elements of a tensor in a chunk on a CPU, so that the working set stays near the cache."""
 
-MEMORY = 16_000_000
-"""Largest number of elements of all tensors of a chunk together: 128 MiB in float64 if none of them were freed."""
 
-LARGEST_CHUNK = 8192
+@dataclass(frozen=True)
+class ChunkLimits:
+    """The largest number of elements of one tensor of a chunk, eager and compiled; of all of its tensors together; and
+    of replicates."""
+
+    eager: int
+    compiled: int
+    together: int
+    replicates: int
+
+
+ON_CPU = ChunkLimits(CACHE, 1_000_000, 16_000_000, 8192)
+"""A compiled step keeps most tensors in registers, and a larger chunk spreads the 70 µs of its call: 1.2 to 2.5 times
+as fast on most problems. All tensors together: 128 MiB in float64 if none of them were freed."""
+
+ON_ACCELERATOR = ChunkLimits(2**24, 2**24, 2**29, 2**17)
+"""A kernel on 2**24 numbers takes many times as long as its launch. All tensors together: 2 GiB in float32. Not yet
+measured on a GPU; `make gpu-evidence` measures time against the size of a step."""
+
+
+def chunk_limits(device: str) -> ChunkLimits:
+    """The limits of chunks on a device of this type.
+
+    >>> chunk_limits("cuda").eager > chunk_limits("cpu").eager
+    True
+    """
+    return ON_CPU if device == "cpu" else ON_ACCELERATOR
 
 
 class Sizes(TorchDispatchMode):
@@ -45,8 +68,9 @@ def replicates_per_chunk(gradients: Gradients, mode: str = "eager") -> int:
     """
     with Sizes() as two:
         gradients(2)
-    cache = COMPILED_CACHE if mode == "compile" else CACHE
-    fits = min(2 * cache // max(two.largest, 1), 2 * MEMORY // max(two.sum, 1), LARGEST_CHUNK)
+    limits = chunk_limits(gradients.device.type)
+    largest = limits.compiled if mode == "compile" else limits.eager
+    fits = min(2 * largest // max(two.largest, 1), 2 * limits.together // max(two.sum, 1), limits.replicates)
     return power_of_two(fits)
 
 

@@ -60,6 +60,11 @@ class Gradients:
         self._encoded = {name: value.clone() for name, value in self.parameters.items()}
         self._step = executed(self.estimates, mode)
 
+    @property
+    def device(self) -> torch.device:
+        """The device of the estimates."""
+        return next(iter(self.parameters.values())).device
+
     def by(self, estimator: Estimator, samples: int | None = None, *, mode: str = "eager") -> "Gradients":
         """Gradients of the same problem by another estimator, with another n or in another mode; encodes nothing again.
 

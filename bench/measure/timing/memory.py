@@ -41,9 +41,10 @@ def peak_memory(step: Callable[[], object], device: str) -> tuple[int, str]:
         with LiveBytes() as live:
             step()
         return live.peak, "live tensors after each operation of an eager step"
-    torch.accelerator.synchronize()
-    torch.accelerator.reset_peak_memory_stats()
-    before = torch.accelerator.memory_allocated()
+    where = torch.device(device)
+    torch.accelerator.synchronize(where)
+    torch.accelerator.reset_peak_memory_stats(where)
+    before = torch.accelerator.memory_allocated(where)
     step()
-    torch.accelerator.synchronize()
-    return torch.accelerator.max_memory_allocated() - before, "the accelerator's allocator"
+    torch.accelerator.synchronize(where)
+    return torch.accelerator.max_memory_allocated(where) - before, "the accelerator's allocator"

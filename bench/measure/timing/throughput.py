@@ -79,6 +79,11 @@ class Warm:
         modes = ("eager", execution.mode)
         self._eager, self._step = (whole_step(self._cell.eager, self.replicates, mode) for mode in modes)
 
+    @property
+    def _uncaptured(self) -> TimedStep:
+        """The step that a capture can take up: a step that itself replays a graph cannot be captured again."""
+        return self._eager if self.execution.mode == "graph" else self._step
+
     def __enter__(self) -> "Warm":
         return self
 
@@ -96,7 +101,7 @@ class Warm:
         numbers = numbers_alone(self._drawn, self._cell.eager.expanded(self.replicates), self.execution.mode)
         self._wall = Visited(wall(self._step), self.settings, numbers, planned=self.visits)
         if torch.device(device).type != "cpu":
-            block, self._how = device_block(self._step, device)
+            block, self._how = device_block(self._uncaptured, device)
             self._device = Visited(block, self.settings, planned=self.visits)
         else:
             self._device = None

@@ -207,6 +207,19 @@ def test_chunks_are_powers_of_two_and_bounded():
         assert chunk <= compiled <= 4 * chunk
 
 
+@pytest.mark.parametrize(("device", "largest"), [("cpu", 8192), ("cuda", 2**17), ("mps", 2**17)])
+def test_chunks_are_larger_where_a_launch_costs_more_than_a_cache_miss(device, largest):
+    class Small:
+        device = torch.device("cpu")
+
+        def __call__(self, replicates: int) -> torch.Tensor:
+            return torch.zeros(replicates, 10) + 1
+
+    gradients = Small()
+    gradients.device = torch.device(device)
+    assert replicates_per_chunk(gradients) == largest  # pyright: ignore[reportArgumentType]
+
+
 def test_looks_grow_by_four_and_end_at_the_budget():
     assert look_schedule(64, 1024, 65_536) == [1024, 4096, 16_384, 65_536]
     assert look_schedule(8192, 1024, 1_000_000)[0] == 8192

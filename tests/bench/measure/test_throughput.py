@@ -74,3 +74,13 @@ def test_torchs_timer_warms_up_before_a_block_and_the_first_call_stands_apart():
     assert len(calls) == 1
     assert throughput.wall(lambda: calls.append(0))(300) > 0
     assert len(calls) == 1 + 3 + 300
+
+
+def test_the_devices_time_of_a_graph_captures_the_eager_step(monkeypatch):
+    taken = []
+    monkeypatch.setattr(throughput, "executed", lambda step, mode: (mode, step))
+    monkeypatch.setattr(throughput, "whole_step", lambda gradients, replicates, mode: mode)
+    for mode in ("eager", "compile", "graph"):
+        with throughput.Warm(PROBLEM, estimators.get("rloo"), 4, QUICK, Execution("c", 0, mode=mode)) as warm:
+            taken.append(warm._uncaptured)
+    assert taken == ["eager", "compile", "eager"]
