@@ -12,7 +12,7 @@ import pandas as pd
 from bench.analysis.comparison import Comparison
 from bench.plots.style import STATUSES
 from bench.statistics.interval import Interval
-from bench.statistics.ratios import middle
+from bench.statistics.over_problems import mean_ratio
 from bench.tables.metrics import METRICS, Metric
 
 IDENTITY_FIELDS = ("estimator", "problem", "samples", "status", "verdict", "stop_reason", "reason", "cell")
@@ -93,7 +93,7 @@ def pivot(pairs: pd.DataFrame, equal: str) -> dict[str, Any]:
     The ratio is the mean over sample sizes on the log scale.
     """
     mine = pairs[pairs["equal"] == equal]
-    found = {key: middle(Interval.of_columns(group, "ratio"), list(group["problem"]))
+    found = {key: mean_ratio(Interval.of_columns(group, "ratio"), list(group["problem"])).measured
              for key, group in mine.groupby(["estimator", "problem"], sort=False)}  # fmt: skip
     names, problems = list(dict.fromkeys(mine["estimator"])), list(dict.fromkeys(mine["problem"]))
     return {"problems": problems, "rows": [(name, [found.get((name, other)) for other in problems]) for name in names]}

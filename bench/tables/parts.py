@@ -15,6 +15,7 @@ import pyarrow.dataset
 
 from bench.tables import columns as declared
 from bench.tables.columns import COLUMNS
+from bench.tables.kinds import kind_by_names, kinds_of_rows
 from bench.tables.where import OPERATORS, Both, Compared, Either, Filter, Negated, parse
 from estimators.errors import BadInput, nearest
 
@@ -25,6 +26,8 @@ NOTHING = pc.scalar(False)
 Dataset = pyarrow.dataset.Dataset
 
 
+KIND_NEEDS = ("distribution", "objective")
+"""The columns that give the kind of a problem where a file does not say it."""
 ROWS_AT_ONCE = 2**19
 ONE_AHEAD = {"batch_readahead": 1, "fragment_readahead": 1}
 
@@ -103,15 +106,21 @@ class _Reading:
         later = _later_columns(parts, paths[0])
         rules = [expression(parse(where), later, partial(_distinct, parts))] if where else []
         rules += [_of_metrics(metrics)] if metrics is not None else []
-        return cls(parts, asked, [name for name in asked if name not in later], reduce(and_, rules) if rules else None)
+        needed = [*asked, *(KIND_NEEDS if "kind" in asked else ())]
+        there = [name for name in dict.fromkeys(needed) if name not in later]
+        return cls(parts, asked, there, reduce(and_, rules) if rules else None)
 
     def frame(self, content: pa.Table) -> pd.DataFrame:
         """The content of the files with the columns asked for, as pandas types; texts are categories."""
-        for name in self.asked:
+        every = list(dict.fromkeys([*self.there, *self.asked]))
+        for name in every:
             if name not in self.there:
                 content = content.append_column(name, pa.nulls(len(content), TYPES[COLUMNS[name].kind]))
-        content = content.select(self.asked).cast(pa.schema([(name, TYPES[COLUMNS[name].kind]) for name in self.asked]))
-        return content.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get, split_blocks=True, self_destruct=True)
+        content = content.select(every).cast(pa.schema([(name, TYPES[COLUMNS[name].kind]) for name in every]))
+        found = content.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get, split_blocks=True, self_destruct=True)
+        if "kind" in self.asked:
+            found["kind"] = kinds_of_rows(found).astype("category")
+        return found[self.asked]
 
 
 def _of_metrics(metrics: Iterable[str]) -> pc.Expression:
@@ -152,6 +161,8 @@ def expression(chosen: Filter, later: Iterable[str], distinct: Callable[[str], I
     if not isinstance(chosen, Compared):
         raise TypeError(f"unknown filter {chosen!r}")
     (column,) = chosen.columns()
+    if column == "kind" and column in later:
+        return _kind(chosen, distinct)
     if column in later:
         return NOTHING
     return _setting(chosen, column, distinct) if column != chosen.name else _compared(chosen)
@@ -162,14 +173,28 @@ def _compared(chosen: Compared) -> pc.Expression:
     if (COLUMNS[chosen.name].kind == "text") != isinstance(chosen.value, str):
         return NOTHING
     column = pc.field(chosen.name)
-    return column.is_valid() & OPERATORS[chosen.sign](column, chosen.value)
+    value = float(chosen.value) if isinstance(chosen.value, bool) else chosen.value
+    return column.is_valid() & OPERATORS[chosen.sign](column, value)
 
 
 def _setting(chosen: Compared, column: str, distinct: Callable[[str], Iterable[str]]) -> pc.Expression:
     """A comparison with a setting: the texts of settings for which it is true."""
     head = chosen.name.partition(".")[0]
     fits = [text for text in distinct(column) if chosen({f"{head}.{k}": v for k, v in json.loads(text).items()})]
-    return pc.field(column).is_valid() & pc.field(column).isin(pa.array(fits, pa.string())) if fits else NOTHING
+    return _among(column, fits)
+
+
+def _kind(chosen: Compared, distinct: Callable[[str], Iterable[str]]) -> pc.Expression:
+    """A comparison with the kind of problem in files that lack the column: the pairs of names for which it is true."""
+    found = NOTHING
+    for family in distinct("distribution"):
+        fits = [name for name in distinct("objective") if chosen({"kind": kind_by_names(family, name)})]
+        found |= (pc.field("distribution") == family) & _among("objective", fits)
+    return found
+
+
+def _among(column: str, texts: Sequence[str]) -> pc.Expression:
+    return pc.field(column).is_valid() & pc.field(column).isin(pa.array(texts, pa.string())) if texts else NOTHING
 
 
 @cache

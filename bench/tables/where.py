@@ -28,6 +28,7 @@ FILTER_NAMES = (
     "coordinates",
     "point",
     "dim",
+    "kind",
     "samples",
     "seed",
     "device",
