@@ -132,6 +132,21 @@ import bench
 table = bench.load("results/reference")
 ```
 
+Of a large table, `bench.load(run, columns=["cell", "estimator", "metric", "value"], where="samples >= 4")` reads only
+these columns and rows, with texts as categories. A folder of Parquet files with these columns is read as one table. Other
+programs can query such a folder where it lies, for example the median variance of each estimator:
+
+```console
+$ duckdb -c "SELECT estimator, median(value) FROM 'parts/*.parquet' WHERE metric = 'variance' AND block = 'all' GROUP BY 1"
+```
+
+```python
+import polars as pl
+
+rows = pl.scan_parquet("parts/*.parquet").filter(pl.col("metric") == "variance", pl.col("block") == "all")
+print(rows.group_by("estimator").agg(pl.col("value").median()).collect())
+```
+
 The table is long: one row per cell × metric (× block of parameters). g is the exact gradient, ĝ an estimate.
 
 A verdict covers only events that its R estimates can show. No such test sees a bias carried by events rarer than about
