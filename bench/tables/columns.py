@@ -133,11 +133,11 @@ table = bench.load("results/reference")
 ```
 
 Of a large table, `bench.load(run, columns=["cell", "estimator", "metric", "value"], where="samples >= 4")` reads only
-these columns and rows, with texts as categories. A folder of Parquet files with these columns is read as one table. Other
-programs can query such a folder where it lies, for example the median variance of each estimator:
+these columns and rows, with texts as categories. A folder of Parquet files with these columns is read as one table.
+Other programs can query such a folder where it lies, for example the median variance of each estimator:
 
 ```console
-$ duckdb -c "SELECT estimator, median(value) FROM 'parts/*.parquet' WHERE metric = 'variance' AND block = 'all' GROUP BY 1"
+$ duckdb -c "SELECT estimator, median(value) FROM 'parts/*.parquet' WHERE metric = 'variance' GROUP BY estimator"
 ```
 
 ```python
