@@ -146,7 +146,7 @@ class MeasuredCells:
         return KindRanking(kind, way, tuple(names), self.fitted(names)[2], apart)
 
     def presence(self, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Returns in which settings each estimator has a value, `[estimators, settings]`, and each setting's problem."""
+        """Returns where each estimator has a value, `[estimators, settings]`, and the problem of each setting."""
         cells = self.cells
         setting, first = pd.factorize(cells["setting"])[0], ~cells["setting"].duplicated()
         present = np.zeros((len(names), setting.max() + 1), bool)

@@ -1,4 +1,4 @@
-"""The answer in short: per kind of problem and number of samples, which unbiased estimator, how much better, how sure."""
+"""The answer in short: on each kind of problem, which unbiased estimator, how much better, how sure."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -65,8 +65,8 @@ def winners(table: pd.DataFrame, *, baseline: str | None = None) -> list[Winner]
     """Returns the winner of each kind of problem and number of samples, in this order.
 
     A candidate is ranked, is nowhere on the kind shown biased (at any number of samples), and somewhere shown unbiased.
-    A kind without one is left out. The intervals are those of each ratio alone: that the winner was chosen among several
-    is not in them, so that its lead over estimators in `ties` may be chance.
+    A kind without one is left out. The intervals are those of each ratio alone. That the winner was chosen among
+    several is not in them: its lead over the estimators in `ties` may be chance.
 
     Args:
         table: The table of a run, long or wide.

@@ -16,11 +16,14 @@ from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from bench.analysis.comparison import Comparison, compare_estimators
+from bench.analysis.ranking import rankings
+from bench.analysis.winners import winners
 from bench.measure.timing.ceilings import load_ceilings
+from bench.pages.answers import answers, kind_ranks
 from bench.pages.figures import _marked, drawings, drawn_figures
 from bench.pages.findings import findings, statuses, what_was_run
 from bench.pages.jinja import page_environment, template_file
-from bench.pages.report_tables import cell_data, failures, pivot, rank_rows
+from bench.pages.report_tables import cell_data, failures, pivot
 from bench.plots.style import plain_number
 from bench.provenance.cores import processes
 from bench.tables.folder import environments, load
@@ -111,9 +114,10 @@ def report_page(
     """
     rows = wide_table(table)
     found = compare_estimators(rows, baseline=baseline) if len(rows) else _nothing()
+    ranked = rankings(rows, baseline=baseline)
     order = [found.baseline, *(name for name in dict.fromkeys(rows["estimator"]) if name != found.baseline)]
     marked = _marked(rows)
-    drawn = drawn_figures(drawings(found), marked, order, figures, jobs)
+    drawn = drawn_figures(drawings(found, ranked), marked, order, figures, jobs)
     script = template_file("report.js")
     return (
         _environment()
@@ -124,9 +128,10 @@ def report_page(
             created=[_when(at) for at in sorted(table["created"].dropna())[-1:]] if "created" in table else [],
             what=what_was_run(rows) if len(rows) else "The table is empty: no cell was planned or run.",
             statuses=statuses(rows),
-            findings=findings(rows, found) if len(rows) else [],
+            findings=findings(rows) if len(rows) else [],
             found=found,
-            ranks=rank_rows(found),
+            answers=answers(winners(rows, baseline=baseline)),
+            ranks=kind_ranks(ranked),
             failures=failures(rows),
             ratios={equal: pivot(found.pairs, equal) for equal in dict.fromkeys(found.pairs["equal"])},
             figures=drawn,
@@ -134,7 +139,7 @@ def report_page(
             metrics=METRICS.values(),
             data=cell_data(marked),
             ceilings=list(ceilings),
-            style=Markup(template_file("report.css")),
+            style=Markup(template_file("report.css") + template_file("answers.css")),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )

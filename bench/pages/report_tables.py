@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.comparison import Comparison
 from bench.plots.style import STATUSES
 from bench.statistics.interval import Interval
 from bench.statistics.over_problems import mean_ratio
@@ -33,22 +32,6 @@ DECLARED = METRICS | {
     )
 }
 """The table's metrics, and the metric that the page adds."""
-
-
-def rank_rows(comparison: Comparison) -> list[dict[str, Any]]:
-    """Returns one row per estimator, best first: the ratio at equal samples, evaluations and time."""
-    rows: dict[str, dict[str, Any]] = {}
-    for row in comparison.overall.to_dict("records"):
-        mine = rows.setdefault(
-            row["estimator"], {"estimator": row["estimator"], "problems": 0, "biased_on": 0, "at": {}}
-        )
-        mine["at"][row["equal"]] = row
-        mine["problems"], mine["biased_on"] = (
-            max(mine["problems"], row["problems"]),
-            max(mine["biased_on"], row["biased_on"]),
-        )
-    key = "seconds" if "seconds" in set(comparison.overall["equal"]) else "samples"
-    return sorted(rows.values(), key=lambda row: row["at"].get(key, {}).get("ratio", math.inf))
 
 
 def worst_outcomes(rows: pd.DataFrame) -> dict[str, Any]:

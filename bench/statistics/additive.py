@@ -95,12 +95,13 @@ def additive(
         laplacians[g] = np.diag(u @ m) - (m.T * (u / count[here])) @ m
         right_sides[g] = rights[:, own] @ log[own]
         shared += m.T @ m > 0
-    inverse = np.linalg.pinv(laplacians.sum(0), rcond=ROUNDING, hermitian=True)
-    without = [
-        np.linalg.pinv(laplacians.sum(0) - laplacians[g], rcond=ROUNDING, hermitian=True)
-        @ (right_sides.sum(0) - right_sides[g])
-        for g in range(G)
-    ]
-    weights = inverse @ rights
+    L, right = laplacians.sum(0), right_sides.sum(0)
+    without = [pseudoinverse(L - own) @ (right - its) for own, its in zip(laplacians, right_sides, strict=True)]
+    weights = pseudoinverse(L) @ rights
     halves = finite_half(log - low), finite_half(high - log)
     return Additive(weights @ log, weights, np.stack(without), problems, shared, *halves)
+
+
+def pseudoinverse(laplacian: Float[ndarray, "R R"]) -> Float[ndarray, "R R"]:
+    """Returns the pseudoinverse, without what is 0 but for rounding."""
+    return np.linalg.pinv(laplacian, rcond=ROUNDING, hermitian=True)

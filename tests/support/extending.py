@@ -15,6 +15,7 @@ import pandas as pd
 import bench
 from bench import plots
 from bench.analysis.comparison import EQUAL, Comparison
+from bench.analysis.ranking import Rankings
 from bench.distributions import distributions
 from bench.objectives import objectives
 from bench.pages.figures import drawings
@@ -208,7 +209,7 @@ def derivable() -> frozenset[str]:
 def drawn() -> frozenset[str]:
     """The figures that the report draws, by name."""
     nothing = Comparison("variance", "reinforce", 0.1, pd.DataFrame(), pd.DataFrame())
-    return frozenset(drawing.name for drawing in drawings(nothing))
+    return frozenset(drawing.name for drawing in drawings(nothing, Rankings("reinforce", pd.DataFrame(), {})))
 
 
 @cache
