@@ -6,12 +6,13 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from bench.distributions.base import distributions
 from bench.distributions.behaviours import STEPPERS
 from bench.distributions.prefix_policy import LanguagePolicy
+from bench.distributions.prefix_tree import prefixes_of
 from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput, nearest
 
@@ -88,7 +89,7 @@ class TransformerPolicyFamily(LanguagePolicy):
 
     def _at_length(self, theta: Tensors, n: int) -> Float[Tensor, "prompts prefixes V"]:
         """Returns the logits after all prefixes of n tokens."""
-        token = theta["token"][prefixes_of(n, self.vocabulary).to(theta["token"].device)]  # [prefixes, n, width]
+        token = theta["token"][prefixes_of(n, self.vocabulary, theta["token"].device)]  # [prefixes, n, width]
         token = token.expand(self.prompts, *token.shape)
         prompt = theta["prompt"][:, None, None].expand(-1, token.shape[1], -1, -1)
         x = torch.cat([prompt, token], -2) + theta["position"][: n + 1]
@@ -96,16 +97,6 @@ class TransformerPolicyFamily(LanguagePolicy):
         score = ((x @ theta["key"]) * (last @ theta["query"]).unsqueeze(-2)).sum(-1) / self.width**0.5
         a = (score.softmax(-1).unsqueeze(-1) * (x @ theta["value"])).sum(-2)
         return (last + a @ theta["output"]) @ theta["unembedding"] + theta["bias"]
-
-
-def prefixes_of(n: int, V: int) -> Int[Tensor, "prefixes n"]:
-    """Returns all prefixes of n tokens without an end token, in order.
-
-    >>> prefixes_of(2, 3).tolist()
-    [[0, 0], [0, 1], [1, 0], [1, 1]]
-    """
-    place = (V - 1) ** torch.arange(n - 1, -1, -1)
-    return torch.arange((V - 1) ** n).unsqueeze(-1) // place % (V - 1)
 
 
 @lru_cache(maxsize=32)
