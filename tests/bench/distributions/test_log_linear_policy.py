@@ -68,9 +68,7 @@ def test_the_exact_gradient_is_that_of_a_loop_over_answers(price):
     which = problem("priced_answers", {"prompts": 3, "law": "long"}, price=price)
     slope = as_vector(torch.func.grad(lambda at: by_hand(which.family, at, price))(which.theta()))
     assert torch.allclose(exact_vector(which), slope, rtol=1e-10, atol=1e-14)
-    assert not torch.allclose(
-        exact_vector(which), exact_vector(problem(settings={"prompts": 3}, objective="right_answers"))
-    )
+    assert not torch.allclose(exact_vector(which), exact_vector(problem(settings={"prompts": 3})))
 
 
 def test_its_logits_are_those_of_the_policy_without_an_end_token():
@@ -157,7 +155,7 @@ def test_state_values_are_the_conditional_means():
         assert torch.allclose(values[:, b, t], torch.where(q.mask(z)[:, b, t] > 0, mean, 0), rtol=1e-10, atol=1e-13)
 
 
-CRITIC = {"preset": "reinforce", "baseline": "critic"}
+CRITIC: Any = {"preset": "reinforce", "baseline": "critic"}
 
 
 @pytest.mark.parametrize("lam", [0.0, 0.5, 1.0])
@@ -181,6 +179,7 @@ def test_generalised_advantages_are_exact_for_every_lambda_with_exact_values(lam
 def test_estimates_follow_their_exact_moments():
     which, _, _ = priced()
     right = exact_vector(which)
+    parts: Any
     for parts in ({"returns": "to_go"}, {"baseline": "critic", "lam": 0.5}):
         estimator = PolicyGradient(preset="reinforce", **parts)
         torch.manual_seed(0)
