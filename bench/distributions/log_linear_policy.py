@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from bench.distributions.base import distributions
 from bench.distributions.prefix_policy import LanguagePolicy
@@ -39,11 +41,16 @@ class LogLinearPolicyFamily(LanguagePolicy):
         theta["history"] = theta["history"] / self.size**0.5
         return {name: self.scale * value for name, value in theta.items()}
 
-    def encode(self, theta: Tensors, coordinates: str) -> Tensors:
+    def encode_table(self, theta: Tensors) -> Float[Tensor, "prompts prefixes V"]:
         last, history = torch.zeros_like(theta["bigram"][:1]), torch.zeros_like(theta["history"][:1])
         found = []
         for n in range(self.size):
             found.append(theta["position"][n] + last + history)
             last = theta["bigram"].repeat(len(last), 1)
             history = (history.unsqueeze(1) + theta["history"]).flatten(0, 1)
-        return {"logits": theta["prompt"].unsqueeze(1) + torch.cat(found)}
+        return theta["prompt"].unsqueeze(1) + torch.cat(found)
+
+    def logits_along(self, theta: Tensors, z: Float[Tensor, "*batch T V"]) -> Float[Tensor, "*batch T V"]:
+        last = torch.nn.functional.pad(z[..., :-1, :-1], (0, 0, 1, 0))
+        given = theta["prompt"].unsqueeze(-2) + theta["position"][..., : z.shape[-2], :].unsqueeze(-3)
+        return given + last @ theta["bigram"].unsqueeze(-3) + last.cumsum(-2) @ theta["history"].unsqueeze(-3)

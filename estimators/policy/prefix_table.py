@@ -49,6 +49,11 @@ class PrefixTable(Distribution):
             T += 1
         super().__init__(logits.shape[:-2], torch.Size([T, V]), validate_args=False)
 
+    @property
+    def like(self) -> Tensor:
+        """A tensor with the policy's dtype, on its device."""
+        return self.logits
+
     @cached_property
     def _starts(self) -> list[int]:
         """The number of prefixes shorter than t tokens, for each t."""
@@ -58,7 +63,7 @@ class PrefixTable(Distribution):
     def mask(self, z: Tensor) -> Tensor:
         """Returns 1 up to and with the end token, else 0, `[*sample, *batch, T]`."""
         ended = z[..., -1]
-        return (ended.cumsum(-1) - ended == 0).to(self.logits.dtype)
+        return (ended.cumsum(-1) - ended == 0).to(self.like.dtype)
 
     def prefix(self, z: Tensor) -> Int[Tensor, "*batch T"]:
         """Returns the row of the table of each token's prefix; 0 after the end."""
@@ -92,14 +97,14 @@ class PrefixTable(Distribution):
             for y in itertools.product(range(V), repeat=T)
             if all(b == V - 1 for a, b in itertools.pairwise(y) if a == V - 1)
         ]
-        z = torch.eye(V, dtype=self.logits.dtype, device=self.logits.device)[torch.tensor(index)]
+        z = torch.eye(V, dtype=self.like.dtype, device=self.like.device)[torch.tensor(index)]
         z = z.reshape(-1, *(1 for _ in self.batch_shape), T, V)
         return z.expand(-1, *self.batch_shape, -1, -1) if expand else z
 
     @torch.no_grad()
     def sample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:
         T = self.event_shape[0]
-        noise = torch.rand(*sample_shape, *self.batch_shape, T, 1, dtype=self.logits.dtype, device=self.logits.device)
+        noise = torch.rand(*sample_shape, *self.batch_shape, T, 1, dtype=self.like.dtype, device=self.like.device)
         return self._decoded(noise, sample_shape)
 
     @property
@@ -111,7 +116,7 @@ class PrefixTable(Distribution):
     def _decoded(self, noise: Tensor | None, sample_shape: tuple[int, ...]) -> Tensor:
         """Returns sequences token by token: by inverse distribution functions of `noise`, or greedily without it."""
         T, V = self.event_shape
-        end = torch.eye(V, dtype=self.logits.dtype, device=self.logits.device)[-1]
+        end = torch.eye(V, dtype=self.like.dtype, device=self.like.device)[-1]
         z = end.expand(*sample_shape, *self.batch_shape, T, V)
         names = torch.arange(V, device=z.device)
         for t in range(T):
