@@ -84,6 +84,10 @@ class Family(ABC):
     def build(self, parameters: Tensors) -> Distribution:
         """Returns the distribution at these parameters, `[*leading, …]`, without torch's validation."""
 
+    def builder(self, like: Tensor) -> Callable[[Tensors], Distribution]:
+        """Returns `build` with its constants (other policies) on `like`'s device and dtype, read once for all steps."""
+        return self.build
+
     def marginals(self, parameters: Tensors) -> Distribution:
         """Returns the distribution of each coordinate, batch shape `[*leading, size]`, for separable objectives."""
         raise NotImplementedError(f"{self.name} has no one-dimensional marginals")

@@ -1,6 +1,7 @@
 """Language-model policies given by a table of next-token logits, one row for every prefix, with an end token."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -165,7 +166,7 @@ class VisitedPolicy(PrefixPolicy):
             self.offers_not = TruncatedTrainer.offers_not
         replicates = theta["prompt"].shape[:-2]
         event = torch.Size([family.size, family.vocabulary])
-        Distribution.__init__(self, (*replicates, family.prompts), event, validate_args=False)
+        Distribution.__init__(self, torch.Size([*replicates, family.prompts]), event, validate_args=False)
 
     @property
     def like(self) -> Tensor:
@@ -295,16 +296,17 @@ class LanguagePolicy(BehaviourSettings, Family):
         return own
 
     def build(self, parameters: Tensors) -> Distribution:
-        like = next(iter(parameters.values()))
+        return self.builder(next(iter(parameters.values())))(parameters)
+
+    def builder(self, like: Tensor) -> Callable[[Tensors], Distribution]:
         behaviour, reference = (
             None if table is None else torch.tensor(table, dtype=like.dtype, device=like.device)
             for table in self.beside
         )
         if self.visited:
-            return VisitedPolicy(self, parameters, behaviour, reference)
-        logits = parameters["logits"]
+            return lambda theta: VisitedPolicy(self, theta, behaviour, reference)
         kind = TruncatedTrainer if self.truncated_trainer else PrefixPolicy
-        return kind(logits, behaviour, reference, prompt_axes=1)
+        return lambda parameters: kind(parameters["logits"], behaviour, reference, prompt_axes=1)
 
     def right(self) -> Float[Tensor, "prompts sequences"]:
         """Returns 1 for the right answers of each prompt, else 0, in the order of `bench.distributions.prefix_tree`."""
@@ -329,6 +331,13 @@ class LanguagePolicy(BehaviourSettings, Family):
             return None, reference
         before = steps_back(theta, lambda at: self.success(at).mean(), self.stale, self.optimiser, self.learning_rate)
         return self.perturbation.logits(self.encode_table(before)).numpy(), reference
+
+
+def times(
+    x: Float[Tensor, "*batch prompts T rows"], matrix: Float[Tensor, "*replicates rows columns"]
+) -> Float[Tensor, "*batch prompts T columns"]:
+    """Returns x · matrix, a matrix for each replicate, which draws, prompts and tokens share without copies."""
+    return torch.einsum("...bti,...ij->...btj", x, matrix)
 
 
 def right_answers(law: str, T: int, V: int, prompts: int) -> Float[Tensor, "prompts sequences"]:

@@ -74,7 +74,8 @@ def sequence_rows(z: Float[Tensor, "*batch T V"]) -> Int[Tensor, "*batch"]:
     local = torch.zeros_like(token[..., 0])
     for t in range(T):
         local = torch.where(going[..., t], local * (V - 1) + token[..., t], local)
-    return torch.tensor(starts(T, V), device=z.device)[going.sum(-1)] + local
+    shorter = (V - 1) ** torch.arange(T, device=z.device)  # contents of each length below the answer's own
+    return (going * shorter).sum(-1) + local
 
 
 def prefixes_of(n: int, V: int, device: torch.device | None = None) -> Int[Tensor, "prefixes n"]:

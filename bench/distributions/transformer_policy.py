@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.distributions.base import distributions
 from bench.distributions.behaviours import STEPPERS
-from bench.distributions.prefix_policy import LanguagePolicy
+from bench.distributions.prefix_policy import LanguagePolicy, times
 from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput, nearest
 
@@ -113,16 +113,16 @@ class TransformerPolicyFamily(LanguagePolicy):
         return last @ theta["unembedding"] + theta["bias"] + mixed / total.unsqueeze(-1)
 
     def logits_along(self, theta: Tensors, z: Float[Tensor, "*batch T V"]) -> Float[Tensor, "*batch T V"]:
-        tokens = z[..., :-1, :-1] @ theta["token"].unsqueeze(-3)
+        tokens = times(z[..., :-1, :-1], theta["token"])
         prompt = theta["prompt"].unsqueeze(-2)
         x = torch.cat([prompt.expand(*tokens.shape[:-2], *prompt.shape[-2:]), tokens], -2)
         x = x + theta["position"][..., : z.shape[-2], :].unsqueeze(-3)
-        by = {name: theta[name].unsqueeze(-3) for name in ("query", "key", "value", "output", "unembedding")}
-        score = (x @ by["query"]) @ (x @ by["key"]).mT / self.width**0.5
+        score = times(x, theta["query"]) @ times(x, theta["key"]).mT / self.width**0.5
         later = torch.ones(score.shape[-2:], device=x.device).triu(1) > 0
-        attention = score.masked_fill(later, -torch.inf).softmax(-1)
-        bias = theta["bias"].unsqueeze(-2).unsqueeze(-2)
-        return (x + attention @ (x @ by["value"]) @ by["output"]) @ by["unembedding"] + bias
+        mixed = score.masked_fill(later, -torch.inf).softmax(-1) @ times(x, theta["value"])
+        return times(x + times(mixed, theta["output"]), theta["unembedding"]) + theta["bias"].unsqueeze(-2).unsqueeze(
+            -2
+        )
 
 
 @lru_cache(maxsize=32)

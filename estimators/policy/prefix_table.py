@@ -1,7 +1,6 @@
 """The smallest sequence policy: a table of next-token logits for every prefix, with an end token."""
 
 import itertools
-from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -54,12 +53,6 @@ class PrefixTable(Distribution):
         """A tensor with the policy's dtype, on its device."""
         return self.logits
 
-    @cached_property
-    def _starts(self) -> list[int]:
-        """The number of prefixes shorter than t tokens, for each t."""
-        T, V = self.event_shape
-        return [0, *itertools.accumulate((V - 1) ** t for t in range(T - 1))]
-
     def mask(self, z: Tensor) -> Tensor:
         """Returns 1 up to and with the end token, else 0, `[*sample, *batch, T]`."""
         ended = z[..., -1]
@@ -72,7 +65,8 @@ class PrefixTable(Distribution):
         ahead = place - place[:, None] - 1
         powers = torch.where(ahead >= 0, (V - 1) ** ahead.clamp_min(0), 0)
         token = z.argmax(-1)
-        row = (token.unsqueeze(-1) * powers).sum(-2) + torch.tensor(self._starts, device=z.device)
+        shorter = (V - 1) ** place  # prefixes of each length
+        row = (token.unsqueeze(-1) * powers).sum(-2) + shorter.cumsum(-1) - shorter
         return torch.where(self.mask(z) > 0, row, 0)
 
     def next_log_probs(self, z: Tensor) -> Tensor:

@@ -57,6 +57,7 @@ class Gradients:
         self.problem = along_draws(problem, theta)
         self.parameters, self._pullback = encoded(self.problem, theta)
         like = next(iter(theta.values()))
+        self._build = self.problem.builder(like)
         self.function, self.minibatches = problem.function(like), problem.minibatches(like)
         self.noise: NoiseSource | None = None
         self._encoded = {name: value.clone() for name, value in self.parameters.items()}
@@ -92,7 +93,7 @@ class Gradients:
     def surrogate(self, parameters: Tensors) -> Tensor:
         """The sum over replicates of the surrogate at parameters `[R, …]`; a scalar."""
         parameters, f = self.with_data(parameters)
-        q = self.problem.build(parameters)
+        q = self._build(parameters)
         return self.problem.reduce(self.estimator.surrogate(q, f, self.samples)).sum()
 
     def with_data(self, parameters: Tensors) -> tuple[Tensors, Objective]:

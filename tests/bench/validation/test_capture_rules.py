@@ -14,9 +14,6 @@ from tests.support.pairings import Pairing, covering, pairings
 
 ESTIMATORS = {"quasi_monte_carlo": "takes its table of direction numbers from the CPU at every step"}
 FAMILIES = {
-    "prefix_policy": "its constants (behaviour, reference, rows of lengths) are copied from the host at every step",
-    "transformer_policy": "the same",
-    "automaton_policy": "the same",
     "student_t": "torch makes the Chi2 inside of Python numbers, which are copied to the device",
     "von_mises": "torch draws by rejection, and asks the device whether all are accepted",
 }
