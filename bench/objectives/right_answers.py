@@ -186,7 +186,8 @@ class BestAnswer(AnswerReward):
             raise BadInput(f"{self.name} takes at least 2 draws at once, found {self.draws}")
 
     def build(self, family: Family, point: str, like: Tensor) -> Objective:
-        return OrderStatistics.maximum(TableReward(self.rewards(family).to(like)).of, self.draws)
+        weights = torch.tensor(maximum_weights(self.draws), dtype=torch.float64, device=like.device)
+        return OrderStatistics(TableReward(self.rewards(family).to(like)).of, weights)
 
     def expectation(self, family: Family, point: str, parameters: Tensors, level: int = 0) -> Float[Tensor, "*leading"]:
         mass = self.policy(family, parameters).sequence_log_probs().exp().movedim(-1, 0)
