@@ -17,6 +17,7 @@ from bench.distributions import (  # noqa: F401  (register their families)
     latent_marginal,
     layered,
     location_scale,
+    log_linear_policy,
     low_rank_normal,
     multivariate_normal,
     normal,

@@ -1,5 +1,6 @@
 """Language-model policies of up to a thousand tokens whose next-token logits depend on the state of a counter."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -213,12 +214,16 @@ class AutomatonPolicyFamily(BehaviourSettings, Family):
         return {"logits": theta["prompt"].unsqueeze(-2) + theta["state"]}
 
     def build(self, parameters: Tensors) -> Distribution:
-        logits = parameters["logits"]
+        return self.builder(parameters["logits"])(parameters)
+
+    def builder(self, like: Tensor) -> Callable[[Tensors], Distribution]:
         behaviour, reference = (
-            None if table is None else torch.tensor(table, dtype=logits.dtype, device=logits.device)
+            None if table is None else torch.tensor(table, dtype=like.dtype, device=like.device)
             for table in self.beside
         )
-        return AutomatonPolicy(logits, self.size, behaviour, reference, self.truncated_trainer)
+        return lambda parameters: AutomatonPolicy(
+            parameters["logits"], self.size, behaviour, reference, self.truncated_trainer
+        )
 
     def success(self, theta: Tensors) -> Float[Tensor, "prompts"]:
         """Returns the probability of an accepted answer to each prompt."""

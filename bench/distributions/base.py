@@ -73,9 +73,20 @@ class Family(ABC):
         """Returns `encode` with its constants (a minibatch) on `like`'s device and dtype, read once for all steps."""
         return self.encode
 
+    def along_draws(self) -> "Family | None":
+        """Returns this family with θ as q's parameters, so that one estimate costs what its draws visit alone.
+
+        For an encoder whose parameters are too many to differentiate for each estimate. Default: None, there is none.
+        """
+        return None
+
     @abstractmethod
     def build(self, parameters: Tensors) -> Distribution:
         """Returns the distribution at these parameters, `[*leading, …]`, without torch's validation."""
+
+    def builder(self, like: Tensor) -> Callable[[Tensors], Distribution]:
+        """Returns `build` with its constants (other policies) on `like`'s device and dtype, read once for all steps."""
+        return self.build
 
     def marginals(self, parameters: Tensors) -> Distribution:
         """Returns the distribution of each coordinate, batch shape `[*leading, size]`, for separable objectives."""

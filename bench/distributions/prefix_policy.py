@@ -1,8 +1,9 @@
 """Language-model policies given by a table of next-token logits, one row for every prefix, with an end token."""
 
 from abc import abstractmethod
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -142,6 +143,75 @@ def _inverse(law: Tensor, noise: Tensor) -> Tensor:
     return torch.minimum((noise >= law.cumsum(-1)[..., :-1]).sum(-1), last)
 
 
+class VisitedPolicy(PrefixPolicy):
+    """A policy whose next-token logits are computed along each draw from its encoder's θ, and not for all prefixes.
+
+    Its law, its draws from given noise and its gradients in θ are those of the `PrefixPolicy` of the whole table.
+
+    Args:
+        family: the encoder, with `logits_along` and `encode_table`.
+        theta: its parameters, each `[*batch, …]`; prompts are added as the last batch axis.
+        behaviour_logits: those of the policy to draw from, `[prompts, prefixes, V]`, a constant.
+        reference_logits: the same of the reference policy.
+    """
+
+    def __init__(
+        self, family: "LanguagePolicy", theta: Tensors, behaviour_logits: Tensor | None, reference_logits: Tensor | None
+    ) -> None:
+        self.family, self.theta, self.prompt_axes = family, theta, 1
+        self.behaviour = None if behaviour_logits is None else PrefixPolicy(behaviour_logits)
+        self.reference = None if reference_logits is None else PrefixPolicy(reference_logits)
+        if family.truncated_trainer:
+            self.dropped = None if behaviour_logits is None else behaviour_logits == -torch.inf
+            self.offers_not = TruncatedTrainer.offers_not
+        replicates = theta["prompt"].shape[:-2]
+        event = torch.Size([family.size, family.vocabulary])
+        Distribution.__init__(self, torch.Size([*replicates, family.prompts]), event, validate_args=False)
+
+    @property
+    def like(self) -> Tensor:
+        return next(iter(self.theta.values()))
+
+    @cached_property
+    def logits(self) -> Tensor:  # type: ignore[override]
+        """The whole table, a constant; without axes of replicates where all replicates share θ's memory."""
+        theta, leading = {name: value.detach() for name, value in self.theta.items()}, len(self.batch_shape) - 1
+        if not any(stride for value in theta.values() for stride in value.stride()[:leading]):
+            return self.family.encode_table({name: value[(0,) * leading] for name, value in theta.items()})
+        encode = self.family.encode_table
+        for _ in range(leading):
+            encode = torch.func.vmap(encode)
+        return encode(theta)
+
+    def next_log_probs(self, z: Tensor) -> Tensor:
+        return self._along(z, self.dropped)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return self._chosen(self._along(value, None), value).sum(-1)
+
+    def _along(self, z: Tensor, dropped: Tensor | None) -> Tensor:
+        found = self.family.logits_along(self.theta, z)
+        found = torch.where(self.mask(z).unsqueeze(-1) > 0, found, found[..., :1, :])  # row 0 after the end
+        if dropped is not None:
+            found = found.masked_fill(self.rows(dropped, self.prefix(z)), -torch.inf)
+        return found.log_softmax(-1)
+
+    @torch.no_grad()
+    def _decoded(self, noise: Tensor | None, sample_shape: tuple[int, ...]) -> Tensor:
+        T, V = self.event_shape
+        names = torch.eye(V, dtype=self.like.dtype, device=self.like.device)
+        z = self.like.new_zeros(*sample_shape, *self.batch_shape, 0, V)
+        ended = z.sum((-1, -2)) > 0
+        for t in range(T):
+            seen = torch.nn.functional.pad(z, (0, 0, 0, 1))
+            law = self.family.logits_along(self.theta, seen)[..., t, :].softmax(-1)
+            drawn = law.argmax(-1) if noise is None else _inverse(law, noise[..., t, :])
+            token = torch.where(ended, V - 1, drawn)
+            ended = token == V - 1
+            z = torch.cat([z, names[token].unsqueeze(-2)], -2)
+        return z
+
+
 @dataclass(frozen=True)
 class LanguagePolicy(BehaviourSettings, Family):
     """A policy over answers of at most `size` tokens, with an end token, for each of `prompts` prompts.
@@ -167,6 +237,8 @@ class LanguagePolicy(BehaviourSettings, Family):
     vocabulary: int = 4
     prompts: int = 2
     law: str = "short"
+    visited: bool = field(default=False, metadata={"private": True}, repr=False)
+    """Whether q's parameters are θ itself, and logits are computed along the draws alone; see `along_draws`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -202,14 +274,39 @@ class LanguagePolicy(BehaviourSettings, Family):
         _ = self.beside
         return self.start()
 
+    @abstractmethod
+    def encode_table(self, theta: Tensors) -> Float[Tensor, "prompts prefixes V"]:
+        """Returns the next-token logits after every prefix."""
+
+    def encode(self, theta: Tensors, coordinates: str) -> Tensors:
+        return theta if self.visited else {"logits": self.encode_table(theta)}
+
+    def logits_along(self, theta: Tensors, z: Float[Tensor, "*batch T V"]) -> Float[Tensor, "*batch T V"]:
+        """Returns the next-token logits before each token of z, from θ `[*replicates, …]`, for fewer tokens too.
+
+        A family with more than one prompt or prefix for a parameter has it; see `along_draws`.
+        """
+        raise NotImplementedError(f"{self.name} has a row of logits for each prefix")
+
+    def along_draws(self) -> "LanguagePolicy | None":
+        if type(self).logits_along is LanguagePolicy.logits_along:
+            return None
+        own = replace(self, visited=True)
+        own.__dict__["beside"] = self.beside
+        return own
+
     def build(self, parameters: Tensors) -> Distribution:
-        logits = parameters["logits"]
+        return self.builder(next(iter(parameters.values())))(parameters)
+
+    def builder(self, like: Tensor) -> Callable[[Tensors], Distribution]:
         behaviour, reference = (
-            None if table is None else torch.tensor(table, dtype=logits.dtype, device=logits.device)
+            None if table is None else torch.tensor(table, dtype=like.dtype, device=like.device)
             for table in self.beside
         )
+        if self.visited:
+            return lambda theta: VisitedPolicy(self, theta, behaviour, reference)
         kind = TruncatedTrainer if self.truncated_trainer else PrefixPolicy
-        return kind(logits, behaviour, reference, prompt_axes=1)
+        return lambda parameters: kind(parameters["logits"], behaviour, reference, prompt_axes=1)
 
     def right(self) -> Float[Tensor, "prompts sequences"]:
         """Returns 1 for the right answers of each prompt, else 0, in the order of `bench.distributions.prefix_tree`."""
@@ -217,7 +314,7 @@ class LanguagePolicy(BehaviourSettings, Family):
 
     def success(self, theta: Tensors) -> Float[Tensor, "prompts"]:
         """Returns the probability of a right answer to each prompt."""
-        logits = self.encode(theta, "unconstrained")["logits"]
+        logits = self.encode_table(theta)
         return (sequence_log_probs(logits.log_softmax(-1), self.size).exp() * self.right()).sum(-1)
 
     @cached_property
@@ -227,13 +324,20 @@ class LanguagePolicy(BehaviourSettings, Family):
         NumPy arrays, because a tensor created inside a torch.func transform and cached would be invalid in the next.
         """
         theta = self.start()
-        logits = self.encode(theta, "unconstrained")["logits"]
+        logits = self.encode_table(theta)
         noise = torch.tensor(np.random.default_rng(12).normal(size=logits.shape))
         reference = (logits + self.reference_noise * noise).numpy()
         if self.on_policy:
             return None, reference
         before = steps_back(theta, lambda at: self.success(at).mean(), self.stale, self.optimiser, self.learning_rate)
-        return self.perturbation.logits(self.encode(before, "unconstrained")["logits"]).numpy(), reference
+        return self.perturbation.logits(self.encode_table(before)).numpy(), reference
+
+
+def times(
+    x: Float[Tensor, "*batch prompts T rows"], matrix: Float[Tensor, "*replicates rows columns"]
+) -> Float[Tensor, "*batch prompts T columns"]:
+    """Returns x · matrix, a matrix for each replicate, which draws, prompts and tokens share without copies."""
+    return torch.einsum("...bti,...ij->...btj", x, matrix)
 
 
 def right_answers(law: str, T: int, V: int, prompts: int) -> Float[Tensor, "prompts sequences"]:
@@ -242,11 +346,16 @@ def right_answers(law: str, T: int, V: int, prompts: int) -> Float[Tensor, "prom
     >>> right_answers("short", 3, 3, 2).sum(-1), right_answers("long", 3, 3, 2).sum(-1)
     (tensor([2., 1.], dtype=torch.float64), tensor([2., 2.], dtype=torch.float64))
     """
+    return torch.from_numpy(_right_answers(law, T, V, prompts))
+
+
+@lru_cache(maxsize=32)
+def _right_answers(law: str, T: int, V: int, prompts: int) -> np.ndarray:
     z, length = sequences(T, V, torch.zeros((), dtype=torch.float64)), content_lengths(T, V)
     total = (z[..., :-1] @ torch.arange(1.0, V, dtype=z.dtype)).sum(-1)
     half = (T + 1) // 2
     fits = length + 1 <= half if law == "short" else (length + 1 > half) & (length < T)
-    return (fits & (total % (V - 1) == torch.arange(prompts).unsqueeze(-1) % (V - 1))).to(z.dtype)
+    return (fits & (total % (V - 1) == torch.arange(prompts).unsqueeze(-1) % (V - 1))).to(z.dtype).numpy()
 
 
 @distributions.register("prefix_policy")
@@ -299,8 +408,8 @@ class PrefixPolicyFamily(LanguagePolicy):
         rates = (torch.logit(torch.tensor(self.rate, dtype=torch.float64)) + spread).sigmoid()
         return {"logits": tilted(torch.tensor(drawn).log_softmax(-1), self.right(), rates, self.size)}
 
-    def encode(self, theta: Tensors, coordinates: str) -> Tensors:
-        return {"logits": theta["logits"]}
+    def encode_table(self, theta: Tensors) -> Float[Tensor, "prompts prefixes V"]:
+        return theta["logits"]
 
     def _logits(self, found: np.ndarray, where: str) -> Tensor:
         shape = (self.prompts, self.prefixes, self.vocabulary)

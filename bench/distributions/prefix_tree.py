@@ -74,17 +74,26 @@ def sequence_rows(z: Float[Tensor, "*batch T V"]) -> Int[Tensor, "*batch"]:
     local = torch.zeros_like(token[..., 0])
     for t in range(T):
         local = torch.where(going[..., t], local * (V - 1) + token[..., t], local)
-    return torch.tensor(starts(T, V), device=z.device)[going.sum(-1)] + local
+    shorter = (V - 1) ** torch.arange(T, device=z.device)  # contents of each length below the answer's own
+    return (going * shorter).sum(-1) + local
+
+
+def prefixes_of(n: int, V: int, device: torch.device | None = None) -> Int[Tensor, "prefixes n"]:
+    """Returns all prefixes of n tokens without an end token, in order.
+
+    >>> prefixes_of(2, 3).tolist()
+    [[0, 0], [0, 1], [1, 0], [1, 1]]
+    """
+    place = (V - 1) ** torch.arange(n - 1, -1, -1, device=device)
+    return torch.arange((V - 1) ** n, device=device).unsqueeze(-1) // place % (V - 1)
 
 
 def sequences(T: int, V: int, like: Tensor) -> Float[Tensor, "sequences T V"]:
     """Returns every sequence, one-hot, in the order of rows."""
     blocks = []
     for n in range(T + 1):
-        place = (V - 1) ** torch.arange(n - 1, -1, -1)
-        content = torch.arange((V - 1) ** n).unsqueeze(-1) // place % (V - 1)
-        blocks.append(torch.nn.functional.pad(content, (0, T - n), value=V - 1))
-    return torch.eye(V, dtype=like.dtype, device=like.device)[torch.cat(blocks).to(like.device)]
+        blocks.append(torch.nn.functional.pad(prefixes_of(n, V, like.device), (0, T - n), value=V - 1))
+    return torch.eye(V, dtype=like.dtype, device=like.device)[torch.cat(blocks)]
 
 
 def content_lengths(T: int, V: int) -> Int[Tensor, " sequences"]:

@@ -6,12 +6,12 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from bench.distributions.base import distributions
 from bench.distributions.behaviours import STEPPERS
-from bench.distributions.prefix_policy import LanguagePolicy
+from bench.distributions.prefix_policy import LanguagePolicy, times
 from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput, nearest
 
@@ -82,30 +82,47 @@ class TransformerPolicyFamily(LanguagePolicy):
         arrays = trained(untouched)  # one training for all behaviours
         return {name: torch.tensor(value) for name, value in arrays.items()}
 
-    def encode(self, theta: Tensors, coordinates: str) -> Tensors:
-        found = [self._at_length(theta, n) for n in range(self.size)]
-        return {"logits": torch.cat(found, -2)}
+    def encode_table(self, theta: Tensors) -> Float[Tensor, "prompts prefixes V"]:
+        inputs = self._inputs(theta)
+        rows = [self._at_length(theta, inputs, n) for n in range(self.size)]
+        return torch.cat([each.reshape(self.prompts, -1, self.vocabulary) for each in rows], -2)
 
-    def _at_length(self, theta: Tensors, n: int) -> Float[Tensor, "prompts prefixes V"]:
-        """Returns the logits after all prefixes of n tokens."""
-        token = theta["token"][prefixes_of(n, self.vocabulary).to(theta["token"].device)]  # [prefixes, n, width]
-        token = token.expand(self.prompts, *token.shape)
-        prompt = theta["prompt"][:, None, None].expand(-1, token.shape[1], -1, -1)
-        x = torch.cat([prompt, token], -2) + theta["position"][: n + 1]
-        last = x[..., -1, :]
-        score = ((x @ theta["key"]) * (last @ theta["query"]).unsqueeze(-2)).sum(-1) / self.width**0.5
-        a = (score.softmax(-1).unsqueeze(-1) * (x @ theta["value"])).sum(-2)
-        return (last + a @ theta["output"]) @ theta["unembedding"] + theta["bias"]
+    def _inputs(self, theta: Tensors) -> list[Float[Tensor, "values width"]]:
+        """Returns what can stand at each position: every prompt at the first, every token at the others."""
+        prompt, token = theta["prompt"] + theta["position"][0], theta["token"]
+        return [prompt, *(token + each for each in theta["position"][1:])]
 
+    def _at_length(self, theta: Tensors, inputs: list[Tensor], n: int) -> Float[Tensor, "prompts *tokens V"]:
+        """Returns the logits after all prefixes of n tokens, an axis for each token.
 
-def prefixes_of(n: int, V: int) -> Int[Tensor, "prefixes n"]:
-    """Returns all prefixes of n tokens without an end token, in order.
+        With one layer, keys and values depend on one token, scores on two: attention is a sum over positions of tables
+        of the token there and the last token, each of which is broadcast to all prefixes.
+        """
+        last = inputs[n]
+        query = last @ theta["query"] / self.width**0.5
+        score = [x @ theta["key"] @ query.T for x in inputs[:n]] + [((last @ theta["key"]) * query).sum(-1)]
+        top = torch.stack([each.detach().amax(0) if each.dim() > 1 else each.detach() for each in score]).amax(0)
+        weight = [(each - top).exp() for each in score]
+        given = [x @ theta["value"] @ theta["output"] @ theta["unembedding"] for x in inputs[: n + 1]]
+        total, mixed = weight[-1], weight[-1].unsqueeze(-1) * given[-1]  # the last token attends to itself
+        if n:
+            total, mixed = total + weight[0], mixed + weight[0].unsqueeze(-1) * given[0].unsqueeze(-2)
+        for each, value in zip(weight[1:-1], given[1:-1], strict=True):  # one more axis, before that of the last token
+            total = total.unsqueeze(-2) + each
+            mixed = mixed.unsqueeze(-3) + each.unsqueeze(-1) * value.unsqueeze(-2)
+        return last @ theta["unembedding"] + theta["bias"] + mixed / total.unsqueeze(-1)
 
-    >>> prefixes_of(2, 3).tolist()
-    [[0, 0], [0, 1], [1, 0], [1, 1]]
-    """
-    place = (V - 1) ** torch.arange(n - 1, -1, -1)
-    return torch.arange((V - 1) ** n).unsqueeze(-1) // place % (V - 1)
+    def logits_along(self, theta: Tensors, z: Float[Tensor, "*batch T V"]) -> Float[Tensor, "*batch T V"]:
+        tokens = times(z[..., :-1, :-1], theta["token"])
+        prompt = theta["prompt"].unsqueeze(-2)
+        x = torch.cat([prompt.expand(*tokens.shape[:-2], *prompt.shape[-2:]), tokens], -2)
+        x = x + theta["position"][..., : z.shape[-2], :].unsqueeze(-3)
+        score = times(x, theta["query"]) @ times(x, theta["key"]).mT / self.width**0.5
+        later = torch.ones(score.shape[-2:], device=x.device).triu(1) > 0
+        mixed = score.masked_fill(later, -torch.inf).softmax(-1) @ times(x, theta["value"])
+        return times(x + times(mixed, theta["output"]), theta["unembedding"]) + theta["bias"].unsqueeze(-2).unsqueeze(
+            -2
+        )
 
 
 @lru_cache(maxsize=32)

@@ -9,11 +9,11 @@ from torch.distributions import Distribution
 
 from bench.distributions.base import Family
 from bench.distributions.prefix_policy import LanguagePolicy, PrefixPolicy, table_from_file
-from bench.distributions.prefix_tree import action_values, sequence_rows, starts
+from bench.distributions.prefix_tree import action_values, sequence_rows, sequences, starts
 from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
 from bench.objectives.sets_of_draws import of_finite_law
-from estimators.core import Objective
+from estimators.core import Objective, Terms
 from estimators.errors import BadInput
 from estimators.order_statistics import OrderStatistics, maximum_weights
 from estimators.policy.sequence import Regularised
@@ -39,6 +39,39 @@ class TableReward(Objective):
         probs = q.logits.detach().softmax(-1)
         values = (probs * action_values(probs, self.table, q.event_shape[0])).sum(-1, keepdim=True)
         return q.rows(values, q.prefix(z)).squeeze(-1) * q.mask(z)
+
+
+class PricedReward(Terms):
+    """R(z), received at the last token, less `prices` of the tokens before the end: a term for each step.
+
+    Args:
+        table: R by the row of an answer, `[prompts, sequences]`.
+        prices: of each token, `[V]`; the end token's is 0.
+        size: the largest number of tokens, T.
+    """
+
+    differentiable = twice_differentiable = relaxable = False
+
+    def __init__(self, table: Float[Tensor, "prompts sequences"], prices: Float[Tensor, " V"], size: int) -> None:
+        self.reward, self.prices = TableReward(table), prices
+        self.depends = torch.ones(size, size, device=table.device).tril()
+
+    def each(self, z: Tensor, q: PrefixPolicy) -> Tensor:  # type: ignore[override]
+        mask = q.mask(z)
+        last = mask - torch.nn.functional.pad(mask[..., 1:], (0, 1))
+        return last * self.reward(z, q).unsqueeze(-1) - z @ self.prices
+
+    def state_values(self, z: Tensor, q: PrefixPolicy) -> Tensor:
+        """Returns the exact expected rewards from each token on, `[*sample, *batch, T]`, 0 after the end."""
+        T, V = q.event_shape
+        totals = TableReward(self.reward.table - costs_of_answers(self.prices, T, V))
+        paid = (z @ self.prices).cumsum(-1) - z @ self.prices
+        return totals.state_values(z, q) + paid * q.mask(z)
+
+
+def costs_of_answers(prices: Float[Tensor, " V"], T: int, V: int) -> Float[Tensor, " sequences"]:
+    """Returns the sum of the tokens' prices of every answer, in the order of `bench.distributions.prefix_tree`."""
+    return (sequences(T, V, prices) @ prices).sum(-1)
 
 
 @dataclass(frozen=True)
@@ -89,6 +122,35 @@ class RightAnswers(AnswerReward):
         return (self.policy(family, parameters).sequence_log_probs().exp() * self.rewards(family)).sum(-1)
 
 
+@objectives.register("priced_answers")
+@dataclass(frozen=True)
+class PricedAnswers(RightAnswers):
+    """E[R − Σ_t c(y_t)]: a right answer less a cost at each token, so rewards of single steps.
+
+    Token v of V costs `price` × (v + 1)/V; the end token is free.
+    """
+
+    used_by = "rewards with a price on length or on steps (Kimi k1.5; process rewards); returns to go and GAE"
+
+    price: float = 0.1
+
+    def build(self, family: Family, point: str, like: Tensor) -> Objective:
+        assert isinstance(family, LanguagePolicy)
+        return PricedReward(super().rewards(family).to(like), self.prices(family).to(like), family.size)
+
+    def prices(self, family: LanguagePolicy) -> Float[Tensor, " V"]:
+        """Returns the cost of each token."""
+        V = family.vocabulary
+        worth = torch.arange(1, V + 1, dtype=torch.float64) / V
+        worth[-1] = 0
+        return self.price * worth
+
+    def rewards(self, family: Family) -> Float[Tensor, "prompts sequences"]:
+        """Returns R less the costs of every answer."""
+        assert isinstance(family, LanguagePolicy)
+        return super().rewards(family) - costs_of_answers(self.prices(family), family.size, family.vocabulary)
+
+
 @objectives.register("regularised_answers")
 @dataclass(frozen=True)
 class RegularisedAnswers(AnswerReward):
@@ -124,7 +186,8 @@ class BestAnswer(AnswerReward):
             raise BadInput(f"{self.name} takes at least 2 draws at once, found {self.draws}")
 
     def build(self, family: Family, point: str, like: Tensor) -> Objective:
-        return OrderStatistics.maximum(TableReward(self.rewards(family).to(like)).of, self.draws)
+        weights = torch.tensor(maximum_weights(self.draws), dtype=torch.float64, device=like.device)
+        return OrderStatistics(TableReward(self.rewards(family).to(like)).of, weights)
 
     def expectation(self, family: Family, point: str, parameters: Tensors, level: int = 0) -> Float[Tensor, "*leading"]:
         mass = self.policy(family, parameters).sequence_log_probs().exp().movedim(-1, 0)

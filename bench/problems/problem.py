@@ -52,7 +52,12 @@ class Problem:
 
     def build(self, parameters: Tensors) -> Distribution:
         """Returns q at these parameters; f's own weights among them are ignored."""
-        return self.family.build({name: each for name, each in parameters.items() if name not in self.weights})
+        return self.builder(next(iter(parameters.values())))(parameters)
+
+    def builder(self, like: Tensor) -> Callable[[Tensors], Distribution]:
+        """Returns `build` with its constants on `like`'s device and dtype."""
+        build = self.family.builder(like)
+        return lambda parameters: build({name: each for name, each in parameters.items() if name not in self.weights})
 
     def function(self, like: Tensor) -> Objective:
         """Returns f on all data, with its constants on `like`'s device and dtype."""

@@ -147,6 +147,7 @@ class PolicyGradient(Estimator):
             reward.detach(),
             greedy=loss.baseline == "greedy",
             critic=self.critic_error if loss.baseline == CRITIC else None,
+            vocabulary=loss.kl == "full",
         )
         gain = Grouped(q, z).batch(loss.objective(rollouts))
         log_weight = (steps_of(q, z) - steps_of(policy_beside(q, "behaviour"), z)).detach().sum(-1)

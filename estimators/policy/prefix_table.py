@@ -1,7 +1,6 @@
 """The smallest sequence policy: a table of next-token logits for every prefix, with an end token."""
 
 import itertools
-from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -49,16 +48,15 @@ class PrefixTable(Distribution):
             T += 1
         super().__init__(logits.shape[:-2], torch.Size([T, V]), validate_args=False)
 
-    @cached_property
-    def _starts(self) -> list[int]:
-        """The number of prefixes shorter than t tokens, for each t."""
-        T, V = self.event_shape
-        return [0, *itertools.accumulate((V - 1) ** t for t in range(T - 1))]
+    @property
+    def like(self) -> Tensor:
+        """A tensor with the policy's dtype, on its device."""
+        return self.logits
 
     def mask(self, z: Tensor) -> Tensor:
         """Returns 1 up to and with the end token, else 0, `[*sample, *batch, T]`."""
         ended = z[..., -1]
-        return (ended.cumsum(-1) - ended == 0).to(self.logits.dtype)
+        return (ended.cumsum(-1) - ended == 0).to(self.like.dtype)
 
     def prefix(self, z: Tensor) -> Int[Tensor, "*batch T"]:
         """Returns the row of the table of each token's prefix; 0 after the end."""
@@ -67,7 +65,8 @@ class PrefixTable(Distribution):
         ahead = place - place[:, None] - 1
         powers = torch.where(ahead >= 0, (V - 1) ** ahead.clamp_min(0), 0)
         token = z.argmax(-1)
-        row = (token.unsqueeze(-1) * powers).sum(-2) + torch.tensor(self._starts, device=z.device)
+        shorter = (V - 1) ** place  # prefixes of each length
+        row = (token.unsqueeze(-1) * powers).sum(-2) + shorter.cumsum(-1) - shorter
         return torch.where(self.mask(z) > 0, row, 0)
 
     def next_log_probs(self, z: Tensor) -> Tensor:
@@ -92,14 +91,14 @@ class PrefixTable(Distribution):
             for y in itertools.product(range(V), repeat=T)
             if all(b == V - 1 for a, b in itertools.pairwise(y) if a == V - 1)
         ]
-        z = torch.eye(V, dtype=self.logits.dtype, device=self.logits.device)[torch.tensor(index)]
+        z = torch.eye(V, dtype=self.like.dtype, device=self.like.device)[torch.tensor(index)]
         z = z.reshape(-1, *(1 for _ in self.batch_shape), T, V)
         return z.expand(-1, *self.batch_shape, -1, -1) if expand else z
 
     @torch.no_grad()
     def sample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:
         T = self.event_shape[0]
-        noise = torch.rand(*sample_shape, *self.batch_shape, T, 1, dtype=self.logits.dtype, device=self.logits.device)
+        noise = torch.rand(*sample_shape, *self.batch_shape, T, 1, dtype=self.like.dtype, device=self.like.device)
         return self._decoded(noise, sample_shape)
 
     @property
@@ -111,7 +110,7 @@ class PrefixTable(Distribution):
     def _decoded(self, noise: Tensor | None, sample_shape: tuple[int, ...]) -> Tensor:
         """Returns sequences token by token: by inverse distribution functions of `noise`, or greedily without it."""
         T, V = self.event_shape
-        end = torch.eye(V, dtype=self.logits.dtype, device=self.logits.device)[-1]
+        end = torch.eye(V, dtype=self.like.dtype, device=self.like.device)[-1]
         z = end.expand(*sample_shape, *self.batch_shape, T, V)
         names = torch.arange(V, device=z.device)
         for t in range(T):

@@ -92,7 +92,14 @@ class Grouped:
 
 
 def rollouts_of(
-    q: Distribution, f: Objective, z: Tensor, reward: Tensor, *, greedy: bool = False, critic: float | None = None
+    q: Distribution,
+    f: Objective,
+    z: Tensor,
+    reward: Tensor,
+    *,
+    greedy: bool = False,
+    critic: float | None = None,
+    vocabulary: bool = True,
 ) -> Rollouts:
     """Returns draws of a sequence policy as rollouts.
 
@@ -103,6 +110,7 @@ def rollouts_of(
         reward: R of each draw, `[K, *batch]`, or rewards at its steps, `[K, *batch, T]`.
         greedy: whether the greedy rollout's reward is wanted.
         critic: the error of a critic, added to the exact values; None for no critic.
+        vocabulary: whether the log-probabilities of all next tokens are wanted, if q and its reference have them.
     """
     to = Grouped(q, z)
     steps = steps_of(q, z)
@@ -111,7 +119,7 @@ def rollouts_of(
     by_step = reward.dim() == steps.dim()
     given = {name: policy_beside(q, name) for name in ("behaviour", "proximal", "reference")}
     beside = {name: to.tokens(steps_of(policy, z)) for name, policy in given.items() if policy not in (None, q)}
-    if hasattr(inner, "next_log_probs") and hasattr(given["reference"], "next_log_probs"):
+    if vocabulary and hasattr(inner, "next_log_probs") and hasattr(given["reference"], "next_log_probs"):
         beside["next_log_probs"] = to.tokens(inner.next_log_probs(z), 2)
         beside["next_reference"] = to.tokens(given["reference"].next_log_probs(z), 2)
     if greedy:

@@ -45,6 +45,7 @@ OWN_TESTS = {
     "normal_encoder": "tests/bench/objectives/test_vae.py",
     "layered_encoder": "tests/bench/objectives/test_belief_net.py",
     "automaton_policy": "tests/bench/distributions/test_automaton_policy.py",
+    "log_linear_policy": "tests/bench/distributions/test_log_linear_policy.py",
     "prefix_policy": "tests/bench/distributions/test_prefix_policy.py",
     "tabular_policy": "tests/bench/distributions/test_tabular_policy.py",
     "token_policy": "tests/bench/distributions/test_token_policy.py",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import copy
+from dataclasses import replace
 from functools import cached_property, partial
 
 import torch
@@ -50,11 +51,13 @@ class Gradients:
         dtype: torch.dtype = torch.float64,
         mode: str = "eager",
     ) -> None:
-        self.problem, self.estimator, self.samples = problem, estimator, samples
+        self.estimator, self.samples = estimator, samples
         theta = {name: value.to(device, dtype) for name, value in problem.theta().items()}
         self.blocks = blocks(theta)
-        self.parameters, self._pullback = encoded(problem, theta)
+        self.problem = along_draws(problem, theta)
+        self.parameters, self._pullback = encoded(self.problem, theta)
         like = next(iter(theta.values()))
+        self._build = self.problem.builder(like)
         self.function, self.minibatches = problem.function(like), problem.minibatches(like)
         self.noise: NoiseSource | None = None
         self._encoded = {name: value.clone() for name, value in self.parameters.items()}
@@ -95,7 +98,7 @@ class Gradients:
     def surrogate(self, parameters: Tensors) -> Tensor:
         """The sum over replicates of the surrogate at parameters `[R, …]`; a scalar."""
         parameters, f = self.with_data(parameters)
-        q = self.problem.build(parameters)
+        q = self._build(parameters)
         return self.problem.reduce(self.estimator.surrogate(q, f, self.samples)).sum()
 
     def with_data(self, parameters: Tensors) -> tuple[Tensors, Objective]:
@@ -159,8 +162,19 @@ def encoded(problem: Problem, theta: Tensors) -> tuple[Tensors, Callable[[Tensor
     return parameters, pull
 
 
+def along_draws(problem: Problem, theta: Tensors) -> Problem:
+    """The problem, with θ as q's parameters if its encoder's Jacobian is too large and the family has such a form.
+
+    Each estimate is then pulled back through what its draws visit alone: the same estimates at another cost.
+    """
+    own = problem.family.along_draws()
+    if own is None or stored(problem.encode(theta), theta) <= MOST_STORED:
+        return problem
+    return replace(problem, family=own)
+
+
 MOST_STORED = 5 * 10**7
-"""Largest number of entries of a stored Jacobian."""
+"""Largest number of entries of an encoder's Jacobian: larger ones are not stored."""
 TANGENTS = 32
 """Columns of a Jacobian that are computed together."""
 

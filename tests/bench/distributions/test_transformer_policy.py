@@ -10,6 +10,7 @@ import estimators
 from bench.distributions import distributions
 from bench.distributions.prefix_tree import sequence_log_probs, sequences
 from bench.measure.estimates import gradients
+from bench.measure.estimates.batching import Sizes
 from bench.measure.estimates.gradients import Gradients
 from bench.objectives import objectives
 from bench.problems.exact import reference
@@ -86,14 +87,64 @@ def test_right_answers_of_late_policies_are_short_or_long():
     assert mean["short"] < 3.5 < mean["long"]
 
 
-def test_the_stored_jacobian_pulls_back_as_the_encoder_does(monkeypatch):
-    which = problem(settings={"stale": 1})
-    estimator = PolicyGradient(preset="reinforce")
-    torch.manual_seed(0)
-    stored = Gradients(which, estimator, 3)(50)
+ROADS: Any = {
+    "reinforce": ({"preset": "reinforce"}, {}),
+    "critic": ({"preset": "ppo", "critic_error": 0.2}, {}),
+    "greedy": ({"preset": "remax"}, {}),
+    "truncated": ({"preset": "importance_sampling"}, {"learning_rate": 0.1, "top_p": 0.7, "truncated_trainer": True}),
+    "whole vocabulary": ({"preset": "reinforce", "kl": "full", "kl_place": "loss"}, {}),
+}
+
+
+@pytest.mark.parametrize("name", ["transformer_policy", "log_linear_policy"])
+@pytest.mark.parametrize("loss", ROADS)
+def test_estimates_through_visited_prefixes_are_those_through_the_whole_table(loss, name, monkeypatch):
+    parts, settings = ROADS[loss]
+    objective = objectives.get("regularised_answers" if "kl" in parts else "right_answers")
+    which = Problem(distributions.get(name, size=3, stale=int(bool(settings)), **settings), objective)
+    estimator = PolicyGradient(**parts)
+
+    def estimates() -> Any:
+        torch.manual_seed(0)
+        own = Gradients(which, estimator, 3)
+        return own(50), own
+
+    through_table, table = estimates()
     monkeypatch.setattr(gradients, "MOST_STORED", 0)
-    torch.manual_seed(0)
-    assert torch.allclose(stored, Gradients(which, estimator, 3)(50), rtol=1e-10, atol=1e-14)
+    through_draws, along = estimates()
+    assert set(table.parameters) == {"logits"} and set(along.parameters) == set(which.theta())
+    assert torch.allclose(through_table, through_draws, rtol=1e-9, atol=1e-14)
+    assert through_table.abs().max() > 1e-3
+    assert not torch.allclose(through_table, through_draws * (1 + 1e-6), rtol=1e-9, atol=1e-14)
+
+
+def test_a_policy_along_its_draws_differs_between_replicates():
+    """Not only the replicates of one θ, which share its table."""
+    family_of_draws: Any = family().along_draws()
+    theta = family().theta("default", "unconstrained")
+    wide = {name: torch.stack([value, 2 * value]) for name, value in theta.items()}
+    q, each = family_of_draws.build(wide), [family().build(family().encode(at, "")) for at in (theta, twice(theta))]
+    z = each[0].enumerate_support()
+    assert q.batch_shape == (2, 2)
+    found = q.log_prob_steps(z.unsqueeze(1).expand(-1, 2, -1, -1, -1))
+    for r in range(2):
+        assert torch.allclose(found[:, r], each[r].log_prob_steps(z), rtol=1e-9, atol=1e-12)
+        assert torch.allclose(q.logits[r], each[r].logits, rtol=1e-9, atol=1e-12)
+    assert torch.equal(q.mode, torch.stack([one.mode for one in each]))
+
+
+def twice(theta: Any) -> Any:
+    return {name: 2 * value for name, value in theta.items()}
+
+
+def test_a_large_table_is_never_differentiated():
+    """8 tokens, 6 at most: 19,608 prefixes of each prompt. A step makes no tensor of that size."""
+    which = Problem(family(size=6, vocabulary=8, stage="middle"), objectives.get("right_answers"))
+    own = Gradients(which, PolicyGradient(), 4)
+    assert which.family.prefixes == 19_608 and set(own.parameters) == set(which.theta())
+    with Sizes() as sizes:
+        assert own(2).isfinite().all()
+    assert sizes.largest < which.family.prefixes
 
 
 def test_stale_behaviours_step_in_the_parameters_of_the_network():

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from bench.distributions import distributions
+from bench.measure.estimates import gradients
 from bench.objectives import objectives
 from bench.problems.problem import Problem
 from bench.validation.checks.capture_rules import Watched, broken_rules
@@ -14,9 +15,6 @@ from tests.support.pairings import Pairing, covering, pairings
 
 ESTIMATORS = {"quasi_monte_carlo": "takes its table of direction numbers from the CPU at every step"}
 FAMILIES = {
-    "prefix_policy": "its constants (behaviour, reference, rows of lengths) are copied from the host at every step",
-    "transformer_policy": "the same",
-    "automaton_policy": "the same",
     "student_t": "torch makes the Chi2 inside of Python numbers, which are copied to the device",
     "von_mises": "torch draws by rejection, and asks the device whether all are accepted",
 }
@@ -69,6 +67,33 @@ def test_every_family_objective_and_estimator_once():
 @pytest.mark.slow
 def test_every_estimator_on_every_problem():
     assert wrong(pairings()) == []
+
+
+LOSSES = {
+    "per_decision": {},
+    "trl:gspo": {},
+    "verl:tis": {},
+    "remax": {},
+    "ppo": {},
+    "reinforce": {"kl": "full", "kl_place": "loss", "beta": 0.1},
+}
+
+
+@pytest.mark.parametrize("road", ["table", "visited"])
+@pytest.mark.parametrize("family", ["automaton_policy", "log_linear_policy", "prefix_policy", "transformer_policy"])
+def test_losses_over_rollouts_of_a_stale_and_truncated_behaviour(family, road, monkeypatch):
+    """Behaviour and reference policies are read once; also where estimates go through the visited prefixes alone."""
+    if road == "visited":
+        monkeypatch.setattr(gradients, "MOST_STORED", 0)
+    policy = distributions.get(family, size=3, stale=1, learning_rate=0.1, top_p=0.9, truncated_trainer=True)
+    objective = "accepted_answers" if family == "automaton_policy" else "regularised_answers"
+    for preset, parts in LOSSES.items():
+        if objective == "accepted_answers" and parts:
+            continue  # its reward has no penalty here
+        if preset == "ppo" and objective == "regularised_answers":
+            continue  # no critic knows the penalty
+        problem = Problem(policy, objectives.get(objective))
+        assert broken_rules(problem, get("policy_loss", preset=preset, **parts), 4) == [], preset
 
 
 class Bad(Estimator):

@@ -68,6 +68,7 @@ FITS = {
     "digital_call": ("black_scholes", {}),
     "european_call": ("black_scholes", {}),
     "best_answer": ("prefix_policy", {"size": 3}),
+    "priced_answers": ("log_linear_policy", {"size": 3}),
     "regularised_answers": ("prefix_policy", {"size": 3}),
     "right_answers": ("prefix_policy", {"size": 3}),
     "linear_regression": ("normal", {"size": linear_regression.SIZE}),
