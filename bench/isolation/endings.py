@@ -5,6 +5,8 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
+from estimators.text import visible
+
 
 @dataclass(frozen=True)
 class Returned:
@@ -71,7 +73,7 @@ class Died:
 
     def __str__(self) -> str:
         lines = self.printed.strip().splitlines()
-        return f"died with exit code {self.code}{f': {lines[-1].strip()[:300]}' if lines else ''}"
+        return f"died with exit code {self.code}{f': {visible(lines[-1].strip()[:300])}' if lines else ''}"
 
 
 @dataclass(frozen=True)
@@ -82,17 +84,18 @@ class Garbled:
         return "sent something that is not the answer to its task"
 
 
-LONGEST, TRACE = 2000, 20_000
+MESSAGE, TRACE = 2000, 20_000
 """Characters kept of an error's message, and of its traceback."""
 
 
 def message(error: BaseException) -> str:
-    """The message of an error, cut to `LONGEST` characters; a sentence about errors whose message cannot be made."""
+    """The message of an error, cut to `MESSAGE` characters; a sentence about errors whose message cannot be made."""
     try:
         text = str(error)
     except BaseException as inner:
         return f"its message cannot be shown: {type(inner).__name__}"
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
+    text = visible(text, keep="\n\t")
+    return text if len(text) <= MESSAGE else f"{text[:MESSAGE]} …"
 
 
 Failure = Raised | OutOfMemory | TimedOut | Died | Garbled

@@ -12,6 +12,7 @@ from bench.suites.cell import Cell
 from bench.suites.suite import Group
 from bench.sweeps import windows
 from bench.sweeps.cell_record import measure_cell
+from bench.sweeps.traces import Traces
 from bench.tables.records import Record
 
 
@@ -40,7 +41,26 @@ def start_worker(setup: Setup) -> Action:
     return measure_task
 
 
-def measure_task(work: tuple[tuple[Cell, ...], Group], say: Say) -> list[Record]:
-    """Measures the cells of a window and returns their records; `say` gets the index of the cell whose turn begins."""
+@dataclass(frozen=True)
+class WindowResult:
+    """The records of a window's cells, and what they left behind in the worker; empty if nothing (see `Traces`)."""
+
+    records: list[Record]
+    left: str = ""
+
+
+def measure_task(work: tuple[tuple[Cell, ...], Group], say: Say) -> WindowResult:
+    """Measures the cells of a window; `say` gets the index of the cell whose turn begins.
+
+    What the cells of plug-ins left behind is added to the reason of each of them.
+    """
     cells, task = work
-    return windows.measure_window(cells, say) if task == "throughput" else [measure_cell(cell, task) for cell in cells]
+    traces = Traces() if any(cell.plugin for cell in cells) else None
+    records = (
+        windows.measure_window(cells, say) if task == "throughput" else [measure_cell(each, task) for each in cells]
+    )
+    left = traces.found() if traces else ""
+    if left:
+        note = f"{left}: its worker was replaced"
+        records = [each | {"reason": "; ".join(filter(None, (each["reason"], note)))} for each in records]
+    return WindowResult(records, left)
