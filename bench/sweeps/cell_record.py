@@ -71,7 +71,7 @@ def ended(status: CellStatus, reason: str) -> Record:
     """The outcome columns of a cell without measurements."""
     return {
         "status": status,
-        "reason": reason,
+        "reason": visible(reason),
         "verdict": "",
         "direction": "",
         "stop_reason": "",
@@ -95,7 +95,7 @@ def record(cell: Cell, task: Task, outcome: Record, wall_s: float) -> Record:
         "cell": cell.id,
         "task": task,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "wall_s": wall_s,
+        "wall_s": max(0.0, wall_s),
         "threads": torch.get_num_threads(),
         "direction": "",
         **identity,
@@ -158,7 +158,8 @@ INFINITE = float("inf")
 
 
 def _plain(each: Measurement) -> dict[str, Any]:
-    return {column.name: getattr(each, column.name) for column in fields(each)}
+    found = {column.name: getattr(each, column.name) for column in fields(each)}
+    return found | {"block": visible(each.block), "method": visible(each.method)}
 
 
 def _sentence(error: BaseException) -> str:

@@ -7,20 +7,22 @@ import torch
 
 from bench.isolation.child import Action, Say
 from bench.measure.execution.allocator import keep_freed_memory
-from bench.plugins.files import load_files
+from bench.plugins.files import PluginFile
 from bench.suites.cell import Cell
+from bench.suites.grid import source_digest
 from bench.suites.suite import Group
 from bench.sweeps import windows
 from bench.sweeps.cell_record import measure_cell
 from bench.sweeps.traces import Traces
 from bench.tables.records import Record
+from estimators.errors import BadInput
 
 
 @dataclass(frozen=True)
 class Setup:
     """The settings of a worker: plug-in files, bytes it may allocate, the index of its accelerator."""
 
-    plugins: tuple[str, ...] = ()
+    plugins: tuple[PluginFile, ...] = ()
     memory: int | None = None
     accelerator: int | None = None
 
@@ -37,7 +39,8 @@ def start_worker(setup: Setup) -> Action:
         torch.accelerator.set_device_index(setup.accelerator)
     _, pullback, *_ = torch.func.vjp(torch.square, torch.ones(2))
     torch.func.vmap(pullback)(torch.ones(1, 2))
-    load_files(setup.plugins)
+    for file in setup.plugins:
+        file.load()
     return measure_task
 
 
@@ -55,6 +58,8 @@ def measure_task(work: tuple[tuple[Cell, ...], Group], say: Say) -> WindowResult
     What the cells of plug-ins left behind is added to the reason of each of them.
     """
     cells, task = work
+    for cell in cells:
+        _refuse_other_source(cell)
     traces = Traces() if any(cell.plugin for cell in cells) else None
     records = (
         windows.measure_window(cells, say) if task == "throughput" else [measure_cell(each, task) for each in cells]
@@ -64,3 +69,18 @@ def measure_task(work: tuple[tuple[Cell, ...], Group], say: Say) -> WindowResult
         note = f"{left}: its worker was replaced"
         records = [each | {"reason": "; ".join(filter(None, (each["reason"], note)))} for each in records]
     return WindowResult(records, left)
+
+
+def _refuse_other_source(cell: Cell) -> None:
+    """Raises BadInput if the classes of a plug-in's cell are not those that the run was planned with.
+
+    A plug-in file travels as text; a module that it imports, or an installed package, may have changed since.
+    """
+    if not cell.plugin:
+        return
+    try:
+        here = source_digest(cell)
+    except Exception:  # it cannot be built: its row says so
+        return
+    if here != cell.source_digest:
+        raise BadInput(f"the source of {cell.plugin} has changed since the run began; run the same command again")

@@ -17,7 +17,6 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 
@@ -93,7 +92,7 @@ def hangs():
 
 def keeps_memory():
     while True:
-        KEPT.append(torch.ones(2**26, dtype=torch.uint8))
+        KEPT.append(torch.empty(2**28, dtype=torch.uint8))
 
 
 def fork_goes_on():
@@ -122,7 +121,9 @@ def starts_a_daemon():
 
 
 def thread_draws():
-    draws = lambda: [(torch.randn(100), time.sleep(0.0005)) for _ in range(10**9)]
+    def draws():
+        return [(torch.randn(100), time.sleep(0.0005)) for _ in range(10**9)]
+
     threading.Thread(target=draws, daemon=True).start()
 
 
@@ -225,7 +226,7 @@ def nowhere():
 
 
 def opens():
-    KEPT.append(Path("/dev/zero").open("rb"))
+    KEPT.append(os.open("/dev/zero", os.O_RDONLY))
 
 
 def closes_input():
