@@ -13,7 +13,7 @@ from estimators.text import visible
 
 FAILED, BAD_INPUT, INCONCLUSIVE, INTERRUPTED = 1, 2, 3, 130
 """Exit codes, besides 0."""
-WIDTH = None if sys.stdout.isatty() else 200
+WIDTH = None if sys.stdout and sys.stdout.isatty() else 200
 """Width of the output. A pipe or a file has no width, so long lines are not folded there."""
 
 

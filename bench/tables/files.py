@@ -57,7 +57,9 @@ def read_table(path: Path) -> pd.DataFrame:
     if twice:
         raise BadInput(f"{path} is not a table of gradest: it has the column {twice[0]!r} twice")
     try:
-        frame = typed(content.select(list(COLUMNS)).cast(ARROW_SCHEMA).to_pandas())
+        whole = content.select(list(COLUMNS)).cast(ARROW_SCHEMA)
+        whole.validate(full=True)  # texts may be no texts
+        frame = typed(whole.to_pandas())
     except (ValueError, TypeError, pa.ArrowException) as error:
         raise BadInput(f"{path} is not a table of gradest: {_first_line(error)}") from None
     read = range(columns.OLDEST, columns.SCHEMA + 1)
@@ -118,7 +120,7 @@ def _read_csv(path: Path) -> pa.Table:
 
 def _without_null(content: pa.Table, column: pa.ChunkedArray, since: int) -> pa.ChunkedArray:
     """A text column with empty texts for nulls, except in rows of a schema that does not have the column."""
-    has = pc.greater_equal(content["schema"], since) if since > 1 else True
+    has = pc.greater_equal(content["schema"], since) if since > 1 and "schema" in content.column_names else True
     return pc.if_else(has, pc.fill_null(column, ""), column)
 
 
