@@ -4,15 +4,26 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TypeVar
 
+from estimators.text import visible
+
 MAX_NAMES = 12
 """Largest number of names listed in one message."""
+
+
+MAX_MESSAGE = 4000
+"""Characters of a message that are shown."""
 
 
 class BadInput(ValueError):
     """Invalid user input. The message is one clear sentence: what was wrong, where, and what would be right.
 
+    Characters of the input that do not print are shown as escapes, and the middle of a very long message is left out.
     The command line exits with code 2.
     """
+
+    def __str__(self) -> str:
+        text = visible(super().__str__(), keep="\n")
+        return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE // 2]} … {text[-MAX_MESSAGE // 2 :]}"
 
 
 Number = TypeVar("Number", int, float)

@@ -1,5 +1,5 @@
 """`python -m bench.cli`."""
 
-from bench.cli.main import main
+from bench.cli.entry import main
 
 main()

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bench.cli.console import INTERRUPTED, err, say
 from bench.cli.declaration import REQUIRED, Parameter, declaration
 
 Present = Callable[..., None]
@@ -32,7 +33,11 @@ def command(verb: str, **metavars: str) -> Callable[[Present], Present]:
     def decorate(present: Present) -> Present:
         def called(**values: Any) -> None:
             given = {each.name: values.pop(each.name) for each in declared.parameters}
-            present(given, **values)
+            try:
+                present(given, **values)
+            except KeyboardInterrupt:  # typer would end without a word
+                say("gradest: interrupted; what is finished is saved", err)
+                raise typer.Exit(INTERRUPTED) from None
 
         shared = [_typed(each, metavars.get(each.name)) for each in declared.parameters]
         called.__signature__ = inspect.Signature([*shared, *_own(present)])  # pyright: ignore[reportFunctionMemberAccess]

@@ -2,17 +2,31 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from estimators.text import visible
 
 FAILED, BAD_INPUT, INCONCLUSIVE, INTERRUPTED = 1, 2, 3, 130
 """Exit codes, besides 0."""
-WIDTH = None if sys.stdout.isatty() else 200
+WIDTH = None if sys.stdout and sys.stdout.isatty() else 200
 """Width of the output. A pipe or a file has no width, so long lines are not folded there."""
 
-out, err = Console(width=WIDTH), Console(stderr=True)
+
+class PlainConsole(Console):
+    """A console on which no text controls the terminal: characters that do not print are shown as escapes."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yields the segments of a renderable; rich's own styles and cursor movements are not text."""
+        for each in super().render(renderable, options):
+            yield each if each.control else Segment(visible(each.text, keep="\n\t"), each.style)
+
+
+out, err = PlainConsole(width=WIDTH), PlainConsole(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 
@@ -24,7 +38,7 @@ def say(text: str, console: Console = out) -> None:
 
 def say_json(found: Any) -> None:
     """Prints an object as JSON. Values of types that JSON lacks are written as text."""
-    out.print_json(json.dumps(found, default=_plain))
+    out.print_json(json.dumps(found, default=_plain), ensure_ascii=True)
 
 
 def _plain(value: Any) -> Any:

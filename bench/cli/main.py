@@ -10,7 +10,7 @@ import typer
 
 from bench.cli import catalogue, results, sweeps, validation
 from bench.cli.audit import audit
-from bench.cli.console import BAD_INPUT, err, say
+from bench.cli.console import BAD_INPUT, INTERRUPTED, err, say
 from bench.cli.declaration import unfolded
 from bench.cli.recommend import recommend
 
@@ -42,6 +42,12 @@ def main() -> None:
         gc.disable()  # a short process: garbage collection during the import of torch takes a tenth of its time
     try:
         app()
+    except KeyboardInterrupt:
+        say("gradest: interrupted", err)
+        sys.exit(INTERRUPTED)
+    except OSError as error:
+        say(f"gradest: the system refuses: {error}", err)
+        sys.exit(BAD_INPUT)
     except Exception as error:
         from estimators.errors import BadInput
 

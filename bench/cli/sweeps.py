@@ -46,7 +46,9 @@ def _ended(summary: "Summary", quiet: bool) -> None:
         say(f"interrupted, {summary.left} left; what is done is saved. To continue:", err)
         say(f"  gradest {shlex.join(sys.argv[1:])}", err)
         raise typer.Exit(INTERRUPTED)
-    if summary.failed:
+    if summary.left:
+        say(f"{summary.left} cells' tasks have no record on disk; run the same command again to measure them", err)
+    if summary.failed or summary.left:
         raise typer.Exit(FAILED)
 
 

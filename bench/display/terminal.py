@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from estimators.text import visible
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -74,9 +76,9 @@ def frame(rows: "pd.DataFrame", title: str) -> Table:
 
 def rich_table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str) -> Table:
     """Returns rows as a table, with three significant digits per number."""
-    shown = Table(title=escape(title))
+    shown = Table(title=escape(visible(title)))
     for column in columns:
         shown.add_column(column.replace("_", " "), no_wrap=column in ("name", "unbiased"))
     for row in rows:
-        shown.add_row(*(number(cell) if isinstance(cell, float) else escape(str(cell)) for cell in row))
+        shown.add_row(*(number(cell) if isinstance(cell, float) else escape(visible(str(cell))) for cell in row))
     return shown

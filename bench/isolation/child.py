@@ -16,6 +16,8 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from bench.isolation.endings import Ending, OutOfMemory, Raised, Returned, about_memory
+from bench.isolation.frames import TOKEN, framed, write_all
+from bench.isolation.kin import MARK, adopt_orphans
 
 NAME = "gradest worker"
 """The name of the process."""
@@ -46,28 +48,55 @@ def refuse_inside(verb: str) -> None:
         raise SystemExit(f'gradest: a script has to call {verb} under `if __name__ == "__main__":`')
 
 
-def serve(connection: Connection, printed: Connection, memory: int | None, packed: bytes) -> None:
+class Channel:
+    """This process's end of the pipe: tasks come in, frames with the token of the current task go out."""
+
+    def __init__(self, connection: Connection, token: bytes) -> None:
+        self.connection, self.token = connection, token
+
+    def task(self) -> bytes:
+        """Waits for the next task, and returns it pickled. Raises EOFError if the parent is gone."""
+        received = self.connection.recv_bytes()
+        self.token = received[:TOKEN]
+        return received[TOKEN:]
+
+    def tell(self, packed: bytes) -> None:
+        """Sends a pickled message. A process that a task has forked has nothing to say: it ends here."""
+        if os.getpid() != self.own:
+            os._exit(0)
+        write_all(self.connection.fileno(), framed(self.token, packed))
+
+    def open(self) -> None:
+        """Called in the process that speaks for this end."""
+        self.own = os.getpid()
+
+
+def serve(channel: Channel, printed: Connection, mark: str, memory: int | None, packed: bytes) -> None:
     """Reports whether the process has started, then answers each task with its ending.
 
     Args:
-        connection: Tasks come in and messages go out here.
+        channel: Tasks come in and messages go out here.
         printed: Receives everything that the process prints.
+        mark: Identifies the processes that tasks start; see `bench.isolation.kin`.
         memory: Bytes of data that the process may hold, or None.
         packed: The pickled pair of `start` and its arguments; see `bench.isolation.process.Process`.
     """
     os.setsid()  # a separate process group: its children are killed with it
+    os.environ[MARK] = mark
+    adopt_orphans()
+    channel.open()
     _print_into(printed)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, ConnectionError):  # the parent is gone
         try:
             action = _started(packed, memory)
         except Exception as error:
-            _tell(connection, Started(str(Raised.of(error))))
+            channel.tell(pickle.dumps(Started(str(Raised.of(error)))))
             return
-        _tell(connection, Started())
+        channel.tell(pickle.dumps(Started()))
         while True:
-            packed = connection.recv_bytes()
-            _answer(connection, _ending(action, packed, lambda message: _tell(connection, Said(message))))
+            packed = channel.task()
+            channel.tell(_packed(_ending(action, packed, lambda said: channel.tell(pickle.dumps(Said(said))))))
 
 
 def _started(packed: bytes, memory: int | None) -> Action:
@@ -92,24 +121,21 @@ def as_action(function: Callable[..., Any]) -> Action:
 def _ending(action: Action, packed: bytes, say: Say) -> Ending:
     try:
         return Returned(action(pickle.loads(packed), say))
-    except Exception as error:
+    except BaseException as error:  # SystemExit too: a task does not end the process by it
         raised = Raised.of(error)
         return OutOfMemory(str(raised)) if about_memory(error) else raised
 
 
-def _answer(connection: Connection, ending: Ending) -> None:
-    """Sends the ending of a task; an answer that cannot be pickled becomes an error of the task."""
+def _packed(ending: Ending) -> bytes:
+    """The ending of a task by plain pickle; an answer that cannot be pickled becomes an error of the task.
+
+    `Connection.send` would share a tensor's memory, not send its values.
+    """
     try:
-        packed = pickle.dumps(ending)
+        return pickle.dumps(ending)
     except Exception as error:
         raised = Raised.of(error)
-        packed = pickle.dumps(replace(raised, text=f"its answer cannot be sent: {raised.text}"))
-    connection.send_bytes(packed)
-
-
-def _tell(connection: Connection, message: Any) -> None:
-    """Sends a message by plain pickle; `Connection.send` would share a tensor's memory, not send its values."""
-    connection.send_bytes(pickle.dumps(message))
+        return pickle.dumps(replace(raised, text=f"its answer cannot be sent: {raised.text}"))
 
 
 def _print_into(printed: Connection) -> None:

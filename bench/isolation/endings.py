@@ -1,8 +1,11 @@
 """How a task in another process ended; `str(ending)` is a description in words."""
 
+import errno
 import traceback
 from dataclasses import dataclass
 from typing import Any
+
+from estimators.text import visible
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Raised:
     @classmethod
     def of(cls, error: BaseException) -> "Raised":
         """Describes an error, in the process that caught it."""
-        return cls(type(error).__name__, str(error), "".join(traceback.format_exception(error)))
+        return cls(type(error).__name__, message(error), "".join(traceback.format_exception(error))[-TRACE:])
 
     def __str__(self) -> str:
         """The message of a `BadInput`, which is a complete sentence; for any other error, its class and its message."""
@@ -70,10 +73,32 @@ class Died:
 
     def __str__(self) -> str:
         lines = self.printed.strip().splitlines()
-        return f"died with exit code {self.code}{f': {lines[-1].strip()[:300]}' if lines else ''}"
+        return f"died with exit code {self.code}{f': {visible(lines[-1].strip()[:300])}' if lines else ''}"
 
 
-Failure = Raised | OutOfMemory | TimedOut | Died
+@dataclass(frozen=True)
+class Garbled:
+    """The process's pipe carried something else than an answer to the task: the process was replaced."""
+
+    def __str__(self) -> str:
+        return "sent something that is not the answer to its task"
+
+
+MESSAGE, TRACE = 2000, 20_000
+"""Characters kept of an error's message, and of its traceback."""
+
+
+def message(error: BaseException) -> str:
+    """The message of an error, cut to `MESSAGE` characters; a sentence about errors whose message cannot be made."""
+    try:
+        text = str(error)
+    except BaseException as inner:
+        return f"its message cannot be shown: {type(inner).__name__}"
+    text = visible(text, keep="\n\t")
+    return text if len(text) <= MESSAGE else f"{text[:MESSAGE]} …"
+
+
+Failure = Raised | OutOfMemory | TimedOut | Died | Garbled
 Ending = Returned | Failure
 
 
@@ -84,7 +109,8 @@ def about_memory(error: BaseException) -> bool:
     True
     """
     named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return named or any(sign in str(error) for sign in SIGNS)
+    full = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    return named or full or any(sign in message(error) for sign in SIGNS)
 
 
 SIGNS = ("can't allocate memory", "std::bad_alloc")

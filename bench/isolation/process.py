@@ -18,8 +18,10 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from bench.isolation.child import NAME, Action, Said, Started, serve
-from bench.isolation.endings import SIGNS, Died, Ending, OutOfMemory, Raised, TimedOut
+from bench.isolation.child import NAME, Action, Channel, Said, Started, serve
+from bench.isolation.endings import SIGNS, Died, Ending, Garbled, OutOfMemory, Raised, TimedOut
+from bench.isolation.frames import TOKEN, Frames, NotAFrame
+from bench.isolation.kin import kill_with_kin
 from estimators.errors import BadInput
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -57,6 +59,8 @@ class Process:
         self.memory = memory
         self.deadline = inf
         """The time limit of the task, by `time.monotonic()`; the caller may move it."""
+        self.tasks = 0
+        """How many tasks the current process was given."""
         self.closed = False
         """Whether the process was ended for good."""
         self._packed, self._false_starts = pickle.dumps((start, arguments)), 0
@@ -68,8 +72,11 @@ class Process:
         return self._ready and not self._busy and self._alive()
 
     def _alive(self) -> bool:
-        """Asks the pipe that the process's end closes: the process table learns of it a moment later."""
-        return not wait([self._process.sentinel], timeout=0)
+        """Asks the pipe that the process's end closes, and the process table, which learns of it a moment later.
+
+        A process that a task has forked keeps the pipe open.
+        """
+        return not wait([self._process.sentinel], timeout=0) and self._process.exitcode is None
 
     @property
     def pid(self) -> int:
@@ -80,11 +87,12 @@ class Process:
     def send(self, task: Any, seconds: float = inf) -> None:
         """Sends a task with a time limit in seconds to an idle process; `take` returns its messages and its ending."""
         self._listen()
-        self._busy, self._seconds, self._printed = True, seconds, b""
+        self._busy, self._seconds, self._printed, self._token = True, seconds, b"", os.urandom(TOKEN)
+        self.tasks += 1
         self.deadline = time.monotonic() + seconds
         packed = pickle.dumps(task)
         with suppress(OSError):  # the process has just died: `take` reports it
-            self._connection.send_bytes(packed)
+            self._connection.send_bytes(self._token + packed)
 
     def take(self) -> Said | Ending | None:
         """Returns the task's next message or its ending; None without news. Does not wait; see `wait_for`.
@@ -96,13 +104,14 @@ class Process:
             return Died(self._process.exitcode) if self._busy else None
         alive = self._alive()  # first, because messages from before its death are still in the pipe
         self._listen()
-        while self._connection.poll():
-            try:
-                packed = self._connection.recv_bytes()
-            except (EOFError, OSError):
-                return self._died()
-            if (heard := self._heard(_unpacked(packed))) is not None:
-                return heard
+        try:
+            while (packed := self._received()) is not None:
+                if (heard := self._heard(_unpacked(packed))) is not None:
+                    return heard
+        except EOFError:
+            return self._died()
+        except NotAFrame:
+            return self._garbled()
         if not alive:
             return self._died()
         return self._late() if time.monotonic() > self.deadline else None
@@ -153,10 +162,12 @@ class Process:
 
     def _start(self) -> None:
         self._ready = self._busy = False
+        self.tasks, self._frames, self._token, self._mark = 0, Frames(), os.urandom(TOKEN), os.urandom(8).hex()
         self._seconds, self._printed, self._prints = inf, b"", True
         self._connection, theirs = SPAWN.Pipe()
         self._output, printed = SPAWN.Pipe(duplex=False)
-        self._process = SPAWN.Process(target=serve, args=(theirs, printed, self.memory, self._packed), name=NAME)
+        arguments = (Channel(theirs, self._token), printed, self._mark, self.memory, self._packed)
+        self._process = SPAWN.Process(target=serve, args=arguments, name=NAME)
         # The parent handles Ctrl-C: the child inherits the signal mask, so that it never receives the signal. Starting
         # the first process starts Python's resource tracker, which unblocks the signal, so the tracker starts before.
         resource_tracker.ensure_running()
@@ -172,7 +183,7 @@ class Process:
     def _heard(self, heard: Said | Started | Ending) -> Said | Ending | None:
         if isinstance(heard, Said):
             return heard
-        self.deadline = inf
+        self.deadline, self._token = inf, os.urandom(TOKEN)  # until the next task, it has nothing to say
         if not isinstance(heard, Started):
             self._busy = False
             return heard
@@ -195,6 +206,24 @@ class Process:
         signs = [sign for sign in SIGNS if sign in printed]
         return (OutOfMemory(signs[0]) if signs else ending) if busy else None
 
+    def _received(self) -> bytes | None:
+        """The next message from the pipe, or None. Raises EOFError and NotAFrame; see `Frames`."""
+        while True:
+            if (content := self._frames.next(self._token)) is not None:
+                return content
+            if not self._connection.poll():
+                return None
+            self._frames.read(self._connection.fileno())
+
+    def _garbled(self) -> Garbled | None:
+        """Replaces a process whose pipe carried something else; the ending of its task, or None if it was idle."""
+        busy = self._busy
+        self._false_starts += not self._ready
+        if self._false_starts >= FALSE_STARTS:
+            raise BadInput(f"a worker cannot start: it {Garbled()}, {FALSE_STARTS} times")
+        self.restart()
+        return Garbled() if busy else None
+
     def _late(self) -> TimedOut:
         if not self._ready:
             raise BadInput(f"a worker cannot start: it was not ready after {STARTING:g} s")
@@ -210,9 +239,8 @@ class Process:
             self._printed = (self._printed + new)[-TAIL:]
 
     def _end(self) -> None:
-        """Kills the process and its children."""
-        with suppress(ProcessLookupError, PermissionError):  # the group does not exist yet, or is empty
-            os.killpg(self.pid, signal.SIGKILL)
+        """Kills the process and all that its tasks started."""
+        kill_with_kin(self.pid, self._mark)
         self._process.kill()
         self._process.join()
 

@@ -8,6 +8,7 @@ from itertools import groupby
 from markupsafe import Markup
 
 from bench.plots.style import BASELINE_COLOUR, GRID, INK, PALETTE, STATUSES, VERDICTS
+from estimators.text import visible
 
 COLOURS = {
     INK: "ink",
@@ -35,6 +36,7 @@ def inline(text: str, name: str, label: str, over: str = "") -> Markup:
         over: SVG elements to put on top of the figure.
     """
     own = "f" + hashlib.sha256(name.encode()).hexdigest()[:6]
+    text = visible(text, keep="\n\t\r")
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], count=1, flags=re.DOTALL)
     text = re.sub(r"<style\b.*?</style>", "", text, count=1, flags=re.DOTALL)
     text = _joined(_hoisted(_ungrouped(_rounded(text))))

@@ -1,8 +1,10 @@
 """A user's Python files: plug-ins, whose import registers the classes they define, and scripts that define names."""
 
 import importlib.util
+import linecache
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -27,16 +29,42 @@ def load_files(files: str | Path | Iterable[str | Path]) -> tuple[Path, ...]:
     return paths
 
 
-def load_file(path: Path) -> ModuleType:
-    """Returns the file as a module, importing it the first time. Raises BadInput if it does not exist or fails."""
-    path = path.resolve()
+@dataclass(frozen=True)
+class PluginFile:
+    """A plug-in file, and its text when it was imported here: other processes run this text, whatever the file is now.
+
+    So the source that a record names is the source that ran, also when the file is edited in between.
+    """
+
+    path: str
+    text: str
+
+    @classmethod
+    def imported(cls, path: Path) -> "PluginFile":
+        """The plug-in at an absolute path, as `load_files` returns it."""
+        return cls(str(path), _TEXTS[str(path)])
+
+    def load(self) -> ModuleType:
+        """Imports the text."""
+        return load_file(Path(self.path), self.text)
+
+
+_TEXTS: dict[str, str] = {}
+
+
+def load_file(path: Path, text: str | None = None) -> ModuleType:
+    """Returns the file as a module, importing it the first time; `text` stands for the content of the file.
+
+    Raises BadInput if the file does not exist or fails.
+    """
+    path = path.resolve() if text is None else path
     name = f"gradest_plugin_{path.stem}"
     loaded = sys.modules.get(name)
     if loaded is not None and loaded.__file__ == str(path):
         return loaded
     if loaded is not None:
         raise BadInput(f"two plug-in files have the same name: {loaded.__file__} and {path}; rename one of them")
-    if not path.is_file():
+    if text is None and not path.is_file():
         raise BadInput(f"the plug-in file {path} does not exist")
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -44,13 +72,20 @@ def load_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        _execute(module, path, path.read_bytes() if text is None else text.encode())
     except BaseException as error:
         del sys.modules[name]
         if isinstance(error, KeyboardInterrupt | BadInput):
             raise
         raise BadInput(f"the plug-in file {path} does not import: {type(error).__name__}: {error}") from error
     return module
+
+
+def _execute(module: ModuleType, path: Path, content: bytes) -> None:
+    """Runs the content of a file as a module; digests and tracebacks show this content, though the file may change."""
+    text = _TEXTS[str(path)] = importlib.util.decode_source(content)
+    linecache.cache[str(path)] = (len(text), None, text.splitlines(keepends=True), str(path))
+    exec(compile(content, path, "exec"), vars(module))
 
 
 def load_script(path: str | Path, needed: Sequence[str], kind: str) -> ModuleType:

@@ -4,6 +4,7 @@ import ast
 import hashlib
 import inspect
 import json
+import re
 import textwrap
 from functools import cache
 from importlib import resources
@@ -20,12 +21,17 @@ def canonical(value: Any) -> str:
     >>> canonical({"b": 1, "a": [0.5, None]})
     '{"a":[0.5,null],"b":1}'
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return HALVES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)  # as JSON writes what no file can hold
 
 
 def json_digest(value: Any) -> str:
     """Returns the first 16 hexadecimal digits of the SHA-256 hash of the canonical JSON."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
+
+
+HALVES = re.compile("[\ud800-\udfff]")
+"""Halves of characters, which Python's texts can hold and files cannot."""
 
 
 @cache

@@ -14,7 +14,7 @@ from bench.plugins.settings import build, checked, combinations, identifying, pl
 from bench.problems.kinds import problem_kind
 from bench.problems.problem import Problem
 from bench.provenance.identity import canonical, class_digest, json_digest
-from bench.suites.cell import MINIBATCH, Cell, with_minibatch
+from bench.suites.cell import MINIBATCH, Cell, estimator_of, problem_of, with_minibatch
 from bench.suites.suite import GROUPS, SETTINGS_TYPES, Choice, Problems, Suite
 from bench.tables import where
 from estimators.core import Estimator
@@ -102,8 +102,18 @@ def _part(registry: Registry[Any], name: str, settings: dict[str, Any], path: st
         name,
         canonical(identifying(instance)),
         " ".join(outside),
-        " ".join(class_digest(cls) for cls in classes),
+        _source(instance),
     )
+
+
+def _source(instance: Any) -> str:
+    return " ".join(class_digest(cls) for cls in _classes(instance))
+
+
+def source_digest(cell: Cell) -> str:
+    """The digest of the source of a cell's classes, as they are in this process."""
+    problem = problem_of(cell)
+    return json_digest([_source(each) for each in (estimator_of(cell), problem.family, problem.objective)])
 
 
 def _classes(instance: Any) -> Iterator[type]:

@@ -106,7 +106,7 @@ def load_suite(suite: str | Path) -> Suite:
     if path.suffix != ".toml":
         path = builtin(str(suite))
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"cannot read the suite {path}: {getattr(error, 'strerror', None) or error}") from None
     try:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 
-from bench.isolation.endings import about_memory
+from bench.isolation.endings import about_memory, message
 from bench.measure.accuracy import accuracy
 from bench.measure.estimates.prepared import Execution
 from bench.measure.execution.process_state import Kept
@@ -25,6 +25,7 @@ from bench.suites.suite import SETTINGS_TYPES, Group
 from bench.tables.columns import SCHEMA
 from bench.tables.metrics import Measurement, Outcome
 from bench.tables.records import Record, Task
+from estimators.text import visible
 
 CellStatus = Literal["ok", "not_applicable", "failed", "timeout", "crashed", "out_of_memory", "nonfinite"]
 
@@ -60,7 +61,9 @@ def attempt(action: Callable[[], Record | None]) -> Record | None:
         return action()
     except NotFinite as error:
         return ended("nonfinite", str(error))
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too: an estimator does not end its process by it
         return ended("out_of_memory" if about_memory(error) else "failed", _sentence(error))
 
 
@@ -68,7 +71,7 @@ def ended(status: CellStatus, reason: str) -> Record:
     """The outcome columns of a cell without measurements."""
     return {
         "status": status,
-        "reason": reason,
+        "reason": visible(reason),
         "verdict": "",
         "direction": "",
         "stop_reason": "",
@@ -92,7 +95,7 @@ def record(cell: Cell, task: Task, outcome: Record, wall_s: float) -> Record:
         "cell": cell.id,
         "task": task,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "wall_s": wall_s,
+        "wall_s": max(0.0, wall_s),
         "threads": torch.get_num_threads(),
         "direction": "",
         **identity,
@@ -155,12 +158,13 @@ INFINITE = float("inf")
 
 
 def _plain(each: Measurement) -> dict[str, Any]:
-    return {column.name: getattr(each, column.name) for column in fields(each)}
+    found = {column.name: getattr(each, column.name) for column in fields(each)}
+    return found | {"block": visible(each.block), "method": visible(each.method)}
 
 
 def _sentence(error: BaseException) -> str:
     """The error in one line, with file and line where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({frames[-1].filename.rsplit('/', 1)[-1]}, line {frames[-1].lineno})" if frames else ""
-    text = " ".join(str(error).split())[:500]
-    return f"{type(error).__name__}: {text}{place}"
+    text = " ".join(message(error).split())[:500]
+    return visible(f"{type(error).__name__}: {text}{place}")

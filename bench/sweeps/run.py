@@ -16,7 +16,7 @@ from bench.display.notebook import InNotebooks
 from bench.isolation.child import refuse_inside
 from bench.measure.execution.devices import default_dtype
 from bench.measure.timing.ceilings import note
-from bench.plugins.files import load_files
+from bench.plugins.files import PluginFile, load_files
 from bench.provenance.cores import processes
 from bench.provenance.machine import machine_environment
 from bench.suites.cell import Cell
@@ -49,7 +49,7 @@ class Summary(InNotebooks):
     """What a run did.
 
     `folder`: of the results. `counts`: tasks by status. `failed`: a sentence per failed task. `notes`: remarks about
-    the files. `left`: tasks that are not done. `interrupted`: whether Ctrl-C ended the run.
+    the files. `left`: tasks without a record on disk. `interrupted`: whether Ctrl-C ended the run.
     """
 
     folder: Path
@@ -62,7 +62,8 @@ class Summary(InNotebooks):
     @property
     def line(self) -> str:
         """The folder, and the number of tasks by status, in one line."""
-        counts = ", ".join(f"{count} {name}" for name, count in sorted(self.counts.items())) or "nothing was left to do"
+        counts = ", ".join(f"{count} {name}" for name, count in sorted(self.counts.items()))
+        counts = counts or ("nothing was measured" if self.left else "nothing was left to do")
         return f"{self.folder}: {counts}"
 
     def __rich__(self) -> str:
@@ -121,7 +122,7 @@ def run(
         pass your own plug-ins as files.
     """
     refuse_inside("bench.run")
-    files = tuple(str(path) for path in load_files(plugin))
+    files = tuple(PluginFile.imported(path) for path in load_files(plugin))
     resolved, folder = resolve(suite, device=device, seed=seed, timeout=timeout), folder_of(suite, out)
     known_rerun(rerun)
     known_engine(engine)
@@ -151,12 +152,16 @@ def _measure_and_write(planned: Planned, opening: Callable[[], Engine], writer: 
         writer(_unfit(planned))
         if writer.left:
             _measure_all(planned, opening(), writer)
-        store.finish()
-        store.log(f"run: ended, {summary.counts}")
+        on_disk = store.finish()
+        summary.left = sum((cell.id, task) not in on_disk for cell, task in planned.work)
+        store.log(f"run: ended, {summary.counts}, {summary.left} left")
     except KeyboardInterrupt:
-        summary.interrupted = True
+        summary.interrupted, summary.left = True, len(writer.left)
         store.log("run: interrupted")
-    summary.left = len(writer.left)
+    except OSError as error:
+        raise BadInput(
+            f"the run cannot go on: {error.strerror or error}; what is done is saved: run the same command again"
+        ) from None
 
 
 def memory_limit(gib: float | None) -> int | None:

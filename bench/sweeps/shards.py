@@ -2,13 +2,16 @@
 
 import re
 import tomllib
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.suites.cell import Cell
 from bench.tables import records as record_files
 from bench.tables.columns import SCHEMA
 from bench.tables.folder import Plan, Store, last_shard, planned
+from bench.tables.records import Key, Record, Records
 from bench.tables.results import run_folder
 from estimators.errors import BadInput
 
@@ -42,7 +45,8 @@ def _belongs(shard: str | None) -> Callable[[str], bool]:
 def collect(folders: Sequence[str | Path], out: str | Path) -> Path:
     """Merges the folders of a sweep's shards into one folder.
 
-    If several folders have a record of the same cell, the latest counts. Records are never duplicated.
+    If several folders have a record of the same cell, one that was measured counts before one that failed, and among
+    these the latest counts, whatever the order of the folders. Records are never duplicated.
 
     Args:
         folders: Folders of the shards.
@@ -52,22 +56,64 @@ def collect(folders: Sequence[str | Path], out: str | Path) -> Path:
         The folder `out`.
 
     Raises:
-        BadInput: A folder has no run, or the folders have different suites, seeds or versions.
+        BadInput: A folder has no run, the folders (or what is in `out` already) have different suites, seeds or
+            versions, or two records of a cell have the same time and other values.
     """
-    sources = [run_folder(folder) for folder in folders]
-    plans = [_whole(folder) for folder in sources]
-    if any([*plan.items()] != [*plans[0].items()] for plan in plans):
-        raise BadInput("the folders hold different suites, seeds or versions: their plans differ")
-    with Store(Path(out)) as store:
-        have = {(line["cell"], line["task"], line["created"]) for line in store.read().lines}
-        store.begin(_config(sources[0]), plans[0])
+    sources, out = [run_folder(folder) for folder in folders], Path(out)
+    whole = _whole(sources[0])
+    there = [out] if (out / "plan.json").exists() else []
+    for folder in [*sources[1:], *there]:
+        if [*_whole(folder).items()] != [*whole.items()]:
+            raise BadInput(
+                f"{folder} holds another suite, seed or version than {sources[0]}: their plans differ; collect each "
+                "sweep into its own folder"
+            )
+    with Store(out) as store:
+        have = store.read()
+        found = {folder: record_files.read_records(folder, SCHEMA) for folder in sources}
+        best = _best({out: have, **found})
+        store.begin(_config(sources[0]), whole)
+        last = have.latest()
         for folder in sources:
-            lines = record_files.read_records(folder, SCHEMA).lines
-            new = [line for line in lines if (line["cell"], line["task"], line["created"]) not in have]
-            have |= {(line["cell"], line["task"], line["created"]) for line in new}
+            new = [line for line, home in best.values() if home == folder and not _same(last.get(_key(line)), line)]
             store.take(new, folder)
         store.finish()
-    return Path(out)
+    for note in (note for each in found.values() for note in each.notes):
+        warnings.warn(note, stacklevel=2)
+    return out
+
+
+def _best(found: Mapping[Path, Records]) -> dict[Key, tuple[Record, Path]]:
+    """The record of each cell and task that counts, and its folder; raises BadInput if two have equal rights."""
+    best: dict[Key, tuple[Record, Path]] = {}
+    for folder, records in found.items():
+        for line in records.lines:
+            other, home = best.get(_key(line), (None, folder))
+            if other is None or _rank(line) > _rank(other):
+                best[_key(line)] = (line, folder)
+            elif _rank(line) == _rank(other) and not _same(other, line):
+                raise BadInput(
+                    f"{home} and {folder} have different records of cell {line['cell']} ({line['task']}) of the same "
+                    f"time, {line['created']}: collect without one of them"
+                )
+    return best
+
+
+def _key(line: Record) -> Key:
+    return line["cell"], line["task"]
+
+
+def _rank(line: Record) -> tuple[bool, datetime]:
+    """A record that was measured counts more than one that failed, a later one more than an earlier one."""
+    try:
+        created = datetime.fromisoformat(line["created"])
+    except ValueError:
+        raise BadInput(f"the record of cell {line['cell']} has a time that is none: {line['created']!r}") from None
+    return line["status"] in ("ok", "not_applicable"), created if created.tzinfo else created.replace(tzinfo=UTC)
+
+
+def _same(one: Record | None, other: Record) -> bool:
+    return one is not None and {**one, "attempt": 0} == {**other, "attempt": 0}
 
 
 def _whole(folder: Path) -> Plan:

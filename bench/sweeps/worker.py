@@ -7,19 +7,22 @@ import torch
 
 from bench.isolation.child import Action, Say
 from bench.measure.execution.allocator import keep_freed_memory
-from bench.plugins.files import load_files
+from bench.plugins.files import PluginFile
 from bench.suites.cell import Cell
+from bench.suites.grid import source_digest
 from bench.suites.suite import Group
 from bench.sweeps import windows
 from bench.sweeps.cell_record import measure_cell
+from bench.sweeps.traces import Traces
 from bench.tables.records import Record
+from estimators.errors import BadInput
 
 
 @dataclass(frozen=True)
 class Setup:
     """The settings of a worker: plug-in files, bytes it may allocate, the index of its accelerator."""
 
-    plugins: tuple[str, ...] = ()
+    plugins: tuple[PluginFile, ...] = ()
     memory: int | None = None
     accelerator: int | None = None
 
@@ -36,11 +39,48 @@ def start_worker(setup: Setup) -> Action:
         torch.accelerator.set_device_index(setup.accelerator)
     _, pullback, *_ = torch.func.vjp(torch.square, torch.ones(2))
     torch.func.vmap(pullback)(torch.ones(1, 2))
-    load_files(setup.plugins)
+    for file in setup.plugins:
+        file.load()
     return measure_task
 
 
-def measure_task(work: tuple[tuple[Cell, ...], Group], say: Say) -> list[Record]:
-    """Measures the cells of a window and returns their records; `say` gets the index of the cell whose turn begins."""
+@dataclass(frozen=True)
+class WindowResult:
+    """The records of a window's cells, and what they left behind in the worker; empty if nothing (see `Traces`)."""
+
+    records: list[Record]
+    left: str = ""
+
+
+def measure_task(work: tuple[tuple[Cell, ...], Group], say: Say) -> WindowResult:
+    """Measures the cells of a window; `say` gets the index of the cell whose turn begins.
+
+    What the cells of plug-ins left behind is added to the reason of each of them.
+    """
     cells, task = work
-    return windows.measure_window(cells, say) if task == "throughput" else [measure_cell(cell, task) for cell in cells]
+    for cell in cells:
+        _refuse_other_source(cell)
+    traces = Traces() if any(cell.plugin for cell in cells) else None
+    records = (
+        windows.measure_window(cells, say) if task == "throughput" else [measure_cell(each, task) for each in cells]
+    )
+    left = traces.found() if traces else ""
+    if left:
+        note = f"{left}: its worker was replaced"
+        records = [each | {"reason": "; ".join(filter(None, (each["reason"], note)))} for each in records]
+    return WindowResult(records, left)
+
+
+def _refuse_other_source(cell: Cell) -> None:
+    """Raises BadInput if the classes of a plug-in's cell are not those that the run was planned with.
+
+    A plug-in file travels as text; a module that it imports, or an installed package, may have changed since.
+    """
+    if not cell.plugin:
+        return
+    try:
+        here = source_digest(cell)
+    except Exception:  # it cannot be built: its row says so
+        return
+    if here != cell.source_digest:
+        raise BadInput(f"the source of {cell.plugin} has changed since the run began; run the same command again")

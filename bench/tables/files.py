@@ -5,17 +5,23 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
 from bench.tables import columns
 from bench.tables.columns import COLUMNS
+from bench.tables.contents import check_contents
 from bench.tables.kinds import kinds_of_rows
 from bench.tables.long import typed
 from estimators.errors import BadInput
 
 ARROW_TYPES = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "truth": pa.bool_()}
 ARROW_SCHEMA = pa.schema([(name, ARROW_TYPES[column.kind]) for name, column in COLUMNS.items()])
+TEXTS = tuple(name for name, column in COLUMNS.items() if column.kind == "text")
+INTEGERS = tuple(name for name, column in COLUMNS.items() if column.kind == "integer")
+FORMULA = r"'*[=+\-@\t\r\n＝＋－＠]"
+"""How a text begins that a spreadsheet takes for a formula, perhaps with apostrophes in front already."""
 MARK = b"gradest"
 """Key in a Parquet file's metadata for the state of the records that the table was made from."""
 
@@ -28,8 +34,12 @@ def write_parquet(frame: pd.DataFrame, path: Path, made_from: str = "") -> None:
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Writes the table as CSV: a null is an empty field, an empty text is a quoted empty field."""
-    content = pa.Table.from_pandas(frame, ARROW_SCHEMA, preserve_index=False)
+    """Writes the table as CSV: a null is an empty field, an empty text is a quoted empty field.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front, which `read_table` removes.
+    """
+    inert = frame.assign(**{name: _inert(frame[name]) for name in TEXTS})
+    content = pa.Table.from_pandas(inert, ARROW_SCHEMA, preserve_index=False)
     replace(path, lambda new: pyarrow.csv.write_csv(content, new))
 
 
@@ -48,7 +58,9 @@ def read_table(path: Path) -> pd.DataFrame:
     if twice:
         raise BadInput(f"{path} is not a table of gradest: it has the column {twice[0]!r} twice")
     try:
-        frame = content.select(list(COLUMNS)).cast(ARROW_SCHEMA).to_pandas()
+        whole = content.select(list(COLUMNS)).cast(ARROW_SCHEMA)
+        whole.validate(full=True)  # texts may be no texts
+        frame = whole.to_pandas()
         frame = typed(frame.assign(kind=kinds_of_rows(frame)))
     except (ValueError, TypeError, pa.ArrowException) as error:
         raise BadInput(f"{path} is not a table of gradest: {_first_line(error)}") from None
@@ -59,7 +71,7 @@ def read_table(path: Path) -> pd.DataFrame:
             f"{path} was written by another version of gradest: its schema is {others[0]}, and this version reads "
             f"{read.start} to {columns.SCHEMA}"
         )
-    return frame
+    return check_contents(frame, str(path))
 
 
 def with_later_columns(content: pa.Table) -> pa.Table:
@@ -93,12 +105,29 @@ def replace(path: Path, write: Callable[[str], object]) -> None:
 
 
 def _read_csv(path: Path) -> pa.Table:
-    convert = pyarrow.csv.ConvertOptions(
-        column_types=dict(zip(ARROW_SCHEMA.names, ARROW_SCHEMA.types, strict=True)),
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=False,
-    )
-    return pyarrow.csv.read_csv(path, convert_options=convert)
+    """Reads CSV as gradest writes it, or as pandas writes it again: 8192.0 for 8192, nothing for an empty text."""
+    kinds = {**dict(zip(ARROW_SCHEMA.names, ARROW_SCHEMA.types, strict=True)), **dict.fromkeys(INTEGERS, pa.string())}
+    convert = pyarrow.csv.ConvertOptions(column_types=kinds, strings_can_be_null=True, quoted_strings_can_be_null=False)
+    content = pyarrow.csv.read_csv(path, convert_options=convert)
+    for place, name in enumerate(content.column_names):
+        column = content.column(place)
+        if name in INTEGERS:
+            whole = pc.replace_substring_regex(column, r"^(-?\d+)\.0*$", r"\1")
+            content = content.set_column(place, name, whole.cast(pa.int64()))
+        elif name in TEXTS:
+            full = column if name in ("metric", "unit") else _without_null(content, column, COLUMNS[name].since)
+            content = content.set_column(place, name, pc.replace_substring_regex(full, f"^'({FORMULA})", r"\1"))
+    return content
+
+
+def _without_null(content: pa.Table, column: pa.ChunkedArray, since: int) -> pa.ChunkedArray:
+    """A text column with empty texts for nulls, except in rows of a schema that does not have the column."""
+    has = pc.greater_equal(content["schema"], since) if since > 1 and "schema" in content.column_names else True
+    return pc.if_else(has, pc.fill_null(column, ""), column)
+
+
+def _inert(column: pd.Series) -> pd.Series:
+    return column.where(~column.str.match(FORMULA, na=False), "'" + column)
 
 
 def _first_line(error: Exception) -> str:

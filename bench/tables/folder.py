@@ -5,8 +5,9 @@ import fcntl
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -21,11 +22,12 @@ from bench.tables import parts
 from bench.tables import records as record_files
 from bench.tables.columns import COLUMNS, SCHEMA
 from bench.tables.long import long_rows, typed
-from bench.tables.records import Key, Records, Task, no_garbage_collection
+from bench.tables.records import Key, Records, Task, no_garbage_collection, sealed
 from bench.tables.results import results_path
 from bench.tables.toml import dumps
 from bench.tables.where import select
 from estimators.errors import BadInput
+from estimators.text import visible
 
 Plan = dict[str, list[Task]]
 """The tasks of each cell, by cell id, in the order of the suite."""
@@ -67,8 +69,9 @@ class Store:
         found = record_files.read_records(self.folder, SCHEMA)
         for path in [*record_files.files(self.folder), *self.folder.glob("environments.jsonl")]:
             whole, torn = record_files.split(path)
-            if torn:
-                os.truncate(path, len(whole))
+            with _writing(path):
+                if torn:
+                    os.truncate(path, len(whole))
         return found
 
     def begin(self, config: Mapping[str, Any], plan: Plan, shard: str | None = None) -> None:
@@ -83,7 +86,7 @@ class Store:
         A record without `env` was measured on this machine.
         """
         here = self.note_environment(machine_environment())
-        lines = [canonical({"env": here, **record}) for record in records]
+        lines = [sealed({"env": here, **record}) for record in records]
         if lines:
             self._write(lines)
 
@@ -91,7 +94,7 @@ class Store:
         """Appends records from another folder of the same sweep, together with their environments."""
         for found in environments(folder):
             self.note_environment({key: value for key, value in found.items() if key != "env"})
-        lines = [canonical(record) for record in records]
+        lines = [sealed(record) for record in records]
         if lines:
             self._write(lines)
 
@@ -104,29 +107,35 @@ class Store:
         """Appends lines to `run.log`, with the time. For people only; errors such as a full disk are ignored."""
         now = _now()
         with suppress(OSError), (self.folder / "run.log").open("a", encoding="utf-8", errors="replace") as file:
-            file.write("".join(f"{now} {line}\n" for line in lines))
+            file.write("".join(f"{now} {visible(line)}\n" for line in lines))
 
     def _write(self, lines: list[str]) -> None:
-        if self._records is None:
-            self._records = (self.folder / "records-0.jsonl").open("ab", buffering=0)
-        _append(self._records, "".join(f"{line}\n" for line in lines))
+        path = self.folder / "records-0.jsonl"
+        with _writing(path):
+            if self._records is None:
+                self._records = path.open("ab", buffering=0)
+            _append(self._records, "".join(f"{line}\n" for line in lines))
+        if not path.exists() or not os.path.samestat(path.stat(), os.fstat(self._records.fileno())):
+            raise BadInput(f"the folder {self.folder} was moved or removed while the run was writing to it")
 
     def note_environment(self, found: Mapping[str, Any]) -> str:
         """Returns the key of an environment, and adds its line to `environments.jsonl` if it is new."""
         key = json_digest(found)
         if key not in self._environments:
-            with (self.folder / "environments.jsonl").open("ab", buffering=0) as file:
+            path = self.folder / "environments.jsonl"
+            with _writing(path), path.open("ab", buffering=0) as file:
                 _append(file, canonical({"env": key, **found}) + "\n")
             self._environments.add(key)
         return key
 
-    def finish(self) -> pd.DataFrame:
-        """Writes `results.parquet` and `results.csv`, and returns the table."""
+    def finish(self) -> set[Key]:
+        """Writes `results.parquet` and `results.csv`; returns the cells and tasks that have a record on disk."""
         made_from = _state(self.folder)
-        frame, _ = _from_records(self.folder)
+        found = record_files.read_records(self.folder, SCHEMA)
+        frame = _table(self.folder, found)
         formats.write_parquet(frame, self.folder / "results.parquet", made_from)
         formats.write_csv(frame, self.folder / "results.csv")
-        return frame
+        return {(line["cell"], line["task"]) for line in found.lines}
 
 
 def load(
@@ -168,8 +177,11 @@ def _whole_table(results: str | Path | pd.DataFrame) -> pd.DataFrame:
         return formats.read_table(ready[0])
     if ready:
         return typed(parts.read_parts(ready))
-    frame, notes = _from_records(results_path(results))
-    for note in notes:
+    folder = results_path(results)
+    with no_garbage_collection():
+        found = record_files.read_records(folder, SCHEMA)
+        frame = _table(folder, found)
+    for note in found.notes:
         warnings.warn(note, stacklevel=3)
     return frame
 
@@ -225,15 +237,23 @@ def planned_records(plan: Plan | None, latest: dict[Key, dict[str, Any]]) -> Ite
 
 
 @no_garbage_collection()
-def _from_records(folder: Path) -> tuple[pd.DataFrame, list[str]]:
-    found = record_files.read_records(folder, SCHEMA)
-    return long_rows(folder.resolve().name, planned_records(planned(folder), found.latest())), found.notes
+def _table(folder: Path, found: Records) -> pd.DataFrame:
+    return long_rows(folder.resolve().name, planned_records(planned(folder), found.latest()))
 
 
 def _state(folder: Path) -> str:
     """A digest that changes whenever the records or the plan change."""
     files = [*record_files.files(folder), folder / "plan.json"]
-    return json_digest([[path.name, path.stat().st_size if path.exists() else 0] for path in files] + [SCHEMA])
+    return json_digest([[path.name, _checksum(path)] for path in files] + [SCHEMA])
+
+
+def _checksum(path: Path) -> list[int]:
+    """The length and the checksum of a file; zeros if there is none."""
+    length = checksum = 0
+    with suppress(OSError), path.open("rb") as file:
+        while piece := file.read(2**20):
+            length, checksum = length + len(piece), zlib.crc32(piece, checksum)
+    return [length, checksum]
 
 
 def environments(folder: Path) -> list[dict[str, Any]]:
@@ -263,6 +283,15 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turns the system's errors inside into a sentence: a full disk, a folder that is gone, no more descriptors."""
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {error.strerror}; earlier results are saved") from None
+
+
 def _append(file: IO[bytes], text: str) -> None:
     """Appends complete lines and syncs them; on an error such as a full disk, removes the part that was written."""
     end = file.seek(0, os.SEEK_END)
@@ -271,9 +300,9 @@ def _append(file: IO[bytes], text: str) -> None:
         if file.write(line) != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(file.fileno())
-    except OSError as error:
+    except OSError:
         os.ftruncate(file.fileno(), end)
-        raise BadInput(f"cannot write {file.name}: {error.strerror}; earlier results are saved") from None
+        raise
 
 
 def _write(path: Path, text: str) -> None:

@@ -15,6 +15,7 @@ import pyarrow.dataset
 
 from bench.tables import columns as declared
 from bench.tables.columns import COLUMNS
+from bench.tables.contents import check_contents
 from bench.tables.kinds import kind_by_names, kinds_of_rows
 from bench.tables.where import OPERATORS, Both, Compared, Either, Filter, Negated, parse
 from estimators.errors import BadInput, nearest
@@ -93,6 +94,7 @@ def _said_of(path: Path) -> Iterator[None]:
 class _Reading:
     """What is read: `asked` columns, of which `there` are in the files, of the rows that are `chosen`."""
 
+    path: Path
     parts: Dataset
     asked: list[str]
     there: list[str]
@@ -108,7 +110,7 @@ class _Reading:
         rules += [_of_metrics(metrics)] if metrics is not None else []
         needed = [*asked, *(KIND_NEEDS if "kind" in asked else ())]
         there = [name for name in dict.fromkeys(needed) if name not in later]
-        return cls(parts, asked, there, reduce(and_, rules) if rules else None)
+        return cls(paths[0], parts, asked, there, reduce(and_, rules) if rules else None)
 
     def frame(self, content: pa.Table) -> pd.DataFrame:
         """The content of the files with the columns asked for, as pandas types; texts are categories."""
@@ -120,7 +122,7 @@ class _Reading:
         found = content.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get, split_blocks=True, self_destruct=True)
         if "kind" in self.asked:
             found["kind"] = kinds_of_rows(found).astype("category")
-        return found[self.asked]
+        return check_contents(found[self.asked], str(self.path), "row read")
 
 
 def _of_metrics(metrics: Iterable[str]) -> pc.Expression:

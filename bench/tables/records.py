@@ -2,7 +2,9 @@
 
 import gc
 import json
-from collections.abc import Iterator
+import re
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,9 @@ from typing import Annotated, Any, Literal, NotRequired, Optional
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic needs this TypedDict before Python 3.12
 
+from bench.provenance.identity import canonical
 from bench.tables.columns import ABSENT_IN_OLDER, COLUMNS, OLDEST
+from bench.tables.contents import record_fault
 from estimators.errors import BadInput
 
 Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
@@ -109,7 +113,9 @@ def files(folder: Path) -> list[Path]:
 def read_records(folder: Path, schema: int) -> Records:
     """Reads all records of a folder from schema `OLDEST` to `schema`; others are counted in a note.
 
-    Raises BadInput with the place of a line that is not a record.
+    Damaged lines are left out and counted in a note: their cells count as not measured.
+
+    Raises BadInput with the place of the first line if no line of a file is a record.
     """
     lines: list[dict[str, Any]] = []
     notes: list[str] = []
@@ -118,13 +124,51 @@ def read_records(folder: Path, schema: int) -> Records:
         whole, torn = split(path)
         if torn:
             notes.append(f"{path}: the last line was not finished ({len(torn)} bytes); it is dropped")
-        for number, line in enumerate(whole.splitlines(), 1):
-            found = parsed(line, schema, f"{path}, line {number}")
+        damaged: list[BadInput] = []
+        every = whole.splitlines()
+        for number, line in enumerate(every, 1):
+            try:
+                found = parsed(line, schema, f"{path}, line {number}")
+            except BadInput as error:
+                damaged.append(error)
+                continue
             older += found is None
             lines += [] if found is None else [found]
+        if damaged:
+            if len(damaged) == len(every):
+                raise damaged[0]
+            notes.append(f"{len(damaged)} of {len(every)} lines are damaged and left out, the first: {damaged[0]}")
     if older:
         notes.append(f"{folder}: {older} records of another version of gradest are not shown")
     return Records(lines, notes)
+
+
+def sealed(record: Mapping[str, Any]) -> str:
+    """A record as a line that begins with a checksum of the rest.
+
+    >>> sealed({"cell": "a"})
+    '{"sum":"5d5d87a7","cell":"a"}'
+    """
+    line = canonical(record)
+    return f'{{"sum":"{_checksum(line.encode())}",{line[1:]}'
+
+
+SEAL = re.compile(rb'\{"sum":"([0-9a-f]{8})",')
+
+
+def _checksum(line: bytes) -> str:
+    return f"{zlib.crc32(line):08x}"
+
+
+def _unsealed(line: bytes, place: str) -> bytes:
+    """A line without its checksum, which earlier versions do not write; raises BadInput if it does not fit."""
+    seal = SEAL.match(line)
+    if not seal:
+        return line
+    rest = b"{" + line[seal.end() :]
+    if _checksum(rest).encode() != seal[1]:
+        raise BadInput(f"{place} is damaged: its checksum is that of another text")
+    return rest
 
 
 def split(path: Path) -> tuple[bytes, bytes]:
@@ -140,8 +184,9 @@ def split(path: Path) -> tuple[bytes, bytes]:
 def parsed(line: bytes, schema: int, place: str) -> dict[str, Any] | None:
     """Parses a line as a record; None if its schema is not supported.
 
-    Raises BadInput with `place` if the line is not a record.
+    Raises BadInput with `place` if the line is not a record, or its checksum does not fit.
     """
+    line = _unsealed(line, place)
     try:
         found: dict[str, Any] = _READER.validate_json(line)
     except ValidationError as error:
@@ -152,6 +197,8 @@ def parsed(line: bytes, schema: int, place: str) -> dict[str, Any] | None:
         key = ".".join(map(str, first["loc"])) or "the line"
         raise BadInput(f"{place} is not a record of gradest: {key}: {first['msg']}") from None
     found = ABSENT_IN_OLDER | found
+    if fault := record_fault(found):
+        raise BadInput(f"{place} is not a record of gradest: {fault}")
     return found if OLDEST <= found["schema"] <= schema else None
 
 

@@ -66,8 +66,13 @@ class Engine(ABC):
 
 
 def in_windows(cells: Sequence[Cell], task: Group) -> list[tuple[Cell, ...]]:
-    """Groups cells into the units of work of a process: single cells for accuracy, windows of one device for timing."""
+    """Groups cells into the units of work of a process: single cells for accuracy, windows of one device for timing.
+
+    Cells of the same plug-ins follow each other and share no window with others: a process that has measured one
+    plug-in's cells is not used for another's (`bench.sweeps.engines.isolated.Isolated`).
+    """
     if task == "accuracy":
-        return [(cell,) for cell in cells]
-    devices = dict.fromkeys(cell.device for cell in cells)
-    return [window for device in devices for window in windows([cell for cell in cells if cell.device == device])]
+        return [(cell,) for cell in sorted(cells, key=lambda cell: cell.plugin)]
+    kinds = sorted({(cell.device, cell.plugin) for cell in cells})
+    own = [[cell for cell in cells if (cell.device, cell.plugin) == kind] for kind in kinds]
+    return [window for group in own for window in windows(group)]

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from bench.plugins.files import PluginFile
 from bench.provenance.identity import installed_digest
 from bench.provenance.machine import machine_environment
 from bench.suites.suite import Group
@@ -28,7 +29,7 @@ class Station:
     """
 
     def __init__(self, setup: Setup, limit: float) -> None:
-        self.files = {Path(path).name: Path(path).read_text(encoding="utf-8") for path in setup.plugins}
+        self.files = {Path(file.path).name: file.text for file in setup.plugins}
         self.setup, self.limit, self.versions = setup, limit, versions()
 
     def open(self, place: str, memory: int | None) -> None:
@@ -43,7 +44,7 @@ class Station:
         self.folder = tempfile.TemporaryDirectory(prefix="gradest-")
         for name, text in self.files.items():
             Path(self.folder.name, name).write_text(text, encoding="utf-8")
-        plugins = tuple(str(Path(self.folder.name, name)) for name in self.files)
+        plugins = tuple(PluginFile(str(Path(self.folder.name, name)), text) for name, text in self.files.items())
         self.setup = replace(self.setup, plugins=plugins, memory=self.setup.memory or memory)
 
     def measure(self, window: Window, task: Group) -> tuple[list[Record], dict[str, Any]]:

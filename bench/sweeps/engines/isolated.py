@@ -3,6 +3,9 @@
 An accuracy task is a window of one cell. When the process dies in a window of several cells, the cells without a record
 are measured again: the cell whose turn it was alone, because another cell may have caused the crash, and the others
 together.
+
+A cell whose process dies, runs out of memory beside what earlier cells kept, or sends something that is not its answer
+is measured once more in a fresh process, whose ending counts: the cause may lie outside the cell.
 """
 
 import time
@@ -12,14 +15,17 @@ from math import inf
 
 from bench.isolation import process
 from bench.isolation.child import Said
-from bench.isolation.endings import Died, Failure, OutOfMemory, Returned, TimedOut
+from bench.isolation.endings import Died, Failure, Garbled, OutOfMemory, Raised, Returned, TimedOut
 from bench.isolation.process import Process
-from bench.suites.cell import Cell
+from bench.provenance.identity import canonical
+from bench.suites.cell import IDENTITY, Cell
 from bench.suites.suite import Group
 from bench.sweeps.cell_record import CellStatus, ended, record
 from bench.sweeps.windows import NOBODY
-from bench.sweeps.worker import Setup, start_worker
-from bench.tables.records import Record
+from bench.sweeps.worker import Setup, WindowResult, start_worker
+from bench.tables.columns import SCHEMA
+from bench.tables.records import Record, parsed
+from estimators.errors import BadInput
 
 Window = tuple[Cell, ...]
 
@@ -32,9 +38,27 @@ class Answer:
     again: list[Window] = field(default_factory=list)
 
 
-def answered(window: Window, records: list[Record]) -> Answer:
+def checked_answer(window: Window, task: Group, found: object) -> WindowResult | Garbled:
+    """The answer of a worker to a window: one valid record of each of its cells, in order, or `Garbled`."""
+    if not isinstance(found, WindowResult) or len(found.records) != len(window):
+        return Garbled()
+    try:
+        fitting = all(_of_cell(each, cell, task) for each, cell in zip(found.records, window, strict=True))
+    except (BadInput, TypeError, ValueError, AttributeError):
+        return Garbled()
+    return found if fitting else Garbled()
+
+
+def _of_cell(found: Record, cell: Cell, task: Group) -> bool:
+    """Whether a record names a cell, all that determines its number, and a task, and can be read back."""
+    identity = {name: getattr(cell, name) for name in (*IDENTITY, "plugin", "source_digest")}
+    parsed(canonical({"env": "", **found}).encode(), SCHEMA, "the answer")
+    return found["cell"] == cell.id and found["task"] == task and {**found, **identity} == found
+
+
+def answered(window: Window, found: WindowResult) -> Answer:
     """The result of a complete window; a cell that ran out of memory beside other cells is measured again alone."""
-    both = list(zip(window, records, strict=True))
+    both = list(zip(window, found.records, strict=True))
     short = [cell for cell, each in both if each["status"] == "out_of_memory" and len(window) > 1]
     return Answer([pair for pair in both if pair[0] not in short], [(cell,) for cell in short])
 
@@ -60,6 +84,8 @@ class Isolated:
         self.setup, self.limit = setup, limit
         self.process = Process(start_worker, setup, memory=setup.memory)
         self.work: tuple[Window, Group] | None = None
+        self._waits = self._second = False
+        """Whether the window waits for a fresh process; whether this is its second try."""
 
     @property
     def idle(self) -> bool:
@@ -67,14 +93,21 @@ class Isolated:
         return self.work is None and self.process.idle
 
     def give(self, window: Window, task: Group) -> None:
-        """Starts measuring a window. An accuracy cell's time limit runs from here, a timed cell's during its turns."""
-        self.work = (window, task)
-        self._seconds, self._place, self._since = [0.0] * len(window), NOBODY, time.monotonic()
-        self.process.send(self.work)
-        self._turn(0 if task == "accuracy" else NOBODY)
+        """Starts measuring a window; in a fresh process if the current one has measured cells of other plug-ins."""
+        self.work, self._second = (window, task), False
+        if self.process.tasks and window[0].plugin != self._plugin:
+            self._afresh()
+        else:
+            self._send()
 
     def take(self) -> Answer | None:
         """Returns the answer for the window if the worker has finished or ended, else None. Does not wait."""
+        if self._waits:
+            self.process.take()
+            if self.process.closed:
+                return self._answer_of(Died(None))
+            if self.process.idle:
+                self._send()
         while heard := self.process.take():
             if not isinstance(heard, Said):
                 return self._answer_of(heard)
@@ -107,6 +140,20 @@ class Isolated:
             wait_for_workers([self])
         return found
 
+    def _send(self) -> None:
+        """Sends the window. An accuracy cell's time limit runs from here, a timed cell's during its turns."""
+        assert self.work
+        window, task = self.work
+        self._waits, self._plugin = False, window[0].plugin
+        self._seconds, self._place, self._since = [0.0] * len(window), NOBODY, time.monotonic()
+        self.process.send(self.work)
+        self._turn(0 if task == "accuracy" else NOBODY)
+
+    def _afresh(self) -> None:
+        """Measures the window in a fresh process."""
+        self._waits = True
+        self.process.restart()
+
     def _turn(self, place: int) -> None:
         """Starts the turn of the cell at index `place`: only its time limit runs."""
         now = time.monotonic()
@@ -115,22 +162,40 @@ class Isolated:
         self._place, self._since = place, now
         self.process.deadline = now + self.limit - self._seconds[place] if place != NOBODY else inf
 
-    def _answer_of(self, ending: Returned | Failure) -> Answer:
+    def _answer_of(self, ending: Returned | Failure) -> Answer | None:
+        """The answer for the window whose task ended; None if it is measured once more."""
         assert self.work
-        (window, _), work, self.work = self.work, self.work, None
+        window, task = work = self.work
+        used = self.process.tasks > 1
+        if isinstance(ending, Returned):
+            ending = checked_answer(window, task, ending.value)
+        if isinstance(ending, WindowResult):
+            short = any(each["status"] == "out_of_memory" for each in ending.records)
+            if short and used and len(window) == 1 and not self._second:
+                return self._once_more()
+            if short or ending.left:
+                self.process.restart()
+            self.work = None
+            return Answer([], [(cell,) for cell in window]) if ending.left and window[1:] else answered(window, ending)
+        if isinstance(ending, Raised) and ending.kind == "BadInput":
+            raise BadInput(ending.text)
+        if not isinstance(ending, TimedOut) and len(window) == 1 and not self._second and not self.process.closed:
+            return self._once_more()
+        self.work = None
         match ending:
-            case Returned(records):
-                return answered(window, records)
             case TimedOut():
                 return self._lost(work, "timeout", f"took longer than {self.limit:g} s", self.limit, [self._place])
-            case Died(code):
-                status, reason = "crashed", f"the worker died with exit code {code}"
             case OutOfMemory(text):
                 status, reason = "out_of_memory", text
-            case _:  # an error outside the cell
-                self.process.restart()
-                status, reason = "crashed", f"the worker raised {ending}"
+            case _:
+                status, reason = "crashed", f"the worker {'raised ' * isinstance(ending, Raised)}{ending}"
+        if not isinstance(ending, Died | Garbled):  # these are replaced already
+            self.process.restart()
         return self._lost(work, status, reason, 0.0, [0] if len(window) == 1 else [])
+
+    def _once_more(self) -> None:
+        self._second = True
+        self._afresh()
 
     def _lost(
         self, work: tuple[Window, Group], status: CellStatus, reason: str, seconds: float, lost: list[int]

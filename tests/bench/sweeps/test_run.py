@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from bench.isolation import process
+from bench.plugins.files import PluginFile, load_files
 from bench.sweeps.engines.base import Options
 from bench.sweeps.engines.isolated import Isolated
 from bench.sweeps.engines.local import Local
@@ -180,10 +181,44 @@ def test_workers_that_cannot_start(tmp_path, monkeypatch):
     monkeypatch.setattr(process, "FALSE_STARTS", 1)
     inside = "import multiprocessing, os\nif multiprocessing.parent_process():\n    "
     for harm, said in (("os._exit(3)", "it died with exit code 3"), ("1 / 0", "does not import: ZeroDivisionError")):
-        (tmp_path / "plugin.py").write_text(inside + harm)
-        setup, refused = Setup((str(tmp_path / "plugin.py"),)), pytest.raises(BadInput, match=f"cannot start: .*{said}")
+        setup = Setup((PluginFile(str(tmp_path / "plugin.py"), inside + harm),))
+        refused = pytest.raises(BadInput, match=f"cannot start: .*{said}")
         with closing(Isolated(setup, limit=600.0)) as worker, refused:
             worker.measure(small_cells()[0], "accuracy")
+
+
+def test_the_source_that_is_recorded_is_the_source_that_ran(tmp_path):
+    """A plug-in file edited after the plan runs as it was; a module that it imports and that has changed is refused."""
+    path, text = tmp_path / "own.py", "from fixed import Fixed\nFixed.__module__\n" + BAD
+    (tmp_path / "fixed.py").write_text(FIXED)
+    sys.path.insert(0, str(tmp_path))
+    try:
+        path.write_text(text.replace('"nan"', '"edited"').replace('value * float("nan")', "value"))
+        files = tuple(PluginFile.imported(each) for each in load_files(path))
+        edited, fixed = small_cells(samples=2, estimators=["edited", "fixed"])
+        path.write_text(text.replace('"nan"', '"edited"'))
+        with closing(Isolated(Setup(files), limit=600.0)) as worker:
+            found = worker.measure(edited, "accuracy")
+            assert found["status"] == "ok" and found["source_digest"] == edited.source_digest
+        (tmp_path / "fixed.py").write_text(FIXED.replace("value", "2 * value", 2).replace("2 * value", "value", 1))
+        refused = pytest.raises(BadInput, match=r"the source of fixed\.Fixed has changed since the run began")
+        with closing(Isolated(Setup(files), limit=600.0)) as worker, refused:
+            worker.measure(fixed, "accuracy")
+    finally:
+        sys.path.remove(str(tmp_path))
+
+
+FIXED = """
+from dataclasses import dataclass
+from estimators import register
+from estimators.score_function import Reinforce
+
+@register("fixed")
+@dataclass(frozen=True)
+class Fixed(Reinforce):
+    def coefficient(self, value):
+        return value
+"""
 
 
 def test_a_script_without_the_guard_is_told(tmp_path):

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import random
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 import bench.tables.folder
 from bench.sweeps.cell_record import record
+from bench.sweeps.planning import planned_work
 from bench.tables.columns import COLUMNS
 from bench.tables.derived import derived
 from bench.tables.folder import Store, load, planned
@@ -81,11 +83,33 @@ def test_a_torn_last_line_is_dropped_and_said(folder, cells):
     assert set(load(folder)["cell"]) == {cells[0].id, cells[1].id}
 
 
-def test_another_line_that_is_no_record_is_refused_with_its_number(folder):
+def test_a_file_without_a_record_is_refused_with_the_number_of_its_line(folder):
     path = folder / "records-0.jsonl"
-    path.write_bytes(b'{"schema": 1}\n' + path.read_bytes())
+    path.write_bytes(b'{"schema": 1}\n')
     with pytest.raises(BadInput, match=r"records-0\.jsonl, line 1 is not a record of gradest"):
         load(folder)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_damaged_line_is_said_counted_and_measured_again(folder, cells, seed):
+    """Fault C7: one byte of the first line changes, and the file keeps its size."""
+    path, chance = folder / "records-0.jsonl", random.Random(seed)
+    content = bytearray(path.read_bytes())
+    at = chance.randrange(content.index(b"\n"))
+    content[at] = chance.choice(list({*range(32, 127)} - {content[at]}))
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match="1 of 2 lines are damaged and left out, the first: .*line 1 is"):
+        assert set(load(folder)["cell"]) == {cells[1].id}
+    with Store(folder) as store:
+        found = planned_work(suite(), cells[:2], cells[:2], store.read())
+    assert [cell.id for cell, _ in found.work] == [cells[0].id]
+
+
+def test_a_line_of_an_earlier_version_has_no_checksum(folder):
+    path = folder / "records-0.jsonl"
+    whole = load(folder)
+    path.write_text("".join("{" + line[18:] + "\n" for line in path.read_text().splitlines()))
+    pd.testing.assert_frame_equal(load(folder), whole)
 
 
 def test_records_of_another_version_are_kept_and_said(folder):
