@@ -1,6 +1,6 @@
 """The reward of long answers: 1 where an automaton accepts, with an exact expectation at any length."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -12,6 +12,7 @@ from bench.numerics.tensors import Tensors
 from bench.objectives.base import Target, objectives
 from estimators.core import Objective
 from estimators.errors import BadInput
+from estimators.order_statistics import OrderStatistics
 from estimators.policy.sequence import Regularised
 
 
@@ -34,7 +35,11 @@ class Accepts(Objective):
 @objectives.register("accepted_answers")
 @dataclass(frozen=True)
 class AcceptedAnswers(Target):
-    """E R − `beta` KL(π‖π_ref): the probability of an accepted answer, less a penalty with `beta` above 0."""
+    """E R − `beta` KL(π‖π_ref): the probability of an accepted answer, less a penalty with `beta` above 0.
+
+    With `draws` k above 1 it is pass@k, the probability 1 − (1 − E R)^k that one of k answers to a prompt is accepted
+    (Chen et al. 2021, arXiv:2107.03374).
+    """
 
     used_by = "reinforcement learning with verifiable rewards and long answers (DeepSeek-R1, Kimi k1.5)"
     differentiable = False
@@ -42,8 +47,13 @@ class AcceptedAnswers(Target):
     relaxable = False
 
     beta: float = 0.0
+    draws: int = field(default=1, metadata={"later": True})
 
     def __post_init__(self) -> None:
+        if self.draws < 1:
+            raise BadInput(f"{self.name}: draws must be at least 1, found {self.draws}")
+        if self.draws > 1 and self.beta:
+            raise BadInput(f"{self.name}: a penalty, beta above 0, is of single answers: draws must be 1")
         if not self.beta >= 0:
             raise BadInput(f"{self.name}: beta must be 0 or more, found {self.beta}")
 
@@ -51,9 +61,14 @@ class AcceptedAnswers(Target):
         return None if isinstance(family, AutomatonPolicyFamily) else "rewards the answers of automaton_policy"
 
     def build(self, family: Family, point: str, like: Tensor) -> Objective:
+        if self.draws > 1:
+            assert isinstance(family, AutomatonPolicyFamily)
+            automaton = AutomatonPolicy(like.new_zeros(family.prompts, family.states, family.vocabulary), family.size)
+            return OrderStatistics.maximum(automaton.accepted, self.draws)
         return Regularised(Accepts(), self.beta) if self.beta else Accepts()
 
     def expectation(self, family: Family, point: str, parameters: Tensors, level: int = 0) -> Float[Tensor, "*leading"]:
         q = family.build(parameters)
         assert isinstance(q, AutomatonPolicy)
-        return q.value(self.beta)
+        value = q.value(self.beta)
+        return value if self.draws == 1 else 1 - (1 - value) ** self.draws

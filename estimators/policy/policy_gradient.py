@@ -126,7 +126,7 @@ class PolicyGradient(Estimator):
         alone = loss.baseline in ("none", "greedy", CRITIC) and loss.scale == "none" and loss.set == "none"
         needs |= {Need.MODE} if loss.baseline == "greedy" else set()
         needs |= {STATE_VALUES} if loss.baseline == CRITIC else set()
-        needs |= {BEST_OF_DRAWS} if loss.set != "none" else set()
+        needs |= {BEST_OF_DRAWS, Need.SETS} if loss.set != "none" else set()
         needs |= set() if alone else {Need.INDEPENDENT_DRAWS}
         needs |= {REFERENCE_POLICY} if loss.kl != "none" and loss.beta != 0 else set()
         return Traits(

@@ -27,9 +27,9 @@ STALE = {"stale": 2, "optimiser": "adam", "learning_rate": 0.2, "logit_noise": 0
 LONG = 1000
 
 
-def problem(beta=0.0, **settings) -> Any:
+def problem(beta=0.0, draws=1, **settings) -> Any:
     family = distributions.get("automaton_policy", **({"size": 4} | settings))
-    return Problem(family, objectives.get("accepted_answers", beta=beta))
+    return Problem(family, objectives.get("accepted_answers", beta=beta, draws=draws))
 
 
 def policy(which) -> Any:
@@ -285,4 +285,30 @@ def test_bad_settings(settings, sentence):
         distributions.get("automaton_policy", **settings)
     with pytest.raises(BadInput, match="beta must be 0 or more, found -1"):
         objectives.get("accepted_answers", beta=-1.0)
+    with pytest.raises(BadInput, match="draws must be at least 1, found 0"):
+        objectives.get("accepted_answers", draws=0)
+    with pytest.raises(BadInput, match="is of single answers: draws must be 1"):
+        objectives.get("accepted_answers", draws=2, beta=0.1)
     assert np.isfinite(problem().family.beside[1]).all()
+
+
+def test_pass_at_k_is_exact_and_its_losses_are_unbiased():
+    """E max of 2 answers by enumeration of all pairs of answers; the losses of sets are unbiased for its gradient."""
+    which = problem(draws=2)
+    q, theta = policy(which), which.theta()
+    z = q.enumerate_support(expand=False)
+    right = q.accepted(z.expand(-1, *q.batch_shape, -1, -1)).T
+
+    def pairs(theta):
+        law = which.build(which.encode(theta)).sequence_log_probs().exp()
+        best = torch.maximum(right.unsqueeze(-1), right.unsqueeze(-2))
+        return (law.unsqueeze(-1) * law.unsqueeze(-2) * best).sum((-2, -1)).mean()
+
+    expected = torch.cat([each.flatten() for each in torch.func.grad(pairs)(theta).values()])
+    exact = exact_gradient(which)
+    assert torch.allclose(exact, expected, rtol=1e-9)
+    torch.manual_seed(0)
+    for form in ("plain", "leave_one_out", "leave_one_out_sets"):
+        estimator = PolicyGradient(preset="pass@k", set=form)
+        assert_unbiased(Gradients(which, estimator, 4)(8_000), exact, resolution=0.15)
+    assert_biased(Gradients(problem(), PolicyGradient(preset="rloo"), 4)(8_000), exact)

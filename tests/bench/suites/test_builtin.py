@@ -1,5 +1,6 @@
 """Every suite that comes with gradest can be planned, and `core` holds everything that is registered."""
 
+import json
 from collections import defaultdict
 from functools import lru_cache
 
@@ -91,3 +92,22 @@ def test_extreme_is_extreme_and_throughput_is_compiled():
     assert {cell.mode for cell in planned("throughput")} == {"eager", "compile", "graph"}
     assert {cell.dtype for cell in planned("throughput")} == {"float32"}
     assert max(cell.dim for cell in planned("scaling")) >= 10_000
+
+
+@pytest.mark.parametrize("name", ["language", "language_long"])
+def test_every_loss_of_a_language_suite_runs_somewhere(name):
+    """A preset that fits no problem of the suite, such as pass@k without a best-of-k target, is a slip in the file."""
+    asked = {cell.estimator_params for cell in planned(name)}
+    ran = [cell for cell in planned(name) if not cell.reason]
+    assert not asked - {cell.estimator_params for cell in ran}
+    stale = {json.loads(cell.distribution_params)["stale"] for cell in ran}
+    assert 0 in stale and len(stale) > 1
+
+
+def test_the_language_suite_crosses_its_axes():
+    ran = [cell for cell in planned("language") if not cell.reason]
+    for objective in ("right_answers", "regularised_answers", "best_answer"):
+        own = [cell for cell in ran if cell.objective == objective]
+        settings = [json.loads(cell.distribution_params) for cell in own]
+        crossed = {(each["law"], each["stale"], cell.samples) for each, cell in zip(settings, own, strict=True)}
+        assert len(crossed) == 8, f"{objective}: law × staleness × K has {sorted(crossed)}"

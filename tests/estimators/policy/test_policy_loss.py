@@ -7,6 +7,7 @@ from torch import Tensor
 import estimators
 from estimators import Function, Terms
 from estimators.checks import check_estimator
+from estimators.core import SetObjective
 from estimators.needs import unmet
 from estimators.policy import PRESETS, PolicyGradient, Regularised, Rollouts
 from estimators.policy.loss import PolicyLoss
@@ -132,7 +133,7 @@ def test_a_wrong_critic_is_biased_and_an_exact_one_lowers_the_variance():
     assert critic < to_go < whole
 
 
-class BestOf(estimators.Objective):
+class BestOf(SetObjective):
     """The largest reward of two draws."""
 
     differentiable = twice_differentiable = relaxable = False
