@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from bench.analysis.bias_order import scale_words
 from bench.analysis.regressions import Regressions, compare_runs
 from bench.display.notebook import InNotebooks
 from bench.display.terminal import STYLES, interval
@@ -34,6 +35,10 @@ EQUAL = {
 EQUAL_WORDS = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
 """`EQUAL` in words."""
 PAIR = ["problem", "samples", "equal", "estimator", "baseline"]
+OF_BIAS = ["verdict", "relative_bias", "direction", "scale_verdict", "scale", "scale_low", "scale_high"]
+"""Columns of a pair about the estimator's bias: whether there is one, its size, and where it lies."""
+OF_LENGTH_AND_DIRECTION = ("bias", "relative_bias")
+"""Metrics that count a wrong length, which an optimiser cancels, as much as a wrong direction."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,8 @@ class Comparison(InNotebooks):
     """Ratios of a metric to a baseline's.
 
     `pairs`: one row per problem × samples × quantity held equal × estimator: `ratio`, `ratio_low`, `ratio_high`,
-    `outcome` (better, worse, same within `margin`, unclear), and the estimator's bias `verdict`.
+    `outcome` (better, worse, same within `margin`, unclear), the estimator's bias `verdict` and where its bias lies:
+    the verdicts on its `direction` and its scale (`scale_verdict`), with the `scale` and its interval.
     `overall`: one row per estimator × quantity held equal, best first: the interquartile mean of the log ratios over
     problems, as a ratio with its interval, `problems` (their number), `biased_on` (the number of those on which the
     estimator is shown biased).
@@ -131,6 +137,11 @@ def comparable(metric: str) -> bool:
     """Returns whether lower is better. Raises BadInput for an unknown metric or one whose ratios have no meaning."""
     if metric not in METRICS:
         raise BadInput(f"there is no metric {metric!r}; {nearest(metric, METRICS)}")
+    if metric in OF_LENGTH_AND_DIRECTION:
+        raise BadInput(
+            f"metric {metric!r} counts a wrong length, which an optimiser cancels, as much as a wrong direction, and "
+            "ranks nothing; compare angle, and read the column scale"
+        )
     declared: Metric = METRICS[metric]
     if declared.direction not in ("lower", "higher"):
         raise BadInput(f"metric {metric!r} cannot be compared by ratios; variance, mse or seconds_per_estimate can")
@@ -210,12 +221,12 @@ def _pairs(rows: pd.DataFrame, baselines: pd.Series, equals: dict[str, str]) -> 
 def _ratios(both: pd.DataFrame, name: str, metric: str) -> pd.DataFrame:
     """Returns one row per pair: the ratio of one metric. Times from different machines are not compared."""
     ratio = metric_intervals(both, metric).over(metric_intervals(both, metric, "_of_baseline"))
-    frame = both[["problem", "samples", "estimator", "baseline", "verdict", "direction", "relative_bias"]].copy()
+    frame = both[["problem", "samples", "estimator", "baseline", *OF_BIAS]].copy()
     frame["equal"] = name
     frame["ratio"], frame["ratio_low"], frame["ratio_high"] = ratio
     if METRICS[metric].group == "throughput" and "env" in both:
         frame = frame[both["env"].eq(both["env_of_baseline"]).fillna(True).to_numpy()]
-    return frame[[*PAIR, "ratio", "ratio_low", "ratio_high", "verdict", "direction", "relative_bias"]]
+    return frame[[*PAIR, "ratio", "ratio_low", "ratio_high", *OF_BIAS]]
 
 
 def metric_intervals(rows: pd.DataFrame, metric: str, suffix: str = "") -> Interval:
@@ -283,7 +294,8 @@ def _problem_view(comparison: Comparison, problem: str, group: pd.DataFrame) -> 
     base = group["baseline"].iloc[0]
     ways = list(dict.fromkeys(group["equal"]))
     table = Table(title=f"{escape(problem)}: {comparison.metric} relative to {escape(base)}")
-    for name in ("estimator", "n", *(f"at {EQUAL_WORDS[way]}" for way in ways), "outcome", "bias", "direction"):
+    about = ("outcome", "bias", "direction", "scale")
+    for name in ("estimator", "n", *(f"at {EQUAL_WORDS[way]}" for way in ways), *about):
         table.add_column(name, justify="right" if name.startswith(("n", "at")) else "left")
     for (samples, estimator), rows in group.groupby(["samples", "estimator"], sort=False):
         by = {row["equal"]: row for row in rows.to_dict("records")}
@@ -295,5 +307,6 @@ def _problem_view(comparison: Comparison, problem: str, group: pd.DataFrame) -> 
             Text(first["outcome"], style=STYLES.get(first["outcome"], "")),
             Text(first["verdict"], style=STYLES.get(first["verdict"], "")),
             Text(first["direction"], style=STYLES.get(first["direction"], "")),
+            Text(scale_words(first), style=STYLES.get(first["scale_verdict"], "")),
         )
     return table

@@ -20,7 +20,7 @@ from bench.measure.timing.ceilings import load_ceilings
 from bench.pages.figures import _marked, drawings, drawn_figures
 from bench.pages.findings import findings, statuses, what_was_run
 from bench.pages.jinja import page_environment, template_file
-from bench.pages.report_tables import cell_data, failures, pivot, rank_rows
+from bench.pages.report_tables import bias_rows, cell_data, failures, pivot, rank_rows
 from bench.plots.style import plain_number
 from bench.provenance.cores import processes
 from bench.tables.folder import environments, load
@@ -128,6 +128,7 @@ def report_page(
             found=found,
             ranks=rank_rows(found),
             failures=failures(rows),
+            biased=bias_rows(rows),
             ratios={equal: pivot(found.pairs, equal) for equal in dict.fromkeys(found.pairs["equal"])},
             figures=drawn,
             environments=environments,

@@ -77,7 +77,7 @@ def test_the_summary_is_computed_from_the_table(whole: str):
     assert "42 ok" in text and "4 not applicable" in text and "2 failed" in text
     assert "rloo has the lowest variance at equal time: 0.24 times reinforce's (95 % interval 0.2" in text
     assert "2 of 6 estimators are shown biased somewhere: gumbel_softmax(temperature=0.5)" in text
-    assert "The largest relative bias is 0.3 (0.285 to 0.315)" in text
+    assert "the relative bias is 0.3 (0.285 to 0.315)" in text
     assert "In 8 of 42 cells the bias is unclear" in text
 
 
