@@ -121,7 +121,7 @@ def _of_common_draws(
     if metric in OF_BATCHES and "batches_before" in shared:
         for row in np.flatnonzero(seeded & ~same & np.isfinite(ratio.low)):
             found = common_error(*(str(shared[f"batches{side}"].iloc[row]) for side in ("_before", "_after")))
-            if found is not None and found[0] > 0:
+            if found is not None:
                 error, degrees[row] = found
                 factor = float(np.exp(t.ppf(0.975, degrees[row]) * error))
                 low[row], high[row], basis[row] = ratio.value[row] / factor, ratio.value[row] * factor, ALIKE_DRAWS

@@ -4,6 +4,7 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.analysis.bias_order import scale_words
-from bench.analysis.regressions import Regressions, compare_runs
+from bench.analysis.regressions import Regressions, compare_runs, frame_rows
 from bench.display.notebook import InNotebooks
 from bench.display.terminal import STYLES, interval
 from bench.statistics.interval import Interval
@@ -63,6 +64,12 @@ class Comparison(InNotebooks):
 
     def __rich__(self) -> object:
         return comparison_view(self)
+
+    def to_json(self) -> str:
+        """Returns the comparison as one JSON object: the tables as lists of rows, null where there is no number."""
+        tables = {name: frame_rows(frame) for name, frame in (("pairs", self.pairs), ("overall", self.overall))}
+        about = {"metric": self.metric, "baseline": self.baseline, "margin": self.margin, "notes": self.notes}
+        return json.dumps(about | tables, ensure_ascii=False)
 
 
 def compare(

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -65,11 +66,14 @@ class Regressions(InNotebooks):
 
     def to_json(self) -> str:
         """Returns the comparison as one JSON object: the tables as lists of rows, null where there is no number."""
-        tables = {
-            name: json.loads(getattr(self, name).to_json(orient="records")) for name in ("rows", "groups", "power")
-        }
+        tables = {name: frame_rows(getattr(self, name)) for name in ("rows", "groups", "power")}
         words = {"failures": self.failures, "notes": self.notes, "power_sentences": self.power_sentences()}
         return json.dumps({"limits": [limit._asdict() for limit in self.limits], **tables, **words}, ensure_ascii=False)
+
+
+def frame_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Returns a frame as a list of rows for JSON, null where a number is missing or infinite."""
+    return json.loads(str(frame.to_json(orient="records", force_ascii=False)))
 
 
 def parse_limits(text: str) -> tuple[Limit, ...]:
