@@ -1,6 +1,6 @@
 """A comparison of two runs says what it could have found, and that holds: its power and its false alarms, simulated."""
 
-# pyright: reportArgumentType=false
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
 import json
