@@ -36,7 +36,7 @@ OF_BATCHES = ("variance", "variance_per_evaluation", "variance_per_token")
 """The metrics that are a variance times an exact count, and so have its error."""
 COMMON = ("common", "common_low", "common_high")
 """The change that the times of all cells share, by which a ratio of times is divided; 1 for other metrics."""
-SAME, ALIKE_DRAWS, INDEPENDENT, REPEATED = "same numbers", "same draws", "independent", "repetitions"
+SAME_NUMBERS, ALIKE_DRAWS, INDEPENDENT, REPETITIONS = "same numbers", "same draws", "independent", "repetitions"
 """What a ratio rests on."""
 
 
@@ -61,7 +61,7 @@ def changes(shared: pd.DataFrame, limit: Limit) -> pd.DataFrame:
     """
     ratio = _side(shared, limit.metric, "_after").over(_side(shared, limit.metric, "_before"))
     degrees, common = np.full(len(shared), np.inf), Interval.exact(1.0)
-    basis = np.full(len(shared), REPEATED if limit.metric in TIMES else INDEPENDENT, dtype=object)
+    basis = np.full(len(shared), REPETITIONS if limit.metric in TIMES else INDEPENDENT, dtype=object)
     if limit.metric in TIMES:
         ratio, degrees, common = _of_repetitions(shared, ratio)
     else:
@@ -117,7 +117,7 @@ def _of_common_draws(
     )
     same = seeded & equal
     low, high = (np.where(same, ratio.value, end) for end in ratio[1:])
-    basis = np.where(same, SAME, basis)
+    basis = np.where(same, SAME_NUMBERS, basis)
     if metric in OF_BATCHES and "batches_before" in shared:
         for row in np.flatnonzero(seeded & ~same & np.isfinite(ratio.low)):
             found = common_error(*(str(shared[f"batches{side}"].iloc[row]) for side in ("_before", "_after")))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.analysis.changes import ALIKE_DRAWS, SAME, Limit
+from bench.analysis.changes import ALIKE_DRAWS, SAME_NUMBERS, Limit
 from bench.analysis.pooled_changes import ALL
 from bench.statistics.power import POWER, chance_of_finding, smallest_found
 
@@ -43,7 +43,7 @@ def power_of(rows: pd.DataFrame, groups: pd.DataFrame, limits: tuple[Limit, ...]
 
 def _of_limit(rows: pd.DataFrame, groups: pd.DataFrame, limit: Limit, level: float) -> dict[str, Any]:
     mine = rows[(rows["metric"] == limit.metric) & (rows["limit"] == limit.share) & rows["p"].notna()]
-    moved = mine[mine["basis"] != SAME]
+    moved = mine[mine["basis"] != SAME_NUMBERS]
     change = max(NAMED_CHANGE, 2 * limit.share)
     distance = np.log1p(change) - np.log1p(limit.share)
     chance = chance_of_finding(distance, moved["error"].to_numpy(float), moved["degrees"].to_numpy(float), level)
@@ -54,7 +54,7 @@ def _of_limit(rows: pd.DataFrame, groups: pd.DataFrame, limit: Limit, level: flo
         "limit": limit.share,
         "power": POWER,
         "cells": len(mine),
-        "same_numbers": int((mine["basis"] == SAME).sum()),
+        "same_numbers": int((mine["basis"] == SAME_NUMBERS).sum()),
         "same_draws": int((mine["basis"] == ALIKE_DRAWS).sum()),
         **{name: float(finds.quantile(at)) for name, at in (("best", 0.0), ("median", 0.5), ("worst", 1.0))},
         "change": change,

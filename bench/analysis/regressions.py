@@ -30,7 +30,7 @@ from estimators.errors import BadInput, nearest
 
 REGRESSION_LEVEL = 0.05
 """The chance that a comparison in which nothing is beyond a limit says that something is."""
-LEVELS = {"cell": 0.6, "group": 0.2, ALL: 0.2}
+PARTS_OF_LEVEL = {"cell": 0.6, "group": 0.2, ALL: 0.2}
 """The parts of the level: single cells, groups of related cells, all cells together. An adjusted p-value is divided by
 its part, so that each is compared with `REGRESSION_LEVEL`."""
 KEY = ["name", "estimator_params", *PROBLEM, *(column for column in EXECUTION if column != "seed"), "samples"]
@@ -114,7 +114,9 @@ def compare_runs(
     both = _matched(wide_table(before), wide_table(after))
     tested = _tested(both, judged)
     groups = _pooled_tests(tested)
-    power = power_of(tested, groups, judged, REGRESSION_LEVEL * LEVELS["cell"] / max(int(_open(tested).sum()), 1))
+    power = power_of(
+        tested, groups, judged, REGRESSION_LEVEL * PARTS_OF_LEVEL["cell"] / max(int(_open(tested).sum()), 1)
+    )
     lost = _lost(both, limits)
     worse = [_sentence(row) for row in tested[tested["regressed"]].to_dict("records")]
     notes = (*_about_times(tested), *_changes(both), *(() if limits else lost))
@@ -150,8 +152,8 @@ def _tested(both: pd.DataFrame, limits: tuple[Limit, ...]) -> pd.DataFrame:
     shared = both[both["side"] == "both"].reset_index(drop=True)
     frame = pd.concat([changes(shared, limit) for limit in limits], ignore_index=True)
     open_ = _open(frame)
-    frame = with_smallest(frame, REGRESSION_LEVEL * LEVELS["cell"] / max(int(open_.sum()), 1))
-    frame["p"] = _adjusted(frame["p"], open_, holm, LEVELS["cell"])
+    frame = with_smallest(frame, REGRESSION_LEVEL * PARTS_OF_LEVEL["cell"] / max(int(open_.sum()), 1))
+    frame["p"] = _adjusted(frame["p"], open_, holm, PARTS_OF_LEVEL["cell"])
     frame["regressed"] = frame["p"] < REGRESSION_LEVEL
     return frame.sort_values(["regressed", "p"], ascending=[False, True], kind="stable").reset_index(drop=True)
 
@@ -175,8 +177,8 @@ def _pooled_tests(rows: pd.DataFrame) -> pd.DataFrame:
     """
     groups = pooled_changes(rows)
     for kinds, method, level in (
-        (("estimator", "problem"), benjamini_hochberg, LEVELS["group"]),
-        ((ALL,), holm, LEVELS[ALL]),
+        (("estimator", "problem"), benjamini_hochberg, PARTS_OF_LEVEL["group"]),
+        ((ALL,), holm, PARTS_OF_LEVEL[ALL]),
     ):
         mine = groups["kind"].isin(kinds)
         part = with_smallest(groups[mine], REGRESSION_LEVEL * level / max(int(mine.sum()), 1))

@@ -1,12 +1,10 @@
-"""Reads the committed headline numbers, and says them in a sentence per estimator; without pandas, for `gradest show`."""
+"""The committed headline numbers, a sentence per estimator, for `gradest show`; without pandas."""
 
 import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-import bench
-
-HEADLINE_FILE = Path(bench.__file__).parents[1] / "results" / "headline" / "headline.csv"
+HEADLINE_FILE = Path(__file__).parents[2] / "results" / "headline" / "headline.csv"
 """The table that `python -m bench.validation.headline` writes; an installed package does not have it."""
 QUANTITIES = {
     "equal samples": "the variance of {baseline} at equal samples",

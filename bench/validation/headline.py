@@ -49,8 +49,8 @@ TOPICS = (
     ),
     HeadlineTopic(
         "Bits: against leave-one-out",
-        "Coupled draws (ARM, DisARM, ARMS), control variates by relaxation (REBAR, RELAX) and local expectations, on 50 "
-        "and 200 bits. A local expectation evaluates f once more per bit and draw: see equal evaluations.",
+        "Coupled draws (ARM, DisARM, ARMS), control variates by relaxation (REBAR, RELAX) and local expectations, on "
+        "50 and 200 bits. A local expectation evaluates f once more per bit and draw: see equal evaluations.",
         ("arm", "disarm", "arms", "rebar", "relax", "local_expectation"), "rloo", ON_BITS,
     ),
     HeadlineTopic(
@@ -80,7 +80,7 @@ TOPICS = (
     ),
     HeadlineTopic(
         "The bias of straight-through estimators and relaxations",
-        "The angle between the mean of the estimates and the gradient, and the length of the mean along the gradient. An "
+        "The angle between the mean of the estimates and the gradient, and the length of the mean along it. An "
         "optimiser cancels the length and follows the direction.",
         ("straight_through", "straight_through_gumbel", "gumbel_softmax", "gumbel_rao", "reinmax"),
     ),
@@ -150,7 +150,7 @@ def headline_sentence(row: dict) -> str:
     'disarm has 0.5 (0.48 to 0.52) times the variance of rloo at equal samples, on p, n = 2.'
     """
     where = f"on {row['problem']}, n = {row['samples']}"
-    number = f"{digits(row['value'])} ({digits(row['low'])} to {digits(row['high'])})"
+    number = f"{three_digits(row['value'])} ({three_digits(row['low'])} to {three_digits(row['high'])})"
     if row["quantity"] == "angle":
         word = {"aligned": "aligned with", "reversed": "turned against"}.get(row["bias"], f"{row['bias']} from")
         return f"The mean of {row['estimator']} is {word} the gradient, by {number} degrees, {where}."
@@ -165,10 +165,10 @@ def headline_sentence(row: dict) -> str:
     return f"{row['estimator']} has {number} times {of}{open_}, {where}{biased}."
 
 
-def digits(value: float) -> str:
+def three_digits(value: float) -> str:
     """Returns a number with three significant digits.
 
-    >>> digits(0.51234), digits(12345.0)
+    >>> three_digits(0.51234), three_digits(12345.0)
     ('0.512', '1.23e+04')
     """
     return f"{value:.3g}"
@@ -189,11 +189,11 @@ def _side_by_side(rows: pd.DataFrame) -> pd.DataFrame:
     """Returns a row per cell, with a column per quantity and per verdict on it."""
     lines: dict[tuple, dict[str, object]] = {}
     for row in rows.to_dict("records"):
-        key = (row["estimator"], row["problem"], row["samples"])
-        line = lines.setdefault(
-            key, {"estimator": f"`{row['estimator']}`", "problem": row["problem"], "n": row["samples"]}
+        cell = {"estimator": f"`{row['estimator']}`", "problem": row["problem"], "n": row["samples"]}
+        line = lines.setdefault(tuple(cell.values()), cell)
+        line[row["quantity"]] = (
+            f"{three_digits(row['value'])} ({three_digits(row['low'])} to {three_digits(row['high'])})"
         )
-        line[row["quantity"]] = f"{digits(row['value'])} ({digits(row['low'])} to {digits(row['high'])})"
         line["bias" if row["baseline"] else f"verdict on the {row['quantity']}"] = row["bias"]
     return pd.DataFrame(list(lines.values())).fillna("")
 
@@ -206,6 +206,6 @@ def headline_csv(found: pd.DataFrame) -> str:
 
 
 if __name__ == "__main__":
-    numbers = headline_table(load(HEADLINE_FOLDER))
-    (HEADLINE_FOLDER / "headline.csv").write_text(headline_csv(numbers), encoding="utf-8")
-    (HEADLINE_FOLDER / "README.md").write_text(headline_page(numbers), encoding="utf-8")
+    found_numbers = headline_table(load(HEADLINE_FOLDER))
+    (HEADLINE_FOLDER / "headline.csv").write_text(headline_csv(found_numbers), encoding="utf-8")
+    (HEADLINE_FOLDER / "README.md").write_text(headline_page(found_numbers), encoding="utf-8")

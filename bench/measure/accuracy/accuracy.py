@@ -146,7 +146,7 @@ def outcome(sampling: Sampling, cost: tuple[Measurement, ...]) -> Outcome:
     if kept.total.count < 2:
         rows.append(Measurement("variance", float("nan"), method="no estimate is finite"))
         return Outcome((*rows, *cost), kept.drawn, ended.stop_reason, "", ended.verdict.reason)
-    direction, scale = direction_of(sampling, ended.verdict), scale_of(sampling, ended.verdict)
+    direction, scale = direction_of(sampling, ended.verdict), scale_verdict_of(sampling, ended.verdict)
     for name in kept.blocks:
         p = ended.verdict.p if name == "all" else None
         told = {"angle": direction.reason, "scale": scale.reason} if name == "all" else {}
@@ -163,7 +163,7 @@ def direction_of(sampling: Sampling, bias: Verdict) -> Verdict:
     return judge_direction(sampling.kept.block("all"), sampling.rules, bias)
 
 
-def scale_of(sampling: Sampling, bias: Verdict) -> Verdict:
+def scale_verdict_of(sampling: Sampling, bias: Verdict) -> Verdict:
     """The verdict on the scale; empty without an exact gradient or without a verdict on the bias."""
     if sampling.kept.target is None or not bias.word:
         return Verdict("", "")

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from scipy.stats import t
 
-from bench.analysis.changes import ALIKE_DRAWS, INDEPENDENT, SAME, Limit, changes
+from bench.analysis.changes import ALIKE_DRAWS, INDEPENDENT, SAME_NUMBERS, Limit, changes
 from bench.analysis.comparison import compare
 from bench.analysis.detectable import with_smallest
-from bench.analysis.regressions import LEVELS, REGRESSION_LEVEL, Regressions, compare_runs
+from bench.analysis.regressions import PARTS_OF_LEVEL, REGRESSION_LEVEL, Regressions, compare_runs
 from bench.statistics.common_draws import packed
 from bench.statistics.means import holm
 from bench.suites.cell import Cell
@@ -27,7 +27,7 @@ CELLS, R, BATCHES = 10, 1024, 64
 TRIALS = [300, pytest.param(6000, marks=pytest.mark.slow)]
 """The rates of 6,000 trials are known to half a percent."""
 LIMIT = Limit("variance", 0.1)
-LEVEL = REGRESSION_LEVEL * LEVELS["cell"] / CELLS
+LEVEL = REGRESSION_LEVEL * PARTS_OF_LEVEL["cell"] / CELLS
 
 
 def runs(seed: int, factor: np.ndarray, own: float) -> pd.DataFrame:
@@ -52,7 +52,7 @@ def runs(seed: int, factor: np.ndarray, own: float) -> pd.DataFrame:
 def found(rows: pd.DataFrame) -> np.ndarray:
     """Whether each cell is found, by Holm's method over the cells of its trial."""
     adjusted = np.array([holm(trial) for trial in rows["p"].to_numpy(float).reshape(-1, CELLS)])
-    return adjusted < REGRESSION_LEVEL * LEVELS["cell"]
+    return adjusted < REGRESSION_LEVEL * PARTS_OF_LEVEL["cell"]
 
 
 @pytest.mark.parametrize("trials", TRIALS)
@@ -72,7 +72,7 @@ def test_a_change_of_the_size_that_is_said_is_found_in_eighty_of_a_hundred_runs(
 @pytest.mark.parametrize("own", [1.0, 0.2])
 def test_false_alarms_at_the_limit_stay_at_the_level(own: float, trials: int):
     alarms = found(changes(runs(2, np.full(CELLS * trials, 1.1), own), LIMIT)).any(1).mean()
-    level = REGRESSION_LEVEL * LEVELS["cell"]
+    level = REGRESSION_LEVEL * PARTS_OF_LEVEL["cell"]
     assert alarms < level + 5 * (level / trials) ** 0.5
 
 
@@ -90,7 +90,7 @@ def test_the_same_numbers_from_the_same_draws_are_no_test():
         after.loc[moved, column] *= 1.01
     few = compare_runs(table(), after, "variance>10%")
     assert few.power["same_numbers"].tolist() == [34] and few.power["cells"].tolist() == [42]
-    assert (few.rows["basis"] == SAME).sum() == 34
+    assert (few.rows["basis"] == SAME_NUMBERS).sum() == 34
     many = compare_runs(table(), after.assign(seed=1), "variance>10%")
     assert many.power["same_numbers"].tolist() == [0]
     # 8 tests in place of 36: the same change is found from a smaller size on

@@ -24,6 +24,7 @@ NAMES = (
     "extreme",
     "finance",
     "fitting",
+    "headline",
     "language",
     "language_long",
     "minibatch",
