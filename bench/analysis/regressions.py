@@ -114,9 +114,7 @@ def compare_runs(
     both = _matched(wide_table(before), wide_table(after))
     tested = _tested(both, judged)
     groups = _pooled_tests(tested)
-    power = power_of(
-        tested, groups, judged, REGRESSION_LEVEL * PARTS_OF_LEVEL["cell"] / max(int(_open(tested).sum()), 1)
-    )
+    power = power_of(tested, groups, judged, _level_of_a_cell(tested))
     lost = _lost(both, limits)
     worse = [_sentence(row) for row in tested[tested["regressed"]].to_dict("records")]
     notes = (*_about_times(tested), *_changes(both), *(() if limits else lost))
@@ -151,9 +149,8 @@ def _tested(both: pd.DataFrame, limits: tuple[Limit, ...]) -> pd.DataFrame:
     """Returns ratio, adjusted p-value and smallest change found of every matched cell and limit."""
     shared = both[both["side"] == "both"].reset_index(drop=True)
     frame = pd.concat([changes(shared, limit) for limit in limits], ignore_index=True)
-    open_ = _open(frame)
-    frame = with_smallest(frame, REGRESSION_LEVEL * PARTS_OF_LEVEL["cell"] / max(int(open_.sum()), 1))
-    frame["p"] = _adjusted(frame["p"], open_, holm, PARTS_OF_LEVEL["cell"])
+    frame = with_smallest(frame, _level_of_a_cell(frame))
+    frame["p"] = _adjusted(frame["p"], _open(frame), holm, PARTS_OF_LEVEL["cell"])
     frame["regressed"] = frame["p"] < REGRESSION_LEVEL
     return frame.sort_values(["regressed", "p"], ascending=[False, True], kind="stable").reset_index(drop=True)
 
@@ -161,6 +158,11 @@ def _tested(both: pd.DataFrame, limits: tuple[Limit, ...]) -> pd.DataFrame:
 def _open(frame: pd.DataFrame) -> pd.Series:
     """Which rows are tests: a ratio that is exact and within its limit is certain, and no test can fail on it."""
     return frame["p"].notna() & ~((frame["error"] == 0) & (frame["p"] == 1))
+
+
+def _level_of_a_cell(frame: pd.DataFrame) -> float:
+    """The level at which a single change among the open tests is found: the first step of Holm's method."""
+    return REGRESSION_LEVEL * PARTS_OF_LEVEL["cell"] / max(int(_open(frame).sum()), 1)
 
 
 def _adjusted(p: pd.Series, open_: pd.Series, method: Callable[[np.ndarray], np.ndarray], level: float) -> pd.Series:
@@ -176,11 +178,9 @@ def _pooled_tests(rows: pd.DataFrame) -> pd.DataFrame:
     of the level. `finds` is of the group's own test, if no other group changed.
     """
     groups = pooled_changes(rows)
-    for kinds, method, level in (
-        (("estimator", "problem"), benjamini_hochberg, PARTS_OF_LEVEL["group"]),
-        ((ALL,), holm, PARTS_OF_LEVEL[ALL]),
-    ):
-        mine = groups["kind"].isin(kinds)
+    together = groups["kind"] == ALL
+    families = ((~together, benjamini_hochberg, PARTS_OF_LEVEL["group"]), (together, holm, PARTS_OF_LEVEL[ALL]))
+    for mine, method, level in families:
         part = with_smallest(groups[mine], REGRESSION_LEVEL * level / max(int(mine.sum()), 1))
         groups.loc[mine, "finds"] = part["finds"]
         groups.loc[mine, "p"] = _adjusted(part["p"], part["p"].notna(), method, level)

@@ -150,7 +150,7 @@ def headline_sentence(row: dict) -> str:
     'disarm has 0.5 (0.48 to 0.52) times the variance of rloo at equal samples, on p, n = 2.'
     """
     where = f"on {row['problem']}, n = {row['samples']}"
-    number = f"{three_digits(row['value'])} ({three_digits(row['low'])} to {three_digits(row['high'])})"
+    number = value_with_ends(row)
     if row["quantity"] == "angle":
         word = {"aligned": "aligned with", "reversed": "turned against"}.get(row["bias"], f"{row['bias']} from")
         return f"The mean of {row['estimator']} is {word} the gradient, by {number} degrees, {where}."
@@ -165,13 +165,14 @@ def headline_sentence(row: dict) -> str:
     return f"{row['estimator']} has {number} times {of}{open_}, {where}{biased}."
 
 
-def three_digits(value: float) -> str:
-    """Returns a number with three significant digits.
+def value_with_ends(row: dict) -> str:
+    """Returns a row's value and interval with three significant digits.
 
-    >>> three_digits(0.51234), three_digits(12345.0)
-    ('0.512', '1.23e+04')
+    >>> value_with_ends({"value": 0.51234, "low": 0.4, "high": 12345.0})
+    '0.512 (0.4 to 1.23e+04)'
     """
-    return f"{value:.3g}"
+    value, low, high = (f"{row[name]:.3g}" for name in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
 
 
 def headline_page(found: pd.DataFrame) -> str:
@@ -191,9 +192,7 @@ def _side_by_side(rows: pd.DataFrame) -> pd.DataFrame:
     for row in rows.to_dict("records"):
         cell = {"estimator": f"`{row['estimator']}`", "problem": row["problem"], "n": row["samples"]}
         line = lines.setdefault(tuple(cell.values()), cell)
-        line[row["quantity"]] = (
-            f"{three_digits(row['value'])} ({three_digits(row['low'])} to {three_digits(row['high'])})"
-        )
+        line[row["quantity"]] = value_with_ends(row)
         line["bias" if row["baseline"] else f"verdict on the {row['quantity']}"] = row["bias"]
     return pd.DataFrame(list(lines.values())).fillna("")
 
