@@ -15,7 +15,7 @@ SHAPED := tests/whole/test_shapes.py tests/whole/test_surrogates.py tests/bench/
   tests/bench/objectives/test_structured_objectives.py tests/bench/measure tests/bench/tables tests/bench/analysis
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser picture quick test test-most test-shapes test-compile test-all test-gpu gpu-wheels gpu-evidence peers frameworks lint coverage coverage-report exactness reference gradients offers canary clean
+.PHONY: help install browser picture quick test test-most test-shapes test-compile test-all test-gpu gpu-wheels gpu-evidence peers frameworks lint coverage coverage-report exactness headline reference gradients offers canary clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -106,6 +106,10 @@ frameworks: install .peers/frameworks/installed  ## presets of policy losses bes
 exactness: install  ## measure the table of verdicts again: is what says that it is unbiased unbiased, to 1 %
 	$(BIN)/gradest run exactness --rerun stale
 	$(BIN)/python -m bench.validation.exactness
+
+headline: install  ## measure the headline numbers again: results/headline (some minutes)
+	$(BIN)/gradest run headline --out results/headline --rerun stale
+	$(BIN)/python -m bench.validation.headline
 
 reference: install  ## measure the committed quick sweep again: its configuration, its machine, its table
 	$(BIN)/gradest run quick --out results/reference --rerun all

@@ -4,6 +4,7 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from bench.analysis.regressions import Regressions, compare_runs
+from bench.analysis.bias_order import scale_words
+from bench.analysis.regressions import Regressions, compare_runs, frame_rows
 from bench.display.notebook import InNotebooks
 from bench.display.terminal import STYLES, interval
 from bench.statistics.interval import Interval
@@ -39,6 +41,12 @@ EQUAL_WORDS = {"samples": "equal samples", "evaluations": "equal evaluations", "
 MOST_PROBLEMS = 60
 """The largest number of problems whose own tables a terminal shows."""
 PAIR = ["kind", "problem", "samples", "equal", "estimator", "baseline"]
+OF_BIAS = ["verdict", "relative_bias", "direction", "scale_verdict", "scale", "scale_low", "scale_high"]
+"""Columns of a pair about the estimator's bias: whether there is one, its size, and where it lies."""
+METRICS_OF_A_PAIR = ("variance", "relative_bias", "angle", "scale")
+"""Metrics that a comparison reads beside the compared one."""
+OF_LENGTH_AND_DIRECTION = ("bias", "relative_bias")
+"""Metrics that count a wrong length, which an optimiser cancels, as much as a wrong direction."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +54,9 @@ class Comparison(InNotebooks):
     """Ratios of a metric to a baseline's.
 
     `pairs`: one row per problem × samples × quantity held equal × estimator: `ratio`, `ratio_low`, `ratio_high`,
-    `outcome` (better, worse, same within `margin`, unclear), and the estimator's bias `verdict`; `without_variance`:
-    one of the two has none.
+    `outcome` (better, worse, same within `margin`, unclear), the estimator's bias `verdict` and where its bias lies:
+    the verdicts on its `direction` and its scale (`scale_verdict`), with the `scale` and its interval;
+    `without_variance`: one of the two has none.
     `overall`: one row per kind of problem × quantity held equal × estimator, best first: the mean of the log ratios
     over the problems of that kind that both ran on, as a ratio with two intervals: noise of measuring (`ratio_low`,
     `ratio_high`) and choice of problems (`problems_low`, `problems_high`); `problems` (their number),
@@ -65,6 +74,12 @@ class Comparison(InNotebooks):
 
     def __rich__(self) -> object:
         return comparison_view(self)
+
+    def to_json(self) -> str:
+        """Returns the comparison as one JSON object: the tables as lists of rows, null where there is no number."""
+        tables = {name: frame_rows(frame) for name, frame in (("pairs", self.pairs), ("overall", self.overall))}
+        about = {"metric": self.metric, "baseline": self.baseline, "margin": self.margin, "notes": self.notes}
+        return json.dumps(about | tables, ensure_ascii=False)
 
 
 def compare(
@@ -96,11 +111,12 @@ def compare(
     """
     given = [each for each in (results, other) if each is not None]
     if len(given) == 2:
-        return compare_runs(*(read_cells(each, where=where) for each in given), fail_on or "", metric=metric)
+        runs = [read_cells(each, where=where, batches=True) for each in given]
+        return compare_runs(*runs, fail_on or "", metric=metric)
     if fail_on:
         raise BadInput(f"--fail-on {fail_on!r} compares a second run with the first: give two runs")
     comparable(metric)
-    needed = {*equal(metric).values(), metric, "variance", "relative_bias", "angle"}
+    needed = {*equal(metric).values(), metric, *METRICS_OF_A_PAIR}
     rows = read_cells(results, where=where, metrics=needed)
     return compare_estimators(rows, baseline=baseline, metric=metric, margin=margin)
 
@@ -132,6 +148,11 @@ def comparable(metric: str) -> bool:
     """Returns whether lower is better. Raises BadInput for an unknown metric or one whose ratios have no meaning."""
     if metric not in METRICS:
         raise BadInput(f"there is no metric {metric!r}; {nearest(metric, METRICS)}")
+    if metric in OF_LENGTH_AND_DIRECTION:
+        raise BadInput(
+            f"metric {metric!r} counts a wrong length, which an optimiser cancels, as much as a wrong direction, and "
+            "ranks nothing; compare angle, and read the column scale"
+        )
     declared: Metric = METRICS[metric]
     if declared.direction not in ("lower", "higher"):
         raise BadInput(f"metric {metric!r} cannot be compared by ratios; variance, mse or seconds_per_estimate can")
@@ -212,13 +233,13 @@ def _pairs(rows: pd.DataFrame, baselines: pd.Series, equals: dict[str, str]) -> 
 def _ratios(both: pd.DataFrame, name: str, metric: str) -> pd.DataFrame:
     """Returns one row per pair: the ratio of one metric. Times from different machines are not compared."""
     ratio = metric_intervals(both, metric).over(metric_intervals(both, metric, "_of_baseline"))
-    known = ["kind", "problem", "samples", "estimator", "baseline", "verdict", "direction", "relative_bias"]
+    known = ["kind", "problem", "samples", "estimator", "baseline", *OF_BIAS]
     frame = both[known].assign(equal=name, identity=problem_identity(both))
     frame["ratio"], frame["ratio_low"], frame["ratio_high"] = ratio
     frame["without_variance"] = both[metric].eq(0) | both[f"{metric}_of_baseline"].eq(0)
     if METRICS[metric].group == "throughput" and "env" in both:
         frame = frame[both["env"].eq(both["env_of_baseline"]).fillna(True).to_numpy()]
-    measured = ["ratio", "ratio_low", "ratio_high", "without_variance", "verdict", "direction", "relative_bias"]
+    measured = ["ratio", "ratio_low", "ratio_high", "without_variance", *OF_BIAS]
     return frame[[*PAIR, *measured, "identity"]]
 
 
@@ -314,7 +335,8 @@ def _problem_view(comparison: Comparison, problem: str, group: pd.DataFrame) -> 
     base = group["baseline"].iloc[0]
     ways = list(dict.fromkeys(group["equal"]))
     table = Table(title=f"{escape(problem)}: {comparison.metric} relative to {escape(base)}")
-    for name in ("estimator", "n", *(f"at {EQUAL_WORDS[way]}" for way in ways), "outcome", "bias", "direction"):
+    about = ("outcome", "bias", "direction", "scale")
+    for name in ("estimator", "n", *(f"at {EQUAL_WORDS[way]}" for way in ways), *about):
         table.add_column(name, justify="right" if name.startswith(("n", "at")) else "left")
     for (samples, estimator), rows in group.groupby(["samples", "estimator"], sort=False):
         by = {row["equal"]: row for row in rows.to_dict("records")}
@@ -326,5 +348,6 @@ def _problem_view(comparison: Comparison, problem: str, group: pd.DataFrame) -> 
             Text(first["outcome"], style=STYLES.get(first["outcome"], "")),
             Text(first["verdict"], style=STYLES.get(first["verdict"], "")),
             Text(first["direction"], style=STYLES.get(first["direction"], "")),
+            Text(scale_words(first), style=STYLES.get(first["scale_verdict"], "")),
         )
     return table

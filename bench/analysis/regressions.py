@@ -4,39 +4,37 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
+import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
-from numpy import ndarray
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from bench.analysis.repeated_times import FEWEST_CELLS, over_repetitions
+from bench.analysis.changes import COMMON, TIMES, Limit, changes
+from bench.analysis.detectable import percent, power_of, power_sentences, with_smallest
+from bench.analysis.pooled_changes import ALL, pooled_changes
+from bench.analysis.repeated_times import FEWEST_CELLS
 from bench.display.notebook import InNotebooks
-from bench.display.terminal import MAX_ROWS, interval, number
-from bench.statistics.interval import Interval
-from bench.statistics.means import holm
-from bench.statistics.ratios import p_above, p_below
+from bench.display.terminal import MAX_ROWS, interval, missing, number
+from bench.statistics.means import benjamini_hochberg, holm
 from bench.tables.metrics import METRICS
 from bench.tables.wide import EXECUTION, PROBLEM, wide_table
 from estimators.errors import BadInput, nearest
 
 REGRESSION_LEVEL = 0.05
+"""The chance that a comparison in which nothing is beyond a limit says that something is."""
+PARTS_OF_LEVEL = {"cell": 0.6, "group": 0.2, ALL: 0.2}
+"""The parts of the level: single cells, groups of related cells, all cells together. An adjusted p-value is divided by
+its part, so that each is compared with `REGRESSION_LEVEL`."""
 KEY = ["name", "estimator_params", *PROBLEM, *(column for column in EXECUTION if column != "seed"), "samples"]
 """Columns that must agree for two cells of two runs to be the same measurement; seeds may differ."""
-
-
-class Limit(NamedTuple):
-    """A limit: `metric` may get worse by at most the factor 1 + `share`."""
-
-    metric: str
-    share: float
 
 
 @dataclass(frozen=True)
@@ -44,17 +42,38 @@ class Regressions(InNotebooks):
     """Comparison of the second run with the first.
 
     `rows`: one row per matched cell × metric: `ratio` (second ÷ first; of times, ÷ `common`, the change that all cells
-    share) with its interval, `p` (adjusted) of the test that it is worse by more than the limit, and `regressed`.
+    share) with its interval, `p` (adjusted) of the test that it is worse by more than the limit, `regressed`, `basis`
+    (what the ratio rests on, see `bench.analysis.changes`) and `finds`, the smallest change for the worse, as a share,
+    that this test finds with a power of 80 %.
+    `groups`: the same for the mean change of an estimator's cells, a problem's cells, and all cells.
+    `power`: one row per limit: what could have been found (see `bench.analysis.detectable.power_of`).
     `failures`: a sentence per broken limit. `notes`: sentences on other changes and on cells that were not compared.
     """
 
     limits: tuple[Limit, ...]
     rows: pd.DataFrame = field(repr=False)
+    groups: pd.DataFrame = field(repr=False)
+    power: pd.DataFrame = field(repr=False)
     failures: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __rich__(self) -> object:
         return regressions_view(self)
+
+    def power_sentences(self) -> list[str]:
+        """Returns sentences on what the comparison could have found."""
+        return [sentence for row in self.power.to_dict("records") for sentence in power_sentences(row)]
+
+    def to_json(self) -> str:
+        """Returns the comparison as one JSON object: the tables as lists of rows, null where there is no number."""
+        tables = {name: frame_rows(getattr(self, name)) for name in ("rows", "groups", "power")}
+        words = {"failures": self.failures, "notes": self.notes, "power_sentences": self.power_sentences()}
+        return json.dumps({"limits": [limit._asdict() for limit in self.limits], **tables, **words}, ensure_ascii=False)
+
+
+def frame_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Returns a frame as a list of rows for JSON, null where a number is missing or infinite."""
+    return json.loads(str(frame.to_json(orient="records", force_ascii=False)))
 
 
 def parse_limits(text: str) -> tuple[Limit, ...]:
@@ -86,16 +105,21 @@ def compare_runs(
 ) -> Regressions:
     """Returns the comparison of the run `after` with the run `before`.
 
-    A cell regressed if it is shown worse by more than the limit, by Holm's method over all cells and limits. Without
-    `fail_on` the limit is 0 and there are no failures. Raises BadInput if the runs have no cell in common.
+    A cell regressed if it is shown worse by more than the limit, by Holm's method over all cells and limits; a group of
+    related cells if its mean is, by the method of Benjamini and Hochberg over groups. Without `fail_on` the limit is 0
+    and there are no failures. Raises BadInput if the runs have no cell in common.
     """
     limits = parse_limits(fail_on)
+    judged = limits or (Limit(metric, 0.0),)
     both = _matched(wide_table(before), wide_table(after))
-    tested = _tested(both, limits or (Limit(metric, 0.0),))
+    tested = _tested(both, judged)
+    groups = _pooled_tests(tested)
+    power = power_of(tested, groups, judged, _level_of_a_cell(tested))
     lost = _lost(both, limits)
     worse = [_sentence(row) for row in tested[tested["regressed"]].to_dict("records")]
     notes = (*_about_times(tested), *_changes(both), *(() if limits else lost))
-    return Regressions(limits, tested, (*worse, *lost) if limits else (), notes)
+    failures = (*worse, *_of_groups(groups, tested), *lost) if limits else ()
+    return Regressions(limits, tested, groups, power, failures, notes)
 
 
 def _matched(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
@@ -122,46 +146,46 @@ def _matched(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
 
 
 def _tested(both: pd.DataFrame, limits: tuple[Limit, ...]) -> pd.DataFrame:
-    """Returns ratio and adjusted p-value of every matched cell and limit."""
-    shared = both[both["side"] == "both"]
-    frame = pd.concat([_one_limit(shared, limit) for limit in limits], ignore_index=True)
-    frame["p"] = holm(frame["p"].to_numpy(float))
+    """Returns ratio, adjusted p-value and smallest change found of every matched cell and limit."""
+    shared = both[both["side"] == "both"].reset_index(drop=True)
+    frame = pd.concat([changes(shared, limit) for limit in limits], ignore_index=True)
+    frame = with_smallest(frame, _level_of_a_cell(frame))
+    frame["p"] = _adjusted(frame["p"], _open(frame), holm, PARTS_OF_LEVEL["cell"])
     frame["regressed"] = frame["p"] < REGRESSION_LEVEL
     return frame.sort_values(["regressed", "p"], ascending=[False, True], kind="stable").reset_index(drop=True)
 
 
-def _one_limit(shared: pd.DataFrame, limit: Limit) -> pd.DataFrame:
-    metric, share = limit
-    ratio = _side(shared, metric, "_after").over(_side(shared, metric, "_before"))
-    degrees, common = np.full(len(shared), np.inf), Interval.exact(1.0)
-    if metric in TIMES:
-        ratio, degrees, common = _of_repetitions(shared, ratio)
-    lower = METRICS[metric].direction == "lower"
-    p = p_above(ratio, 1 + share, degrees) if lower else p_below(ratio, 1 / (1 + share), degrees)
-    frame = shared[["problem_before", "estimator_before", "samples"]].set_axis(
-        ["problem", "estimator", "samples"], axis=1
-    )
-    frame = frame.assign(metric=metric, limit=share, ratio=ratio.value, ratio_low=ratio.low, ratio_high=ratio.high, p=p)
-    return frame.assign(**dict(zip(COMMON, common, strict=True))).dropna(subset="ratio")
+def _open(frame: pd.DataFrame) -> pd.Series:
+    """Which rows are tests: a ratio that is exact and within its limit is certain, and no test can fail on it."""
+    return frame["p"].notna() & ~((frame["error"] == 0) & (frame["p"] == 1))
 
 
-COMMON = ("common", "common_low", "common_high")
-"""The change that the times of all cells share, by which a ratio of times is divided; 1 for other metrics."""
-TIMES = ("seconds_per_estimate", "estimates_per_second", "device_seconds_per_estimate", "random_seconds_per_estimate",
-         "work_normalised_variance")  # fmt: skip
-"""The metrics whose intervals come from timing."""
+def _level_of_a_cell(frame: pd.DataFrame) -> float:
+    """The level at which a single change among the open tests is found: the first step of Holm's method."""
+    return REGRESSION_LEVEL * PARTS_OF_LEVEL["cell"] / max(int(_open(frame).sum()), 1)
 
 
-def _of_repetitions(shared: pd.DataFrame, ratio: Interval) -> tuple[Interval, Float[ndarray, " rows"], Interval]:
-    """Returns ratios of times with intervals that cover a repetition, their degrees of freedom, and the common change.
+def _adjusted(p: pd.Series, open_: pd.Series, method: Callable[[np.ndarray], np.ndarray], level: float) -> pd.Series:
+    """The p-values adjusted for the open tests of a family and for the family's part of the level."""
+    adjusted = method(p.where(open_).to_numpy(float)) / level
+    return pd.Series(adjusted, p.index).clip(upper=1.0).where(open_, p)
 
-    Degrees are NaN, hence without a p-value, if a cell was visited once, or if too few cells show how runs differ.
+
+def _pooled_tests(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns the groups of related cells with adjusted p-values and the smallest change found.
+
+    Groups by the method of Benjamini and Hochberg, all cells together by Holm's over limits; each family has its part
+    of the level. `finds` is of the group's own test, if no other group changed.
     """
-    visits = np.minimum(*(shared[f"visits{side}"].to_numpy(float) for side in ("_before", "_after")))
-    found = over_repetitions(ratio, visits - 1)
-    if found is None:
-        return ratio, np.full(len(shared), np.nan), Interval.exact(1.0)
-    return found.ratio, found.degrees, found.common
+    groups = pooled_changes(rows)
+    together = groups["kind"] == ALL
+    families = ((~together, benjamini_hochberg, PARTS_OF_LEVEL["group"]), (together, holm, PARTS_OF_LEVEL[ALL]))
+    for mine, method, level in families:
+        part = with_smallest(groups[mine], REGRESSION_LEVEL * level / max(int(mine.sum()), 1))
+        groups.loc[mine, "finds"] = part["finds"]
+        groups.loc[mine, "p"] = _adjusted(part["p"], part["p"].notna(), method, level)
+    groups["regressed"] = groups["p"] < REGRESSION_LEVEL
+    return groups
 
 
 def _about_times(tested: pd.DataFrame) -> list[str]:
@@ -182,12 +206,6 @@ def _about_times(tested: pd.DataFrame) -> list[str]:
                 f"{FEWEST_CELLS} of them were visited more than once"
             )
     return notes
-
-
-def _side(shared: pd.DataFrame, metric: str, side: str) -> Interval:
-    """Returns a metric's values and intervals in one run; a number without an interval counts as exact."""
-    interval = Interval.of_columns(shared, metric, side)
-    return interval.or_exact(np.isnan(interval.low) & np.isnan(interval.high))
 
 
 def _lost(both: pd.DataFrame, limits: tuple[Limit, ...]) -> list[str]:
@@ -222,6 +240,25 @@ def _sentence(row: dict) -> str:
     )
 
 
+def _of_groups(groups: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
+    """Returns a sentence per group that regressed although none of its cells is shown to have regressed."""
+    found = rows[rows["regressed"]]
+    said = []
+    for row in groups[groups["regressed"]].to_dict("records"):
+        alone = found[(found["metric"] == row["metric"]) & (found["limit"] == row["limit"])]
+        if not len(alone if row["kind"] == ALL else alone[alone[row["kind"]] == row["name"]]):
+            said.append(
+                f"{_group(row)}: {row['metric']} worse by the factor {row['change']:.3g} ({row['change_low']:.3g} to "
+                f"{row['change_high']:.3g}), beyond the limit of {row['limit']:.0%}"
+            )
+    return said
+
+
+def _group(row: dict) -> str:
+    name = "all cells" if row["kind"] == ALL else f"{row['kind']} {row['name']}"
+    return f"{name} ({row['cells']} cells together)"
+
+
 def _cell(row: dict) -> str:
     return f"{row['estimator_before']} on {row['problem_before']}, n = {row['samples']}"
 
@@ -229,7 +266,7 @@ def _cell(row: dict) -> str:
 def regressions_view(regressions: "Regressions") -> RenderableType:
     """Returns the table of ratios, regressions first, then the notes and failures, for a terminal."""
     table = Table(title="second run relative to the first", caption=_counts(regressions))
-    for name in ("problem", "estimator", "n", "metric", "ratio", "limit", "adjusted p", ""):
+    for name in ("problem", "estimator", "n", "metric", "ratio", "limit", "adjusted p", "would find", ""):
         table.add_column(name)
     for row in regressions.rows.head(MAX_ROWS).to_dict("records"):
         table.add_row(
@@ -240,14 +277,17 @@ def regressions_view(regressions: "Regressions") -> RenderableType:
             interval(row),
             f"{row['limit']:.0%}",
             number(row["p"]),
+            "—" if missing(row["finds"]) else percent(row["finds"]),
             Text("worse", style="red") if row["regressed"] else "",
         )
-    notes = [Text(note, style="yellow") for note in regressions.notes]
+    notes = [Text(note, style="yellow") for note in (*regressions.power_sentences(), *regressions.notes)]
     return Group(table, *notes, *(Text(failure, style="red") for failure in regressions.failures))
 
 
 def _counts(regressions: "Regressions") -> str:
     worse, every = int(regressions.rows["regressed"].sum()), len(regressions.rows)
-    return f"{worse} of {every} comparisons got worse beyond the limit" + (
-        f"; the {MAX_ROWS} with the smallest p are shown" if every > MAX_ROWS else ""
+    together = int(regressions.groups["regressed"].sum()), len(regressions.groups)
+    return (
+        f"{worse} of {every} comparisons and {together[0]} of {together[1]} groups of cells got worse beyond the limit"
+        + (f"; the {MAX_ROWS} with the smallest p are shown" if every > MAX_ROWS else "")
     )

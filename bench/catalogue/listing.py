@@ -6,6 +6,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.catalogue.headlines import headlines_of
 from bench.catalogue.offers import listed
 from bench.distributions import distributions
 from bench.objectives import objectives
@@ -128,7 +129,10 @@ def _text(kind: str, name: str, cls: type) -> str:
     if settings:
         lines += ["", f"Settings: {settings}"]
     lines += ["", *(f"{key}: {value}" for key, value in _facts(kind, name, cls).items() if value != "")]
-    return "\n".join([*lines, "", fits_in_words(runs_with(cls()))] if kind == "estimator" else lines)
+    if kind != "estimator":
+        return "\n".join(lines)
+    measured = headlines_of(name)
+    return "\n".join([*lines, *(measured and ["", *measured]), "", fits_in_words(runs_with(cls()))])
 
 
 def _facts(kind: str, name: str, cls: Any) -> dict[str, Any]:

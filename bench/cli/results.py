@@ -7,7 +7,7 @@ import typer
 
 import bench
 from bench.cli.command import command
-from bench.cli.console import FAILED, out, say
+from bench.cli.console import FAILED, Json, out, say
 
 RESULTS = "SUITE|DIR|FILE"
 
@@ -16,10 +16,13 @@ RESULTS = "SUITE|DIR|FILE"
     "compare", results=RESULTS, other=RESULTS, baseline="ESTIMATOR", metric="METRIC", margin="SHARE",
     where="EXPRESSION", fail_on="LIMITS",
 )  # fmt: skip
-def compare(given: dict[str, Any]) -> None:
+def compare(given: dict[str, Any], json: Json = False) -> None:
     """Prints a comparison; the exit code is 1 if a limit of `--fail-on` is exceeded."""
     found = bench.compare(**given)
-    out.print(found)
+    if json:
+        out.print_json(found.to_json())
+    else:
+        out.print(found)
     if getattr(found, "failures", ()):
         raise typer.Exit(FAILED)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 STYLES = {"better": "green", "worse": "red", "biased": "red", "unbiased": "green", "unclear": "yellow", "same": ""}
 STYLES |= {"aligned": "green", "turned": "red", "reversed": "red"}
+STYLES |= {"kept": "green", "shrunk": "yellow", "stretched": "yellow"}
 MAX_ROWS = 40
 
 

@@ -7,6 +7,7 @@
 import numpy as np
 import pandas as pd
 
+from bench.analysis.bias_order import biased_by_harm
 from bench.analysis.comparison import EQUAL_WORDS
 from bench.plots.style import plain_number
 
@@ -55,7 +56,7 @@ def _widest(rows: pd.DataFrame) -> str | None:
 
 
 def _biased(rows: pd.DataFrame) -> str | None:
-    """Names the estimators shown biased, and the largest relative bias."""
+    """Names the estimators shown biased, and the most harmful bias, by direction first."""
     judged = rows[rows["verdict"] != ""]
     biased = judged[judged["verdict"] == "biased"]
     if biased.empty:
@@ -65,14 +66,33 @@ def _biased(rows: pd.DataFrame) -> str | None:
             else None
         )
     names = list(dict.fromkeys(biased["estimator"]))
-    worst = biased.loc[biased["relative_bias"].astype(float).idxmax()]
-    ends = [worst["relative_bias_low"], worst["relative_bias_high"]]
-    interval = f" ({plain_number(ends[0])} to {plain_number(ends[1])})" if np.isfinite(ends).all() else ""
+    worst = biased_by_harm(biased).iloc[0]
     return (
         f"{len(names)} of {_count(judged['estimator'].nunique(), 'estimator')} {'is' if len(names) == 1 else 'are'} "
         f"shown biased somewhere: {_listed(names)}. "
-        f"The largest relative bias is {plain_number(worst['relative_bias'])}{interval}: "
-        f"{worst['estimator']} on {worst['problem']}, n = {worst['samples']}."
+        f"The most harmful is {worst['estimator']} on {worst['problem']}, n = {worst['samples']}: {_parts(worst)}."
+    )
+
+
+def _parts(row: pd.Series) -> str:
+    """Returns the direction, the scale and the relative bias of a cell, with intervals."""
+    turned = {"aligned": "aligned with the gradient", "unclear": "perhaps turned", "": "turned"}
+    angle = _with_interval(row, "angle", "°")
+    words = [
+        f"its mean is {turned.get(row['direction'], row['direction'])}, by {angle}" if angle else "",
+        f"its length along the gradient is {_with_interval(row, 'scale')} of it",
+        f"the relative bias is {_with_interval(row, 'relative_bias')}",
+    ]
+    return "; ".join(word for word in words if word)
+
+
+def _with_interval(row: pd.Series, metric: str, unit: str = "") -> str:
+    """Returns a metric with its 95 % interval; empty where it was not measured."""
+    value, low, high = (row[f"{metric}{end}"] for end in ("", "_low", "_high"))
+    if pd.isna(value):
+        return ""
+    return f"{plain_number(value)}{unit}" + (
+        f" ({plain_number(low)} to {plain_number(high)})" if np.isfinite([low, high]).all() else ""
     )
 
 

@@ -23,7 +23,7 @@ from bench.pages.answers import answers, kind_ranks
 from bench.pages.figures import _marked, drawings, drawn_figures
 from bench.pages.findings import findings, statuses, what_was_run
 from bench.pages.jinja import page_environment, template_file
-from bench.pages.report_tables import cell_data, failures, pivot
+from bench.pages.report_tables import bias_rows, cell_data, failures, pivot
 from bench.plots.style import plain_number
 from bench.provenance.cores import processes
 from bench.tables.folder import environments, load
@@ -133,6 +133,7 @@ def report_page(
             answers=answers(winners(rows, baseline=baseline)),
             ranks=kind_ranks(ranked),
             failures=failures(rows),
+            biased=bias_rows(rows),
             ratios={equal: pivot(found.pairs, equal) for equal in dict.fromkeys(found.pairs["equal"])},
             figures=drawn,
             environments=environments,

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.analysis.bias_order import biased_by_harm
 from bench.plots.style import STATUSES
 from bench.statistics.interval import Interval
 from bench.statistics.over_problems import mean_ratio
@@ -32,6 +33,18 @@ DECLARED = METRICS | {
     )
 }
 """The table's metrics, and the metric that the page adds."""
+
+
+MOST_BIASED = 40
+"""Largest number of rows in the table of biased cells."""
+
+
+def bias_rows(rows: pd.DataFrame) -> dict[str, Any]:
+    """Returns the biased cells, the most harmful first (`rows`), and their number (`count`)."""
+    if "verdict" not in rows:
+        return {"rows": [], "count": 0}
+    biased = biased_by_harm(rows)
+    return {"rows": biased.head(MOST_BIASED).to_dict("records"), "count": len(biased)}
 
 
 def worst_outcomes(rows: pd.DataFrame) -> dict[str, Any]:

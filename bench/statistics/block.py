@@ -138,12 +138,12 @@ class Block:
         widened = interval.widened(self.exact.slack)
         return Interval(widened.value, max(widened.low, 0.0), widened.high)
 
-    def scale(self) -> Interval | None:
+    def scale(self, level: float = 0.95) -> Interval | None:
         """⟨E ĝ, g⟩/‖g‖²; None where g = 0."""
         length = self.exact.length
         if not length:
             return None
-        relative = mean_interval(self.exact.along).scaled(1 / length)
+        relative = mean_interval(self.exact.along, level).scaled(1 / length)
         widened = relative.widened(self.exact.slack / length)
         return widened.shifted(1.0)
 

@@ -223,13 +223,20 @@ def across_p(split: Split, mean: Float[np.ndarray, " P"], count: int, tolerance:
 
 
 def _against_gradient(split: Split, rules: Rules) -> bool:
-    """Whether both stages reject ⟨E ĝ, g⟩ ≥ 0: Hall's t of the projections, one-sided."""
-    block = split.block
+    """Whether both stages reject ⟨E ĝ, g⟩ ≥ 0."""
+    return both_stages_below_zero(split.block, split.values() + split.block.exact.slack, rules)
+
+
+def both_stages_below_zero(block: Block, values: Float[np.ndarray, " R"], rules: Rules) -> bool:
+    """Whether the stages before the last one, and the last one alone, both show a mean of `values` below zero.
+
+    Hall's t, one-sided. `values`: a number per replicate of `block`. Without noise the mean itself is compared with 0.
+    """
     if not block.varies(rules.tolerance):
-        return split.along + block.exact.slack < 0
+        return float(values.mean()) < 0
     fresh = block.fresh.count
-    stages = ((split.values()[:-fresh], rules.level / rules.looks), (split.values()[-fresh:], CONFIRM))
-    return all(len(values) > 1 and _below_zero(values + block.exact.slack) <= level for values, level in stages)
+    stages = ((values[:-fresh], rules.level / rules.looks), (values[-fresh:], CONFIRM))
+    return all(len(stage) > 1 and _below_zero(stage) <= level for stage, level in stages)
 
 
 def _below_zero(values: Float[np.ndarray, " R"]) -> float:

@@ -72,3 +72,20 @@ def holm(p: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
     steps = p[order] * np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return adjusted
+
+
+def benjamini_hochberg(p: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
+    """p-values adjusted by the step-up method of Benjamini and Hochberg (1995).
+
+    If all adjusted p-values below α are rejected, the expected share of false rejections among them is at most α, also
+    for tests that depend positively on each other (Benjamini and Yekutieli 2001). A NaN is no test and stays NaN.
+
+    >>> benjamini_hochberg(np.array([0.01, np.nan, 0.04, 0.03])).tolist()
+    [0.03, nan, 0.04, 0.04]
+    """
+    adjusted = np.full(p.shape, np.nan)
+    tested = np.flatnonzero(~np.isnan(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
+    steps = p[order] * len(order) / np.arange(1, len(order) + 1)
+    adjusted[order] = np.minimum(np.minimum.accumulate(steps[::-1])[::-1], 1.0)
+    return adjusted

@@ -22,7 +22,7 @@ from bench.problems.finite import NotFinite, not_finite
 from bench.problems.problem import Problem
 from bench.suites.cell import IDENTITY, Cell, estimator_of, problem_of
 from bench.suites.suite import SETTINGS_TYPES, Group
-from bench.tables.columns import SCHEMA
+from bench.tables.columns import ABSENT_IN_OLDER, SCHEMA
 from bench.tables.metrics import Measurement, Outcome
 from bench.tables.records import Record, Task
 from estimators.text import visible
@@ -74,6 +74,8 @@ def ended(status: CellStatus, reason: str) -> Record:
         "reason": visible(reason),
         "verdict": "",
         "direction": "",
+        "scale_verdict": "",
+        "batches": "",
         "stop_reason": "",
         "replicates": None,
         "measurements": [],
@@ -97,7 +99,7 @@ def record(cell: Cell, task: Task, outcome: Record, wall_s: float) -> Record:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "wall_s": max(0.0, wall_s),
         "threads": torch.get_num_threads(),
-        "direction": "",
+        **ABSENT_IN_OLDER,
         **identity,
         **outcome,
     }
@@ -148,6 +150,8 @@ def finished(outcome: Outcome, problem: Problem) -> Record:
         "reason": outcome.reason,
         "verdict": outcome.verdict,
         "direction": outcome.direction,
+        "scale_verdict": outcome.scale_verdict,
+        "batches": outcome.batches,
         "stop_reason": outcome.stop_reason,
         "replicates": outcome.replicates,
         "measurements": [_plain(each) for each in outcome.measurements],

@@ -23,7 +23,11 @@ UNUSED = ("run", "attempt", "stop_reason", "wall_s", "threads", "unit", "n", "so
 
 
 def read_cells(
-    results: str | Path | pd.DataFrame, *, where: str | None = None, metrics: Iterable[str] = METRICS
+    results: str | Path | pd.DataFrame,
+    *,
+    where: str | None = None,
+    metrics: Iterable[str] = METRICS,
+    batches: bool = False,
 ) -> pd.DataFrame:
     """The wide table of a run, with some metrics alone; see `bench.tables.wide`.
 
@@ -31,13 +35,14 @@ def read_cells(
         results: Name of a suite that was run, folder of a run, file, folder of Parquet files, or table.
         where: Reads only these cells.
         metrics: The metrics that get columns. Rows of others are not read.
+        batches: Whether to read the column `batches`, which takes most of the memory.
 
     Raises:
         BadInput: There is no such run, the file is not a table of gradest, or `where` matches no row.
     """
     files = [] if isinstance(results, pd.DataFrame) else table_files(results)
     if files and all(file.suffix == ".parquet" for file in files):
-        cells = _from_files(files, where, list(metrics))
+        cells = _from_files(files, where, list(metrics), (*UNUSED, *(() if batches else ("batches",))))
     else:
         cells = wide_table(select(load(results), where))
     if where and not len(cells):
@@ -46,8 +51,8 @@ def read_cells(
     return cells
 
 
-def _from_files(files: Sequence[Path], where: str | None, metrics: list[str]) -> pd.DataFrame:
-    columns = [name for name in COLUMNS if name not in UNUSED]
+def _from_files(files: Sequence[Path], where: str | None, metrics: list[str], unused: Sequence[str]) -> pd.DataFrame:
+    columns = [name for name in COLUMNS if name not in unused]
     rows = read_batches(files, columns, where, metrics)
     chunks = [bare_cells(chunk, metrics) for chunk in _whole_cells(rows)]
     cells = _stacked(chunks)

@@ -7,7 +7,7 @@ from bench.tables.metrics import METRICS
 
 SCHEMA = 4
 """Version of the columns: increased when a column is added or changes its meaning. Cell ids do not depend on it.
-Version 2 added `rarest_event`, version 3 `direction`, version 4 `kind`."""
+Version 2 added `rarest_event`, version 3 `direction`, version 4 `kind`, `scale_verdict` and `batches`."""
 
 OLDEST = 1
 """The oldest schema that can be read; columns added later are null in older tables and records."""
@@ -28,7 +28,7 @@ class Column:
     since: int = 1
 
 
-SINCE = {"rarest_event": 2, "direction": 3, "kind": 4}
+SINCE = {"rarest_event": 2, "direction": 3, "kind": 4, "scale_verdict": 4, "batches": 4}
 """The schema that added a column, for columns that are not in schema 1."""
 
 COLUMNS = {
@@ -95,6 +95,12 @@ COLUMNS = {
             "text",
             "On `angle`: aligned, turned, reversed or unclear; null in tables of schema 1 and 2.",
         ),
+        (
+            "outcome",
+            "scale_verdict",
+            "text",
+            "On `scale`: kept, shrunk, stretched or unclear; null in tables of schema 1 to 3.",
+        ),
         ("outcome", "stop_reason", "text", "Why the measurement stopped."),
         ("outcome", "wall_s", "number", "Seconds to measure the cell, set-up included."),
         ("measurement", "metric", "text", "Name of the metric; see below."),
@@ -104,10 +110,17 @@ COLUMNS = {
         ("measurement", "n", "integer", "Number of observations behind the value."),
         ("measurement", "unit", "text", "Unit of the value."),
         ("measurement", "method", "text", "How value and interval were computed."),
+        (
+            "measurement",
+            "batches",
+            "text",
+            "On `variance`: the variances of 64 batches of replicates, relative to their mean, as float32 in base64; "
+            "two runs with the same seed are compared batch by batch. Null in tables of schema 1 to 3.",
+        ),
     )
 }
 
-ABSENT_IN_OLDER = {"direction": "", "kind": ""}
+ABSENT_IN_OLDER = {"direction": "", "kind": "", "scale_verdict": "", "batches": ""}
 """Keys that a record of an earlier schema lacks, with the value that stands for them."""
 
 INTRODUCTION = """# Results
@@ -156,7 +169,9 @@ estimates.
 
 A verdict on the direction has the same discipline: *turned* and *reversed* are said only of cells that are *biased*,
 and *aligned* where the angle was shown to be below arcsin(`bias_resolution`). An optimiser cancels the scale of a
-gradient, so a biased estimate that is aligned may train as well as an unbiased one.
+gradient, so a biased estimate that is aligned may train as well as an unbiased one. The verdict on the scale follows
+the same rules: *kept* where it was shown to be within 1 ± `bias_resolution`, *shrunk* and *stretched* only of *biased*
+cells.
 
 Tables of schema 1 to 3 can be read too, with null in the columns added later. Tables of a later schema are refused.
 """

@@ -38,6 +38,8 @@ def long_rows(run: str, records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     )
     whole["verdict"] = whole["verdict"].where(whole["metric"] == "relative_bias", "")
     whole["direction"] = whole["direction"].where(whole["metric"] == "angle", "")
+    whole["scale_verdict"] = whole["scale_verdict"].where(whole["metric"] == "scale", "")
+    whole["batches"] = whole["batches"].where((whole["metric"] == "variance") & (whole["block"] == "all"), "")
     whole["rarest_event"] = rarest_event(whole)
     whole["kind"] = kinds_of_rows(whole)
     return typed(whole)

@@ -217,3 +217,5 @@ class Outcome:
     verdict: str = ""
     reason: str = ""
     direction: str = ""
+    scale_verdict: str = ""
+    batches: str = ""

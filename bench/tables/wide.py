@@ -28,9 +28,10 @@ def wide_table(table: pd.DataFrame) -> pd.DataFrame:
     """The wide table: one row per cell.
 
     Columns are the cell's identity; the labels `estimator`, `problem` and `name` (the estimator without settings); the
-    problem's `kind`; `status`, `reason`, `verdict` and `direction`; for each metric, its value and interval, as in
-    `variance`, `variance_low`, `variance_high`, null where not measured; `batch`, the replicates of a timed step; and
-    `visits`, the number of visits behind the intervals of its times, null where there was a single visit.
+    problem's `kind`; `status`, `reason`, `verdict`, `direction`, `scale_verdict` and `batches`; for each metric, its
+    value and interval, as in `variance`, `variance_low`, `variance_high`, null where not measured; `batch`, the
+    replicates of a timed step; and `visits`, the number of visits behind the intervals of its times, null where there
+    was a single visit.
 
     A problem's label ends in the execution settings (device, mode, …) that vary in the table, so that cells with the
     same `problem` and `samples` differ only in the estimator. A cell whose timing failed keeps its accuracy, and its
@@ -58,6 +59,8 @@ def bare_cells(table: pd.DataFrame, metrics: Iterable[str] = METRICS) -> pd.Data
         reason=outcome["reason"],
         verdict=_verdicts(table, first.index),
         direction=_verdicts(table, first.index, "direction", "angle"),
+        scale_verdict=_verdicts(table, first.index, "scale_verdict", "scale"),
+        batches=_verdicts(table, first.index, "batches", "variance"),
     )
     timed = table[table["metric"].eq("seconds_per_estimate").fillna(False)].drop_duplicates("cell").set_index("cell")
     found["visits"] = _visits(timed).reindex(first.index)

@@ -26,7 +26,9 @@ from bench.numerics.tensors import Tensors
 from bench.problems.exact import Reference
 from bench.problems.problem import Problem
 from bench.problems.theta import as_vector
+from bench.statistics.common_draws import packed
 from bench.statistics.direction import judge_direction
+from bench.statistics.scale import judge_scale
 from bench.statistics.stream import Replicates
 from bench.statistics.verdict import Verdict
 from bench.tables.metrics import Measurement, Outcome
@@ -144,13 +146,14 @@ def outcome(sampling: Sampling, cost: tuple[Measurement, ...]) -> Outcome:
     if kept.total.count < 2:
         rows.append(Measurement("variance", float("nan"), method="no estimate is finite"))
         return Outcome((*rows, *cost), kept.drawn, ended.stop_reason, "", ended.verdict.reason)
-    direction = direction_of(sampling, ended.verdict)
+    direction, scale = direction_of(sampling, ended.verdict), scale_verdict_of(sampling, ended.verdict)
     for name in kept.blocks:
         p = ended.verdict.p if name == "all" else None
-        told = direction.reason if name == "all" else ""
+        told = {"angle": direction.reason, "scale": scale.reason} if name == "all" else {}
         rows += block_measurements(kept.block(name), name, p, sampling.rules.tolerance, told)
     word, reason = ended.verdict.word, ended.verdict.reason
-    return Outcome((*rows, *cost), kept.drawn, ended.stop_reason, word, reason, direction.word)
+    return Outcome((*rows, *cost), kept.drawn, ended.stop_reason, word, reason, direction.word, scale.word,
+                   packed(kept.block("all").batch_spread))  # fmt: skip
 
 
 def direction_of(sampling: Sampling, bias: Verdict) -> Verdict:
@@ -158,6 +161,13 @@ def direction_of(sampling: Sampling, bias: Verdict) -> Verdict:
     if sampling.kept.target is None or not bias.word:
         return Verdict("", "")
     return judge_direction(sampling.kept.block("all"), sampling.rules, bias)
+
+
+def scale_verdict_of(sampling: Sampling, bias: Verdict) -> Verdict:
+    """The verdict on the scale; empty without an exact gradient or without a verdict on the bias."""
+    if sampling.kept.target is None or not bias.word:
+        return Verdict("", "")
+    return judge_scale(sampling.kept.block("all"), sampling.rules, bias)
 
 
 def vector(values: Tensors) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Turns statistics into rows of the table: one measurement per metric and block, with its interval and method."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -25,12 +25,12 @@ def cell_measurements(kept: Replicates) -> Iterator[Measurement]:
 
 
 def block_measurements(
-    block: Block, name: str, p: float | None, tolerance: float, direction: str = ""
+    block: Block, name: str, p: float | None, tolerance: float, told: Mapping[str, str] | None = None
 ) -> Iterator[Measurement]:
     """The rows of one block. A number without meaning is null, and its method says why.
 
     `p`: the p-value of the verdict, which only the block `all` has. `tolerance`: the relative rounding error.
-    `direction`: the reason of the verdict on the direction, which only the block `all` has.
+    `told`: the reasons of the verdicts on `angle` and `scale`, by metric, which only the block `all` has.
     """
 
     def row(metric: str, interval: Interval | None, method: str) -> Measurement:
@@ -59,9 +59,10 @@ def block_measurements(
     yield row("relative_bias", bias.scaled(1 / length) if length else None, method)
     if p is not None:
         yield Measurement("bias_pvalue", p, n=block.count, method="Hall's t, Bonferroni", block=name)
-    yield row("scale", block.scale() if length else None, "Hall's t")
+    reasons = {metric: f"; {reason}" for metric, reason in (told or {}).items() if reason}
+    yield row("scale", block.scale() if length else None, f"Hall's t{reasons.get('scale', '')}")
     yield row("cosine", block.cosine() if length else None, LENGTH)
-    yield row("angle", angle(block), f"{LENGTH}; {direction}" if direction else LENGTH)
+    yield row("angle", angle(block), f"{LENGTH}{reasons.get('angle', '')}")
 
 
 def rate_interval(hits: int, count: int) -> Interval:

@@ -80,6 +80,10 @@ def test_status_compare_export_report_env(folder):
         found = gradest("compare", name, "--baseline", "reinforce", "--where", "samples == 2", folder=folder)
         assert found.returncode == 0 and "rloo" in found.stdout
         assert gradest("export", name, folder=folder).stdout == "wrote results/small/results.csv\n"
+    same = gradest("compare", "small", "small", "--fail-on", "variance>10%", "--json", folder=folder)
+    assert same.returncode == 0 and json.loads(same.stdout)["power"][0]["same_numbers"] == 4
+    pairs = json.loads(gradest("compare", "small", "--json", folder=folder).stdout)["pairs"]
+    assert {"scale_verdict", "direction", "ratio_low"} <= pairs[0].keys()
     assert gradest("report", "small", "--jobs", "1", folder=folder).stdout == "wrote results/small/report.html\n"
     assert json.loads(gradest("env", folder=folder).stdout)["torch"]
 

@@ -78,7 +78,7 @@ def test_the_summary_is_computed_from_the_table(whole: str):
     assert "bits 2 problems n = 10 rloo leave-one-out itself; bias at most 0.21 % on 2 problems" in text
     assert "smooth continuous: variance ÷ reinforce's" in text and "has no variance on any problem" in text
     assert "2 of 6 estimators are shown biased somewhere: gumbel_softmax(temperature=0.5)" in text
-    assert "The largest relative bias is 0.3 (0.285 to 0.315)" in text
+    assert "the relative bias is 0.3 (0.285 to 0.315)" in text
     assert "In 8 of 42 cells the bias is unclear" in text
 
 

@@ -25,6 +25,7 @@ NAMES = (
     "extreme",
     "finance",
     "fitting",
+    "headline",
     "language",
     "language_long",
     "minibatch",

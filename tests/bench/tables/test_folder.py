@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import bench.tables.folder
 from bench.sweeps.cell_record import record
 from bench.sweeps.planning import planned_work
-from bench.tables.columns import COLUMNS
+from bench.tables.columns import COLUMNS, SINCE
 from bench.tables.derived import derived
 from bench.tables.folder import Store, load, planned
 from bench.tables.long import long_rows
@@ -183,7 +183,7 @@ def test_derived_metrics_and_their_intervals(cells):
 
 def test_a_table_of_schema_1_is_read_with_null_in_the_later_column(tmp_path):
     table = load(Path(__file__).parents[3] / "results" / "reference").head(40)
-    older = table.assign(schema=1).drop(columns=["rarest_event", "direction", "kind"])
+    older = table.assign(schema=1).drop(columns=[*SINCE])
     older.to_parquet(tmp_path / "older.parquet")
     found = load(tmp_path / "older.parquet")
     assert list(found.columns) == list(COLUMNS) and found.rarest_event.isna().all()
