@@ -26,6 +26,7 @@ from bench.statistics.means import hall, mean_interval
 from bench.statistics.norms import NoisyLength, trace_of_square
 from bench.statistics.tails import MIN_OUTCOMES
 from bench.statistics.verdict import CONFIRM, EQUIVALENCE, Rules, Verdict
+from bench.statistics.yardstick import yardstick
 
 SEPARATED = 5.0
 """Number of standard errors from zero from which ⟨m, u⟩ serves as the denominator of a tangent."""
@@ -157,7 +158,7 @@ def judge_direction(block: Block, rules: Rules, bias: Verdict) -> Verdict:
     if bias.gated:
         return Verdict("unclear", bias.reason)
     bound = float(np.rad2deg(np.arcsin(rules.resolution)))
-    if bias.word == "unbiased":
+    if bias.word == "unbiased" and not yardstick(block, rules.scale, rules.tolerance).scale:
         return Verdict("aligned", f"a relative bias below {rules.resolution:g} turns by less than {bound:.2g}°")
     if found.high <= bound:
         return Verdict("aligned", f"the angle is below {found.high:.2g}°")

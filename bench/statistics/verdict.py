@@ -3,7 +3,8 @@
 *unbiased* is a positive claim: an equivalence test shows ‖E ĝ − g‖ below resolution × ‖g‖, the reference's error
 included. *biased* needs three things: a test of zero bias that rejects at the level, a second rejection by the
 replicates of the next stage alone (three times as many, fresh seeds), and a bias shown to be above the resolution.
-Where g = 0 there is no relative bias, and the root mean square norm of an estimate replaces ‖g‖. Looking early does not
+Where g is zero or nearly zero there is no relative bias, and another length replaces ‖g‖: that of the gradient at the
+start of training, or the root mean square norm of an estimate (`bench.statistics.yardstick`). Looking early does not
 inflate false alarms: the looks are fixed beforehand, and both levels are divided by their number (Bonferroni).
 
 A cell's verdict must not depend on which other cells are measured beside it (shards, `--where`, a resumed run), so
@@ -35,6 +36,7 @@ from bench.statistics.control import ALONE, UNSEEN, Ask, known_control
 from bench.statistics.dependence import dependent
 from bench.statistics.norms import NoisyLength
 from bench.statistics.tails import unstable
+from bench.statistics.yardstick import Scale, Yardstick, yardstick
 
 CONFIRM = 1e-3
 """The level of the second rejection. It is independent of the first, so the levels multiply."""
@@ -52,7 +54,8 @@ class Rules:
 
     `resolution`: the relative bias below which an estimator is called unbiased. `level`: of the first test of zero
     bias. `looks`: the planned number of looks. `tolerance`: the relative rounding error of an estimate. `alone`:
-    replicates from which *biased* is said without a control.
+    replicates from which *biased* is said without a control. `scale`: the length in the place of ‖g‖ where g is zero or
+    nearly zero. Default: that of a typical estimate.
     """
 
     resolution: float
@@ -60,6 +63,7 @@ class Rules:
     looks: int
     tolerance: float
     alone: int = ALONE
+    scale: Scale | None = None
 
 
 @dataclass(frozen=True)
@@ -80,24 +84,6 @@ class Verdict:
     def settled(self) -> bool:
         """Whether the verdict is unbiased or biased; of two means, same or differs."""
         return self.word in {"unbiased", "biased", "same", "differs"}
-
-
-@dataclass(frozen=True)
-class Yardstick:
-    """The unit of a bias: ‖g‖, or where g = 0 (`zero`) the root mean square norm of an estimate."""
-
-    length: float
-    zero: bool
-
-    def of(self, bias: str) -> str:
-        """A clause about a bias in units of the yardstick.
-
-        >>> Yardstick(2.0, zero=False).of("is below 0.01")
-        'the relative bias is below 0.01'
-        """
-        if not self.zero:
-            return f"the relative bias {bias}"
-        return f"the exact gradient is zero; the bias {bias} times the root mean square length of an estimate"
 
 
 def judge(
@@ -126,10 +112,10 @@ def judge(
     p = min(1.0, test.p * rules.looks)
     varies = block.varies(rules.tolerance)
     gate = dependent(block, rules.tolerance) or (unstable(block.distances) if varies else None)
-    gate = gate or untested_share(block, test, rules)
+    yard = yardstick(block, rules.scale, rules.tolerance)
+    gate = gate or untested_share(block, test, rules, yard)
     if gate:
         return Verdict("unclear", gate, p, gated=True)
-    yard = yardstick(block, rules)
     bound = rules.resolution * yard.length
     low, high = limits(block, rules)
     rejects = p <= rules.level
@@ -153,14 +139,6 @@ def confirmed(block: Block, rules: Rules, rare: Bool[np.ndarray, " P"] | None, c
     """Whether the replicates of the last stage alone reject zero bias."""
     fresh = block.exact.last(block.fresh.count)
     return zero_bias(block.fresh, fresh, rules.tolerance, rare, block.batches, control=control).p <= CONFIRM
-
-
-def yardstick(block: Block, rules: Rules) -> Yardstick:
-    """‖g‖; where g = 0, the typical norm of an estimate, or of a score function where the estimates are constant."""
-    if not block.exact_is_zero:
-        return Yardstick(block.exact.length, zero=False)
-    size = 0.0 if block.varies(rules.tolerance) else float(np.linalg.norm(block.exact.size))
-    return Yardstick(max(size, block.typical), zero=True)
 
 
 def limits(block: Block, rules: Rules) -> tuple[float, float]:
@@ -200,10 +178,15 @@ def hidden(block: Block, rules: Rules, test: ZeroBias, control: Ask) -> str | No
     )
 
 
-def untested_share(block: Block, test: ZeroBias, rules: Rules) -> str | None:
-    """Returns a sentence if the coordinates that were not tested carry more of g than the resolution, else None."""
+def untested_share(block: Block, test: ZeroBias, rules: Rules, yard: Yardstick) -> str | None:
+    """Returns a sentence if the coordinates that were not tested carry more of g than the resolution, else None.
+
+    Where g is zero, a share of it does not show that coordinates do not matter: none may be constant, and some must
+    have been tested.
+    """
     share = float(np.linalg.norm(block.exact.target[test.untested]))
-    if not test.untested.any() or (block.exact.length and share <= rules.resolution / 2 * block.exact.length):
+    blind = block.exact_is_zero and (test.constant.any() or test.untested.all())
+    if not test.untested.any() or (share <= rules.resolution / 2 * yard.length and not blind):
         return None
     count = len(block.exact.target)
     if test.constant.any():

@@ -1,6 +1,6 @@
 """Expands a suite into cells: the product of its axes, with a reason for every pair that does not fit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -46,13 +46,14 @@ class Pair:
     """A problem, and the columns that its cells share.
 
     `parts`: its distribution and its objective. `reason`: why they do not fit; empty if they fit. `offer`: what q and f
-    offer to estimators.
+    offer to estimators. `limits`: the budgets of its cells.
     """
 
     columns: dict[str, Any]
     parts: tuple[SuitePart, ...]
     reason: str = ""
     offer: Offer | None = None
+    limits: Sequence["Budget"] = ()
 
 
 def suite_cells(suite: Suite, *, force: bool = False) -> list[Cell]:
@@ -65,8 +66,8 @@ def suite_cells(suite: Suite, *, force: bool = False) -> list[Cell]:
     """
     for device in suite.device:
         check_device(device)
-    chosen, limits = list(suite_parts(estimators, suite.estimators, "estimators")), budgets(suite)
-    found = [cell for pair in pairs(suite) for part in chosen for cell in _of_pair(part, pair, suite, limits, force)]
+    chosen = list(suite_parts(estimators, suite.estimators, "estimators"))
+    found = [cell for pair in pairs(suite) for part in chosen for cell in _of_pair(part, pair, suite, force)]
     return list({cell.id: cell for cell in _excluded(found, suite)}.values())
 
 
@@ -78,11 +79,12 @@ def pairs(suite: Suite) -> Iterator[Pair]:
         targets = list(suite_parts(objectives, block.objective, f"{path}.objective"))
         _without_own_minibatch(targets, block, path)
         _known_names(families, targets, block, suite, path)
+        limits = budgets(suite, block)
         for family, target in product(families, targets):
             for coordinates in block.coordinates or suite.coordinates or family.instance.coordinates[:1]:
                 for point in block.point or suite.point or (*family.instance.points, *target.instance.points)[:1]:
                     for minibatch in block.minibatch or (None,):
-                        yield _pair(family, target, coordinates, point, minibatch)
+                        yield replace(_pair(family, target, coordinates, point, minibatch), limits=limits)
 
 
 def suite_parts(registry: Registry[Any], choices: list[Choice], path: str) -> Iterator[SuitePart]:
@@ -170,7 +172,7 @@ def _pair(family: SuitePart, target: SuitePart, coordinates: str, point: str, mi
     return Pair(columns | described, (family, target), "", offer)
 
 
-def _of_pair(part: SuitePart, pair: Pair, suite: Suite, limits: list["Budget"], force: bool) -> Iterator[Cell]:
+def _of_pair(part: SuitePart, pair: Pair, suite: Suite, force: bool) -> Iterator[Cell]:
     """The cells of one estimator on one problem, over sample sizes, devices, modes, budgets and dtypes."""
     estimator: Estimator = part.instance
     traits = estimator.traits
@@ -183,7 +185,7 @@ def _of_pair(part: SuitePart, pair: Pair, suite: Suite, limits: list["Budget"], 
         "source_digest": json_digest([each.source for each in (part, *pair.parts)]),
         "seed": suite.seed,
     }
-    for samples, device, asked, budget in product(suite.samples, suite.device, suite.mode, limits):
+    for samples, device, asked, budget in product(suite.samples, suite.device, suite.mode, pair.limits):
         mode = resolved_mode(planned_numbers(pair, samples, budget.accuracy, suite)) if asked == "auto" else asked
         unfit = misfit or unmet_samples(traits, samples) or ""
         forced = bool(force and unfit and not pair.reason)
@@ -201,10 +203,11 @@ class Budget:
     given: dict[str, Any]
 
 
-def budgets(suite: Suite) -> list[Budget]:
-    """The settings of accuracy and throughput, one `Budget` per combination of their axes."""
+def budgets(suite: Suite, block: Problems) -> list[Budget]:
+    """The settings of accuracy and throughput of a block's cells, one `Budget` per combination of their axes."""
+    tables = {"accuracy": suite.accuracy | (block.accuracy or {}), "throughput": suite.throughput}
     each = [
-        [checked(SETTINGS_TYPES[group], settings, group) for settings in combinations(getattr(suite, group), group)]
+        [checked(SETTINGS_TYPES[group], settings, group) for settings in combinations(tables[group], group)]
         for group in GROUPS
     ]
     texts = [[canonical(identifying(settings)) for settings in own] for own in each]

@@ -58,7 +58,8 @@ Names = Annotated[list[str], BeforeValidator(_axis)]
 class Problems(_Model):
     """A block of problems: every distribution with every objective. Default coordinates and points: the suite's.
 
-    `minibatch`: how many data an estimate sees. Default: all.
+    `minibatch`: how many data an estimate sees. Default: all. `accuracy`: settings that replace the suite's for these
+    problems. Default: none.
     """
 
     distribution: Choices
@@ -66,6 +67,7 @@ class Problems(_Model):
     coordinates: Names | None = None
     point: Names | None = None
     minibatch: Annotated[list[Annotated[int, Field(ge=1, lt=2**63)]], BeforeValidator(_axis)] | None = None
+    accuracy: dict[str, Any] | None = None
 
 
 class Exclude(_Model):
@@ -125,7 +127,9 @@ def parse_suite(found: dict[str, Any], source: str) -> Suite:
             error.errors(), key=lambda each: each["type"] != "extra_forbidden"
         )  # a misspelt key also explains a missing key
         raise BadInput(f"{source}: {_sentence(first)}") from None
-    resolved = {group: _group(group, getattr(suite, group), source) for group in GROUPS}
+    resolved = {group: _group(group, getattr(suite, group), f"{source}: {group}") for group in GROUPS}
+    for index, block in enumerate(suite.problems):
+        _group("accuracy", suite.accuracy | (block.accuracy or {}), f"{source}: problems[{index}].accuracy")
     return suite.model_copy(update=resolved)
 
 
@@ -137,11 +141,10 @@ def builtin(name: str) -> Path:
     return known[name]
 
 
-def _group(group: Group, found: dict[str, Any], source: str) -> dict[str, Any]:
+def _group(group: Group, found: dict[str, Any], path: str) -> dict[str, Any]:
     """The settings of a group of metrics with their defaults, after a check of every combination."""
     from bench.plugins.settings import checked, combinations, plain
 
-    path = f"{source}: {group}"
     every = [checked(SETTINGS_TYPES[group], settings, path) for settings in combinations(found, path)]
     return plain(every[0]) | {key: value for key, value in found.items() if isinstance(value, list)}
 

@@ -20,6 +20,8 @@ from bench.plugins.settings import checked
 from bench.problems.exact import Reference, reference
 from bench.problems.finite import NotFinite, not_finite
 from bench.problems.problem import Problem
+from bench.problems.theta import as_vector
+from bench.statistics.yardstick import Scale
 from bench.suites.cell import IDENTITY, Cell, estimator_of, problem_of
 from bench.suites.suite import SETTINGS_TYPES, Group
 from bench.tables.columns import ABSENT_IN_OLDER, SCHEMA
@@ -28,6 +30,10 @@ from bench.tables.records import Record, Task
 from estimators.text import visible
 
 CellStatus = Literal["ok", "not_applicable", "failed", "timeout", "crashed", "out_of_memory", "nonfinite"]
+
+
+START = "start"
+"""The name of the point at which training starts."""
 
 
 @lru_cache(maxsize=64)
@@ -116,7 +122,19 @@ def _accuracy(cell: Cell, problem: Problem) -> Outcome:
     exact = _reference(replace(problem, minibatch=None))
     if isinstance(exact, NotFinite):
         raise exact
-    return accuracy.measure_accuracy(problem, estimator, cell.samples, settings, exact, execution=execution(cell))
+    scale = start_scale(problem)
+    return accuracy.measure_accuracy(
+        problem, estimator, cell.samples, settings, exact, execution=execution(cell), scale=scale
+    )
+
+
+def start_scale(problem: Problem) -> Scale | None:
+    """The length of the gradient at the point `start`, for a problem at another point that has one; else None."""
+    points = (*problem.family.points, *problem.objective.points)
+    if START not in points or problem.point == START:
+        return None
+    found = _reference(replace(problem, point=START, minibatch=None))
+    return Scale.at_start(float(as_vector(found.gradient).norm())) if isinstance(found, Reference) else None
 
 
 def _throughput(cell: Cell, problem: Problem) -> Outcome:

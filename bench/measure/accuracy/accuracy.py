@@ -31,6 +31,7 @@ from bench.statistics.direction import judge_direction
 from bench.statistics.scale import judge_scale
 from bench.statistics.stream import Replicates
 from bench.statistics.verdict import Verdict
+from bench.statistics.yardstick import Scale
 from bench.tables.metrics import Measurement, Outcome
 from estimators.core import Estimator
 from estimators.errors import BadInput
@@ -48,6 +49,7 @@ def measure_accuracy(
     reference: Reference | None,
     *,
     execution: Execution,
+    scale: Scale | None = None,
 ) -> Outcome:
     """Measures all accuracy metrics of an estimator; the same cell and seed give the same numbers.
 
@@ -58,6 +60,7 @@ def measure_accuracy(
         settings: Precision, resolution and budget.
         reference: The exact gradient. With None, there are no rows of the bias and the mean squared error.
         execution: Device, dtype, mode and seeds.
+        scale: The length in the place of ‖g‖ where g is zero or nearly zero. Default: that of a typical estimate.
 
     Raises:
         BadInput: The estimator or the objective sets torch's seed, or the objective changes z or θ.
@@ -86,6 +89,7 @@ def measure_accuracy(
             exact=cell.eager.estimator.traits.exact and not cell.eager.noisy,
             rare=lambda replicates: rare_outcomes(cell.eager, replicates),
             control=control_of(cell.eager, calls, execution.seed_of("control")),
+            scale=scale,
         )
         found = outcome(sampling, (*cell.fitting, *counted_rows(*counted)))
         rows = rollout_measurements(cell.eager, execution, chunk, sampling.kept)

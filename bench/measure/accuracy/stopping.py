@@ -18,6 +18,7 @@ from bench.statistics.control import Ask, nothing_known
 from bench.statistics.dependence import MIN_GROUPS, SUSPICION, dependent
 from bench.statistics.stream import Replicates
 from bench.statistics.verdict import Rules, Verdict, judge
+from bench.statistics.yardstick import Scale
 from estimators.errors import BadInput
 
 UNREACHABLE = 2.0
@@ -91,6 +92,7 @@ class Sampling:
         exact: The estimator draws nothing, so a single chunk is enough.
         rare: `rare(R)` marks the parameters that rest on too few discrete outcomes after R replicates. Default: none.
         control: `control(R)` is the control of these draws (`bench.statistics.control`). Default: none.
+        scale: The length in the place of ‖g‖ where g is zero or nearly zero. Default: that of a typical estimate.
     """
 
     def __init__(
@@ -104,13 +106,14 @@ class Sampling:
         exact: bool = False,
         rare: Callable[[int], Bool[np.ndarray, " P"] | None] = lambda replicates: None,
         control: Ask = nothing_known,
+        scale: Scale | None = None,
     ) -> None:
         self.draw, self.chunk, self.kept, self.settings, self.rare = draw, chunk, kept, settings, rare
         self.control, self.exact = control, exact
         self.looks = (
             [max(chunk, 2)] if exact else look_schedule(chunk, settings.min_replicates, settings.max_replicates)
         )
-        self.rules = Rules(settings.bias_resolution, settings.level, len(self.looks), tolerance)
+        self.rules = Rules(settings.bias_resolution, settings.level, len(self.looks), tolerance, scale=scale)
 
     def run(self) -> Ended:
         """Draws until the stopping rule or the source of the estimates ends.

@@ -8,6 +8,7 @@ from functools import cached_property, partial
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.distributions import Distribution
 
 from bench.measure.execution.modes import executed
 from bench.numerics.tensors import Tensors
@@ -95,10 +96,15 @@ class Gradients:
         """Whether the parameters still have their initial values: f must not change them."""
         return all(same(value, self._encoded[name]) for name, value in self.parameters.items())
 
-    def surrogate(self, parameters: Tensors) -> Tensor:
-        """The sum over replicates of the surrogate at parameters `[R, …]`; a scalar."""
+    def surrogate(self, parameters: Tensors, watch: Callable[[Distribution], object] | None = None) -> Tensor:
+        """The sum over replicates of the surrogate at parameters `[R, …]`; a scalar.
+
+        `watch`: is given q before the estimator gets it.
+        """
         parameters, f = self.with_data(parameters)
         q = self._build(parameters)
+        if watch is not None:
+            watch(q)
         return self.problem.reduce(self.estimator.surrogate(q, f, self.samples)).sum()
 
     def with_data(self, parameters: Tensors) -> tuple[Tensors, Objective]:
@@ -124,7 +130,11 @@ class Gradients:
 
     def estimates(self, expanded: Tensors) -> Float[Tensor, "R P"]:
         """One estimate per replicate: a pure function of the expanded parameters and torch's generator."""
-        return self._pullback(torch.func.grad(self.surrogate)(expanded))
+        return self.pulled(torch.func.grad(self.surrogate)(expanded))
+
+    def pulled(self, in_parameters: Tensors) -> Float[Tensor, "R P"]:
+        """The gradients in θ from those in q's parameters, `[R, …]`."""
+        return self._pullback(in_parameters)
 
     def reached(self, marked: Tensor) -> Float[Tensor, " P"]:
         """The pullback to θ of `marked`, a vector in q's only parameter: nonzero where θ influences a marked entry."""

@@ -1,7 +1,8 @@
 """A cell's id, and with it its seeds and its number, outlives changes of the table and of the settings.
 
 `reference_ids.txt` holds the ids of results/reference as they were in November 2026, one per cell; it is never renewed.
-A cell that is measured otherwise on purpose raises its version and is named in `CHANGED` with the reason.
+A cell that is measured otherwise on purpose raises its version and is named in `reference_ids_changed.txt`, its old id
+and its new one. The reason for those so far: the budget of quick's small problems is 131,072 estimates (December 2026).
 """
 
 from dataclasses import dataclass, field, make_dataclass, replace
@@ -16,14 +17,18 @@ from bench.suites.grid import suite_cells
 from tests.support.sweeps import small_cells
 
 HELD = (Path(__file__).parent / "reference_ids.txt").read_text(encoding="utf-8").split()
-CHANGED: dict[str, str] = {}
-"""Ids that are gone, by the reason."""
+LINES = (Path(__file__).parent / "reference_ids_changed.txt").read_text(encoding="utf-8").splitlines()
+CHANGED = dict(line.split() for line in LINES)
+"""Ids that are gone, and the ids in their place."""
 
 
 def test_the_ids_of_the_reference_table_stay():
     planned = {cell.id for cell in suite_cells(load_suite("quick"))}
     assert len(HELD) == 760
-    assert not set(HELD) - planned - CHANGED.keys(), "these cells would draw other numbers than the committed ones"
+    assert not CHANGED.keys() - set(HELD)
+    assert not {CHANGED.get(each, each) for each in HELD} - planned, (
+        "these cells would draw other numbers than the committed ones"
+    )
 
 
 def test_the_schema_is_no_part_of_an_id(monkeypatch):

@@ -66,6 +66,18 @@ def test_excluded_cells_carry_the_reason():
     assert len(excluded) == 2 * 2 and all('"size":5' in cell.distribution_params for cell in excluded)
 
 
+def test_a_block_of_problems_may_have_settings_of_its_own():
+    block = BITS | {"objective": "quadratic_bits"}
+    other = block | {"objective": "squared_sum", "accuracy": {"max_replicates": 4096}}
+    cells = suite_cells(suite(problems=[block, other], accuracy={"precision": 0.2}))
+    limits = {cell.objective: json.loads(cell.accuracy) for cell in cells}
+    assert {name: each["max_replicates"] for name, each in limits.items()} == {
+        "quadratic_bits": 1_000_000,
+        "squared_sum": 4096,
+    }
+    assert {each["precision"] for each in limits.values()} == {0.2}
+
+
 def test_a_problem_that_is_named_twice_is_measured_once():
     assert len(suite_cells(suite(problems=[BITS, BITS]))) == len(suite_cells(suite()))
 

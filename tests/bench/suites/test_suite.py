@@ -52,6 +52,10 @@ def test_a_suite_survives_being_written(tmp_path):
         ({"accuracy": {"precision": "high"}}, "here: accuracy.precision: input should be a valid number, not 'high'"),
         ({"accuracy": {"precision": float("inf")}}, "here: accuracy.precision: must be a finite number"),
         ({"throughput": 3}, "here: throughput: "),
+        (
+            {"problems": [SMALL["problems"][0] | {"accuracy": {"precison": 0.1}}]},
+            "here: problems[0].accuracy.precison: unknown setting; did you mean 'precision'?",
+        ),
         ({"problems": [{"distribution": "bernoulli"}]}, "here: problems[0].objective: this key is missing"),
         (
             {"problems": [{"distribution": "bernoulli", "objective": "x", "points": 1}]},
