@@ -165,7 +165,7 @@ def load(
         return parts.read_parts(files, columns, where)
     asked = parts.known_columns(COLUMNS if columns is None else columns)
     found = select(_whole_table(results), where)
-    return parts.as_categories(found[[name for name in asked if name in found]])
+    return parts.as_categories(pd.DataFrame(found[[name for name in asked if name in found]]))
 
 
 def _whole_table(results: str | Path | pd.DataFrame) -> pd.DataFrame:

@@ -24,7 +24,6 @@ TEXTS = [name for name, column in COLUMNS.items() if column.kind == "text"]
 CODES = pa.dictionary(pa.int32(), pa.string())
 TYPES = {"text": CODES, "integer": pa.int64(), "number": pa.float64(), "truth": pa.bool_()}
 NOTHING = pc.scalar(False)
-Dataset = pyarrow.dataset.Dataset
 
 
 KIND_NEEDS = ("distribution", "objective")
@@ -95,7 +94,7 @@ class _Reading:
     """What is read: `asked` columns, of which `there` are in the files, of the rows that are `chosen`."""
 
     path: Path
-    parts: Dataset
+    parts: pyarrow.dataset.Dataset
     asked: list[str]
     there: list[str]
     chosen: pc.Expression | None
@@ -130,7 +129,7 @@ def _of_metrics(metrics: Iterable[str]) -> pc.Expression:
     return whole | pc.field("metric").is_null()
 
 
-def opened(paths: Sequence[Path]) -> Dataset:
+def opened(paths: Sequence[Path]) -> pyarrow.dataset.Dataset:
     """Opens Parquet files as one table, whose texts are codes of a dictionary."""
     texts = pyarrow.dataset.ParquetFileFormat(dictionary_columns=TEXTS)
     return pyarrow.dataset.dataset([str(path) for path in paths], format=texts)
@@ -200,7 +199,7 @@ def _among(column: str, texts: Sequence[str]) -> pc.Expression:
 
 
 @cache
-def _distinct(parts: Dataset, column: str) -> set[str]:
+def _distinct(parts: pyarrow.dataset.Dataset, column: str) -> set[str]:
     """The different texts of a column, read a batch at a time."""
     found: set[str] = set()
     for batch in parts.to_batches(columns=[column]):
@@ -208,7 +207,7 @@ def _distinct(parts: Dataset, column: str) -> set[str]:
     return found - {None, ""}
 
 
-def _later_columns(parts: Dataset, path: Path) -> set[str]:
+def _later_columns(parts: pyarrow.dataset.Dataset, path: Path) -> set[str]:
     """The columns that the files of an earlier schema lack. Raises BadInput for other files."""
     absent = {name for name in COLUMNS if name not in parts.schema.names}
     newest = _newest_schema(parts, path) if "schema" not in absent else 0
@@ -220,7 +219,7 @@ def _later_columns(parts: Dataset, path: Path) -> set[str]:
     return absent
 
 
-def _newest_schema(parts: Dataset, path: Path) -> int:
+def _newest_schema(parts: pyarrow.dataset.Dataset, path: Path) -> int:
     """The newest schema in the files. Raises BadInput for one that this version does not read."""
     found: set[int | None] = set()
     for batch in parts.to_batches(columns=["schema"]):

@@ -1,5 +1,8 @@
 """A part of a table is what a filter of the whole table gives, and the cells of any number of chunks are the same."""
 
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
 from pathlib import Path
 
 import pandas as pd
