@@ -17,10 +17,10 @@ from markupsafe import Markup, escape
 
 from bench.analysis.comparison import Comparison, compare_estimators
 from bench.measure.timing.ceilings import load_ceilings
-from bench.pages.figures import _marked, drawings, drawn_figures
+from bench.pages.figures import Drawing, drawings, measured, with_figure_columns, write_figures
 from bench.pages.findings import findings, statuses, what_was_run
 from bench.pages.jinja import page_environment, template_file
-from bench.pages.report_tables import cell_data, failures, pivot, rank_rows
+from bench.pages.report_tables import page_data
 from bench.plots.style import plain_number
 from bench.provenance.cores import processes
 from bench.tables.folder import environments, load
@@ -28,6 +28,10 @@ from bench.tables.metrics import METRICS
 from bench.tables.results import beside
 from bench.tables.wide import wide_table
 from estimators.errors import BadInput
+
+
+SCRIPTS = ("selection.js", "marks.js", "views.js", "report.js")
+"""The scripts of the page, in the folder of templates, joined in this order."""
 
 
 class Page(type(Path())):  # pyright: ignore[reportUntypedBaseClass, reportGeneralTypeIssues]
@@ -112,9 +116,10 @@ def report_page(
     rows = wide_table(table)
     found = compare_estimators(rows, baseline=baseline) if len(rows) else _nothing()
     order = [found.baseline, *(name for name in dict.fromkeys(rows["estimator"]) if name != found.baseline)]
-    marked = _marked(rows)
-    drawn = drawn_figures(drawings(found), marked, order, figures, jobs)
-    script = template_file("report.js")
+    marked, every = with_figure_columns(rows), drawings(found)
+    if figures is not None:
+        write_figures(every, marked, order, figures, jobs)
+    script = "\n".join(template_file(name) for name in SCRIPTS)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -126,19 +131,23 @@ def report_page(
             statuses=statuses(rows),
             findings=findings(rows, found) if len(rows) else [],
             found=found,
-            ranks=rank_rows(found),
-            failures=failures(rows),
-            ratios={equal: pivot(found.pairs, equal) for equal in dict.fromkeys(found.pairs["equal"])},
-            figures=drawn,
+            figures=_by_view(measured(every, marked)),
             environments=environments,
             metrics=METRICS.values(),
-            data=cell_data(marked),
+            data=page_data(marked, found),
             ceilings=list(ceilings),
             style=Markup(template_file("report.css")),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
     )
+
+
+def _by_view(every: Sequence[Drawing]) -> dict[str, list[Drawing]]:
+    """Returns the drawings by the figure of the page that shows them."""
+    return {
+        view: [each for each in every if each.shown_as == view] for view in dict.fromkeys(d.shown_as for d in every)
+    }
 
 
 def _when(created: str) -> str:
