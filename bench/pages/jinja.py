@@ -6,14 +6,16 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 
 def page_environment() -> Environment:
-    """Returns the environment: values are escaped, and an undefined value in a template is an error."""
-    return Environment(
+    """Returns the environment: values are escaped, an undefined value in a template is an error, JSON keeps its order."""
+    made = Environment(
         loader=ChoiceLoader([PackageLoader("bench.pages", "templates"), PackageLoader("bench.validation", "facts")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.policies["json.dumps_kwargs"] = {"sort_keys": False}
+    return made
 
 
 def template_file(name: str) -> str:

@@ -30,7 +30,7 @@ from bench.tables.wide import wide_table
 from estimators.errors import BadInput
 
 
-SCRIPTS = ("selection.js", "marks.js", "views.js", "report.js")
+SCRIPTS = ("selection.js", "marks.js", "ranking.js", "views.js", "report.js")
 """The scripts of the page, in the folder of templates, joined in this order."""
 
 

@@ -16,9 +16,9 @@ from bench.tables.metrics import METRICS, Metric
 IDENTITY_FIELDS = ("estimator", "problem", "samples", "status", "verdict", "stop_reason", "reason", "cell")
 FILTERED = ("kind", "distribution", "objective")
 """Columns that the page's filters choose by, beside `samples`."""
-PLACES = ("point", "model", "turn", "batch")
-"""Columns that place a cell in a figure: on a training trajectory, and its batch size."""
-REPEATED = ("estimator", "problem", "status", "verdict", "stop_reason", "reason", *FILTERED, "point", "model")
+PLACES = ("point", "model", "turn", "batch", "env")
+"""Columns that place a cell in a figure: on a training trajectory, its batch size, and its machine."""
+REPEATED = ("estimator", "problem", "status", "verdict", "stop_reason", "reason", *FILTERED, "point", "model", "env")
 METRIC_FIELDS = (
     "relative_bias", "scale", "cosine", "angle", "variance", "mse", "snr", "evaluations", "seconds_per_estimate",
     "times_of_limit", "work_normalised_variance",

@@ -56,7 +56,7 @@ function fields(estimators, problems, field) {
     top.append(head);
     for (const estimator of estimators) {
       const line = make("tr", null, { "data-e": number_of[estimator] });
-      line.append(make("th", estimator, { scope: "row" }), ...part.map((problem) => {
+      line.append(named("th", estimator, { scope: "row" }), ...part.map((problem) => {
         const found = field(estimator, problem), cell = make("td", null, { class: found ? `mark ${found.look}` : "" });
         if (found) cell.append(make("a", found.text, { href: link(found.row), title: `${estimator} on ${problem}: ${found.title}`, tabindex: -1 }));
         return cell;
@@ -99,8 +99,11 @@ function strips(rows, { line = null, title = null, format = number } = {}) {
       }
       track.append(make(mark.row ? "a" : "i", null, { class: `dot mark${mark.biased ? " biased" : ""}`, style: left(mark.value), title: mark.title, href: link(mark.row), tabindex: mark.row ? -1 : null, "aria-label": mark.row ? mark.title : null }));
     }
-    node.append(make("span", row.estimator, { class: "name" }), track);
-    if (row.text !== undefined) node.append(make("span", row.text, { class: "value" }));
+    node.append(named("span", row.estimator, { class: "name" }), track);
+    if (row.text !== undefined) {
+      node.append(make("span", row.text[0], { class: "value" }));
+      if (row.text[1]) node.lastChild.append(" ", make("small", row.text[1]));
+    }
     box.append(node);
   }
   if (along) {
@@ -145,7 +148,7 @@ function panel(title, series, { across, up, joined = true, lines = [], note = ""
   }
   const taken = [];
   for (const one of drawn) label(picture, one, one.points.map((p) => [x(p.x), y(p.y)]), taken);
-  if (note) picture.append(svg("text", { x: WIDTH - RIGHT, y: TOP + 8, class: "end note" }, note));
+  if (note) box.append(make("p", note));
   box.append(picture);
   return box;
 }

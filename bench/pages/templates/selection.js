@@ -20,6 +20,13 @@ const make = (tag, content, attributes = {}) => {
   return node;
 };
 
+// A name that may break after an underscore, a bracket or a comma, and nowhere else.
+const named = (tag, text, attributes = {}) => {
+  const node = make(tag, null, attributes);
+  node.append(...text.split(/(?<=[_(,=])/).flatMap((part, i) => (i ? [document.createElement("wbr"), part] : [part])));
+  return node;
+};
+
 // Three significant digits, a power of ten where a number is very large or small.
 function number(value, digits = 3) {
   if (typeof value !== "number") return value ?? "—";
@@ -31,7 +38,11 @@ function number(value, digits = 3) {
   return Number(mantissa) === 1 ? power : `${Number(mantissa)}×${power}`;
 }
 // A bound, rounded up to two digits: what is said to be below it, is.
-const bound = (value) => (value > 0 ? number(Math.ceil(value / 10 ** (Math.floor(Math.log10(value)) - 1) - 1e-9) * 10 ** (Math.floor(Math.log10(value)) - 1), 2) : number(value));
+function bound(value) {
+  if (!(value > 0)) return number(value);
+  const digit = 10 ** (Math.floor(Math.log10(value)) - 1);
+  return number(Math.ceil(value / digit - 1e-9) * digit, 2);
+}
 const between = (low, high) => (typeof low !== "number" || typeof high !== "number" ? "" : `${number(low)} to ${number(high)}`);
 const interval = (row, name) => between(get(row, name + "_low"), get(row, name + "_high"));
 const words = (text) => String(text).replaceAll("_", " ");
@@ -41,11 +52,12 @@ const groups = (rows, key) => {
   for (const row of rows) (found.get(key(row)) ?? found.set(key(row), []).get(key(row))).push(row);
   return found;
 };
-const reached = (row) => get(row, "relative_bias_high") ?? null; // the bound on the relative bias
-const verdict = (row) => {
-  const word = get(row, "verdict"), end = reached(row);
-  return word === "unclear" && end !== null ? `unclear: ≤ ${bound(end)}` : word || "—";
+// The bound on the relative bias that was reached; on the bias itself, with a star, where the gradient is too near to 0.
+const reached = (row) => {
+  const [relative, plain] = [get(row, "relative_bias_high"), get(row, "bias_high")];
+  return relative !== null ? `≤${bound(relative)}` : plain !== null ? `≤${bound(plain)}*` : "";
 };
+const verdict = (row) => (get(row, "verdict") === "unclear" && reached(row) ? `unclear: ${reached(row)}` : get(row, "verdict") || "—");
 
 const index = new Map(data?.rows.map((row, i) => [row, i]));
 function select() {

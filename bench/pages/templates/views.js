@@ -1,6 +1,6 @@
 // The figures and tables of the page, by the name of their place: each returns nodes for the selected cells, or nothing.
 
-const NAMED = 3, PANELS = 24; // estimators that a panel names, and panels before the fold
+const NAMED = 3, PANELS = matchMedia("(max-width: 40rem)").matches ? 6 : 24; // names in a panel, and panels before the fold
 const worst = (rows, name, order) => rows.reduce((a, b) => (order.indexOf(get(b, name)) > order.indexOf(get(a, name)) ? b : a));
 const estimators_of = (rows) => data.order.filter((name) => rows.some((row) => get(row, "estimator") === name));
 const problems_of = (rows) => distinct(rows.map((row) => get(row, "problem")));
@@ -13,7 +13,7 @@ const views = {
     const rows = ranked().filter((row) => row.equal === equal);
     const panels = [...groups(rows, (row) => row.kind ?? "")].map(([kind, own]) => strips(own.map((row) => ({
       estimator: row.estimator,
-      text: row.apart ? "apart" : typeof row.ratio === "number" ? `${number(row.ratio)}${row.ratio_low < row.ratio_high ? ` (${number(row.ratio_low)}–${number(row.ratio_high)})` : ""}` : "—",
+      text: row.apart ? ["apart"] : [number(row.ratio), row.ratio_low < row.ratio_high ? between(row.ratio_low, row.ratio_high) : ""],
       marks: [{ value: row.ratio, low: row.ratio_low, high: row.ratio_high, biased: row.biased_on > 0, title: about(row) }],
     })), { line: 1, title: kind || null }));
     return panels.length ? [grid(panels, "rankings")] : [];
@@ -24,11 +24,11 @@ const views = {
     return matrix(cells, (rows) => {
       const row = worst(rows, "verdict", data.verdicts), word = get(row, "verdict");
       const same = rows.filter((each) => get(each, "verdict") === word);
-      const large = Math.max(...finite(same.map((each) => get(each, word === "biased" ? "relative_bias" : "relative_bias_high"))));
-      const ends = Number.isFinite(large);
-      const text = word === "biased" ? (ends ? number(large, 2) : "B") : word === "unclear" ? (ends ? `≤${bound(large)}` : "?") : "✓";
-      const more = word === "biased" ? `relative bias ${number(get(row, "relative_bias"))} (${interval(row, "relative_bias")})` : ends ? `relative bias at most ${bound(large)}` : "";
-      return { text, look: `verdict ${word}`, title: [word, more, get(row, "reason")].filter(Boolean).join("; "), row };
+      const most = word === "biased" ? "relative_bias" : "relative_bias_high";
+      const shown = same.reduce((a, b) => ((get(b, most) ?? -1) > (get(a, most) ?? -1) ? b : a)), large = get(shown, most);
+      const text = { biased: large === null ? "B" : number(large, 2), unclear: reached(shown) || "?", unbiased: "✓" }[word];
+      const more = word === "biased" ? `relative bias ${number(get(shown, "relative_bias"))} (${interval(shown, "relative_bias")})` : `bias ${reached(shown)}`;
+      return { text, look: `verdict ${word}`, title: [word, more, get(shown, "reason")].filter(Boolean).join("; "), row: shown };
     });
   },
 
@@ -201,18 +201,20 @@ function panels(rows, x, y, { title, format = number, front = false, slope = fal
       const least = one.points.filter((p) => get(p.row, "random_seconds_per_estimate") > 0).map((p) => ({ x: p.x, y: 1 / get(p.row, "random_seconds_per_estimate") }));
       if (least.length > 1) lines.push({ look: "limit", points: least });
     }
-    return panel(name, series, { across, up, joined: !front || counts.length < 40, lines, note: zeros.length ? `at 0: ${zeros.join(", ")}`.slice(0, 44) : "" });
+    return panel(name, series, { across, up, joined: !front || counts.length < 40, lines, note: zeros.length ? `without variance: ${zeros.join(", ")}` : "" });
   }).filter(Boolean);
   if (!drawn.length) return [];
   const [shown, rest] = [drawn.slice(0, PANELS), folded(drawn, PANELS, "problems").at(-1)];
   return drawn.length > PANELS ? [grid(shown, "panels"), rest] : [grid(shown, "panels")];
 }
 
-// Names the estimators that matter in a panel: those on the front, else the best at the right end; and the baseline.
+// Names the estimators that matter in a panel: those on the front, the best that are not biased, and the baseline.
 function name_leaders(series, front, most) {
   const last = (one) => one.points.at(-1).y * (most ? -1 : 1);
   const honest = series.filter((one) => !one.points.some((p) => p.biased));
-  const chosen = front.length ? distinct(front) : [...honest].sort((a, b) => last(a) - last(b)).slice(0, NAMED).map((one) => one.estimator);
+  const work = (one) => Math.min(...one.points.map((p) => (front.length ? p.x : 1) * last({ points: [p] })));
+  const best = [...honest].sort((a, b) => work(a) - work(b)).slice(0, NAMED).map((one) => one.estimator);
+  const chosen = distinct([...front, ...best]);
   for (const one of series) one.named = chosen.includes(one.estimator) || one.estimator === data.baseline;
 }
 
@@ -251,13 +253,6 @@ function reasons(lost) {
     words(get(rows[0], "status")), get(rows[0], "reason") || "no reason given", several(rows.map((row) => get(row, "estimator")), "estimators"),
     several(rows.map((row) => get(row, "problem")), "problems"), String(rows.length),
   ]), "Cells that were not measured", 4);
-}
-
-// The ranking of the selection: that of the whole table for whole kinds.
-function ranked() {
-  const { kind = "", ...others } = selection.chosen;
-  if (Object.values(others).every((value) => value === "")) return data.ranking.filter((row) => kind === "" || row.kind === kind);
-  return data.ranking;
 }
 
 // Fills every place; a folded one when it is opened. On paper all is open, and what has a switch is there in each position.
