@@ -29,7 +29,6 @@ from bench.tables.results import beside
 from bench.tables.wide import wide_table
 from estimators.errors import BadInput
 
-
 SCRIPTS = ("selection.js", "marks.js", "ranking.js", "views.js", "report.js")
 """The scripts of the page, in the folder of templates, joined in this order."""
 
@@ -133,6 +132,7 @@ def report_page(
             found=found,
             figures=_by_view(measured(every, marked)),
             environments=environments,
+            environment_fields=list(dict.fromkeys(name for each in environments for name in each if name != "env")),
             metrics=METRICS.values(),
             data=page_data(marked, found),
             ceilings=list(ceilings),

@@ -22,6 +22,12 @@ function ticks(low, high, most = 5) {
   }
   return [low, high];
 }
+// Ticks of a linear axis: multiples of 1, 2 or 5 times a power of ten, at most seven.
+function even_ticks(low, high) {
+  const size = 10 ** Math.floor(Math.log10((high - low) / 6)), step = [1, 2, 5, 10].map((each) => each * size).find((each) => (high - low) / each <= 6);
+  const first = Math.ceil(low / step);
+  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+}
 const seconds = (value) => {
   const [unit, factor] = [["s", 1], ["ms", 1e-3], ["µs", 1e-6], ["ns", 1e-9]].find(([, each]) => value >= each * 0.9999) ?? ["ps", 1e-12];
   return `${number(value / factor)} ${unit}`;
@@ -36,7 +42,7 @@ function axis(values, { log = true, room = 0.04, at = null, format = number, mos
   if (high - low < 1e-9) [low, high] = [low - (log ? 0.7 : 0.5), high + (log ? 0.7 : 0.5)];
   [low, high] = [low - room * (high - low), high + room * (high - low)];
   const back = log ? Math.exp : (value) => value;
-  const marks = at ?? (log ? ticks(back(low), back(high), most) : [0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5].filter((tick) => tick >= low && tick <= high));
+  const marks = at ?? (log ? ticks(back(low), back(high), most) : even_ticks(low, high));
   return { at: (value) => Math.min(1.02, Math.max(-0.02, (scale(value) - low) / (high - low))), ticks: marks, format };
 }
 

@@ -77,6 +77,7 @@ function selected() {
 function highlight(number) {
   document.getElementById("hot").textContent = number === "" || number === undefined ? "" :
     `[data-e]:not([data-e="${number}"]) .mark, .mark[data-e]:not([data-e="${number}"]) { opacity: .13; }
+     tr[data-e]:not([data-e="${number}"]) .mark { opacity: .45; }
      .mark[data-e="${number}"], [data-e="${number}"] .mark { opacity: 1; --mine: var(--hot); }
      tr[data-e="${number}"] th, .strip[data-e="${number}"] .name { color: var(--hot); }
      .named[data-e="${number}"] { display: inline; }`;
