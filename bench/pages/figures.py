@@ -66,8 +66,8 @@ def drawings(found: Comparison) -> tuple[Drawing, ...]:
                 plots.outcome_matrix, "status", 3 * MAX_COLUMNS),
         Drawing("bias_matrix", "Bias verdicts, the worst over the numbers of samples. Biased: the largest relative "
                 "bias. Unclear: ≤ and the bound that was reached, the upper end of the 95 % interval of the relative "
-                "bias (with a star: of the bias itself, where the gradient is too near to 0). Unbiased (✓): shown to be "
-                "below the requested resolution.",
+                "bias (with a star: of the bias itself, where the gradient is too near to 0). Unbiased (✓): shown to "
+                "be below the requested resolution.",
                 plots.bias_matrix, "relative_bias", 3 * MAX_COLUMNS),
         Drawing("scale_and_cosine", "Error of the biased estimators, with 95 % intervals: left of the line the mean "
                 "estimate is too short, below the top its direction is wrong.", plots.scale_and_cosine, "scale", 10**6),

@@ -6,7 +6,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 
 def page_environment() -> Environment:
-    """Returns the environment: values are escaped, an undefined value in a template is an error, JSON keeps its order."""
+    """Returns the environment: values are escaped, an undefined value is an error, and JSON keeps its order."""
     made = Environment(
         loader=ChoiceLoader([PackageLoader("bench.pages", "templates"), PackageLoader("bench.validation", "facts")]),
         autoescape=True,

@@ -67,7 +67,7 @@ class Visit:
 
 @pytest.fixture
 def visit(browser: "Browser", file: Path) -> Iterator[Callable[..., Visit]]:
-    """Opens the page: `visit(fragment, width=…, scheme=…, page=…)`. Errors and network requests fail the test at its end."""
+    """Opens the page: `visit(fragment, width=…, scheme=…, page=…)`. Errors and requests to a network fail the test."""
     visits: list[Visit] = []
 
     def open_page(fragment: str = "", *, width: int = 1200, scheme: str = "light", page: Path = file) -> Visit:

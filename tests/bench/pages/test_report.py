@@ -117,8 +117,8 @@ def test_every_ratio_is_in_the_page_with_its_cell(whole: str):
     assert list(data["equal"]) == ["samples", "evaluations", "seconds"]
     assert len(data["pairs"]) == len(compared.pairs)
     place = {name: i for i, name in enumerate(data["columns"])}
-    for (equal, cell, ratio, low, high), row in zip(data["pairs"], compared.pairs.to_dict("records"), strict=True):
-        shown = data["rows"][cell]
+    for (equal, at, ratio, low, high), row in zip(data["pairs"], compared.pairs.to_dict("records"), strict=True):
+        shown = data["rows"][at]
         names = [data["levels"][name][shown[place[name]]] for name in ("estimator", "problem")]
         assert [list(data["equal"])[equal], *names, shown[place["samples"]]] == [
             row[name] for name in ("equal", "estimator", "problem", "samples")
