@@ -191,8 +191,6 @@ def ranked(found: Visit) -> dict[str, float]:
     return {
         row.locator(".name").inner_text(): shown_number(row.locator(".value").inner_text().split()[0]) for row in rows
     }
-        row.locator(".name").inner_text(): shown_number(row.locator(".value").inner_text().split()[0]) for row in rows
-    }
 
 
 def test_the_ranking_of_a_selection_compares_on_common_problems(visit: Open):
