@@ -6,6 +6,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Group, RenderableType
@@ -17,11 +18,13 @@ from bench.analysis.regressions import Regressions, compare_runs
 from bench.display.notebook import InNotebooks
 from bench.display.terminal import STYLES, interval
 from bench.statistics.interval import Interval
-from bench.statistics.ratios import middle, verdicts
+from bench.statistics.over_problems import mean_ratio
+from bench.statistics.ratios import verdicts
 from bench.tables.folder import load
+from bench.tables.kinds import in_order
 from bench.tables.metrics import METRICS, Metric
 from bench.tables.where import select
-from bench.tables.wide import wide_table
+from bench.tables.wide import PROBLEM, wide_table
 from estimators.errors import BadInput, nearest
 
 DEFAULT_BASELINE = "reinforce"
@@ -33,7 +36,7 @@ EQUAL = {
 """The quantity held equal, and the metric whose ratio is then the ratio of variances."""
 EQUAL_WORDS = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
 """`EQUAL` in words."""
-PAIR = ["problem", "samples", "equal", "estimator", "baseline"]
+PAIR = ["kind", "problem", "samples", "equal", "estimator", "baseline"]
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,13 @@ class Comparison(InNotebooks):
     """Ratios of a metric to a baseline's.
 
     `pairs`: one row per problem × samples × quantity held equal × estimator: `ratio`, `ratio_low`, `ratio_high`,
-    `outcome` (better, worse, same within `margin`, unclear), and the estimator's bias `verdict`.
-    `overall`: one row per estimator × quantity held equal, best first: the interquartile mean of the log ratios over
-    problems, as a ratio with its interval, `problems` (their number), `biased_on` (the number of those on which the
-    estimator is shown biased).
+    `outcome` (better, worse, same within `margin`, unclear), and the estimator's bias `verdict`; `without_variance`:
+    one of the two has none.
+    `overall`: one row per kind of problem × quantity held equal × estimator, best first: the mean of the log ratios
+    over the problems of that kind that both ran on, as a ratio with two intervals: noise of measuring (`ratio_low`,
+    `ratio_high`) and choice of problems (`problems_low`, `problems_high`); `problems` (their number),
+    `without_variance` (those of them left out of the mean, because an estimator without variance has no log ratio),
+    `biased_on` (those on which the estimator is shown biased).
     `notes`: sentences about comparisons that could not be made.
     """
 
@@ -123,7 +129,7 @@ def compare_estimators(
         for _, group in pairs.groupby("equal", sort=False)
     ]
     pairs["outcome"] = [word for words in outcome for word in words]
-    overall = _overall(pairs[pairs["baseline"] == chosen], better)
+    overall = overall_table(pairs[pairs["baseline"] == chosen], better)
     return Comparison(metric, chosen, margin, pairs, overall, tuple(notes))
 
 
@@ -163,7 +169,7 @@ def named_baseline(rows: pd.DataFrame, baseline: str | None) -> str:
     if len(of_that_name) == 1:
         return str(of_that_name[0])
     if baseline is None and len(labels):
-        return _most_measured(rows, "variance") or str(labels[0])
+        return most_measured(rows, "variance") or str(labels[0])
     if len(of_that_name):
         raise BadInput(f"the baseline {baseline!r} could be {', '.join(of_that_name)}; give one of these labels")
     raise BadInput(f"there is no estimator {wanted!r} in this table; {nearest(wanted, labels)}")
@@ -178,7 +184,7 @@ def _stand_ins(rows: pd.DataFrame, chosen: str, metric: str) -> tuple[dict[str, 
         if (measured["estimator"] == chosen).any():
             baselines[str(problem)] = chosen
             continue
-        other = _most_measured(rows[rows["estimator"].isin(measured["estimator"])], metric)
+        other = most_measured(rows[rows["estimator"].isin(measured["estimator"])], metric)
         if other is not None:
             baselines[str(problem)] = other
             notes.append(
@@ -187,7 +193,7 @@ def _stand_ins(rows: pd.DataFrame, chosen: str, metric: str) -> tuple[dict[str, 
     return baselines, notes
 
 
-def _most_measured(rows: pd.DataFrame, metric: str) -> str | None:
+def most_measured(rows: pd.DataFrame, metric: str) -> str | None:
     """Returns the estimator measured on most problems, among those never shown biased if there are any."""
     measured = rows[rows[metric].notna()]
     biased = measured.loc[measured["verdict"] == "biased", "estimator"].unique()
@@ -210,12 +216,20 @@ def _pairs(rows: pd.DataFrame, baselines: pd.Series, equals: dict[str, str]) -> 
 def _ratios(both: pd.DataFrame, name: str, metric: str) -> pd.DataFrame:
     """Returns one row per pair: the ratio of one metric. Times from different machines are not compared."""
     ratio = metric_intervals(both, metric).over(metric_intervals(both, metric, "_of_baseline"))
-    frame = both[["problem", "samples", "estimator", "baseline", "verdict", "direction", "relative_bias"]].copy()
-    frame["equal"] = name
+    known = ["kind", "problem", "samples", "estimator", "baseline", "verdict", "direction", "relative_bias"]
+    frame = both[known].assign(equal=name, identity=problem_identity(both))
     frame["ratio"], frame["ratio_low"], frame["ratio_high"] = ratio
+    frame["without_variance"] = both[metric].eq(0) | both[f"{metric}_of_baseline"].eq(0)
     if METRICS[metric].group == "throughput" and "env" in both:
         frame = frame[both["env"].eq(both["env_of_baseline"]).fillna(True).to_numpy()]
-    return frame[[*PAIR, "ratio", "ratio_low", "ratio_high", "verdict", "direction", "relative_bias"]]
+    measured = ["ratio", "ratio_low", "ratio_high", "without_variance", "verdict", "direction", "relative_bias"]
+    return frame[[*PAIR, *measured, "identity"]]
+
+
+def problem_identity(rows: pd.DataFrame) -> pd.Series:
+    """Returns a text that is the same for cells of one problem, on whatever device and with whatever seed."""
+    texts = zip(*(rows[column].astype(str) for column in PROBLEM), strict=True)
+    return pd.Series([" ".join(each) for each in texts], index=rows.index, dtype=object)
 
 
 def metric_intervals(rows: pd.DataFrame, metric: str, suffix: str = "") -> Interval:
@@ -224,35 +238,44 @@ def metric_intervals(rows: pd.DataFrame, metric: str, suffix: str = "") -> Inter
     return interval.or_exact((METRICS[metric].unit == "calls") | (interval.value == 0))
 
 
-def _overall(pairs: pd.DataFrame, lower_is_better: bool) -> pd.DataFrame:
-    """Returns the interquartile mean of the log ratios over problems, best first."""
-    rows = [_over_problems(group) | {"equal": equal, "estimator": estimator}
-            for (equal, estimator), group in pairs.groupby(["equal", "estimator"], sort=False)]  # fmt: skip
-    columns = ["equal", "estimator", "ratio", "ratio_low", "ratio_high", "best", "worst", "problems", "biased_on"]
-    frame = pd.DataFrame(rows, columns=columns).astype({"ratio": float, "ratio_low": float, "ratio_high": float})
-    order = pd.Categorical(frame["equal"], categories=[*EQUAL], ordered=True)
-    ranked = frame.assign(_order=order).sort_values(["_order", "ratio"], ascending=[True, lower_is_better])
-    return ranked.drop(columns="_order").reset_index(drop=True)
+def overall_table(pairs: pd.DataFrame, lower_is_better: bool) -> pd.DataFrame:
+    """Returns the table `overall` of a comparison from its `pairs`."""
+    keys = ["kind", "equal", "estimator"]
+    rows = [dict(zip(keys, key, strict=True)) | _mean_of(group) for key, group in pairs.groupby(keys, sort=False)]
+    numbers = ["ratio", "ratio_low", "ratio_high", "problems_low", "problems_high", "best", "worst"]
+    frame = pd.DataFrame(rows, columns=[*keys, *numbers, "problems", "without_variance", "biased_on"])
+    frame = frame.astype(dict.fromkeys(numbers, float))
+    order = {name: place for names in (in_order(frame["kind"]), EQUAL) for place, name in enumerate(names)}
+    ranked = frame.assign(_kind=frame["kind"].map(order), _equal=frame["equal"].map(order))
+    ranked = ranked.sort_values(["_kind", "_equal", "ratio"], ascending=[True, True, lower_is_better], kind="stable")
+    return ranked.drop(columns=["_kind", "_equal"]).reset_index(drop=True)
 
 
-def _over_problems(group: pd.DataFrame) -> dict[str, object]:
+def _mean_of(group: pd.DataFrame) -> dict[str, object]:
     """Returns the summary of an estimator's ratios over its problems."""
-    ratio = middle(Interval.of_columns(group, "ratio"), list(group["problem"]))
-    biased = group.loc[group["verdict"] == "biased", "problem"].nunique()
+    with_variance = group[~group["without_variance"].astype(bool)]
+    means = with_variance if len(with_variance) else group
+    found = mean_ratio(Interval.of_columns(means, "ratio"), list(means["identity"]))
+    problems = group["identity"].nunique()
     return {
-        "ratio": float(ratio.value),
-        "ratio_low": float(ratio.low),
-        "ratio_high": float(ratio.high),
+        "ratio": found.value,
+        "ratio_low": found.measured.low,
+        "ratio_high": found.measured.high,
+        "problems_low": found.chosen.low,
+        "problems_high": found.chosen.high,
         "best": group["ratio"].min(),
         "worst": group["ratio"].max(),
-        "problems": group["problem"].nunique(),
-        "biased_on": biased,
+        "problems": problems,
+        "without_variance": problems - found.problems,
+        "biased_on": group.loc[group["verdict"] == "biased", "identity"].nunique(),
     }
 
 
 def comparison_view(comparison: Comparison) -> RenderableType:
     """Returns the overall ranking, a table per problem, and the notes, for a terminal."""
-    parts: list[RenderableType] = [_overall_view(comparison)] if len(comparison.overall) else []
+    parts: list[RenderableType] = [
+        _overall_view(comparison, str(kind), group) for kind, group in comparison.overall.groupby("kind", sort=False)
+    ]
     parts += [
         _problem_view(comparison, str(problem), group)
         for problem, group in comparison.pairs.groupby("problem", sort=False)
@@ -262,21 +285,28 @@ def comparison_view(comparison: Comparison) -> RenderableType:
     return Group(*parts, *(Text(note, style="yellow") for note in comparison.notes))
 
 
-def _overall_view(comparison: Comparison) -> Table:
+def _overall_view(comparison: Comparison, kind: str, overall: pd.DataFrame) -> Table:
     table = Table(
-        title=f"{comparison.metric} relative to {escape(comparison.baseline)}, over problems",
-        caption="Interquartile mean of log ratios, with its 95 % interval; lower variance is better. "
-        "Estimators measured on different problems have means over different problems.",
+        title=f"{escape(kind)}: {comparison.metric} relative to {escape(comparison.baseline)}, over problems",
+        caption="Mean of log ratios over the problems that both ran on. First interval: noise of measuring; second: "
+        "choice of problems (95 % each). Lower variance is better.",
     )
-    ways = list(dict.fromkeys(comparison.overall["equal"]))
+    ways = list(dict.fromkeys(overall["equal"]))
     for name in ("estimator", *(f"at {EQUAL_WORDS[way]}" for way in ways), "problems", "biased on"):
         table.add_column(name, justify="left" if name == "estimator" else "right")
-    for estimator, group in comparison.overall.groupby("estimator", sort=False):
+    for estimator, group in overall.groupby("estimator", sort=False):
         rows = {row["equal"]: row for row in group.to_dict("records")}
-        ratios = [interval(rows[way]) if way in rows else "—" for way in ways]
+        ratios = [_both_intervals(rows[way]) if way in rows else "—" for way in ways]
         most = max(rows.values(), key=lambda row: row["problems"])
-        table.add_row(escape(str(estimator)), *ratios, str(most["problems"]), str(most["biased_on"]))
+        left_out = f", {most['without_variance']} of them 0" if most["without_variance"] else ""
+        table.add_row(escape(str(estimator)), *ratios, f"{most['problems']}{left_out}", str(most["biased_on"]))
     return table
+
+
+def _both_intervals(row: dict[str, Any]) -> str:
+    if pd.isna(row["problems_low"]) or row["problems_low"] == row["problems_high"]:
+        return interval(row)
+    return f"{interval(row)} {row['problems_low']:.3g}–{row['problems_high']:.3g}"
 
 
 def _problem_view(comparison: Comparison, problem: str, group: pd.DataFrame) -> Table:

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from bench import plots
 from bench.analysis.comparison import EQUAL, Comparison
+from bench.analysis.ranking import Rankings
 from bench.plots.style import as_svg
 from bench.plots.training import on_trajectory
 from bench.tables.derived import with_limit
@@ -56,11 +57,15 @@ class Drawing:
         return self.view or self.name
 
 
-def drawings(found: Comparison) -> tuple[Drawing, ...]:
+def drawings(found: Comparison, ranked: Rankings) -> tuple[Drawing, ...]:
     """Returns every figure, in order."""
     return (
-        Drawing("ranking", "Point at an estimator to see it everywhere on this page.", partial(_ranking, found),
-                "variance", 10**6),
+        *(Drawing(f"ranking_{equal}", f"Variance ÷ the baseline's at equal {_way(equal)}, a panel for each kind of "
+                  "problem: any two estimators are compared on the problems that they share. Thick: 95 % interval of "
+                  "the noise of measuring; thin: of the choice of problems. Orange squares: shown biased on some "
+                  "problem. Point at an estimator to see it everywhere on this page.",
+                  partial(_ranking, ranked, equal), metric, 10**6, view="ranking", equal=equal)
+          for equal, metric in EQUAL.items()),
         Drawing("outcome_matrix", "Status of the cells: the worst over the numbers of samples. Point at a cell for "
                 "the reason, click to open it.",
                 plots.outcome_matrix, "status", 3 * MAX_COLUMNS),
@@ -101,8 +106,8 @@ def drawings(found: Comparison) -> tuple[Drawing, ...]:
     )  # fmt: skip
 
 
-def _ranking(found: Comparison, rows: pd.DataFrame, order: list[str]) -> Figure:
-    return plots.ranking(rows, compared=found)
+def _ranking(ranked: Rankings, equal: str, rows: pd.DataFrame, order: list[str]) -> Figure:
+    return plots.ranking(rows, equal=equal, ranked=ranked)
 
 
 def _relative(found: Comparison, equal: str, rows: pd.DataFrame, order: list[str]) -> Figure:

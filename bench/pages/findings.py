@@ -7,7 +7,7 @@
 import numpy as np
 import pandas as pd
 
-from bench.analysis.comparison import EQUAL_WORDS, Comparison
+from bench.analysis.comparison import EQUAL_WORDS
 from bench.plots.style import bound_text, plain_number
 
 
@@ -27,32 +27,13 @@ def statuses(rows: pd.DataFrame) -> dict[str, int]:
     return {str(status): int(count) for status, count in rows["status"].value_counts().items()}
 
 
-def findings(rows: pd.DataFrame, comparison: Comparison) -> list[str]:
-    """Returns at most four sentences.
+def findings(rows: pd.DataFrame) -> list[str]:
+    """Returns at most three sentences.
 
-    They name the best estimator not shown biased, the problem where the choice matters most, the biased estimators,
-    and the number of unclear verdicts.
+    They name the problem where the choice matters most, the biased estimators, and the number of unclear verdicts.
     """
-    each = (_best(comparison), _widest(rows), _biased(rows), _unclear(rows))
+    each = (_widest(rows), _biased(rows), _unclear(rows))
     return [sentence for sentence in each if sentence] or ["Nothing was measured that could be compared."]
-
-
-def _best(comparison: Comparison) -> str | None:
-    """Names the lowest variance among estimators never shown biased and measured on at least half of the problems."""
-    for equal in ("seconds", "samples"):
-        every = comparison.overall[comparison.overall["equal"] == equal]
-        honest = every[(every["biased_on"] == 0) & (every["problems"] * 2 >= every["problems"].max())]
-        sampled = honest[honest["ratio"] > 0]
-        if len(sampled):
-            row = sampled.iloc[0]
-            most = f"on {row['problems']} of them" if row["problems"] < every["problems"].max() else "over all of them"
-            return (
-                f"Compared with {comparison.baseline}, among the sampling estimators that are nowhere shown biased and "
-                f"fit at least half of the problems, {row['estimator']} has the lowest variance at "
-                f"{EQUAL_WORDS[equal]}: {plain_number(row['ratio'])} times {comparison.baseline}'s (95 % interval "
-                f"{plain_number(row['ratio_low'])} to {plain_number(row['ratio_high'])}; {most})."
-            )
-    return None
 
 
 def _widest(rows: pd.DataFrame) -> str | None:

@@ -16,7 +16,10 @@ from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from bench.analysis.comparison import Comparison, compare_estimators
+from bench.analysis.ranking import rankings
+from bench.analysis.winners import winners
 from bench.measure.timing.ceilings import load_ceilings
+from bench.pages.answers import answers
 from bench.pages.figures import Drawing, drawings, measured, with_figure_columns, write_figures
 from bench.pages.findings import findings, statuses, what_was_run
 from bench.pages.jinja import page_environment, template_file
@@ -114,8 +117,9 @@ def report_page(
     """
     rows = wide_table(table)
     found = compare_estimators(rows, baseline=baseline) if len(rows) else _nothing()
+    ranked = rankings(rows, baseline=baseline)
     order = [found.baseline, *(name for name in dict.fromkeys(rows["estimator"]) if name != found.baseline)]
-    marked, every = with_figure_columns(rows), drawings(found)
+    marked, every = with_figure_columns(rows), drawings(found, ranked)
     if figures is not None:
         write_figures(every, marked, order, figures, jobs)
     script = "\n".join(template_file(name) for name in SCRIPTS)
@@ -128,15 +132,16 @@ def report_page(
             created=[_when(at) for at in sorted(table["created"].dropna())[-1:]] if "created" in table else [],
             what=what_was_run(rows) if len(rows) else "The table is empty: no cell was planned or run.",
             statuses=statuses(rows),
-            findings=findings(rows, found) if len(rows) else [],
+            findings=findings(rows) if len(rows) else [],
             found=found,
             figures=_by_view(measured(every, marked)),
+            answers=answers(winners(rows, baseline=baseline)),
             environments=environments,
             environment_fields=list(dict.fromkeys(name for each in environments for name in each if name != "env")),
             metrics=METRICS.values(),
-            data=page_data(marked, found),
+            data=page_data(marked, found, ranked),
             ceilings=list(ceilings),
-            style=Markup(template_file("report.css")),
+            style=Markup(template_file("report.css") + template_file("answers.css")),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )

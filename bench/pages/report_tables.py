@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.comparison import EQUAL_WORDS, Comparison, latest
+from bench.analysis.ranking import Rankings
 from bench.plots.style import STATUSES, VERDICTS
 from bench.tables.metrics import METRICS, Metric
 
@@ -37,12 +38,13 @@ DECLARED = METRICS | {
 """The table's metrics, and the metric that the page adds."""
 
 
-def page_data(rows: pd.DataFrame, found: Comparison) -> dict[str, Any]:
+def page_data(rows: pd.DataFrame, found: Comparison, ranked: Rankings) -> dict[str, Any]:
     """Returns all that the page draws, as JSON data for the browser.
 
     Beside the cells (`cell_data`): `baseline`; `order`, the estimators with the baseline first; `equal`, the quantities
     held equal with their words; `pairs`, a list `[equal, cell, ratio, low, high]` per ratio to the baseline, where
-    `equal` and `cell` are places in `equal` and `rows`; `ranking`, the rows of the overall comparison.
+    `equal` and `cell` are places in `equal` and `rows`; `ranking`, the rows of the
+    rankings.
     """
     equals = [equal for equal in EQUAL_WORDS if equal in set(found.pairs["equal"])]
     return cell_data(rows) | {
@@ -51,7 +53,7 @@ def page_data(rows: pd.DataFrame, found: Comparison) -> dict[str, Any]:
         "equal": {equal: EQUAL_WORDS[equal] for equal in equals},
         "pairs": _pair_rows(rows, found.pairs, equals),
         "baselines": {str(row.problem): str(row.baseline) for row in found.pairs.itertuples()},
-        "ranking": [{name: _plain(value) for name, value in row.items()} for row in found.overall.to_dict("records")],
+        "ranking": [{name: _plain(value) for name, value in row.items()} for row in ranked.rows.to_dict("records")],
     }
 
 

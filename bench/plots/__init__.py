@@ -24,7 +24,8 @@ from bench.plots.panels import (
     variance_by_samples,
     variance_by_time,
 )
-from bench.plots.relative import ranking, relative_variance
+from bench.plots.ranking import ranking
+from bench.plots.relative import relative_variance
 from bench.plots.style import save
 from bench.plots.training import fitting, trajectory
 

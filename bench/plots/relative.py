@@ -1,4 +1,4 @@
-"""Variance relative to a baseline: a heat map over problems, and a ranking with intervals."""
+"""Variance relative to a baseline: a heat map over problems."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -9,27 +9,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from bench.analysis.comparison import EQUAL, EQUAL_WORDS, Comparison, compare_estimators
+from bench.analysis.comparison import EQUAL_WORDS, Comparison, compare_estimators
 from bench.plots.matrices import label_matrix, matrix_size, ordered
-from bench.plots.style import (
-    BASELINE_COLOUR,
-    INK,
-    PAGE_WIDTH,
-    VERDICTS,
-    blank,
-    empty,
-    log_axis,
-    plain_number,
-    shorten,
-    styled,
-)
+from bench.plots.style import blank, empty, log_axis, plain_number, shorten, styled
 from bench.statistics.interval import Interval
-from bench.statistics.ratios import middle
+from bench.statistics.over_problems import mean_ratio
 from bench.tables.wide import wide_table
 
 
@@ -86,7 +73,7 @@ def _ratios(pairs: pd.DataFrame, order: Sequence[str] | None) -> tuple[pd.DataFr
     """Returns the ratio of each estimator on each problem, and the text of its cell: the ratio, then its interval."""
     numbers, texts = {}, {}
     for key, group in pairs.groupby(["estimator", "problem"], sort=False):
-        ratio = middle(Interval.of_columns(group, "ratio"), list(group["problem"]))
+        ratio = mean_ratio(Interval.of_columns(group, "ratio"), list(group["problem"])).measured
         numbers[key], texts[key] = float(ratio.value), _text(ratio)
     rows, columns = ordered(pairs["estimator"], order), list(dict.fromkeys(pairs["problem"]))
 
@@ -111,63 +98,3 @@ def _limit(ratios: pd.DataFrame) -> float:
     finite = ratios.to_numpy()[np.isfinite(ratios) & (ratios > 0)]
     largest = np.exp(np.abs(np.log(finite)).max()) if len(finite) else 10.0
     return float(np.clip(largest, 2.0, 1000.0))
-
-
-def ranking(
-    table: pd.DataFrame,
-    baseline: str | None = None,
-    order: Sequence[str] | None = None,
-    *,
-    compared: Comparison | None = None,
-) -> Figure:
-    """Draws each estimator's variance relative to the baseline over problems, with intervals.
-
-    Args:
-        table: A table of results.
-        baseline: The estimator to compare with. Default: reinforce.
-        order: Names of estimators, in the order to show them. Default: best first.
-        compared: The finished comparison. Default: made from `table`.
-
-    Raises:
-        BadInput: The baseline does not exist.
-    """
-    if table.empty:
-        return empty("no cells in this table")
-    comparison = compared or compare_estimators(table, baseline=baseline)
-    overall = comparison.overall[np.isfinite(comparison.overall["ratio"])]
-    if overall.empty:
-        return empty(f"no variance to rank against {comparison.baseline}")
-    ways = [way for way in EQUAL if way in set(overall["equal"])]
-    names = ordered(overall["estimator"], order)
-    with styled():
-        figure = blank(PAGE_WIDTH, 0.21 * len(names) + 1.1)
-        panels = figure.subplots(1, len(ways), sharey=True, squeeze=False)[0]
-        for axes, way in zip(panels, ways, strict=True):
-            _ranks(axes, overall[overall["equal"] == way], names)
-            axes.set_title(f"at {EQUAL_WORDS[way]}")
-        panels[0].set_yticks(range(len(names)), [shorten(name) for name in names])
-        panels[0].set_ylim(len(names) - 0.5, -0.5)
-        figure.supxlabel(f"variance ÷ {shorten(comparison.baseline)}'s (interquartile mean over problems)", fontsize=8)
-        handles = [Line2D([], [], linestyle="", label=word, **_look(biased)) for biased, word in BIASED.items()]
-        figure.legend(handles=handles, loc="outside upper right", ncols=2, handlelength=1)
-        return figure
-
-
-BIASED = {False: "not shown biased", True: "shown biased on some problem"}
-
-
-def _look(biased: bool) -> dict[str, str]:
-    return {"marker": "s" if biased else "o", "color": VERDICTS["biased" if biased else "unbiased"]}
-
-
-def _ranks(axes: Axes, rows: pd.DataFrame, names: list[str]) -> None:
-    for row in rows.to_dict("records"):
-        y, look = names.index(row["estimator"]), _look(bool(row["biased_on"]))
-        if row["ratio"] == 0:
-            axes.text(0.02, y, "0", transform=axes.get_yaxis_transform(), va="center", fontsize=7, color=look["color"])
-            continue
-        ends = np.nan_to_num([[row["ratio"] - row["ratio_low"]], [row["ratio_high"] - row["ratio"]]])
-        axes.errorbar([row["ratio"]], [y], xerr=ends, linestyle="", ecolor=INK, elinewidth=1, **look)
-    axes.axvline(1, color=BASELINE_COLOUR, linewidth=1)
-    axes.set_xscale("log")
-    log_axis(axes.xaxis)

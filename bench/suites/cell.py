@@ -46,6 +46,7 @@ class Cell:
     throughput: str
     forced: bool = False
     dim: int = field(default=0, compare=False)
+    kind: str = _extra()
     plugin: str = _extra()
     source_digest: str = _extra()
     reason: str = _extra()

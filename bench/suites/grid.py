@@ -11,6 +11,7 @@ from bench.measure.execution.devices import check_device, default_dtype
 from bench.measure.execution.modes import resolved_mode, unavailable
 from bench.objectives import objectives
 from bench.plugins.settings import build, checked, combinations, identifying, plain, public
+from bench.problems.kinds import problem_kind
 from bench.problems.problem import Problem
 from bench.provenance.identity import canonical, class_digest, json_digest
 from bench.suites.cell import MINIBATCH, Cell, with_minibatch
@@ -150,11 +151,13 @@ def _pair(family: SuitePart, target: SuitePart, coordinates: str, point: str, mi
     try:
         theta = problem.theta()
         offer = problem.offer(problem.encode(theta), problem.function(next(iter(theta.values()))))
+        kind = problem_kind(problem.family, offer.q, offer.f)
     except NoSuchNeed:
         raise
     except Exception:  # a broken plug-in: its cells fail when they are measured, with the error as reason
         return Pair(columns, (family, target))
-    return Pair(columns | {"dim": sum(value.numel() for value in theta.values())}, (family, target), "", offer)
+    described = {"dim": sum(value.numel() for value in theta.values()), "kind": kind}
+    return Pair(columns | described, (family, target), "", offer)
 
 
 def _of_pair(part: SuitePart, pair: Pair, suite: Suite, limits: list["Budget"], force: bool) -> Iterator[Cell]:

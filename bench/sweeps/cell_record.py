@@ -86,7 +86,7 @@ def record(cell: Cell, task: Task, outcome: Record, wall_s: float) -> Record:
         outcome: The outcome columns and measurements, as `ended` and `finished` return them.
         wall_s: Seconds that the measurement took.
     """
-    identity = {name: getattr(cell, name) for name in (*IDENTITY, "dim", "plugin", "source_digest")}
+    identity = {name: getattr(cell, name) for name in (*IDENTITY, "dim", "kind", "plugin", "source_digest")}
     return {
         "schema": SCHEMA,
         "cell": cell.id,

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+from bench.tables.kinds import KINDS
 from bench.tables.metrics import METRICS
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of the columns: increased when a column is added or changes its meaning. Cell ids do not depend on it.
-Version 2 added `rarest_event`, version 3 `direction`."""
+Version 2 added `rarest_event`, version 3 `direction`, version 4 `kind`."""
 
 OLDEST = 1
 """The oldest schema that can be read; columns added later are null in older tables and records."""
@@ -27,7 +28,7 @@ class Column:
     since: int = 1
 
 
-SINCE = {"rarest_event": 2, "direction": 3}
+SINCE = {"rarest_event": 2, "direction": 3, "kind": 4}
 """The schema that added a column, for columns that are not in schema 1."""
 
 COLUMNS = {
@@ -56,6 +57,13 @@ COLUMNS = {
         ("problem", "coordinates", "text", "The parametrisation θ of the gradient: natural, unconstrained, …"),
         ("problem", "point", "text", "The named θ at which the gradient is taken."),
         ("problem", "dim", "integer", "Number of parameters, P."),
+        (
+            "problem",
+            "kind",
+            "text",
+            f"Kind of the problem: {', '.join(KINDS)}; empty where unknown. In tables of schema 1 to 3 it follows from "
+            "the names of distribution and objective.",
+        ),
         ("problem", "block", "text", "`all`, or the name of the parameter to which the row is restricted."),
         ("budget", "samples", "integer", "Draws per estimate, n."),
         ("budget", "replicates", "integer", "Number of independent estimates."),
@@ -99,7 +107,7 @@ COLUMNS = {
     )
 }
 
-ABSENT_IN_OLDER = {"direction": ""}
+ABSENT_IN_OLDER = {"direction": "", "kind": ""}
 """Keys that a record of an earlier schema lacks, with the value that stands for them."""
 
 INTRODUCTION = """# Results
@@ -135,7 +143,7 @@ A verdict on the direction has the same discipline: *turned* and *reversed* are 
 and *aligned* where the angle was shown to be below arcsin(`bias_resolution`). An optimiser cancels the scale of a
 gradient, so a biased estimate that is aligned may train as well as an unbiased one.
 
-Tables of schema 1 and 2 can be read too, with null in the columns added later. Tables of a later schema are refused.
+Tables of schema 1 to 3 can be read too, with null in the columns added later. Tables of a later schema are refused.
 """
 
 

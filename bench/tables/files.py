@@ -10,6 +10,7 @@ import pyarrow.parquet
 
 from bench.tables import columns
 from bench.tables.columns import COLUMNS
+from bench.tables.kinds import kinds_of_rows
 from bench.tables.long import typed
 from estimators.errors import BadInput
 
@@ -47,7 +48,8 @@ def read_table(path: Path) -> pd.DataFrame:
     if twice:
         raise BadInput(f"{path} is not a table of gradest: it has the column {twice[0]!r} twice")
     try:
-        frame = typed(content.select(list(COLUMNS)).cast(ARROW_SCHEMA).to_pandas())
+        frame = content.select(list(COLUMNS)).cast(ARROW_SCHEMA).to_pandas()
+        frame = typed(frame.assign(kind=kinds_of_rows(frame)))
     except (ValueError, TypeError, pa.ArrowException) as error:
         raise BadInput(f"{path} is not a table of gradest: {_first_line(error)}") from None
     read = range(columns.OLDEST, columns.SCHEMA + 1)

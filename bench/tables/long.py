@@ -14,6 +14,7 @@ import pandas as pd
 from bench.statistics.control import UNSEEN
 from bench.tables.columns import ABSENT_IN_OLDER, COLUMNS
 from bench.tables.derived import derived
+from bench.tables.kinds import kinds_of_rows
 from bench.tables.metrics import METRICS
 from bench.tables.records import Measured
 
@@ -38,6 +39,7 @@ def long_rows(run: str, records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     whole["verdict"] = whole["verdict"].where(whole["metric"] == "relative_bias", "")
     whole["direction"] = whole["direction"].where(whole["metric"] == "angle", "")
     whole["rarest_event"] = rarest_event(whole)
+    whole["kind"] = kinds_of_rows(whole)
     return typed(whole)
 
 

@@ -27,6 +27,7 @@ FILTER_NAMES = (
     "coordinates",
     "point",
     "dim",
+    "kind",
     "samples",
     "seed",
     "device",

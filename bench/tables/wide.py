@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.tables.kinds import kinds_of_rows
 from bench.tables.metrics import METRICS
 from bench.tables.visits import visits_of
 from estimators.errors import BadInput
@@ -26,10 +27,10 @@ REQUIRED_COLUMNS = ("cell", "estimator", "estimator_params", *PROBLEM, "samples"
 def wide_table(table: pd.DataFrame) -> pd.DataFrame:
     """The wide table: one row per cell.
 
-    Columns are the cell's identity; the labels `estimator`, `problem` and `name` (the estimator without settings);
-    `status`, `reason`, `verdict` and `direction`; for each metric, its value and interval, as in `variance`,
-    `variance_low`, `variance_high`, null where not measured; `batch`, the replicates of a timed step; and `visits`, the
-    number of visits behind the intervals of its times, null where there was a single visit.
+    Columns are the cell's identity; the labels `estimator`, `problem` and `name` (the estimator without settings); the
+    problem's `kind`; `status`, `reason`, `verdict` and `direction`; for each metric, its value and interval, as in
+    `variance`, `variance_low`, `variance_high`, null where not measured; `batch`, the replicates of a timed step; and
+    `visits`, the number of visits behind the intervals of its times, null where there was a single visit.
 
     A problem's label ends in the execution settings (device, mode, …) that vary in the table, so that cells with the
     same `problem` and `samples` differ only in the estimator. A cell whose timing failed keeps its accuracy, and its
@@ -48,6 +49,7 @@ def wide_table(table: pd.DataFrame) -> pd.DataFrame:
     found["name"] = first["estimator"].astype(str)
     found["estimator"] = estimator_labels(first)
     found["problem"] = problem_labels(first)
+    found["kind"] = kinds_of_rows(first)
     outcome = _outcomes(table).reindex(first.index)
     found = found.assign(
         status=outcome["status"],

@@ -15,6 +15,7 @@ import pandas as pd
 import bench
 from bench import plots
 from bench.analysis.comparison import Comparison
+from bench.analysis.ranking import Rankings
 from bench.distributions import distributions
 from bench.objectives import objectives
 from bench.pages.figures import drawings
@@ -204,19 +205,21 @@ def derivable() -> frozenset[str]:
     return frozenset(derived(full_table())["metric"])
 
 
-NO_COMPARISON = Comparison("variance", "reinforce", 0.1, pd.DataFrame(), pd.DataFrame())
+DRAWINGS = drawings(
+    Comparison("variance", "reinforce", 0.1, pd.DataFrame(), pd.DataFrame()), Rankings("reinforce", pd.DataFrame(), {})
+)
 
 
 @cache
 def drawn() -> frozenset[str]:
     """The figures that the report draws, by name."""
-    return frozenset(drawing.name for drawing in drawings(NO_COMPARISON))
+    return frozenset(drawing.name for drawing in DRAWINGS)
 
 
 @cache
 def shown_as() -> frozenset[str]:
     """The figures of the page that show the drawings."""
-    return frozenset(drawing.shown_as for drawing in drawings(NO_COMPARISON))
+    return frozenset(drawing.shown_as for drawing in DRAWINGS)
 
 
 @cache

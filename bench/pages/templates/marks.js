@@ -87,21 +87,23 @@ function folded(nodes, most, noun) {
   return [...nodes.slice(0, most), rest];
 }
 
-// Rows of intervals on one log axis. A row: `{ estimator, marks: [{ value, low, high, biased, title, row }], text }`.
+// Rows of intervals on one log axis. A row: `{ estimator, marks: [{ value, low, high, wide, biased, title, row }], text, look }`,
+// where `wide` are the ends of a second, thin interval, cut at the ends of the axis.
 function strips(rows, { line = null, title = null, format = number } = {}) {
   const marks = rows.flatMap((row) => row.marks), box = make("div", null, { class: "strips" });
-  const along = axis(marks.flatMap((mark) => [mark.value, mark.low, mark.high]).concat(line ?? []), { format });
+  const along = axis(marks.flatMap((mark) => [mark.value, mark.low, mark.high]).concat(line ?? []), { format, most: 4 });
   const left = (value) => `left:${(100 * along.at(value)).toFixed(2)}%`;
   if (title) box.append(make("h4", title));
   for (const row of rows) {
-    const node = make("div", null, { class: "strip", "data-e": number_of[row.estimator] }), track = make("span", null, { class: "track" });
+    const node = make("div", null, { class: `strip ${row.look ?? ""}`, "data-e": number_of[row.estimator] }), track = make("span", null, { class: "track" });
     if (along) for (const tick of along.ticks) track.append(make("i", null, { class: "tick", style: left(tick) }));
     if (along && line !== null) track.append(make("i", null, { class: "tick line", style: left(line) }));
     for (const mark of row.marks) {
       if (!(mark.value > 0)) { track.append(make("span", number(mark.value), { class: "zero", title: mark.title })); continue; }
-      if (typeof mark.low === "number" && mark.high > mark.low) {
-        const from = mark.low > 0 ? along.at(mark.low) : 0;
-        track.append(make("i", null, { class: "bar mark", style: `left:${(100 * from).toFixed(2)}%;width:${(100 * (along.at(mark.high) - from)).toFixed(2)}%` }));
+      for (const [look, [low, high]] of [["thin bar mark", mark.wide ?? []], ["bar mark", [mark.low, mark.high]]]) {
+        if (typeof low !== "number" || !(high > low)) continue;
+        const from = low > 0 ? along.at(low) : 0;
+        track.append(make("i", null, { class: look, style: `left:${(100 * from).toFixed(2)}%;width:${(100 * (along.at(high) - from)).toFixed(2)}%` }));
       }
       track.append(make(mark.row ? "a" : "i", null, { class: `dot mark${mark.biased ? " biased" : ""}`, style: left(mark.value), title: mark.title, href: link(mark.row), tabindex: mark.row ? -1 : null, "aria-label": mark.row ? mark.title : null }));
     }

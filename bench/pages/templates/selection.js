@@ -3,7 +3,7 @@
 
 const source = document.getElementById("data");
 const data = source && JSON.parse(source.textContent);
-const selection = { chosen: {}, equal: data && Object.keys(data.equal)[0], rows: [], places: new Set(), paper: false };
+const selection = { chosen: {}, equal: data && Object.keys(data.equal).at(-1), rows: [], places: new Set(), paper: false };
 const place = data ? Object.fromEntries(data.columns.map((name, i) => [name, i])) : {};
 const get = (row, name) => (name in place ? row[place[name]] : null);
 const number_of = data ? Object.fromEntries(data.order.map((name, i) => [name, i])) : {}; // estimator → its number
@@ -98,7 +98,9 @@ function start_selection() {
   for (const name of [...data.order].sort()) if (data.rows.some((row) => get(row, "estimator") === name)) hot.append(make("option", name, { value: number_of[name] }));
   hot.addEventListener("change", () => highlight(hot.value));
   document.addEventListener("pointerover", (event) => highlight(event.target.closest?.("[data-e]")?.dataset.e ?? hot.value));
-  document.getElementById("equal")?.addEventListener("change", (event) => {
+  const equal = document.getElementById("equal");
+  if (equal) equal.value = selection.equal;
+  equal?.addEventListener("change", (event) => {
     selection.equal = event.target.value;
     selected();
   });
@@ -112,6 +114,8 @@ function start_selection() {
     reset.hidden = selection.all;
     document.getElementById("selected").textContent = selection.all ? "" : `${selection.rows.length} of ${data.rows.length} cells selected`;
     for (const node of document.querySelectorAll(".whole")) node.hidden = selection.all;
+    const kind = selection.chosen.kind || "";
+    for (const node of document.querySelectorAll(".answer[data-kind]")) node.hidden = kind !== "" && node.dataset.kind !== kind;
     for (const node of document.querySelectorAll("[data-status]")) node.textContent = selection.rows.filter((row) => get(row, "status") === node.dataset.status).length;
     for (const node of document.querySelectorAll(".way")) node.textContent = data.equal[selection.equal] ? `at ${data.equal[selection.equal]}` : "";
   });

@@ -13,9 +13,10 @@ const views = {
     const rows = ranked().filter((row) => row.equal === equal);
     const panels = [...groups(rows, (row) => row.kind ?? "")].map(([kind, own]) => strips(own.map((row) => ({
       estimator: row.estimator,
-      text: row.apart ? ["apart"] : [number(row.ratio), row.ratio_low < row.ratio_high ? between(row.ratio_low, row.ratio_high) : ""],
-      marks: [{ value: row.ratio, low: row.ratio_low, high: row.ratio_high, biased: row.biased_on > 0, title: about(row) }],
-    })), { line: 1, title: kind || null }));
+      text: [number(row.ratio), row.ratio_low < row.ratio_high ? between(row.ratio_low, row.ratio_high) : row.apart ? "apart" : ""],
+      look: row.apart ? "apart" : "",
+      marks: [{ value: row.ratio, low: row.ratio_low, high: row.ratio_high, wide: [row.problems_low, row.problems_high], biased: row.biased_on > 0, title: about(row) }],
+    })), { line: 1, title: headline(kind, own) }));
     return panels.length ? [grid(panels, "rankings")] : [];
   },
 
@@ -100,16 +101,13 @@ const views = {
 const tables = {
   ranking() {
     const rows = ranked(), equals = Object.keys(data.equal).filter((equal) => rows.some((row) => row.equal === equal));
-    const kinds = rows.some((row) => row.kind), first = new Map(rows.map((row) => [row, `${row.kind}\n${row.estimator}`]));
-    const lines = [...groups(rows, (row) => first.get(row)).values()].map((own) => [
-      ...(kinds ? [own[0].kind] : []), own[0].estimator,
-      ...equals.map((equal) => {
+    const most = (own, name) => String(Math.max(...own.map((row) => row[name] ?? 0)));
+    return [...groups(rows, (row) => row.kind)].flatMap(([kind, all]) => [make("h3", headline(kind, all)), listed(
+      ["estimator", ...equals.map((equal) => `at ${data.equal[equal]}`), "problems", "without variance on", "shown biased on", "apart"],
+      [...groups(all, (row) => row.estimator)].map(([estimator, own]) => [estimator, ...equals.map((equal) => {
         const row = own.find((each) => each.equal === equal);
-        return row && typeof row.ratio === "number" ? [number(row.ratio), between(row.ratio_low, row.ratio_high)] : "—";
-      }),
-      String(Math.max(...own.map((row) => row.problems))), String(Math.max(...own.map((row) => row.biased_on))),
-    ]);
-    return [listed([...(kinds ? ["kind"] : []), "estimator", ...equals.map((equal) => `at ${data.equal[equal]}`), "problems", "shown biased on"], lines, "Ranking as a table", kinds ? 2 : 1)];
+        return row && typeof row.ratio === "number" ? [number(row.ratio), between(row.ratio_low, row.ratio_high), between(row.problems_low, row.problems_high)] : "—";
+      }), most(own, "problems"), most(own, "without_variance"), most(own, "biased_on"), own.find((row) => row.apart)?.apart ?? ""]), `Ranking on ${kind}`, 1)]);
   },
   failures() {
     const lost = selection.rows.filter((row) => !["ok", "not_applicable"].includes(get(row, "status")));
@@ -123,6 +121,7 @@ const tables = {
   },
 };
 
+const headline = (kind, rows) => `${kind || "all problems"}: variance ÷ ${rows[0].baseline ?? data.baseline}'s`;
 const where = (row) => `${get(row, "problem")}, n = ${get(row, "samples")}`;
 const about = (row) => [
   typeof row.ratio === "number" ? `${number(row.ratio)} (${between(row.ratio_low, row.ratio_high)}) times ${row.baseline ?? data.baseline}` : "",
@@ -236,7 +235,7 @@ function listed(columns, lines, name, heads) {
     const node = make("tr", null, { "data-e": number_of[line.find((text) => text in number_of)] ?? null });
     node.append(...line.map((text, i) => {
       const cell = make(i < heads ? "th" : "td", [text].flat()[0], { scope: i < heads ? "row" : null, class: i < heads ? "" : "number" });
-      if (Array.isArray(text) && text[1]) cell.append(make("small", text[1]));
+      if (Array.isArray(text)) cell.append(...text.slice(1).filter(Boolean).map((more) => make("small", more)));
       return cell;
     }));
     body.append(node);

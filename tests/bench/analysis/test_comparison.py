@@ -14,7 +14,7 @@ from rich.console import Console
 from bench.analysis.comparison import Comparison, compare, compare_estimators
 from bench.analysis.regressions import Regressions, compare_runs, parse_limits
 from bench.statistics.interval import Interval
-from bench.statistics.ratios import holm, middle, verdicts
+from bench.statistics.ratios import holm, verdicts
 from bench.tables.wide import wide_table
 from estimators.errors import BadInput
 from tests.support.tables import ESTIMATORS, PROBLEMS, cell, table, typed
@@ -28,8 +28,9 @@ def scaled(frame: pd.DataFrame, estimator: str, metric: str, factor: float) -> p
     return found
 
 
-def overall(found: Comparison, equal: str = "samples") -> pd.DataFrame:
-    return found.overall[found.overall["equal"] == equal].set_index("estimator")
+def overall(found: Comparison, equal: str = "samples", kind: str = "bits") -> pd.DataFrame:
+    rows = found.overall
+    return rows[(rows["equal"] == equal) & (rows["kind"] == kind)].set_index("estimator")
 
 
 def test_ratios_to_the_baseline_are_those_of_the_table():
@@ -38,9 +39,28 @@ def test_ratios_to_the_baseline_are_those_of_the_table():
     assert samples.loc["rloo", "ratio"] == pytest.approx(0.2)
     assert seconds.loc["rloo", "ratio"] == pytest.approx(0.2 * 1.2)
     assert samples.loc["exact", "ratio"] == 0
-    assert samples.loc["gumbel_softmax(temperature=0.5)", "biased_on"] == 3
-    assert samples.loc["rloo", "problems"] == 4
-    assert samples.loc["exact", "problems"] == 3
+    assert samples.loc["gumbel_softmax(temperature=0.5)", "biased_on"] == 2
+    assert samples.loc["rloo", ["problems", "without_variance"]].tolist() == [2, 0]
+    assert samples.loc["exact", ["problems", "without_variance"]].tolist() == [2, 2]
+    assert list(dict.fromkeys(found.overall["kind"])) == ["bits", "smooth continuous", "other"]
+
+
+def test_problems_of_two_kinds_are_not_averaged():
+    found = compare_estimators(scaled(table(), "rloo", "variance", 1.0))
+    frame = table()
+    frame = pd.concat([scaled(frame[frame["distribution"] == "normal"], "rloo", "variance", 100.0),
+                       frame[frame["distribution"] != "normal"]])  # fmt: skip
+    changed = compare_estimators(frame)
+    assert overall(changed).loc["rloo", "ratio"] == pytest.approx(overall(found).loc["rloo", "ratio"])
+    assert overall(changed, kind="smooth continuous").loc["rloo", "ratio"] == pytest.approx(20)
+
+
+def test_an_estimator_without_variance_on_one_problem_keeps_its_mean_over_the_others():
+    frame = table()
+    small = (frame["distribution_params"] == '{"size":5}').to_numpy()
+    without = pd.concat([scaled(frame[small], "rloo", "variance", 0.0), frame[~small]])
+    row = overall(compare_estimators(without)).loc["rloo"]
+    assert row["ratio"] == pytest.approx(0.2) and row["without_variance"] == 1 and row["problems"] == 2
 
 
 def test_a_ratio_has_the_interval_of_two_independent_cells():
@@ -91,18 +111,6 @@ def test_holm_is_the_textbook_example():
     assert holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
-def test_the_middle_of_ratios_is_covered_by_its_interval():
-    rng, errors, hits, trials = np.random.default_rng(3), np.full(8, 0.1), 0, 400
-    truth = np.log([0.1, 0.5, 0.5, 0.6, 0.7, 0.8, 0.9, 50.0])
-    target = np.exp(truth[2:6].mean())
-    for trial in range(trials):
-        log = truth + errors * rng.standard_normal(8)
-        found = Interval(np.exp(log), np.exp(log - 1.96 * errors), np.exp(log + 1.96 * errors))
-        middle_of = middle(found, [str(i) for i in range(8)], seed=trial)
-        hits += bool(middle_of.low < target < middle_of.high)
-    assert hits / trials > 0.95 - 5 * np.sqrt(0.95 * 0.05 / trials)
-
-
 def test_the_same_table_gives_the_same_interval():
     first, second = (compare_estimators(table()).overall for _ in range(2))
     pd.testing.assert_frame_equal(first, second)
@@ -138,7 +146,7 @@ def test_throughput_is_better_when_higher():
     found = compare_estimators(table(), metric="estimates_per_second")
     outcome = found.pairs.set_index("estimator")["outcome"]
     assert set(outcome["exact"]) == {"worse"}
-    assert list(found.overall["estimator"])[-1] == "exact"
+    assert list(overall(found).index)[-1] == "exact"
 
 
 def test_times_of_two_machines_are_not_divided():

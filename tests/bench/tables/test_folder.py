@@ -159,16 +159,17 @@ def test_derived_metrics_and_their_intervals(cells):
 
 def test_a_table_of_schema_1_is_read_with_null_in_the_later_column(tmp_path):
     table = load(Path(__file__).parents[3] / "results" / "reference").head(40)
-    older = table.assign(schema=1).drop(columns=["rarest_event", "direction"])
+    older = table.assign(schema=1).drop(columns=["rarest_event", "direction", "kind"])
     older.to_parquet(tmp_path / "older.parquet")
     found = load(tmp_path / "older.parquet")
     assert list(found.columns) == list(COLUMNS) and found.rarest_event.isna().all()
     assert found.verdict.tolist() == table.verdict.tolist()
+    assert set(found.kind) == {"bits"} == set(table.kind)
     older.assign(schema=2).to_parquet(tmp_path / "torn.parquet")
     with pytest.raises(BadInput, match="it has no column 'rarest_event'"):
         load(tmp_path / "torn.parquet")
-    table.assign(schema=4).to_parquet(tmp_path / "later.parquet")
-    with pytest.raises(BadInput, match="its schema is 4, and this version reads 1 to 3"):
+    table.assign(schema=5).to_parquet(tmp_path / "later.parquet")
+    with pytest.raises(BadInput, match="its schema is 5, and this version reads 1 to 4"):
         load(tmp_path / "later.parquet")
 
 

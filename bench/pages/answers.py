@@ -1,0 +1,102 @@
+"""The boxes at the top of the report, one per kind of problem."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.analysis.comparison import EQUAL_WORDS
+from bench.analysis.winners import LEAVE_ONE_OUT, BiasBound, Winner
+from bench.plots.style import plain_number
+from bench.statistics.over_problems import OverProblems
+
+
+@dataclass(frozen=True)
+class Against:
+    """The winner's variance ÷ another estimator's.
+
+    `other`: that estimator, in words. `ratios`: one per quantity held equal. `others_problems`: the interval of the
+    choice of problems, of the ratio that decides, in words.
+    """
+
+    other: str
+    ratios: dict[str, OverProblems]
+    others_problems: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The winner at one number of samples, in words: `bias` what is known of its bias, `ties` who may be as good."""
+
+    samples: int
+    estimator: str
+    bias: str
+    ties: str
+    against: list[Against]
+
+
+@dataclass(frozen=True)
+class AnswerBox:
+    """A box of the report: the answer at the largest number of samples, and those at others."""
+
+    kind: str
+    problems: str
+    answer: Answer
+    others: list[Answer]
+
+
+def answers(found: Sequence[Winner]) -> list[AnswerBox]:
+    """Returns a box per kind of problem, from the winners of a table."""
+    boxes = []
+    for kind in dict.fromkeys(each.kind for each in found):
+        own = sorted((each for each in found if each.kind == kind), key=lambda each: -each.samples)
+        first, *others = [_answer(each) for each in own]
+        of = own[0].of_problems
+        boxes.append(AnswerBox(kind, f"{of} problem{'' if of == 1 else 's'}", first, others))
+    return boxes
+
+
+def _answer(winner: Winner) -> Answer:
+    against = []
+    if winner.estimator != winner.reference:
+        role = "leave-one-out" if winner.reference.startswith(LEAVE_ONE_OUT) else "the baseline"
+        against.append(_against(f"{role}, {winner.reference}", winner.over_reference, winner))
+    if winner.runner_up and (winner.runner_up != winner.reference or not against):
+        against.append(_against(f"the next best, {winner.runner_up}", winner.over_runner_up, winner))
+    shown = ", ".join(winner.ties[:3]) + (f" and {len(winner.ties) - 3} more" if len(winner.ties) > 3 else "")
+    ties = f"not shown better than {shown} at {EQUAL_WORDS[winner.decided_at]}" if winner.ties else ""
+    known = winner.estimator == winner.reference and winner.reference.startswith(LEAVE_ONE_OUT)
+    itself = "leave-one-out itself; " if known else ""
+    few = f"; ratios over {winner.problems} problems" if winner.problems < winner.of_problems else ""
+    return Answer(winner.samples, winner.estimator, f"{itself}{bias_in_words(winner.bias)}{few}", ties, against)
+
+
+def _against(other: str, ratios: dict[str, OverProblems], winner: Winner) -> Against:
+    decisive = ratios.get(winner.decided_at)
+    if decisive is None or math.isnan(decisive.chosen.low):
+        return Against(other, ratios, "only one problem")
+    return Against(other, ratios, f"{plain_number(decisive.chosen.low)}–{plain_number(decisive.chosen.high)}")
+
+
+def bias_in_words(bias: BiasBound) -> str:
+    """Returns what is known of a bias.
+
+    >>> bias_in_words(BiasBound(0.0448, 5, float("nan"), 0))
+    'bias at most 4.5 % on 5 problems'
+    >>> bias_in_words(BiasBound(0.02, 1, 0.31, 2))
+    'bias at most 2 % on 1 problem; on 2 unclear, at most 31 %'
+    """
+    parts = []
+    if bias.unbiased:
+        problems = f"{bias.unbiased} problem{'' if bias.unbiased == 1 else 's'}"
+        parts.append(f"bias at most {_percent(bias.at_most)} on {problems}")
+    if bias.unclear:
+        parts.append(f"{'on' if parts else 'bias on'} {bias.unclear} unclear, at most {_percent(bias.unclear_at_most)}")
+    return "; ".join(parts) or "bias not judged at this number of samples"
+
+
+def _percent(share: float) -> str:
+    return "an unknown size" if math.isnan(share) else f"{100 * share:.2g} %" if share < 1 else f"{100 * share:.0f} %"
