@@ -335,17 +335,18 @@ def _problem_view(comparison: Comparison, problem: str, group: pd.DataFrame) -> 
     base = group["baseline"].iloc[0]
     ways = list(dict.fromkeys(group["equal"]))
     table = Table(title=f"{escape(problem)}: {comparison.metric} relative to {escape(base)}")
-    about = ("outcome", "bias", "direction", "scale")
+    about = (f"outcome at {EQUAL_WORDS[ways[0]]}", "bias", "direction", "scale")
     for name in ("estimator", "n", *(f"at {EQUAL_WORDS[way]}" for way in ways), *about):
         table.add_column(name, justify="right" if name.startswith(("n", "at")) else "left")
     for (samples, estimator), rows in group.groupby(["samples", "estimator"], sort=False):
         by = {row["equal"]: row for row in rows.to_dict("records")}
         first = next(iter(by.values()))
+        outcome = by[ways[0]]["outcome"] if ways[0] in by else "—"
         table.add_row(
             escape(str(estimator)),
             str(samples),
             *(interval(by[way]) if way in by else "—" for way in ways),
-            Text(first["outcome"], style=STYLES.get(first["outcome"], "")),
+            Text(outcome, style=STYLES.get(outcome, "")),
             Text(first["verdict"], style=STYLES.get(first["verdict"], "")),
             Text(first["direction"], style=STYLES.get(first["direction"], "")),
             Text(scale_words(first), style=STYLES.get(first["scale_verdict"], "")),

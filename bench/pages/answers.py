@@ -1,4 +1,4 @@
-"""The boxes at the top of the report, one per kind of problem, and the tables of the ranking."""
+"""The boxes at the top of the report, one per kind of problem."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -7,10 +7,8 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from bench.analysis.comparison import EQUAL, EQUAL_WORDS
-from bench.analysis.ranking import Rankings
+from bench.analysis.comparison import EQUAL_WORDS
 from bench.analysis.winners import LEAVE_ONE_OUT, BiasBound, Winner
 from bench.plots.style import plain_number
 from bench.statistics.over_problems import OverProblems
@@ -102,24 +100,3 @@ def bias_in_words(bias: BiasBound) -> str:
 
 def _percent(share: float) -> str:
     return "an unknown size" if math.isnan(share) else f"{100 * share:.2g} %" if share < 1 else f"{100 * share:.0f} %"
-
-
-def kind_ranks(ranked: Rankings) -> list[dict[str, Any]]:
-    """Returns the tables of the ranking: one per kind, with a row per estimator, best first, then those apart."""
-    tables = []
-    for kind, group in ranked.rows.groupby("kind", sort=False):
-        ways = [way for way in EQUAL if way in set(group["equal"])]
-        key = ways[-1]
-        first = group[group["equal"] == key].to_dict("records")
-        names = [row["estimator"] for row in first]
-        names += [name for name in dict.fromkeys(group["estimator"]) if name not in names]
-        by = {(row["estimator"], row["equal"]): row for row in group.to_dict("records")}
-        rows = []
-        for name in names:
-            at = {way: by[name, way] for way in ways if (name, way) in by}
-            rows.append({"estimator": name, "at": at, **list(at.values())[-1]})
-        tables.append({
-            "kind": kind, "baseline": first[0]["baseline"], "ways": ways, "sorted_by": EQUAL_WORDS[key],
-            "of_problems": int(group["of_problems"].max()), "rows": rows,
-        })  # fmt: skip
-    return tables

@@ -1,10 +1,9 @@
-"""The figures of the report, drawn in parts by several processes."""
+"""The figures of the report as files beside the page, drawn in parts by several processes."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -16,14 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from bench import plots
 from bench.analysis.comparison import EQUAL, Comparison
 from bench.analysis.ranking import Rankings
-from bench.pages.svg import inline
-from bench.plots.matrices import ordered
 from bench.plots.style import as_svg
 from bench.plots.training import on_trajectory
 from bench.tables.derived import with_limit
@@ -40,7 +36,7 @@ PARALLEL_FROM = 16
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure of the page: its file name without the suffix, its caption, and the function that draws it."""
+    """A figure: its file name without the suffix, its caption on the page, and the function that draws the files."""
 
     name: str
     caption: str
@@ -49,58 +45,63 @@ class Drawing:
     """The column that must have been measured."""
     problems: int = MAX_PANELS
     series: int | None = None
-    """Maximum number of estimators in a panel, besides the baseline: those of least variance."""
+    """Maximum number of estimators in a panel of the files, besides the baseline: those of least variance."""
+    view: str = ""
+    """The figure of the page that shows the same, a function of `templates/views.js`. Default: the name."""
+    equal: str = ""
+    """The quantity held equal at which the page shows it. Default: always."""
 
-
-@dataclass(frozen=True)
-class DrawnFigure:
-    """A drawn figure, as passed to the template."""
-
-    name: str
-    caption: str
-    svg: Markup
+    @property
+    def shown_as(self) -> str:
+        """The name of the page's figure."""
+        return self.view or self.name
 
 
 def drawings(found: Comparison, ranked: Rankings) -> tuple[Drawing, ...]:
-    """Returns every figure of the page, in order."""
+    """Returns every figure, in order."""
     return (
         *(Drawing(f"ranking_{equal}", f"Variance ÷ the baseline's at equal {_way(equal)}, a panel for each kind of "
                   "problem: any two estimators are compared on the problems that they share. Thick: 95 % interval of "
-                  "the noise of measuring; thin: of the choice of problems. Below the line: estimators that share too "
-                  "few problems, or have no variance.",
-                  partial(_ranking, ranked, equal), metric, 10**6)
+                  "the noise of measuring; thin: of the choice of problems. Orange squares: shown biased on some "
+                  "problem. Point at an estimator to see it everywhere on this page.",
+                  partial(_ranking, ranked, equal), metric, 10**6, view="ranking", equal=equal)
           for equal, metric in EQUAL.items()),
         Drawing("outcome_matrix", "Status of the cells: the worst over the numbers of samples. Point at a cell for "
                 "the reason, click to open it.",
                 plots.outcome_matrix, "status", 3 * MAX_COLUMNS),
-        Drawing("bias_matrix", "Bias verdicts: biased if the estimator is biased at any number of samples. "
-                "Unbiased means that the bias was shown to be below the requested resolution.",
+        Drawing("bias_matrix", "Bias verdicts, the worst over the numbers of samples. Biased: the largest relative "
+                "bias. Unclear: ≤ and the bound that was reached, the upper end of the 95 % interval of the relative "
+                "bias (with a star: of the bias itself, where the gradient is too near to 0). Unbiased (✓): shown to "
+                "be below the requested resolution.",
                 plots.bias_matrix, "relative_bias", 3 * MAX_COLUMNS),
         Drawing("scale_and_cosine", "Error of the biased estimators, with 95 % intervals: left of the line the mean "
                 "estimate is too short, below the top its direction is wrong.", plots.scale_and_cosine, "scale", 10**6),
-        *(Drawing(f"relative_variance_{equal}", f"Variance ÷ the baseline's at equal {_way(equal)}; below it the 95 % "
-                  "interval (if it is wide, as ± or as factors ×), with a question mark if it contains 1. Grey: not "
-                  "measured on both.",
-                  partial(_relative, found, equal), metric, MAX_COLUMNS)
+        *(Drawing(f"relative_variance_{equal}", f"Variance ÷ the baseline's at equal {_way(equal)}: the mean over the "
+                  "numbers of samples on the log scale. A question mark: the 95 % interval contains 1. Point at a "
+                  "cell for its interval. Empty: not measured on both.",
+                  partial(_relative, found, equal), metric, MAX_COLUMNS, view="relative_variance", equal=equal)
           for equal, metric in EQUAL.items()),
-        Drawing("variance_by_samples", "Variance against samples, with 95 % intervals; the dotted line falls as 1 ÷ n.",
-                plots.variance_by_samples, "variance", MAX_PANELS, MAX_SERIES),
-        Drawing("variance_by_evaluations", "Variance against evaluations of f. The line is the Pareto front: no "
-                "estimator is better than its points (ringed) in both.", plots.variance_by_evaluations, "evaluations",
-                MAX_PANELS, MAX_SERIES),
-        Drawing("variance_by_time", "Variance against time, with 95 % intervals; the line is the Pareto front.",
-                plots.variance_by_time, "seconds_per_estimate", MAX_PANELS, MAX_SERIES),
+        Drawing("variance_by_samples", "Vertical: variance. Horizontal: samples per estimate. The dotted line falls "
+                "as 1 ÷ n. Named: the estimators of least variance, and the baseline.",
+                plots.variance_by_samples, "variance", MAX_PANELS, MAX_SERIES, view="variance", equal="samples"),
+        Drawing("variance_by_evaluations", "Vertical: variance. Horizontal: evaluations of f per estimate. The line "
+                "is the Pareto front: no estimator is better than its points in both.",
+                plots.variance_by_evaluations, "evaluations", MAX_PANELS, MAX_SERIES, view="variance",
+                equal="evaluations"),
+        Drawing("variance_by_time", "Vertical: variance. Horizontal: time per estimate. The line is the Pareto front: "
+                "no estimator is better than its points in both.", plots.variance_by_time, "seconds_per_estimate",
+                MAX_PANELS, MAX_SERIES, view="variance", equal="seconds"),
         Drawing("trajectory", "Variance along the training trajectory, with 95 % intervals.", plots.trajectory, "turn",
                 3 * MAX_PANELS, MAX_SERIES),
-        Drawing("throughput", "Estimates per second, with 95 % intervals.", plots.throughput, "estimates_per_second",
-                MAX_PANELS, MAX_SERIES),
-        Drawing("throughput_by_batch", "Estimates per second against the replicates of a step, with 95 % intervals; "
-                "dashed, if measured: the limit set by drawing only the random numbers.",
+        Drawing("throughput", "Vertical: estimates per second, with 95 % intervals. Horizontal: samples per estimate.",
+                plots.throughput, "estimates_per_second", MAX_PANELS, MAX_SERIES),
+        Drawing("throughput_by_batch", "Vertical: estimates per second, with 95 % intervals. Horizontal: replicates of "
+                "a step. Dashed, if measured: the limit set by drawing only the random numbers.",
                 plots.throughput_by_batch, "batches", MAX_PANELS, MAX_SERIES),
         Drawing("distance_from_limit", "Time per estimate ÷ time of drawing only its random numbers, with 95 % "
                 "intervals; a dot per problem and number of samples.",
                 plots.distance_from_limit, "times_of_limit", 10**6),
-        Drawing("fitting", "Cost of fitting, once per problem: seconds, and the number of estimates in the same time.",
+        Drawing("fitting", "Cost of fitting, once per problem: the number of estimates in the same time.",
                 plots.fitting, "fit_seconds", 10**6),
     )  # fmt: skip
 
@@ -117,37 +118,27 @@ def _way(equal: str) -> str:
     return {"samples": "samples", "evaluations": "evaluations", "seconds": "time"}[equal]
 
 
-def drawn_figures(
-    every: Sequence[Drawing], rows: pd.DataFrame, order: list[str], folder: Path | None, jobs: int
-) -> dict[str, list[DrawnFigure]]:
-    """Draws all figures.
+def write_figures(every: Sequence[Drawing], rows: pd.DataFrame, order: list[str], folder: Path, jobs: int) -> None:
+    """Writes all figures as PNG and SVG files.
 
     Args:
-        every: The drawings of the page.
+        every: The drawings.
         rows: The cells, one row each.
         order: Names of the estimators, the baseline first.
-        folder: Folder for PNG and SVG files. None: no files.
+        folder: Folder for the files.
         jobs: Number of processes.
-
-    Returns:
-        The figures by the name of their drawing; an empty list if the drawing's column was not measured.
 
     Raises:
         BadInput: A process that draws ended early.
     """
     parts = [part for drawing in every for part in parts_of(drawing, rows, order, folder)]
-    shown = _side_by_side(parts, jobs) if jobs > 1 and len(parts) >= PARALLEL_FROM else [part.shown() for part in parts]
-    found: dict[str, list[DrawnFigure]] = {drawing.name: [] for drawing in every}
-    for part, figure in zip(parts, shown, strict=True):
-        found[part.drawing.name].append(figure)
-    return found
-
-
-def _side_by_side(parts: list["FigurePart"], jobs: int) -> list[DrawnFigure]:
-    """Draws the figures with `jobs` processes; returns them in the order of `parts`."""
+    if jobs == 1 or len(parts) < PARALLEL_FROM:
+        for part in parts:
+            part.write()
+        return
     try:
         with ProcessPoolExecutor(jobs, _processes()) as pool:
-            return list(pool.map(FigurePart.shown, parts))
+            list(pool.map(FigurePart.write, parts))
     except BrokenProcessPool:
         raise BadInput(
             "a process that draws figures ended early; in a script, call bench.report under "
@@ -171,33 +162,28 @@ class FigurePart:
     drawing: Drawing
     rows: pd.DataFrame
     order: list[str]
-    folder: Path | None
+    folder: Path
     number: int
     parts: int
 
-    def shown(self) -> DrawnFigure:
-        """Draws the figure, and writes its files if there is a folder."""
+    def write(self) -> None:
+        """Draws the figure, and writes its files."""
         drawing, order = self.drawing, self.order
         name = drawing.name if self.parts == 1 else f"{drawing.name}-{self.number}"
         leading = leaders(self.rows, order[0], drawing.series) if drawing.series else self.rows
         figure = drawing.draw(leading, order)
-        caption = drawing.caption + (f" Part {self.number} of {self.parts}." if self.parts > 1 else "")
-        if len(leading) < len(self.rows):
-            caption += (
-                f" On each problem: {order[0]} and the {drawing.series} estimators of least variance. "
-                "The table has all."
-            )
-        svg = as_svg(figure)
-        if self.folder is not None:
-            (self.folder / f"{name}.svg").write_text(svg, encoding="utf-8")
-            plots.save(figure, self.folder / f"{name}.png")
-        over = outcome_fields(figure, self.rows, order) if drawing.draw is plots.outcome_matrix else Markup()
-        return DrawnFigure(name, caption, inline(svg, name, caption, over))
+        (self.folder / f"{name}.svg").write_text(as_svg(figure), encoding="utf-8")
+        plots.save(figure, self.folder / f"{name}.png")
 
 
-def parts_of(drawing: Drawing, rows: pd.DataFrame, order: list[str], folder: Path | None) -> list[FigurePart]:
+def measured(every: Sequence[Drawing], rows: pd.DataFrame) -> list[Drawing]:
+    """Returns the drawings whose column was measured."""
+    return [drawing for drawing in every if len(rows) and rows[drawing.needs].notna().any()]
+
+
+def parts_of(drawing: Drawing, rows: pd.DataFrame, order: list[str], folder: Path) -> list[FigurePart]:
     """Splits a drawing into figures of at most `drawing.problems` problems; none if its column was not measured."""
-    if rows.empty or not rows[drawing.needs].notna().any():
+    if not measured([drawing], rows):
         return []
     problems = list(dict.fromkeys(rows.loc[rows[drawing.needs].notna(), "problem"]))
     parts = [problems[i : i + drawing.problems] for i in range(0, len(problems), drawing.problems)]
@@ -207,26 +193,16 @@ def parts_of(drawing: Drawing, rows: pd.DataFrame, order: list[str], folder: Pat
     ]
 
 
-def outcome_fields(figure: Figure, rows: pd.DataFrame, order: list[str]) -> Markup:
-    """Returns the position of the outcome matrix, for the browser, which puts a link over each field and shows the
-    reason on hover. Keyboard users have the table below instead."""
-    width, height = figure.get_size_inches() * 72
-    box = figure.axes[0].get_position()
-    place = (box.x0 * width, (1 - box.y1) * height, box.width * width, box.height * height)
-    return Markup('<g class="fields" data-box="{}" data-estimators="{}" data-problems="{}"></g>').format(
-        " ".join(f"{number:.1f}" for number in place),
-        json.dumps(ordered(rows["estimator"], order)),
-        json.dumps(list(dict.fromkeys(rows["problem"]))),
-    )
+def with_figure_columns(rows: pd.DataFrame) -> pd.DataFrame:
+    """Adds the columns of figures that need more than a metric, null for other cells.
 
-
-def _marked(rows: pd.DataFrame) -> pd.DataFrame:
-    """Adds the columns of figures that need more than a metric: `turn`, `batches` and `times_of_limit`, which are null
-    for other cells."""
-    turns = on_trajectory(rows)["turn"] if len(rows) else None
-    sizes = rows.groupby(["estimator", "problem", "samples"])["batch"].transform("nunique") if len(rows) else None
-    rows = rows.assign(turn=turns, batches=sizes.where(sizes > 1) if sizes is not None else None)
-    return with_limit(rows) if len(rows) else rows
+    `model` and `turn`: place on a training trajectory; `batches`: number of batch sizes; `times_of_limit`.
+    """
+    if rows.empty:
+        return rows.assign(model=None, turn=None, batches=None)
+    sizes = rows.groupby(["estimator", "problem", "samples"])["batch"].transform("nunique")
+    found = on_trajectory(rows)
+    return with_limit(rows.assign(model=found["model"], turn=found["turn"], batches=sizes.where(sizes > 1)))
 
 
 def leaders(rows: pd.DataFrame, baseline: str, most: int) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.analysis.bias_order import biased_by_harm
 from bench.analysis.comparison import EQUAL_WORDS
-from bench.plots.style import plain_number
+from bench.plots.style import bound_text, plain_number
 
 
 def what_was_run(rows: pd.DataFrame) -> str:
@@ -97,14 +97,23 @@ def _with_interval(row: pd.Series, metric: str, unit: str = "") -> str:
 
 
 def _unclear(rows: pd.DataFrame) -> str | None:
-    """Counts the unclear verdicts: not shown biased is not the same as shown unbiased."""
+    """Counts the unclear verdicts, with the bounds reached: not shown biased is not the same as shown unbiased."""
     judged = rows[rows["verdict"] != ""]
-    open_cells = int((judged["verdict"] == "unclear").sum())
-    if not open_cells:
+    unclear = judged[judged["verdict"] == "unclear"]
+    if unclear.empty:
         return None
+    bounds = unclear["relative_bias_high"].astype(float)
+    bounds = bounds[np.isfinite(bounds)]
+    those = "them" if len(bounds) == len(unclear) else f"the {len(bounds)} with a bound"
+    reached = (
+        f" The relative bias is at most {bound_text(bounds.median())} in half of {those}, and at most "
+        f"{bound_text(bounds.max())} in all."
+        if len(bounds)
+        else ""
+    )
     return (
-        f"In {open_cells} of {_count(len(judged), 'cell')} the bias is unclear: neither shown, nor shown to be below "
-        "the requested resolution."
+        f"In {len(unclear)} of {_count(len(judged), 'cell')} the bias is unclear: neither shown, nor shown to be below "
+        f"the requested resolution.{reached}"
     )
 
 

@@ -9,8 +9,8 @@ from estimators.text import visible
 
 
 def page_environment() -> Environment:
-    """Returns the environment: values are escaped, and an undefined value in a template is an error."""
-    return Environment(
+    """Returns the environment: values are escaped, an undefined value is an error, and JSON keeps its order."""
+    made = Environment(
         loader=ChoiceLoader([PackageLoader("bench.pages", "templates"), PackageLoader("bench.validation", "facts")]),
         autoescape=True,
         undefined=StrictUndefined,
@@ -18,6 +18,8 @@ def page_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.policies["json.dumps_kwargs"] = {"sort_keys": False}
+    return made
 
 
 def _shown(value: object) -> object:

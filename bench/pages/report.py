@@ -19,11 +19,11 @@ from bench.analysis.comparison import Comparison, compare_estimators
 from bench.analysis.ranking import rankings
 from bench.analysis.winners import winners
 from bench.measure.timing.ceilings import load_ceilings
-from bench.pages.answers import answers, kind_ranks
-from bench.pages.figures import _marked, drawings, drawn_figures
+from bench.pages.answers import answers
+from bench.pages.figures import Drawing, drawings, measured, with_figure_columns, write_figures
 from bench.pages.findings import findings, statuses, what_was_run
 from bench.pages.jinja import page_environment, template_file
-from bench.pages.report_tables import bias_rows, cell_data, failures, pivot
+from bench.pages.report_tables import bias_rows, page_data
 from bench.plots.style import plain_number
 from bench.provenance.cores import processes
 from bench.tables.folder import environments, load
@@ -31,6 +31,9 @@ from bench.tables.metrics import METRICS
 from bench.tables.results import beside
 from bench.tables.wide import wide_table
 from estimators.errors import BadInput
+
+SCRIPTS = ("selection.js", "marks.js", "ranking.js", "views.js", "report.js")
+"""The scripts of the page, in the folder of templates, joined in this order."""
 
 
 class Page(type(Path())):  # pyright: ignore[reportUntypedBaseClass, reportGeneralTypeIssues]
@@ -116,9 +119,10 @@ def report_page(
     found = compare_estimators(rows, baseline=baseline) if len(rows) else _nothing()
     ranked = rankings(rows, baseline=baseline)
     order = [found.baseline, *(name for name in dict.fromkeys(rows["estimator"]) if name != found.baseline)]
-    marked = _marked(rows)
-    drawn = drawn_figures(drawings(found, ranked), marked, order, figures, jobs)
-    script = template_file("report.js")
+    marked, every = with_figure_columns(rows), drawings(found, ranked)
+    if figures is not None:
+        write_figures(every, marked, order, figures, jobs)
+    script = "\n".join(template_file(name) for name in SCRIPTS)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -130,21 +134,26 @@ def report_page(
             statuses=statuses(rows),
             findings=findings(rows) if len(rows) else [],
             found=found,
+            figures=_by_view(measured(every, marked)),
             answers=answers(winners(rows, baseline=baseline)),
-            ranks=kind_ranks(ranked),
-            failures=failures(rows),
             biased=bias_rows(rows),
-            ratios={equal: pivot(found.pairs, equal) for equal in dict.fromkeys(found.pairs["equal"])},
-            figures=drawn,
             environments=environments,
+            environment_fields=list(dict.fromkeys(name for each in environments for name in each if name != "env")),
             metrics=METRICS.values(),
-            data=cell_data(marked),
+            data=page_data(marked, found, ranked),
             ceilings=list(ceilings),
             style=Markup(template_file("report.css") + template_file("answers.css")),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
     )
+
+
+def _by_view(every: Sequence[Drawing]) -> dict[str, list[Drawing]]:
+    """Returns the drawings by the figure of the page that shows them."""
+    return {
+        view: [each for each in every if each.shown_as == view] for view in dict.fromkeys(d.shown_as for d in every)
+    }
 
 
 def _when(created: str) -> str:

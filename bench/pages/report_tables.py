@@ -1,4 +1,4 @@
-"""The tables of the report, and the cells as data for the browser."""
+"""The cells and their comparison as data for the page, whose scripts draw every figure and table from them."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
@@ -10,13 +10,17 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.bias_order import biased_by_harm
-from bench.plots.style import STATUSES
-from bench.statistics.interval import Interval
-from bench.statistics.over_problems import mean_ratio
+from bench.analysis.comparison import EQUAL_WORDS, Comparison, latest
+from bench.analysis.ranking import Rankings
+from bench.plots.style import STATUSES, VERDICTS
 from bench.tables.metrics import METRICS, Metric
 
 IDENTITY_FIELDS = ("estimator", "problem", "samples", "status", "verdict", "stop_reason", "reason", "cell")
-REPEATED = ("estimator", "problem", "status", "verdict", "stop_reason", "reason")
+FILTERED = ("kind", "distribution", "objective")
+"""Columns that the page's filters choose by, beside `samples`."""
+PLACES = ("point", "model", "turn", "batch", "env")
+"""Columns that place a cell in a figure: on a training trajectory, its batch size, and its machine."""
+REPEATED = ("estimator", "problem", "status", "verdict", "stop_reason", "reason", *FILTERED, "point", "model", "env")
 METRIC_FIELDS = (
     "relative_bias", "scale", "cosine", "angle", "variance", "mse", "snr", "evaluations", "seconds_per_estimate",
     "times_of_limit", "work_normalised_variance",
@@ -47,52 +51,37 @@ def bias_rows(rows: pd.DataFrame) -> dict[str, Any]:
     return {"rows": biased.head(MOST_BIASED).to_dict("records"), "count": len(biased)}
 
 
-def worst_outcomes(rows: pd.DataFrame) -> dict[str, Any]:
-    """For each estimator and problem: the row index of the worst-status cell over sample sizes, or null.
+def page_data(rows: pd.DataFrame, found: Comparison, ranked: Rankings) -> dict[str, Any]:
+    """Returns all that the page draws, as JSON data for the browser.
 
-    The status is not applicable only if that holds at all sample sizes.
+    Beside the cells (`cell_data`): `baseline`; `order`, the estimators with the baseline first; `equal`, the quantities
+    held equal with their words; `pairs`, a list `[equal, cell, ratio, low, high]` per ratio to the baseline, where
+    `equal` and `cell` are places in `equal` and `rows`; `ranking`, the rows of the
+    rankings.
     """
-    ranks = {status: rank for rank, status in enumerate(STATUSES)}
-    worst = rows.assign(rank=rows["status"].map(ranks), place=range(len(rows))).sort_values("rank", kind="stable")
-    worst = worst.drop_duplicates(["estimator", "problem"], keep="last")
-    found = dict(zip(zip(worst["estimator"], worst["problem"], strict=True), worst["place"], strict=True))
-    names, problems = list(dict.fromkeys(rows["estimator"])), list(dict.fromkeys(rows["problem"]))
-    places = [[found.get((name, problem)) for problem in problems] for name in names]
-    return {"estimators": names, "problems": problems, "places": places}
+    equals = [equal for equal in EQUAL_WORDS if equal in set(found.pairs["equal"])]
+    return cell_data(rows) | {
+        "baseline": found.baseline,
+        "order": list(dict.fromkeys([found.baseline, *rows["estimator"]])),
+        "equal": {equal: EQUAL_WORDS[equal] for equal in equals},
+        "pairs": _pair_rows(rows, found.pairs, equals),
+        "baselines": {str(row.problem): str(row.baseline) for row in found.pairs.itertuples()},
+        "ranking": [{name: _plain(value) for name, value in row.items()} for row in ranked.rows.to_dict("records")],
+    }
 
 
-def failures(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Returns the cells that were not measured, grouped by status and reason; failures first."""
-    lost = rows[rows["status"] != "ok"]
-    groups = [
-        {
-            "status": status,
-            "reason": reason or "no reason given",
-            "cells": len(group),
-            "estimators": _several(group["estimator"], "estimators"),
-            "problems": _several(group["problem"], "problems"),
-        }
-        for (status, reason), group in lost.groupby(["status", "reason"], sort=False)
-    ]
-    return sorted(groups, key=lambda group: (group["status"] == "not_applicable", -group["cells"]))
-
-
-def _several(names: pd.Series, noun: str) -> str:
-    """Returns up to three names, or the number of names if there are more."""
-    found = sorted(set(names))
-    return "; ".join(found) if len(found) <= 3 else f"{len(found)} {noun}"
-
-
-def pivot(pairs: pd.DataFrame, equal: str) -> dict[str, Any]:
-    """Returns, for each estimator and problem, the ratio to the baseline with its interval.
-
-    The ratio is the mean over sample sizes on the log scale.
-    """
-    mine = pairs[pairs["equal"] == equal]
-    found = {key: mean_ratio(Interval.of_columns(group, "ratio"), list(group["problem"])).measured
-             for key, group in mine.groupby(["estimator", "problem"], sort=False)}  # fmt: skip
-    names, problems = list(dict.fromkeys(mine["estimator"])), list(dict.fromkeys(mine["problem"]))
-    return {"problems": problems, "rows": [(name, [found.get((name, other)) for other in problems]) for name in names]}
+def _pair_rows(rows: pd.DataFrame, pairs: pd.DataFrame, equals: list[str]) -> list[list[Any]]:
+    """Returns `[equal, cell, ratio, low, high]` per pair; the cell is the one that the comparison used."""
+    if pairs.empty:
+        return []
+    used = latest(rows.reset_index(drop=True))
+    key = ["problem", "samples", "estimator"]
+    places = dict(zip(used[key].itertuples(index=False, name=None), used.index, strict=True))
+    return [
+        [equals.index(row["equal"]), places[tuple(row[name] for name in key)],
+         *(_plain(row[name]) for name in ("ratio", "ratio_low", "ratio_high"))]
+        for row in pairs.to_dict("records")
+    ]  # fmt: skip
 
 
 def cell_data(rows: pd.DataFrame) -> dict[str, Any]:
@@ -102,15 +91,18 @@ def cell_data(rows: pd.DataFrame) -> dict[str, Any]:
     of a list are left out. Repeated texts are indices into their column's list in `levels`.
     """
     metrics = [name for name in DECLARED if name in rows and rows[name].notna().any()]
+    placed = [name for name in (*FILTERED, *PLACES) if name in rows and rows[name].notna().any()]
     ends = [f"{name}{end}" for name in metrics for end in ("_low", "_high")]
     columns = [
         *(name for name in IDENTITY_FIELDS if name in rows),
+        *placed,
         *metrics,
         *(end for end in ends if rows[end].notna().any()),
     ]
-    levels = {name: list(dict.fromkeys(rows[name].map(_plain))) for name in columns if name in REPEATED}
+    texts = {name: [_plain(value) for value in rows[name]] for name in columns if name in REPEATED}
+    levels = {name: list(dict.fromkeys(values)) for name, values in texts.items()}
     places = {name: {value: place for place, value in enumerate(values)} for name, values in levels.items()}
-    coded = rows[columns].assign(**{name: rows[name].map(_plain).map(found) for name, found in places.items()})
+    coded = rows[columns].assign(**{name: [places[name][value] for value in texts[name]] for name in texts})
     return {
         "columns": columns,
         "levels": levels,
@@ -118,7 +110,9 @@ def cell_data(rows: pd.DataFrame) -> dict[str, Any]:
         "units": {name: DECLARED[name].unit for name in metrics},
         "sentences": {name: DECLARED[name].sentence for name in metrics},
         "rows": [_trimmed([_plain(value) for value in row]) for row in coded.itertuples(index=False, name=None)],
-        "outcomes": worst_outcomes(rows),
+        "statuses": list(STATUSES),
+        "verdicts": list(VERDICTS),
+        "filters": [name for name in (*FILTERED, "samples") if name in rows and rows[name].nunique() > 1],
     }
 
 

@@ -14,7 +14,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from bench.plots.style import PAGE_WIDTH, STATUSES, VERDICTS, blank, empty, on_two_lines, shorten, styled
+from bench.plots.style import PAGE_WIDTH, STATUSES, VERDICTS, blank, bound_text, empty, on_lines, shorten, styled
 from bench.tables.wide import wide_table
 
 MARKS = {
@@ -34,27 +34,46 @@ def outcome_matrix(table: pd.DataFrame, order: Sequence[str] | None = None) -> F
 
 
 def bias_matrix(table: pd.DataFrame, order: Sequence[str] | None = None) -> Figure:
-    """Draws the bias verdict of each estimator on each problem: `biased` if it is biased at any number of samples."""
+    """Draws the bias verdict of each estimator on each problem: `biased` if it is biased at any number of samples.
+
+    An unclear field says which bound was reached: the largest upper end of the intervals of the relative bias.
+    """
     rows = wide_table(table)
     rows = rows[rows["verdict"].isin(list(VERDICTS))]
-    return _matrix(rows.assign(shown=rows["verdict"]), VERDICTS, order, "no bias verdicts in this table")
+    shown = rows.assign(shown=rows["verdict"])
+    return _matrix(shown, VERDICTS, order, "no bias verdicts in this table", texts=_bounds(rows))
 
 
-def _matrix(rows: pd.DataFrame, colours: Mapping[str, str], order: Sequence[str] | None, nothing: str) -> Figure:
+def _bounds(rows: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """Returns the bound that was reached for each estimator and problem with an unclear verdict, if there is one."""
+    reached = rows.loc[(rows["verdict"] == "unclear") & np.isfinite(rows["relative_bias_high"].astype(float))]
+    largest = reached.groupby(["estimator", "problem"], observed=True)["relative_bias_high"].max()
+    return {key: f"≤{bound_text(float(value))}" for key, value in largest.items()}
+
+
+def _matrix(
+    rows: pd.DataFrame, colours: Mapping[str, str], order: Sequence[str] | None, nothing: str, *,
+    texts: Mapping[tuple[str, str], str] | None = None,
+) -> Figure:  # fmt: skip
+    """Draws the worst status or verdict in column `shown`; `texts`: what an unclear field says in place of its mark."""
     if rows.empty:
         return empty(nothing)
     ranks = {word: rank for rank, word in enumerate(colours)}
     worst = rows.assign(rank=rows["shown"].map(ranks)).pivot_table("rank", "estimator", "problem", "max", observed=True)
     worst = worst.reindex(index=ordered(rows["estimator"], order), columns=list(dict.fromkeys(rows["problem"])))
     with styled():
-        figure = blank(*matrix_size(worst, cell=0.3))
+        figure = blank(*matrix_size(worst, cell=0.4 if texts else 0.3))
         axes = figure.subplots()
         words = [*colours]
         marks = worst.map(lambda rank: MARKS[words[int(rank)]] if pd.notna(rank) else "")
+        for (name, problem), text in (texts or {}).items():
+            if marks.loc[name, problem] == MARKS["unclear"]:
+                marks.loc[name, problem] = text
         sns.heatmap(
             worst, ax=axes, cmap=ListedColormap(list(colours.values())), vmin=-0.5, vmax=len(words) - 0.5, cbar=False,
             xticklabels=False, yticklabels=False,
-            linewidths=1, linecolor="white", annot=marks, fmt="", annot_kws={"fontsize": 7, "in_layout": False},
+            linewidths=1, linecolor="white", annot=marks, fmt="",
+            annot_kws={"fontsize": 6 if texts else 7, "in_layout": False},
         )  # fmt: skip
         label_matrix(axes, worst, narrow=worst.shape[1] > 8)
         present = [word for word in words if (worst == ranks[word]).any().any()]
@@ -64,6 +83,8 @@ def _matrix(rows: pd.DataFrame, colours: Mapping[str, str], order: Sequence[str]
 
 
 def _legend(word: str) -> str:
+    if word == "unclear":
+        return "unclear (≤ bound on the relative bias)"
     mark = f" ({MARKS[word]})" if MARKS[word] else ""
     return word.replace("_", " ") + mark
 
@@ -90,7 +111,7 @@ def label_matrix(axes: Axes, matrix: pd.DataFrame, *, narrow: bool = False) -> N
     axes.set(xlabel="", ylabel="")
     axes.grid(False)
     axes.set_yticks(np.arange(len(matrix.index)) + 0.5, [shorten(str(name)) for name in matrix.index], rotation=0)
-    names = [shorten(str(name), 48) if narrow else on_two_lines(str(name)) for name in matrix.columns]
+    names = [on_lines(str(name), 48 if narrow else 34, most=4) for name in matrix.columns]
     axes.set_xticks(
         np.arange(len(names)) + 0.5, names, rotation=50 if narrow else 40, ha="right", rotation_mode="anchor"
     )

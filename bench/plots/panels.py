@@ -22,7 +22,7 @@ from bench.plots.style import (
     empty,
     grid_shape,
     log_axis,
-    on_two_lines,
+    on_lines,
     shorten,
     styled,
 )
@@ -91,13 +91,15 @@ def _panels(
     with styled():
         down, across = grid_shape(len(problems))
         legend_columns = max(1, min(4, 120 // max(len(shorten(name)) + 6 for name in shown)))
-        figure = blank(PAGE_WIDTH, 1.85 * down + 0.15 * -(-len(shown) // legend_columns) + 0.45)
+        titles = [on_lines(problem, TITLE) for problem in problems]
+        height = 1.85 * down + 0.15 * -(-len(shown) // legend_columns) + 0.45 + title_height(titles, across)
+        figure = blank(PAGE_WIDTH, height)
         panels = figure.subplots(down, across, squeeze=False)
         for axes in panels.ravel()[len(problems) :]:
             axes.set_axis_off()
-        for axes, problem in zip(panels.ravel(), problems, strict=False):
+        for axes, problem, title in zip(panels.ravel(), problems, titles, strict=False):
             _panel(axes, rows[rows["problem"] == problem], x, y, style, slope=slope, front=front)
-            axes.set_title(on_two_lines(problem, TITLE), y=1.0)
+            axes.set_title(title, y=1.0)
             _zeros(axes, every[(every["problem"] == problem) & (every[y] == 0)])
             if limit in rows:
                 _limits(axes, rows[rows["problem"] == problem], x, limit, style)
@@ -107,6 +109,12 @@ def _panels(
             axes.set_ylabel(LABELS[y])
         legend(figure, shown, legend_columns)
         return figure
+
+
+def title_height(titles: Sequence[str], across: int) -> float:
+    """Returns the inches that titles of more than two lines need, over all rows of panels."""
+    rows = [titles[i : i + across] for i in range(0, len(titles), across)]
+    return sum(0.13 * max(0, *(title.count("\n") - 1 for title in row)) for row in rows)
 
 
 def known_hue(rows: pd.DataFrame, hue: str) -> None:

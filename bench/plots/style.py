@@ -204,6 +204,35 @@ def shorten(text: str, length: int = 34) -> str:
     return text if len(text) <= length else f"{text[: length - 1 - end]}…{text[-end:]}"
 
 
-def on_two_lines(text: str, length: int = 34) -> str:
-    """Returns a problem's label on two lines: objective, then distribution."""
-    return "\n".join(shorten(part, length) for part in re.split(r" / ", text, maxsplit=1))
+def on_lines(text: str, length: int = 34, most: int = 6) -> str:
+    """Returns a problem's label on lines of at most `length` characters: objective, then distribution.
+
+    Lines break after an underscore, a bracket, a comma or a space, so that every setting stays readable; what is longer
+    than `most` lines loses its middle.
+
+    >>> print(on_lines("logistic_regression / multivariate_normal(size=31), trained", 20))
+    logistic_regression
+    multivariate_normal(
+    size=31), trained
+    """
+    lines = []
+    for part in re.split(r" / ", text, maxsplit=1):
+        lines.append("")
+        for piece in re.findall(rf".{{1,{length}}}?(?:(?<=[_(, ])|$)|.{{{length}}}", part):
+            if len((lines[-1] + piece).rstrip()) > length:
+                lines.append("")
+            lines[-1] += piece
+    lines = [line.strip() for line in lines if line.strip()]
+    return "\n".join(lines if len(lines) <= most else [*lines[: most // 2], "…", *lines[-(most // 2) + 1 :]])
+
+
+def bound_text(value: float) -> str:
+    """Returns an upper bound with two digits, rounded up, so that what is said to be below it is.
+
+    >>> bound_text(0.3365), bound_text(0.5), bound_text(12.01), bound_text(0.0)
+    ('0.34', '0.5', '13', '0')
+    """
+    if not 0 < value < math.inf:
+        return plain_number(value)
+    digit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return plain_number(float(f"{math.ceil(value / digit - 1e-9) * digit:.2g}"))

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.plots.matrices import ordered
-from bench.plots.panels import TITLE, coloured, ends, known_hue, legend
-from bench.plots.style import PAGE_WIDTH, blank, empty, grid_shape, log_axis, on_two_lines, shorten, styled
+from bench.plots.panels import TITLE, coloured, ends, known_hue, legend, title_height
+from bench.plots.style import PAGE_WIDTH, blank, empty, grid_shape, log_axis, on_lines, shorten, styled
 from bench.tables.wide import wide_table
 
 
@@ -33,13 +33,15 @@ def trajectory(table: pd.DataFrame, order: Sequence[str] | None = None, hue: str
     with styled():
         down, across = grid_shape(len(models))
         columns = max(1, min(4, 120 // max(len(shorten(name)) + 6 for name in shown)))
-        figure = blank(PAGE_WIDTH, 1.85 * down + 0.15 * -(-len(shown) // columns) + 0.45)
+        titles = [on_lines(model, TITLE) for model in models]
+        height = 1.85 * down + 0.15 * -(-len(shown) // columns) + 0.45 + title_height(titles, across)
+        figure = blank(PAGE_WIDTH, height)
         panels = figure.subplots(down, across, squeeze=False).ravel()
         for axes in panels[len(models) :]:
             axes.set_axis_off()
-        for axes, model in zip(panels, models, strict=False):
+        for axes, model, title in zip(panels, models, titles, strict=False):
             _turns(axes, rows[rows["model"] == model], style)
-            axes.set_title(on_two_lines(model, TITLE), y=1.0)
+            axes.set_title(title, y=1.0)
             axes.set_ylabel("variance" if axes.get_subplotspec().is_first_col() else "")
         legend(figure, shown, columns)
         return figure

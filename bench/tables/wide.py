@@ -118,10 +118,11 @@ def _named(first: pd.DataFrame, kind: str) -> pd.Series:
     number, distinct = numbered(first[[kind, f"{kind}_params"]])
     pairs = list(zip(distinct[kind].astype(str), distinct[f"{kind}_params"].astype(str), strict=True))
     settings = {pair: _settings(pair[1]) for pair in set(pairs)}
-    varying: dict[str, list[str]] = {}
-    for name in {name for name, _ in settings}:
-        varying[name] = _varying([found for (other, _), found in settings.items() if other == name])
-    labels = pd.array([_label(name, settings[name, text], varying[name]) for name, text in pairs], dtype="str")
+    of_name: dict[str, list[dict[str, Any]]] = {}
+    for (name, _), found in settings.items():
+        of_name.setdefault(name, []).append(found)
+    known = {(name, text): _label(name, found, of_name[name]) for (name, text), found in settings.items()}
+    labels = pd.array([known[pair] for pair in pairs], dtype="str")
     return pd.Series(labels.take(number), index=first.index)
 
 
@@ -138,15 +139,22 @@ def _varying(settings: Sequence[dict[str, Any]]) -> list[str]:
     return [key for key in keys if len(texts[key]) > 1 or key in wrapped]
 
 
-def _label(name: str, settings: dict[str, Any], shown: Sequence[str]) -> str:
-    parts = [_part(key, settings[key]) for key in shown if settings.get(key) is not None]
+def _label(name: str, settings: dict[str, Any], every: Sequence[dict[str, Any]]) -> str:
+    """The name with those of its settings that vary in `every`, the settings of all plug-ins of this name."""
+    shown = [key for key in _varying(every) if settings.get(key) is not None]
+    parts = [_part(key, settings[key], [each.get(key) for each in every]) for key in shown]
     return f"{name}({', '.join(parts)})" if parts else name
 
 
-def _part(key: str, value: Any) -> str:
-    if isinstance(value, dict):
-        return str(value.get("name", value))
-    return f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
+def _part(key: str, value: Any, others: Sequence[Any]) -> str:
+    """A setting in a label. A wrapped plug-in shows what varies among `others` of its name, and not its key."""
+    if isinstance(value, dict) and "name" in value:
+        same = [each for each in others if isinstance(each, dict) and each.get("name") == value["name"]]
+        inner, *rest = ({name: of for name, of in each.items() if name != "name"} for each in (value, *same))
+        return _label(str(value["name"]), inner, rest)
+    if isinstance(value, float):
+        return f"{key}={value:g}" if float(f"{value:g}") == value else f"{key}={value!r}"
+    return f"{key}={value}"
 
 
 def _outcomes(table: pd.DataFrame) -> pd.DataFrame:

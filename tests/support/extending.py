@@ -14,7 +14,7 @@ import pandas as pd
 
 import bench
 from bench import plots
-from bench.analysis.comparison import EQUAL, Comparison
+from bench.analysis.comparison import Comparison
 from bench.analysis.ranking import Rankings
 from bench.distributions import distributions
 from bench.objectives import objectives
@@ -206,20 +206,36 @@ def derivable() -> frozenset[str]:
     return frozenset(derived(full_table())["metric"])
 
 
+DRAWINGS = drawings(
+    Comparison("variance", "reinforce", 0.1, pd.DataFrame(), pd.DataFrame()), Rankings("reinforce", pd.DataFrame(), {})
+)
+
+
 @cache
 def drawn() -> frozenset[str]:
     """The figures that the report draws, by name."""
-    nothing = Comparison("variance", "reinforce", 0.1, pd.DataFrame(), pd.DataFrame())
-    return frozenset(drawing.name for drawing in drawings(nothing, Rankings("reinforce", pd.DataFrame(), {})))
+    return frozenset(drawing.name for drawing in DRAWINGS)
+
+
+@cache
+def shown_as() -> frozenset[str]:
+    """The figures of the page that show the drawings."""
+    return frozenset(drawing.shown_as for drawing in DRAWINGS)
 
 
 @cache
 def shown() -> frozenset[str]:
     """The figures that the report's template names."""
     template = read(ROOT / "bench" / "pages" / "templates" / "report.html.j2")
-    names = set(re.findall(r'figures_of\("(\w+)"\)', template))
-    each_way = {f"{start}{equal}" for start in re.findall(r'figures_of\("(\w+_)" ~ way\)', template) for equal in EQUAL}
-    return frozenset(names | each_way)
+    return frozenset(re.findall(r'(?:figures_of|folded)\("(\w+)"', template))
+
+
+@cache
+def viewed() -> frozenset[str]:
+    """The figures that the page's scripts draw: the functions of `views`."""
+    views = re.search(r"const views = \{\n(.*?)\n\};", read(ROOT / "bench/pages/templates/views.js"), re.DOTALL)
+    assert views is not None
+    return frozenset(re.findall(r"^  (\w+)(?:\(\w*\) \{|: )", views[1], re.MULTILINE))
 
 
 def figures() -> set[str]:
@@ -381,17 +397,20 @@ KINDS = {
         ),
     ),
     "figure": Kind(
-        drawn,
+        shown_as,
         (
             Step(
                 shown,
                 "it is drawn and never shown: call figures_of with its name in bench/pages/templates/report.html.j2",
             ),
+            Step(
+                viewed, "the page does not draw it: give it a function of this name in bench/pages/templates/views.js"
+            ),
         ),
     ),
     "figure of the template": Kind(
         shown,
-        (Step(drawn, "nothing draws it: give it a Drawing in drawings() of bench/pages/figures.py"),),
+        (Step(shown_as, "nothing draws it: give it a Drawing in drawings() of bench/pages/figures.py"),),
     ),
     "engine": Kind(
         lambda: {

@@ -67,19 +67,19 @@ class Visit:
 
 @pytest.fixture
 def visit(browser: "Browser", file: Path) -> Iterator[Callable[..., Visit]]:
-    """Opens the page: `visit(fragment, width=…, scheme=…)`. Errors and network requests fail the test at its end."""
+    """Opens the page: `visit(fragment, width=…, scheme=…, page=…)`. Errors and requests to a network fail the test."""
     visits: list[Visit] = []
 
-    def open_page(fragment: str = "", *, width: int = 1200, scheme: str = "light") -> Visit:
+    def open_page(fragment: str = "", *, width: int = 1200, scheme: str = "light", page: Path = file) -> Visit:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
         found = Visit(context.new_page())
         found.watch()
-        found.page.goto(file.as_uri() + fragment)
+        found.page.goto(page.as_uri() + fragment)
         visits.append(found)
         return found
 
     yield open_page
     for each in visits:
         assert not each.errors
-        assert all(url.startswith((file.as_uri(), "data:", "blob:")) for url in each.requests), each.requests
+        assert all(url.startswith(("file:", "data:", "blob:")) for url in each.requests), each.requests
         each.page.context.close()

@@ -4,12 +4,19 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from bench.analysis.ranking import rankings
+from bench.pages.report import report_page
+from bench.tables.folder import load
+from bench.tables.wide import wide_table
 from tests.support.sweeps import HANG
 from tests.web.conftest import HOSTILE, Visit
 
 Open = Callable[..., Visit]
+ROOT = Path(__file__).parents[2]
 
 CONTRAST = """() => {
   const channel = (v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
@@ -54,7 +61,10 @@ def test_all_cells_are_there(visit: Open):
     found = visit()
     assert rows(found) == 48
     assert found.page.locator("#count").inner_text() == "48 of 48 cells"
-    assert found.page.locator("figure svg").count() >= 10
+    for figure in found.page.locator("figure[data-view]").all():
+        drawn = figure.locator(".panel, .strips, table.fields").count()
+        folded = figure.evaluate("(node) => Boolean(node.closest('details'))")
+        assert bool(drawn) != folded, figure.get_attribute("id")
 
 
 def test_a_column_sorts_both_ways_and_what_was_not_measured_is_last(visit: Open):
@@ -99,24 +109,141 @@ def test_a_click_opens_the_cell_with_its_reason_and_escape_closes_it(visit: Open
     assert "#cell=" not in found.page.url
 
 
-def test_a_link_selects_a_cell_by_keyboard_and_from_outside(visit: Open):
-    found = visit()
-    found.page.locator("#outcomes summary").first.click()
-    link = found.page.locator("#outcomes a.status-failed").first
-    assert link.get_attribute("title") == "BadInput: 4294967296 states are too many to enumerate"
-    fragment = link.get_attribute("href")
-    link.press("Enter")
-    opens(found, "too many to enumerate")
+def unfolded(found: Visit) -> Visit:
+    """The page with everything open."""
+    found.page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = true)")
+    found.page.locator("#figure-outcome_matrix table").first.wait_for()
+    return found
+
+
+def test_an_address_opens_a_cell(visit: Open):
+    fragment = unfolded(visit()).page.locator("#figure-outcome_matrix .failed a").first.get_attribute("href")
     opens(visit(fragment), "too many to enumerate")
 
 
-def test_the_outcome_matrix_says_why_on_hover_and_opens_the_cell_on_click(visit: Open):
-    found = visit()
-    failed = found.page.locator("#figure-outcome_matrix a", has_text="too many to enumerate")
-    assert failed.count() == 1
-    assert "exact on vae / amortised: failed, BadInput" in (failed.locator("title").text_content() or "")
+def test_the_outcome_matrix_says_why_and_opens_the_cell(visit: Open):
+    found = unfolded(visit())
+    failed = found.page.locator("#figure-outcome_matrix td.failed a")
+    assert failed.count() == 1 and failed.inner_text() == "F"
+    assert "exact on vae / amortised: failed, BadInput" in (failed.get_attribute("title") or "")
     failed.click()
     opens(found, "too many to enumerate")
+
+
+def test_what_was_not_measured_is_there_with_its_reason(visit: Open):
+    found = visit()
+    assert "BadInput: 4294967296 states are too many to enumerate" in found.page.locator("#outcomes").inner_text()
+    found.page.get_by_text("Pairs that do not fit").click()
+    unfit = found.page.locator("[data-table=unfit] tbody")
+    unfit.get_by_text("gumbel_softmax needs discrete draws; normal is continuous").wait_for()
+    assert "gumbel_softmax(temperature=0.5); gumbel_softmax(temperature=1)" in unfit.inner_text()
+
+
+def field(found: Visit, figure: str, estimator: str, problem: str) -> str:
+    """The text of a field of a matrix, by the tooltip of its link."""
+    link = found.page.locator(f'#figure-{figure} a[title^="{estimator} on {problem}: "]')
+    return link.inner_text() if link.count() else ""
+
+
+def test_an_unclear_verdict_says_which_bound_was_reached(visit: Open):
+    found = visit()
+    assert field(found, "bias_matrix", "antithetic(reinforce)", "linear / normal") == "≤0.0021"
+    assert field(found, "bias_matrix", "exact", "linear / normal") == "✓"
+    assert field(found, "bias_matrix", "gumbel_softmax(temperature=0.5)", "vae / amortised") == "0.3"
+    assert "unclear: ≤0.0021" in column(found, "verdict")
+
+
+def test_every_figure_and_table_follows_the_filters(visit: Open):
+    found = unfolded(visit())
+
+    def texts(of: str) -> list[str]:
+        return found.page.locator(of).all_inner_texts()
+
+    assert len(texts("#figure-variance .panel h4")) == 4 and len(texts("#figure-bias_matrix thead th")) == 4
+    found.page.get_by_label("Distribution").select_option("normal")
+    assert texts("#figure-variance .panel h4") == ["linear / normal"]
+    for matrix in ("bias_matrix", "outcome_matrix", "relative_variance"):
+        assert [each.split() for each in texts(f"#figure-{matrix} thead th")] == [["linear", "normal"]]
+    assert found.page.locator("#count").inner_text() == "12 of 48 cells"
+    assert found.page.locator("[data-status=failed]").inner_text() == "0"
+    assert "Every cell that fits was measured." in found.page.locator("#outcomes").inner_text()
+    assert "gumbel" not in found.page.locator("#figure-ranking").inner_text()
+    assert found.page.locator("#summary .whole").is_visible()
+    found.page.get_by_label("Samples", exact=True).select_option("10")
+    assert found.page.locator("#count").inner_text() == "6 of 48 cells"
+    assert found.page.locator("#figure-variance .panel circle").count() == 3
+    found.page.get_by_role("button", name="Reset").click()
+    assert found.page.locator("#count").inner_text() == "48 of 48 cells" and len(texts("#figure-variance .panel")) == 4
+
+
+def test_the_switch_changes_what_is_held_equal_everywhere(visit: Open):
+    found = visit()
+    assert field(found, "relative_variance", "gumbel_softmax(temperature=0.5)", "vae / amortised") == "0.04"
+    found.page.get_by_label("Compare at").select_option("samples")
+    assert field(found, "relative_variance", "gumbel_softmax(temperature=0.5)", "vae / amortised") == "0.02"
+    assert found.page.locator("#ranking .way").inner_text() == "at equal samples"
+    assert found.page.locator("#figure-variance .front").count() == 0
+    found.page.get_by_label("Compare at").select_option("seconds")
+    assert found.page.locator("#ranking .way").inner_text() == "at equal time"
+    assert found.page.locator("#figure-variance .front").count() == 4
+    assert found.page.locator("figcaption:visible", has_text="time per estimate").count() == 1
+
+
+def shown_number(text: str) -> float:
+    """The number that the page writes, such as 3.4×10⁻⁴."""
+    plain = text.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
+    mantissa, _, power = plain.partition("×10") if "×" in plain else (plain, "", "0")
+    return float(mantissa) * 10 ** int(power)
+
+
+def ranked(found: Visit) -> dict[str, float]:
+    rows = found.page.locator("#figure-ranking .strip:not(.scale)").all()
+    return {
+        row.locator(".name").inner_text(): shown_number(row.locator(".value").inner_text().split()[0]) for row in rows
+    }
+
+
+def test_the_ranking_has_a_panel_and_a_table_for_each_kind(visit: Open):
+    found = unfolded(visit())
+    assert [text.split(":")[0] for text in found.page.locator("#figure-ranking h4").all_inner_texts()] == [
+        "bits", "smooth continuous", "other"
+    ]  # fmt: skip
+    table = found.page.locator("[data-table=ranking]")
+    table.get_by_text("has no variance on any problem").first.wait_for()
+    assert table.locator("h3").first.inner_text() == "bits: variance ÷ reinforce's"
+    found.page.get_by_label("Kind").select_option("other")
+    assert found.page.locator("#figure-ranking .strips").count() == 1 and table.locator("table").count() == 1
+    assert found.page.locator(".answer:visible").count() == 1
+
+
+def test_the_ranking_of_a_selection_compares_on_common_problems(visit: Open):
+    """The synthetic ratios are the same on every problem, so a model of estimator + problem gives them back."""
+    found = visit()
+    found.page.get_by_label("Compare at").select_option("samples")
+    found.page.get_by_label("Kind").select_option("bits")
+    found.page.get_by_label("Samples", exact=True).select_option("2")
+    ratios = ranked(found)
+    assert ratios.pop("exact") == 0
+    assert ratios == {
+        "reinforce": 1, HOSTILE: 0.2, "gumbel_softmax(temperature=0.5)": 0.02, "gumbel_softmax(temperature=1)": 0.01,
+        "antithetic(reinforce)": 0.9,
+    }  # fmt: skip
+
+
+def test_one_estimator_is_highlighted_everywhere_at_once(visit: Open):
+    found = visit()
+
+    def opacity(of: str) -> list[str]:
+        return found.page.locator(of).evaluate_all("(all) => all.map((each) => getComputedStyle(each).opacity)")
+
+    found.page.get_by_label("Highlight").select_option("reinforce")
+    assert set(opacity('#figure-variance g.mark[data-e="0"]')) == {"1"}
+    assert set(opacity('#figure-variance g.mark:not([data-e="0"])')) == {"0.13"}
+    assert set(opacity('#figure-bias_matrix tr[data-e="0"] .mark')) == {"1"}
+    assert set(opacity('#figure-ranking .strip:not([data-e="0"]) .mark')) == {"0.13"}
+    found.page.locator('#figure-ranking .strip[data-e="2"] .name').first.hover()
+    assert set(opacity('#figure-variance g.mark[data-e="2"]')) == {"1"}
+    assert set(opacity('#figure-variance g.mark[data-e="0"]')) == {"0.13"}
 
 
 def test_the_table_downloads_as_it_is_filtered(visit: Open, tmp_path: Path):
@@ -140,16 +267,17 @@ def test_the_theme_follows_the_system_and_switches(visit: Open, scheme: str):
 
     colours = {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 24, 28)"}
     assert paper() == colours[scheme]
-    ink = found.page.locator("figure svg text").first.evaluate("(node) => getComputedStyle(node).fill")
+    ink = found.page.locator(".panel text").first.evaluate("(node) => getComputedStyle(node).fill")
     found.page.locator("#theme").click()
     assert paper() == colours["dark" if scheme == "light" else "light"]
-    assert found.page.locator("figure svg text").first.evaluate("(node) => getComputedStyle(node).fill") != ink
+    assert found.page.locator(".panel text").first.evaluate("(node) => getComputedStyle(node).fill") != ink
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_contrast_and_controls_have_names(visit: Open, scheme: str):
     found = visit(scheme=scheme)
     found.page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = true)")
+    found.page.locator("#figure-throughput .panel").first.wait_for()
     assert found.page.evaluate(CONTRAST) == []
     assert found.page.evaluate(NAMELESS) == []
 
@@ -164,8 +292,69 @@ def test_it_prints(visit: Open):
     found = visit()
     assert found.page.pdf()[:4] == b"%PDF"
     found.page.emulate_media(media="print")
-    assert found.page.locator("#theme").is_hidden() and found.page.locator(".controls").is_hidden()
+    assert found.page.locator("#theme").is_hidden() and found.page.locator(".controls").first.is_hidden()
     assert found.page.locator("#cells table").is_hidden() and found.page.get_by_text("results.csv").last.is_visible()
+
+
+def test_on_paper_all_is_unfolded_and_each_position_of_the_switch_is_there(visit: Open):
+    found = visit()
+    folded = found.page.locator("details:not([open])").count()
+    found.page.emulate_media(media="print")
+    found.page.locator("details:not([open])").first.wait_for(state="detached")
+    assert found.page.locator("#figure-variance .panel").count() == 12
+    assert found.page.locator("#figure-relative_variance table").count() == 3
+    assert found.page.locator("#figure-throughput .panel").count() == 4
+    found.page.emulate_media(media="screen")
+    found.page.locator("details:not([open])").nth(folded - 1).wait_for(state="attached")
+    assert found.page.locator("#figure-variance .panel").count() == 4
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_a_phone_has_the_ranking_in_one_column_with_whole_names(visit: Open, width: int):
+    found = visit(width=width)
+    names = found.page.locator("#figure-ranking .name").evaluate_all(
+        "(all) => all.map((each) => [each.textContent, each.scrollWidth <= each.clientWidth + 1])"
+    )
+    assert ["gumbel_softmax(temperature=0.5)", True] in names and all(fits for _, fits in names)
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, Path]:
+    """The committed table of the quick sweep, and its page."""
+    rows, page = wide_table(load(ROOT / "results" / "reference")), tmp_path_factory.mktemp("quick") / "report.html"
+    page.write_text(report_page(rows, []), encoding="utf-8")
+    return rows, page
+
+
+def additive(rows: pd.DataFrame) -> dict[str, float]:
+    """exp of the estimators' effects, relative to REINFORCE, in least squares of log variance = estimator + problem."""
+    rows = pd.DataFrame(rows[rows["variance"] > 0])
+    dummies = pd.concat([pd.get_dummies(rows[name]).astype(float) for name in ("estimator", "problem")], axis=1)
+    effects = np.linalg.lstsq(dummies.to_numpy(), np.log(rows["variance"].to_numpy(float)), rcond=None)[0]
+    of_name = dict(zip(dummies.columns, effects, strict=True))
+    return {name: float(np.exp(of_name[name] - of_name["reinforce"])) for name in rows["estimator"].unique()}
+
+
+def test_the_ranking_of_a_selection_is_least_squares_on_an_incomplete_table(
+    visit: Open, quick: tuple[pd.DataFrame, Path]
+):
+    rows, page = quick
+    found = visit(page=page)
+    found.page.get_by_label("Compare at").select_option("samples")
+    found.page.get_by_label("Kind").select_option("smooth continuous")
+    whole = ranked(found)
+    table = rankings(rows).rows.query("kind == 'smooth continuous' and equal == 'samples' and apart == ''")
+    assert whole == pytest.approx(whole | dict(zip(table["estimator"], table["ratio"], strict=True)), rel=6e-3)
+    found.page.get_by_label("Samples", exact=True).select_option("4")
+    ratios = ranked(found)
+    expected = additive(pd.DataFrame(rows[(rows["samples"] == 4) & (rows["kind"] == "smooth continuous")]))
+    assert ratios == pytest.approx(expected, rel=6e-3)  # three digits are shown
+
+
+def test_the_committed_quick_table_makes_a_page_under_9000_pixels(visit: Open, quick: tuple[pd.DataFrame, Path]):
+    found = visit(page=quick[1])
+    assert found.page.locator("#figure-variance .panel").count() == 19
+    assert found.page.evaluate("document.documentElement.scrollHeight") < 9000
 
 
 def test_it_prints_on_white_though_the_screen_is_dark(visit: Open):

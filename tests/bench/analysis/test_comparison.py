@@ -4,6 +4,7 @@
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -212,6 +213,19 @@ def test_comparisons_print_themselves_and_hostile_names_stay_text(other: pd.Data
     frame = table().replace({"estimator": {"rloo": "[red]rloo[/]"}})
     console.print(compare(frame, other.replace({"estimator": {"rloo": "[red]rloo[/]"}}) if other is not None else None))
     assert "[red]rloo[/]" in printed.getvalue()
+
+
+def test_the_outcome_says_at_what_it_is_judged():
+    """An outcome at equal samples, and none in its place where only times compare."""
+    printed = io.StringIO()
+    found = compare_estimators(table((2,), problems=1))
+    Console(file=printed, width=250).print(found)
+    assert "outcome at equal samples" in printed.getvalue()
+    lost = (found.pairs["estimator"] == "rloo") & (found.pairs["equal"] == "samples")
+    printed = io.StringIO()
+    Console(file=printed, width=250).print(replace(found, pairs=found.pairs[~lost]))
+    line = next(line for line in printed.getvalue().splitlines() if "rloo" in line and "unbiased" in line)
+    assert "better" not in line and "—" in line
 
 
 def test_empty_and_one_cell_tables_compare_to_nothing():

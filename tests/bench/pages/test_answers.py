@@ -3,9 +3,8 @@
 import pandas as pd
 import pytest
 
-from bench.analysis.ranking import rankings
 from bench.analysis.winners import BiasBound, winners
-from bench.pages.answers import answers, bias_in_words, kind_ranks
+from bench.pages.answers import answers, bias_in_words
 from bench.pages.report import report_page
 from tests.bench.pages.test_report import Reader
 from tests.support.tables import table
@@ -42,14 +41,6 @@ def test_a_bias_in_words():
     assert bias_in_words(BiasBound(nan, 0, nan, 1)) == "bias on 1 unclear, at most an unknown size"
     assert bias_in_words(BiasBound(nan, 0, nan, 0)) == "bias not judged at this number of samples"
     assert bias_in_words(BiasBound(0.01, 3, 25.4, 1)) == "bias at most 1 % on 3 problems; on 1 unclear, at most 2540 %"
-
-
-def test_the_tables_of_the_ranking_hold_every_estimator_and_why_it_is_apart():
-    tables = kind_ranks(rankings(table()))
-    assert [each["kind"] for each in tables] == ["bits", "smooth continuous", "other"]
-    bits = {row["estimator"]: row for row in tables[0]["rows"]}
-    assert len(bits) == 6 and bits["exact"]["apart"] == "has no variance on any problem"
-    assert set(bits["rloo"]["at"]) == {"samples", "evaluations", "seconds"}
 
 
 def test_the_first_thing_on_the_page_is_the_answer():

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from bench import plots
 from bench.plots.panels import pareto
-from bench.plots.style import colours_and_markers, save
+from bench.plots.style import colours_and_markers, on_lines, save
 from bench.tables.wide import wide_table
 from estimators.errors import BadInput
 from tests.support.tables import PROBLEMS, cell, table, typed, varied
@@ -194,6 +194,41 @@ def test_matrices_say_more_than_by_colour():
     assert "failed (F)" in texts(plots.outcome_matrix(table()))
     assert "timeout" not in texts(plots.outcome_matrix(table()))
     assert "biased (B)" in texts(plots.bias_matrix(table()))
+
+
+def test_an_unclear_field_says_which_bound_was_reached():
+    rows = wide_table(table())
+    said = texts(plots.bias_matrix(rows))
+    assert said.count("≤0.0021") == 4 and "?" not in said
+    assert "?" in texts(plots.bias_matrix(rows.assign(relative_bias_high=np.nan)))
+    larger = rows["relative_bias_high"].where(rows["samples"] != 2, 0.3365)
+    assert texts(plots.bias_matrix(rows.assign(relative_bias_high=larger))).count("≤0.34") == 4
+
+
+@pytest.mark.parametrize("length", [12, 20, 29, 48])
+@pytest.mark.parametrize(
+    "label",
+    ["quadratic_bits(t=0.499) / bernoulli(size=200)", "logistic_regression / multivariate_normal(size=31), trained",
+     "x" * 60, "a / b"],
+)  # fmt: skip
+def test_a_label_on_lines_loses_nothing(label: str, length: int):
+    lines = on_lines(label, length, most=20).split("\n")
+    assert max(map(len, lines)) <= length
+    assert "".join(lines).replace(" ", "") == label.replace(" / ", "").replace(" ", "")
+
+
+def test_a_title_names_every_setting_that_varies():
+    problems = [
+        ("categorical", f'{{"categories":{k},"size":200}}', "logistic_regression", f'{{"penalty":0.{k}}}', 4)
+        for k in (3, 12)
+    ]
+    rows = [row for which in problems for n in (2, 4) for row in cell(("rloo", "{}"), which, n)]
+    rows += [row for n in (2, 4) for row in cell(("rloo", "{}"), (*problems[0][:1], '{"size":5}', *problems[0][2:]), n)]
+    figure = plots.variance_by_samples(typed(pd.DataFrame(rows)))
+    titles = [axes.get_title().replace("\n", "") for axes in figure.axes]
+    assert "logistic_regression(penalty=0.12)categorical(categories=12, size=200)" in [
+        t.replace(",s", ", s") for t in titles
+    ]
 
 
 def test_not_applicable_at_one_number_of_samples_does_not_hide_what_was_measured_at_another():
