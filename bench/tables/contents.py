@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.tables.columns import COLUMNS
+from bench.tables.columns import COLUMNS, SINCE
 from bench.tables.metrics import METRICS
 from estimators.errors import BadInput
 
@@ -32,8 +32,8 @@ TIME = "2026-01-31T12:00:00+00:00"
 DEEPEST = 50
 """Levels of brackets in settings."""
 AT_LEAST = {"dim": 0, "samples": 1, "replicates": 0, "threads": 0, "attempt": 0, "n": 0, "wall_s": 0, "rarest_event": 0}
-NULL_TEXTS = {"metric", "unit", "direction", "method"}
-"""Text columns that may be null."""
+NULL_TEXTS = {"metric", "unit", "method", *SINCE}
+"""Text columns that may be null: those that older tables lack, too."""
 NULL_NUMBERS = {"replicates", "rarest_event", "value", "ci_low", "ci_high", "n"}
 """Other columns that may be null."""
 
