@@ -27,7 +27,7 @@ def compare(given: dict[str, Any], json: Json = False) -> None:
         raise typer.Exit(FAILED)
 
 
-@command("report", results=RESULTS, out="FILE.html", baseline="ESTIMATOR", jobs="N")
+@command("report", results=RESULTS, out="FILE.html", baseline="ESTIMATOR", where="EXPRESSION", jobs="N")
 def report(
     given: dict[str, Any],
     open_: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,

@@ -27,6 +27,7 @@ from bench.pages.report_tables import bias_rows, page_data
 from bench.plots.style import plain_number
 from bench.provenance.cores import processes
 from bench.tables.folder import environments, load
+from bench.tables.long import typed
 from bench.tables.metrics import METRICS
 from bench.tables.results import beside
 from bench.tables.wide import wide_table
@@ -52,6 +53,7 @@ def report(
     out: str | Path | None = None,
     *,
     baseline: str | None = None,
+    where: str | None = None,
     jobs: int | None = None,
 ) -> Page:
     """Writes one self-contained page about a run, and its figures as PNG and SVG files.
@@ -62,6 +64,7 @@ def report(
         results: Name of a suite that was run, folder of a run, or table.
         out: The page to write. Default: report.html in the folder of the run.
         baseline: Estimator that the others are compared with. Default: reinforce.
+        where: Shows only these cells, e.g. 'samples >= 4'; the others are not read.
         jobs: Number of processes that draw. Default: one per core.
 
     Returns:
@@ -74,7 +77,10 @@ def report(
         With more than one process, the calling script is imported again: call this function under
         `if __name__ == "__main__":`, or with jobs=1.
     """
-    target, table = Page(out if out is not None else beside(results, "report.html")), load(results)
+    target = Page(out if out is not None else beside(results, "report.html"))
+    table = typed(load(results, where=where)) if where else load(results)
+    if where and not len(table):
+        raise BadInput(f"--where {where!r} selects no row")
     folder = None if isinstance(results, pd.DataFrame) else beside(results, "report.html").parent
     figures = target.with_name(f"{target.stem}-figures")
     try:

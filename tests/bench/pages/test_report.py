@@ -214,3 +214,12 @@ def test_ten_thousand_cells_make_less_than_ten_megabytes():
     problems = [("bernoulli", f'{{"size":{size}}}', "quadratic_bits", "{}", size) for size in range(2, 52)]
     rows = [row for which in problems for each in estimators for n in (1, 2, 4, 8, 16) for row in cell(each, which, n)]
     assert len(report_page(typed(pd.DataFrame(rows)), []).encode()) < 10_000_000
+
+
+def test_a_report_of_a_part_reads_and_shows_only_that_part(tmp_path):
+    page = report("results/reference", tmp_path / "part.html", where="estimator in ['rloo', 'reinforce']", jobs=1)
+    text = page.read_text(encoding="utf-8")
+    assert "rloo" in text
+    assert "muprop" not in text.partition("<script")[0]
+    with pytest.raises(BadInput, match="selects no row"):
+        report("results/reference", tmp_path / "none.html", where="samples == 77")
