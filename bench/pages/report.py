@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 from bench.analysis.comparison import Comparison, compare_estimators
 from bench.analysis.ranking import rankings
-from bench.analysis.winners import winners
+from bench.analysis.winners import kind_winners
 from bench.measure.timing.ceilings import load_ceilings
 from bench.pages.answers import answers, kind_ranks
 from bench.pages.figures import _marked, drawings, drawn_figures
@@ -130,7 +130,7 @@ def report_page(
             statuses=statuses(rows),
             findings=findings(rows) if len(rows) else [],
             found=found,
-            answers=answers(winners(rows, baseline=baseline)),
+            answers=answers(kind_winners(rows, baseline=baseline)),
             ranks=kind_ranks(ranked),
             failures=failures(rows),
             ratios={equal: pivot(found.pairs, equal) for equal in dict.fromkeys(found.pairs["equal"])},
