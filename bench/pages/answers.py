@@ -15,7 +15,7 @@ from bench.statistics.over_problems import OverProblems
 
 
 @dataclass(frozen=True)
-class Against:
+class LeadOver:
     """The winner's variance ÷ another estimator's.
 
     `other`: that estimator, in words. `ratios`: one per quantity held equal. `others_problems`: the interval of the
@@ -28,14 +28,14 @@ class Against:
 
 
 @dataclass(frozen=True)
-class Answer:
+class KindAnswer:
     """The winner at one number of samples, in words: `bias` what is known of its bias, `ties` who may be as good."""
 
     samples: int
     estimator: str
     bias: str
     ties: str
-    against: list[Against]
+    against: list[LeadOver]
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class AnswerBox:
 
     kind: str
     problems: str
-    answer: Answer
-    others: list[Answer]
+    answer: KindAnswer
+    others: list[KindAnswer]
 
 
 def answers(found: Sequence[Winner]) -> list[AnswerBox]:
@@ -59,7 +59,7 @@ def answers(found: Sequence[Winner]) -> list[AnswerBox]:
     return boxes
 
 
-def _answer(winner: Winner) -> Answer:
+def _answer(winner: Winner) -> KindAnswer:
     against = []
     if winner.estimator != winner.reference:
         role = "leave-one-out" if winner.reference.startswith(LEAVE_ONE_OUT) else "the baseline"
@@ -71,14 +71,14 @@ def _answer(winner: Winner) -> Answer:
     known = winner.estimator == winner.reference and winner.reference.startswith(LEAVE_ONE_OUT)
     itself = "leave-one-out itself; " if known else ""
     few = f"; ratios over {winner.problems} problems" if winner.problems < winner.of_problems else ""
-    return Answer(winner.samples, winner.estimator, f"{itself}{bias_in_words(winner.bias)}{few}", ties, against)
+    return KindAnswer(winner.samples, winner.estimator, f"{itself}{bias_in_words(winner.bias)}{few}", ties, against)
 
 
-def _against(other: str, ratios: dict[str, OverProblems], winner: Winner) -> Against:
+def _against(other: str, ratios: dict[str, OverProblems], winner: Winner) -> LeadOver:
     decisive = ratios.get(winner.decided_at)
     if decisive is None or math.isnan(decisive.chosen.low):
-        return Against(other, ratios, "only one problem")
-    return Against(other, ratios, f"{plain_number(decisive.chosen.low)}–{plain_number(decisive.chosen.high)}")
+        return LeadOver(other, ratios, "only one problem")
+    return LeadOver(other, ratios, f"{plain_number(decisive.chosen.low)}–{plain_number(decisive.chosen.high)}")
 
 
 def bias_in_words(bias: BiasBound) -> str:

@@ -7,6 +7,7 @@ import pyarrow.csv
 import pytest
 
 from bench.provenance.identity import canonical
+from bench.tables.columns import SCHEMA
 from bench.tables.contents import record_fault
 from bench.tables.files import read_table, write_csv, write_parquet
 from bench.tables.long import long_rows
@@ -58,7 +59,7 @@ def test_a_hostile_value_of_a_record_is_no_record(lines, column, value):
         line["measurements"][0][column] = value
     line.pop("attempt")
     with pytest.raises(BadInput, match="line 7 is not a record of gradest: "):
-        parsed(json.dumps(line).encode(), 3, "line 7")
+        parsed(json.dumps(line).encode(), SCHEMA, "line 7")
 
 
 FORMULAS = ("=1+1", "+1", "-1", "@SUM(1)", "\t=1", "'=1", "''=1", "＝1", "'quoted'", "plain")
