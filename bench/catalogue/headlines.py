@@ -36,9 +36,9 @@ def headline_summaries(rows: Iterable[dict[str, str]]) -> list[str]:
     """Returns a sentence per estimator, baseline, objective (and point) and number of draws: ranges over problems.
 
     >>> row = {"estimator": "disarm", "baseline": "rloo", "quantity": "equal samples", "samples": "2"}
-    >>> sizes = [row | {"problem": f"squared_sum / bernoulli(size={n})", "value": v} for n, v in ((5, "0.52"), (9, "0.8"))]
-    >>> headline_summaries(sizes)
-    ['disarm on squared_sum, n = 2: 0.52 to 0.8 times the variance of rloo at equal samples']
+    >>> sizes = [{"problem": f"ising / bernoulli(size={n})", "value": value} for n, value in ((5, "0.52"), (9, "0.8"))]
+    >>> headline_summaries([row | size for size in sizes])
+    ['disarm on ising, n = 2: 0.52 to 0.8 times the variance of rloo at equal samples']
     """
     groups: dict[tuple[str, str, str, str], dict[str, list[float]]] = {}
     for row in rows:
@@ -61,8 +61,8 @@ def _in_words(values: dict[str, list[float]], baseline: str) -> str:
 def _objective_and_point(problem: str) -> str:
     """Returns the label of a problem without its distribution.
 
-    >>> _objective_and_point("quadratic_bits(t=0.45) / bernoulli(size=5)"), _objective_and_point("f / q(size=31), start")
-    ('quadratic_bits(t=0.45)', 'f, start')
+    >>> _objective_and_point("step(a=0.4) / bernoulli(size=5)"), _objective_and_point("f / q(size=31), start")
+    ('step(a=0.4)', 'f, start')
     """
     objective, _, rest = problem.partition(" / ")
     point = rest.rpartition("), ")[2] if "), " in rest else ""
