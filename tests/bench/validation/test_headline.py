@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import bench
-from bench.catalogue import headlines
+from bench.catalogue import fits, headlines
 from bench.validation.headline import TOPICS, headline_csv, headline_page, headline_sentence, headline_table
 
 FOLDER = Path(__file__).parents[3] / "results" / "headline"
@@ -99,6 +99,8 @@ def test_sentences(changes: dict, sentence: str):
 
 
 def test_show_links_to_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(fits, "runs_with", lambda _: None)  # what an estimator runs with takes seconds
+    monkeypatch.setattr(fits, "fits_in_words", lambda _: "")
     text = bench.describe("disarm")
     assert "results/headline/README.md" in text and "times the variance of rloo at equal samples" in text
     assert "Headline" not in bench.describe("carms")
