@@ -7,12 +7,12 @@ from pathlib import Path
 HEADLINE_FILE = Path(__file__).parents[2] / "results" / "headline" / "headline.csv"
 """The table that `python -m bench.validation.headline` writes; an installed package does not have it."""
 QUANTITIES = {
-    "equal samples": "the variance of {baseline} at equal samples",
-    "equal evaluations": "the variance of {baseline} at equal evaluations",
+    "equal samples": "times the variance of {baseline} at equal samples",
+    "equal evaluations": "times it at equal evaluations",
     "angle": "degrees between its mean and the gradient",
-    "scale": "the gradient's length along the gradient",
+    "scale": "times the gradient's length along it",
 }
-"""What a number is, as the end of a sentence."""
+"""What a number is, in the order of a sentence."""
 
 
 def headline_rows() -> list[dict[str, str]]:
@@ -33,21 +33,42 @@ def headlines_of(estimator: str) -> list[str]:
 
 
 def headline_summaries(rows: Iterable[dict[str, str]]) -> list[str]:
-    """Returns a sentence per estimator, baseline and quantity: the range of the values over problems and samples.
+    """Returns a sentence per estimator, baseline, objective (and point) and number of draws: ranges over problems.
 
-    >>> row = {"estimator": "disarm", "baseline": "rloo", "quantity": "equal samples", "low": "0.5", "high": "0.6"}
-    >>> headline_summaries([row | {"value": "0.52"}, row | {"value": "0.8", "problem": "other"}])
-    ['disarm: 0.52 to 0.8 times the variance of rloo at equal samples, in 2 cells']
+    >>> row = {"estimator": "disarm", "baseline": "rloo", "quantity": "equal samples", "samples": "2"}
+    >>> sizes = [{"problem": f"ising / bernoulli(size={n})", "value": value} for n, value in ((5, "0.52"), (9, "0.8"))]
+    >>> headline_summaries([row | size for size in sizes])
+    ['disarm on ising, n = 2: 0.52 to 0.8 times the variance of rloo at equal samples']
     """
-    groups: dict[tuple[str, str, str], list[float]] = {}
+    groups: dict[tuple[str, str, str, str], dict[str, list[float]]] = {}
     for row in rows:
-        groups.setdefault((row["estimator"], row["baseline"], row["quantity"]), []).append(float(row["value"]))
-    return [_summary(*key, values) for key, values in groups.items()]
+        key = (row["estimator"], row["baseline"], _objective_and_point(row["problem"]), row["samples"])
+        groups.setdefault(key, {}).setdefault(row["quantity"], []).append(float(row["value"]))
+    return [
+        f"{estimator} on {problem}, n = {samples}: {_in_words(values, baseline)}"
+        for (estimator, baseline, problem, samples), values in groups.items()
+    ]
 
 
-def _summary(estimator: str, baseline: str, quantity: str, values: list[float]) -> str:
+def _in_words(values: dict[str, list[float]], baseline: str) -> str:
+    return "; ".join(
+        f"{_span(values[quantity])} {words.format(baseline=baseline)}"
+        for quantity, words in QUANTITIES.items()
+        if quantity in values
+    )
+
+
+def _objective_and_point(problem: str) -> str:
+    """Returns the label of a problem without its distribution.
+
+    >>> _objective_and_point("step(a=0.4) / bernoulli(size=5)"), _objective_and_point("f / q(size=31), start")
+    ('step(a=0.4)', 'f, start')
+    """
+    objective, _, rest = problem.partition(" / ")
+    point = rest.rpartition("), ")[2] if "), " in rest else ""
+    return ", ".join(filter(None, (objective, point)))
+
+
+def _span(values: list[float]) -> str:
     low, high = f"{min(values):.2g}", f"{max(values):.2g}"
-    span = low if low == high else f"{low} to {high}"
-    times = "" if quantity == "angle" else "times "
-    cells = "1 cell" if len(values) == 1 else f"{len(values)} cells"
-    return f"{estimator}: {span} {times}{QUANTITIES[quantity].format(baseline=baseline)}, in {cells}"
+    return low if low == high else f"{low} to {high}"

@@ -9,6 +9,10 @@ mean over the B batches, the logarithm of the ratio has the error
 This holds for any two runs with the same batches. It is used where the batches show that the draws were the same in
 effect (a correlation of at least `ALIKE`), because otherwise the interval of each run, from all its replicates, has
 more degrees of freedom.
+
+Simulated with exponential squared distances (kurtosis 9), a common share of 0.8 and a test at 0.003: with 128
+replicates in a batch a change that is found with a power of 80 % is found in 80.3 % of 100,000 trials, and the level is
+0.0027; with 16 replicates in a batch 82.1 % and 0.0019: the error grows with the ratio, and the statement is cautious.
 """
 
 import base64

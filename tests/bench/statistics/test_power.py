@@ -102,3 +102,18 @@ def test_the_error_of_common_draws_is_that_of_the_ratio():
         errors.append(error[0])
     assert np.std(logs) / np.mean(errors) == pytest.approx(1, abs=0.11)  # five standard errors, 1/√(2·1000)
     assert np.mean(errors) < 0.2 * np.sqrt(2 / 1024)  # that of independent runs is √(2/1024)
+
+
+def test_the_comparison_of_common_draws_has_the_power_and_the_level_that_are_said():
+    # 128 replicates in a batch, exponential: the mean of a batch is Gamma(128)/128.
+    rng, trials, level, own = np.random.default_rng(6), 20_000, 0.003, 0.2
+    first, other = rng.gamma(128, size=(2, trials, 64)) / 128
+    second = (1 - own) * first + own * other
+    of_batches = second / second.mean(1, keepdims=True) - first / first.mean(1, keepdims=True)
+    errors = of_batches.std(1, ddof=1) / 8  # what `common_error` computes, for all trials at once
+    found = common_error(packed(first[0]), packed(second[0]))
+    assert found is not None and found[0] == pytest.approx(errors[0], rel=1e-4)
+    logs, critical = np.log(second.mean(1) / first.mean(1)), t.isf(level, 63)
+    power = ((logs + smallest_found(np.median(errors), 63.0, level)) / errors > critical).mean()
+    assert power == pytest.approx(0.8, abs=0.014)  # five standard errors
+    assert (logs / errors > critical).mean() < level + 5 * (level / trials) ** 0.5

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import bench
-from bench.catalogue import headlines
+from bench.catalogue import fits, headlines
 from bench.validation.headline import TOPICS, headline_csv, headline_page, headline_sentence, headline_table
 
 FOLDER = Path(__file__).parents[3] / "results" / "headline"
@@ -35,8 +35,9 @@ def test_every_topic_has_numbers_for_each_of_its_estimators(numbers: pd.DataFram
     for topic in TOPICS:
         mine = numbers[numbers["topic"] == topic.title]
         assert set(mine["name"]) == set(topic.estimators), topic.title
-    bits = numbers[(numbers["name"] == "disarm") & (numbers["quantity"] == "equal samples")]
-    assert set(bits["samples"]) == {2, 4, 8} and bits["problem"].str.contains("size=50|size=200").all()
+    bits = numbers[numbers["name"].eq("disarm") & numbers["quantity"].eq("equal samples")]
+    assert set(bits["samples"]) == {2, 4, 8}
+    assert all("size=50" in problem or "size=200" in problem for problem in bits["problem"])
 
 
 def test_every_number_has_an_interval_that_holds_it(numbers: pd.DataFrame):
@@ -46,7 +47,7 @@ def test_every_number_has_an_interval_that_holds_it(numbers: pd.DataFrame):
 
 def test_no_estimator_of_a_ratio_is_biased(numbers: pd.DataFrame):
     ratios = numbers[numbers["baseline"] != ""]
-    assert set(ratios["bias"]) <= {"unbiased", "unclear", ""}
+    assert set(ratios["bias"]) <= {"unbiased", "unclear", "not judged"}
 
 
 def test_other_measurements_give_other_sentences(table: pd.DataFrame, numbers: pd.DataFrame):
@@ -72,7 +73,7 @@ def test_what_is_known_of_these_ratios_is_found(numbers: pd.DataFrame):
     # Sticking the landing is better at the optimum and not at the start (Roeder, Wu, Duvenaud 2017).
     assert values("sticking_the_landing", "equal samples", "trained").max() < 1
     # Doubly reparameterised gradients gain more, the more draws (Tucker et al. 2019).
-    gains = [values("doubly_reparameterised", "equal samples", f"draws={k}").iloc[0] for k in (2, 8, 32)]
+    gains = [values("doubly_reparameterised", "equal samples", f"draws={k}, target=-0.3").iloc[0] for k in (2, 8, 32)]
     assert gains[0] > gains[1] > gains[2]
 
 
@@ -98,6 +99,8 @@ def test_sentences(changes: dict, sentence: str):
 
 
 def test_show_links_to_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(fits, "runs_with", lambda _: None)  # what an estimator runs with takes seconds
+    monkeypatch.setattr(fits, "fits_in_words", lambda _: "")
     text = bench.describe("disarm")
     assert "results/headline/README.md" in text and "times the variance of rloo at equal samples" in text
     assert "Headline" not in bench.describe("carms")
