@@ -236,7 +236,7 @@ function listed(columns, lines, name, heads) {
   for (const line of lines) {
     const node = make("tr", null, { "data-e": number_of[line.find((text) => text in number_of)] ?? null });
     node.append(...line.map((text, i) => {
-      const cell = make(i < heads ? "th" : "td", [text].flat()[0], { scope: i < heads ? "row" : null, class: look(i) });
+      const cell = named(i < heads ? "th" : "td", [text].flat()[0], { scope: i < heads ? "row" : null, class: look(i) });
       if (Array.isArray(text)) cell.append(...text.slice(1).filter(Boolean).map((more) => make("small", more)));
       return cell;
     }));
