@@ -6,6 +6,7 @@ gradient, u = g/‖g‖, P the number of coordinates, z and t quantiles of the n
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -14,8 +15,8 @@ class Method:
 
     `code`: the function or class that computes it. `use`: what it decides or measures. `assumes`: when it holds.
     `metrics`: the metrics of the table whose intervals it makes. `studied`: its rows in results/coverage/coverage.csv,
-    by metric. `alarms`: whether results/coverage/alarms.csv counts its false alarms. `tests`: files of tests beside
-    that.
+    by metric. `alarms`: the column of results/coverage/alarms.csv that counts its false alarms. `tests`: files of tests
+    beside that.
     """
 
     name: str
@@ -26,7 +27,7 @@ class Method:
     assumes: str
     metrics: tuple[str, ...] = ()
     studied: tuple[str, ...] = ()
-    alarms: bool = False
+    alarms: Literal["", "first_at_1e-03", "upper"] = ""
     tests: tuple[str, ...] = ()
 
 
@@ -51,7 +52,7 @@ INTERVALS = (
         ),
         metrics=("bias", "relative_bias"),
         studied=("bias", "relative_bias"),
-        tests=("tests/bench/statistics/test_intervals.py",),
+        tests=("tests/bench/statistics/test_statistics.py",),
     ),
     Method(
         name="Mean of skewed values",
@@ -159,7 +160,7 @@ INTERVALS = (
         source="Wilson 1927, J. Am. Statist. Assoc. 22, 209–212.",
         assumes="Independent estimates.",
         metrics=("nonfinite_rate",),
-        tests=("tests/bench/statistics/test_statistics.py",),
+        tests=("tests/bench/statistics/test_intervals.py",),
     ),
     Method(
         name="Parts of the variance",
@@ -234,7 +235,7 @@ INTERVALS = (
             "Noise: independent cells; it holds for these problems. Choice: problems as draws from those like them."
         ),
         studied=("ratio",),
-        tests=("tests/bench/analysis/test_ranking.py",),
+        tests=("tests/bench/statistics/test_over_problems.py", "tests/bench/analysis/test_ranking.py"),
     ),
 )
 
@@ -253,7 +254,7 @@ TESTS = (
             "Independent estimates; the variance rests on at least 25 outcomes (R ≥ 25 κ), otherwise a "
             "coordinate is not tested."
         ),
-        alarms=True,
+        alarms="first_at_1e-03",
         tests=("tests/bench/statistics/test_statistics.py",),
     ),
     Method(
@@ -279,7 +280,7 @@ TESTS = (
         ),
         source="Bonferroni over the planned looks; the two rejections are independent, so their levels multiply.",
         assumes="Those of the test of zero bias.",
-        alarms=True,
+        alarms="upper",
         tests=("tests/bench/statistics/test_unseen_events.py",),
     ),
     Method(
@@ -292,7 +293,6 @@ TESTS = (
         ),
         source="Rule of three: Hanley and Lippman-Hand 1983, J. Am. Med. Assoc. 249, 1743–1745.",
         assumes="The control depends on the same draws; events in an estimator's own random numbers are not seen.",
-        alarms=True,
         tests=("tests/bench/statistics/test_unseen_events.py",),
     ),
     Method(
@@ -314,7 +314,7 @@ TESTS = (
         ),
         source="One-way analysis of variance: Fisher 1925.",
         assumes="Means near normal: at least 16 κ replicates in each.",
-        tests=("tests/bench/statistics/test_statistics.py",),
+        tests=("tests/bench/validation/test_coverage.py", "tests/bench/audits/test_audit.py"),
     ),
     Method(
         name="Repeated estimates",
@@ -350,6 +350,7 @@ TESTS = (
         source="Dekkers, Einmahl, de Haan 1989, Ann. Statist. 17, eq. 1.7.",
         assumes="A mark is a warning, not a test at a level; the column *flagged* of coverage.csv counts it.",
         studied=("variance",),
+        tests=("tests/bench/statistics/test_statistics.py",),
     ),
     Method(
         name="Direction",

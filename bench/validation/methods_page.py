@@ -31,13 +31,21 @@ def validated(method: Method, coverage: pd.DataFrame, alarms: pd.DataFrame) -> l
     """Returns where a method was validated: sentences with the rows of the coverage study, then files of tests."""
     found = [_studied(name, coverage[_short(coverage) == name]) for name in method.studied]
     if method.alarms:
-        own = alarms[~alarms["noise"].str.contains("event")]
-        worst = own.loc[own["upper"].idxmax()]
-        found.append(
-            f"false *biased* in a sweep of 100,000 unbiased cells: at most {worst['upper']:.2g} expected (upper limit, "
-            f"{worst['noise']}; {len(own)} rows of alarms.csv without rare events)"
-        )
+        found.append(_alarms(method.alarms, alarms[~alarms["noise"].str.contains("event")]))
     return [*found, *method.tests]
+
+
+def _alarms(column: str, rows: pd.DataFrame) -> str:
+    """One sentence about false alarms on unbiased estimates without rare events."""
+    if column == "upper":
+        worst = rows.loc[rows["upper"].idxmax()]
+        said = f"in a sweep of 100,000 unbiased cells at most {worst['upper']:.2g} false *biased* are expected"
+        return f"{said} (upper limit, {worst['noise']}; {len(rows)} rows of alarms.csv without rare events)"
+    low, high = 100 * rows[column].min(), 100 * rows[column].max()
+    return (
+        f"at a nominal 0.1 %, {low:.2g} to {high:.2g} % of 100,000 unbiased cells are rejected ({len(rows)} rows of "
+        "alarms.csv without rare events)"
+    )
 
 
 def _short(coverage: pd.DataFrame) -> pd.Series:

@@ -1,6 +1,7 @@
 """The report in a real browser: it is quiet, sorts, filters, opens cells, changes theme, prints, and fits a phone."""
 
 import csv
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -355,6 +356,20 @@ def test_the_committed_quick_table_makes_a_page_under_9000_pixels(visit: Open, q
     found = visit(page=quick[1])
     assert found.page.locator("#figure-variance .panel").count() == 19
     assert found.page.evaluate("document.documentElement.scrollHeight") < 9000
+
+
+def test_it_prints_without_blank_half_pages(visit: Open, quick: tuple[pd.DataFrame, Path]):
+    """The printed pages hold little more than the height of what is printed: A4 with margins of 15 mm, at 96 dpi, where
+    a wider page is scaled down."""
+    paper, ratio = round(180 / 25.4 * 96), 267 / 180
+    found = visit(page=quick[1], width=paper)
+    pages = len(re.findall(rb"/Type /Page\b", found.page.pdf(format="A4")))
+    found.page.emulate_media(media="print")
+    found.page.locator("details:not([open])").first.wait_for(state="detached")
+    width = found.page.evaluate("document.documentElement.scrollWidth")
+    found.page.set_viewport_size({"width": width, "height": 900})
+    content = found.page.evaluate("document.documentElement.scrollHeight") / (width * ratio)
+    assert width < 1.2 * paper and content < pages < 1.15 * content + 1, (pages, content, width)
 
 
 def test_it_prints_on_white_though_the_screen_is_dark(visit: Open):

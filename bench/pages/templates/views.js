@@ -226,15 +226,17 @@ function dots(rows, name) {
   }));
 }
 
+// A table; the first `heads` columns head their rows, the others are numbers, but for reasons.
 function listed(columns, lines, name, heads) {
+  const look = (i) => (i < heads || columns[i] === "apart" ? "" : "number");
   const box = make("div", null, { class: "scroll", tabindex: 0, role: "group", "aria-label": name }), table = make("table");
   const head = make("tr"), top = make("thead"), body = make("tbody");
-  head.append(...columns.map((column, i) => make("th", column, { scope: "col", class: i < heads ? "" : "number" })));
+  head.append(...columns.map((column, i) => make("th", column, { scope: "col", class: look(i) })));
   top.append(head);
   for (const line of lines) {
     const node = make("tr", null, { "data-e": number_of[line.find((text) => text in number_of)] ?? null });
     node.append(...line.map((text, i) => {
-      const cell = make(i < heads ? "th" : "td", [text].flat()[0], { scope: i < heads ? "row" : null, class: i < heads ? "" : "number" });
+      const cell = named(i < heads ? "th" : "td", [text].flat()[0], { scope: i < heads ? "row" : null, class: look(i) });
       if (Array.isArray(text)) cell.append(...text.slice(1).filter(Boolean).map((more) => make("small", more)));
       return cell;
     }));

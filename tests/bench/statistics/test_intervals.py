@@ -14,7 +14,7 @@ from scipy.stats import binom
 from bench.analysis.comparison import Comparison, compare
 from bench.analysis.ranking import rankings
 from bench.analysis.regressions import compare_runs
-from bench.measure.accuracy.measurements import block_measurements, cell_measurements
+from bench.measure.accuracy.measurements import block_measurements, cell_measurements, rate_interval
 from bench.measure.timing.blocks import VISITS, ThroughputSettings, Visited, over_visits, timed
 from bench.plots import ranking
 from bench.statistics.interval import Interval
@@ -276,3 +276,14 @@ def test_a_bad_cell_in_a_window_costs_its_own_row_only(tmp_path, harmful):
     assert set(times["estimator"]) == {"rloo", "reinforce"}
     said = r"within this run: \d visits over|within this visit only"  # a retry may be alone
     assert times["method"].str.contains(said).all()
+
+
+def test_wilsons_interval_of_a_share_covers_it():
+    """Exact coverages, from the binomial law: near 95 % on average, and never far below it, also for rare events."""
+    shares = np.array([0.003, 0.01, 0.05, 0.2, 0.5, 0.9])
+    for count in (100, 1000):
+        intervals = [rate_interval(hits, count) for hits in range(count + 1)]
+        low, high = (np.array([each[end] for each in intervals]) for end in (1, 2))
+        inside = (low <= shares[:, None]) & (shares[:, None] <= high)
+        coverage = (inside * binom.pmf(np.arange(count + 1), count, shares[:, None])).sum(1)
+        assert 0.94 < coverage.mean() < 0.975 and coverage.min() > 0.9
