@@ -18,7 +18,7 @@ from bench.measure.estimates.batching import quarter
 from bench.measure.estimates.prepared import Opening
 from bench.statistics.control import Ask, Control
 from bench.statistics.stream import Replicates
-from bench.statistics.verdict import Verdict
+from bench.statistics.verdict import Verdict, growth
 from bench.statistics.yardstick import Scale, yardstick
 
 PAYS = 2.0
@@ -63,8 +63,8 @@ def settled(first: Judged, cell: Opening, settings: AccuracySettings, seed_of: C
     found = adjustment(cell.eager, chunk, seed_of, raw.rules.tolerance * block.magnitude)
     if found is None or not worthwhile(found, verdict, settings):
         return first
-    if verdict.needed is not None:
-        found = found.tempered(max(PAYS, AMPLE * verdict.needed / settings.max_replicates))
+    if not verdict.gated:
+        found = found.tempered(max(PAYS, AMPLE * to_show_none(raw) / settings.max_replicates))
     second = stage(found, raw, chunk, settings, seed_of)
     alarm = found.alarm(settings.level)
     if alarm:
@@ -76,6 +76,13 @@ def worthwhile(found: Adjustment, verdict: Verdict, settings: AccuracySettings) 
     """Whether the gain repays the cost, and may settle the verdict within the budget."""
     reachable = (verdict.needed or 0.0) / found.gain <= UNREACHABLE * settings.max_replicates
     return found.gain >= PAYS and reachable
+
+
+def to_show_none(raw: Sampling) -> float:
+    """The plain estimates that would show a bias below the resolution if there is none."""
+    block, rules = raw.kept.block("all"), raw.rules
+    bound = rules.resolution * yardstick(block, rules.scale, rules.tolerance).length
+    return block.count * growth(block.deviation(), rules, bound, 0.0)
 
 
 def stage(
