@@ -33,7 +33,8 @@ class Control:
 
     `varies`: whether the objective took different values in the draws. `batches`: B batch means, or None where q has no
     density; then only `varies` is known. `furthest`: the largest distance of a control estimate from the mean, per
-    coordinate. `count`: the number of control estimates. `jumps`: whether f is not differentiable everywhere.
+    coordinate. `count`: the number of control estimates. `jumps`: whether f is not differentiable everywhere. `sharp`:
+    the judged estimates may be more precise than the control, which then misses every error that it cannot see.
     """
 
     varies: bool
@@ -41,6 +42,7 @@ class Control:
     furthest: Float[np.ndarray, " P"] | None = None
     count: int = 0
     jumps: bool = True
+    sharp: bool = False
 
     def sees(self, off: Float[np.ndarray, " P"]) -> Bool[np.ndarray, " P"]:
         """Per coordinate: whether no unseen event can explain an error of `off` in constant estimates.
@@ -64,6 +66,8 @@ class Control:
             return not self.varies
         along = (self.batches - target) @ (off / length)
         error = along.std(ddof=1) / len(along) ** 0.5 if len(along) > 1 else np.inf
+        if self.sharp and length <= MISSES * float(error):
+            return True
         least = 1e-9 * length if self.jumps else LARGE * float(np.linalg.norm(target))
         return float(along.mean()) - slack > max(MISSES * float(error), least)
 

@@ -2,7 +2,8 @@
 
 Estimates come in chunks, each with its own seed. They are evaluated at a few looks fixed beforehand; each look has four
 times the estimates of the previous look. The measurement stops when the variance is known to the requested precision
-and the verdict on the bias is settled, or when the budget does not allow both.
+and the verdict on the bias is settled, or when the budget does not allow both. A verdict that is still unclear gets a
+second stage, with control variates (`bench.measure.accuracy.second_stage`).
 """
 
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from bench.measure.accuracy.measurements import block_measurements, cell_measure
 from bench.measure.accuracy.positive_control import control_of, typical_size
 from bench.measure.accuracy.rare_outcomes import rare_outcomes
 from bench.measure.accuracy.rollout_metrics import rollout_measurements
+from bench.measure.accuracy.second_stage import Judged, settled
 from bench.measure.accuracy.stopping import AccuracySettings, Sampling
 from bench.measure.accuracy.variance_parts import Triples, variance_parts
 from bench.measure.estimates.batching import quarter
@@ -91,7 +93,9 @@ def measure_accuracy(
             control=control_of(cell.eager, calls, execution.seed_of("control")),
             scale=scale,
         )
-        found = outcome(sampling, (*cell.fitting, *counted_rows(*counted)))
+        first = Judged(sampling, sampling.run())
+        judged = settled(first, cell, within, execution.seed_of)
+        found = outcome(sampling, judged, (*cell.fitting, *counted_rows(*counted)))
         rows = rollout_measurements(cell.eager, execution, chunk, sampling.kept)
         found = replace(found, measurements=(*found.measurements, *rows))
         if cell.eager.noisy:
@@ -143,35 +147,42 @@ def keeper(gradients: Gradients, reference: Reference | None, seed: int) -> Repl
     return Replicates(blocks, vector(reference.gradient), vector(reference.error), size, only=next(iter(own)))
 
 
-def outcome(sampling: Sampling, cost: tuple[Measurement, ...]) -> Outcome:
-    """Draws until the stopping rule ends; returns all rows, with the rows in `cost` last."""
-    ended, kept = sampling.run(), sampling.kept
+def outcome(sampling: Sampling, judged: Judged, cost: tuple[Measurement, ...]) -> Outcome:
+    """All rows of a cell, with the rows in `cost` last.
+
+    Args:
+        sampling: The estimates whose spread is reported.
+        judged: The estimates whose mean was judged: the same, or adjusted ones.
+        cost: The rows of the cost.
+    """
+    kept, verdict, stopped = sampling.kept, judged.verdict, judged.ended.stop_reason
     rows = list(cell_measurements(kept))
     if kept.total.count < 2:
         rows.append(Measurement("variance", float("nan"), method="no estimate is finite"))
-        return Outcome((*rows, *cost), kept.drawn, ended.stop_reason, "", ended.verdict.reason)
-    direction, scale = direction_of(sampling, ended.verdict), scale_verdict_of(sampling, ended.verdict)
+        return Outcome((*rows, *cost), kept.drawn, stopped, "", verdict.reason)
+    direction, scale = direction_of(judged), scale_verdict_of(judged)
     for name in kept.blocks:
-        p = ended.verdict.p if name == "all" else None
+        p = verdict.p if name == "all" else None
         told = {"angle": direction.reason, "scale": scale.reason} if name == "all" else {}
-        rows += block_measurements(kept.block(name), name, p, sampling.rules.tolerance, told)
-    word, reason = ended.verdict.word, ended.verdict.reason
-    return Outcome((*rows, *cost), kept.drawn, ended.stop_reason, word, reason, direction.word, scale.word,
+        rows += block_measurements(kept.block(name), name, p, sampling.rules.tolerance, told, judged=judged)
+    return Outcome((*rows, *cost), kept.drawn, stopped, verdict.word, verdict.reason, direction.word, scale.word,
                    packed(kept.block("all").batch_spread))  # fmt: skip
 
 
-def direction_of(sampling: Sampling, bias: Verdict) -> Verdict:
+def direction_of(judged: Judged) -> Verdict:
     """The verdict on the direction; empty without an exact gradient or without a verdict on the bias."""
-    if sampling.kept.target is None or not bias.word:
+    kept, bias = judged.sampling.kept, judged.verdict
+    if kept.target is None or not bias.word:
         return Verdict("", "")
-    return judge_direction(sampling.kept.block("all"), sampling.rules, bias)
+    return judge_direction(kept.block("all"), judged.sampling.rules, bias)
 
 
-def scale_verdict_of(sampling: Sampling, bias: Verdict) -> Verdict:
+def scale_verdict_of(judged: Judged) -> Verdict:
     """The verdict on the scale; empty without an exact gradient or without a verdict on the bias."""
-    if sampling.kept.target is None or not bias.word:
+    kept, bias = judged.sampling.kept, judged.verdict
+    if kept.target is None or not bias.word:
         return Verdict("", "")
-    return judge_scale(sampling.kept.block("all"), sampling.rules, bias)
+    return judge_scale(kept.block("all"), judged.sampling.rules, bias)
 
 
 def vector(values: Tensors) -> np.ndarray:

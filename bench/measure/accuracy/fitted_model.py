@@ -33,6 +33,9 @@ DRAWS_PER_FEATURE, FEWEST_DRAWS = 8, 1024
 RIDGE = 1e-8
 """Added to the variance of each feature, because features of bits and one-hot rows are dependent."""
 
+FEW_TERMS = 6
+"""Up to this number of coordinates, each has a linear part of its own."""
+
 HIGHEST_MOMENT = 4
 """The parts of f̂ have a variance if q has more moments than this."""
 
@@ -42,25 +45,31 @@ FEW_STATES = 4096
 
 @dataclass(frozen=True)
 class FittedModel:
-    """The parts of f̂: a constant `size` (the root mean square of f), `slope` a and `bend` B, about `centre` m."""
+    """The parts of f̂: a constant `size` (the root mean square of f), `slope` a and `bend` B, about `centre` m.
+
+    The terms of aᵀ(z − m) are a part each if they are few: a Taylor expansion may take away others than f̂ has.
+    """
 
     size: float
     centre: Float[Tensor, "*data D"]
     slope: Float[Tensor, "*data D"]
     bend: Float[Tensor, "*data D D"]
 
-    def parts(self, z: Float[Tensor, "*leading D"]) -> Float[Tensor, "3 *leading"]:
+    def parts(self, z: Float[Tensor, "*leading D"]) -> Float[Tensor, "H *leading"]:
         """The values of the parts at draws z with flattened events; data axes come last before D."""
         off = z - self.centre
-        linear = (off * self.slope).sum(-1)
-        return torch.stack([torch.full_like(linear, self.size), linear, self.bent(off)])
+        return self.stacked(off, self.bent(off))
 
     def means(self, mean: Float[Tensor, "*leading D"], covariance: Float[Tensor, "*leading D D"]) -> Tensor:
-        """The means of the parts under a law with these moments, `[3, *leading]`."""
+        """The means of the parts under a law with these moments, `[H, *leading]`."""
         off = mean - self.centre
-        linear = (off * self.slope).sum(-1)
-        spread = (self.bend * covariance).sum((-1, -2))
-        return torch.stack([torch.full_like(linear, self.size), linear, self.bent(off) + spread])
+        return self.stacked(off, self.bent(off) + (self.bend * covariance).sum((-1, -2)))
+
+    def stacked(self, off: Float[Tensor, "*leading D"], bent: Float[Tensor, "*leading"]) -> Tensor:
+        """The constant, the linear part or its terms, and the bend."""
+        linear = off * self.slope
+        terms = linear.unbind(-1) if linear.shape[-1] <= FEW_TERMS else [linear.sum(-1)]
+        return torch.stack([torch.full_like(bent, self.size), *terms, bent])
 
     def bent(self, off: Float[Tensor, "*leading D"]) -> Float[Tensor, "*leading"]:
         """offᵀ B off."""

@@ -1,0 +1,211 @@
+"""Adjusted means keep every bias, with its size; what once hid a bias or raised a false alarm is tried as a mutant."""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+import estimators
+from bench.distributions import distributions
+from bench.measure.accuracy import adjusted_mean, fitted_model
+from bench.measure.accuracy.adjusted_mean import Adjustment, Covariates, adjustment, regression
+from bench.measure.accuracy.recorded_draws import estimates_and_draws
+from bench.measure.estimates.gradients import Gradients
+from bench.objectives import objectives
+from bench.problems.problem import Problem
+from bench.provenance.seeds import chunk_seed
+from tests.support.adjusted import DEFECTS, RIGHT, DependentBits, Stopping, WrongBits, WrongSampler
+from tests.support.problems import SYNTHETIC, small
+
+BITS = Problem(distributions.get("bernoulli", size=3), objectives.get("squared_sum"))
+seed_of = partial(chunk_seed, 0, "cell")
+
+
+def adjusted(gradients: Gradients, chunk: int = 256) -> Adjustment | None:
+    return adjustment(gradients, chunk, seed_of, np.full(gradients.problem.dim, 1e-13))
+
+
+def means(gradients: Gradients, found: Adjustment, chunks: int = 64, rows: int = 256) -> tuple[np.ndarray, np.ndarray]:
+    """The adjusted mean less the plain one of other draws, and its standard error."""
+    torch.manual_seed(1)
+    after, before = (torch.cat([draw(rows) for _ in range(chunks)]).numpy() for draw in (found, gradients))
+    error = np.sqrt((after.var(0) + before.var(0)) / len(after))
+    return after.mean(0) - before.mean(0), error
+
+
+def fit_problem(name: str) -> Problem:
+    family = small(name)
+    targets = (
+        "squared_sum",
+        "quadratic",
+        "cosine",
+        "tour",
+        "digital_call",
+        "european_call",
+        "asian_call",
+        "linear",
+        "ranking_loss",
+    )
+    found = [Problem(family, objectives.get(target), family.coordinates[0]) for target in targets]
+    return next(problem for problem in found if problem.misfit() is None)
+
+
+@pytest.mark.parametrize("name", SYNTHETIC)
+def test_covariates_have_mean_zero_in_every_family_with_a_model(name):
+    """The level is 1e-7 for each of about forty families."""
+    problem = fit_problem(name)
+    gradients = Gradients(problem, estimators.get("reinforce"), 2)
+    if adjusted_mean.fitted_model(problem, torch.float64, torch.device("cpu")) is None:
+        return
+    found = adjusted(gradients)
+    assert found is not None
+    torch.manual_seed(2)
+    for _ in range(4):
+        found(512)
+    assert found.alarm(1e-7) is None
+
+
+def test_what_has_no_moments_or_a_moving_support_has_no_model():
+    def model(family: str, target: str) -> object:
+        return fitted_model.fitted_model(
+            Problem(small(family), objectives.get(target)), torch.float64, torch.device("cpu")
+        )
+
+    assert model("cauchy", "cosine") is None
+    assert model("student_t", "cosine") is None
+    assert model("uniform", "quadratic") is None
+    assert model("normal", "cosine") is not None and model("bernoulli_chain", "squared_sum") is not None
+
+
+def test_a_quadratic_is_its_own_model():
+    """Nothing but rounding is left of REINFORCE, at any θ: the mean of a model is known there, too."""
+    for family in ("normal", "multivariate_normal", "bernoulli", "dirichlet", "bernoulli_chain"):
+        problem = Problem(small(family), objectives.get("squared_sum" if family != "dirichlet" else "quadratic"))
+        found = adjusted(Gradients(problem, RIGHT, 2))
+        assert found is not None and found.gain > 1e6, family
+
+
+@pytest.mark.parametrize("estimator", DEFECTS, ids=lambda each: type(each).__name__)
+def test_a_bias_is_kept_with_its_size(estimator):
+    rows = 4 if isinstance(estimator, Stopping) else 256
+    gradients = Gradients(BITS, estimator, 2)
+    found = adjusted(gradients, rows)
+    assert found is not None
+    off, error = means(gradients, found, 512 if rows == 4 else 64, rows)
+    assert (np.abs(off) < 5.5 * error).all()
+    assert found.alarm(1e-6) is None
+
+
+def test_an_average_over_draws_that_stopped_would_hide_a_bias(monkeypatch):
+    """The mutant divides by the number of draws that came, and not by a number fixed beforehand."""
+    gradients = Gradients(BITS, Stopping(), 2)
+    exact = Covariates.__call__
+
+    def averaged(self: Covariates, z: torch.Tensor) -> torch.Tensor:
+        return (exact(self, z) + self.known_padded) * self.draws / len(z) - self.known_padded
+
+    found = adjusted(gradients, 4)
+    assert found is not None
+    known = found.covariates.known
+    padded = torch.cat([known, known.new_zeros(1, len(found.weights) - known.shape[1], known.shape[2])], 1)
+    monkeypatch.setattr(Covariates, "known_padded", padded, raising=False)
+    monkeypatch.setattr(Covariates, "__call__", averaged)
+    off, error = means(gradients, found, 1024, 4)
+    assert (np.abs(off) > 5.5 * error).any()
+
+
+OTHER_DRAWS = ("arm", "disarm", "antithetic", "quasi_monte_carlo", "importance_reinforce", "off_policy", "rebar")
+
+
+@pytest.mark.parametrize("name", OTHER_DRAWS)
+def test_draws_that_are_not_of_q_are_not_recorded(name):
+    assert estimates_and_draws(Gradients(BITS, estimators.get(name), 2), 4)[1] is None
+
+
+def test_a_wrong_sampler_has_no_covariates_and_would_be_hidden_by_draws_recorded_at_f(monkeypatch):
+    gradients = Gradients(BITS, WrongSampler(), 2)
+    assert adjusted(gradients) is None
+
+    def at_f(gradients: Gradients, replicates: int) -> tuple[torch.Tensor, torch.Tensor]:
+        seen: list[torch.Tensor] = []
+        own = gradients.by(gradients.estimator)
+        own.function = estimators.Function(lambda z: (seen.append(z.detach()), gradients.function(z, None))[1])  # type: ignore[arg-type]
+        x = own(replicates)
+        values = [
+            torch._C._functorch.get_unwrapped(z) if torch._C._functorch.is_gradtrackingtensor(z) else z for z in seen
+        ]
+        return x, torch.cat(values)
+
+    monkeypatch.setattr(adjusted_mean, "estimates_and_draws", at_f)
+    found = adjusted(gradients)
+    assert found is not None
+    off, error = means(gradients, found)
+    assert (np.abs(off) > 5.5 * error).any()
+
+
+def test_draws_with_a_further_axis_are_draws():
+    gradients = Gradients(BITS, estimators.get("indecater"), 2)
+    z = estimates_and_draws(gradients, 5)[1]
+    assert z is not None and z.shape == (6, 5, 3)
+    torch.manual_seed(0)
+    plain = gradients(5)
+    torch.manual_seed(0)
+    assert torch.equal(estimates_and_draws(gradients, 5)[0], plain)
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_terms_of_pairs_need_independent_draws(said):
+    """Where dependent draws are not declared, the test of the covariates' own mean finds them."""
+    family = DependentBits(said=said)
+    gradients = Gradients(Problem(family, objectives.get("squared_sum")), RIGHT, 2)
+    found = adjusted(gradients)
+    assert found is not None and found.covariates.crossed == (not said)
+    for _ in range(8):
+        found(512)
+    assert (found.alarm(1e-6) is None) == said
+
+
+def test_a_family_whose_draws_do_not_follow_its_density_is_an_alarm():
+    for family, wrong in ((WrongBits(), True), (distributions.get("bernoulli", size=3), False)):
+        found = adjusted(Gradients(Problem(family, objectives.get("squared_sum")), RIGHT, 2))
+        assert found is not None
+        for _ in range(8):
+            found(512)
+        assert ("do not follow its density" in (found.alarm(1e-6) or "")) == wrong
+
+
+def test_covariates_that_are_rounding_get_no_weight():
+    """Scores of mirrored draws cancel to 1e-17; a coefficient of them is as large as it is meaningless."""
+    x = torch.randn(512, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    a = torch.stack([1e-17 * x.flip(0) + 1e-18, x + 0.1 * x.flip(0)], 1)
+    none = torch.zeros(2, dtype=torch.bool)
+    assert not regression(x, a, torch.full((2,), 1e-12), none)[0].any()
+    assert regression(x, a, torch.zeros(2), none)[0].abs().min() > 1e12
+
+
+def test_coefficients_of_rare_coordinates_are_those_of_all():
+    x = torch.randn(512, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    slope = torch.tensor([1.0, 1.0, 5.0], dtype=torch.float64)
+    a = (x / slope).unsqueeze(1)
+    floor, marked = torch.zeros(3), torch.tensor([False, False, True])
+    alone = regression(x, a, floor, ~(marked | True))
+    assert torch.allclose(alone[0], slope)
+    assert float(regression(x, a, floor, marked)[0, 2]) < 2
+
+
+def test_a_tempered_mean_has_the_gain_it_was_given_and_lighter_tails():
+    """Of REINFORCE on a cosine a model leaves heavy tails: 25 κ replicates are more than the gain saves."""
+    problem = Problem(small("normal"), objectives.get("cosine"))
+    gradients = Gradients(problem, RIGHT, 4)
+    found = adjusted(gradients)
+    assert found is not None and found.gain > 6
+    less = found.tempered(3.0)
+    torch.manual_seed(3)
+    plain, full, part = (torch.cat([draw(2048) for _ in range(8)]) for draw in (gradients, found, less))
+    ratio = float(plain.var(0).sum() / part.var(0).sum())
+    assert ratio == pytest.approx(3.0, rel=0.3)
+    assert float(plain.var(0).sum() / full.var(0).sum()) > 5
+    assert found.tempered(1e9) is found
+    assert replace(less).gain == 3.0
