@@ -58,7 +58,7 @@ KINDS = {
     "autocasts": ("ok", f"left torch's autocast: {FRESH}"),
     "watches_functions": ("ok", f"left a mode of torch: {FRESH}"),
     "anomalies": ("ok", f"left torch's anomaly mode: {FRESH}"),
-    "hooks_tensors": ("failed", f"left hooks of torch: {FRESH}"),
+    "hooks_tensors": ("failed", "saved tensor hooks"),
     "hooks_modules": ("ok", f"left hooks of torch: {FRESH}"),
     "environment": ("ok", f"left a changed environment: {FRESH}"),
     "elsewhere": ("ok", "changed the working directory: restored"),
