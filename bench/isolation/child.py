@@ -17,7 +17,7 @@ from typing import Any
 
 from bench.isolation.endings import Ending, OutOfMemory, Raised, Returned, about_memory
 from bench.isolation.frames import TOKEN, framed, write_all
-from bench.isolation.kin import MARK, adopt_orphans
+from bench.isolation.kin import WORKER_MARK, adopt_orphans
 
 NAME = "gradest worker"
 """The name of the process."""
@@ -82,7 +82,7 @@ def serve(channel: Channel, printed: Connection, mark: str, memory: int | None, 
         packed: The pickled pair of `start` and its arguments; see `bench.isolation.process.Process`.
     """
     os.setsid()  # a separate process group: its children are killed with it
-    os.environ[MARK] = mark
+    os.environ[WORKER_MARK] = mark
     adopt_orphans()
     channel.open()
     _print_into(printed)

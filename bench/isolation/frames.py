@@ -11,7 +11,7 @@ TOKEN = 16
 """Bytes of a token."""
 HEADER = TOKEN + 8 + 4
 """Bytes before the content of a frame: token, length, checksum."""
-READ = 2**16
+PIECE = 2**16
 """Bytes that are read at a time."""
 
 
@@ -40,7 +40,7 @@ class Frames:
     def read(self, descriptor: int) -> None:
         """Reads what has arrived at a descriptor with news. Raises EOFError when the other side has closed it."""
         try:
-            new = os.read(descriptor, READ)
+            new = os.read(descriptor, PIECE)
         except ConnectionError:
             new = b""
         if not new:

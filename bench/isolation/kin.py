@@ -9,7 +9,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-MARK = "GRADEST_WORKER"
+WORKER_MARK = "GRADEST_WORKER"
 """Environment variable of a process that runs tasks, inherited by the programs that its tasks start."""
 PROC = Path("/proc")
 _SUBREAPER = 36
@@ -39,7 +39,7 @@ def descendants(pid: int) -> list[int]:
 
 def marked(mark: str) -> list[int]:
     """The processes of this user whose environment has the mark of one process that runs tasks."""
-    wanted, found = f"{MARK}={mark}".encode(), []
+    wanted, found = f"{WORKER_MARK}={mark}".encode(), []
     for each in PROC.glob("[0-9]*"):
         with suppress(OSError):
             if wanted in (each / "environ").read_bytes().split(b"\0"):

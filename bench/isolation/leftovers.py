@@ -16,7 +16,7 @@ from bench.isolation.kin import PROC
 
 LIMITS = tuple(getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_"))
 SIGNALS = tuple(signal.valid_signals())
-TINY, TINIEST = 1e-17, 5e-324
+FAINT, DENORMAL = 1e-17, 5e-324
 TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 
 
@@ -59,7 +59,7 @@ def _interpreter() -> tuple[Any, ...]:
     return (sys.getrecursionlimit(), sys.getswitchinterval(), gc.isenabled(), gc.get_threshold(), [*gc.callbacks])
 
 
-READ: dict[str, Callable[[], Any]] = {
+OBSERVED: dict[str, Callable[[], Any]] = {
     "a thread": lambda: {*sys._current_frames()},
     "a process": _children,
     "a timer": _timers,
@@ -75,7 +75,7 @@ READ: dict[str, Callable[[], Any]] = {
     "changed imports": _imports,
     "a trace or profile function": _tracing,
     "changed settings of Python": _interpreter,
-    "a changed number format": lambda: (1 + TINY == 1, 1 - TINY == 1, TINIEST / 2 == 0),
+    "a changed number format": lambda: (1 + FAINT == 1, 1 - FAINT == 1, DENORMAL / 2 == 0),
 }
 """What is looked at, and how it is read; equal values mean that nothing was left."""
 
@@ -84,11 +84,11 @@ class Leftovers:
     """`Leftovers()` looks before a task; `found()` names what is different after it."""
 
     def __init__(self) -> None:
-        self._before = {name: _value(read) for name, read in READ.items()}
+        self._before = {name: _value(read) for name, read in OBSERVED.items()}
 
     def found(self) -> list[str]:
-        """The names in `READ` whose value changed, or cannot be read any more."""
-        return [name for name, read in READ.items() if _value(read) != self._before[name]]
+        """The names in `OBSERVED` whose value changed, or cannot be read any more."""
+        return [name for name, read in OBSERVED.items() if _value(read) != self._before[name]]
 
 
 def _value(read: Callable[[], Any]) -> Any:

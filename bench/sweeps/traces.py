@@ -6,7 +6,7 @@ from bench.isolation.leftovers import Leftovers
 from bench.isolation.patches import Patches
 from bench.measure.execution.process_state import TORCH_STATE, WATCHED
 
-SHOWN = 3
+NAMED = 3
 """How many patched names a row lists."""
 
 
@@ -24,8 +24,8 @@ class Traces:
         left = self._leftovers.found()
         left += [name for name, read in TORCH_STATE.items() if read() != self._torch[name]]
         patched = self._patches.found()
-        more = [f"{len(patched) - SHOWN} more"] if len(patched) > SHOWN else []
-        clauses = [("left", left), ("patched", patched[:SHOWN] + more)]
+        more = [f"{len(patched) - NAMED} more"] if len(patched) > NAMED else []
+        clauses = [("left", left), ("patched", patched[:NAMED] + more)]
         return " and ".join(f"{verb} {_listed(names)}" for verb, names in clauses if names)
 
 

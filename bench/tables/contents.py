@@ -21,13 +21,14 @@ from estimators.errors import BadInput
 SIGNED = {"scale", "cosine", "prompt_weight", "length_slope", "entropy_slope", "variance_of_draws", "variance_of_data",
           "tail_index"}  # fmt: skip
 """Metrics whose values may be negative."""
-STATUSES = ("ok", "not_applicable", "failed", "timeout", "crashed", "out_of_memory", "nonfinite")
-KNOWN = {
-    "status": STATUSES,
+KNOWN_STATUSES = ("ok", "not_applicable", "failed", "timeout", "crashed", "out_of_memory", "nonfinite")
+KNOWN_WORDS = {
+    "status": KNOWN_STATUSES,
     "verdict": ("", "unbiased", "biased", "unclear"),
     "direction": ("", "aligned", "turned", "reversed", "unclear"),
+    "scale_verdict": ("", "kept", "shrunk", "stretched", "unclear"),
 }
-SETTINGS = ("estimator_params", "distribution_params", "objective_params")
+SETTINGS_COLUMNS = ("estimator_params", "distribution_params", "objective_params")
 TIME = "2026-01-31T12:00:00+00:00"
 DEEPEST = 50
 """Levels of brackets in settings."""
@@ -60,13 +61,13 @@ def _faults(frame: pd.DataFrame) -> Iterator[tuple[str, "np.ndarray | pd.Series"
     for name in [name for name in COLUMNS if name in frame]:
         if name not in (NULL_TEXTS if COLUMNS[name].kind == "text" else NULL_NUMBERS):
             yield name, frame[name].isna(), "a value is needed"
-        if name in SETTINGS:
+        if name in SETTINGS_COLUMNS:
             yield name, _texts(frame[name], _is_settings), "settings are a JSON object"
         if name in AT_LEAST:
             yield name, (frame[name] < AT_LEAST[name]).fillna(False), f"at least {AT_LEAST[name]}"
         if COLUMNS[name].kind == "number":
             yield name, np.isinf(frame[name]), "numbers are finite"
-        if known := {**KNOWN, "metric": METRICS}.get(name):
+        if known := {**KNOWN_WORDS, "metric": METRICS}.get(name):
             yield name, ~frame[name].isin([*known]) & frame[name].notna(), f"known are {', '.join(filter(None, known))}"
     if "created" in frame:
         yield "created", _texts(frame["created"], _is_time), f"a time is written as {TIME}"
@@ -81,12 +82,12 @@ def _faults(frame: pd.DataFrame) -> Iterator[tuple[str, "np.ndarray | pd.Series"
 
 def record_fault(record: Mapping[str, Any]) -> str:
     """What cannot be right in a record whose keys and types are those declared; empty if nothing."""
-    for name in SETTINGS:
+    for name in SETTINGS_COLUMNS:
         if not _is_settings(record[name]):
             return f"{name}: {_short(record[name])}; settings are a JSON object"
     if not _is_time(record["created"]):
         return f"created: {_short(record['created'])}; a time is written as {TIME}"
-    for name, known in KNOWN.items():
+    for name, known in KNOWN_WORDS.items():
         if record[name] not in known:
             return f"{name}: {_short(record[name])}; known are {', '.join(filter(None, known))}"
     for name in AT_LEAST.keys() & record.keys():

@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from collections import Counter
+from typing import Any
 
 import psutil
 import torch
@@ -39,7 +40,7 @@ class Siege:
         self.folder, self.cells, self.chance = folder, cells, random.Random(seed)
         self.results = folder / "results" / "small"
         self.hits, self.starts = Counter(), 0
-        self.run = None
+        self.run: Any = None
         if CHEAP is FORK:
             measure_cell(small_cells()[0], "accuracy")
 

@@ -102,3 +102,35 @@ def holds(device):
 
 def reads(path):
     return Path(path).read_text(encoding="utf-8")
+
+
+def forks(say):
+    """Both processes go on: the second answer is nobody's."""
+    os.fork()
+    return os.getpid()
+
+
+def garbles(say):
+    """Writes into every pipe and socket that is open."""
+    for number in range(3, 64):
+        try:
+            os.write(number, b"garbage")
+        except OSError:
+            continue
+    return "answer"
+
+
+def daemon(say):
+    """Starts a process of its own session whose parent ends, says its number, and ends without a word."""
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.write(writing, str(os.getpid()).encode())
+            time.sleep(301)
+        os._exit(0)
+    say(int(os.read(reading, 20)))
+
+
+def exits(say):
+    sys.exit(0)

@@ -52,6 +52,7 @@ def test_signals_over_the_whole_run_change_nothing(tmp_path, signals, cells):
     assert set(siege.times().values()) == {1} and len(siege.times()) == cells
     assert signals < 200 or all(siege.hits[tenth] >= 10 for tenth in range(10))
     found = statistics(siege.results)
+    assert set(found["status"]) == {"ok"}, found.loc[found["status"] != "ok", ["samples", "status", "reason"]].values
     run(suite(samples=list(range(2, 2 + cells // 2))), tmp_path / "alone", jobs=1)
     pd.testing.assert_frame_equal(found, statistics(tmp_path / "alone"))
 

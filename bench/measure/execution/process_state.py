@@ -49,6 +49,7 @@ def _backends() -> tuple[Any, ...]:
     return (flags.mkldnn.enabled, flags.opt_einsum.enabled, flags.cudnn.enabled, flags.cudnn.deterministic)
 
 
+_AUTOGRAD: Any = torch._C._autograd  # pyright: ignore[reportAttributeAccessIssue]
 TORCH_STATE: dict[str, Callable[[], Any]] = {
     "torch's matrix products in another precision": torch.get_float32_matmul_precision,
     "torch's anomaly mode": torch.is_anomaly_enabled,
@@ -58,8 +59,8 @@ TORCH_STATE: dict[str, Callable[[], Any]] = {
     "torch's backends with other settings": _backends,
     "a mode of torch": lambda: (torch._C._len_torch_function_stack(), torch._C._len_torch_dispatch_stack()),
     "hooks of torch": lambda: (
-        torch._C._autograd._top_saved_tensors_default_hooks(True),
-        torch._C._autograd._saved_tensors_hooks_is_enabled(),
+        _AUTOGRAD._top_saved_tensors_default_hooks(True),
+        _AUTOGRAD._saved_tensors_hooks_is_enabled(),
         [len(hooks) for name, hooks in sorted(vars(torch.nn.modules.module).items()) if name.startswith("_global_")
          and isinstance(hooks, dict)],
     ),

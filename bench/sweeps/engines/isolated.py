@@ -5,9 +5,11 @@ are measured again: the cell whose turn it was alone, because another cell may h
 together.
 
 A cell whose process dies, runs out of memory beside what earlier cells kept, or sends something that is not its answer
-is measured once more in a fresh process, whose ending counts: the cause may lie outside the cell.
+is measured once more in a fresh process, whose ending counts: the cause may lie outside the cell. If the process was
+killed, this happens twice.
 """
 
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +30,8 @@ from bench.tables.records import Record, parsed
 from estimators.errors import BadInput
 
 Window = tuple[Cell, ...]
+KILLED = (-signal.SIGKILL, -signal.SIGTERM)
+"""Exit codes of a process that was killed, by a person or by the system when memory is short."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,13 @@ class Answer:
 
     records: list[tuple[Cell, Record]]
     again: list[Window] = field(default_factory=list)
+
+
+def _tries(ending: Failure) -> int:
+    """How often a cell is measured whose task ends so: a signal that kills a process may come from anywhere."""
+    if isinstance(ending, TimedOut):
+        return 1
+    return 3 if isinstance(ending, Died) and ending.code in KILLED else 2
 
 
 def checked_answer(window: Window, task: Group, found: object) -> WindowResult | Garbled:
@@ -84,8 +95,8 @@ class Isolated:
         self.setup, self.limit = setup, limit
         self.process = Process(start_worker, setup, memory=setup.memory)
         self.work: tuple[Window, Group] | None = None
-        self._waits = self._second = False
-        """Whether the window waits for a fresh process; whether this is its second try."""
+        self._waits, self._tries = False, 1
+        """Whether the window waits for a fresh process; how often it has been measured, this time included."""
 
     @property
     def idle(self) -> bool:
@@ -94,7 +105,8 @@ class Isolated:
 
     def give(self, window: Window, task: Group) -> None:
         """Starts measuring a window; in a fresh process if the current one has measured cells of other plug-ins."""
-        self.work, self._second = (window, task), False
+        self.work = (window, task)
+        self._tries = 1
         if self.process.tasks and window[0].plugin != self._plugin:
             self._afresh()
         else:
@@ -167,34 +179,33 @@ class Isolated:
         assert self.work
         window, task = work = self.work
         used = self.process.tasks > 1
-        if isinstance(ending, Returned):
-            ending = checked_answer(window, task, ending.value)
-        if isinstance(ending, WindowResult):
-            short = any(each["status"] == "out_of_memory" for each in ending.records)
-            if short and used and len(window) == 1 and not self._second:
+        found = checked_answer(window, task, ending.value) if isinstance(ending, Returned) else ending
+        if isinstance(found, WindowResult):
+            short = any(each["status"] == "out_of_memory" for each in found.records)
+            if short and used and len(window) == 1 and self._tries == 1:
                 return self._once_more()
-            if short or ending.left:
+            if short or found.left:
                 self.process.restart()
             self.work = None
-            return Answer([], [(cell,) for cell in window]) if ending.left and window[1:] else answered(window, ending)
-        if isinstance(ending, Raised) and ending.kind == "BadInput":
-            raise BadInput(ending.text)
-        if not isinstance(ending, TimedOut) and len(window) == 1 and not self._second and not self.process.closed:
+            return Answer([], [(cell,) for cell in window]) if found.left and window[1:] else answered(window, found)
+        if isinstance(found, Raised) and found.kind == "BadInput":
+            raise BadInput(found.text)
+        if len(window) == 1 and self._tries < _tries(found) and not self.process.closed:
             return self._once_more()
         self.work = None
-        match ending:
+        match found:
             case TimedOut():
                 return self._lost(work, "timeout", f"took longer than {self.limit:g} s", self.limit, [self._place])
             case OutOfMemory(text):
                 status, reason = "out_of_memory", text
             case _:
-                status, reason = "crashed", f"the worker {'raised ' * isinstance(ending, Raised)}{ending}"
-        if not isinstance(ending, Died | Garbled):  # these are replaced already
+                status, reason = "crashed", f"the worker {'raised ' * isinstance(found, Raised)}{found}"
+        if not isinstance(found, Died | Garbled):  # these are replaced already
             self.process.restart()
         return self._lost(work, status, reason, 0.0, [0] if len(window) == 1 else [])
 
     def _once_more(self) -> None:
-        self._second = True
+        self._tries += 1
         self._afresh()
 
     def _lost(

@@ -14,7 +14,7 @@ import pytest
 
 from bench.isolation import process
 from bench.isolation.child import Said
-from bench.isolation.endings import Died, OutOfMemory, Raised, Returned, TimedOut
+from bench.isolation.endings import Died, Garbled, OutOfMemory, Raised, Returned, TimedOut
 from bench.isolation.process import Process, wait_for
 from estimators.errors import BadInput
 from tests.support import tasks
@@ -67,6 +67,35 @@ def test_every_end_has_its_type_and_the_next_task_goes_on():
         unsendable = worker.do(("unsendable",))
         assert isinstance(unsendable, Raised) and "its answer cannot be sent" in unsendable.text
         assert worker.do(("count", 2)) == Returned(2)
+
+
+def test_a_process_that_a_task_forked_does_not_answer():
+    """Faults of fork: the answer of another task, and a task that is taken by the wrong process."""
+    with closing(Process(tasks.start)) as worker:
+        for _ in range(3):
+            assert worker.do(("forks",)) == Returned(worker.pid)
+            assert worker.do(("count", 2)) == Returned(2)
+
+
+def test_garbage_in_the_pipe_replaces_the_process():
+    with closing(Process(tasks.start)) as worker:
+        before = worker.do(("pid",))
+        assert worker.do(("garbles",)) == Garbled() and worker.do(("pid",)) not in (before, Garbled())
+
+
+def test_an_exit_is_an_error_of_the_task():
+    with closing(Process(tasks.start)) as worker:
+        ending = worker.do(("exits",))
+        assert isinstance(ending, Raised) and str(ending) == "SystemExit: 0" and worker.tasks == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_daemon_ends_with_the_process_whose_task_started_it():
+    """Its parent has ended, and it has a session of its own (fault C15)."""
+    heard = []
+    with closing(Process(tasks.start)) as worker:
+        assert worker.do(("daemon",), heard=heard.append) == Returned(None) and psutil.pid_exists(heard[0])
+    assert gone(*heard)
 
 
 @pytest.mark.parametrize(
