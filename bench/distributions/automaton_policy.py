@@ -85,6 +85,10 @@ class AutomatonPolicy(PrefixPolicy):
         state = count - self.states * ((count + 0.5) / self.states).floor()  # far quicker than an integer's remainder
         return torch.where(self.mask(z) > 0, state, 0).long()
 
+    def state(self, z: Tensor) -> Int[Tensor, "*batch T"]:
+        """Returns what a critic knows besides the number of tokens left: the state before each token."""
+        return self.prefix(z)
+
     def next_log_probs(self, z: Tensor) -> Tensor:
         table = self.logits if self.dropped is None else self.logits.masked_fill(self.dropped, -torch.inf)
         return self.rows(table.log_softmax(-1), self.prefix(z))

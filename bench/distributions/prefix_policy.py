@@ -15,7 +15,7 @@ from torch.distributions import Distribution, constraints
 
 from bench.distributions.base import Family, distributions
 from bench.distributions.behaviours import BehaviourSettings, steps_back
-from bench.distributions.prefix_tree import content_lengths, sequence_log_probs, sequences, starts, tilted
+from bench.distributions.prefix_tree import sequence_log_probs, sequences, starts, tilted
 from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput, nearest
 from estimators.policy.prefix_table import PrefixTable
@@ -346,16 +346,19 @@ def right_answers(law: str, T: int, V: int, prompts: int) -> Float[Tensor, "prom
     >>> right_answers("short", 3, 3, 2).sum(-1), right_answers("long", 3, 3, 2).sum(-1)
     (tensor([2., 1.], dtype=torch.float64), tensor([2., 2.], dtype=torch.float64))
     """
-    return torch.from_numpy(_right_answers(law, T, V, prompts))
+    return torch.tensor(_right_answers(law, T, V, prompts))
 
 
 @lru_cache(maxsize=32)
 def _right_answers(law: str, T: int, V: int, prompts: int) -> np.ndarray:
-    z, length = sequences(T, V, torch.zeros((), dtype=torch.float64)), content_lengths(T, V)
-    total = (z[..., :-1] @ torch.arange(1.0, V, dtype=z.dtype)).sum(-1)
-    half = (T + 1) // 2
-    fits = length + 1 <= half if law == "short" else (length + 1 > half) & (length < T)
-    return (fits & (total % (V - 1) == torch.arange(prompts).unsqueeze(-1) % (V - 1))).to(z.dtype).numpy()
+    total, length, sums = [], [], np.zeros(1)
+    for n in range(T + 1):
+        total.append(sums)
+        length.append(np.full(len(sums), n))
+        sums = (sums[:, None] + np.arange(1.0, V)).ravel()
+    half, tokens = (T + 1) // 2, np.concatenate(length) + 1
+    fits = tokens <= half if law == "short" else (tokens > half) & (tokens <= T)
+    return (fits & (np.concatenate(total) % (V - 1) == np.arange(prompts)[:, None] % (V - 1))).astype(float)
 
 
 @distributions.register("prefix_policy")

@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.core import Estimator, Objective, Terms
+from estimators.errors import BadInput
+from estimators.policy.critics import Critic
 from estimators.policy.loss import CRITIC, PolicyLoss
 from estimators.policy.presets import PRESETS, preset
 from estimators.policy.sequence import (
@@ -62,7 +64,8 @@ class PolicyGradient(Estimator):
 
     Args:
         preset: a name of `estimators.policy.PRESETS`.
-        critic_error: what is added to the exact values of a critic.
+        critic_error: what is added to the exact values of a critic, at every state.
+        critic_state_error: the standard deviation over states of an error of these values that is fixed for each state.
 
     Raises:
         BadInput: no such preset, or parts that contradict each other.
@@ -79,6 +82,7 @@ class PolicyGradient(Estimator):
 
     preset: str = "importance_sampling"
     critic_error: float = field(default=0.0, metadata=ADDED)
+    critic_state_error: float = field(default=0.0, metadata=ADDED)
     returns: str | None = field(default=None, metadata=ADDED)
     baseline: str | None = field(default=None, metadata=ADDED)
     gamma: float | None = field(default=None, metadata=ADDED)
@@ -111,6 +115,13 @@ class PolicyGradient(Estimator):
 
     def __post_init__(self) -> None:
         _ = self.loss
+        if not self.critic_state_error >= 0:
+            raise BadInput(f"policy_loss: critic_state_error must be 0 or more, found {self.critic_state_error}")
+
+    @property
+    def critic(self) -> Critic | None:
+        """The critic of the composed loss; None without one."""
+        return Critic(self.critic_error, self.critic_state_error) if self.loss.baseline == CRITIC else None
 
     @cached_property
     def loss(self) -> PolicyLoss:
@@ -130,7 +141,7 @@ class PolicyGradient(Estimator):
         needs |= set() if alone else {Need.INDEPENDENT_DRAWS}
         needs |= {REFERENCE_POLICY} if loss.kl != "none" and loss.beta != 0 else set()
         return Traits(
-            unbiased=exact_in_mean(loss, self.critic_error),
+            unbiased=exact_in_mean(loss, self.critic),
             needs=frozenset(needs),
             min_samples=1 if alone else max(2, loss.k + (loss.set == "leave_one_out_sets")),
             valued=loss.set == "none",
@@ -146,7 +157,7 @@ class PolicyGradient(Estimator):
             z,
             reward.detach(),
             greedy=loss.baseline == "greedy",
-            critic=self.critic_error if loss.baseline == CRITIC else None,
+            critic=self.critic,
             vocabulary=loss.kl == "full",
         )
         gain = Grouped(q, z).batch(loss.objective(rollouts))
@@ -184,7 +195,7 @@ def cited(source: str) -> str:
     return found[0] if found else source
 
 
-def exact_in_mean(loss: PolicyLoss, critic_error: float = 0.0) -> bool:
+def exact_in_mean(loss: PolicyLoss, critic: Critic | None = None) -> bool:
     """Returns whether the mean of the estimate is the exact gradient, off-policy too, whatever the policies are."""
     plain = (loss.scale, loss.limit, loss.filter, loss.correction) == ("none", "none", "keep", "none")
     summed = loss.aggregate == "token_sum" and loss.divisor == 1
@@ -193,5 +204,5 @@ def exact_in_mean(loss: PolicyLoss, critic_error: float = 0.0) -> bool:
         return False
     if loss.baseline == CRITIC:
         far = loss.lam == 1 and loss.horizon == 0
-        return loss.ratio == "sequence" and (far or critic_error == 0)
+        return loss.ratio == "sequence" and (far or critic in (None, Critic()))
     return loss.baseline in ("none", "leave_one_out", "greedy") and (loss.ratio, loss.returns) in EXACT_RETURNS

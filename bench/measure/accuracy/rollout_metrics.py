@@ -96,9 +96,8 @@ def one_chunk(gradients: Gradients, chunk: int) -> dict[str, Tensor]:
     z = drawn_from(q, gradients.samples)
     loss, _, reward = estimator.read(q, f, z)
     greedy = loss.baseline == "greedy"
-    critic = estimator.critic_error if loss.baseline == "critic" else None
     judged = f.reward if loss.kl != "none" and isinstance(f, Regularised) else f
-    rollouts = rollouts_of(q, judged, z, reward, greedy=greedy, critic=critic)
+    rollouts = rollouts_of(q, judged, z, reward, greedy=greedy, critic=estimator.critic)
     found = {
         "generated_tokens": rollouts.mask.sum((-3, -2, -1)),
         "effective_sample_size": effective_sample_size(rollouts).mean(-1),

@@ -118,9 +118,8 @@ def tuple_rollouts(
     f: Any = problem.function(q.logits.detach())
     loss, _, reward = estimator.read(wide, f, z)
     rewards: Objective = f.reward if loss.kl != "none" and isinstance(f, Regularised) else f
-    critic = estimator.critic_error if loss.baseline == "critic" else None
     greedy = loss.baseline == "greedy"
-    return loss, rollouts_of(wide, rewards, z, reward.detach(), greedy=greedy, critic=critic)
+    return loss, rollouts_of(wide, rewards, z, reward.detach(), greedy=greedy, critic=estimator.critic)
 
 
 def enumerated_mean(
