@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from bench.distributions.base import Family, distributions
-from bench.distributions.behaviours import BehaviourSettings, steps_back
+from bench.distributions.behaviours import BehaviourSettings, Policies
 from bench.distributions.prefix_policy import MOST_LISTED, PrefixPolicy, _inverse
 from bench.distributions.prefix_tree import starts
 from bench.numerics.tensors import Tensors
@@ -32,6 +32,7 @@ class AutomatonPolicy(PrefixPolicy):
         behaviour_logits: those of the policy to draw from, a constant; −∞ where a token is never drawn.
         reference_logits: those of the reference policy, a constant.
         drop: whether the trainer leaves out the next tokens that the behaviour never draws.
+        proximal_logits: those of the policy of a clipped ratio's denominator, a constant. Default: the behaviour.
     """
 
     def __init__(
@@ -41,13 +42,16 @@ class AutomatonPolicy(PrefixPolicy):
         behaviour_logits: Tensor | None = None,
         reference_logits: Tensor | None = None,
         drop: bool = False,
+        *,
+        proximal_logits: Tensor | None = None,
     ) -> None:
         self.logits, self.prompt_axes = logits, 1
         self.states = logits.shape[-2]
-        self.behaviour = None if behaviour_logits is None else AutomatonPolicy(behaviour_logits, T)  # type: ignore[assignment]
-        self.reference = None if reference_logits is None else AutomatonPolicy(reference_logits, T)  # type: ignore[assignment]
+        given = {"behaviour": behaviour_logits, "proximal": proximal_logits, "reference": reference_logits}
+        for name, table in given.items():
+            setattr(self, name, None if table is None else AutomatonPolicy(table, T))
         if drop and behaviour_logits is not None:
-            self.dropped = behaviour_logits == -torch.inf
+            self._truncate()
             self.offers_not = PrefixPolicy.offers_not | {Need.STEPS}
         shape = torch.Size([T, logits.shape[-1]])
         Distribution.__init__(self, logits.shape[:-2], shape, validate_args=False)
@@ -178,7 +182,8 @@ class AutomatonPolicyFamily(BehaviourSettings, Family):
     probability of an accepted answer, then logit noise of standard deviation `logit_noise`, `temperature`, `top_k` (0:
     all), `top_p`; it is on-policy with all of these at their defaults. `truncated_trainer`: the trainer's
     log-probabilities are of π restricted to the tokens that the behaviour may draw. Reference policy: π with logit
-    noise of standard deviation `reference_noise`. Behaviour and reference are constants, made at the family's θ.
+    noise of standard deviation `reference_noise`. Proximal policy: the behaviour, or π `proximal_stale` steps back. All
+    of them are constants, made at the family's θ.
     """
 
     used_by = "losses over long rollouts of a language model: importance ratios and length normalisation"
@@ -221,12 +226,9 @@ class AutomatonPolicyFamily(BehaviourSettings, Family):
         return self.builder(parameters["logits"])(parameters)
 
     def builder(self, like: Tensor) -> Callable[[Tensors], Distribution]:
-        behaviour, reference = (
-            None if table is None else torch.tensor(table, dtype=like.dtype, device=like.device)
-            for table in self.beside
-        )
+        others = self.beside.like(like)
         return lambda parameters: AutomatonPolicy(
-            parameters["logits"], self.size, behaviour, reference, self.truncated_trainer
+            parameters["logits"], self.size, drop=self.truncated_trainer, **others
         )
 
     def success(self, theta: Tensors) -> Float[Tensor, "prompts"]:
@@ -251,13 +253,10 @@ class AutomatonPolicyFamily(BehaviourSettings, Family):
         return {"state": moved, "prompt": theta["prompt"]}
 
     @cached_property
-    def beside(self) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Logits of behaviour (None: on-policy) and reference, `[prompts, states, V]`, as NumPy arrays."""
+    def beside(self) -> Policies:
+        """The policies beside π, `[prompts, states, V]` each."""
         theta = self._theta()
-        logits = self.encode(theta, "unconstrained")["logits"]
-        noise = torch.tensor(np.random.default_rng(12).normal(size=logits.shape))
-        reference = (logits + self.reference_noise * noise).numpy()
-        if self.on_policy:
-            return None, reference
-        before = steps_back(theta, lambda at: self.success(at).mean(), self.stale, self.optimiser, self.learning_rate)
-        return self.perturbation.logits(self.encode(before, "unconstrained")["logits"]).numpy(), reference
+        return self.policies(theta, lambda at: self.success(at).mean(), self._logits)
+
+    def _logits(self, theta: Tensors) -> Tensor:
+        return self.encode(theta, "unconstrained")["logits"]

@@ -76,6 +76,7 @@ def answer_estimates(problem: Problem, estimator: PolicyGradient, q: PrefixPolic
         None if q.behaviour is None else q.behaviour.logits,
         None if q.reference is None else q.reference.logits,
         prompt_axes=1,
+        proximal_logits=q.proximal_logits,
     )
     f, z = problem.function(q.logits), table.unsqueeze(0)
     loss, _, reward = estimator.read(wide, f, z)
