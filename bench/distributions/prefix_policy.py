@@ -322,7 +322,7 @@ class LanguagePolicy(BehaviourSettings, Family):
         if type(self).logits_along is LanguagePolicy.logits_along:
             return None
         own = replace(self, visited=True)
-        own.__dict__["beside"] = self.beside
+        object.__setattr__(own, "beside", self.beside)  # not computed again
         return own
 
     def build(self, parameters: Tensors) -> Distribution:

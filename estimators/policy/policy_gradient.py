@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from math import inf
 
 from jaxtyping import Float
 from torch import Tensor
@@ -25,7 +26,7 @@ from estimators.policy.sequence import (
 from estimators.policy.sets import SET_PARTS
 from estimators.policy.state_values import state_values
 from estimators.registry import register
-from estimators.tools.parameters import valued
+from estimators.tools.parameters import base, valued
 from estimators.traits import Need, Traits
 
 STATE_VALUES = Need(
@@ -42,6 +43,11 @@ BEST_OF_DRAWS = Need(
     "BEST_OF_DRAWS",
     "the largest reward of several draws: an objective with rewards(z, q), draws, and weights of 0 but for the last, 1",
     met=lambda offer: is_best_of(offer.f),
+)
+PROXIMAL_IS_BEHAVIOUR = Need(
+    "PROXIMAL_IS_BEHAVIOUR",
+    "a policy whose rollouts are drawn by its proximal policy; with correction='sequence' the loss is exact for others",
+    met=lambda offer: getattr(base(offer.q), "proximal", None) is None,
 )
 ADDED = {"later": True}
 EXACT_RETURNS = {("sequence", "whole"), ("sequence", "to_go"), ("prefix", "reweighted_to_go")}
@@ -140,8 +146,10 @@ class PolicyGradient(Estimator):
         needs |= {BEST_OF_DRAWS} if loss.set != "none" else set()
         needs |= set() if alone else {Need.INDEPENDENT_DRAWS}
         needs |= {REFERENCE_POLICY} if loss.kl != "none" and loss.beta != 0 else set()
+        exact = exact_in_mean(loss, self.critic)
+        needs |= {PROXIMAL_IS_BEHAVIOUR} if exact and loss.ratio != "none" and loss.correction == "none" else set()
         return Traits(
-            unbiased=exact_in_mean(loss, self.critic),
+            unbiased=exact,
             needs=frozenset(needs),
             min_samples=1 if alone else max(2, loss.k + (loss.set == "leave_one_out_sets")),
             valued=loss.set == "none",
@@ -196,8 +204,12 @@ def cited(source: str) -> str:
 
 
 def exact_in_mean(loss: PolicyLoss, critic: Critic | None = None) -> bool:
-    """Returns whether the mean of the estimate is the exact gradient, off-policy too, whatever the policies are."""
-    plain = (loss.scale, loss.limit, loss.filter, loss.correction) == ("none", "none", "keep", "none")
+    """Returns whether the mean of the estimate is the exact gradient, off-policy too, whatever the policies are.
+
+    Without a correction, the proximal policy must be the behaviour; π_prox/μ of whole sequences makes up for others.
+    """
+    whole = loss.correction == "sequence" and loss.correction_low <= 0 and loss.correction_high == inf
+    plain = (loss.scale, loss.limit, loss.filter) == ("none", "none", "keep") and (whole or loss.correction == "none")
     summed = loss.aggregate == "token_sum" and loss.divisor == 1
     penalty = loss.kl == "none" or ((loss.kl, loss.kl_level, loss.kl_place) in EXACT_KL and loss.kl_policy == "current")
     if loss.set in SET_PARTS or loss.gamma != 1 or not (plain and summed and penalty):

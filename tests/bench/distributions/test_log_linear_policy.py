@@ -211,8 +211,8 @@ def policy_at(which: Problem, theta: Any) -> Any:
 def test_estimates_follow_their_exact_moments():
     which, _, _ = priced()
     right = exact_vector(which)
-    parts: Any
-    for parts in ({"returns": "to_go"}, {"baseline": "critic", "lam": 0.5}):
+    each: Any = ({"returns": "to_go"}, {"baseline": "critic", "lam": 0.5})
+    for parts in each:
         estimator = PolicyGradient(preset="reinforce", **parts)
         torch.manual_seed(0)
         drawn, moments = Gradients(which, estimator, 1)(8000), rollout_moments(which, estimator)
