@@ -112,17 +112,25 @@ class AutomatonPolicy(PrefixPolicy):
     def values_to_go(self, beta: float = 0.0) -> Float[Tensor, "*batch left S"]:
         """Returns the expected reward from each state on, with 0, 1 … T tokens left; a penalty β log π/π_ref included.
 
-        With M the probabilities of moving on and g the expected reward of one token, v_n = Σ_{t<n} M^t g. The number
-        of tokens left is doubled in each step, by v_{N+n} = v_N + M^N v_n: log₂ T products instead of T.
+        See `sums_to_go`.
         """
-        log_probs, T = self.logits.log_softmax(-1), self.event_shape[0]
+        log_probs = self.logits.log_softmax(-1)
         probs = log_probs.exp()
-        power = torch.einsum("...sv,svn->...sn", probs[..., :-1], self.moves())  # [*batch, S, S]
         ends = (torch.arange(self.states, device=probs.device) == 0).to(probs.dtype)
         gain = probs[..., -1] * ends
         if beta:
             assert self.reference is not None
             gain = gain - beta * (probs * (log_probs - self.reference.logits.log_softmax(-1))).sum(-1)
+        return self.sums_to_go(gain)
+
+    def sums_to_go(self, gain: Float[Tensor, "*batch S"]) -> Float[Tensor, "*batch left S"]:
+        """Returns the expected sum of a gain of each token by its state, from each state on, with 0, 1 … T tokens left.
+
+        With M the probabilities of moving on and g the gain of one token, v_n = Σ_{t<n} M^t g. The number of tokens
+        left is doubled in each step, by v_{N+n} = v_N + M^N v_n: log₂ T products instead of T.
+        """
+        probs, T = self.logits.softmax(-1), self.event_shape[0]
+        power = torch.einsum("...sv,svn->...sn", probs[..., :-1], self.moves())  # [*batch, S, S]
         values = torch.stack([torch.zeros_like(gain), gain], -2)
         while values.shape[-2] <= T:
             more = values[..., -1:, :] + values[..., 1:, :] @ power.mT
@@ -131,8 +139,18 @@ class AutomatonPolicy(PrefixPolicy):
 
     def value(self, beta: float = 0.0) -> Float[Tensor, "*batch"]:
         """Returns the expected reward of each prompt; see `values_to_go`."""
-        at_start = self.first.unsqueeze(-1)
-        return self.values_to_go(beta)[..., -1, :].take_along_dim(at_start, -1).squeeze(-1)
+        return self._at_start(self.values_to_go(beta))
+
+    def mean_length(self) -> Float[Tensor, "*batch"]:
+        return self._at_start(self.sums_to_go(torch.ones_like(self.logits[..., 0])))
+
+    def entropy(self) -> Float[Tensor, "*batch"]:
+        """Returns the entropy of the sequence: the expected sum of the next-token laws' entropies."""
+        log_probs = self.logits.log_softmax(-1)
+        return self._at_start(self.sums_to_go(-torch.xlogy(log_probs.exp(), log_probs.exp()).sum(-1)))
+
+    def _at_start(self, values: Float[Tensor, "*batch left S"]) -> Float[Tensor, "*batch"]:
+        return values[..., -1, :].take_along_dim(self.first.unsqueeze(-1), -1).squeeze(-1)
 
     @torch.no_grad()
     def _decoded(self, noise: Tensor | None, sample_shape: tuple[int, ...]) -> Tensor:

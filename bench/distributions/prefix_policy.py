@@ -15,7 +15,7 @@ from torch.distributions import Distribution, constraints
 
 from bench.distributions.base import Family, distributions
 from bench.distributions.behaviours import BehaviourSettings, Policies
-from bench.distributions.prefix_tree import sequence_log_probs, sequences, starts, tilted
+from bench.distributions.prefix_tree import content_lengths, sequence_log_probs, sequences, starts, tilted
 from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput, nearest
 from estimators.policy.prefix_table import PrefixTable
@@ -117,6 +117,17 @@ class PrefixPolicy(PrefixTable):
     def sequence_log_probs(self) -> Float[Tensor, "*batch sequences"]:
         """Returns log π of every sequence, in the order of rows."""
         return sequence_log_probs(self.logits.log_softmax(-1), self.event_shape[0])
+
+    def mean_length(self) -> Float[Tensor, "*batch"]:
+        """Returns the expected number of tokens, with the end token."""
+        T, V = self.event_shape
+        length = (content_lengths(T, V) + 1).clamp_max(T).to(self.like)
+        return (self.sequence_log_probs().exp() * length).sum(-1)
+
+    def entropy(self) -> Float[Tensor, "*batch"]:
+        """Returns the entropy of the sequence."""
+        log_law = self.sequence_log_probs()
+        return -torch.where(log_law > -torch.inf, log_law.exp() * log_law, 0).sum(-1)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """Returns all sequences, in the order of rows."""

@@ -86,7 +86,7 @@ def measure_accuracy(
             control=control_of(cell.eager, calls, execution.seed_of("control")),
         )
         found = outcome(sampling, (*cell.fitting, *counted_rows(*counted)))
-        rows = rollout_measurements(cell.eager, execution, chunk, sampling.kept)
+        rows = rollout_measurements(problem, cell.eager, execution, chunk, sampling.kept)
         found = replace(found, measurements=(*found.measurements, *rows))
         if cell.eager.noisy:
             triples = Triples(cell.eager, execution, chunk)
