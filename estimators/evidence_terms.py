@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.core import Evidence, Terms, asked
+from estimators.errors import BadInput
 from estimators.tools.steps import follows, log_prob_steps
 
 
@@ -45,4 +46,9 @@ class EvidenceTerms(Evidence, Terms):
         """Returns the factors' `depends`, and below it each step's: on itself and on all that it follows."""
         depends = self.depends.float()
         own = follows(q, depends)
+        if depends.dim() != 2 or depends.shape[1] != len(own):
+            raise BadInput(
+                f"the terms' depends has shape {list(depends.shape)}: [terms, {len(own)}] would be right, because q "
+                f"has {len(own)} variables"
+            )
         return torch.cat([depends, own + torch.eye(len(own), device=own.device)])

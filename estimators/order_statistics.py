@@ -75,8 +75,8 @@ class OrderStatistics(SetObjective):
         return asked(self.reward, z)
 
     def __call__(self, z: Tensor, q: Distribution | None = None) -> Tensor:
-        rising = self.rewards(z, q).sort(1).values
-        return (rising.movedim(1, -1) * self.weights.to(rising)).sum(-1)
+        rising = self.rewards(z, q).sort(1).values.movedim(1, -1)
+        return weighed_rewards(self.weights.to(rising), rising).sum(-1)
 
 
 def checked_weights(weights: Sequence[float] | Tensor) -> Float[Tensor, " K"]:
@@ -199,8 +199,30 @@ def subset_coefficients(
     shape = (N, *(1 for _ in rising.shape[1:]))
     own, lower, upper = (each.to(rising).reshape(shape) for each in rank_coefficients(c, N, baseline))
     r = rising.detach()
-    if baseline != "none":
-        r = r - r[0]  # a constant changes nothing; without this, large rewards would cancel
-    below, above = lower * r, upper * r
-    w = own * r + (below.cumsum(0) - below) + (above.flip(0).cumsum(0).flip(0) - above)
-    return torch.zeros_like(w).scatter(0, order, w), (own * rising).sum(0)
+    if baseline != "none":  # a constant changes nothing; without this, large rewards would cancel
+        least = torch.where(r.isfinite(), r, torch.inf).amin(0)
+        r = r - torch.where(least.isfinite(), least, 0)
+    w = (
+        weighed_rewards(own, r)
+        + sums_before(weighed_rewards(lower, r))
+        + sums_before(weighed_rewards(upper, r).flip(0)).flip(0)
+    )
+    return torch.zeros_like(w).scatter(0, order, w), weighed_rewards(own, rising).sum(0)
+
+
+def weighed_rewards(weight: Tensor, reward: Tensor) -> Tensor:
+    """Returns weight × reward, 0 where the weight is 0: a reward of −∞ that does not count is left out.
+
+    >>> weighed_rewards(torch.tensor([0.0, 1.0]), torch.tensor([-torch.inf, 2.0]))
+    tensor([0., 2.])
+    """
+    return weight * torch.where(weight == 0, 0, reward)
+
+
+def sums_before(x: Float[Tensor, "N *batch"]) -> Float[Tensor, "N *batch"]:
+    """Returns the sum of the entries before each.
+
+    >>> sums_before(torch.tensor([1.0, 2.0, 4.0]))
+    tensor([0., 1., 3.])
+    """
+    return torch.cat([torch.zeros_like(x[:1]), x[:-1].cumsum(0)])

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from bench.distributions.base import Family, distributions
-from bench.distributions.behaviours import BehaviourSettings, steps_back
+from bench.distributions.behaviours import BehaviourSettings, Policies
 from bench.distributions.prefix_policy import MOST_LISTED, PrefixPolicy, _inverse
 from bench.distributions.prefix_tree import starts
 from bench.numerics.tensors import Tensors
@@ -32,6 +32,7 @@ class AutomatonPolicy(PrefixPolicy):
         behaviour_logits: those of the policy to draw from, a constant; −∞ where a token is never drawn.
         reference_logits: those of the reference policy, a constant.
         drop: whether the trainer leaves out the next tokens that the behaviour never draws.
+        proximal_logits: those of the policy of a clipped ratio's denominator, a constant. Default: the behaviour.
     """
 
     def __init__(
@@ -41,13 +42,16 @@ class AutomatonPolicy(PrefixPolicy):
         behaviour_logits: Tensor | None = None,
         reference_logits: Tensor | None = None,
         drop: bool = False,
+        *,
+        proximal_logits: Tensor | None = None,
     ) -> None:
         self.logits, self.prompt_axes = logits, 1
         self.states = logits.shape[-2]
-        self.behaviour = None if behaviour_logits is None else AutomatonPolicy(behaviour_logits, T)  # type: ignore[assignment]
-        self.reference = None if reference_logits is None else AutomatonPolicy(reference_logits, T)  # type: ignore[assignment]
+        given = {"behaviour": behaviour_logits, "proximal": proximal_logits, "reference": reference_logits}
+        for name, table in given.items():
+            setattr(self, name, None if table is None else AutomatonPolicy(table, T))
         if drop and behaviour_logits is not None:
-            self.dropped = behaviour_logits == -torch.inf
+            self._truncate()
             self.offers_not = PrefixPolicy.offers_not | {Need.STEPS}
         shape = torch.Size([T, logits.shape[-1]])
         Distribution.__init__(self, logits.shape[:-2], shape, validate_args=False)
@@ -85,6 +89,10 @@ class AutomatonPolicy(PrefixPolicy):
         state = count - self.states * ((count + 0.5) / self.states).floor()  # far quicker than an integer's remainder
         return torch.where(self.mask(z) > 0, state, 0).long()
 
+    def state(self, z: Tensor) -> Int[Tensor, "*batch T"]:
+        """Returns what a critic knows besides the number of tokens left: the state before each token."""
+        return self.prefix(z)
+
     def next_log_probs(self, z: Tensor) -> Tensor:
         table = self.logits if self.dropped is None else self.logits.masked_fill(self.dropped, -torch.inf)
         return self.rows(table.log_softmax(-1), self.prefix(z))
@@ -104,17 +112,25 @@ class AutomatonPolicy(PrefixPolicy):
     def values_to_go(self, beta: float = 0.0) -> Float[Tensor, "*batch left S"]:
         """Returns the expected reward from each state on, with 0, 1 … T tokens left; a penalty β log π/π_ref included.
 
-        With M the probabilities of moving on and g the expected reward of one token, v_n = Σ_{t<n} M^t g. The number
-        of tokens left is doubled in each step, by v_{N+n} = v_N + M^N v_n: log₂ T products instead of T.
+        See `sums_to_go`.
         """
-        log_probs, T = self.logits.log_softmax(-1), self.event_shape[0]
+        log_probs = self.logits.log_softmax(-1)
         probs = log_probs.exp()
-        power = torch.einsum("...sv,svn->...sn", probs[..., :-1], self.moves())  # [*batch, S, S]
         ends = (torch.arange(self.states, device=probs.device) == 0).to(probs.dtype)
         gain = probs[..., -1] * ends
         if beta:
             assert self.reference is not None
             gain = gain - beta * (probs * (log_probs - self.reference.logits.log_softmax(-1))).sum(-1)
+        return self.sums_to_go(gain)
+
+    def sums_to_go(self, gain: Float[Tensor, "*batch S"]) -> Float[Tensor, "*batch left S"]:
+        """Returns the expected sum of a gain of each token by its state, from each state on, with 0, 1 … T tokens left.
+
+        With M the probabilities of moving on and g the gain of one token, v_n = Σ_{t<n} M^t g. The number of tokens
+        left is doubled in each step, by v_{N+n} = v_N + M^N v_n: log₂ T products instead of T.
+        """
+        probs, T = self.logits.softmax(-1), self.event_shape[0]
+        power = torch.einsum("...sv,svn->...sn", probs[..., :-1], self.moves())  # [*batch, S, S]
         values = torch.stack([torch.zeros_like(gain), gain], -2)
         while values.shape[-2] <= T:
             more = values[..., -1:, :] + values[..., 1:, :] @ power.mT
@@ -123,8 +139,18 @@ class AutomatonPolicy(PrefixPolicy):
 
     def value(self, beta: float = 0.0) -> Float[Tensor, "*batch"]:
         """Returns the expected reward of each prompt; see `values_to_go`."""
-        at_start = self.first.unsqueeze(-1)
-        return self.values_to_go(beta)[..., -1, :].take_along_dim(at_start, -1).squeeze(-1)
+        return self._at_start(self.values_to_go(beta))
+
+    def mean_length(self) -> Float[Tensor, "*batch"]:
+        return self._at_start(self.sums_to_go(torch.ones_like(self.logits[..., 0])))
+
+    def entropy(self) -> Float[Tensor, "*batch"]:
+        """Returns the entropy of the sequence: the expected sum of the next-token laws' entropies."""
+        log_probs = self.logits.log_softmax(-1)
+        return self._at_start(self.sums_to_go(-torch.xlogy(log_probs.exp(), log_probs.exp()).sum(-1)))
+
+    def _at_start(self, values: Float[Tensor, "*batch left S"]) -> Float[Tensor, "*batch"]:
+        return values[..., -1, :].take_along_dim(self.first.unsqueeze(-1), -1).squeeze(-1)
 
     @torch.no_grad()
     def _decoded(self, noise: Tensor | None, sample_shape: tuple[int, ...]) -> Tensor:
@@ -174,7 +200,8 @@ class AutomatonPolicyFamily(BehaviourSettings, Family):
     probability of an accepted answer, then logit noise of standard deviation `logit_noise`, `temperature`, `top_k` (0:
     all), `top_p`; it is on-policy with all of these at their defaults. `truncated_trainer`: the trainer's
     log-probabilities are of π restricted to the tokens that the behaviour may draw. Reference policy: π with logit
-    noise of standard deviation `reference_noise`. Behaviour and reference are constants, made at the family's θ.
+    noise of standard deviation `reference_noise`. Proximal policy: the behaviour, or π `proximal_stale` steps back. All
+    of them are constants, made at the family's θ.
     """
 
     used_by = "losses over long rollouts of a language model: importance ratios and length normalisation"
@@ -217,12 +244,9 @@ class AutomatonPolicyFamily(BehaviourSettings, Family):
         return self.builder(parameters["logits"])(parameters)
 
     def builder(self, like: Tensor) -> Callable[[Tensors], Distribution]:
-        behaviour, reference = (
-            None if table is None else torch.tensor(table, dtype=like.dtype, device=like.device)
-            for table in self.beside
-        )
+        others = self.beside.like(like)
         return lambda parameters: AutomatonPolicy(
-            parameters["logits"], self.size, behaviour, reference, self.truncated_trainer
+            parameters["logits"], self.size, drop=self.truncated_trainer, **others
         )
 
     def success(self, theta: Tensors) -> Float[Tensor, "prompts"]:
@@ -247,13 +271,10 @@ class AutomatonPolicyFamily(BehaviourSettings, Family):
         return {"state": moved, "prompt": theta["prompt"]}
 
     @cached_property
-    def beside(self) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Logits of behaviour (None: on-policy) and reference, `[prompts, states, V]`, as NumPy arrays."""
+    def beside(self) -> Policies:
+        """The policies beside π, `[prompts, states, V]` each."""
         theta = self._theta()
-        logits = self.encode(theta, "unconstrained")["logits"]
-        noise = torch.tensor(np.random.default_rng(12).normal(size=logits.shape))
-        reference = (logits + self.reference_noise * noise).numpy()
-        if self.on_policy:
-            return None, reference
-        before = steps_back(theta, lambda at: self.success(at).mean(), self.stale, self.optimiser, self.learning_rate)
-        return self.perturbation.logits(self.encode(before, "unconstrained")["logits"]).numpy(), reference
+        return self.policies(theta, lambda at: self.success(at).mean(), self._logits)
+
+    def _logits(self, theta: Tensors) -> Tensor:
+        return self.encode(theta, "unconstrained")["logits"]

@@ -1,7 +1,8 @@
 """Behaviour policies: how the policy that draws rollouts differs from the policy that is trained."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -55,9 +56,32 @@ def kept_tokens(logits: Float[Tensor, "*batch V"], top_k: int, top_p: float) -> 
     return stays & ((more_likely < top_p) | (top_p >= 1))
 
 
+class Policies(NamedTuple):
+    """Logits of the policies beside π, None for one that is not there.
+
+    NumPy arrays, because a tensor created inside a torch.func transform and cached would be invalid in the next.
+    """
+
+    behaviour: np.ndarray | None
+    reference: np.ndarray
+    proximal: np.ndarray | None
+
+    def like(self, like: Tensor) -> dict[str, Tensor | None]:
+        """Returns the logits as tensors with `like`'s dtype, on its device."""
+        return {
+            f"{name}_logits": None if table is None else torch.tensor(table, dtype=like.dtype, device=like.device)
+            for name, table in self._asdict().items()
+        }
+
+
 @dataclass(frozen=True)
 class BehaviourSettings:
-    """Settings of a family from which the behaviour and the reference policy are made."""
+    """Settings of a family from which the behaviour, the proximal and the reference policy are made.
+
+    `proximal_stale`: the proximal policy, the denominator of a clipped ratio, is π that many steps back, without noise,
+    temperature or truncation; it then differs from the behaviour, as the trainer's old policy differs from the rollout
+    engine's, or from an older one. At 0 it is π itself. Default: the behaviour is the proximal policy.
+    """
 
     stale: int = 0
     optimiser: str = "sgd"
@@ -68,6 +92,7 @@ class BehaviourSettings:
     top_p: float = 1.0
     truncated_trainer: bool = False
     reference_noise: float = 0.5
+    proximal_stale: int | None = field(default=None, metadata={"later": True})
 
     def require_behaviour(self, family: str) -> None:
         """Raises BadInput if a setting has an impossible value; `family` is named in the sentence."""
@@ -79,6 +104,10 @@ class BehaviourSettings:
             (not self.temperature > 0, f"temperature must be above 0, found {self.temperature}"),
             (self.top_k < 0, f"top_k must be 0 (all tokens) or more, found {self.top_k}"),
             (not 0 < self.top_p <= 1, f"top_p must be in (0, 1], found {self.top_p}"),
+            (
+                self.proximal_stale is not None and self.proximal_stale < 0,
+                f"proximal_stale must be 0 steps or more, or left out, found {self.proximal_stale}",
+            ),
             (not self.reference_noise >= 0, f"reference_noise must be 0 or more, found {self.reference_noise}"),
         ):
             if wrong:
@@ -88,6 +117,28 @@ class BehaviourSettings:
     def perturbation(self) -> Perturbation:
         """What happens to the logits of the stale policy."""
         return Perturbation(self.logit_noise, self.temperature, self.top_k, self.top_p)
+
+    def policies(
+        self, theta: Tensors, reward: Callable[[Tensors], Tensor], table: Callable[[Tensors], Tensor]
+    ) -> "Policies":
+        """Returns the logits of the policies beside π.
+
+        Args:
+            theta: π's θ.
+            reward: θ ↦ the exact mean reward, a scalar, of which earlier steps were taken.
+            table: θ ↦ logits.
+        """
+        logits = table(theta)
+
+        def back(steps: int) -> Tensor:
+            return table(steps_back(theta, reward, steps, self.optimiser, self.learning_rate))
+
+        noise = torch.tensor(np.random.default_rng(12).normal(size=logits.shape))
+        return Policies(
+            behaviour=None if self.on_policy else self.perturbation.logits(back(self.stale)).numpy(),
+            proximal=None if self.proximal_stale is None else back(self.proximal_stale).numpy(),
+            reference=(logits + self.reference_noise * noise).numpy(),
+        )
 
     @property
     def on_policy(self) -> bool:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bench.distributions.base import distributions
-from bench.distributions.prefix_policy import LanguagePolicy, times
+from bench.distributions.prefix_policy import LanguagePolicy, per_replicate
 from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput
 
@@ -53,4 +53,4 @@ class LogLinearPolicyFamily(LanguagePolicy):
     def logits_along(self, theta: Tensors, z: Float[Tensor, "*batch T V"]) -> Float[Tensor, "*batch T V"]:
         last = torch.nn.functional.pad(z[..., :-1, :-1], (0, 0, 1, 0))
         given = theta["prompt"].unsqueeze(-2) + theta["position"][..., : z.shape[-2], :].unsqueeze(-3)
-        return given + times(last, theta["bigram"]) + times(last.cumsum(-2), theta["history"])
+        return given + per_replicate(last, theta["bigram"]) + per_replicate(last.cumsum(-2), theta["history"])

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 
 from bench.distributions.base import Family, distributions
-from bench.distributions.behaviours import BehaviourSettings, steps_back
+from bench.distributions.behaviours import BehaviourSettings, Policies
 from bench.distributions.prefix_tree import content_lengths, sequence_log_probs, sequences, starts, tilted
 from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput, nearest
@@ -37,6 +37,7 @@ class PrefixPolicy(PrefixTable):
         behaviour_logits: those of the policy to draw from, a constant; −∞ where a token is never drawn.
         reference_logits: those of the reference policy, a constant.
         prompt_axes: how many of the last batch axes are prompts.
+        proximal_logits: those of the policy of a clipped ratio's denominator, a constant. Default: the behaviour.
     """
 
     support = constraints.independent(constraints.integer_interval(0, 1), 2)  # type: ignore[assignment]
@@ -49,10 +50,28 @@ class PrefixPolicy(PrefixTable):
         behaviour_logits: Tensor | None = None,
         reference_logits: Tensor | None = None,
         prompt_axes: int = 0,
+        proximal_logits: Tensor | None = None,
     ) -> None:
         super().__init__(logits, prompt_axes=prompt_axes)
-        self.behaviour = None if behaviour_logits is None else PrefixPolicy(behaviour_logits)
-        self.reference = None if reference_logits is None else PrefixPolicy(reference_logits)
+        self._set_beside(behaviour_logits, proximal_logits, reference_logits)
+
+    def _set_beside(self, behaviour: Tensor | None, proximal: Tensor | None, reference: Tensor | None) -> None:
+        """Sets the policies of these logits."""
+        self.behaviour = None if behaviour is None else PrefixPolicy(behaviour)
+        self.proximal = None if proximal is None else PrefixPolicy(proximal)
+        self.reference = None if reference is None else PrefixPolicy(reference)
+
+    def _truncate(self) -> None:
+        """Leaves the tokens that the behaviour never draws out of the trainer's log-probabilities, old ones too."""
+        if self.behaviour is not None:
+            self.dropped = self.behaviour.logits == -torch.inf
+            if self.proximal is not None:
+                self.proximal.dropped = self.dropped
+
+    @property
+    def proximal_logits(self) -> Tensor | None:
+        """The logits of the proximal policy; None where that is the behaviour."""
+        return None if self.proximal is None else self.proximal.logits
 
     @property
     def behaviour_logits(self) -> Tensor | None:
@@ -99,6 +118,17 @@ class PrefixPolicy(PrefixTable):
         """Returns log π of every sequence, in the order of rows."""
         return sequence_log_probs(self.logits.log_softmax(-1), self.event_shape[0])
 
+    def mean_length(self) -> Float[Tensor, "*batch"]:
+        """Returns the expected number of tokens, with the end token."""
+        T, V = self.event_shape
+        length = (content_lengths(T, V) + 1).clamp_max(T).to(self.like)
+        return (self.sequence_log_probs().exp() * length).sum(-1)
+
+    def entropy(self) -> Float[Tensor, "*batch"]:
+        """Returns the entropy of the sequence."""
+        log_law = self.sequence_log_probs()
+        return -torch.where(log_law > -torch.inf, log_law.exp() * log_law, 0).sum(-1)
+
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """Returns all sequences, in the order of rows."""
         T, V = self.event_shape
@@ -131,10 +161,15 @@ class TruncatedTrainer(PrefixPolicy):
     offers_not = PrefixPolicy.offers_not | {Need.STEPS}
 
     def __init__(
-        self, logits: Tensor, behaviour_logits: Tensor | None, reference_logits: Tensor | None, prompt_axes: int = 0
+        self,
+        logits: Tensor,
+        behaviour_logits: Tensor | None,
+        reference_logits: Tensor | None,
+        prompt_axes: int = 0,
+        proximal_logits: Tensor | None = None,
     ) -> None:
-        super().__init__(logits, behaviour_logits, reference_logits, prompt_axes)
-        self.dropped = None if behaviour_logits is None else behaviour_logits == -torch.inf
+        super().__init__(logits, behaviour_logits, reference_logits, prompt_axes, proximal_logits)
+        self._truncate()
 
 
 def _inverse(law: Tensor, noise: Tensor) -> Tensor:
@@ -152,17 +187,22 @@ class VisitedPolicy(PrefixPolicy):
         family: the encoder, with `logits_along` and `encode_table`.
         theta: its parameters, each `[*batch, …]`; prompts are added as the last batch axis.
         behaviour_logits: those of the policy to draw from, `[prompts, prefixes, V]`, a constant.
+        proximal_logits: the same of the proximal policy; None where that is the behaviour.
         reference_logits: the same of the reference policy.
     """
 
     def __init__(
-        self, family: "LanguagePolicy", theta: Tensors, behaviour_logits: Tensor | None, reference_logits: Tensor | None
+        self,
+        family: "LanguagePolicy",
+        theta: Tensors,
+        behaviour_logits: Tensor | None,
+        proximal_logits: Tensor | None,
+        reference_logits: Tensor | None,
     ) -> None:
         self.family, self.theta, self.prompt_axes = family, theta, 1
-        self.behaviour = None if behaviour_logits is None else PrefixPolicy(behaviour_logits)
-        self.reference = None if reference_logits is None else PrefixPolicy(reference_logits)
+        self._set_beside(behaviour_logits, proximal_logits, reference_logits)
         if family.truncated_trainer:
-            self.dropped = None if behaviour_logits is None else behaviour_logits == -torch.inf
+            self._truncate()
             self.offers_not = TruncatedTrainer.offers_not
         replicates = theta["prompt"].shape[:-2]
         event = torch.Size([family.size, family.vocabulary])
@@ -224,7 +264,8 @@ class LanguagePolicy(BehaviourSettings, Family):
     mean success, then logit noise of standard deviation `logit_noise`, `temperature`, `top_k` (0: all), `top_p`; it is
     on-policy with all of these at their defaults. `truncated_trainer`: the trainer's log-probabilities are of π
     restricted to the tokens that the behaviour may draw, while the target stays that of π. Reference policy: π with
-    logit noise of standard deviation `reference_noise`. Behaviour and reference are constants, made at the family's θ.
+    logit noise of standard deviation `reference_noise`. Proximal policy: the behaviour, or π `proximal_stale` steps
+    back. All of them are constants, made at the family's θ.
     """
 
     discrete = True
@@ -292,21 +333,18 @@ class LanguagePolicy(BehaviourSettings, Family):
         if type(self).logits_along is LanguagePolicy.logits_along:
             return None
         own = replace(self, visited=True)
-        own.__dict__["beside"] = self.beside
+        object.__setattr__(own, "beside", self.beside)  # not computed again
         return own
 
     def build(self, parameters: Tensors) -> Distribution:
         return self.builder(next(iter(parameters.values())))(parameters)
 
     def builder(self, like: Tensor) -> Callable[[Tensors], Distribution]:
-        behaviour, reference = (
-            None if table is None else torch.tensor(table, dtype=like.dtype, device=like.device)
-            for table in self.beside
-        )
+        others = self.beside.like(like)
         if self.visited:
-            return lambda theta: VisitedPolicy(self, theta, behaviour, reference)
+            return lambda theta: VisitedPolicy(self, theta, **others)
         kind = TruncatedTrainer if self.truncated_trainer else PrefixPolicy
-        return lambda parameters: kind(parameters["logits"], behaviour, reference, prompt_axes=1)
+        return lambda parameters: kind(parameters["logits"], **others, prompt_axes=1)
 
     def right(self) -> Float[Tensor, "prompts sequences"]:
         """Returns 1 for the right answers of each prompt, else 0, in the order of `bench.distributions.prefix_tree`."""
@@ -318,22 +356,12 @@ class LanguagePolicy(BehaviourSettings, Family):
         return (sequence_log_probs(logits.log_softmax(-1), self.size).exp() * self.right()).sum(-1)
 
     @cached_property
-    def beside(self) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Logits of behaviour (None: on-policy) and reference, `[prompts, prefixes, V]`.
-
-        NumPy arrays, because a tensor created inside a torch.func transform and cached would be invalid in the next.
-        """
-        theta = self.start()
-        logits = self.encode_table(theta)
-        noise = torch.tensor(np.random.default_rng(12).normal(size=logits.shape))
-        reference = (logits + self.reference_noise * noise).numpy()
-        if self.on_policy:
-            return None, reference
-        before = steps_back(theta, lambda at: self.success(at).mean(), self.stale, self.optimiser, self.learning_rate)
-        return self.perturbation.logits(self.encode_table(before)).numpy(), reference
+    def beside(self) -> Policies:
+        """The policies beside π, `[prompts, prefixes, V]` each."""
+        return self.policies(self.start(), lambda at: self.success(at).mean(), self.encode_table)
 
 
-def times(
+def per_replicate(
     x: Float[Tensor, "*batch prompts T rows"], matrix: Float[Tensor, "*replicates rows columns"]
 ) -> Float[Tensor, "*batch prompts T columns"]:
     """Returns x · matrix, a matrix for each replicate, which draws, prompts and tokens share without copies."""
@@ -346,16 +374,19 @@ def right_answers(law: str, T: int, V: int, prompts: int) -> Float[Tensor, "prom
     >>> right_answers("short", 3, 3, 2).sum(-1), right_answers("long", 3, 3, 2).sum(-1)
     (tensor([2., 1.], dtype=torch.float64), tensor([2., 2.], dtype=torch.float64))
     """
-    return torch.from_numpy(_right_answers(law, T, V, prompts))
+    return torch.tensor(_right_answers(law, T, V, prompts))
 
 
 @lru_cache(maxsize=32)
 def _right_answers(law: str, T: int, V: int, prompts: int) -> np.ndarray:
-    z, length = sequences(T, V, torch.zeros((), dtype=torch.float64)), content_lengths(T, V)
-    total = (z[..., :-1] @ torch.arange(1.0, V, dtype=z.dtype)).sum(-1)
-    half = (T + 1) // 2
-    fits = length + 1 <= half if law == "short" else (length + 1 > half) & (length < T)
-    return (fits & (total % (V - 1) == torch.arange(prompts).unsqueeze(-1) % (V - 1))).to(z.dtype).numpy()
+    total, length, sums = [], [], np.zeros(1)
+    for n in range(T + 1):
+        total.append(sums)
+        length.append(np.full(len(sums), n))
+        sums = (sums[:, None] + np.arange(1.0, V)).ravel()
+    half, tokens = (T + 1) // 2, np.concatenate(length) + 1
+    fits = tokens <= half if law == "short" else (tokens > half) & (tokens <= T)
+    return (fits & (np.concatenate(total) % (V - 1) == np.arange(prompts)[:, None] % (V - 1))).astype(float)
 
 
 @distributions.register("prefix_policy")

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
@@ -55,6 +55,10 @@ class Trajectory(Distribution):
     def log_prob_steps(self, value: Tensor) -> Tensor:
         """Returns the log-probability of every action given its state, `[*batch, H]`."""
         return (value * self.logits.log_softmax(-1)).sum((-1, -2))
+
+    def state(self, z: Tensor) -> Int[Tensor, "*batch H"]:
+        """Returns the number of the state before each action."""
+        return z.sum(-1).argmax(-1)
 
     def other_values(self, value: Tensor) -> Tensor:
         """Returns the trajectories with every action replaced by the next one, the one after it, …, in the same states,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.distributions.base import distributions
 from bench.distributions.behaviours import STEPPERS
-from bench.distributions.prefix_policy import LanguagePolicy, times
+from bench.distributions.prefix_policy import LanguagePolicy, per_replicate
 from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput, nearest
 
@@ -113,16 +113,16 @@ class TransformerPolicyFamily(LanguagePolicy):
         return last @ theta["unembedding"] + theta["bias"] + mixed / total.unsqueeze(-1)
 
     def logits_along(self, theta: Tensors, z: Float[Tensor, "*batch T V"]) -> Float[Tensor, "*batch T V"]:
-        tokens = times(z[..., :-1, :-1], theta["token"])
+        tokens = per_replicate(z[..., :-1, :-1], theta["token"])
         prompt = theta["prompt"].unsqueeze(-2)
         x = torch.cat([prompt.expand(*tokens.shape[:-2], *prompt.shape[-2:]), tokens], -2)
         x = x + theta["position"][..., : z.shape[-2], :].unsqueeze(-3)
-        score = times(x, theta["query"]) @ times(x, theta["key"]).mT / self.width**0.5
+        score = per_replicate(x, theta["query"]) @ per_replicate(x, theta["key"]).mT / self.width**0.5
         later = torch.ones(score.shape[-2:], device=x.device).triu(1) > 0
-        mixed = score.masked_fill(later, -torch.inf).softmax(-1) @ times(x, theta["value"])
-        return times(x + times(mixed, theta["output"]), theta["unembedding"]) + theta["bias"].unsqueeze(-2).unsqueeze(
+        mixed = score.masked_fill(later, -torch.inf).softmax(-1) @ per_replicate(x, theta["value"])
+        return per_replicate(x + per_replicate(mixed, theta["output"]), theta["unembedding"]) + theta["bias"].unsqueeze(
             -2
-        )
+        ).unsqueeze(-2)
 
 
 @lru_cache(maxsize=32)

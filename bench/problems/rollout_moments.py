@@ -76,12 +76,12 @@ def answer_estimates(problem: Problem, estimator: PolicyGradient, q: PrefixPolic
         None if q.behaviour is None else q.behaviour.logits,
         None if q.reference is None else q.reference.logits,
         prompt_axes=1,
+        proximal_logits=q.proximal_logits,
     )
     f, z = problem.function(q.logits), table.unsqueeze(0)
     loss, _, reward = estimator.read(wide, f, z)
     rewards = f.reward if loss.kl != "none" and hasattr(f, "reward") else f  # type: ignore[attr-defined]
-    critic = estimator.critic_error if loss.baseline == "critic" else None
-    rollouts = rollouts_of(wide, rewards, z, reward, greedy=loss.baseline == "greedy", critic=critic)
+    rollouts = rollouts_of(wide, rewards, z, reward, greedy=loss.baseline == "greedy", critic=estimator.critic)
     # the loss is a mean over prompts: B times its coefficients are those of each prompt's own loss
     C = B * loss.coefficients(rollouts).squeeze(-2)  # [S, B, T]
     s = score_table(problem, q)  # [B, prefixes, V, P]

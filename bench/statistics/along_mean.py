@@ -1,4 +1,4 @@
-"""What a unit step along E ĝ changes, and how much of E ĝ each of several parts of θ carries; with intervals.
+"""What a unit step along E ĝ changes, and how much of E ĝ each of several gradients carries; with intervals.
 
 Both are ratios of means. The delta method gives their intervals: the batch means give the first-order contribution of
 each batch, with Student's t of one degree of freedom fewer than batches.
@@ -32,34 +32,30 @@ def slope_along_mean(block: Block, h: Float[np.ndarray, " P"], level: float = 0.
     return _student(value, each, (value * square_error / (2 * square)) ** 2, level)
 
 
-def part_weight(block: Block, part: np.ndarray, parts: list[np.ndarray], level: float = 0.95) -> Interval | None:
-    """The weight of one part of θ in E ĝ, relative to the mean over all parts: 1 for each where E ĝ is c · g.
+def part_weight(
+    block: Block, number: int, gradients: Float[np.ndarray, "parts P"], level: float = 0.95
+) -> Interval | None:
+    """The weight of one of several gradients in E ĝ, relative to the mean of all weights: 1 for each if E ĝ is c · g.
 
-    The weight of a part is ⟨E ĝ, g⟩/‖g‖², both restricted to its coordinates. It is linear in E ĝ, so noise does not
-    bias it.
+    Weights are the coefficients of the gradients in the least-squares fit of E ĝ by all of them; where they share no
+    coordinate, ⟨E ĝ, g_b⟩/‖g_b‖² of each. They are linear in E ĝ, so noise does not bias them.
 
     Args:
         block: The statistics of the estimates.
-        part: Indices of the part's coordinates.
-        parts: Those of all parts, on each of which g is not zero.
+        number: Which weight.
+        gradients: The gradients, linearly independent, whose mean is g.
         level: Of the interval.
 
     Returns:
         The weight with its interval; None where the mean of all weights is not told from zero.
     """
-    mean = block.moments.mean
-    own, all_own = _scale(block.batches, block, part), np.mean([_scale(block.batches, block, p) for p in parts], 0)
-    whole = float(np.mean([_scale(mean[None], block, p)[0] for p in parts]))
+    duals = np.linalg.solve(gradients @ gradients.T, gradients)
+    each, mean = block.batches @ duals.T, block.moments.mean @ duals.T
+    own, all_own, whole = each[:, number], each.mean(1), float(mean.mean())
     if abs(whole) <= TOLD * float(all_own.std(ddof=1)) / len(all_own) ** 0.5:
         return None
-    value = float(_scale(mean[None], block, part)[0]) / whole
+    value = float(mean[number]) / whole
     return _student(value, (own - value * all_own) / whole, 0.0, level)
-
-
-def _scale(vectors: Float[np.ndarray, "n P"], block: Block, part: np.ndarray) -> Float[np.ndarray, " n"]:
-    """⟨v, g⟩/‖g‖² of each vector, restricted to a part."""
-    g = block.exact.target[part]
-    return vectors[:, part] @ g / (g @ g)
 
 
 def _student(value: float, each: Float[np.ndarray, " B"], more: float, level: float) -> Interval:

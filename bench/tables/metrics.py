@@ -50,7 +50,8 @@ METRICS = {
             "prompt_weight",
             "1",
             "one",
-            "A prompt's ⟨E ĝ, g⟩/‖g‖² in its own parameters, relative to the mean over prompts; a row per prompt.",
+            "Weight of a prompt's exact gradient in the least-squares fit of E ĝ by those of all prompts, relative to "
+            "the mean over prompts; a row per prompt.",
             "accuracy",
         ),
         Metric(

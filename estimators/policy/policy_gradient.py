@@ -3,12 +3,15 @@
 import re
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from math import inf
 
 from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
 from estimators.core import Estimator, Objective, Terms
+from estimators.errors import BadInput
+from estimators.policy.critics import Critic
 from estimators.policy.loss import CRITIC, PolicyLoss
 from estimators.policy.presets import PRESETS, preset
 from estimators.policy.sequence import (
@@ -23,7 +26,7 @@ from estimators.policy.sequence import (
 from estimators.policy.sets import SET_PARTS
 from estimators.policy.state_values import state_values
 from estimators.registry import register
-from estimators.tools.parameters import valued
+from estimators.tools.parameters import base, valued
 from estimators.traits import Need, Traits
 
 STATE_VALUES = Need(
@@ -40,6 +43,11 @@ BEST_OF_DRAWS = Need(
     "BEST_OF_DRAWS",
     "the largest reward of several draws: an objective with rewards(z, q), draws, and weights of 0 but for the last, 1",
     met=lambda offer: is_best_of(offer.f),
+)
+PROXIMAL_IS_BEHAVIOUR = Need(
+    "PROXIMAL_IS_BEHAVIOUR",
+    "a policy whose rollouts are drawn by its proximal policy; with correction='sequence' the loss is exact for others",
+    met=lambda offer: getattr(base(offer.q), "proximal", None) is None,
 )
 ADDED = {"later": True}
 EXACT_RETURNS = {("sequence", "whole"), ("sequence", "to_go"), ("prefix", "reweighted_to_go")}
@@ -62,7 +70,8 @@ class PolicyGradient(Estimator):
 
     Args:
         preset: a name of `estimators.policy.PRESETS`.
-        critic_error: what is added to the exact values of a critic.
+        critic_error: what is added to the exact values of a critic, at every state.
+        critic_state_error: the standard deviation over states of an error of these values that is fixed for each state.
 
     Raises:
         BadInput: no such preset, or parts that contradict each other.
@@ -79,6 +88,7 @@ class PolicyGradient(Estimator):
 
     preset: str = "importance_sampling"
     critic_error: float = field(default=0.0, metadata=ADDED)
+    critic_state_error: float = field(default=0.0, metadata=ADDED)
     returns: str | None = field(default=None, metadata=ADDED)
     baseline: str | None = field(default=None, metadata=ADDED)
     gamma: float | None = field(default=None, metadata=ADDED)
@@ -111,6 +121,13 @@ class PolicyGradient(Estimator):
 
     def __post_init__(self) -> None:
         _ = self.loss
+        if not self.critic_state_error >= 0:
+            raise BadInput(f"policy_loss: critic_state_error must be 0 or more, found {self.critic_state_error}")
+
+    @property
+    def critic(self) -> Critic | None:
+        """The critic of the composed loss; None without one."""
+        return Critic(self.critic_error, self.critic_state_error) if self.loss.baseline == CRITIC else None
 
     @cached_property
     def loss(self) -> PolicyLoss:
@@ -129,8 +146,10 @@ class PolicyGradient(Estimator):
         needs |= {BEST_OF_DRAWS, Need.SETS} if loss.set != "none" else set()
         needs |= set() if alone else {Need.INDEPENDENT_DRAWS}
         needs |= {REFERENCE_POLICY} if loss.kl != "none" and loss.beta != 0 else set()
+        exact = exact_in_mean(loss, self.critic)
+        needs |= {PROXIMAL_IS_BEHAVIOUR} if exact and loss.ratio != "none" and loss.correction == "none" else set()
         return Traits(
-            unbiased=exact_in_mean(loss, self.critic_error),
+            unbiased=exact,
             needs=frozenset(needs),
             min_samples=1 if alone else max(2, loss.k + (loss.set == "leave_one_out_sets")),
             valued=loss.set == "none",
@@ -146,7 +165,7 @@ class PolicyGradient(Estimator):
             z,
             reward.detach(),
             greedy=loss.baseline == "greedy",
-            critic=self.critic_error if loss.baseline == CRITIC else None,
+            critic=self.critic,
             vocabulary=loss.kl == "full",
         )
         gain = Grouped(q, z).batch(loss.objective(rollouts))
@@ -184,14 +203,18 @@ def cited(source: str) -> str:
     return found[0] if found else source
 
 
-def exact_in_mean(loss: PolicyLoss, critic_error: float = 0.0) -> bool:
-    """Returns whether the mean of the estimate is the exact gradient, off-policy too, whatever the policies are."""
-    plain = (loss.scale, loss.limit, loss.filter, loss.correction) == ("none", "none", "keep", "none")
+def exact_in_mean(loss: PolicyLoss, critic: Critic | None = None) -> bool:
+    """Returns whether the mean of the estimate is the exact gradient, off-policy too, whatever the policies are.
+
+    Without a correction, the proximal policy must be the behaviour; π_prox/μ of whole sequences makes up for others.
+    """
+    whole = loss.correction == "sequence" and loss.correction_low <= 0 and loss.correction_high == inf
+    plain = (loss.scale, loss.limit, loss.filter) == ("none", "none", "keep") and (whole or loss.correction == "none")
     summed = loss.aggregate == "token_sum" and loss.divisor == 1
     penalty = loss.kl == "none" or ((loss.kl, loss.kl_level, loss.kl_place) in EXACT_KL and loss.kl_policy == "current")
     if loss.set in SET_PARTS or loss.gamma != 1 or not (plain and summed and penalty):
         return False
     if loss.baseline == CRITIC:
         far = loss.lam == 1 and loss.horizon == 0
-        return loss.ratio == "sequence" and (far or critic_error == 0)
+        return loss.ratio == "sequence" and (far or critic in (None, Critic()))
     return loss.baseline in ("none", "leave_one_out", "greedy") and (loss.ratio, loss.returns) in EXACT_RETURNS

@@ -8,8 +8,8 @@ from torch.distributions import Distribution
 
 from estimators.core import Objective, Terms
 from estimators.errors import BadInput
+from estimators.policy.critics import Critic
 from estimators.policy.rollouts import Rollouts
-from estimators.policy.state_values import state_values
 from estimators.tools.parameters import base, mode, sample
 
 
@@ -28,6 +28,8 @@ class SequencePolicy(Protocol):
       share nothing. Default: 0.
     - `next_log_probs(z)`, `[*sample, *batch, T, V]`: log π of every next token after each prefix of z. It is needed for
       the KL over the whole vocabulary alone, of q and of `reference`.
+    - `state(z)`, `[*sample, *batch, T]`: the number of the state before each token, by which the error of a critic
+      differs. Default: all tokens before it.
 
     `behaviour`, `proximal` and `reference` are sequence policies with q's batch shape, or its last axes, whose
     parameters have no gradient.
@@ -98,7 +100,7 @@ def rollouts_of(
     reward: Tensor,
     *,
     greedy: bool = False,
-    critic: float | None = None,
+    critic: Critic | None = None,
     vocabulary: bool = True,
 ) -> Rollouts:
     """Returns draws of a sequence policy as rollouts.
@@ -109,7 +111,7 @@ def rollouts_of(
         z: draws of q's behaviour, `[K, *batch, *event]`.
         reward: R of each draw, `[K, *batch]`, or rewards at its steps, `[K, *batch, T]`.
         greedy: whether the greedy rollout's reward is wanted.
-        critic: the error of a critic, added to the exact values; None for no critic.
+        critic: gives the values before each token; None for no critic.
         vocabulary: whether the log-probabilities of all next tokens are wanted, if q and its reference have them.
     """
     to = Grouped(q, z)
@@ -125,7 +127,7 @@ def rollouts_of(
     if greedy:
         beside["greedy_rewards"] = to.rewards(f(mode(q).unsqueeze(0), q).detach()).squeeze(-1)
     if critic is not None:
-        beside["values"] = to.tokens(state_values(q, f, z) + critic)
+        beside["values"] = to.tokens(critic.values(q, f, z))
     return Rollouts(
         log_probs=to.tokens(steps),
         mask=to.tokens(mask),

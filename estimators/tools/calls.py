@@ -171,10 +171,21 @@ def require_terms_or_sets(f: Any, name: str, z: Tensor, q: Any, value: Any) -> N
     expected = z.shape[: z.dim() - len(q.event_shape)]
     if isinstance(value, Tensor):
         if name in ("each", "each_held") and value.shape[:-1] == expected:
+            require_a_row_for_each(f, q, value.shape[-1])
             return
         if hasattr(f, "draws") and value.shape == expected[:1] + expected[2:]:
             return
     raise misshapen(f, z, q, value)
+
+
+def require_a_row_for_each(f: Any, q: Any, terms: int) -> None:
+    """Raises `BadInput` unless f says for each of its terms on which variables of q it depends."""
+    rows = len(f.dependence(q)) if hasattr(f, "dependence") else terms
+    if rows != terms:
+        raise BadInput(
+            f"the objective ({called(f)}) gives {terms} terms and says of {rows} on which variables they depend: "
+            "depends should have a row for each term"
+        )
 
 
 def misshapen(f: object, z: Tensor, q: Any, value: Any) -> BadInput:

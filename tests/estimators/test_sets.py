@@ -157,7 +157,7 @@ def by_subsets(r, c, baseline):
     N, K = len(r), len(c)
 
     def value(chosen, c=c):
-        return sum(weight * each for weight, each in zip(c, sorted(r[list(chosen)].tolist()), strict=True))
+        return sum(weight * each for weight, each in zip(c, sorted(r[list(chosen)].tolist()), strict=True) if weight)
 
     w = torch.zeros(N, dtype=torch.float64)
     for chosen in itertools.combinations(range(N), K):
@@ -184,6 +184,21 @@ def test_weights_are_those_of_all_subsets(c, baseline):
     found = subset_coefficients(r, c, baseline)
     torch.testing.assert_close(found[0], w, rtol=1e-12, atol=1e-13)
     assert float(found[1]) == pytest.approx(value, rel=1e-12)
+
+
+NEVER = float("-inf")
+
+
+@pytest.mark.parametrize("baseline", ["none", "smaller", "others"])
+@pytest.mark.parametrize("r", [(0.0, 5.0, 3.0, NEVER), (NEVER, 2.0, 1.0, 4.0, 5.0), (NEVER, NEVER, 2.0, 1.0)], ids=str)
+def test_rewards_of_minus_infinity_count_where_no_other_is_larger(r, baseline):
+    """A set's largest reward is finite if one of them is; a baseline of −∞ makes a weight of ∞, never NaN."""
+    f = OrderStatistics.maximum(lambda z: z, 3)
+    assert f(double(r[:3], (1.0, NEVER, NEVER)), None).tolist() == [max(r[:3]), 1.0]  # type: ignore[arg-type]
+    w, value = by_subsets(double(*r), maximum_weights(3), baseline)
+    found = subset_coefficients(double(*r), maximum_weights(3), baseline)
+    torch.testing.assert_close(found[0], w, rtol=1e-12, atol=1e-13)
+    assert float(found[1]) == pytest.approx(value, rel=1e-12) and not found[0].isnan().any()
 
 
 @pytest.mark.parametrize(("n", "k"), [(7, 3), (10, 4), (5, 2), (6, 5)])

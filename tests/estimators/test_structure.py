@@ -267,6 +267,20 @@ def test_which_terms_are_downstream():
         downstream_of(q, torch.zeros(2, 3), q.mean)
 
 
+@pytest.mark.parametrize("name", ["downstream", "structured_local_expectation", "policy_loss"])
+def test_a_term_without_a_row_is_told(name):
+    """One term too many, one too few, and an evidence whose factors depend on too many variables: one sentence each."""
+    q = BernoulliChain(torch.zeros(3), torch.zeros(3))
+    for rows in (2, 4):
+        f = Terms(lambda z: z, torch.ones(rows, 3))
+        said = f"gives 3 terms and says of {rows} on which variables they depend"
+        with pytest.raises(BadInput, match=said):
+            estimators.get(name).surrogate(q, f, 2)
+    wide = EvidenceTerms(lambda z: z, torch.ones(3, 4))
+    with pytest.raises(BadInput, match=r"depends has shape \[3, 4\]: \[terms, 3\] would be right"):
+        estimators.get(name).surrogate(q, wide, 2)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_steps_sum_to_the_density(case):
     which = CASES[case]

@@ -96,7 +96,7 @@ def measure_accuracy(
         first = Judged(sampling, sampling.run())
         judged = settled(first, cell, within, execution.seed_of)
         found = outcome(sampling, judged, (*cell.fitting, *counted_rows(*counted)))
-        rows = rollout_measurements(cell.eager, execution, chunk, sampling.kept)
+        rows = rollout_measurements(problem, cell.eager, execution, chunk, sampling.kept)
         found = replace(found, measurements=(*found.measurements, *rows))
         if cell.eager.noisy:
             triples = Triples(cell.eager, execution, chunk)

@@ -2,11 +2,11 @@
 
 What describes the rollouts (tokens, clipped share, effective sample size, dead groups) comes from separate draws,
 after the estimates and with other seeds, so no number of the estimates depends on it. What describes E ĝ comes
-from the estimates' batch means and from exact gradients by enumeration; nothing runs per estimate.
+from the estimates' batch means and from exact gradients; nothing runs per estimate.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from bench.measure.accuracy.measurements import rate_interval
 from bench.measure.estimates.gradients import Gradients
 from bench.measure.estimates.prepared import Execution
 from bench.numerics.tensors import Tensors
+from bench.problems.problem import Problem
 from bench.problems.theta import as_vector
 from bench.statistics.along_mean import part_weight, slope_along_mean
 from bench.statistics.block import Block
@@ -24,10 +25,14 @@ from bench.statistics.interval import Interval
 from bench.statistics.means import mean_interval
 from bench.statistics.stream import Replicates
 from bench.tables.metrics import Measurement
+from estimators.core import Objective, SetObjective
 from estimators.policy.diagnostics import clipped_share, dead_groups, effective_sample_size
+from estimators.policy.loss import PolicyLoss
 from estimators.policy.policy_gradient import PolicyGradient
-from estimators.policy.sequence import Regularised, SequencePolicy, drawn_from, rollouts_of
-from estimators.tools.parameters import base, mode
+from estimators.policy.rollouts import Rollouts
+from estimators.policy.sequence import Grouped, Regularised, SequencePolicy, drawn_from, rollouts_of
+from estimators.score_function import ScoreFunction
+from estimators.tools.parameters import base, mode, sample
 
 ROLLOUTS = 4096
 """Number of replicates whose rollouts are described, at least; at most as many as there are estimates."""
@@ -37,11 +42,12 @@ SHARES = ("clipped_share", "dead_groups")
 
 
 def rollout_measurements(
-    gradients: Gradients, execution: Execution, chunk: int, kept: Replicates
+    problem: Problem, gradients: Gradients, execution: Execution, chunk: int, kept: Replicates
 ) -> Iterator[Measurement]:
     """The rows of a sequence policy; none for other distributions.
 
     Args:
+        problem: The problem, with the parameters that its exact gradient is taken in.
         gradients: Eager gradients of the cell.
         execution: Gives the seeds.
         chunk: Replicates in a chunk.
@@ -51,17 +57,16 @@ def rollout_measurements(
     inner: Any = base(q)
     if not (isinstance(inner, SequencePolicy) and hasattr(inner, "mask")) or gradients.noisy:
         return
-    if isinstance(gradients.estimator, PolicyGradient):
+    if isinstance(gradients.estimator, PolicyGradient | ScoreFunction):
         yield from described(gradients, execution, chunk, min(ROLLOUTS, kept.drawn))
-    if kept.target is None or kept.nonfinite or kept.total.count < 2 or not enumerable(q):
+    if kept.target is None or kept.nonfinite or kept.total.count < 2:
         return
     block = kept.block("all")
-    exact = exact_slopes(gradients)
-    for metric, h in (("length_slope", exact.length), ("entropy_slope", exact.entropy)):
+    for metric, h in exact_slopes(problem).items():
         found = slope_along_mean(block, h)
-        method = "batch means; exact gradient by enumeration"
+        method = "batch means; exact gradient"
         yield Measurement.of(metric, found, block.count, method if found else "E ĝ is not told from zero")
-    yield from prompt_weights(block, exact.moves)
+    yield from prompt_weights(block, exact_prompts(problem))
 
 
 def described(gradients: Gradients, execution: Execution, chunk: int, least: int) -> Iterator[Measurement]:
@@ -90,15 +95,17 @@ def one_chunk(gradients: Gradients, chunk: int) -> dict[str, Tensor]:
     `generated_tokens` counts all rollouts of all prompts, also those of groups that a filter drops, and the greedy ones
     of a loss that reads them.
     """
-    estimator: Any = gradients.estimator
     parameters, f = gradients.with_data(gradients.expanded(chunk))
     q: Any = gradients.problem.build(parameters)
-    z = drawn_from(q, gradients.samples)
-    loss, _, reward = estimator.read(q, f, z)
-    greedy = loss.baseline == "greedy"
-    critic = estimator.critic_error if loss.baseline == "critic" else None
-    judged = f.reward if loss.kl != "none" and isinstance(f, Regularised) else f
-    rollouts = rollouts_of(q, judged, z, reward, greedy=greedy, critic=critic)
+    estimator, loss = gradients.estimator, PolicyLoss()
+    if isinstance(estimator, PolicyGradient):
+        z = drawn_from(q, gradients.samples)
+        loss, _, reward = estimator.read(q, f, z)
+        judged = f.reward if loss.kl != "none" and isinstance(f, Regularised) else f
+        greedy = loss.baseline == "greedy"
+        rollouts = rollouts_of(q, judged, z, reward, greedy=greedy, critic=estimator.critic)
+    else:
+        rollouts, greedy = own_rollouts(q, f, gradients.samples), False
     found = {
         "generated_tokens": rollouts.mask.sum((-3, -2, -1)),
         "effective_sample_size": effective_sample_size(rollouts).mean(-1),
@@ -113,12 +120,13 @@ def one_chunk(gradients: Gradients, chunk: int) -> dict[str, Tensor]:
     return found
 
 
-class Slopes(NamedTuple):
-    """Exact gradients in θ of E L and of the entropy `[P]`, and which coordinates move each prompt's law `[B, P]`."""
-
-    length: np.ndarray
-    entropy: np.ndarray
-    moves: np.ndarray
+def own_rollouts(q: Distribution, f: Objective, n: int) -> Rollouts:
+    """Draws of a score function as rollouts: of q itself, whatever its behaviour policy is."""
+    z, inner = sample(q, n), cast(Any, base(q))
+    to = Grouped(q, z)
+    return Rollouts(
+        log_probs=to.tokens(inner.log_prob_steps(z)), mask=to.tokens(inner.mask(z)), rewards=to.rewards(f.held(z, q))
+    )
 
 
 def enumerable(q: Distribution) -> bool:
@@ -130,34 +138,71 @@ def enumerable(q: Distribution) -> bool:
     return vocabulary**tokens * tokens * vocabulary * max(q.batch_shape.numel(), 1) <= MOST_ENUMERATED
 
 
-def exact_slopes(gradients: Gradients) -> Slopes:
-    """Enumerates all sequences: E L = Σ π(y) L(y) and −Σ π(y) log π(y), the means over prompts."""
-    problem, theta = gradients.problem, gradients.problem.theta()
+def exact_slopes(problem: Problem) -> dict[str, np.ndarray]:
+    """Exact gradients in θ `[P]` of the expected length and of the sequence's entropy, the means over prompts.
 
-    def laws(at: Tensors) -> tuple[Tensor, Tensor, Tensor]:
-        q: Any = problem.build(problem.encode(at))
-        inner: Any = base(q)
+    By q's own `mean_length` and `entropy`, or by enumeration of all sequences; none where there are too many.
+    """
+    theta = problem.theta()
+    if lengths_and_entropies(problem, theta) is None:
+        return {}
+
+    def means(at: Tensors) -> tuple[Tensor, Tensor]:
+        found = lengths_and_entropies(problem, at)
+        assert found is not None
+        return problem.reduce(found[0]), problem.reduce(found[1])
+
+    length, entropy = torch.func.jacrev(means)(theta)
+    return {"length_slope": as_vector(length).numpy(), "entropy_slope": as_vector(entropy).numpy()}
+
+
+def lengths_and_entropies(problem: Problem, theta: Tensors) -> tuple[Tensor, Tensor] | None:
+    """E L = Σ π(y) L(y) and −Σ π(y) log π(y) of each prompt; None where there are too many sequences."""
+    q = problem.build(problem.encode(theta))
+    inner: Any = base(q)
+    if hasattr(inner, "mean_length"):
+        return inner.mean_length(), inner.entropy()
+    if not enumerable(q):
+        return None
+    z = q.enumerate_support()
+    log_law, length = q.log_prob(z), inner.mask(z).sum(-1)
+    return (log_law.exp() * length).sum(0), -torch.where(log_law > -torch.inf, log_law.exp() * log_law, 0).sum(0)
+
+
+def exact_prompts(problem: Problem) -> np.ndarray | None:
+    """The exact gradient of each prompt `[B, P]`, from the objective's expectation or by enumeration; None without."""
+    theta, f = problem.theta(), problem.function(next(iter(problem.theta().values())))
+
+    def rewards(at: Tensors) -> Tensor | None:
+        parameters = problem.encode(at)
+        closed = problem.objective.expectation(problem.family, problem.point, parameters)
+        q = problem.build(parameters)
+        if closed is not None or isinstance(f, SetObjective) or not enumerable(q):
+            return closed
         z = q.enumerate_support()
-        log_law, length = q.log_prob(z), inner.mask(z).sum(-1)
-        law, mark = log_law.exp(), torch.linspace(1, 2, len(z), dtype=log_law.dtype)
-        marked = (law * mark.view(-1, *[1] * (law.dim() - 1)).sin()).sum(0)
-        entropy = -torch.where(law > 0, law * log_law, 0).sum(0)
-        return problem.reduce((law * length).sum(0)), problem.reduce(entropy), marked
+        return (q.log_prob(z).exp() * f.held(z, q)).sum(0)
 
-    length, entropy, marked = torch.func.jacrev(laws)(theta)
-    rows = [marked[name].flatten(len(marked[name].shape) - theta[name].dim()) for name in theta]
-    moves = torch.cat([row.reshape(-1, row.shape[-1]) for row in rows], -1) != 0
-    return Slopes(as_vector(length).numpy(), as_vector(entropy).numpy(), moves.numpy())
+    each = rewards(theta)
+    if problem.family.data_axes != 1 or each is None or each.dim() != 1 or len(each) < 2:
+        return None
+    found = torch.func.jacrev(rewards)(theta)
+    return torch.cat([found[name].flatten(1) for name in theta], 1).numpy()
 
 
-def prompt_weights(block: Block, moves: np.ndarray) -> Iterator[Measurement]:
-    """A row for each prompt where prompts share no coordinate of θ and each has a gradient; else none."""
-    parts = [np.flatnonzero(each) for each in moves]
-    if len(parts) < 2 or moves.sum(0).max() > 1 or any(not block.exact.target[part].any() for part in parts):
+LEAST_ANGLE = 1e-4
+"""Smallest singular value of the prompts' unit gradients at which they count as independent."""
+
+
+def prompt_weights(block: Block, gradients: np.ndarray | None) -> Iterator[Measurement]:
+    """A row for each prompt, if each has a gradient and none is a sum of the others'; else none."""
+    if gradients is None or not (np.linalg.norm(gradients, axis=1) > 0).all():
         return
-    for number, part in enumerate(parts):
-        found = part_weight(block, part, parts)
-        method = "projection on the prompt's exact gradient; batch means"
+    unit = gradients / np.linalg.norm(gradients, axis=1, keepdims=True)
+    if len(unit) > unit.shape[1] or np.linalg.svd(unit, compute_uv=False).min() < LEAST_ANGLE:
+        return
+    for number in range(len(gradients)):
+        found = part_weight(block, number, gradients)
+        method = "fit by the prompts' exact gradients; batch means"
         yield Measurement.of(
             "prompt_weight", found, block.count, method if found else "the mean weight is not told from zero",
             f"prompt {number}",

@@ -67,11 +67,12 @@ def along_study(case: AlongCase, index: int) -> dict[str, Measurement]:
     kept = Replicates({"all": slice(0, case.dim)}, case.target, np.zeros(case.dim))
     for _ in range(4):
         kept.add(torch.tensor(case.mean) + NOISES[case.noise].draw(STUDY_ESTIMATES // 4, case.dim))
-    block, parts = kept.block("all"), np.split(np.arange(case.dim), PROMPTS)
+    block, number = kept.block("all"), np.repeat(np.arange(PROMPTS), case.dim // PROMPTS)
+    gradients = np.where(np.arange(PROMPTS)[:, None] == number, case.target, 0.0)
     shares = (torch.rand(STUDY_ESTIMATES, 20) < 0.05).double().mean(1).numpy()  # 20 tokens a replicate
     found = {
         "length_slope": slope_along_mean(block, case.direction),
-        "prompt_weight": part_weight(block, parts[0], parts),
+        "prompt_weight": part_weight(block, 0, gradients),
         "clipped_share": interval_of("clipped_share", shares),
     }
     return {metric: Measurement.of(metric, interval) for metric, interval in found.items()}

@@ -114,13 +114,13 @@ def tuple_rollouts(
         None if q.behaviour is None else q.behaviour.logits,
         None if q.reference is None else q.reference.logits,
         prompt_axes=1,
+        proximal_logits=q.proximal_logits,
     )
     f: Any = problem.function(q.logits.detach())
     loss, _, reward = estimator.read(wide, f, z)
     rewards: Objective = f.reward if loss.kl != "none" and isinstance(f, Regularised) else f
-    critic = estimator.critic_error if loss.baseline == "critic" else None
     greedy = loss.baseline == "greedy"
-    return loss, rollouts_of(wide, rewards, z, reward.detach(), greedy=greedy, critic=critic)
+    return loss, rollouts_of(wide, rewards, z, reward.detach(), greedy=greedy, critic=estimator.critic)
 
 
 def enumerated_mean(
@@ -139,7 +139,7 @@ def enumerated_mean(
 
     def total(logits: Tensor) -> Tensor:
         behaviour, reference = (None if each is None else each.logits for each in (q.behaviour, q.reference))
-        at = type(q)(logits, behaviour, reference, prompt_axes=1)
+        at = type(q)(logits, behaviour, reference, prompt_axes=1, proximal_logits=q.proximal_logits)
         loss, rollouts = tuple_rollouts(problem, estimator, at, likely)  # others may have no finite density
         return (law * loss.objective(rollouts)).sum(0).mean()
 

@@ -20,6 +20,7 @@ from bench.problems.rollout_moments import rollout_moments
 from bench.problems.theta import as_vector
 from estimators.errors import BadInput
 from estimators.policy import PolicyGradient
+from estimators.policy.critics import errors_of_states
 from tests.support.exactness import assert_biased, assert_unbiased
 
 STALE = {"stale": 2, "optimiser": "adam", "learning_rate": 0.3, "logit_noise": 0.1}
@@ -176,11 +177,42 @@ def test_generalised_advantages_are_exact_for_every_lambda_with_exact_values(lam
     assert values.abs().max() > 0.1
 
 
+@pytest.mark.parametrize("lam", [0.0, 0.95, 1.0])
+def test_the_bias_of_ppos_critic_is_its_formula(lam):
+    """E Σ_t s_t [(1 − λ) Σ_{t<u≤L} λ^{u−t−1} e_u], L the last token: errors after the end are none."""
+    which, q, _ = priced()
+    z = q.enumerate_support()
+    for error in ({"critic_error": 0.5}, {"critic_state_error": 0.5}):
+        wrong: Any = PolicyGradient(**CRITIC, lam=lam, **error)
+        e = wrong_by(error, q, z)
+        law = q.log_prob(z).exp()
+
+        def formula(at: Any, e: Tensor = e, law: Tensor = law) -> Tensor:
+            steps, total = policy_at(which, at).log_prob_steps(z), torch.zeros((), dtype=torch.float64)
+            for t, u in itertools.combinations(range(3), 2):
+                total = total + (law * (1 - lam) * lam ** (u - t - 1) * e[..., u] * steps[..., t]).sum()
+            return total / 2
+
+        expected = as_vector(torch.func.grad(formula)(which.theta()))
+        found = rollout_moments(which, wrong).mean - exact_vector(which)
+        assert (found - expected).norm() < 1e-10 and (expected.norm() > 1e-3) == (lam < 1)
+
+
+def wrong_by(error: Any, q: Any, z: Tensor) -> Tensor:
+    """The error of a critic before each token, 0 after the end."""
+    state = errors_of_states(q, z)
+    return q.mask(z) * (error.get("critic_error", 0.0) + error.get("critic_state_error", 0.0) * state)
+
+
+def policy_at(which: Problem, theta: Any) -> Any:
+    return which.build(which.encode(theta))
+
+
 def test_estimates_follow_their_exact_moments():
     which, _, _ = priced()
     right = exact_vector(which)
-    parts: Any
-    for parts in ({"returns": "to_go"}, {"baseline": "critic", "lam": 0.5}):
+    each: Any = ({"returns": "to_go"}, {"baseline": "critic", "lam": 0.5})
+    for parts in each:
         estimator = PolicyGradient(preset="reinforce", **parts)
         torch.manual_seed(0)
         drawn, moments = Gradients(which, estimator, 1)(8000), rollout_moments(which, estimator)

@@ -139,7 +139,7 @@ def twice(theta: Any) -> Any:
 
 def test_a_large_table_is_never_differentiated():
     """8 tokens, 6 at most: 19,608 prefixes of each prompt. A step makes no tensor of that size."""
-    which = Problem(family(size=6, vocabulary=8, stage="middle"), objectives.get("right_answers"))
+    which = problem(settings={"size": 6, "vocabulary": 8})
     own = Gradients(which, PolicyGradient(), 4)
     assert which.family.prefixes == 19_608 and set(own.parameters) == set(which.theta())
     with Sizes() as sizes:

@@ -214,6 +214,8 @@ def test_a_biased_preset_passes_the_checks():
         ({"limit": "clip"}, False),
         ({"filter": "drop"}, False),
         ({"baseline": "critic", "critic_error": 0.5}, True),
+        ({"baseline": "critic", "critic_state_error": 0.5}, True),
+        ({"baseline": "critic", "lam": 0.5, "critic_state_error": 0.5}, False),
         ({"baseline": "critic", "lam": 0.5}, True),
         ({"baseline": "critic", "lam": 0.5, "critic_error": 0.5}, False),
         ({"kl": "k1"}, True),

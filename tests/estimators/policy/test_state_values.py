@@ -24,6 +24,7 @@ from bench.problems.problem import Problem
 from estimators import BadInput, Function, Objective, Terms
 from estimators.needs import unmet
 from estimators.policy import PolicyGradient, Rollouts
+from estimators.policy.critics import errors_of_states
 from estimators.policy.loss import PolicyLoss
 from estimators.policy.state_values import state_values
 
@@ -184,6 +185,50 @@ def test_wrong_values_are_unbiased_at_lambda_and_gamma_1_alone(case):
     assert max(bias(by_state), bias(constant), bias(constant, lam=0.5)) < 1e-10
     assert min(bias(by_state, lam=0.0), bias(by_state, lam=0.5), bias(by_state, lam=1.0, horizon=1)) > 1e-3
     assert min(bias(by_state, gamma=0.9), bias(exact_values, gamma=0.9)) > 1e-3
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("case", CASES)
+def test_the_bias_of_an_error_by_state_is_its_formula(case, lam):
+    """E Σ_t s_t (1 − λ) Σ_{u>t} λ^{u−t−1} e_u, for an error e_u that depends on what is known before step u."""
+    build, theta, f = CASES[case]
+    z, environment = every(build(theta))
+    error = 0.3 * errors_of_states(build(theta), z)
+    loss = PolicyLoss(baseline="critic", lam=lam)
+    found = mean_gradient(case, loss, state_values(build(theta), f, z) + error) - exact(case)
+
+    def formula(at: Tensor) -> Tensor:
+        steps = build(at).log_prob_steps(z)
+        law = (steps.detach().sum(-1) + environment).exp()
+        coefficient = torch.zeros_like(steps)
+        for t, u in itertools.combinations(range(H), 2):
+            coefficient[:, t] += (1 - lam) * lam ** (u - t - 1) * error[:, u]
+        return (law * (coefficient.detach() * steps).sum(-1)).sum()
+
+    expected = torch.func.grad(formula)(theta)
+    assert (found - expected).norm() < 1e-10 * exact(case).norm()
+    assert (expected.norm() > 1e-3 * exact(case).norm()) == (lam < 1)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_errors_depend_on_the_state_before_a_step_alone(case):
+    build, theta, _ = CASES[case]
+    q = build(theta)
+    z, _ = every(q)
+    error = errors_of_states(q, z)
+    for t in range(H):
+        known = z[:, t].sum(-1) if case == "markov" else z[:, :t]
+        known = known.reshape(len(z), -1)
+        same = (known[:, None] == known[None]).all(-1)
+        assert torch.equal(same, error[:, t, None] == error[None, :, t])
+    assert error.abs().max() <= 3**0.5
+
+
+def test_errors_have_the_standard_deviation_that_they_say():
+    long = TokenPolicy(normal(1, 8, 3), normal(2, 3, 3), normal(3, 3, 3), validate_args=False)
+    error = errors_of_states(long, long.enumerate_support())[:, -1]
+    assert abs(float(error.mean())) < 0.05 and abs(float(error.std()) - 1) < 0.05
+    assert len(error.unique()) == 3**7
 
 
 @pytest.mark.parametrize("case", CASES)
