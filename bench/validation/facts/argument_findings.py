@@ -15,6 +15,8 @@ TURN = 5.0
 """Degrees within which a mean gradient is said to point along another."""
 SAME = 0.05
 """Relative difference within which weights are said to be equal."""
+MORE = 0.1
+"""Relative difference from which a weight is said to be more: the draws resolve no less."""
 FORMULA = 0.2
 """Relative difference within which a measured weight is said to follow its formula: the draws resolve no less."""
 WORST = 2.0
@@ -52,10 +54,10 @@ KL_FINDINGS = all_judged(
 
 DEVIATION_FINDINGS = all_judged(
     Claim(
-        f"The deviation gives easy and hard prompts more weight than even ones, by more than {SAME:.0%}",
+        f"The deviation gives easy and hard prompts more weight than even ones, by more than {MORE:.0%}",
         "tilt",
         "all prompts",
-        (1 + SAME, math.inf),
+        (1 + MORE, math.inf),
         "K",
     ),
     *(
