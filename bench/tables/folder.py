@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,6 +32,8 @@ from estimators.text import visible
 
 Plan = dict[str, list[Task]]
 """The tasks of each cell, by cell id, in the order of the suite."""
+EARLIER = "earlier.parquet"
+"""The table of a folder that had no records when a run began in it."""
 
 
 class Store:
@@ -75,7 +78,14 @@ class Store:
         return found
 
     def begin(self, config: Mapping[str, Any], plan: Plan, shard: str | None = None) -> None:
-        """Writes the resolved suite, its plan, and the shard of the plan that is to be measured."""
+        """Writes the resolved suite, its plan, and the shard of the plan that is to be measured.
+
+        A folder with a table but without records, as it is committed, keeps the table's rows of all planned cells that
+        are not measured here.
+        """
+        ready = self.folder / "results.parquet"
+        if ready.is_file() and not record_files.files(self.folder):
+            formats.replace(self.folder / EARLIER, lambda new: shutil.copyfile(ready, new))
         _write(self.folder / "config.toml", dumps(config))
         cells = [[*each] for each in plan.items()]
         _write(self.folder / "plan.json", canonical({"schema": SCHEMA, "shard": shard, "cells": cells}))
@@ -238,7 +248,27 @@ def planned_records(plan: Plan | None, latest: dict[Key, dict[str, Any]]) -> Ite
 
 @no_garbage_collection()
 def _table(folder: Path, found: Records) -> pd.DataFrame:
-    return long_rows(folder.resolve().name, planned_records(planned(folder), found.latest()))
+    plan = planned(folder)
+    frame = long_rows(folder.resolve().name, planned_records(plan, found.latest()))
+    return with_earlier_cells(frame, folder, plan, {line["cell"] for line in found.lines})
+
+
+def with_earlier_cells(frame: pd.DataFrame, folder: Path, plan: Plan | None, recorded: set[str]) -> pd.DataFrame:
+    """Returns the table with the rows that `EARLIER` has of planned cells without any record, in plan order."""
+    ready = folder / EARLIER
+    if plan is None or not ready.is_file():
+        return frame
+    try:
+        earlier = formats.read_table(ready)
+    except BadInput:  # damaged, or of another version: all its cells are to be measured
+        return frame
+    earlier = earlier[[cell in plan and cell not in recorded for cell in earlier["cell"]]]
+    if earlier.empty:
+        return frame
+    rank = {cell: number for number, cell in enumerate(plan)}
+    both = pd.concat([frame, earlier], ignore_index=True) if len(frame) else earlier
+    order = sorted(range(len(both)), key=[rank[cell] for cell in both["cell"]].__getitem__)
+    return both.iloc[order].reset_index(drop=True)
 
 
 def _state(folder: Path) -> str:

@@ -7,6 +7,7 @@ from bench.validation.facts import (  # noqa: F401  (they register their facts)
     course_models,
     families,
     gaussian,
+    language_entropy,
     language_groups,
     language_kl,
     language_lengths,

@@ -7,7 +7,9 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from bench.plots.style import (
     BASELINE_COLOUR,
@@ -26,6 +28,8 @@ from bench.validation.facts.fact import Curve, Picture
 
 LEAST = 1e-16
 """Value at which a resolution of 0 is drawn."""
+MAP_COLOURS = (*PALETTE, "#7f7f7f")
+"""Colours of a map's cells, for up to nine labels."""
 
 
 def agreement_figure(table: pd.DataFrame) -> Figure:
@@ -72,6 +76,9 @@ def fact_figure(pictures: list[Picture]) -> Figure:
 
 
 def _draw(axes: Axes, picture: Picture) -> None:
+    if any(curve.style == "tiles" for curve in picture.curves):
+        _tiles(axes, picture)
+        return
     axes.set(title=picture.title, xlabel=picture.x, ylabel=picture.y)
     shades: dict[str, str] = {}
     for curve in picture.curves:
@@ -82,21 +89,42 @@ def _draw(axes: Axes, picture: Picture) -> None:
     if "y" in picture.log:
         axes.set_yscale("log")
         log_axis(axes.yaxis)
-    if any(curve.label and curve.style != "tiles" for curve in picture.curves):
+    if any(curve.label for curve in picture.curves):
         axes.legend(fontsize=6)
+
+
+def _tiles(axes: Axes, picture: Picture) -> None:
+    """Draws a map: a cell for each pair of values, evenly spaced, with the colour and the label of its curve."""
+    axes.set(title=picture.title, xlabel=picture.x, ylabel=picture.y)
+    across, down = (sorted({v for curve in picture.curves for v in getattr(curve, name)}) for name in ("x", "y"))
+    for number, curve in enumerate(picture.curves):
+        for x, y in zip(curve.x, curve.y, strict=True):
+            place = (across.index(x), down.index(y))
+            colour = MAP_COLOURS[number % len(MAP_COLOURS)]
+            axes.add_patch(Rectangle((place[0] - 0.48, place[1] - 0.46), 0.96, 0.92, color=colour, linewidth=0))
+            axes.text(*place, curve.label, ha="center", va="center", fontsize=6, color=text_on(colour))
+    axes.set(xlim=(-0.5, len(across) - 0.5), ylim=(-0.5, len(down) - 0.5))
+    axes.set_xticks(range(len(across)), [f"{value:g}" for value in across])
+    axes.set_yticks(range(len(down)), [f"{value:g}" for value in down])
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+
+
+def text_on(colour: str) -> str:
+    """Returns black or white, whichever has more contrast with a colour (WCAG 2.1, relative luminance).
+
+    >>> text_on("#ffffff"), text_on("#222222")
+    ('black', 'white')
+    """
+    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in to_rgb(colour)]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "black" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "white"
 
 
 def _curve(axes: Axes, curve: Curve, colour: str) -> None:
     """Draws a curve. Labels with the same first part share a colour; dashed curves are the expected values."""
     x, y = np.array(curve.x, float), np.array(curve.y, float)
     label = shorten(curve.label, 40) or None
-    if curve.style == "tiles":
-        axes.plot(x, y, linestyle="")  # a text alone moves no axis
-        axes.margins(0.14)
-        for place in zip(x, y, strict=True):
-            box = {"boxstyle": "round,pad=0.35", "facecolor": colour, "linewidth": 0}
-            axes.text(*place, curve.label, ha="center", va="center", fontsize=5.5, color="white", bbox=box)
-        return
     if curve.style == "points":
         ends = None if not curve.low else np.abs(np.array([y - curve.low, np.array(curve.high) - y]))
         axes.errorbar(x, y, yerr=ends, color=colour, marker="o", markersize=3, linestyle="", capsize=1.5, label=label)

@@ -18,7 +18,8 @@ from bench.validation.facts.all_rollouts import (
     small_problem,
     target_gradient,
 )
-from bench.validation.facts.fact import Check, Curve, FactResults, Picture, above, below, exact, fact, near
+from bench.validation.facts.fact import Check, Curve, FactResults, Picture, Rows, above, below, exact, fact, near
+from bench.validation.facts.measured_points import Point, points_table
 from bench.validation.facts.rollout_checks import (
     Estimates,
     GradientVector,
@@ -144,7 +145,7 @@ def off_policy_deviation() -> Iterator[Check]:
 def measured_weights(sampler: Sampler) -> FactResults:
     """Measures weights of nine prompts at five sizes of a group, against c(p, K); and draws them on its curves."""
     line = np.linspace(0.02, 0.98, 97)
-    curves = []
+    curves, table = [], []
     for K in (2, 3, 4, 8, 16):
         points: list[tuple[float, float, float]] = []
         for rate in (0.07, 0.5, 0.93):
@@ -152,11 +153,35 @@ def measured_weights(sampler: Sampler) -> FactResults:
             g, rates = target_gradient(problem), problem.family.success(problem.theta()).tolist()  # type: ignore[attr-defined]
             sample = sampler.estimates(problem, over_rollouts(**deviation_of_group()), K, 2**16 // K)
             for p, (weight, error) in zip(rates, measured_prompt_weights(sample, g, 3), strict=True):
-                yield near(f"K = {K}, p = {p:.3f}: measured weight", difficulty_weight(p, K), weight, error, 0.5)
+                expected = difficulty_weight(p, K)
+                yield near(f"K = {K}, p = {p:.3f}: measured weight", expected, weight, error, 0.5)
                 points.append((p, weight, error))
+                table.append(Point("weight", f"K = {K}", p, expected).with_draws(weight, error))
+                table.append(
+                    Point("weight ÷ c(p, K)", f"K = {K}", p, 1.0).with_draws(weight / expected, error / expected)
+                )
         curves.append(Curve(f"K = {K}, c(p, K)", line.tolist(), [difficulty_weight(float(p), K) for p in line]))
         curves.append(points_of(f"K = {K}, measured", points))
+        table.append(tilt(table, f"K = {K}", "all prompts", K))
     yield Picture("A prompt's weight under the group's deviation", "success rate p", "weight of ∇p", curves)
+    yield points_table(table)
+
+
+def tilt(table: list[Point], series: str, named: str, K: int) -> Point:
+    """Returns the weight of the prompt whose success is farthest from ½ ÷ that of the nearest, as a point `named` so.
+
+    The interval is that of a ratio of two weights whose errors do not depend on each other.
+    """
+    own = sorted((each for each in table if (each.quantity, each.series) == ("weight", series)), key=odds_from_even)
+    near_half, far = own[0], own[-1]
+    ratio = far.measured / near_half.measured
+    errors = [(each.high - each.low) / 2 / each.measured for each in (near_half, far)]
+    return Point("tilt", named, float(K), far.exact / near_half.exact).with_draws(ratio, ratio * math.hypot(*errors))
+
+
+def odds_from_even(weight: Point) -> float:
+    """Returns the distance of a point's success rate from ½, in log odds."""
+    return abs(math.log(weight.x / (1 - weight.x)))
 
 
 def points_of(label: str, points: list[tuple[float, float, float]]) -> Curve:
@@ -245,11 +270,22 @@ def fresh_prompts(sampler: Sampler) -> FactResults:
     yield above("fresh prompts: this number", 1.1, scale)
     sample = torch.stack(drawn).sum(0).flatten(1)
     yield from sample_has_mean("fresh prompts", sample, scale * g, target=g)
+    yield fresh_direction(sample, mean.flatten(), g)
+
+
+def fresh_direction(sample: Estimates, mean: GradientVector, g: GradientVector) -> Rows:
+    """Returns, with prompts drawn for each batch, each prompt's weight ÷ the other's, which is 1 without a turn."""
+    own, weights = by_prompt(g, 2), measured_prompt_weights(sample, g, 2)
+    parts = (by_prompt(mean, 2) * own).sum(-1) / own.square().sum(-1)
+    ratio = weights[0][0] / weights[1][0]
+    error = ratio * math.hypot(*(error / weight for weight, error in weights))
+    named = "prompts drawn for each batch"
+    return points_table([Point("tilt", named, 2.0, float(parts[0] / parts[1])).with_draws(ratio, error)])
 
 
 def measured_dropping(sampler: Sampler) -> FactResults:
     """Measures the weights of six prompts under dropping, and draws them with those of drawing again."""
-    curves = []
+    curves, table = [], []
     for K in (4, 16):
         family = small_policy(prompts=6, rate=0.12)
         problem = Problem(family, small_problem().objective)
@@ -260,6 +296,9 @@ def measured_dropping(sampler: Sampler) -> FactResults:
         for p, weight, (found, error) in zip(rates, expected, measured_prompt_weights(sample, g, 6), strict=True):
             yield near(f"six prompts, K = {K}, p = {p:.3f}: measured weight", weight, found, error, 0.5)
             points.append((p, found, error))
+            table.append(Point("weight", f"K = {K}, dropped", p, weight).with_draws(found, error))
+        table.append(tilt(table, f"K = {K}, dropped", "dropped", K))
+        table.append(Point("tilt", "drawn again", float(K), drawn_again_tilt(rates, K)))
         yield below(f"six prompts, K = {K}: least weight ÷ largest", 0.999, min(expected) / max(expected))
         line = np.geomspace(rates[0], 0.98, 80).tolist()
         again = [1 / kept_chance(p, K) for p in line]
@@ -268,3 +307,14 @@ def measured_dropping(sampler: Sampler) -> FactResults:
         curves.append(points_of(f"K = {K}, dropped, measured", points))
         curves.append(Curve(f"K = {K}, one prompt drawn again", line, again, style="dashed"))
     yield Picture("A prompt's weight where equal groups are dropped", "success rate p", "weight of ∇p", curves, log="y")
+    yield points_table(table)
+
+
+def drawn_again_tilt(rates: list[float], K: int) -> float:
+    """Returns the tilt where each prompt is drawn again until its group is kept.
+
+    >>> drawn_again_tilt([0.5, 0.1], 2)  # kept with probability 0.5 and 0.18
+    2.7777777777777777
+    """
+    rising = sorted(rates, key=lambda p: abs(math.log(p / (1 - p))))
+    return kept_chance(rising[0], K) / kept_chance(rising[-1], K)

@@ -17,6 +17,7 @@ from bench.validation.facts.all_rollouts import (
 )
 from bench.validation.facts.fact import Check, Curve, FactResults, Picture, above, below, exact, fact, near
 from bench.validation.facts.language_groups import points_of
+from bench.validation.facts.measured_points import Point, points_table
 from bench.validation.facts.rollout_checks import (
     GradientVector,
     degrees_between,
@@ -160,7 +161,7 @@ def the_angle_of_kl_terms_by_distance(sampler: Sampler) -> FactResults:
     """Near the reference, k3 of the sequence in the reward has almost no KL gradient (of second order in the distance,
     where ∇KL is of first); terms of single tokens, and k3 in the loss, turn away from
     ∇KL(π‖π_ref) with the distance."""
-    distances, angles, sizes = [], {name: [] for name in KL_TERMS}, []
+    distances, angles, sizes, table = [], {name: [] for name in KL_TERMS}, [], []
     measured: dict[str, list[tuple[float, float, float]]] = {name: [] for name in KL_TERMS}
     for noise in (0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0):
         problem = penalised(small_policy(reference_noise=noise))
@@ -172,14 +173,20 @@ def the_angle_of_kl_terms_by_distance(sampler: Sampler) -> FactResults:
         for name, parts in KL_TERMS.items():
             mean = enumerated_mean(problem, kl_term(**parts))
             angles[name].append(degrees_between(mean, kl))
+            point = Point("angle", name, distances[-1], angles[name][-1])
             if name == "k3 of the sequence in the reward":
                 sizes.append((float(mean.norm()), float(kl.norm())))
+                table.append(
+                    Point("length ÷ that of the KL gradient", name, distances[-1], sizes[-1][0] / sizes[-1][1])
+                )
             if noise in (0.25, 1.0) and angles[name][-1] > 0.1:
                 sample = sampler.estimates(problem, kl_term(**parts), 2, 2**16)
                 angle, error = measured_angle(sample, kl, mean)
                 what = f"{name}, KL = {distances[-1]:.3g}: angle in degrees, measured"
                 yield near(what, angles[name][-1], angle, error, 0.6)
                 measured[name].append((distances[-1], angle, error))
+                point = point.with_draws(angle, error)
+            table.append(point)
     (near_size, near_kl), (far_size, far_kl) = sizes[0], sizes[1]
     yield near("k3 in the reward: gradient at twice the distance ÷ at once", 4.0, far_size / near_size, 0.4, 0.15)
     yield near("KL: gradient at twice the distance ÷ at once", 2.0, far_kl / near_kl, 0.2, 0.15)
@@ -193,3 +200,4 @@ def the_angle_of_kl_terms_by_distance(sampler: Sampler) -> FactResults:
         if measured[name]:
             curves.append(points_of(f"{name}, measured", measured[name]))
     yield Picture("Angle to the gradient of KL(π‖π_ref)", "KL(π‖π_ref) of an answer, nats", "degrees", curves, log="x")
+    yield points_table(table)

@@ -1,5 +1,7 @@
 """Language models: means over tokens where answers differ in length."""
 
+import math
+
 import torch
 
 from bench.distributions.prefix_policy import PrefixPolicyFamily
@@ -15,8 +17,9 @@ from bench.validation.facts.all_rollouts import (
 )
 from bench.validation.facts.fact import Curve, FactResults, Picture, above, below, exact, fact, near
 from bench.validation.facts.language_groups import DR_GRPO, by_prompt, points_of
-from bench.validation.facts.rollout_checks import GradientVector, degrees_between, has_mean, is_vector
-from bench.validation.facts.sampler import SIGMAS, Sampler
+from bench.validation.facts.measured_points import Point, points_table
+from bench.validation.facts.rollout_checks import GradientVector, degrees_between, has_mean, is_vector, slope_along_mean
+from bench.validation.facts.sampler import Sampler
 from estimators.policy import PolicyGradient
 
 REINFORCE_PP = "Hu 2025 (REINFORCE++), arXiv:2501.03262"
@@ -97,6 +100,7 @@ AVERAGES = {
 def what_one_over_length_does_to_length(sampler: Sampler) -> FactResults:
     """Dividing by an answer's length changes the derivative of the expected length along the update: upwards
     where right answers are long, at every success rate, and downwards where they are short and frequent."""
+    table = []
     for law in ("short", "long"):
         curves, changes = [], []
         lines: dict[str, list[float]] = {name: [] for name in AVERAGES}
@@ -114,6 +118,11 @@ def what_one_over_length_does_to_length(sampler: Sampler) -> FactResults:
                     yield near(what, lines[name][-1], slope, error, 0.1, scale=float(longer.norm()))
                     points[name].append((rate, slope, error))
             changes.append(lines["1/L"][-1] - lines["token sum"][-1])
+            point = Point("change by 1/L", law, rate, changes[-1])
+            if points["1/L"] and points["1/L"][-1][0] == rate:
+                (_, with_it, e1), (_, without, e2) = points["1/L"][-1], points["token sum"][-1]
+                point = point.with_draws(with_it - without, math.hypot(e1, e2))
+            table.append(point)
         yield above(f"right answers {law}: largest change by 1/L", 0.01, max(abs(each) for each in changes))
         if law == "long":
             yield above("right answers long: least change by 1/L", 0.01, min(changes))
@@ -122,17 +131,11 @@ def what_one_over_length_does_to_length(sampler: Sampler) -> FactResults:
         for name in AVERAGES:
             curves += [Curve(name, list(rates), lines[name]), points_of(f"{name}, measured", points[name])]
         yield Picture(f"Right answers are {law}", "success rate p", "derivative of E L along the unit update", curves)
+    yield points_table(table)
 
 
 def measured_slope(
     sampler: Sampler, problem: Problem, estimator: PolicyGradient, mean: GradientVector, longer: GradientVector
 ) -> tuple[float, float]:
-    """Returns the derivative of E L along the unit mean update, by draws, and 4 standard errors.
-
-    The length of the mean is taken along the exact one.
-    """
-    sample = sampler.estimates(problem, estimator, 2, 2**16)
-    x, y = sample @ (mean / mean.norm()), sample @ longer
-    slope = float(y.mean() / x.mean())
-    error = SIGMAS * float((y - slope * x).std()) / float(x.mean()) / len(sample) ** 0.5
-    return slope, error
+    """Returns the derivative of E L along the unit mean update, by draws, and 4 standard errors."""
+    return slope_along_mean(sampler.estimates(problem, estimator, 2, 2**16), mean, longer)

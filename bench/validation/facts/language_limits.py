@@ -1,12 +1,14 @@
 """Language models: the least mean squared error off-policy, and limits at published settings and at defaults."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from bench.validation.facts.all_rollouts import over_rollouts, small_policy
-from bench.validation.facts.fact import Curve, FactResults, Picture, above, below, exact, fact, near
+from bench.validation.facts.fact import Check, Curve, FactResults, Picture, above, below, exact, fact, near
 from bench.validation.facts.language_groups import points_of
+from bench.validation.facts.measured_points import Point, points_table
 from bench.validation.facts.off_policy_errors import (
     CURRENT,
     OFF_POLICY,
@@ -14,6 +16,15 @@ from bench.validation.facts.off_policy_errors import (
     ExactErrors,
     at_distance,
     published,
+)
+from bench.validation.facts.off_policy_winners import (
+    ERROR_KINDS,
+    KNOBS,
+    largest_regrets,
+    share,
+    shares_won,
+    winner_map,
+    winners,
 )
 from bench.validation.facts.rollout_checks import degrees_between, measured_angle
 from bench.validation.facts.sampler import SIGMAS, Sampler
@@ -30,26 +41,13 @@ MEASURED = {
     "PPO-clip": {"ratio": "token", "limit": "clip"},
 }
 """Losses whose mean squared error is measured by draws too: those whose proximal policy is the behaviour."""
+MEASURED_DISTANCE, MEASURED_LENGTH = 0.3, 4
+"""KL(μ‖π) by logit noise, and T, of the cell in which it is measured."""
 
 
 def exact_errors(where: AllAnswers) -> dict[str, ExactErrors]:
     """Returns the exact errors of every loss that is compared."""
     return {name: where.exact(loss, current=name in CURRENT) for name, loss in OFF_POLICY.items()}
-
-
-def winners(grid: dict[tuple[float, int], dict[str, ExactErrors]], n: int) -> dict[tuple[float, int], str]:
-    """Returns the loss with the least mean squared error of n rollouts, at each distance and length."""
-    return {at: min(found, key=lambda name, found=found: found[name].error(n)) for at, found in grid.items()}
-
-
-def winner_map(title: str, won: dict[tuple[float, int], str]) -> Picture:
-    """Returns the map of winners by distance and length."""
-    curves = []
-    for name in OFF_POLICY:
-        cells = [at for at, winner in won.items() if winner == name]
-        label = name.replace("no correction", "none").replace(" ratio", "")
-        curves.append(Curve(label, [x for x, _ in cells], [float(y) for _, y in cells], style="tiles"))
-    return Picture(title, "KL(μ‖π) of an answer, nats", "largest length T", curves, log="x")
 
 
 @fact(
@@ -60,37 +58,49 @@ def winner_map(title: str, won: dict[tuple[float, int], str]) -> Picture:
 def no_correction_has_the_least_error_everywhere(sampler: Sampler) -> FactResults:
     """Which off-policy loss has the least mean squared error depends on KL(μ‖π) and on the number of rollouts: with few
     rollouts losses with low variance win, with many the unbiased sequence ratio does."""
-    pictures, won = [], {}
-    for knob, more, label in (("logit_noise", {}, "logit noise"), ("learning_rate", {"stale": 4}, "4 steps stale")):
+    pictures, won, table = [], {}, []
+    for label, more in KNOBS.items():
+        knob = "learning_rate" if more else "logit_noise"
         grid = {
             (kl, T): exact_errors(at_distance(kl, knob, size=T, **ONE_PROMPT, **more))
             for T in LENGTHS
             for kl in DISTANCES
         }
         for n in NUMBERS_OF_ROLLOUTS:
-            won[label, n] = winners(grid, n)
-            if label == "logit noise" or n == 256:
-                pictures.append(winner_map(f"{label}, {n} rollouts", won[label, n]))
+            for kind, said in ERROR_KINDS.items():
+                won[label, n, kind] = winners(grid, n, kind)
+                pictures.append((kind, n, winner_map(f"{label}, {n} rollouts{said}", won[label, n, kind])))
+                table += shares_won(won[label, n, kind], f"{kind}, {label}", n)
+                table += largest_regrets(grid, f"{kind}, {label}", n, kind)
         sizes = [found["sequence ratio"] for found in grid.values()]
         bias = max(float((each.mean - each.target).norm() / each.target.norm()) for each in sizes)
         yield exact(f"{label}: bias of the sequence ratio, largest", 0.0, bias, 1e-6, scale=1.0)
-    names = {winner for each in won.values() for winner in each.values()}
+    names = {winner for (*_, kind), each in won.items() if kind == "error" for winner in each.values()}
     yield above("number of losses that win somewhere", 2.5, float(len(names)))
-    for label in ("logit noise", "4 steps stale"):
-        few, many = (share(won[label, n], "sequence ratio") for n in (16, 4096))
+    for label in KNOBS:
+        few, many = (share(won[label, n, "error"], "sequence ratio") for n in (16, 4096))
         yield above(f"{label}: share of cells won by the sequence ratio, 4096 rollouts less 16", 0.0, many - few)
-    yield from measured_errors(sampler)
-    yield from pictures
+    for found in measured_errors(sampler):
+        yield found
+        table.append(
+            Point(
+                "relative error",
+                found.what.partition(",")[0],
+                16.0,
+                found.expected,
+                found.measured,
+                found.low,
+                found.high,
+            )
+        )
+    pictures.sort(key=lambda each: (each[0], each[1]))
+    yield from (picture for _, _, picture in pictures)
+    yield points_table(table)
 
 
-def share(won: dict[tuple[float, int], str], name: str) -> float:
-    """Returns the share of the cells that a loss wins."""
-    return sum(winner == name for winner in won.values()) / len(won)
-
-
-def measured_errors(sampler: Sampler, n: int = 16) -> FactResults:
+def measured_errors(sampler: Sampler, n: int = 16) -> Iterator[Check]:
     """Measures the mean squared error of several losses with the suite's draws, against the exact one."""
-    where = at_distance(0.3, size=4, **ONE_PROMPT)
+    where = at_distance(MEASURED_DISTANCE, size=MEASURED_LENGTH, **ONE_PROMPT)
     size = where.target.square().sum()
     for name, parts in MEASURED.items():
         expected = where.exact(OFF_POLICY[name]).error(n)
@@ -124,13 +134,14 @@ def limits_at_published_settings_and_at_defaults(sampler: Sampler) -> FactResult
     all stale answers, of which those of the frameworks clip few."""
     lines: dict[str, list[float]] = {name: [] for name in SETTINGS}
     points: dict[str, list[tuple[float, float, float]]] = {name: [] for name in SETTINGS}
-    distances = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0)
+    distances, table = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0), []
     for kl in distances:
         where = at_distance(kl, "learning_rate", stale=4, size=4, **ONE_PROMPT)
         for name, (base, more) in SETTINGS.items():
             loss = published(base, **more)
             mean = where.exact(loss).mean
             lines[name].append(degrees_between(mean, where.target))
+            point = Point("angle", name, kl, lines[name][-1])
             if kl in (0.1, 0.3):
                 parts = {part: getattr(loss, part) for part in ("ratio", "limit", "low", "high", "aggregate")}
                 sample = sampler.estimates(where.problem, over_rollouts(**parts), 8, 2**15)
@@ -139,10 +150,14 @@ def limits_at_published_settings_and_at_defaults(sampler: Sampler) -> FactResult
                     f"{name}, KL = {kl}: angle in degrees, measured", lines[name][-1], angle, error, 0.5, scale=30.0
                 )
                 points[name].append((kl, angle, error))
+                point = point.with_draws(angle, error)
+            table.append(point)
     yield from fresh_tokens()
-    clipped = [clipped_answers(name) for name in ("GSPO, 3e-4 and 4e-4 (its paper)", "GSPO, 0.2 (verl, TRL)")]
+    names = ("GSPO, 3e-4 and 4e-4 (its paper)", "GSPO, 0.2 (verl, TRL)")
+    clipped = [clipped_answers(name) for name in names]
     yield above("GSPO's published bounds, KL = 0.01: share of answers outside them", 0.5, clipped[0])
     yield below("bounds of 0.2: share", 0.1, clipped[1])
+    table += [Point("share clipped", name, 0.01, part) for name, part in zip(names, clipped, strict=True)]
     curves = []
     for name in SETTINGS:
         curves += [Curve(name.replace(",", ":"), list(distances), lines[name])]
@@ -150,6 +165,7 @@ def limits_at_published_settings_and_at_defaults(sampler: Sampler) -> FactResult
     yield Picture(
         "Angle to the exact gradient, 4 steps stale", "KL(μ‖π) of an answer, nats", "degrees", curves, log="x"
     )
+    yield points_table(table)
 
 
 def fresh_tokens() -> FactResults:

@@ -1,5 +1,6 @@
 """The page of the facts: a section per group, with pictures and every number."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from bench.pages.jinja import page_environment, template_file
 from bench.pages.svg import inline
 from bench.plots.style import as_svg, plain_number, save
 from bench.validation.facts.curves import agreement_figure, fact_figure
+from bench.validation.facts.earlier import EarlierRows
 from bench.validation.facts.fact import FACT_GROUPS, Fact
 from bench.validation.facts.record import NOT_RUN, FactRecord, check_in_words, fact_table, verdict_counts
 
@@ -21,13 +23,17 @@ SPELT_OUT = 3
 
 @dataclass(frozen=True)
 class Entry:
-    """A fact, as passed to the template; `lost`: why its picture could not be drawn."""
+    """A fact, as passed to the template.
+
+    `lost`: why its picture could not be drawn. `earlier`: when its outcome was measured, if by an earlier verification.
+    """
 
     fact: Fact
     verdict: str
     record: FactRecord | None
     figure: Markup | None
     lost: str = ""
+    earlier: str = ""
 
     @property
     def resolutions(self) -> list[float]:
@@ -42,23 +48,28 @@ class Entry:
         return "; ".join(check_in_words(check) for check in checks) if len(checks) <= SPELT_OUT else ""
 
 
-def facts_page(facts: list[Fact], records: dict[str, FactRecord], folder: Path) -> Path:
+def facts_page(
+    facts: list[Fact], records: dict[str, FactRecord], folder: Path, earlier: Mapping[str, EarlierRows] | None = None
+) -> Path:
     """Writes `verify.html` into the folder, and its figures as PNG and SVG; returns the path of the page."""
     figures = folder / "verify-figures"
     figures.mkdir(exist_ok=True)
     sections = [
-        (name, what, section(name, [each for each in facts if each.group == name], records, figures))
+        (name, what, section(name, [each for each in facts if each.group == name], records, figures, earlier or {}))
         for name, what in FACT_GROUPS.items()
         if any(each.group == name for each in facts)
     ]
     template = page_templates().get_template("facts.html.j2")
-    text = template.render(sections=sections, counts=verdict_counts(facts, records), style=style())
+    verdicts = {name: each.verdict for name, each in (*(earlier or {}).items(), *records.items())}
+    text = template.render(sections=sections, counts=verdict_counts(facts, verdicts), style=style())
     target = folder / "verify.html"
     target.write_text(text, encoding="utf-8")
     return target
 
 
-def section(name: str, facts: list[Fact], records: dict[str, FactRecord], figures: Path) -> dict[str, Any]:
+def section(
+    name: str, facts: list[Fact], records: dict[str, FactRecord], figures: Path, earlier: Mapping[str, EarlierRows]
+) -> dict[str, Any]:
     """Returns the template's data for one group."""
     rows = fact_table(facts, records)
     picture = None
@@ -66,11 +77,14 @@ def section(name: str, facts: list[Fact], records: dict[str, FactRecord], figure
         picture = figure_markup(
             agreement_figure(rows), f"agreement-{name}", f"How well the numbers of {name} agree.", figures
         )
-    return {"picture": picture, "entries": [entry(each, records.get(each.name), figures) for each in facts]}
+    entries = [entry(each, records.get(each.name), figures, earlier.get(each.name)) for each in facts]
+    return {"picture": picture, "entries": entries}
 
 
-def entry(fact: Fact, record: FactRecord | None, figures: Path) -> Entry:
+def entry(fact: Fact, record: FactRecord | None, figures: Path, earlier: EarlierRows | None = None) -> Entry:
     """Returns a fact with its picture, if it has one. If the picture cannot be drawn, the page shows the error."""
+    if record is None and earlier is not None:
+        return Entry(fact, earlier.verdict, None, None, earlier=earlier.created)
     if record is None:
         return Entry(fact, NOT_RUN, None, None)
     figure, lost = None, ""

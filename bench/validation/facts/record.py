@@ -110,9 +110,9 @@ def check_in_words(check: Check) -> str:
     return f"{check.what}: expected {check.relation} {check.expected:.6g}, measured {check.measured:.6g} ({ends})"
 
 
-def verdict_counts(facts: Iterable[Fact], records: dict[str, FactRecord]) -> dict[str, int]:
-    """Returns the number of facts by verdict."""
-    words = [records[each.name].verdict if each.name in records else NOT_RUN for each in facts]
+def verdict_counts(facts: Iterable[Fact], verdicts: dict[str, str]) -> dict[str, int]:
+    """Returns the number of facts by verdict; `verdicts` of facts by name."""
+    words = [verdicts.get(each.name, NOT_RUN) for each in facts]
     return {word: words.count(word) for word in (REPRODUCED, NOT_REPRODUCED, NOT_RUN)}
 
 
@@ -167,11 +167,11 @@ def fact_table(facts: Iterable[Fact], records: dict[str, FactRecord]) -> pd.Data
 
 
 def kept(records: Iterable[FactRecord]) -> dict[str, pd.DataFrame]:
-    """Returns the tables of the facts' rows by name; facts that share a table follow each other."""
+    """Returns the tables of the facts' rows by name, with a column `fact`; facts may share a table."""
     found: dict[str, list[pd.DataFrame]] = {}
     for each in records:
         for rows in each.rows:
-            found.setdefault(rows.name, []).append(pd.DataFrame(rows.columns))
+            found.setdefault(rows.name, []).append(pd.DataFrame({"fact": each.fact, **rows.columns}))
     return {name: pd.concat(parts, ignore_index=True) for name, parts in found.items()}
 
 

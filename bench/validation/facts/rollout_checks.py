@@ -95,6 +95,17 @@ def part_along(sample: Estimates, direction: GradientVector) -> tuple[float, flo
     return float(part.mean()), SIGMAS * float(part.std()) / len(part) ** 0.5
 
 
+def slope_along_mean(sample: Estimates, mean: GradientVector, rise: GradientVector) -> tuple[float, float]:
+    """Returns the derivative, along the unit mean of the estimates, of what has the gradient `rise`; 4 standard errors.
+
+    The length of the measured mean is taken along the exact one.
+    """
+    x, y = sample @ (mean / mean.norm()), sample @ rise
+    slope = float(y.mean() / x.mean())
+    error = SIGMAS * float((y - slope * x).std()) / float(x.mean()) / len(sample) ** 0.5
+    return slope, error
+
+
 def measured_angle(sample: Estimates, target: GradientVector, mean: GradientVector) -> tuple[float, float]:
     """Returns the angle between the measured mean and the target, in degrees, and 4 standard errors.
 

@@ -46,7 +46,7 @@ class Verified(InNotebooks):
     @property
     def counts(self) -> dict[str, int]:
         """Number of facts by verdict."""
-        return record.verdict_counts(self.facts, self.records)
+        return record.verdict_counts(self.facts, {name: each.verdict for name, each in self.records.items()})
 
     @property
     def failed(self) -> list[str]:
@@ -72,7 +72,7 @@ def verify(
     """Reproduces known facts about gradient estimators: taught in a course, closed forms, published results, training.
 
     A fact that was measured with the same source, and at least as thoroughly, is not measured again: an interrupted run
-    continues where it stopped.
+    continues where it stopped. Outcomes of facts that are not chosen stay in the folder as they were, with their date.
 
     Args:
         out: Folder of the table and the page. Default: results/verify, or results/verify-quick.
@@ -109,7 +109,8 @@ def verify(
         show(found, left)
     verified = Verified(facts, {each.name: records[each.name] for each in facts if each.name in records}, folder)
     others = {each.name: known[each.name] for each in FACTS.values() if valid(each, known, quick, seed)}
-    write(Verified(list(FACTS.values()), others | verified.records, folder))
+    chosen = {each.name for each in facts if not (quick and each.slow)}
+    write(Verified(list(FACTS.values()), others | verified.records, folder), chosen)
     return verified
 
 
@@ -154,15 +155,26 @@ def by_name(name: str, seed: int, quick: bool) -> FactRecord:
     return record.examined(FACTS[name], seed, quick)
 
 
-def write(verified: Verified) -> None:
-    """Writes the table as CSV, the tables of the facts' rows, and the pages with their figures."""
+def write(verified: Verified, chosen: set[str]) -> None:
+    """Writes the table as CSV, the tables of the facts' rows, and the pages with their figures.
+
+    What the folder has of facts that are neither recorded nor `chosen` is kept.
+    """
     from bench.validation.facts.arguments import arguments_page
+    from bench.validation.facts.earlier import earlier_rows, with_earlier, write_facts
     from bench.validation.facts.page import facts_page
 
-    verified.table.to_csv(verified.folder / "facts.csv", index=False, float_format="%.10g")
-    for name, rows in record.kept(verified.records.values()).items():
-        rows.to_csv(verified.folder / f"{name}.csv", index=False, float_format="%.7g")
-    facts_page(verified.facts, verified.records, verified.folder)
+    path = verified.folder / "facts.csv"
+    groups = {each.name: each.group for each in verified.facts}
+    left = groups.keys() - verified.records.keys() - chosen
+    others = {name: rows for name, rows in earlier_rows(path).items() if name in left}
+    write_facts(verified.table, others, path)
+    recorded = [verified.records[name] for name in groups if name in verified.records]
+    for name, rows in record.kept(recorded).items():
+        whole = with_earlier(rows, verified.folder / f"{name}.csv", others, groups)
+        if whole is not None:
+            whole.to_csv(verified.folder / f"{name}.csv", index=False, float_format="%.7g")
+    facts_page(verified.facts, verified.records, verified.folder, others)
     arguments_page(verified.records, verified.folder)
 
 

@@ -56,6 +56,45 @@ def test_parquet_csv_and_records_hold_the_same_table(folder):
     pd.testing.assert_frame_equal(load(folder), whole)
 
 
+def committed(folder):
+    """Leaves in the folder what a repository keeps of it: the table, not the records."""
+    for name in ("records-0.jsonl", "plan.json", "results.csv"):
+        (folder / name).unlink()
+    return load(folder)
+
+
+def test_cells_measured_again_leave_the_rows_of_the_others(folder, cells):
+    before = committed(folder)
+    with Store(folder) as store:
+        store.begin(suite().model_dump(), {cell.id: ["accuracy"] for cell in cells[:3]})
+        store.append([finished(cells[1], variance=5.0, evaluations=3.0), finished(cells[2], variance=7.0)])
+        after = store.finish()
+    assert list(dict.fromkeys(after["cell"])) == [cell.id for cell in cells[:3]]
+    first = f"cell == {cells[0].id!r}"
+    pd.testing.assert_frame_equal(after.query(first), before.query(first))
+    assert after.loc[after["metric"] == "variance", "value"].tolist() == [2.0, 5.0, 7.0]
+    pd.testing.assert_frame_equal(load(folder), after)
+    (folder / "results.parquet").unlink()
+    pd.testing.assert_frame_equal(load(folder), after)
+
+
+def test_cells_that_the_suite_no_longer_has_leave_the_table(folder, cells):
+    committed(folder)
+    with Store(folder) as store:
+        store.begin(suite().model_dump(), {cells[1].id: ["accuracy"]})
+        store.append([finished(cells[1], variance=5.0)])
+        assert set(store.finish()["cell"]) == {cells[1].id}
+
+
+def test_a_damaged_table_is_written_again(folder, cells):
+    committed(folder)
+    (folder / "results.parquet").write_bytes(b"PAR1 no more")
+    with Store(folder) as store:
+        store.begin(suite().model_dump(), {cell.id: ["accuracy"] for cell in cells[:2]})
+        store.append([finished(cells[1], variance=5.0)])
+        assert set(store.finish()["cell"]) == {cells[1].id}
+
+
 def test_a_table_older_than_its_records_is_not_used(folder, cells):
     with Store(folder) as store:
         store.append([finished(cells[0], variance=5.0)])

@@ -1,5 +1,7 @@
 """Facts about losses over rollouts: each is rejected with a wrong part; the page of the arguments."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -8,6 +10,7 @@ from bench.validation.facts import FACTS
 from bench.validation.facts.all_rollouts import enumerated_mean, enumerated_variance, over_rollouts, small_problem
 from bench.validation.facts.arguments import ARGUMENTS, arguments_page
 from bench.validation.facts.fact import Check
+from bench.validation.facts.measured_points import Point, points_table
 from bench.validation.facts.off_policy_errors import OFF_POLICY, AllAnswers
 from bench.validation.facts.record import FactRecord
 from bench.validation.facts.rollout_checks import is_vector
@@ -20,6 +23,11 @@ LANGUAGE = [name for name, each in FACTS.items() if each.group == "language"]
 def strictly_clipped(ratio, advantage, log_probs, bounds):
     """A clip without a gradient at the ratio 1."""
     return (ratio * 0 + 1) * advantage
+
+
+def without_an_upper_bound_of_its_own(ratio, advantage, log_probs, bounds):
+    """A clip with the lower bound's distance on both sides."""
+    return limits.clipped(ratio, advantage, log_probs, limits.Bounds(bounds.low, 2 - bounds.low, bounds.dual))
 
 
 def clamped_above_one(ratio, advantage, log_probs, bounds):
@@ -42,6 +50,7 @@ MUTANTS = {
     "no_ratio_mends_what_is_never_drawn": (ratios.RATIO_PARTS, "sequence", ratios.of_token),
     "a_constant_reward_changes_clipped_and_averaged_losses": (ratios.RATIO_PARTS, "token", ratios.geometric),
     "weights_of_pass_at_k_are_unbiased": (sets.SET_PARTS, "plain", sets.best_of_less_others),
+    "what_clip_higher_does_to_entropy": (limits.LIMIT_PARTS, "clip", without_an_upper_bound_of_its_own),
     "no_correction_has_the_least_error_everywhere": (ratios.RATIO_PARTS, "sequence", ratios.of_token),
     "limits_at_published_settings_and_at_defaults": (limits.LIMIT_PARTS, "detached", clamped_above_one),
 }
@@ -52,7 +61,11 @@ def test_every_fact_has_a_mutant():
     assert set(MUTANTS) == set(LANGUAGE)
 
 
-SLOW = ("no_correction_has_the_least_error_everywhere", "limits_at_published_settings_and_at_defaults")
+SLOW = (
+    "what_clip_higher_does_to_entropy",
+    "no_correction_has_the_least_error_everywhere",
+    "limits_at_published_settings_and_at_defaults",
+)
 
 
 @pytest.mark.parametrize(
@@ -97,11 +110,16 @@ def test_the_page_of_the_arguments(tmp_path):
     assert {name for each in ARGUMENTS for name in each.facts} <= set(LANGUAGE)
     assert arguments_page({}, tmp_path) is None
     name = "a_group_s_deviation_weighs_prompts_by_difficulty"
-    check = Check("K = 2, p = 0.5: measured weight", 1.0, 1.01, 0.9, 1.1)
-    record = FactRecord(name, "reproduced", "", [check], [], "digest", 0, False)
+    point = Point("weight ÷ c(p, K)", "K = 2", 0.5, 1.0).with_draws(1.01, 0.1)
+    point = replace(point, low=0.9, high=1.1)
+    record = FactRecord(name, "reproduced", "", [], [], "digest", 0, False, rows=[points_table([point])])
     page = arguments_page({name: record}, tmp_path)
     assert page is not None
     text = page.read_text()
     assert "Dr. GRPO, arXiv 2503.20783" in text
-    assert "0.9 to 1.1" in text
+    assert "measured: 1.01 (0.9 to 1.1) at p = 0.5" in text
+    assert "4 claims" not in text and "of 6 claims" in text.lower()
+    page.write_text("as it was")
+    assert arguments_page({name: record}, tmp_path) is None, "a page of more arguments is not replaced by one of fewer"
+    assert page.read_text() == "as it was"
     assert "http" not in text.replace("http-equiv", "").replace("http://www.w3.org", "")
