@@ -13,9 +13,10 @@ from tests.support.plugins import plugins_forgotten
 
 if not os.environ.get("GRADEST_NO_SHAPES"):
     shapes.install()
+from bench.measure.execution.allocator import keep_freed_memory
+
 seeding.stacks_not_kept()
-
-
+keep_freed_memory()
 gc.disable()  # until all tests are collected: it would look through torch and thousands of tests again and again
 
 
