@@ -1,17 +1,29 @@
 """Shapes in types are checked by beartype, except where `GRADEST_NO_SHAPES=1` says not to: where code compiles, and in
 most of `make test` (`SHAPED` in the Makefile)."""
 
+import gc
 import multiprocessing
 import os
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support import shapes
+from tests.support import seeding, shapes
 from tests.support.plugins import plugins_forgotten
 
 if not os.environ.get("GRADEST_NO_SHAPES"):
     shapes.install()
+from bench.measure.execution.allocator import keep_freed_memory
+
+seeding.stacks_not_kept()
+keep_freed_memory()
+gc.disable()  # until all tests are collected: it would look through torch and thousands of tests again and again
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected stays until the end: the garbage collector leaves it alone."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="module", autouse=True)

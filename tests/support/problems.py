@@ -60,6 +60,13 @@ def problems(name: str, coordinates: str | None = None, point: str = "default") 
 
 
 def few_or_all(name: str, few: bool, coordinates: str | None = None, point: str = "default") -> list[Problem]:
-    """All problems of a family; where `few` is set and they take long, the first and the last of them."""
+    """All problems of a family. Where `few` is set: two on grids; five elsewhere but at the family's first place."""
     found = list(problems(name, coordinates, point))
-    return spread(found, 2) if few and name in ON_GRIDS else found
+    if not few or (name not in ON_GRIDS and first_place(name, coordinates, point)):
+        return found
+    return spread(found, 2 if name in ON_GRIDS else 5)
+
+
+def first_place(name: str, coordinates: str | None, point: str) -> bool:
+    """Whether these are the first coordinates and the default point of the family."""
+    return point == "default" and coordinates in (None, small(name).coordinates[0])

@@ -18,6 +18,7 @@ from bench.audits.sources import ArraySource
 from estimators.errors import BadInput
 from tests.support.sweeps import gradest
 
+pytestmark = pytest.mark.usefixtures("forked_workers")
 ROOT = Path(__file__).parents[3]
 NUMPY, JAX = ROOT / "examples/audit/evolution_strategies.py", ROOT / "examples/audit/jax_gradients.py"
 PEER = ROOT / ".peers/jax/bin/python"

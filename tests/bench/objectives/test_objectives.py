@@ -13,22 +13,25 @@ from bench.problems.problem import Problem
 from bench.problems.theta import as_vector
 from bench.validation.checks.problems import together
 from estimators.errors import BadInput
-from tests.support.problems import ON_GRIDS, SYNTHETIC, few_or_all, problems, small
+from tests.support.problems import ON_GRIDS, SYNTHETIC, few_or_all, first_place, problems, small
 
 FEW = [
     (name, coordinates, point, True)
     for name in SYNTHETIC
     for coordinates in small(name).coordinates
     for point in small(name).points
-    if name not in ON_GRIDS or (coordinates, point) == (small(name).coordinates[0], "default")
+    if name not in ON_GRIDS or first_place(name, coordinates, point)
 ]
 ALL = [
     pytest.param(name, coordinates, point, False, marks=pytest.mark.slow)
-    for name in ON_GRIDS
+    for name in SYNTHETIC
     for coordinates in small(name).coordinates
     for point in small(name).points
+    if name in ON_GRIDS or not first_place(name, coordinates, point)
 ]
-"""On grids two problems of a family in `make test`, all of them in `make test-all`."""
+"""In `make test` two problems of a family on grids; of another all at its first place, and five at each other place.
+All of them in `make test-all`.
+"""
 
 
 def of(family, objective, coordinates="unconstrained", point="default"):

@@ -39,6 +39,23 @@ def whole(draw: Callable[..., Figure]) -> Figure:
     return draw(varied() if draw in VARIED else table())
 
 
+@cache
+def wide(samples: tuple[int, ...] = (2, 10), problems: int = 4) -> pd.DataFrame:
+    """The table with one row for each cell, which all figures need first: made once."""
+    return wide_table(table(samples, problems))
+
+
+@cache
+def wide_varied() -> pd.DataFrame:
+    return wide_table(varied())
+
+
+@cache
+def single(name: str, settings: str, problem: int) -> pd.DataFrame:
+    """A table of one cell."""
+    return wide_table(typed(pd.DataFrame(cell((name, settings), PROBLEMS[problem], 2))))
+
+
 @each
 def test_a_full_table_makes_a_figure_and_files(draw: Callable[..., Figure], tmp_path: Path):
     figure = whole(draw)
@@ -64,8 +81,8 @@ def test_an_empty_table_makes_a_figure_that_says_so(draw: Callable[..., Figure])
 
 @each
 def test_a_single_cell_makes_a_figure(draw: Callable[..., Figure]):
-    draw(typed(pd.DataFrame(cell(("rloo", "{}"), PROBLEMS[0], 2))))
-    draw(typed(pd.DataFrame(cell(("gumbel_softmax", "{}"), PROBLEMS[2], 2))))
+    draw(single("rloo", "{}", 0))
+    draw(single("gumbel_softmax", "{}", 2))
 
 
 @each
@@ -89,14 +106,14 @@ def test_no_global_style_or_backend_changes():
         return {key: dict.__getitem__(mpl.rcParams, key) for key in mpl.rcParams}
 
     before, figures = settings(), pyplot.get_fignums()
-    plots.relative_variance(table())
-    plots.variance_by_time(table())
+    plots.relative_variance(wide())
+    plots.variance_by_time(wide())
     assert settings() == before
     assert pyplot.get_fignums() == figures
 
 
 def test_every_measured_series_is_drawn_with_its_interval_and_no_other():
-    figure = plots.variance_by_samples(table())
+    figure = whole(plots.variance_by_samples)
     panels = {axes.get_title().replace("\n", " / "): axes for axes in figure.axes if axes.get_title()}
     assert set(panels) == {"quadratic_bits / bernoulli(size=5)", "quadratic_bits / bernoulli(size=200)",
                            "linear / normal", "vae / amortised"}  # fmt: skip
@@ -146,7 +163,7 @@ def bars(axes: Axes) -> list[ErrorbarContainer]:
 
 
 def test_the_trajectory_goes_through_the_points_in_turn():
-    figure = plots.trajectory(varied())
+    figure = whole(plots.trajectory)
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["start", "trained"]
     reinforce = bars(axes)[0]
@@ -177,23 +194,23 @@ def test_each_timed_cell_stands_beside_its_random_numbers():
 
 
 def test_fitting_shows_who_was_fitted_and_what_that_would_have_paid_for():
-    figure = plots.fitting(varied())
+    figure = whole(plots.fitting)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["rloo"]
     assert np.asarray(figure.axes[1].lines[0].get_xdata())[0] == pytest.approx(0.5 / (1.2e-4 * 2))
 
 
 def test_hue_colours_by_another_column_and_a_wrong_one_is_said():
-    figure = plots.variance_by_samples(table(problems=2), hue="name")
+    figure = plots.variance_by_samples(wide(problems=2), hue="name")
     colours = {bar.lines[0].get_color() for bar in bars(figure.axes[0])}
     assert len(colours) == 4  # two Gumbel-softmaxes share one
     with pytest.raises(BadInput, match="did you mean 'verdict'"):
-        plots.throughput(table(), hue="verdit")
+        plots.throughput(wide(), hue="verdit")
 
 
 def test_matrices_say_more_than_by_colour():
-    assert "failed (F)" in texts(plots.outcome_matrix(table()))
-    assert "timeout" not in texts(plots.outcome_matrix(table()))
-    assert "biased (B)" in texts(plots.bias_matrix(table()))
+    assert "failed (F)" in texts(whole(plots.outcome_matrix))
+    assert "timeout" not in texts(whole(plots.outcome_matrix))
+    assert "biased (B)" in texts(whole(plots.bias_matrix))
 
 
 def test_an_unclear_field_says_which_bound_was_reached():
@@ -257,8 +274,8 @@ def test_it_is_a_function_from_a_table_to_a_figure_in_an_order(draw: Callable[..
     assert ("hue" in asked.parameters) == coloured  # the others' colours are ratios, statuses and verdicts
     if coloured:
         with pytest.raises(BadInput, match="to colour by"):
-            draw(varied(), hue="nothing")
-        assert draw(varied() if draw in VARIED else table((2,), 1), hue="name").axes
+            draw(wide_varied(), hue="nothing")
+        assert draw(wide_varied() if draw in VARIED else wide((2,), 1), hue="name").axes
 
 
 MEASURED = (plots.scale_and_cosine, plots.ranking, plots.trajectory, plots.distance_from_limit, *(

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 train = runpy.run_path(str(ROOT / "examples" / "language_training.py"))["train"]
 
 
-@pytest.mark.parametrize("name", ["trl:grpo", "verl:remax"])
+@pytest.mark.parametrize("name", ["trl:grpo", pytest.param("verl:remax", marks=pytest.mark.slow)])
 def test_training_improves_the_reward(name):
     """From 5 % of right answers, the share of an untrained policy, to more than 80 %."""
     log = list(train(name, steps=31, every=10))
