@@ -18,12 +18,13 @@ from bench.statistics.over_problems import OverProblems
 class LeadOver:
     """The winner's variance ÷ another estimator's.
 
-    `other`: that estimator, in words. `ratios`: one per quantity held equal. `others_problems`: the interval of the
-    choice of problems, of the ratio that decides, in words.
+    `other`: that estimator, in words. `ratios`: one per quantity held equal. `decided_at`: the quantity that decides.
+    `others_problems`: the interval of the choice of problems of its ratio, in words; empty with a single problem.
     """
 
     other: str
     ratios: dict[str, OverProblems]
+    decided_at: str
     others_problems: str
 
 
@@ -76,9 +77,8 @@ def _answer(winner: Winner) -> KindAnswer:
 
 def _against(other: str, ratios: dict[str, OverProblems], winner: Winner) -> LeadOver:
     decisive = ratios.get(winner.decided_at)
-    if decisive is None or math.isnan(decisive.chosen.low):
-        return LeadOver(other, ratios, "only one problem")
-    return LeadOver(other, ratios, f"{plain_number(decisive.chosen.low)}–{plain_number(decisive.chosen.high)}")
+    ends = [] if decisive is None else [plain_number(each) for each in decisive.chosen[1:] if not math.isnan(each)]
+    return LeadOver(other, ratios, winner.decided_at, "–".join(ends))
 
 
 def bias_in_words(bias: BiasBound) -> str:

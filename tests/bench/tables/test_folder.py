@@ -68,7 +68,8 @@ def test_cells_measured_again_leave_the_rows_of_the_others(folder, cells):
     with Store(folder) as store:
         store.begin(suite().model_dump(), {cell.id: ["accuracy"] for cell in cells[:3]})
         store.append([finished(cells[1], variance=5.0, evaluations=3.0), finished(cells[2], variance=7.0)])
-        after = store.finish()
+        store.finish()
+    after = load(folder)
     assert list(dict.fromkeys(after["cell"])) == [cell.id for cell in cells[:3]]
     first = f"cell == {cells[0].id!r}"
     pd.testing.assert_frame_equal(after.query(first), before.query(first))
