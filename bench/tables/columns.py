@@ -61,13 +61,8 @@ COLUMNS = {
             "problem",
             "kind",
             "text",
-<<<<<<< HEAD
-            f"Kind of the problem: {', '.join(PROBLEM_KINDS)}; empty where unknown. In tables of schema 1 to 3 it "
-            "follows from the names of distribution and objective.",
-=======
             f"Kind of the problem: {', '.join(PROBLEM_KINDS)}; empty where unknown. "
             "In tables of schema 1 to 3 it follows from the names of distribution and objective.",
->>>>>>> ranking
         ),
         ("problem", "block", "text", "`all`, or the name of the parameter to which the row is restricted."),
         ("budget", "samples", "integer", "Draws per estimate, n."),
