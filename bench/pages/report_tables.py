@@ -18,7 +18,7 @@ from bench.tables.metrics import METRICS, Metric
 IDENTITY_FIELDS = ("estimator", "problem", "samples", "status", "verdict", "stop_reason", "reason", "cell")
 FILTERED = ("kind", "distribution", "objective")
 """Columns that the page's filters choose by, beside `samples`."""
-PLACES = ("point", "model", "turn", "batch", "env")
+PLACED_BY = ("point", "model", "turn", "batch", "env")
 """Columns that place a cell in a figure: on a training trajectory, its batch size, and its machine."""
 REPEATED = ("estimator", "problem", "status", "verdict", "stop_reason", "reason", *FILTERED, "point", "model", "env")
 METRIC_FIELDS = (
@@ -91,7 +91,7 @@ def cell_data(rows: pd.DataFrame) -> dict[str, Any]:
     of a list are left out. Repeated texts are indices into their column's list in `levels`.
     """
     metrics = [name for name in DECLARED if name in rows and rows[name].notna().any()]
-    placed = [name for name in (*FILTERED, *PLACES) if name in rows and rows[name].notna().any()]
+    placed = [name for name in (*FILTERED, *PLACED_BY) if name in rows and rows[name].notna().any()]
     ends = [f"{name}{end}" for name in metrics for end in ("_low", "_high")]
     columns = [
         *(name for name in IDENTITY_FIELDS if name in rows),

@@ -31,7 +31,7 @@ class Method:
     tests: tuple[str, ...] = ()
 
 
-INTERVALS = (
+INTERVAL_METHODS = (
     Method(
         name="Length of a noisy mean",
         code="bench.statistics.norms.NoisyLength",
@@ -239,7 +239,7 @@ INTERVALS = (
     ),
 )
 
-TESTS = (
+TEST_METHODS = (
     Method(
         name="Zero bias",
         code="bench.statistics.bias.zero_bias",
@@ -433,4 +433,4 @@ TESTS = (
     ),
 )
 
-METHODS = (*INTERVALS, *TESTS)
+METHODS = (*INTERVAL_METHODS, *TEST_METHODS)

@@ -12,19 +12,19 @@ import pandas as pd
 from markupsafe import Markup
 
 from bench.validation.coverage.page import ranged
-from bench.validation.methods import INTERVALS, METHODS, TESTS, Method
+from bench.validation.methods import INTERVAL_METHODS, METHODS, TEST_METHODS, Method
 
 ROOT = Path(__file__).parents[2]
 COVERAGE = ROOT / "results" / "coverage"
 DOCS, PART = ROOT / "docs" / "methods.md", ROOT / "bench" / "pages" / "templates" / "methods.html"
-INTRODUCTION = (
+METHODS_INTRODUCTION = (
     "Every test and every interval (95 %) of the suite. ĝ is an estimate, R their number, m their mean, Σ their "
     "covariance, g the exact gradient, u = g/‖g‖, P the number of coordinates, κ the kurtosis; z and t are quantiles "
     "of the normal and of Student's distribution. Coverages are percentages of studies whose interval holds the true "
     "value, from the lowest to the highest row of results/coverage/coverage.csv; at a boundary the true value is the "
     "least possible one (bias 0, cosine 1)."
 )
-GROUPS = {"Intervals": INTERVALS, "Tests and verdicts": TESTS}
+METHOD_GROUPS = {"Intervals": INTERVAL_METHODS, "Tests and verdicts": TEST_METHODS}
 
 
 def validated(method: Method, coverage: pd.DataFrame, alarms: pd.DataFrame) -> list[str]:
@@ -63,7 +63,7 @@ def _studied(name: str, rows: pd.DataFrame) -> str:
         *ranged(within["coverage"][edge], "{} % at a boundary"),
         *ranged(rows.loc[beyond, "coverage"], f"{{}} % where flagged or without a fourth moment ({noises})"),
     ]
-    kinds = rows["noise"].nunique()
+    kinds = len(set(rows["noise"]))
     return (
         f"`{name}`: coverage {', '.join(parts)}; {len(rows)} rows of coverage.csv, {kinds} kind"
         f"{'s' if kinds > 1 else ''} of noise"
@@ -85,8 +85,8 @@ def rows_of(method: Method, coverage: pd.DataFrame, alarms: pd.DataFrame) -> lis
 
 def methods_markdown(coverage: pd.DataFrame, alarms: pd.DataFrame) -> str:
     """Returns docs/methods.md."""
-    lines = ["# Methods", "", INTRODUCTION, "", "Written by `python -m bench.validation.methods_page`.", ""]
-    for title, methods in GROUPS.items():
+    lines = ["# Methods", "", METHODS_INTRODUCTION, "", "Written by `python -m bench.validation.methods_page`.", ""]
+    for title, methods in METHOD_GROUPS.items():
         lines += [f"## {title}", ""]
         for method in methods:
             lines += [f"### {method.name}", ""]
@@ -104,8 +104,8 @@ def _escaped(text: str) -> str:
 def methods_html(coverage: pd.DataFrame, alarms: pd.DataFrame) -> str:
     """Returns the part of the report: a folded list of the methods."""
     summary = f"{len(METHODS)} tests and intervals: formula, source, what is assumed, where validated"
-    lines = [Markup("<details><summary>{}</summary>\n<p>{}</p>").format(summary, INTRODUCTION)]
-    for title, methods in GROUPS.items():
+    lines = [Markup("<details><summary>{}</summary>\n<p>{}</p>").format(summary, METHODS_INTRODUCTION)]
+    for title, methods in METHOD_GROUPS.items():
         lines.append(Markup("<h3>{}</h3>").format(title))
         for method in methods:
             pairs = Markup("").join(
