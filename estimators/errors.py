@@ -1,5 +1,6 @@
 """Errors for invalid user input, in one sentence."""
 
+import operator
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TypeVar
@@ -39,6 +40,19 @@ def at_least(least: Number, name: str, value: Number) -> Number:
     if not value >= least:
         raise BadInput(f"{name} must be at least {least:g}, found {value:g}")
     return value
+
+
+def whole(least: int, name: str, value: object) -> int:
+    """Returns `value` as an int; raises BadInput if it is not a whole number (1.0 is not one), or below `least`.
+
+    >>> whole(1, "window", 1.5)
+    Traceback (most recent call last):
+    estimators.errors.BadInput: window must be a whole number, at least 1; found 1.5
+    """
+    found = None if isinstance(value, bool) or not hasattr(value, "__index__") else operator.index(value)  # type: ignore[arg-type]
+    if found is None:
+        raise BadInput(f"{name} must be a whole number, at least {least}; found {value!r}")
+    return at_least(least, name, found)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

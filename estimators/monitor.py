@@ -15,19 +15,55 @@ size/snr², cosine = snr²/(snr² + 2). Where the gradient is not distinguishabl
 and that of the noise scale has no finite upper end: `inf`, never NaN.
 """
 
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from estimators.errors import BadInput, at_least
+from estimators.errors import BadInput, at_least, whole
 from estimators.tools.gradient_moments import GradientMoments, PooledMoments, centring, gradient_moments, gram, pooled
 from estimators.tools.noise_intervals import positive_interval, ratio_interval
 
 FEWEST_GRADIENTS = 4
 """The fewest gradients whose differences give intervals."""
+LEFT_OVER = (
+    "Monitor: a step begins with the gradient of the step before, and is left out; call zero_grad() before the first "
+    "backward() of each step"
+)
+
+
+@dataclass(frozen=True)
+class GradientMark:
+    """What one parameter's gradient was at the end of a step, to tell at the next one whether it only grew since.
+
+    `version` counts in-place changes: a backward pass makes one, and setting to 0 another. A gradient that was also
+    clipped or scaled in place meanwhile is not recognised. `nonzero`: the number of its entries that are not 0.
+    """
+
+    parameter: Tensor
+    memory: int
+    version: int
+    nonzero: Tensor
+
+    @classmethod
+    def of(cls, parameters: list[Tensor]) -> "GradientMark | None":
+        """Returns the mark of the first dense gradient; None without one."""
+        for each in parameters:
+            if each.grad is not None and each.grad.layout == torch.strided:
+                return cls(each, each.grad.data_ptr(), each.grad._version, each.grad.count_nonzero())
+        return None
+
+    def grown(self) -> bool:
+        """Whether the gradient was not 0 and was changed exactly once since, in the same memory."""
+        gradient = self.parameter.grad
+        if gradient is None or gradient.layout != torch.strided:
+            return False
+        same = gradient.data_ptr() == self.memory and gradient._version == self.version + 1
+        return same and bool(self.nonzero)
 
 
 class Monitor:
@@ -61,11 +97,12 @@ class Monitor:
     ) -> None:
         self.parameters = trainable(parameters)
         self.micro_batch_size = at_least(1, "micro_batch_size", micro_batch_size)
-        self.every, self.window = at_least(1, "every", every), at_least(1, "window", window)
+        self.every, self.window = whole(1, "every", every), whole(1, "window", window)
         self.steps = 0
-        self._latest: deque[GradientMoments] = deque(maxlen=window)
+        self._latest: deque[GradientMoments] = deque(maxlen=self.window)
         self._rows, self._added = flat_rows(self.parameters, 8), 0
         self._places = places(self._rows, self.parameters)
+        self._seen, self._spoilt = GradientMark.of(self.parameters), False
 
     def add(self) -> None:
         """Reads the gradient that has grown by one micro-batch. Raises BadInput before the first `backward()`."""
@@ -73,6 +110,9 @@ class Monitor:
             return
         if all(each.grad is None for each in self.parameters):
             raise BadInput("Monitor.add: no parameter has a gradient; call add() after the backward() of a micro-batch")
+        if not self._added and self._seen is not None and self._seen.grown():
+            self._spoilt = True
+            warnings.warn(LEFT_OVER, stacklevel=2)
         if self._added == len(self._rows):
             self._rows = torch.cat([self._rows, torch.empty_like(self._rows)])
             self._places = places(self._rows, self.parameters)
@@ -83,16 +123,19 @@ class Monitor:
         """Ends a step and returns the numbers as a dict for a logger; an empty one where the step is not monitored.
 
         Each of `variance`, `snr`, `noise_scale` and `cosine` has its ends beside it, such as `snr_low` and `snr_high`.
-        A step with a NaN or an infinite gradient is left out.
+        A step with a NaN or an infinite gradient is left out, and so is one that began with the gradient of the step
+        before, with a warning.
 
         Raises BadInput if a monitored step had fewer than 4 micro-batches.
         """
         added, self._added, self.steps = self._added, 0, self.steps + 1
+        spoilt, self._spoilt = self._spoilt, False
+        self._seen = None if self.steps % self.every else GradientMark.of(self.parameters)
         if (self.steps - 1) % self.every:
             return {}
         enough("Monitor.step", "micro-batches: call add() after the backward() of each", added)
         products = gram(self._rows[:added], increments(added))
-        if products.isfinite().all():
+        if products.isfinite().all() and not spoilt:
             self._latest.append(gradient_moments(products))
         if not self._latest:
             return {}
@@ -122,6 +165,7 @@ def gradient_noise(
     """
     leaves = trainable(parameters)
     at_least(1, "batch_size", batch_size)
+    passes = whole(1, "passes", passes)
     enough("gradient_noise", "passes", passes)
     rows = flat_rows(leaves, passes)
     for row in places(rows, leaves):
@@ -201,6 +245,9 @@ def places(rows: Float[Tensor, "count P"], parameters: list[Tensor]) -> list[lis
 
 
 def copy_into(row: list[Tensor], gradients: Iterable[Tensor | None]) -> None:
-    """Copies gradients into the places of a row; one that is missing is 0."""
+    """Copies gradients into the places of a row; one that is missing is 0, a sparse one is made dense."""
     for place, gradient in zip(row, gradients, strict=True):
-        place.zero_() if gradient is None else place.copy_(gradient)
+        if gradient is None:
+            place.zero_()
+        else:
+            place.copy_(gradient if gradient.layout == torch.strided else gradient.to_dense())

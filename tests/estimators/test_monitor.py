@@ -258,6 +258,62 @@ def test_a_parameter_that_is_given_twice_counts_once():
     assert monitor.step()["variance"] == pytest.approx(20 / 3)
 
 
+def steps_of(weight, zero, steps=3):
+    """The numbers of each step of a loop that calls `zero` after it."""
+    optimiser, found = torch.optim.SGD([weight], lr=0.1), []
+    monitor = Monitor([weight], every=1, window=1)
+    for step in range(steps):
+        for slope in range(4):
+            (weight.sum() * (slope + step)).backward()
+            monitor.add()
+        found.append(monitor.step()["variance"])
+        optimiser.step()
+        zero(optimiser)
+    return found
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("to_none", [True, False])
+def test_a_gradient_that_is_zeroed_is_not_left_over(to_none):
+    weight = torch.zeros(1, requires_grad=True)
+    assert steps_of(weight, lambda own: own.zero_grad(set_to_none=to_none)) == pytest.approx([20 / 3] * 3)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_gradient_of_zeros_may_stay():
+    """Zeroed before the monitor's step: its mark is of zeros."""
+    weight = torch.zeros(1, requires_grad=True)
+    weight.grad = torch.zeros(1)
+    monitor = Monitor([weight], every=1)
+    for slope in range(4):
+        (weight.sum() * slope).backward()
+        monitor.add()
+    assert monitor.step()["variance"] == pytest.approx(20 / 3)
+
+
+def test_a_gradient_that_is_left_over_is_told_and_left_out():
+    weight = torch.zeros(1, requires_grad=True)
+    with pytest.warns(UserWarning, match=r"begins with the gradient of the step before.*call zero_grad") as told:
+        assert steps_of(weight, lambda own: None) == pytest.approx([20 / 3] * 3)  # the first step's, in a window of 1
+    assert len(told) == 2
+
+
+def test_sparse_gradients_count_as_dense_ones():
+    torch.manual_seed(0)
+    found = []
+    for sparse in (False, True):
+        torch.manual_seed(0)
+        table = nn.Embedding(5, 3, sparse=sparse)
+        monitor = Monitor(table.parameters(), every=1)
+        for row in (0, 1, 1, 4):
+            table(torch.tensor([row])).square().sum().backward()
+            monitor.add()
+        found.append(monitor.step())
+        noise = gradient_noise(table.parameters(), lambda table=table: table(torch.tensor([2])).sum())
+        assert noise["variance"] == 0
+    assert found[0] == found[1]
+
+
 WEIGHT = torch.zeros(3, requires_grad=True)
 
 
@@ -267,6 +323,9 @@ WEIGHT = torch.zeros(3, requires_grad=True)
         (lambda: Monitor([torch.zeros(2)]), "none of them requires a gradient"),
         (lambda: Monitor(WEIGHT), "parameters must be several tensors.* found one Tensor"),
         (lambda: Monitor([WEIGHT], every=0), "every must be at least 1, found 0"),
+        (lambda: Monitor([WEIGHT], window=cast(Any, 1.5)), "window must be a whole number, at least 1; found 1.5"),
+        (lambda: Monitor([WEIGHT], every=cast(Any, "9")), "every must be a whole number, at least 1; found '9'"),
+        (lambda: gradient_noise([WEIGHT], WEIGHT.sum, passes=cast(Any, 8.0)), "passes must be a whole number"),
         (lambda: Monitor([WEIGHT], window=0), "window must be at least 1, found 0"),
         (lambda: Monitor([WEIGHT], micro_batch_size=0), "micro_batch_size must be at least 1, found 0"),
         (lambda: Monitor([WEIGHT]).add(), "no parameter has a gradient; call add"),

@@ -240,6 +240,19 @@ def test_names_are_escaped_on_the_page():
     assert "<script>" not in audit_page(hostile)
 
 
+ESTIMATES = np.random.default_rng(0).normal(size=(1024, 2))
+
+
+def test_one_file_is_not_compared_with_itself(tmp_path):
+    np.save(tmp_path / "one.npy", ESTIMATES)
+    (tmp_path / "link.npy").symlink_to("one.npy")
+    np.save(tmp_path / "other.npy", ESTIMATES + 1)
+    for name in ("one.npy", "link.npy"):
+        with pytest.raises(BadInput, match="draw and against are the same estimates"):
+            bench.audit(tmp_path / "one.npy", against=str(tmp_path / name))
+    assert bench.audit(tmp_path / "one.npy", against=tmp_path / "other.npy", seconds=5).claims[-1].about == "difference"
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -258,6 +271,12 @@ def test_names_are_escaped_on_the_page():
         ({"draw": normal, "seconds": 0.0}, "seconds must be above 0, found 0"),
         ({"draw": lambda seed, count: None}, "the function draw returns None for seed .* an array is right"),
         ({"draw": normal, "count": 1000}, "count must be a power of two, such as 1024, found 1000"),
+        ({"draw": normal, "count": 0}, "count must be at least 1, found 0"),
+        ({"draw": normal, "count": 1024.0}, "count must be a whole number, at least 1; found 1024.0"),
+        ({"draw": normal, "seed": 1.5}, "seed must be a whole number, at least 0; found 1.5"),
+        ({"draw": normal, "seed": None}, "seed must be a whole number, at least 0; found None"),
+        ({"draw": normal, "seed": -1}, "seed must be at least 0, found -1"),
+        ({"draw": ESTIMATES, "against": ESTIMATES}, "draw and against are the same estimates"),
         ({"draw": normal, "replicates": 100}, "replicates must be at least 256, found 100"),
     ],
 )
