@@ -4,7 +4,7 @@ most of `make test` (`SHAPED` in the Makefile)."""
 import gc
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -13,17 +13,25 @@ from tests.support.plugins import plugins_forgotten
 
 if not os.environ.get("GRADEST_NO_SHAPES"):
     shapes.install()
-from bench.measure.execution.allocator import keep_freed_memory
 
-seeding.stacks_not_kept()
-keep_freed_memory()
-gc.disable()  # until all tests are collected: it would look through torch and thousands of tests again and again
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Garbage is collected after the tests: in between it would look through torch and thousands of tests again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_finish() -> None:
-    """What is imported and collected stays until the end: the garbage collector leaves it alone."""
+    """Before the first test: what is imported stays, seeds are cheap, and freed memory is kept for the next tensor."""
+    from bench.measure.execution.allocator import keep_freed_memory
+
     gc.freeze()
-    gc.enable()
+    seeding.stacks_not_kept()
+    keep_freed_memory()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -27,6 +27,7 @@ def test_block_runs(block, monkeypatch):
     exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize("name", ["HalfNormalFamily", "LogCosh"])
 def test_a_distribution_and_an_objective_of_15_lines_conform(name, tmp_path):
     (block,) = (block for block in BLOCKS if f"class {name}" in block)

@@ -9,6 +9,7 @@ import bench
 from estimators.errors import BadInput
 from tests.support.sweeps import gradest
 
+pytestmark = pytest.mark.usefixtures("forked_workers")
 PLUG_IN = """
 import os
 import time
