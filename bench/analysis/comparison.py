@@ -4,8 +4,10 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Group, RenderableType
@@ -34,6 +36,8 @@ EQUAL = {
 EQUAL_WORDS = {"samples": "equal samples", "evaluations": "equal evaluations", "seconds": "equal time"}
 """`EQUAL` in words."""
 PAIR = ["problem", "samples", "equal", "estimator", "baseline"]
+ABOUT_MEAN = ["verdict", "direction", "relative_bias", "angle", "angle_low", "angle_high"]
+"""Columns of a pair about the estimator's mean: its bias, and its angle to the exact gradient, in degrees."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,8 @@ class Comparison(InNotebooks):
     """Ratios of a metric to a baseline's.
 
     `pairs`: one row per problem × samples × quantity held equal × estimator: `ratio`, `ratio_low`, `ratio_high`,
-    `outcome` (better, worse, same within `margin`, unclear), and the estimator's bias `verdict`.
+    `outcome` (better, worse, same within `margin`, unclear), and the estimator's bias `verdict`, `direction`, and
+    `angle` with its ends `angle_low` and `angle_high`, in degrees.
     `overall`: one row per estimator × quantity held equal, best first: the interquartile mean of the log ratios over
     problems, as a ratio with its interval, `problems` (their number), `biased_on` (the number of those on which the
     estimator is shown biased).
@@ -210,12 +215,12 @@ def _pairs(rows: pd.DataFrame, baselines: pd.Series, equals: dict[str, str]) -> 
 def _ratios(both: pd.DataFrame, name: str, metric: str) -> pd.DataFrame:
     """Returns one row per pair: the ratio of one metric. Times from different machines are not compared."""
     ratio = metric_intervals(both, metric).over(metric_intervals(both, metric, "_of_baseline"))
-    frame = both[["problem", "samples", "estimator", "baseline", "verdict", "direction", "relative_bias"]].copy()
+    frame = both[["problem", "samples", "estimator", "baseline", *ABOUT_MEAN]].copy()
     frame["equal"] = name
     frame["ratio"], frame["ratio_low"], frame["ratio_high"] = ratio
     if METRICS[metric].group == "throughput" and "env" in both:
         frame = frame[both["env"].eq(both["env_of_baseline"]).fillna(True).to_numpy()]
-    return frame[[*PAIR, "ratio", "ratio_low", "ratio_high", "verdict", "direction", "relative_bias"]]
+    return frame[[*PAIR, "ratio", "ratio_low", "ratio_high", *ABOUT_MEAN]]
 
 
 def metric_intervals(rows: pd.DataFrame, metric: str, suffix: str = "") -> Interval:
@@ -279,11 +284,30 @@ def _overall_view(comparison: Comparison) -> Table:
     return table
 
 
+def angle_in_words(row: dict[Hashable, Any]) -> str:
+    """Returns the angle between E ĝ and the exact gradient in degrees, with its interval; a dash without one.
+
+    >>> angle_in_words({"angle": 12.34, "angle_low": 10.0, "angle_high": 15.0}), angle_in_words({"angle": float("nan")})
+    ('12° (10 to 15)', '—')
+    """
+    if pd.isna(row["angle"]):
+        return "—"
+    return f"{row['angle']:.2g}° ({row['angle_low']:.2g} to {row['angle_high']:.2g})"
+
+
 def _problem_view(comparison: Comparison, problem: str, group: pd.DataFrame) -> Table:
     base = group["baseline"].iloc[0]
     ways = list(dict.fromkeys(group["equal"]))
     table = Table(title=f"{escape(problem)}: {comparison.metric} relative to {escape(base)}")
-    for name in ("estimator", "n", *(f"at {EQUAL_WORDS[way]}" for way in ways), "outcome", "bias", "direction"):
+    for name in (
+        "estimator",
+        "n",
+        *(f"at {EQUAL_WORDS[way]}" for way in ways),
+        "outcome",
+        "bias",
+        "direction",
+        "angle",
+    ):
         table.add_column(name, justify="right" if name.startswith(("n", "at")) else "left")
     for (samples, estimator), rows in group.groupby(["samples", "estimator"], sort=False):
         by = {row["equal"]: row for row in rows.to_dict("records")}
@@ -295,5 +319,6 @@ def _problem_view(comparison: Comparison, problem: str, group: pd.DataFrame) -> 
             Text(first["outcome"], style=STYLES.get(first["outcome"], "")),
             Text(first["verdict"], style=STYLES.get(first["verdict"], "")),
             Text(first["direction"], style=STYLES.get(first["direction"], "")),
+            angle_in_words(first),
         )
     return table
