@@ -1,13 +1,14 @@
 """The commands compare, report and export, which read a finished table."""
 
 import webbrowser
+from dataclasses import fields
 from typing import Annotated, Any
 
 import typer
 
 import bench
 from bench.cli.command import command
-from bench.cli.console import FAILED, out, say
+from bench.cli.console import FAILED, Json, out, say, say_json
 
 RESULTS = "SUITE|DIR|FILE"
 
@@ -16,12 +17,22 @@ RESULTS = "SUITE|DIR|FILE"
     "compare", results=RESULTS, other=RESULTS, baseline="ESTIMATOR", metric="METRIC", margin="SHARE",
     where="EXPRESSION", fail_on="LIMITS",
 )  # fmt: skip
-def compare(given: dict[str, Any]) -> None:
+def compare(given: dict[str, Any], json: Json = False) -> None:
     """Prints a comparison; the exit code is 1 if a limit of `--fail-on` is exceeded."""
     found = bench.compare(**given)
-    out.print(found)
+    if json:
+        say_json({each.name: plain_rows(getattr(found, each.name)) for each in fields(found)})
+    else:
+        out.print(found)
     if getattr(found, "failures", ()):
         raise typer.Exit(FAILED)
+
+
+def plain_rows(value: Any) -> Any:
+    """Returns a data frame as a list of rows, in which a missing value is None; any other value unchanged."""
+    if not hasattr(value, "to_dict"):
+        return value
+    return value.astype(object).where(value.notna(), None).to_dict("records")
 
 
 @command("report", results=RESULTS, out="FILE.html", baseline="ESTIMATOR", jobs="N")
