@@ -5,6 +5,7 @@
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
 import json
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,9 @@ EQUAL_WORDS = {"samples": "equal samples", "evaluations": "equal evaluations", "
 MOST_PROBLEMS = 60
 """The largest number of problems whose own tables a terminal shows."""
 PAIR = ["kind", "problem", "samples", "equal", "estimator", "baseline"]
-OF_BIAS = ["verdict", "relative_bias", "direction", "scale_verdict", "scale", "scale_low", "scale_high"]
-"""Columns of a pair about the estimator's bias: whether there is one, its size, and where it lies."""
+OF_BIAS = ["verdict", "relative_bias", "direction", "angle", "angle_low", "angle_high",
+           "scale_verdict", "scale", "scale_low", "scale_high"]  # fmt: skip
+"""Columns of a pair about the estimator's bias: whether there is one, its size, where it lies (angles in degrees)."""
 METRICS_OF_A_PAIR = ("variance", "relative_bias", "angle", "scale")
 """Metrics that a comparison reads beside the compared one."""
 OF_LENGTH_AND_DIRECTION = ("bias", "relative_bias")
@@ -55,8 +57,8 @@ class Comparison(InNotebooks):
 
     `pairs`: one row per problem × samples × quantity held equal × estimator: `ratio`, `ratio_low`, `ratio_high`,
     `outcome` (better, worse, same within `margin`, unclear), the estimator's bias `verdict` and where its bias lies:
-    the verdicts on its `direction` and its scale (`scale_verdict`), with the `scale` and its interval;
-    `without_variance`: one of the two has none.
+    the verdicts on its `direction` and its scale (`scale_verdict`), with the `angle`, in degrees, the `scale` and their
+    intervals; `without_variance`: one of the two has none.
     `overall`: one row per kind of problem × quantity held equal × estimator, best first: the mean of the log ratios
     over the problems of that kind that both ran on, as a ratio with two intervals: noise of measuring (`ratio_low`,
     `ratio_high`) and choice of problems (`problems_low`, `problems_high`); `problems` (their number),
@@ -331,11 +333,22 @@ def _both_intervals(row: dict[str, Any]) -> str:
     return f"{interval(row)} {row['problems_low']:.3g}–{row['problems_high']:.3g}"
 
 
+def angle_in_words(row: dict[Hashable, Any]) -> str:
+    """Returns the angle between E ĝ and the exact gradient in degrees, with its interval; a dash without one.
+
+    >>> angle_in_words({"angle": 12.34, "angle_low": 10.0, "angle_high": 15.0}), angle_in_words({"angle": float("nan")})
+    ('12° (10 to 15)', '—')
+    """
+    if pd.isna(row["angle"]):
+        return "—"
+    return f"{row['angle']:.2g}° ({row['angle_low']:.2g} to {row['angle_high']:.2g})"
+
+
 def _problem_view(comparison: Comparison, problem: str, group: pd.DataFrame) -> Table:
     base = group["baseline"].iloc[0]
     ways = list(dict.fromkeys(group["equal"]))
     table = Table(title=f"{escape(problem)}: {comparison.metric} relative to {escape(base)}")
-    about = (f"outcome at {EQUAL_WORDS[ways[0]]}", "bias", "direction", "scale")
+    about = (f"outcome at {EQUAL_WORDS[ways[0]]}", "bias", "direction", "angle", "scale")
     for name in ("estimator", "n", *(f"at {EQUAL_WORDS[way]}" for way in ways), *about):
         table.add_column(name, justify="right" if name.startswith(("n", "at")) else "left")
     for (samples, estimator), rows in group.groupby(["samples", "estimator"], sort=False):
@@ -349,6 +362,7 @@ def _problem_view(comparison: Comparison, problem: str, group: pd.DataFrame) -> 
             Text(outcome, style=STYLES.get(outcome, "")),
             Text(first["verdict"], style=STYLES.get(first["verdict"], "")),
             Text(first["direction"], style=STYLES.get(first["direction"], "")),
+            angle_in_words(first),
             Text(scale_words(first), style=STYLES.get(first["scale_verdict"], "")),
         )
     return table

@@ -15,6 +15,7 @@ from estimators.core import Estimator
 
 GradientVector = Float[Tensor, " P"]
 Estimates = Float[Tensor, "R P"]
+ROUNDING = 1e-9
 FALSE_REJECTION = 6e-5
 """False-alarm rate of the check of all coordinates, that of 4 standard errors."""
 
@@ -90,9 +91,12 @@ def sample_has_mean(
 
 
 def part_along(sample: Estimates, direction: GradientVector) -> tuple[float, float]:
-    """Returns ⟨mean, direction⟩ ÷ |direction|² of the estimates, and 4 standard errors."""
+    """Returns ⟨mean, direction⟩ ÷ |direction|² of the estimates, and 4 standard errors.
+
+    Estimates may have no noise along the direction, such as that of what is never drawn: rounding is allowed for.
+    """
     part = sample @ direction / direction.square().sum()
-    return float(part.mean()), SIGMAS * float(part.std()) / len(part) ** 0.5
+    return float(part.mean()), SIGMAS * float(part.std()) / len(part) ** 0.5 + ROUNDING
 
 
 def slope_along_mean(sample: Estimates, mean: GradientVector, rise: GradientVector) -> tuple[float, float]:

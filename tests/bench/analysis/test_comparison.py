@@ -4,6 +4,7 @@
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
 import io
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from bench.statistics.interval import Interval
 from bench.statistics.ratios import holm, verdicts
 from bench.tables.wide import wide_table
 from estimators.errors import BadInput
+from tests.support.sweeps import gradest
 from tests.support.tables import ESTIMATORS, PROBLEMS, cell, table, typed
 
 
@@ -61,6 +63,35 @@ def test_an_estimator_without_variance_on_one_problem_keeps_its_mean_over_the_ot
     without = pd.concat([scaled(frame[small], "rloo", "variance", 0.0), frame[~small]])
     row = overall(compare_estimators(without)).loc["rloo"]
     assert row["ratio"] == pytest.approx(0.2) and row["without_variance"] == 1 and row["problems"] == 2
+
+
+def turned(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table in which rloo's mean is 12.5° away from the gradient, and no other angle was measured."""
+    rows = frame[frame["metric"].eq("variance") & frame["estimator"].eq("rloo")]
+    angle = rows.assign(metric="angle", value=12.5, ci_low=10.0, ci_high=15.0, direction="turned")
+    return typed(pd.concat([frame[~frame["metric"].eq("angle")], angle]))
+
+
+def test_the_angle_stands_beside_the_direction():
+    found = compare_estimators(turned(table((2,), 1)))
+    own = found.pairs[found.pairs["estimator"] == "rloo"].iloc[0]
+    assert (own["direction"], own["angle"], own["angle_low"], own["angle_high"]) == ("turned", 12.5, 10.0, 15.0)
+    console = Console(file=io.StringIO(), width=300)
+    console.print(found)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert any("rloo" in line and "12° (10 to 15)" in line for line in lines)
+    assert any("antithetic" in line and "—" in line for line in lines)
+
+
+def test_the_command_prints_json(tmp_path):
+    turned(table((2,), 1)).to_csv(tmp_path / "table.csv", index=False)
+    done = gradest("compare", "table.csv", "--json", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout, parse_constant=pytest.fail)  # NaN is no JSON
+    angles = {row["estimator"]: (row["angle"], row["angle_low"], row["angle_high"]) for row in found["pairs"]}
+    assert angles["rloo"] == (12.5, 10.0, 15.0)
+    assert {value for name, value in angles.items() if name != "rloo"} == {(None, None, None)}
+    assert found["baseline"] == "reinforce" and found["overall"]
 
 
 def test_a_ratio_has_the_interval_of_two_independent_cells():

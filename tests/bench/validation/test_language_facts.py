@@ -13,7 +13,7 @@ from bench.validation.facts.fact import Check
 from bench.validation.facts.measured_points import Point, points_table
 from bench.validation.facts.off_policy_errors import OFF_POLICY, AllAnswers
 from bench.validation.facts.record import FactRecord
-from bench.validation.facts.rollout_checks import is_vector
+from bench.validation.facts.rollout_checks import is_vector, part_along
 from bench.validation.facts.sampler import Sampler
 from estimators.policy import aggregates, baselines, filters, kl, limits, ratios, scales, sets
 
@@ -123,3 +123,11 @@ def test_the_page_of_the_arguments(tmp_path):
     assert arguments_page({name: record}, tmp_path) is None, "a page of more arguments is not replaced by one of fewer"
     assert page.read_text() == "as it was"
     assert "http" not in text.replace("http-equiv", "").replace("http://www.w3.org", "")
+
+
+def test_a_direction_without_noise_is_measured_to_rounding():
+    sample = torch.randn(1000, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    sample[:, 0] = 0.1 + 0.2  # not 0.3
+    along = torch.tensor([0.3, 0.0, 0.0], dtype=torch.float64)
+    value, error = part_along(sample, along)
+    assert value != 1 and value - error <= 1 <= value + error < 1 + 1e-6

@@ -15,8 +15,8 @@ train = runpy.run_path(str(ROOT / "examples" / "language_training.py"))["train"]
 @pytest.mark.parametrize("name", ["trl:grpo", pytest.param("verl:remax", marks=pytest.mark.slow)])
 def test_training_improves_the_reward(name):
     """From 5 % of right answers, the share of an untrained policy, to more than 80 %."""
-    log = list(train(name, steps=31, every=10))
-    assert [row["step"] for row in log] == [0, 10, 20, 30]
+    log = list(train(name, steps=41, every=20))
+    assert [row["step"] for row in log] == [0, 20, 40]
     assert log[0]["reward"] < 0.15 and log[-1]["reward"] > 0.8
     assert all(row["snr_low"] <= row["snr"] <= row["snr_high"] for row in log)
 
