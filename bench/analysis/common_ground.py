@@ -8,9 +8,11 @@ from bench.statistics.additive import Additive
 from bench.statistics.interval import Interval
 from bench.statistics.over_problems import mean_ratio
 
-FEWEST, SHARE = 3, 3
-"""Two ranked estimators share at least `FEWEST` problems (or all, where there are fewer), and one in `SHARE`."""
-ROUNDING = 1e-9
+FEWEST_COMMON, COMMON_SHARE = 3, 3
+"""Two ranked estimators share at least `FEWEST_COMMON` problems, or all where there are fewer, and at least one in
+`COMMON_SHARE`."""
+AGREES_TO = 1e-9
+"""Relative rounding of a ratio."""
 
 
 def fewest_shared(problems: int) -> int:
@@ -19,7 +21,7 @@ def fewest_shared(problems: int) -> int:
     >>> [fewest_shared(k) for k in (1, 2, 3, 5, 12, 40)]
     [1, 2, 3, 3, 4, 14]
     """
-    return max(min(FEWEST, problems), -(-problems // SHARE))
+    return max(min(FEWEST_COMMON, problems), -(-problems // COMMON_SHARE))
 
 
 def shared_problems(
@@ -65,7 +67,7 @@ def agreeing(
             ratio = Interval(*(each[above] for each in values)).over(Interval(*(each[below] for each in values)))
             direct = mean_ratio(ratio, model.problem[above].astype(str).tolist())
             said = np.exp(model.effects[one] - model.effects[other])
-            held = direct.low * (1 - ROUNDING) <= said <= direct.high * (1 + ROUNDING)
+            held = direct.low * (1 - AGREES_TO) <= said <= direct.high * (1 + AGREES_TO)
             disagrees[one, other] = disagrees[other, one] = not held
     return _without_worst(disagrees, model.shared.diagonal(), np.ones(count, bool), most=1)
 

@@ -21,7 +21,7 @@ from bench.tables.wide import wide_table
 from estimators.errors import BadInput, nearest
 
 RANKED = ["kind", "equal", "estimator", "baseline"]
-NUMBERS = ["ratio", "ratio_low", "ratio_high", "problems_low", "problems_high"]
+RANKED_NUMBERS = ["ratio", "ratio_low", "ratio_high", "problems_low", "problems_high"]
 DISAGREES = "its place depends on the problems: the ranking and a direct comparison with another estimator disagree"
 COUNTS = ["problems", "of_problems", "without_variance", "biased_on"]
 
@@ -102,7 +102,7 @@ def rankings(table: pd.DataFrame, *, baseline: str | None = None, metric: str = 
             ranking = cells.ranking(kind, way, lower_is_better)
             found += cells.lines(ranking, cells.baseline(ranking, chosen))
             models[kind, way] = ranking
-    return Rankings(chosen, pd.DataFrame(found, columns=[*RANKED, *NUMBERS, *COUNTS, "apart"]), models)
+    return Rankings(chosen, pd.DataFrame(found, columns=[*RANKED, *RANKED_NUMBERS, *COUNTS, "apart"]), models)
 
 
 @dataclass(frozen=True)
@@ -174,19 +174,18 @@ class MeasuredCells:
     def lines(self, ranking: KindRanking, baseline: str) -> list[dict[str, Any]]:
         """Returns the rows of `Rankings.rows`: the ranked estimators, best first, then those apart."""
         shared = self.cells.loc[self.cells["setting"].duplicated(keep=False), "identity"].nunique()
+        counts = pd.DataFrame({
+            "problems": _problems_of(self.cells),
+            "without_variance": _problems_of(self.every[self.every[self.metric] == 0]),
+            "biased_on": _problems_of(self.every[self.every["verdict"] == "biased"]),
+        }).reindex([*ranking.names, *ranking.apart]).fillna(0).astype(int)  # fmt: skip
         found = []
-        for name in (*ranking.names, *ranking.apart):
-            own = self.every[self.every["estimator"] == name]
-            with_variance = own[own[self.metric] > 0]
+        for name, own in counts.iterrows():
             ratio = ranking.ratio(name, baseline) if name in ranking.names else self.direct(name, baseline)
             found.append({
                 "kind": ranking.kind, "equal": ranking.equal, "estimator": name, "baseline": baseline,
-                **dict(zip(NUMBERS, (ratio.value, *ratio.measured[1:], *ratio.chosen[1:]), strict=True)),
-                "problems": with_variance["identity"].nunique(),
-                "of_problems": shared,
-                "without_variance": own.loc[own[self.metric] == 0, "identity"].nunique(),
-                "biased_on": own.loc[own["verdict"] == "biased", "identity"].nunique(),
-                "apart": ranking.apart.get(name, ""),
+                **dict(zip(RANKED_NUMBERS, (ratio.value, *ratio.measured[1:], *ratio.chosen[1:]), strict=True)),
+                **own, "of_problems": shared, "apart": ranking.apart.get(name, ""),
             })  # fmt: skip
         return found
 
@@ -207,6 +206,11 @@ class MeasuredCells:
         with_each = self.cells[mine].merge(others, on="setting", suffixes=("", "_of_other"))
         shared = with_each.groupby("estimator_of_other")["identity"].nunique().reindex(ranked, fill_value=0)
         return f"shares only {shared.min()} of {others['identity'].nunique()} problems with {shared.idxmin()}"
+
+
+def _problems_of(cells: pd.DataFrame) -> pd.Series:
+    """Returns the number of problems of each estimator."""
+    return cells.groupby("estimator")["identity"].nunique()
 
 
 def _split(names: list[str], kept: np.ndarray) -> tuple[list[str], list[str]]:

@@ -61,7 +61,7 @@ class Winner:
     of_problems: int = 0
 
 
-def winners(table: pd.DataFrame, *, baseline: str | None = None) -> list[Winner]:
+def kind_winners(table: pd.DataFrame, *, baseline: str | None = None) -> list[Winner]:
     """Returns the winner of each kind of problem and number of samples, in this order.
 
     A candidate is ranked, is nowhere on the kind shown biased (at any number of samples), and somewhere shown unbiased.

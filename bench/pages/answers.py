@@ -15,27 +15,28 @@ from bench.statistics.over_problems import OverProblems
 
 
 @dataclass(frozen=True)
-class Against:
+class LeadOver:
     """The winner's variance ÷ another estimator's.
 
-    `other`: that estimator, in words. `ratios`: one per quantity held equal. `others_problems`: the interval of the
-    choice of problems, of the ratio that decides, in words.
+    `other`: that estimator, in words. `ratios`: one per quantity held equal. `decided_at`: the quantity that decides.
+    `others_problems`: the interval of the choice of problems of its ratio, in words; empty with a single problem.
     """
 
     other: str
     ratios: dict[str, OverProblems]
+    decided_at: str
     others_problems: str
 
 
 @dataclass(frozen=True)
-class Answer:
+class KindAnswer:
     """The winner at one number of samples, in words: `bias` what is known of its bias, `ties` who may be as good."""
 
     samples: int
     estimator: str
     bias: str
     ties: str
-    against: list[Against]
+    against: list[LeadOver]
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class AnswerBox:
 
     kind: str
     problems: str
-    answer: Answer
-    others: list[Answer]
+    answer: KindAnswer
+    others: list[KindAnswer]
 
 
 def answers(found: Sequence[Winner]) -> list[AnswerBox]:
@@ -59,7 +60,7 @@ def answers(found: Sequence[Winner]) -> list[AnswerBox]:
     return boxes
 
 
-def _answer(winner: Winner) -> Answer:
+def _answer(winner: Winner) -> KindAnswer:
     against = []
     if winner.estimator != winner.reference:
         role = "leave-one-out" if winner.reference.startswith(LEAVE_ONE_OUT) else "the baseline"
@@ -71,14 +72,13 @@ def _answer(winner: Winner) -> Answer:
     known = winner.estimator == winner.reference and winner.reference.startswith(LEAVE_ONE_OUT)
     itself = "leave-one-out itself; " if known else ""
     few = f"; ratios over {winner.problems} problems" if winner.problems < winner.of_problems else ""
-    return Answer(winner.samples, winner.estimator, f"{itself}{bias_in_words(winner.bias)}{few}", ties, against)
+    return KindAnswer(winner.samples, winner.estimator, f"{itself}{bias_in_words(winner.bias)}{few}", ties, against)
 
 
-def _against(other: str, ratios: dict[str, OverProblems], winner: Winner) -> Against:
+def _against(other: str, ratios: dict[str, OverProblems], winner: Winner) -> LeadOver:
     decisive = ratios.get(winner.decided_at)
-    if decisive is None or math.isnan(decisive.chosen.low):
-        return Against(other, ratios, "only one problem")
-    return Against(other, ratios, f"{plain_number(decisive.chosen.low)}–{plain_number(decisive.chosen.high)}")
+    ends = [] if decisive is None else [plain_number(each) for each in decisive.chosen[1:] if not math.isnan(each)]
+    return LeadOver(other, ratios, winner.decided_at, "–".join(ends))
 
 
 def bias_in_words(bias: BiasBound) -> str:

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 from bench.analysis.comparison import Comparison, compare_estimators
 from bench.analysis.ranking import rankings
-from bench.analysis.winners import winners
+from bench.analysis.winners import kind_winners
 from bench.measure.timing.ceilings import load_ceilings
 from bench.pages.answers import answers
 from bench.pages.figures import Drawing, drawings, measured, with_figure_columns, write_figures
@@ -135,7 +135,7 @@ def report_page(
             findings=findings(rows) if len(rows) else [],
             found=found,
             figures=_by_view(measured(every, marked)),
-            answers=answers(winners(rows, baseline=baseline)),
+            answers=answers(kind_winners(rows, baseline=baseline)),
             environments=environments,
             environment_fields=list(dict.fromkeys(name for each in environments for name in each if name != "env")),
             metrics=METRICS.values(),

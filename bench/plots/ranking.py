@@ -23,7 +23,7 @@ from estimators.errors import BadInput, nearest
 BIASED = {False: "not shown biased", True: "shown biased on some problem"}
 ACROSS = 2
 """Panels side by side."""
-ROW, HEAD = 0.165, 0.52
+PANEL_ROW, PANEL_HEAD = 0.165, 0.52
 """Height of an estimator's line, and of a panel's title and axis, in inches."""
 
 
@@ -62,15 +62,15 @@ def ranking(
         return empty(f"no variance at {EQUAL_WORDS[way]} to rank")
     common = rows["baseline"].mode().iloc[0]
     columns = _columns([len(panel) for panel in panels])
-    heights = [sum(HEAD + ROW * len(panels[place]) for place in column) for column in columns]
+    heights = [sum(PANEL_HEAD + PANEL_ROW * len(panels[place]) for place in column) for column in columns]
     with styled():
         figure = blank(PAGE_WIDTH, max(heights) + 0.45)
         parts = figure.subfigures(1, len(columns), squeeze=False)[0]
         for part, column in zip(parts, columns, strict=True):
-            sizes = [HEAD + ROW * len(panels[place]) for place in column]
+            sizes = [PANEL_HEAD + PANEL_ROW * len(panels[place]) for place in column]
             left = max(heights) - sum(sizes)
-            grid = part.subplots(len(column) + (left > ROW), 1, squeeze=False,
-                                 height_ratios=[*sizes, *([left] if left > ROW else [])])  # fmt: skip
+            grid = part.subplots(len(column) + (left > PANEL_ROW), 1, squeeze=False,
+                                 height_ratios=[*sizes, *([left] if left > PANEL_ROW else [])])  # fmt: skip
             for axes, place in zip(grid[:, 0], column, strict=False):
                 _panel(axes, panels[place], common)
             for axes in grid[len(column) :, 0]:
@@ -104,7 +104,7 @@ def _columns(sizes: list[int]) -> list[list[int]]:
     """
     columns: list[list[int]] = [[] for _ in range(min(ACROSS, len(sizes)))]
     for place, _ in enumerate(sizes):
-        min(columns, key=lambda column: sum(sizes[i] + HEAD / ROW for i in column)).append(place)
+        min(columns, key=lambda column: sum(sizes[i] + PANEL_HEAD / PANEL_ROW for i in column)).append(place)
     return columns
 
 

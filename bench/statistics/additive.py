@@ -11,7 +11,7 @@ from bench.statistics.over_problems import OverProblems, finite_half, student_fa
 
 TOUCHED = 1e-9
 """Weight below which a cell has no part in a difference: rounding."""
-ROUNDING = 1e-10
+SINGULAR = 1e-10
 """Eigenvalues of a Laplacian below this share of the largest are rounding; that of a connected table is above it."""
 
 
@@ -104,4 +104,4 @@ def additive(
 
 def pseudoinverse(laplacian: Float[ndarray, "R R"]) -> Float[ndarray, "R R"]:
     """Returns the pseudoinverse, without what is 0 but for rounding."""
-    return np.linalg.pinv(laplacian, rcond=ROUNDING, hermitian=True)
+    return np.linalg.pinv(laplacian, rcond=SINGULAR, hermitian=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bench.tables.kinds import KINDS
+from bench.tables.kinds import PROBLEM_KINDS
 from bench.tables.metrics import METRICS
 
 SCHEMA = 4
@@ -61,8 +61,8 @@ COLUMNS = {
             "problem",
             "kind",
             "text",
-            f"Kind of the problem: {', '.join(KINDS)}; empty where unknown. In tables of schema 1 to 3 it follows from "
-            "the names of distribution and objective.",
+            f"Kind of the problem: {', '.join(PROBLEM_KINDS)}; empty where unknown. "
+            "In tables of schema 1 to 3 it follows from the names of distribution and objective.",
         ),
         ("problem", "block", "text", "`all`, or the name of the parameter to which the row is restricted."),
         ("budget", "samples", "integer", "Draws per estimate, n."),

@@ -5,7 +5,7 @@
 
 import pandas as pd
 
-KINDS = (
+PROBLEM_KINDS = (
     "bits",
     "categories",
     "counts",
@@ -64,6 +64,6 @@ def kinds_of_rows(rows: pd.DataFrame) -> pd.Series:
 
 
 def in_order(kinds: pd.Series) -> list[str]:
-    """Returns the distinct kinds, in the order of `KINDS`, then others."""
+    """Returns the distinct kinds, in the order of `PROBLEM_KINDS`, then others."""
     found = list(dict.fromkeys(kinds.astype(str)))
-    return [each for each in KINDS if each in found] + [each for each in found if each not in KINDS]
+    return [each for each in PROBLEM_KINDS if each in found] + [each for each in found if each not in PROBLEM_KINDS]

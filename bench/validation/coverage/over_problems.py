@@ -11,7 +11,7 @@ from bench.statistics.interval import Interval
 from bench.tables.metrics import Measurement
 from bench.validation.coverage.study import line
 
-REACH = 1.959964
+ERRORS_TO_END = 1.959964
 """Half-width of a 95 % interval in standard errors."""
 FEWEST_SHARED = 3
 """Problems that the two compared estimators share at least, as in a ranking."""
@@ -82,7 +82,7 @@ def over_problems_study(name: str, k: int, index: int) -> tuple[Measurement, Mea
     true = truth[rows, problems]
     error = law.error * 2 ** rng.uniform(-1, 1, len(rows))
     log = true + error * rng.standard_normal(len(rows))
-    values = Interval(*np.exp([log, log - REACH * error, log + REACH * error]))
+    values = Interval(*np.exp([log, log - ERRORS_TO_END * error, log + ERRORS_TO_END * error]))
     model = additive(rows, problems, problems, values)
     on_these = float((model.weights[0] - model.weights[1]) @ true)
     found = model.ratio(0, 1)
@@ -99,4 +99,5 @@ def _cells(rng: np.random.Generator, law: ProblemLaw, k: int) -> tuple[np.ndarra
 
 
 def _less(metric: str, found: Interval, true: float) -> Measurement:
-    return Measurement(metric, *(float(np.log(each)) - true for each in found))
+    value, low, high = (float(np.log(each)) - true for each in found)
+    return Measurement(metric, value, low, high)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from bench.analysis.comparison import compare_estimators
-from bench.analysis.winners import Winner, bias_bound, unbiased_estimators, winners
+from bench.analysis.winners import Winner, bias_bound, kind_winners, unbiased_estimators
 from bench.tables.folder import load
 from bench.tables.wide import wide_table
 from tests.support.tables import PROBLEMS, cell, table, typed
@@ -24,7 +24,7 @@ def reference() -> pd.DataFrame:
 
 @cache
 def of_reference() -> dict[tuple[str, int], Winner]:
-    return {(each.kind, each.samples): each for each in winners(reference())}
+    return {(each.kind, each.samples): each for each in kind_winners(reference())}
 
 
 def test_the_reference_says_which_estimator_for_bits_at_four_samples():
@@ -55,15 +55,15 @@ def test_every_kind_of_the_reference_has_an_answer_that_no_unbiased_estimator_be
 
 
 def test_a_biased_estimator_does_not_win_nor_does_one_never_shown_unbiased():
-    found = {(each.kind, each.samples): each for each in winners(table())}
+    found = {(each.kind, each.samples): each for each in kind_winners(table())}
     assert found["bits", 2].estimator == "rloo" and found["bits", 2].runner_up == "reinforce"
     assert found["bits", 2].ties == () and found["bits", 2].over_runner_up["samples"].value == pytest.approx(0.2)
     judged = table()
     bits = judged["distribution"].eq("bernoulli") & judged["estimator"].eq("rloo") & judged["samples"].eq(10)
     judged.loc[bits & judged["metric"].eq("relative_bias").fillna(False), "verdict"] = "biased"
-    assert {each.estimator for each in winners(judged) if each.kind == "bits"} == {"reinforce"}
+    assert {each.estimator for each in kind_winners(judged) if each.kind == "bits"} == {"reinforce"}
     unclear = table().replace({"verdict": {"unbiased": "unclear"}})
-    assert winners(unclear) == []
+    assert kind_winners(unclear) == []
 
 
 def test_ties_are_those_not_shown_to_be_worse():
@@ -71,16 +71,16 @@ def test_ties_are_those_not_shown_to_be_worse():
     rows = frame["estimator"].eq("reinforce") & frame["metric"].eq("work_normalised_variance").fillna(False)
     for column in ("value", "ci_low", "ci_high"):
         frame.loc[rows, column] *= 0.2 * 1.2 * 1.01
-    assert [each.ties for each in winners(frame)] == [("reinforce",), ("reinforce",)]
+    assert [each.ties for each in kind_winners(frame)] == [("reinforce",), ("reinforce",)]
 
 
 def test_without_times_evaluations_decide_and_without_leave_one_out_the_baseline_is_the_reference():
     frame = table(problems=2)
     untimed = pd.DataFrame(frame[~frame["metric"].isin(["seconds_per_estimate", "work_normalised_variance"])])
-    assert {each.decided_at for each in winners(untimed)} == {"evaluations"}
-    assert {each.reference for each in winners(frame)} == {"rloo"}
+    assert {each.decided_at for each in kind_winners(untimed)} == {"evaluations"}
+    assert {each.reference for each in kind_winners(frame)} == {"rloo"}
     without = pd.DataFrame(frame[frame["estimator"] != "rloo"])
-    assert {(each.estimator, each.reference, each.runner_up) for each in winners(without)} == {
+    assert {(each.estimator, each.reference, each.runner_up) for each in kind_winners(without)} == {
         ("reinforce", "reinforce", None)
     }
 
@@ -95,5 +95,5 @@ def test_what_the_verdicts_say_of_the_bias():
 
 
 def test_nothing_to_win():
-    assert winners(table().iloc[:0]) == []
-    assert winners(typed(pd.DataFrame(cell(("rloo", "{}"), PROBLEMS[0], 2)))) == []
+    assert kind_winners(table().iloc[:0]) == []
+    assert kind_winners(typed(pd.DataFrame(cell(("rloo", "{}"), PROBLEMS[0], 2)))) == []

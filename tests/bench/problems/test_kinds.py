@@ -12,7 +12,7 @@ from bench.distributions.base import Family
 from bench.objectives import objectives
 from bench.problems.kinds import ProblemKind, problem_kind
 from bench.problems.problem import Problem
-from bench.tables.kinds import KINDS, OTHER, in_order, kind_by_names, kinds_of_rows
+from bench.tables.kinds import OTHER, PROBLEM_KINDS, in_order, kind_by_names, kinds_of_rows
 
 
 def pairs() -> Iterator[tuple[str, str, str]]:
@@ -40,7 +40,7 @@ def registered() -> list[tuple[str, str, str]]:
 
 def test_every_registered_pair_has_a_kind_and_every_kind_has_a_pair():
     assert len(registered()) > 400
-    assert {kind for *_, kind in registered()} == set(KINDS) == set(get_args(ProblemKind))
+    assert {kind for *_, kind in registered()} == set(PROBLEM_KINDS) == set(get_args(ProblemKind))
 
 
 def test_tables_without_the_column_give_every_pair_the_same_kind():
