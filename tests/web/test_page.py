@@ -11,6 +11,7 @@ import pytest
 
 from bench.analysis.ranking import rankings
 from bench.pages.report import report_page
+from bench.plots.style import bound_text, log_ticks, plain_number
 from bench.tables.folder import load
 from bench.tables.wide import wide_table
 from tests.support.sweeps import HANG
@@ -229,6 +230,20 @@ def test_the_ranking_of_a_selection_compares_on_common_problems(visit: Open):
         "reinforce": 1, HOSTILE: 0.2, "gumbel_softmax(temperature=0.5)": 0.02, "gumbel_softmax(temperature=1)": 0.01,
         "antithetic(reinforce)": 0.9,
     }  # fmt: skip
+
+
+def test_numbers_bounds_and_ticks_are_those_of_the_files(visit: Open):
+    """The page writes numbers as `bench.plots.style` does: bounds rounded up, powers of ten, round ticks."""
+    rng = np.random.default_rng(0)
+    values = [0.0, 1.0, 999.4, 999.6, 9999.0, 0.001, *(10 ** rng.uniform(-8, 8, 200)).tolist()]
+    page = visit().page
+    assert page.evaluate("(all) => all.map((each) => number(each))", values) == [plain_number(v) for v in values]
+    assert page.evaluate("(all) => all.map(bound)", values) == [bound_text(v) for v in values]
+    ends = [(low, low * factor) for low, factor in zip(values[6:], 10 ** rng.uniform(0.01, 6, 200), strict=True)]
+    found = page.evaluate("(all) => all.map(([low, high]) => ticks(low, high))", [list(map(float, e)) for e in ends])
+    for (low, high), own in zip(ends, found, strict=True):
+        expected = log_ticks(low, high)
+        assert own == pytest.approx(expected, rel=0.06), (low, high)  # where no tick is round, Python rounds the ends
 
 
 def test_one_estimator_is_highlighted_everywhere_at_once(visit: Open):
