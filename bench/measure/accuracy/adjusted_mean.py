@@ -2,11 +2,11 @@
 
 With a fitted model f̂ of the objective, in parts h, and the draws z_1 … z_K of q that an estimate ĝ is made from,
 
-    A_h = 1/K Σ_k h(z_k) ∇θ log q(z_k) − ∇θ E h(z)
+    A_h = 1/K Σ_k [h(z_k) ∇θ log q(z_k) − ∇θ E h(z)]
 
 has mean zero, because the score function is unbiased, whatever the estimator does with its draws. So ĝ − Σ_h β_h A_h
 has the mean of ĝ, bias included, and often a small part of its noise. K is fixed beforehand: where an estimator stops
-drawing on a condition, Σ_k still has mean zero (Wald's identity), an average over the draws would not.
+drawing on a condition, Σ_k still has mean zero (Wald 1944), an average over the draws would not.
 
 β is one number per part and coordinate, by regression on pilot replicates that are not tested. The covariates' own mean
 is tested with the draws that are used: where it is not zero, q's draws do not follow its density.
@@ -71,7 +71,7 @@ class Covariates:
             return problem.reduce((factors * q.log_prob(z)).sum(1) / self.draws)
 
         a = torch.stack(list(self.of(weighted, self.gradients.expanded(z.shape[1]))), 1)
-        a[:, : self.known.shape[1]] -= self.known
+        a[:, : self.known.shape[1]] -= self.known * (len(z) / self.draws)
         return a
 
     def factors(self, z: Float[Tensor, "K R *data D"]) -> Float[Tensor, "H K R *data"]:
@@ -137,11 +137,16 @@ class Adjustment:
         return Adjustment(self.covariates, (1 - left) * self.weights, gain, self.floor)
 
     def alarm(self, level: float) -> str | None:
-        """Returns a sentence if the covariates' own mean is not zero, so that q's draws do not follow its density."""
-        spread = np.sqrt(self.seen.variance)
-        tested = (spread > np.tile(self.floor.double().cpu().numpy(), len(self.weights))) & (
-            self.seen.count >= MIN_OUTCOMES * self.seen.kurtosis
-        )
+        """Returns a sentence if the covariates' own mean is not zero, so that q's draws do not follow its density.
+
+        Coordinates that rest on too few outcomes are not tested.
+        """
+        spread, kinds = np.sqrt(self.seen.variance), len(self.weights)
+        tested = spread > np.tile(self.floor.double().cpu().numpy(), kinds)
+        tested &= self.seen.count >= MIN_OUTCOMES * self.seen.kurtosis
+        rare = rare_outcomes(self.covariates.gradients, self.seen.count)
+        if rare is not None:
+            tested &= ~np.tile(rare, kinds)
         if not tested.any():
             return None
         z = hall(self.seen.mean[tested], spread[tested], self.seen.skewness[tested], self.seen.count)

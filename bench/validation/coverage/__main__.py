@@ -7,6 +7,7 @@ import pandas as pd
 
 from bench.measure.timing.blocks import ThroughputSettings
 from bench.validation.coverage import NOISES, StudyCase, coverage, outside
+from bench.validation.coverage.adjusted import ADJUSTED_CASES, adjusted_lines
 from bench.validation.coverage.alarms import CELLS, FAMILIES, alarm_lines
 from bench.validation.coverage.along import ALONG_CASES, along_lines
 from bench.validation.coverage.clock import CLOCKS, clock_lines
@@ -16,6 +17,13 @@ from bench.validation.coverage.parts import PARTS_CASES, parts_lines
 from bench.validation.coverage.real import REAL, real_lines
 
 BIASES = (0.0, 0.2)
+LINES = (
+    (OVER_PROBLEMS, over_problems_lines),
+    (PARTS_CASES, parts_lines),
+    (ALONG_CASES, along_lines),
+    (ADJUSTED_CASES, adjusted_lines),
+)
+"""Other cases by name, and the function that yields the rows of one of them."""
 
 
 def main() -> None:
@@ -24,7 +32,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/coverage"), help="the folder of the table")
     parser.add_argument("--studies", type=int, default=1000, help="measurements per case")
     parser.add_argument("--dims", type=int, nargs="+", default=[1, 10, 100, 1000], help="numbers of coordinates")
-    known = [*NOISES, *CLOCKS, *OVER_PROBLEMS, *PARTS_CASES, *ALONG_CASES]
+    known = [*NOISES, *CLOCKS, *OVER_PROBLEMS, *PARTS_CASES, *ALONG_CASES, *ADJUSTED_CASES]
     choices = [*known, *REAL]
     parser.add_argument("--noises", nargs="*", choices=choices, help="distributions, clocks and machines")
     parser.add_argument("--metrics", nargs="+", help="metrics whose rows are written; default: all")
@@ -67,12 +75,9 @@ def study_lines(noise: str, dim: int, studies: int, jobs: int) -> pd.DataFrame:
     """Returns the rows of one distribution in `dim` coordinates, of one clock or machine, or over problems."""
     if noise in CLOCKS:
         return pd.DataFrame(clock_lines(noise, range(studies), ThroughputSettings()))
-    if noise in OVER_PROBLEMS:
-        return pd.DataFrame(over_problems_lines(noise, range(studies)))
-    if noise in PARTS_CASES:
-        return pd.DataFrame(parts_lines(noise, range(studies)))
-    if noise in ALONG_CASES:
-        return pd.DataFrame(along_lines(noise, range(studies)))
+    for cases, lines in LINES:
+        if noise in cases:
+            return pd.DataFrame(lines(noise, range(studies)))
     if noise in REAL:
         return pd.DataFrame(real_lines(noise, studies))
     return coverage([StudyCase(noise, dim, bias) for bias in BIASES], studies, jobs=jobs)

@@ -2,7 +2,7 @@
 
 `reference_ids.txt` holds the ids of results/reference as they were in November 2026, one per cell; it is never renewed.
 A cell that is measured otherwise on purpose raises its version and is named in `reference_ids_changed.txt`, its old id
-and its new one. The reason for those so far: the budget of quick's small problems is 131,072 estimates (December 2026).
+and its new one. The reason for those so far: larger budgets of quick (December 2026).
 """
 
 from dataclasses import dataclass, field, make_dataclass, replace
