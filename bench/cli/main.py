@@ -1,6 +1,7 @@
 """The command `gradest`: each verb is a thin layer over the function of `bench` that does the work."""
 
 import gc
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -46,6 +47,7 @@ def main() -> None:
         say("gradest: interrupted", err)
         sys.exit(INTERRUPTED)
     except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where the output is full, what is left of it is dropped
         say(f"gradest: the system refuses: {error}", err)
         sys.exit(BAD_INPUT)
     except Exception as error:

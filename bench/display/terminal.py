@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from estimators.text import visible
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -43,6 +41,15 @@ def rounded_up(value: float, *, unit: float = 0.0) -> float:
     """
     step = max(10.0 ** (floor(log10(value)) - 1), unit)
     return float(f"{ceil(value / step * (1 - 1e-12)) * step:.2g}")
+
+
+def plain(text: str) -> str:
+    """Returns a text on which no character controls the terminal; line breaks and tabs stay (`estimators.text`)."""
+    if text.replace("\n", "").isprintable():
+        return text
+    from estimators.text import visible  # imports torch, which takes seconds
+
+    return visible(text, keep="\n\t")
 
 
 def missing(value: object) -> bool:
@@ -77,9 +84,9 @@ def frame(rows: "pd.DataFrame", title: str) -> Table:
 
 def rich_table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str) -> Table:
     """Returns rows as a table, with three significant digits per number."""
-    shown = Table(title=escape(visible(title)))
+    shown = Table(title=escape(plain(title)))
     for column in columns:
         shown.add_column(column.replace("_", " "), no_wrap=column in ("name", "unbiased"))
     for row in rows:
-        shown.add_row(*(number(cell) if isinstance(cell, float) else escape(visible(str(cell))) for cell in row))
+        shown.add_row(*(number(cell) if isinstance(cell, float) else escape(plain(str(cell))) for cell in row))
     return shown

@@ -48,6 +48,8 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 def read_table(path: Path) -> pd.DataFrame:
     """Reads a table from a Parquet or CSV file. Raises BadInput if the file is not a table of gradest."""
     try:
+        if not path.is_file():
+            raise OSError("it is no regular file")
         content = pyarrow.parquet.read_table(path) if path.suffix == ".parquet" else _read_csv(path)
         names = content.column_names
     except (OSError, ValueError, pa.ArrowException) as error:

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -46,12 +47,12 @@ class Store:
         self.folder = folder
         self._records: IO[bytes] | None = None
         self._environments: set[str] = set()
-        self._lock: IO[str] | None = None
+        self._lock: IO[bytes] | None = None
 
     def __enter__(self) -> "Store":
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / ".lock").open("w")
+            self._lock = _appending(self.folder / ".lock")
         except OSError as error:
             raise BadInput(f"cannot write to the folder {self.folder}: {error.strerror}") from None
         try:
@@ -116,16 +117,17 @@ class Store:
     def log(self, *lines: str) -> None:
         """Appends lines to `run.log`, with the time. For people only; errors such as a full disk are ignored."""
         now = _now()
-        with suppress(OSError), (self.folder / "run.log").open("a", encoding="utf-8", errors="replace") as file:
-            file.write("".join(f"{now} {visible(line)}\n" for line in lines))
+        with suppress(OSError), _appending(self.folder / "run.log") as file:
+            file.write("".join(f"{now} {visible(line)}\n" for line in lines).encode())
 
     def _write(self, lines: list[str]) -> None:
         path = self.folder / "records-0.jsonl"
         with _writing(path):
             if self._records is None:
-                self._records = path.open("ab", buffering=0)
+                self._records = _appending(path)
             _append(self._records, "".join(f"{line}\n" for line in lines))
-        if not path.exists() or not os.path.samestat(path.stat(), os.fstat(self._records.fileno())):
+            here = os.fstat(self._records.fileno())
+        if not path.exists() or not os.path.samestat(path.stat(), here):
             raise BadInput(f"the folder {self.folder} was moved or removed while the run was writing to it")
 
     def note_environment(self, found: Mapping[str, Any]) -> str:
@@ -133,7 +135,7 @@ class Store:
         key = json_digest(found)
         if key not in self._environments:
             path = self.folder / "environments.jsonl"
-            with _writing(path), path.open("ab", buffering=0) as file:
+            with _writing(path), _appending(path) as file:
                 _append(file, canonical({"env": key, **found}) + "\n")
             self._environments.add(key)
         return key
@@ -280,7 +282,7 @@ def _state(folder: Path) -> str:
 def _checksum(path: Path) -> list[int]:
     """The length and the checksum of a file; zeros if there is none."""
     length = checksum = 0
-    with suppress(OSError), path.open("rb") as file:
+    with suppress(OSError), record_files.regular(path).open("rb") as file:
         while piece := file.read(2**20):
             length, checksum = length + len(piece), zlib.crc32(piece, checksum)
     return [length, checksum]
@@ -302,7 +304,7 @@ def environments(folder: Path) -> list[dict[str, Any]]:
 def _read(path: Path, get: Callable[[dict[str, Any]], Any]) -> Any:
     """Applies `get` to the content of a JSON file; None if there is no such file."""
     try:
-        return get(json.loads(path.read_bytes()))
+        return get(json.loads(record_files.regular(path).read_bytes()))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -311,6 +313,14 @@ def _read(path: Path, get: Callable[[dict[str, Any]], Any]) -> Any:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _appending(path: Path) -> IO[bytes]:
+    """Opens a file of a run's folder: what a link points to is outside, and a pipe may never be read."""
+    if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    return os.fdopen(os.open(path, flags, 0o666), "ab", buffering=0)
 
 
 @contextmanager

@@ -1,8 +1,10 @@
 """Record files: one JSON line per finished cell and task. Readers check every line: it may be damaged or hostile."""
 
+import errno
 import gc
 import json
 import re
+import stat
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -171,10 +173,17 @@ def _unsealed(line: bytes, place: str) -> bytes:
     return rest
 
 
+def regular(path: Path) -> Path:
+    """Returns the path of a file; raises OSError if it is a pipe, a device or a folder, which may never end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
+    return path
+
+
 def split(path: Path) -> tuple[bytes, bytes]:
     """Splits a file into its complete lines and the incomplete last line, which may be empty."""
     try:
-        content = path.read_bytes()
+        content = regular(path).read_bytes()
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from None
     end = content.rfind(b"\n") + 1

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import bench
+from bench.cli import console
+from bench.display.terminal import rich_table
 from tests.support.sweeps import HANG, LONG, TOML, gradest, long_run
 
 pytestmark = pytest.mark.usefixtures("forked_workers")
@@ -127,3 +129,65 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_continue(folder):
     assert run.returncode == 130
     assert "gradest run long.toml --jobs 1" in said and "Traceback" not in said
     assert len(set(bench.load(folder / "results/long")["cell"])) > 3
+
+
+HOSTILE = "first \x1b[31mline\x07 \x9b2J \u202e \ud800"
+
+
+def test_no_text_from_outside_controls_the_terminal(capsys):
+    """Fault C5: in sentences, in tables, in titles and in JSON; half a character is shown too."""
+    for show in (console.say, lambda text: console.out.print(rich_table(["name"], [[text]], text))):
+        show(HOSTILE)
+        shown = capsys.readouterr().out
+        assert r"\x1b[31mline\x07 \x9b2J \u202e \ud800" in shown.replace("\n", "")
+        assert all(each.isprintable() for each in shown if each != "\n")
+    console.say_json({"name": HOSTILE})
+    shown = capsys.readouterr().out
+    assert json.loads(shown) == {"name": HOSTILE} and shown.isascii()
+
+
+@pytest.mark.parametrize("closed", ["0", "1", "2"])
+def test_closed_streams_are_no_bad_input(tmp_path, closed):
+    """Fault C17: daemons start programs without standard streams."""
+    command = f"exec {sys.executable} -m bench.cli --help {closed}>&-"
+    ended = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, check=False)
+    assert ended.returncode == 0 and not ended.stderr
+
+
+def test_pipes_and_files_do_not_take_the_numbers_of_closed_streams():
+    code = "import os; os.close(1); os.close(2); from bench.cli.entry import _with_streams; _with_streams(); "
+    code += "opened = os.open('/dev/zero', os.O_RDONLY); os._exit(opened)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode > 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_output_ends_in_one_sentence():
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "bench.cli", "--help"]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, cwd=ROOT, text=True, check=False)
+    said = ended.stderr
+    assert ended.returncode == 2 and said.startswith("gradest: ") and said.count("\n") == 1, said
+
+
+def test_ctrl_c_while_the_command_is_imported_is_one_sentence():
+    """Fault C8, before anything of gradest runs but its entry point."""
+    code = "import sys\n"
+    code += "class Interrupts:\n    def find_spec(self, name, *given):\n"
+    code += "        if 'rich' in name: raise KeyboardInterrupt\n"
+    code += "sys.meta_path.insert(0, Interrupts())\n"
+    code += "from bench.cli.entry import main; main()"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (130, "gradest: interrupted\n")
+
+
+def interrupted(*given, **more):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("place", "said"), [("suite_cells", "interrupted; what"), ("_measure_all", "4 left; what")])
+def test_ctrl_c_before_the_first_record_is_one_true_sentence(tmp_path, monkeypatch, place, said):
+    """Fault C8: while the run plans, and while the first cell is measured."""
+    (tmp_path / "small.toml").write_text(TOML)
+    monkeypatch.setattr(f"bench.sweeps.run.{place}", interrupted)
+    ended = gradest("run", "small.toml", folder=tmp_path)
+    assert ended.returncode == 130 and said in ended.stderr and "nothing was left" not in ended.stdout, ended

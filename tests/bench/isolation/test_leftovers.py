@@ -91,8 +91,8 @@ def test_a_patch_is_found(module, name, patch):
 def test_a_module_that_is_imported_later_is_watched_from_the_next_look(module, monkeypatch):
     patches = Patches([f"{module.__name__}.*"])
     inner = ModuleType("patched_module.inner")
-    inner.function = module.function
+    vars(inner)["function"] = module.function
     monkeypatch.setitem(sys.modules, inner.__name__, inner)
     patches.look()
-    inner.function = len
+    vars(inner)["function"] = len
     assert patches.found() == ["patched_module.inner.function"]

@@ -137,6 +137,19 @@ def test_good_cells_are_the_same_beside_bad_ones(tmp_path, alone):
     assert found.left == 0 and sum(found.counts.values()) == 4 + len(QUICK)
 
 
+def test_in_a_window_of_timed_cells_only_the_bad_one_says_so(tmp_path, forked_workers):
+    """The window of the plug-in's cells is measured again, each of them alone; built-in cells have their own window."""
+    path = tmp_path / "suite.toml"
+    text = TOML.format(kinds=["patches_clock", "dies", "none"]).replace('"accuracy"', '"throughput"')
+    path.write_text(text + "[throughput]\nmax_seconds = 0.05\n")
+    found = run(path, tmp_path / "out", jobs=1, memory=3.0, plugin=PLUGIN)
+    rows = load(tmp_path / "out").drop_duplicates("cell").set_index("estimator_params")
+    assert found.counts == {"crashed": 1, "ok": 5} and found.left == 0
+    said = rows["reason"][rows["reason"].str.contains("patched|died")]
+    assert [*said.index] == ['{"kind":"patches_clock"}', '{"kind":"dies"}']
+    assert f"patched time.perf_counter: {FRESH}" in said.iloc[0] and "died with exit code 0" in said.iloc[1]
+
+
 @pytest.mark.slow  # eleven of them in one sweep: the test above
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_alone(tmp_path, alone, kind):

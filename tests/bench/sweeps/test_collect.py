@@ -1,5 +1,7 @@
 """Shards merged into one folder: which record of a cell counts, and what is refused by name."""
 
+from typing import Any
+
 import pytest
 
 from bench.sweeps.cell_record import ended, record
@@ -22,7 +24,7 @@ def folder(path, *lines, samples=(2, 4)):
     return path
 
 
-def measured(value, created, status="ok"):
+def measured(value, created, status: Any = "ok"):
     cell = small_cells()[0]
     line = finished(cell, variance=value) if status == "ok" else record(cell, "accuracy", ended(status, "gone"), 1.0)
     return line | {"created": created}

@@ -17,7 +17,7 @@ from bench.sweeps.cell_record import record
 from bench.sweeps.planning import planned_work
 from bench.tables.columns import COLUMNS, SINCE
 from bench.tables.derived import derived
-from bench.tables.folder import Store, load, planned
+from bench.tables.folder import Store, environments, load, planned, stated_seconds_left
 from bench.tables.long import long_rows
 from bench.tables.records import parsed
 from estimators.errors import BadInput
@@ -249,3 +249,29 @@ def test_a_verdict_says_the_rarest_event_that_its_estimates_show(schema):
     found = long_rows("run", [made | {"schema": schema, "env": "here", "attempt": 1}]).set_index("metric").rarest_event
     assert np.isnan(found["bias"])
     assert np.isnan(found["relative_bias"]) if schema == 1 else found["relative_bias"] == 1e-3
+
+
+@pytest.mark.parametrize("name", [".lock", "records-0.jsonl", "environments.jsonl", "run.log", "plan.json"])
+def test_nothing_outside_the_folder_is_written(tmp_path, cells, name):
+    """Fault C18: a link in the folder of a run, as one who can write there may put it."""
+    outside = tmp_path / "outside"
+    outside.write_text("kept")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).symlink_to(outside)
+    with contextlib.suppress(BadInput), Store(tmp_path / "run") as store:
+        store.log("begins")
+        store.begin(suite().model_dump(), {cells[0].id: ["accuracy"]})
+        store.append([finished(cells[0], variance=2.0)])
+        store.finish()
+    assert outside.read_text() == "kept"
+
+
+@pytest.mark.parametrize("name", ["plan.json", "records-0.jsonl", "environments.jsonl", "progress.json"])
+def test_a_pipe_in_place_of_a_file_is_refused(folder, name):
+    """Fault C18: reading it would never end."""
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with pytest.raises(BadInput, match=name):
+        load(folder)
+        environments(folder)
+        stated_seconds_left(folder)
