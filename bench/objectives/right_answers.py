@@ -1,5 +1,6 @@
 """Rewards of a language model's answers: alone, less a penalty on the distance from a reference, best of k."""
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -20,12 +21,19 @@ from estimators.policy.sequence import Regularised
 
 
 class TableReward(Objective):
-    """R(z) by the row of an answer; `table` is `[prompts, sequences]`."""
+    """R(z) by the row of an answer.
+
+    Args:
+        table: R, `[prompts, sequences]`.
+        values: the expected reward after each prefix, `[prompts, prefixes]`. Default: computed from q at each call.
+    """
 
     differentiable = twice_differentiable = relaxable = False
 
-    def __init__(self, table: Float[Tensor, "prompts sequences"]) -> None:
-        self.table = table
+    def __init__(
+        self, table: Float[Tensor, "prompts sequences"], values: Float[Tensor, "prompts prefixes"] | None = None
+    ) -> None:
+        self.table, self.values = table, values
 
     def of(self, z: Tensor) -> Tensor:
         """Returns R of answers `[*sample, prompts, T, V]`."""
@@ -36,9 +44,17 @@ class TableReward(Objective):
 
     def state_values(self, z: Tensor, q: PrefixPolicy) -> Tensor:
         """Returns the exact E_π[R | the tokens before] at every token, `[*sample, *batch, T]`, 0 after the end."""
-        probs = q.logits.detach().softmax(-1)
-        values = (probs * action_values(probs, self.table, q.event_shape[0])).sum(-1, keepdim=True)
-        return q.rows(values, q.prefix(z)).squeeze(-1) * q.mask(z)
+        values = prefix_values(q.logits.detach(), self.table) if self.values is None else self.values
+        return q.rows(values.unsqueeze(-1), q.prefix(z)).squeeze(-1) * q.mask(z)
+
+
+def prefix_values(
+    logits: Float[Tensor, "*batch prefixes V"], rewards: Float[Tensor, "prompts sequences"]
+) -> Float[Tensor, "*batch prefixes"]:
+    """Returns the expected reward after each prefix."""
+    probs, V = logits.softmax(-1), logits.shape[-1]
+    size = next(T for T in itertools.count(1) if starts(T, V)[-2] == logits.shape[-2])
+    return (probs * action_values(probs, rewards, size)).sum(-1)
 
 
 class PricedReward(Terms):
@@ -48,12 +64,20 @@ class PricedReward(Terms):
         table: R by the row of an answer, `[prompts, sequences]`.
         prices: of each token, `[V]`; the end token's is 0.
         size: the largest number of tokens, T.
+        values: the expected total after each prefix, as those of `TableReward`.
     """
 
     differentiable = twice_differentiable = relaxable = False
 
-    def __init__(self, table: Float[Tensor, "prompts sequences"], prices: Float[Tensor, " V"], size: int) -> None:
+    def __init__(
+        self,
+        table: Float[Tensor, "prompts sequences"],
+        prices: Float[Tensor, " V"],
+        size: int,
+        values: Float[Tensor, "prompts prefixes"] | None = None,
+    ) -> None:
         self.reward, self.prices = TableReward(table), prices
+        self.totals = TableReward(table - costs_of_answers(prices, size, len(prices)), values)
         self.depends = torch.ones(size, size, device=table.device).tril()
 
     def each(self, z: Tensor, q: PrefixPolicy) -> Tensor:  # type: ignore[override]
@@ -63,10 +87,8 @@ class PricedReward(Terms):
 
     def state_values(self, z: Tensor, q: PrefixPolicy) -> Tensor:
         """Returns the exact expected rewards from each token on, `[*sample, *batch, T]`, 0 after the end."""
-        T, V = q.event_shape
-        totals = TableReward(self.reward.table - costs_of_answers(self.prices, T, V))
         paid = (z @ self.prices).cumsum(-1) - z @ self.prices
-        return totals.state_values(z, q) + paid * q.mask(z)
+        return self.totals.state_values(z, q) + paid * q.mask(z)
 
 
 def costs_of_answers(prices: Float[Tensor, " V"], T: int, V: int) -> Float[Tensor, " sequences"]:
@@ -102,7 +124,14 @@ class AnswerReward(Target):
         return torch.tensor(found)
 
     def build(self, family: Family, point: str, like: Tensor) -> Objective:
-        return TableReward(self.rewards(family).to(like))
+        return TableReward(self.rewards(family).to(like), self.values(family, like))
+
+    def values(self, family: Family, like: Tensor) -> Float[Tensor, "prompts prefixes"] | None:
+        """Returns the expected reward after each prefix at the family's θ if q has no table to read them from."""
+        assert isinstance(family, LanguagePolicy)
+        if not family.visited:
+            return None
+        return prefix_values(family.encode_table(family.start()), self.rewards(family)).to(like)
 
     def policy(self, family: Family, parameters: Tensors) -> PrefixPolicy:
         """Returns the policy at these parameters."""
@@ -136,7 +165,8 @@ class PricedAnswers(RightAnswers):
 
     def build(self, family: Family, point: str, like: Tensor) -> Objective:
         assert isinstance(family, LanguagePolicy)
-        return PricedReward(super().rewards(family).to(like), self.prices(family).to(like), family.size)
+        table, prices = super().rewards(family).to(like), self.prices(family).to(like)
+        return PricedReward(table, prices, family.size, self.values(family, like))
 
     def prices(self, family: LanguagePolicy) -> Float[Tensor, " V"]:
         """Returns the cost of each token."""

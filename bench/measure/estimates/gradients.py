@@ -59,7 +59,7 @@ class Gradients:
         self.parameters, self._pullback = encoded(self.problem, theta)
         like = next(iter(theta.values()))
         self._build = self.problem.builder(like)
-        self.function, self.minibatches = problem.function(like), problem.minibatches(like)
+        self.function, self.minibatches = self.problem.function(like), self.problem.minibatches(like)
         self.noise: NoiseSource | None = None
         self._encoded = {name: value.clone() for name, value in self.parameters.items()}
         self._step = executed(self.estimates, mode)
