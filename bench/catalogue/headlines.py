@@ -28,7 +28,7 @@ def headlines_of(estimator: str) -> list[str]:
     mine = [row for row in headline_rows() if row["name"] == estimator]
     if not mine:
         return []
-    where = "Headline numbers (results/headline/README.md; gradest run headline measures them again):"
+    where = "Headline numbers (ranges over problems; each with its interval in results/headline/README.md):"
     return [where, *(f"- {sentence}" for sentence in headline_summaries(mine))]
 
 
