@@ -150,7 +150,8 @@ class Block:
     def cosine(self) -> Interval | None:
         """The cosine of the angle between E ĝ and g; None where g = 0.
 
-        The interval comes from the tangent: the norm of E ĝ across g divided by its length along g.
+        The interval comes from the tangent: the norm of E ĝ across g divided by its length along g. The noise of the
+        mean along g, 1/P of the whole where coordinates are alike, does not lengthen the part across.
         """
         if not self.exact.length:
             return None
@@ -160,11 +161,23 @@ class Block:
         batches = self.batches @ g
         if abs(along) <= 4 * batches.std(ddof=1) / len(batches) ** 0.5:
             return Interval(cosine_of(float(np.linalg.norm(across)), along), -1.0, 1.0)
-        tangent = float(np.linalg.norm(across)) / along
-        influence = (self.batches @ unit_vector(across) - tangent * (batches - along)) / abs(along)
-        angle = self.noisy(across, influence, abs(along)).interval().widened(self.exact.slack / self.exact.length)
-        ends = (cosine_of(t, float(np.sign(along))) for t in (max(angle.low, 0.0), angle.high))
-        return Interval(cosine_of(angle.value, float(np.sign(along))), *sorted(ends))
+        side, count = float(np.sign(along)), len(batches)
+        own = self.batches @ unit_vector(across)
+        off, out = (float(each.var(ddof=1)) / count for each in (batches, own))
+        trace, square = max(self.trace / self.count - off, 0.0), self.trace_of_square / self.count**2 - off**2
+        value = max(float(across @ across) - trace, 0.0) ** 0.5 / abs(along)
+        influence = (own - value * side * (batches - along)) / abs(along)
+        back = float(influence.var(ddof=1)) / count
+        tangent = NoisyLength(
+            float(across @ across) / along**2,
+            max(trace - out, 0.0) / along**2 + back,
+            max(square - out**2, 0.0) / along**4 + back**2,
+            back,
+            max(count - 1, 1),
+        )
+        found = tangent.interval().widened(self.exact.slack / self.exact.length)
+        ends = (cosine_of(t, side) for t in (max(found.low, 0.0), found.high))
+        return Interval(cosine_of(value, side), *sorted(ends))
 
     def variance_error(self) -> float:
         """The relative standard error of tr Σ."""

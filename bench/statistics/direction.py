@@ -11,6 +11,10 @@ angle is below arcsin(resolution), the largest angle of a mean whose relative bi
 needs the verdict *biased* (and with it a control or a million replicates), a test that rejects E c = 0 at the level, a
 second rejection by the replicates of the last stage alone, and a lower limit above arcsin(resolution). *reversed* needs
 two rejections of ⟨E ĝ, g⟩ ≥ 0 too. Where g = 0 there is no angle.
+
+The test of E c = 0 is Student's in each coordinate, which strongly skewed noise exceeds: with lognormal noise in 100
+coordinates, a test at 0.1 % was measured to reject in 1.3 % of all studies. The verdict *turned* does not rest on it
+alone: it needs the verdict *biased*, whose test corrects for skewness, and a second rejection by fresh replicates.
 """
 
 from dataclasses import dataclass

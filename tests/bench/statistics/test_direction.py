@@ -152,3 +152,31 @@ def test_a_reversal_needs_both_stages():
     assert direction._against_gradient(split, RULES)
     early = replace(split.block.exact, along=np.r_[split.block.exact.along[:1024], np.zeros(3072)])
     assert not direction._against_gradient(Split(replace(split.block, against=early)), RULES)
+
+
+@pytest.mark.parametrize("P", [2, 3, 10])
+def test_the_cosine_is_debiased_by_the_noise_across_alone(P):
+    """Of the P coordinates' noise, that along g does not lengthen the part across."""
+    mean, g = at(30.0, P, 2.0)
+    found, R, sd = [], 1024, 4.0
+    for seed in range(40):
+        each = block(mean, g, seed, R=R, sd=sd)
+        cosine, across = each.cosine(), each.moments.mean[1:]
+        assert cosine is not None
+        length = (1 / cosine.value**2 - 1) * each.moments.mean[0] ** 2
+        found.append((across @ across - length) / (sd**2 / R))
+    assert np.mean(found) == pytest.approx(P - 1, abs=0.3)
+
+
+def test_the_interval_of_the_cosine_holds_the_truth_in_two_dimensions():
+    mean, g = at(20.0, 2, 2.0)
+    found = [block(mean, g, seed, R=1024, sd=4.0).cosine() for seed in range(200)]
+    held = sum(each is not None and each.low <= np.cos(np.deg2rad(20.0)) <= each.high for each in found)
+    assert held > 171  # of 200 at 95 %: fewer once in 1e6
+
+
+def test_the_cosine_of_one_coordinate_is_1_or_minus_1():
+    for degrees, value in ((0.0, 1.0), (180.0, -1.0)):
+        found = block(*at(degrees, 1, 2.0), sd=0.5).cosine()
+        assert found is not None
+        assert tuple(found) == pytest.approx((value, value, value))
