@@ -92,7 +92,7 @@ class DependentBits(BernoulliFamily):
             half = len(z) // 2 if shape else 0
             return torch.cat([z[:half], z[: len(z) - half]]) if half else z
 
-        q.sample = draw
+        setattr(q, "sample", draw)  # noqa: B010
         return q
 
 
@@ -106,7 +106,11 @@ class WrongBits(BernoulliFamily):
     def build(self, parameters: dict[str, Tensor]) -> Distribution:
         q = super().build(parameters)
         p = q.mean.detach()
-        q.sample = lambda shape=(): (torch.rand((*shape, *p.shape), dtype=p.dtype) < 1.1 * p).to(p.dtype)
+
+        def draw(shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+            return (torch.rand((*shape, *p.shape), dtype=p.dtype) < 1.1 * p).to(p.dtype)
+
+        setattr(q, "sample", draw)  # noqa: B010
         return q
 
 

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from bench.measure.accuracy.adjusted_mean import Adjustment, adjustment
+from bench.measure.accuracy.positive_control import control_gradients
 from bench.measure.accuracy.stopping import UNREACHABLE, AccuracySettings, Ended, Sampling
 from bench.measure.estimates.batching import quarter
 from bench.measure.estimates.prepared import Opening
 from bench.statistics.control import Ask, Control
-from bench.statistics.stream import Replicates
+from bench.statistics.stream import Replicates, Vector
 from bench.statistics.verdict import Verdict, growth
 from bench.statistics.yardstick import Scale, yardstick
 
@@ -26,6 +27,9 @@ PAYS = 2.0
 
 AMPLE = 8.0
 """The gain that is aimed at, in units of the least that settles the verdict within the budget."""
+
+CONTROLS, LEAST_DRAWS = ("rloo", "set_rloo"), 2
+"""The estimators that serve as a control, and their draws."""
 
 ROUGH = 0.99
 """Precision at which this stage may stop: its variance is of no interest."""
@@ -59,17 +63,21 @@ def settled(first: Judged, cell: Opening, settings: AccuracySettings, seed_of: C
     if verdict.word != "unclear" or raw.kept.nonfinite or raw.kept.total.count < 2 or raw.exact:
         return first
     block = raw.kept.block("all")
-    chunk = quarter(max(cell.replicates // 4, 1), settings.max_replicates)
-    found = adjustment(cell.eager, chunk, seed_of, raw.rules.tolerance * block.magnitude)
+    found = adjustment(cell.eager, rows(cell, settings), seed_of, raw.rules.tolerance * block.magnitude)
     if found is None or not worthwhile(found, verdict, settings):
         return first
     if not verdict.gated:
         found = found.tempered(max(PAYS, AMPLE * to_show_none(raw) / settings.max_replicates))
-    second = stage(found, raw, chunk, settings, seed_of)
+    second = stage(found, cell, raw, settings, seed_of)
     alarm = found.alarm(settings.level)
     if alarm:
         return Judged(raw, with_note(first.ended, alarm))
     return second if says_more(second, first) else first
+
+
+def rows(cell: Opening, settings: AccuracySettings) -> int:
+    """The replicates in a chunk: fewer than of plain estimates, because covariates take several times the memory."""
+    return quarter(max(cell.replicates // 4, 1), settings.max_replicates)
 
 
 def worthwhile(found: Adjustment, verdict: Verdict, settings: AccuracySettings) -> bool:
@@ -86,9 +94,10 @@ def to_show_none(raw: Sampling) -> float:
 
 
 def stage(
-    found: Adjustment, raw: Sampling, chunk: int, settings: AccuracySettings, seed_of: Callable[[str], int]
+    found: Adjustment, cell: Opening, raw: Sampling, settings: AccuracySettings, seed_of: Callable[[str], int]
 ) -> Judged:
     """Runs the second stage."""
+    chunk = rows(cell, settings)
 
     def draw(index: int) -> Tensor:
         torch.manual_seed(seed_of(f"adjusted {index}"))
@@ -103,7 +112,7 @@ def stage(
         replace(settings, precision=ROUGH),
         tolerance=rules.tolerance,
         rare=raw.rare,
-        control=sharp(raw.control),
+        control=sharp(raw.control, cell, chunk, seed_of, rules.tolerance * kept.block("all").magnitude),
         scale=Scale(yard.length, yard.scale, inf) if yard.scale else None,
     )
     ended = sampling.run()
@@ -112,12 +121,22 @@ def stage(
     return Judged(sampling, ended, f"the mean of {sampling.kept.drawn:,} estimates less a model of f, {gained}")
 
 
-def sharp(control: Ask) -> Ask:
-    """The control, which must also be precise enough to see the error that adjusted estimates show."""
+def sharp(control: Ask, cell: Opening, chunk: int, seed_of: Callable[[str], int], floor: Vector) -> Ask:
+    """The control with an adjusted mean of its own, which must be precise enough to see the error of the estimates."""
 
     def asked(replicates: int) -> Control | None:
         found = control(replicates)
-        return found and replace(found, sharp=True)
+        if found is None:
+            return None
+        own = next(filter(None, (control_gradients(cell.eager, name, LEAST_DRAWS) for name in CONTROLS)), None)
+        better = own and adjustment(own, chunk, lambda stage: seed_of(f"control {stage}"), floor)
+        if not better:
+            return replace(found, sharp=True)
+        torch.manual_seed(seed_of("adjusted control"))
+        kept = Replicates({"all": slice(0, len(floor))}, None, None)
+        while kept.drawn < replicates:
+            kept.add(better(chunk))
+        return replace(found, sharp=True, batches=kept.block("all").batches)
 
     return asked
 

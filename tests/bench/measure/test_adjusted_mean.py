@@ -21,7 +21,7 @@ from bench.statistics.moments import Moments
 from tests.support.adjusted import DEFECTS, RIGHT, DependentBits, Stopping, WrongBits, WrongSampler
 from tests.support.problems import SYNTHETIC, small
 
-BITS = Problem(distributions.get("bernoulli", size=3), objectives.get("squared_sum"))
+BITS = Problem(distributions.get("bernoulli", size=3), objectives.get("quadratic_bits"))
 seed_of = partial(chunk_seed, 0, "cell")
 
 
@@ -133,14 +133,14 @@ def test_a_wrong_sampler_has_no_covariates_and_would_be_hidden_by_draws_recorded
     assert adjusted(gradients) is None
 
     def at_f(gradients: Gradients, replicates: int) -> tuple[torch.Tensor, torch.Tensor]:
-        seen: list[torch.Tensor] = []
-        own = gradients.by(gradients.estimator)
-        own.function = estimators.Function(lambda z: (seen.append(z.detach()), gradients.function(z, None))[1])  # type: ignore[arg-type]
-        x = own(replicates)
-        values = [
-            torch._C._functorch.get_unwrapped(z) if torch._C._functorch.is_gradtrackingtensor(z) else z for z in seen
-        ]
-        return x, torch.cat(values)
+        own, seen = gradients.by(gradients.estimator), []
+
+        def surrogate(parameters):
+            own.function = estimators.Function(lambda z: (seen.append(z.detach()), BITS.objective.value(z))[1])
+            return own.surrogate(parameters), seen
+
+        in_parameters, drawn = torch.func.grad(surrogate, has_aux=True)(gradients.expanded(replicates))
+        return gradients.pulled(in_parameters), torch.cat(drawn)
 
     monkeypatch.setattr(adjusted_mean, "estimates_and_draws", at_f)
     found = adjusted(gradients)
