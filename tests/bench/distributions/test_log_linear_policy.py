@@ -182,7 +182,8 @@ def test_the_bias_of_ppos_critic_is_its_formula(lam):
     """E Σ_t s_t [(1 − λ) Σ_{t<u≤L} λ^{u−t−1} e_u], L the last token: errors after the end are none."""
     which, q, _ = priced()
     z = q.enumerate_support()
-    for error in ({"critic_error": 0.5}, {"critic_state_error": 0.5}):
+    errors: Any = ({"critic_error": 0.5}, {"critic_state_error": 0.5})
+    for error in errors:
         wrong: Any = PolicyGradient(**CRITIC, lam=lam, **error)
         e = wrong_by(error, q, z)
         law = q.log_prob(z).exp()

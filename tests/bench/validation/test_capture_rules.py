@@ -79,8 +79,17 @@ LOSSES = {
 }
 
 
-@pytest.mark.parametrize("road", ["table", "visited"])
-@pytest.mark.parametrize("family", ["automaton_policy", "log_linear_policy", "prefix_policy", "transformer_policy"])
+@pytest.mark.parametrize(
+    ("family", "road"),
+    [
+        ("automaton_policy", "table"),
+        ("prefix_policy", "table"),
+        ("log_linear_policy", "visited"),
+        ("transformer_policy", "visited"),
+        pytest.param("log_linear_policy", "table", marks=pytest.mark.slow),
+        pytest.param("transformer_policy", "table", marks=pytest.mark.slow),
+    ],
+)
 def test_losses_over_rollouts_of_a_stale_and_truncated_behaviour(family, road, monkeypatch):
     """Behaviour and reference policies are read once; also where estimates go through the visited prefixes alone."""
     if road == "visited":
