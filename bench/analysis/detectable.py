@@ -19,6 +19,9 @@ from bench.statistics.power import POWER, chance_of_finding, smallest_found
 NAMED_CHANGE = 0.2
 """The change in a single cell whose chance to pass is said; twice the limit, if that is larger."""
 
+HUGE_CHANGE = 10.0
+"""A change beyond which only that is said."""
+
 
 def with_smallest(rows: pd.DataFrame, level: float) -> pd.DataFrame:
     """Adds `finds`: the smallest change for the worse, as a share, that a test at `level` finds with `POWER`.
@@ -26,7 +29,8 @@ def with_smallest(rows: pd.DataFrame, level: float) -> pd.DataFrame:
     A ratio without error finds every change beyond the limit; a row without a p-value finds none (NaN).
     """
     beyond = smallest_found(rows["error"].to_numpy(float), rows["degrees"].to_numpy(float), level)
-    finds = np.expm1(np.log1p(rows["limit"].to_numpy(float)) + np.where(rows["error"] == 0, 0.0, beyond))
+    with np.errstate(over="ignore"):  # a time that was visited twice finds nothing: infinity
+        finds = np.expm1(np.log1p(rows["limit"].to_numpy(float)) + np.where(rows["error"] == 0, 0.0, beyond))
     return rows.assign(finds=np.where(rows["p"].isna(), np.nan, finds))
 
 
@@ -56,12 +60,17 @@ def _of_limit(rows: pd.DataFrame, groups: pd.DataFrame, limit: Limit, level: flo
         "cells": len(mine),
         "same_numbers": int((mine["basis"] == SAME_NUMBERS).sum()),
         "same_draws": int((mine["basis"] == ALIKE_DRAWS).sum()),
-        **{name: float(finds.quantile(at)) for name, at in (("best", 0.0), ("median", 0.5), ("worst", 1.0))},
+        **{name: _at(finds, share) for name, share in (("best", 0.0), ("median", 0.5), ("worst", 1.0))},
         "change": change,
         "doubtful": int((chance < POWER).sum()),
         "missed": float(1 - chance.mean()) if len(moved) else float("nan"),
         "all_together": float(every["finds"].iloc[0]) if len(every) else float("nan"),
     }
+
+
+def _at(finds: pd.Series, share: float) -> float:
+    """The value below which a share of the values lies, one of them, so that it may be infinite; NaN without values."""
+    return float(finds.quantile(share, interpolation="lower")) if len(finds) else float("nan")
 
 
 def power_sentences(row: dict[str, Any]) -> list[str]:
@@ -95,6 +104,6 @@ def percent(share: float) -> str:
     """Returns a share in percent with two digits.
 
     >>> percent(0.2), percent(0.0213), percent(1.4), percent(float("inf"))
-    ('20 %', '2.1 %', '140 %', '∞')
+    ('20 %', '2.1 %', '140 %', 'over 1000 %')
     """
-    return "∞" if np.isinf(share) else f"{float(f'{100 * share:.2g}'):g} %"
+    return "over 1000 %" if share > HUGE_CHANGE else f"{float(f'{100 * share:.2g}'):g} %"

@@ -5,6 +5,9 @@ normal and S² an independent χ²/ν. Because Z − t S is nearly normal (Johns
 Var S ≈ 1/(2 ν)),
 
     P(found) ≈ Φ((δ − t (1 − 1/(4 ν))) ÷ √(1 + t²/(2 ν))).
+
+Against the noncentral t distribution, at levels of 0.05 to 5e-5, what is said to have a power of 80 % has 80.0 to
+80.4 % from ν = 9 on and 80.3 to 81.4 % for ν = 2 to 4.
 """
 
 from typing import Any

@@ -158,6 +158,13 @@ def measured(cell: Cell) -> dict:
     return measure_cell(cell, "accuracy") | {"env": "here", "attempt": 1}
 
 
+def test_a_time_that_was_visited_twice_finds_nothing_and_says_so():
+    frame = table()
+    frame["method"] = frame["method"].str.replace("5 visits", "2 visits")
+    result = compare_runs(frame, frame.assign(seed=1), "seconds_per_estimate>10%")
+    assert "over 1000 % (median of 42 cells" in result.power_sentences()[0] and "nan" not in result.power_sentences()[0]
+
+
 @pytest.mark.slow
 def test_a_whole_comparison_keeps_its_level_and_finds_a_common_change():
     rng, trials, alarms, hits = np.random.default_rng(5), 400, 0, 0

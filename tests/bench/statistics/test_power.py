@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import t
+from scipy.stats import nct, t
 
 from bench.statistics.common_draws import FEWEST_BATCHES, common_error, packed, unpacked
 from bench.statistics.means import benjamini_hochberg
@@ -23,6 +23,13 @@ def test_the_smallest_change_is_found_in_eighty_of_a_hundred(degrees: float, lev
     found = (true + 0.1 * rng.standard_normal(TRIALS)) / error > t.isf(level, degrees)
     assert abs(found.mean() - 0.8) < BAND
     assert float(chance_of_finding(true, 0.1, degrees, level)) == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("degrees", [2.0, 4.0, 9.0, 63.0])
+@pytest.mark.parametrize("level", [0.05, 5e-5])
+def test_the_formula_agrees_with_the_noncentral_distribution(degrees: float, level: float):
+    power = nct.sf(t.isf(level, degrees), degrees, float(smallest_found(1.0, degrees, level)))
+    assert 0.8 - 1e-6 < power < 0.814
 
 
 def test_a_normal_quantile_would_promise_too_much():
