@@ -2,8 +2,6 @@
 
 import os
 
-from estimators.errors import whole
-
 
 def cores() -> int:
     """Returns the number of CPU cores that this process may use."""
@@ -12,4 +10,4 @@ def cores() -> int:
 
 def processes(jobs: int | None) -> int:
     """Returns `jobs`. Default: one process per core. Raises BadInput if `jobs` is below 1."""
-    return cores() if jobs is None else whole(1, "jobs", jobs)
+    return cores() if jobs is None else whole_number(1, "jobs", jobs)
