@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from estimators.errors import BadInput, at_least
+from estimators.errors import BadInput, at_least, whole_number
 from estimators.tools.gradient_moments import GradientMoments, PooledMoments, centring, gradient_moments, gram, pooled
 from estimators.tools.noise_intervals import positive_interval, ratio_interval
 

@@ -19,7 +19,7 @@ from bench.audits.streams import FEWEST_ESTIMATES, AuditPlan, Stream, chunk_size
 from bench.isolation.child import refuse_inside
 from bench.statistics.control import ALONE, UNSEEN
 from bench.tables.metrics import Measurement
-from estimators.errors import BadInput, at_least
+from estimators.errors import BadInput, at_least, whole_number
 
 RAREST = UNSEEN / ALONE
 """The rarest event that an audit may be asked to see."""

@@ -2,6 +2,8 @@
 
 import os
 
+from estimators.errors import whole_number
+
 
 def cores() -> int:
     """Returns the number of CPU cores that this process may use."""

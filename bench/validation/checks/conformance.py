@@ -22,7 +22,7 @@ from bench.plugins.files import load_file, load_files
 from bench.validation.checks import CheckFailed, checks_of
 from estimators.checks.expected import expected_failures
 from estimators.core import Estimator
-from estimators.errors import BadInput, nearest
+from estimators.errors import BadInput, nearest, whole_number
 
 CHECKED_TYPES = (Estimator, Family, Target)
 

@@ -22,7 +22,7 @@ from bench.tables.where import parse
 from bench.validation.facts import FACT_GROUPS, FACTS, record
 from bench.validation.facts.fact import SOURCE, Fact
 from bench.validation.facts.record import FactRecord
-from estimators.errors import BadInput
+from estimators.errors import BadInput, whole_number
 
 FACT_FILTERS = ("fact", "group", "topic", "slow")
 """Fields of a fact that `--where` can use."""
