@@ -42,10 +42,10 @@ def at_least(least: Number, name: str, value: Number) -> Number:
     return value
 
 
-def whole(least: int, name: str, value: object) -> int:
+def whole_number(least: int, name: str, value: object) -> int:
     """Returns `value` as an int; raises BadInput if it is not a whole number (1.0 is not one), or below `least`.
 
-    >>> whole(1, "window", 1.5)
+    >>> whole_number(1, "window", 1.5)
     Traceback (most recent call last):
     estimators.errors.BadInput: window must be a whole number, at least 1; found 1.5
     """

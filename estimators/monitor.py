@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from estimators.errors import BadInput, at_least, whole
+from estimators.errors import BadInput, at_least, whole_number
 from estimators.tools.gradient_moments import GradientMoments, PooledMoments, centring, gradient_moments, gram, pooled
 from estimators.tools.noise_intervals import positive_interval, ratio_interval
 
@@ -97,7 +97,7 @@ class Monitor:
     ) -> None:
         self.parameters = trainable(parameters)
         self.micro_batch_size = at_least(1, "micro_batch_size", micro_batch_size)
-        self.every, self.window = whole(1, "every", every), whole(1, "window", window)
+        self.every, self.window = whole_number(1, "every", every), whole_number(1, "window", window)
         self.steps = 0
         self._latest: deque[GradientMoments] = deque(maxlen=self.window)
         self._rows, self._added = flat_rows(self.parameters, 8), 0
@@ -165,7 +165,7 @@ def gradient_noise(
     """
     leaves = trainable(parameters)
     at_least(1, "batch_size", batch_size)
-    passes = whole(1, "passes", passes)
+    passes = whole_number(1, "passes", passes)
     enough("gradient_noise", "passes", passes)
     rows = flat_rows(leaves, passes)
     for row in places(rows, leaves):

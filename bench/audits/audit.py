@@ -19,7 +19,7 @@ from bench.audits.streams import FEWEST_ESTIMATES, AuditPlan, Stream, chunk_size
 from bench.isolation.child import refuse_inside
 from bench.statistics.control import ALONE, UNSEEN
 from bench.tables.metrics import Measurement
-from estimators.errors import BadInput, at_least, whole
+from estimators.errors import BadInput, at_least, whole_number
 
 RAREST = UNSEEN / ALONE
 """The rarest event that an audit may be asked to see."""
@@ -73,7 +73,7 @@ def audit(
     'unbiased'
     """
     refuse_inside("bench.audit")
-    whole(0, "seed", seed)
+    whole_number(0, "seed", seed)
     if against is not None and is_same_source(draw, against):
         raise BadInput("draw and against are the same estimates, which differ in nothing; give a second source")
     plan = checked_plan(resolution, rarest, replicates, seconds, count)
@@ -113,7 +113,7 @@ def checked_plan(resolution: float, rarest: float, replicates: int, seconds: flo
         raise BadInput(f"rarest must be at least {RAREST:g} and below 1, found {rarest:g}")
     if not (np.isfinite(seconds) and seconds > 0):
         raise BadInput(f"seconds must be above 0, found {seconds:g}")
-    if count is not None and whole(1, "count", count) & (count - 1):
+    if count is not None and whole_number(1, "count", count) & (count - 1):
         raise BadInput(f"count must be a power of two, such as 1024, found {count}")
     return AuditPlan(resolution, rarest, at_least(FEWEST_ESTIMATES, "replicates", replicates), seconds)
 

@@ -2,7 +2,7 @@
 
 import os
 
-from estimators.errors import whole
+from estimators.errors import whole_number
 
 
 def cores() -> int:
@@ -12,4 +12,4 @@ def cores() -> int:
 
 def processes(jobs: int | None) -> int:
     """Returns `jobs`. Default: one process per core. Raises BadInput if `jobs` is below 1."""
-    return cores() if jobs is None else whole(1, "jobs", jobs)
+    return cores() if jobs is None else whole_number(1, "jobs", jobs)

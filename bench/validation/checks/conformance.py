@@ -22,7 +22,7 @@ from bench.plugins.files import load_file, load_files
 from bench.validation.checks import CheckFailed, checks_of
 from estimators.checks.expected import expected_failures
 from estimators.core import Estimator
-from estimators.errors import BadInput, nearest, whole
+from estimators.errors import BadInput, nearest, whole_number
 
 CHECKED_TYPES = (Estimator, Family, Target)
 
@@ -60,7 +60,7 @@ def check(name: str, *, seed: int = 0, plugin: str | Path | Iterable[str | Path]
     >>> check("bernoulli").failed
     False
     """
-    whole(0, "seed", seed)
+    whole_number(0, "seed", seed)
     files = tuple(str(file) for file in ([plugin] if isinstance(plugin, str | Path) else plugin))
     if files or ".py" in name:
         refuse_inside("gradest.check")

@@ -3,36 +3,36 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-from bench.validation.facts.claims import Claim, ClaimVerdict, Word, judged, quoted, short, span_of
+from bench.validation.facts.claims import ClaimVerdict, GridClaim, Word, judged, quoted, span_of, three_digits
 from bench.validation.facts.language_entropy import CLIP_LESS_NONE, HIGHER_LESS_CLIP
 from bench.validation.facts.language_kl import KL_TERMS
 from bench.validation.facts.language_limits import MEASURED_DISTANCE, MEASURED_LENGTH, NUMBERS_OF_ROLLOUTS, SETTINGS
-from bench.validation.facts.measured_points import Point
+from bench.validation.facts.measured_points import GridPoint
 from bench.validation.facts.off_policy_errors import OFF_POLICY
-from bench.validation.facts.off_policy_winners import ERROR_KINDS, KNOBS, LARGEST_REGRET, SHARE
+from bench.validation.facts.off_policy_winners import CELLS_WON, ERROR_KINDS, KNOBS, LARGEST_REGRET
 
 TURN = 5.0
 """Degrees within which a mean gradient is said to point along another."""
-SAME = 0.05
+EQUAL_WEIGHTS = 0.05
 """Relative difference within which weights are said to be equal."""
 MORE = 0.1
 """Relative difference from which a weight is said to be more: the draws resolve no less."""
 FORMULA = 0.2
 """Relative difference within which a measured weight is said to follow its formula: the draws resolve no less."""
-WORST = 2.0
+NEAR_LEAST = 2.0
 """An error is said to be near the least up to this factor."""
 ABOVE = (math.nextafter(0.0, 1.0), math.inf)
 BELOW = (-math.inf, math.nextafter(0.0, -1.0))
 UNCHANGED = 1e-9
 """Absolute change that counts as none."""
 
-Finder = Callable[[Sequence[Point]], Iterator[ClaimVerdict]]
+Finder = Callable[[Sequence[GridPoint]], Iterator[ClaimVerdict]]
 
 
-def all_judged(*claims: Claim) -> Finder:
+def all_judged(*claims: GridClaim) -> Finder:
     """Returns the function that judges these claims."""
 
-    def found(points: Sequence[Point]) -> Iterator[ClaimVerdict]:
+    def found(points: Sequence[GridPoint]) -> Iterator[ClaimVerdict]:
         yield from (judged(claim, points) for claim in claims)
 
     return found
@@ -40,20 +40,20 @@ def all_judged(*claims: Claim) -> Finder:
 
 KL_FINDINGS = all_judged(
     *(
-        Claim(f"{name} points along ∇KL(π‖π_ref), within {TURN:g}°", "angle", name, (0, TURN), "KL", "°")
+        GridClaim(f"{name} points along ∇KL(π‖π_ref), within {TURN:g}°", "angle", name, (0, TURN), "KL", "°")
         for name in KL_TERMS
     ),
-    Claim(
-        f"k3 of the sequence in the reward has the KL gradient's length, within a factor of {WORST:g}",
+    GridClaim(
+        f"k3 of the sequence in the reward has the KL gradient's length, within a factor of {NEAR_LEAST:g}",
         "length ÷ that of the KL gradient",
         "k3 of the sequence in the reward",
-        (1 / WORST, WORST),
+        (1 / NEAR_LEAST, NEAR_LEAST),
         "KL",
     ),
 )
 
 DEVIATION_FINDINGS = all_judged(
-    Claim(
+    GridClaim(
         f"The deviation gives easy and hard prompts more weight than even ones, by more than {MORE:.0%}",
         "tilt",
         "all prompts",
@@ -61,7 +61,7 @@ DEVIATION_FINDINGS = all_judged(
         "K",
     ),
     *(
-        Claim(
+        GridClaim(
             f"In groups of {K} each prompt weighs c(p, K), within {FORMULA:.0%}",
             "weight ÷ c(p, K)",
             f"K = {K}",
@@ -74,14 +74,20 @@ DEVIATION_FINDINGS = all_judged(
 
 LENGTH_FINDINGS = all_judged(
     *(
-        Claim(f"Where right answers are {law}, 1/L makes answers {word}", "change by 1/L", law, bounds, "p")
+        GridClaim(f"Where right answers are {law}, 1/L makes answers {word}", "change by 1/L", law, bounds, "p")
         for law, word, bounds in (("short", "shorter", BELOW), ("long", "shorter", BELOW), ("long", "longer", ABOVE))
     )
 )
 
 DROPPING_FINDINGS = all_judged(
     *(
-        Claim(f"{says} leaves the prompts' weights equal, within {SAME:.0%}", "tilt", series, (1 - SAME, 1 + SAME), "K")
+        GridClaim(
+            f"{says} leaves the prompts' weights equal, within {EQUAL_WEIGHTS:.0%}",
+            "tilt",
+            series,
+            (1 - EQUAL_WEIGHTS, 1 + EQUAL_WEIGHTS),
+            "K",
+        )
         for says, series in (
             ("Dropping groups over a fixed set of prompts", "dropped"),
             ("Drawing each prompt again until its group is kept", "drawn again"),
@@ -91,19 +97,19 @@ DROPPING_FINDINGS = all_judged(
 )
 
 
-def off_policy_findings(points: Sequence[Point]) -> Iterator[ClaimVerdict]:
+def off_policy_findings(points: Sequence[GridPoint]) -> Iterator[ClaimVerdict]:
     """Yields who wins how much of the maps, how bad the worst cell of a loss is, and what was measured by draws."""
     for kind in ERROR_KINDS:
         for knob in KNOBS:
             yield winners_in_words(points, kind, knob)
     for name in ("PPO-clip", "CISPO", "sequence ratio"):
-        says = f"{name}, 4 steps stale: its error is at most {WORST:g} × the least, in every cell"
+        says = f"{name}, 4 steps stale: its error is at most {NEAR_LEAST:g} × the least, in every cell"
         series = f"{name}: error, 4 steps stale"
-        yield judged(Claim(says, LARGEST_REGRET, series, (1, WORST), "rollouts"), points)
+        yield judged(GridClaim(says, LARGEST_REGRET, series, (1, NEAR_LEAST), "rollouts"), points)
     yield from least_measured(points)
 
 
-def winners_in_words(points: Sequence[Point], kind: str, knob: str) -> ClaimVerdict:
+def winners_in_words(points: Sequence[GridPoint], kind: str, knob: str) -> ClaimVerdict:
     """Returns how many cells each loss wins, by the number of rollouts, and whether one wins all of them."""
     parts, single = [], set()
     for n in NUMBERS_OF_ROLLOUTS:
@@ -111,7 +117,7 @@ def winners_in_words(points: Sequence[Point], kind: str, knob: str) -> ClaimVerd
             name: each.exact
             for name in OFF_POLICY
             for each in points
-            if (each.quantity, each.series, each.x) == (SHARE, f"{name}: {kind}, {knob}", n) and each.exact > 0
+            if (each.quantity, each.series, each.x) == (CELLS_WON, f"{name}: {kind}, {knob}", n) and each.exact > 0
         }
         rising = sorted(shares, key=lambda name, shares=shares: -shares[name])
         single |= set(rising)
@@ -124,7 +130,7 @@ def winners_in_words(points: Sequence[Point], kind: str, knob: str) -> ClaimVerd
     return ClaimVerdict(word, f"{says}: {word}", f"cells won, exact: {'; '.join(parts)}")
 
 
-def least_measured(points: Sequence[Point]) -> Iterator[ClaimVerdict]:
+def least_measured(points: Sequence[GridPoint]) -> Iterator[ClaimVerdict]:
     """Yields the order of the losses that were measured by draws in one cell."""
     own = sorted((each for each in points if each.quantity == "relative error"), key=lambda each: each.measured)
     if len(own) < 2:
@@ -133,25 +139,27 @@ def least_measured(points: Sequence[Point]) -> Iterator[ClaimVerdict]:
     apart = first.high < second.low
     said = ", ".join(f"{each.series} {quoted(each, '')}" for each in own)
     word: Word = "holds" if apart else "is not settled"
-    where = f"{short(first.x)} rollouts, KL = {short(MEASURED_DISTANCE)}, T = {MEASURED_LENGTH}, logit noise"
+    where = (
+        f"{three_digits(first.x)} rollouts, KL = {three_digits(MEASURED_DISTANCE)}, T = {MEASURED_LENGTH}, logit noise"
+    )
     yield ClaimVerdict(
         word, f"{first.series} has the least error of those that were drawn at {where}: {word}", f"measured: {said}"
     )
 
 
-def limits_findings(points: Sequence[Point]) -> Iterator[ClaimVerdict]:
+def limits_findings(points: Sequence[GridPoint]) -> Iterator[ClaimVerdict]:
     """Yields each limit's direction, the share of answers that GSPO clips, and what clip-higher does to entropy."""
     for name in SETTINGS:
         says = f"{name} points along the gradient, within {TURN:g}°"
-        yield judged(Claim(says, "angle", name, (0, TURN), "KL", "°"), points)
+        yield judged(GridClaim(says, "angle", name, (0, TURN), "KL", "°"), points)
     for name in SETTINGS:
         if name.startswith("GSPO"):
             says = f"{name} leaves at least half of the stale answers unclipped"
-            yield judged(Claim(says, "share clipped", name, (0, 0.5), "KL"), points)
+            yield judged(GridClaim(says, "share clipped", name, (0, 0.5), "KL"), points)
     yield from entropy_findings(points)
 
 
-def entropy_findings(points: Sequence[Point]) -> Iterator[ClaimVerdict]:
+def entropy_findings(points: Sequence[GridPoint]) -> Iterator[ClaimVerdict]:
     """Yields in how many cells the entropy's derivative is raised, lowered or left, by clip-higher and by a clip."""
     for quantity, says in (
         (HIGHER_LESS_CLIP, "Clip-higher (0.28) raises the derivative of the entropy above that of a clip at 0.2"),
@@ -162,7 +170,7 @@ def entropy_findings(points: Sequence[Point]) -> Iterator[ClaimVerdict]:
             yield signs_in_words(says, own, 1 if quantity == HIGHER_LESS_CLIP else -1)
 
 
-def signs_in_words(says: str, own: Sequence[Point], sign: int) -> ClaimVerdict:
+def signs_in_words(says: str, own: Sequence[GridPoint], sign: int) -> ClaimVerdict:
     """Returns whether a change has this sign wherever there is one, with counts and the measurements."""
     ends = [(sign * low, sign * high) for low, high in (each.ends for each in own)]
     with_it = sum(min(pair) > UNCHANGED for pair in ends)
@@ -173,6 +181,6 @@ def signs_in_words(says: str, own: Sequence[Point], sign: int) -> ClaimVerdict:
         f"it does so in {with_it} of {len(own)} cells, does the opposite in {against}, and changes nothing in {same}"
     )
     values = span_of([min(each.exact for each in own), max(each.exact for each in own)])
-    drawn = ", ".join(f"{quoted(each, '')} ({each.series}, KL = {short(each.x)})" for each in own if each.drawn)
+    drawn = ", ".join(f"{quoted(each, '')} ({each.series}, KL = {three_digits(each.x)})" for each in own if each.drawn)
     measured = f"; measured: {drawn}" if drawn else ""
     return ClaimVerdict(word, f"{says}: {word}: {where}", f"changes, exact: {values}{measured}")

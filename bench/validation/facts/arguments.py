@@ -16,7 +16,7 @@ from bench.validation.facts.argument_findings import (
 )
 from bench.validation.facts.claims import ClaimVerdict
 from bench.validation.facts.fact import FACTS
-from bench.validation.facts.measured_points import Point, points_in
+from bench.validation.facts.measured_points import GridPoint, points_in
 from bench.validation.facts.page import entry, page_templates, style
 from bench.validation.facts.record import FactRecord
 
@@ -38,7 +38,7 @@ class Argument:
     facts: tuple[str, ...]
     drawn: tuple[str, ...] = ()
 
-    def points(self, records: dict[str, FactRecord]) -> list[Point]:
+    def points(self, records: dict[str, FactRecord]) -> list[GridPoint]:
         """Returns the measured points of all its facts."""
         return [each for name in self.facts if name in records for each in points_in(records[name].rows)]
 

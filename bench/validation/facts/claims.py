@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
-from bench.validation.facts.measured_points import Point
+from bench.validation.facts.measured_points import GridPoint
 
 Word = Literal["holds", "does not hold", "holds in part", "is not settled"]
 MOST_QUOTED = 3
@@ -14,7 +14,7 @@ MOST_QUOTED = 3
 
 
 @dataclass(frozen=True)
-class Claim:
+class GridClaim:
     """A claim that a quantity lies in `bounds` (both ends included) at every point of a series.
 
     `says`: the claim as the beginning of a sentence. `over`: the name of x. `unit`: is written after numbers.
@@ -27,7 +27,7 @@ class Claim:
     over: str
     unit: str = ""
 
-    def points(self, points: Iterable[Point]) -> list[Point]:
+    def points(self, points: Iterable[GridPoint]) -> list[GridPoint]:
         """Returns the points that the claim is about, by x."""
         own = [each for each in points if (each.quantity, each.series) == (self.quantity, self.series)]
         return sorted(own, key=lambda each: each.x)
@@ -47,7 +47,7 @@ class ClaimVerdict:
         return f"{self.head}; {self.numbers}." if self.numbers else f"{self.head}."
 
 
-def judged(claim: Claim, points: Iterable[Point]) -> ClaimVerdict:
+def judged(claim: GridClaim, points: Iterable[GridPoint]) -> ClaimVerdict:
     """Returns the verdict on a claim.
 
     A point agrees if its whole interval is in the bounds, contradicts if all of it is outside, and is open otherwise.
@@ -59,15 +59,15 @@ def judged(claim: Claim, points: Iterable[Point]) -> ClaimVerdict:
     states = {state for _, state in places}
     word = word_of(states)
     return ClaimVerdict(
-        word, f"{claim.says}: {verdict_in_words(places, claim.over)}", numbers(own, claim.unit, claim.over)
+        word, f"{claim.says}: {verdict_in_words(places, claim.over)}", numbers_in_words(own, claim.unit, claim.over)
     )
 
 
-def place(point: Point, bounds: tuple[float, float]) -> int:
+def place(point: GridPoint, bounds: tuple[float, float]) -> int:
     """Returns 1 if the point's interval is within the bounds, −1 if it is outside, 0 if it crosses an end.
 
-    >>> place(Point("angle", "k3", 0.1, 2.0, 2.1, 1.9, 2.3), (0, 5)), place(Point("angle", "k3", 0.1, 5.2), (0, 5))
-    (1, -1)
+    >>> place(GridPoint("angle", "k3", 0.1, 2.0, 2.1, 1.9, 2.3), (0, 5))
+    1
     """
     low, high = point.ends
     if bounds[0] <= low and high <= bounds[1]:
@@ -107,14 +107,14 @@ def span_of(values: Sequence[float]) -> str:
     >>> span_of([0.01, 0.1, 1.0]), span_of([2.0])
     ('0.01 to 1', '2')
     """
-    first, last = short(values[0]), short(values[-1])
+    first, last = three_digits(values[0]), three_digits(values[-1])
     return first if first == last else f"{first} to {last}"
 
 
-def short(value: float) -> str:
+def three_digits(value: float) -> str:
     """Returns a number with 3 significant digits.
 
-    >>> short(0.01864), short(38.04), short(-1.5), short(4096), short(1323.4)
+    >>> three_digits(0.01864), three_digits(38.04), three_digits(-1.5), three_digits(4096), three_digits(1323.4)
     ('0.0186', '38', '-1.5', '4096', '1323')
     """
     if value == 0 or math.isinf(value):
@@ -125,26 +125,26 @@ def short(value: float) -> str:
     return f"{value:.0f}" if whole and abs(value) < 1e6 else f"{value:.3g}"
 
 
-def quoted(point: Point, unit: str) -> str:
+def quoted(point: GridPoint, unit: str) -> str:
     """Returns a number with its interval, if it was measured by draws.
 
-    >>> quoted(Point("angle", "k3", 0.1, 2.0, 2.1, 1.9, 2.3), "°"), quoted(Point("angle", "k3", 0.1, 2.0), "°")
+    >>> quoted(GridPoint("angle", "k3", 0.1, 2.0, 2.1, 1.9, 2.3), "°"), quoted(GridPoint("angle", "k3", 0.1, 2.0), "°")
     ('2.1° (1.9° to 2.3°)', '2°')
     """
     if not point.drawn:
-        return f"{short(point.exact)}{unit}"
-    return f"{short(point.measured)}{unit} ({short(point.low)}{unit} to {short(point.high)}{unit})"
+        return f"{three_digits(point.exact)}{unit}"
+    return f"{three_digits(point.measured)}{unit} ({three_digits(point.low)}{unit} to {three_digits(point.high)}{unit})"
 
 
-def numbers(points: Sequence[Point], unit: str, over: str) -> str:
+def numbers_in_words(points: Sequence[GridPoint], unit: str, over: str) -> str:
     """Returns the range of the exact numbers, and the measurements of the largest ones."""
     values = [each.exact for each in points]
-    ends = sorted({short(min(values)), short(max(values))}, key=float)
+    ends = sorted({three_digits(min(values)), three_digits(max(values))}, key=float)
     exact = f"exact: {f'{unit} to '.join(ends)}{unit}"
     drawn = sorted((each for each in points if each.drawn), key=lambda each: -abs(each.measured))[:MOST_QUOTED]
     if not drawn:
         return exact
     said = ", ".join(
-        f"{quoted(each, unit)} at {over} = {short(each.x)}" for each in sorted(drawn, key=lambda each: each.x)
+        f"{quoted(each, unit)} at {over} = {three_digits(each.x)}" for each in sorted(drawn, key=lambda each: each.x)
     )
     return f"{exact}; measured: {said}"

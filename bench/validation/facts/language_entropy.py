@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from bench.validation.facts.all_rollouts import gradient_of, over_rollouts
 from bench.validation.facts.fact import Check, Curve, FactResults, Picture, above, below, fact, near
 from bench.validation.facts.language_groups import points_of
-from bench.validation.facts.measured_points import Point, points_table
+from bench.validation.facts.measured_points import GridPoint, points_table
 from bench.validation.facts.off_policy_errors import AllAnswers, at_distance
-from bench.validation.facts.rollout_checks import GradientVector, slope_along_mean
+from bench.validation.facts.rollout_checks import GradientVector, slope_along_update
 from bench.validation.facts.sampler import Sampler
 from estimators.policy import PolicyLoss
 
@@ -60,14 +60,14 @@ def changes_of_both_signs(changes: list[float]) -> Iterator[Check]:
     yield above("share of cells without a change", 0.5, sum(abs(each) < 1e-9 for each in changes) / len(changes))
 
 
-def entropy_slopes(sampler: Sampler, law: str, stage: str, kl: float) -> dict[str, Point]:
+def entropy_slopes(sampler: Sampler, law: str, stage: str, kl: float) -> dict[str, GridPoint]:
     """Returns, for each clip, the derivative of the entropy along the unit mean update, 4 SGD steps after the draws."""
     where = at_distance(kl, "learning_rate", stale=4, size=4, vocabulary=4, prompts=1, law=law, stage=stage)
     rise = gradient_of(where.problem, lambda log_law: -(log_law.exp() * log_law).sum(-1))
     found = {}
     for name, loss in CLIPS.items():
         mean = where.exact(loss).mean
-        found[name] = Point(name, f"{law}, {stage}", kl, float(mean @ rise / mean.norm()))
+        found[name] = GridPoint(name, f"{law}, {stage}", kl, float(mean @ rise / mean.norm()))
         if name != NO_CLIP and (law, stage, kl) in DRAWN_CELLS:
             found[name] = found[name].with_draws(*drawn_entropy_slope(sampler, where, loss, mean, rise))
     return found
@@ -78,18 +78,18 @@ def drawn_entropy_slope(
 ) -> tuple[float, float]:
     """Returns the derivative by draws, and 4 standard errors."""
     parts = {part: getattr(loss, part) for part in ("ratio", "limit", "low", "high")}
-    return slope_along_mean(sampler.estimates(where.problem, over_rollouts(**parts), 8, 2**15), mean, rise)
+    return slope_along_update(sampler.estimates(where.problem, over_rollouts(**parts), 8, 2**15), mean, rise)
 
 
-def less(a: Point, b: Point, quantity: str) -> Point:
+def less(a: GridPoint, b: GridPoint, quantity: str) -> GridPoint:
     """Returns a − b; the interval of two measurements is as long as both together."""
-    found = Point(quantity, a.series, a.x, a.exact - b.exact)
+    found = GridPoint(quantity, a.series, a.x, a.exact - b.exact)
     if not (a.drawn and b.drawn):
         return found
     return found.with_draws(a.measured - b.measured, (a.high - a.low + b.high - b.low) / 2)
 
 
-def entropy_picture(law: str, stage: str, cells: list[dict[str, Point]]) -> Picture:
+def entropy_picture(law: str, stage: str, cells: list[dict[str, GridPoint]]) -> Picture:
     """Returns the derivative of the entropy by distance, a curve for each clip."""
     curves = []
     for name in CLIPS:

@@ -19,7 +19,7 @@ from bench.validation.facts.all_rollouts import (
     target_gradient,
 )
 from bench.validation.facts.fact import Check, Curve, FactResults, Picture, Rows, above, below, exact, fact, near
-from bench.validation.facts.measured_points import Point, points_table
+from bench.validation.facts.measured_points import GridPoint, points_table
 from bench.validation.facts.rollout_checks import (
     Estimates,
     GradientVector,
@@ -156,9 +156,9 @@ def measured_weights(sampler: Sampler) -> FactResults:
                 expected = difficulty_weight(p, K)
                 yield near(f"K = {K}, p = {p:.3f}: measured weight", expected, weight, error, 0.5)
                 points.append((p, weight, error))
-                table.append(Point("weight", f"K = {K}", p, expected).with_draws(weight, error))
+                table.append(GridPoint("weight", f"K = {K}", p, expected).with_draws(weight, error))
                 table.append(
-                    Point("weight ÷ c(p, K)", f"K = {K}", p, 1.0).with_draws(weight / expected, error / expected)
+                    GridPoint("weight ÷ c(p, K)", f"K = {K}", p, 1.0).with_draws(weight / expected, error / expected)
                 )
         curves.append(Curve(f"K = {K}, c(p, K)", line.tolist(), [difficulty_weight(float(p), K) for p in line]))
         curves.append(points_of(f"K = {K}, measured", points))
@@ -167,7 +167,7 @@ def measured_weights(sampler: Sampler) -> FactResults:
     yield points_table(table)
 
 
-def tilt(table: list[Point], series: str, named: str, K: int) -> Point:
+def tilt(table: list[GridPoint], series: str, named: str, K: int) -> GridPoint:
     """Returns the weight of the prompt whose success is farthest from ½ ÷ that of the nearest, as a point `named` so.
 
     The interval is that of a ratio of two weights whose errors do not depend on each other.
@@ -176,10 +176,12 @@ def tilt(table: list[Point], series: str, named: str, K: int) -> Point:
     near_half, far = own[0], own[-1]
     ratio = far.measured / near_half.measured
     errors = [(each.high - each.low) / 2 / each.measured for each in (near_half, far)]
-    return Point("tilt", named, float(K), far.exact / near_half.exact).with_draws(ratio, ratio * math.hypot(*errors))
+    return GridPoint("tilt", named, float(K), far.exact / near_half.exact).with_draws(
+        ratio, ratio * math.hypot(*errors)
+    )
 
 
-def odds_from_even(weight: Point) -> float:
+def odds_from_even(weight: GridPoint) -> float:
     """Returns the distance of a point's success rate from ½, in log odds."""
     return abs(math.log(weight.x / (1 - weight.x)))
 
@@ -280,7 +282,7 @@ def fresh_direction(sample: Estimates, mean: GradientVector, g: GradientVector) 
     ratio = weights[0][0] / weights[1][0]
     error = ratio * math.hypot(*(error / weight for weight, error in weights))
     named = "prompts drawn for each batch"
-    return points_table([Point("tilt", named, 2.0, float(parts[0] / parts[1])).with_draws(ratio, error)])
+    return points_table([GridPoint("tilt", named, 2.0, float(parts[0] / parts[1])).with_draws(ratio, error)])
 
 
 def measured_dropping(sampler: Sampler) -> FactResults:
@@ -296,9 +298,9 @@ def measured_dropping(sampler: Sampler) -> FactResults:
         for p, weight, (found, error) in zip(rates, expected, measured_prompt_weights(sample, g, 6), strict=True):
             yield near(f"six prompts, K = {K}, p = {p:.3f}: measured weight", weight, found, error, 0.5)
             points.append((p, found, error))
-            table.append(Point("weight", f"K = {K}, dropped", p, weight).with_draws(found, error))
+            table.append(GridPoint("weight", f"K = {K}, dropped", p, weight).with_draws(found, error))
         table.append(tilt(table, f"K = {K}, dropped", "dropped", K))
-        table.append(Point("tilt", "drawn again", float(K), drawn_again_tilt(rates, K)))
+        table.append(GridPoint("tilt", "drawn again", float(K), drawn_again_tilt(rates, K)))
         yield below(f"six prompts, K = {K}: least weight ÷ largest", 0.999, min(expected) / max(expected))
         line = np.geomspace(rates[0], 0.98, 80).tolist()
         again = [1 / kept_chance(p, K) for p in line]

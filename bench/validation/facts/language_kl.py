@@ -17,7 +17,7 @@ from bench.validation.facts.all_rollouts import (
 )
 from bench.validation.facts.fact import Check, Curve, FactResults, Picture, above, below, exact, fact, near
 from bench.validation.facts.language_groups import points_of
-from bench.validation.facts.measured_points import Point, points_table
+from bench.validation.facts.measured_points import GridPoint, points_table
 from bench.validation.facts.rollout_checks import (
     GradientVector,
     degrees_between,
@@ -173,11 +173,11 @@ def the_angle_of_kl_terms_by_distance(sampler: Sampler) -> FactResults:
         for name, parts in KL_TERMS.items():
             mean = enumerated_mean(problem, kl_term(**parts))
             angles[name].append(degrees_between(mean, kl))
-            point = Point("angle", name, distances[-1], angles[name][-1])
+            point = GridPoint("angle", name, distances[-1], angles[name][-1])
             if name == "k3 of the sequence in the reward":
                 sizes.append((float(mean.norm()), float(kl.norm())))
                 table.append(
-                    Point("length ÷ that of the KL gradient", name, distances[-1], sizes[-1][0] / sizes[-1][1])
+                    GridPoint("length ÷ that of the KL gradient", name, distances[-1], sizes[-1][0] / sizes[-1][1])
                 )
             if noise in (0.25, 1.0) and angles[name][-1] > 0.1:
                 sample = sampler.estimates(problem, kl_term(**parts), 2, 2**16)

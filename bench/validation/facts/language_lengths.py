@@ -17,8 +17,14 @@ from bench.validation.facts.all_rollouts import (
 )
 from bench.validation.facts.fact import Curve, FactResults, Picture, above, below, exact, fact, near
 from bench.validation.facts.language_groups import DR_GRPO, by_prompt, points_of
-from bench.validation.facts.measured_points import Point, points_table
-from bench.validation.facts.rollout_checks import GradientVector, degrees_between, has_mean, is_vector, slope_along_mean
+from bench.validation.facts.measured_points import GridPoint, points_table
+from bench.validation.facts.rollout_checks import (
+    GradientVector,
+    degrees_between,
+    has_mean,
+    is_vector,
+    slope_along_update,
+)
 from bench.validation.facts.sampler import Sampler
 from estimators.policy import PolicyGradient
 
@@ -118,7 +124,7 @@ def what_one_over_length_does_to_length(sampler: Sampler) -> FactResults:
                     yield near(what, lines[name][-1], slope, error, 0.1, scale=float(longer.norm()))
                     points[name].append((rate, slope, error))
             changes.append(lines["1/L"][-1] - lines["token sum"][-1])
-            point = Point("change by 1/L", law, rate, changes[-1])
+            point = GridPoint("change by 1/L", law, rate, changes[-1])
             if points["1/L"] and points["1/L"][-1][0] == rate:
                 (_, with_it, e1), (_, without, e2) = points["1/L"][-1], points["token sum"][-1]
                 point = point.with_draws(with_it - without, math.hypot(e1, e2))
@@ -138,4 +144,4 @@ def measured_slope(
     sampler: Sampler, problem: Problem, estimator: PolicyGradient, mean: GradientVector, longer: GradientVector
 ) -> tuple[float, float]:
     """Returns the derivative of E L along the unit mean update, by draws, and 4 standard errors."""
-    return slope_along_mean(sampler.estimates(problem, estimator, 2, 2**16), mean, longer)
+    return slope_along_update(sampler.estimates(problem, estimator, 2, 2**16), mean, longer)

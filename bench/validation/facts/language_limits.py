@@ -8,7 +8,7 @@ import torch
 from bench.validation.facts.all_rollouts import over_rollouts, small_policy
 from bench.validation.facts.fact import Check, Curve, FactResults, Picture, above, below, exact, fact, near
 from bench.validation.facts.language_groups import points_of
-from bench.validation.facts.measured_points import Point, points_table
+from bench.validation.facts.measured_points import GridPoint, points_table
 from bench.validation.facts.off_policy_errors import (
     CURRENT,
     OFF_POLICY,
@@ -83,7 +83,7 @@ def no_correction_has_the_least_error_everywhere(sampler: Sampler) -> FactResult
     for found in measured_errors(sampler):
         yield found
         table.append(
-            Point(
+            GridPoint(
                 "relative error",
                 found.what.partition(",")[0],
                 16.0,
@@ -141,7 +141,7 @@ def limits_at_published_settings_and_at_defaults(sampler: Sampler) -> FactResult
             loss = published(base, **more)
             mean = where.exact(loss).mean
             lines[name].append(degrees_between(mean, where.target))
-            point = Point("angle", name, kl, lines[name][-1])
+            point = GridPoint("angle", name, kl, lines[name][-1])
             if kl in (0.1, 0.3):
                 parts = {part: getattr(loss, part) for part in ("ratio", "limit", "low", "high", "aggregate")}
                 sample = sampler.estimates(where.problem, over_rollouts(**parts), 8, 2**15)
@@ -157,7 +157,7 @@ def limits_at_published_settings_and_at_defaults(sampler: Sampler) -> FactResult
     clipped = [clipped_answers(name) for name in names]
     yield above("GSPO's published bounds, KL = 0.01: share of answers outside them", 0.5, clipped[0])
     yield below("bounds of 0.2: share", 0.1, clipped[1])
-    table += [Point("share clipped", name, 0.01, part) for name, part in zip(names, clipped, strict=True)]
+    table += [GridPoint("share clipped", name, 0.01, part) for name, part in zip(names, clipped, strict=True)]
     curves = []
     for name in SETTINGS:
         curves += [Curve(name.replace(",", ":"), list(distances), lines[name])]

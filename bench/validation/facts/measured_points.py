@@ -12,7 +12,7 @@ POINTS_TABLE = "arguments"
 
 
 @dataclass(frozen=True)
-class Point:
+class GridPoint:
     """A number at one place of a grid.
 
     `quantity`: what it is. `series`: of which loss or setting. `x`, `y`: the place. `exact`: by enumeration.
@@ -38,26 +38,26 @@ class Point:
         """The interval of the measurement, or the exact number twice."""
         return (self.low, self.high) if self.drawn else (self.exact, self.exact)
 
-    def with_draws(self, measured: float, error: float) -> "Point":
+    def with_draws(self, measured: float, error: float) -> "GridPoint":
         """Returns the point with a measurement; `error` is half of its interval."""
-        return Point(
+        return GridPoint(
             self.quantity, self.series, self.x, self.exact, measured, measured - error, measured + error, self.y
         )
 
 
-def points_table(points: Iterable[Point]) -> Rows:
+def points_table(points: Iterable[GridPoint]) -> Rows:
     """Returns the points of a fact as rows of the table of all arguments."""
     rows = [asdict(each) for each in points]
-    return Rows(POINTS_TABLE, {each.name: [row[each.name] for row in rows] for each in fields(Point)})
+    return Rows(POINTS_TABLE, {each.name: [row[each.name] for row in rows] for each in fields(GridPoint)})
 
 
-def points_in(tables: Iterable[Rows]) -> list[Point]:
+def points_in(tables: Iterable[Rows]) -> list[GridPoint]:
     """Returns the points in a fact's tables; a null is NaN."""
     found = []
     for table in tables:
         if table.name == POINTS_TABLE:
-            names = [each.name for each in fields(Point)]
+            names = [each.name for each in fields(GridPoint)]
             for values in zip(*(table.columns[name] for name in names), strict=True):
                 given: dict[str, Any] = {n: math.nan if v is None else v for n, v in zip(names, values, strict=True)}
-                found.append(Point(**given))
+                found.append(GridPoint(**given))
     return found

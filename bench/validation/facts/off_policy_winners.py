@@ -3,7 +3,7 @@
 from typing import Literal
 
 from bench.validation.facts.fact import Curve, Picture
-from bench.validation.facts.measured_points import Point
+from bench.validation.facts.measured_points import GridPoint
 from bench.validation.facts.off_policy_errors import OFF_POLICY, ExactErrors
 
 ErrorGrid = dict[tuple[float, int], dict[str, ExactErrors]]
@@ -14,7 +14,7 @@ ERROR_KINDS: dict[ErrorKind, str] = {"error": "", "scaled error": ", best scale"
 
 KNOBS: dict[str, dict[str, int]] = {"logit noise": {}, "4 steps stale": {"stale": 4}}
 """How a behaviour differs from the policy, with the settings of the family."""
-SHARE, LARGEST_REGRET = "share of cells won", "largest error ÷ the least"
+CELLS_WON, LARGEST_REGRET = "share of cells won", "largest error ÷ the least"
 
 
 def at_size(errors: ExactErrors, n: int, kind: ErrorKind) -> float:
@@ -42,17 +42,17 @@ def share(won: dict[tuple[float, int], str], name: str) -> float:
     return sum(winner == name for winner in won.values()) / len(won)
 
 
-def shares_won(won: dict[tuple[float, int], str], where: str, n: int) -> list[Point]:
+def shares_won(won: dict[tuple[float, int], str], where: str, n: int) -> list[GridPoint]:
     """Returns the share of the cells that each loss wins."""
-    return [Point(SHARE, f"{name}: {where}", float(n), share(won, name)) for name in OFF_POLICY]
+    return [GridPoint(CELLS_WON, f"{name}: {where}", float(n), share(won, name)) for name in OFF_POLICY]
 
 
-def largest_regrets(grid: ErrorGrid, where: str, n: int, kind: ErrorKind) -> list[Point]:
+def largest_regrets(grid: ErrorGrid, where: str, n: int, kind: ErrorKind) -> list[GridPoint]:
     """Returns each loss's error ÷ the least of the cell, in its worst cell."""
     found = []
     for name in OFF_POLICY:
         ratios = [
             at_size(each[name], n, kind) / min(at_size(one, n, kind) for one in each.values()) for each in grid.values()
         ]
-        found.append(Point(LARGEST_REGRET, f"{name}: {where}", float(n), max(ratios)))
+        found.append(GridPoint(LARGEST_REGRET, f"{name}: {where}", float(n), max(ratios)))
     return found

@@ -15,7 +15,7 @@ from estimators.core import Estimator
 
 GradientVector = Float[Tensor, " P"]
 Estimates = Float[Tensor, "R P"]
-ROUNDING = 1e-9
+ROUNDING_OF_PART = 1e-9
 FALSE_REJECTION = 6e-5
 """False-alarm rate of the check of all coordinates, that of 4 standard errors."""
 
@@ -96,10 +96,10 @@ def part_along(sample: Estimates, direction: GradientVector) -> tuple[float, flo
     Estimates may have no noise along the direction, such as that of what is never drawn: rounding is allowed for.
     """
     part = sample @ direction / direction.square().sum()
-    return float(part.mean()), SIGMAS * float(part.std()) / len(part) ** 0.5 + ROUNDING
+    return float(part.mean()), SIGMAS * float(part.std()) / len(part) ** 0.5 + ROUNDING_OF_PART
 
 
-def slope_along_mean(sample: Estimates, mean: GradientVector, rise: GradientVector) -> tuple[float, float]:
+def slope_along_update(sample: Estimates, mean: GradientVector, rise: GradientVector) -> tuple[float, float]:
     """Returns the derivative, along the unit mean of the estimates, of what has the gradient `rise`; 4 standard errors.
 
     The length of the measured mean is taken along the exact one.

@@ -22,7 +22,7 @@ from bench.tables.where import parse
 from bench.validation.facts import FACT_GROUPS, FACTS, record
 from bench.validation.facts.fact import SOURCE, Fact
 from bench.validation.facts.record import FactRecord
-from estimators.errors import BadInput, whole
+from estimators.errors import BadInput, whole_number
 
 FACT_FILTERS = ("fact", "group", "topic", "slow")
 """Fields of a fact that `--where` can use."""
@@ -92,7 +92,7 @@ def verify(
     if rerun not in FACT_RERUNS:
         raise BadInput(f"there is no --rerun {rerun!r}; it is one of {', '.join(FACT_RERUNS)}")
     workers = processes(jobs)
-    whole(0, "seed", seed)
+    whole_number(0, "seed", seed)
     folder, facts = Path(out or ("results/verify-quick" if quick else "results/verify")), chosen_facts(where)
     try:
         folder.mkdir(parents=True, exist_ok=True)

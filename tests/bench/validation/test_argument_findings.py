@@ -16,13 +16,13 @@ from bench.validation.facts.argument_findings import (
     winners_in_words,
 )
 from bench.validation.facts.arguments import ARGUMENTS, counts_in_words
-from bench.validation.facts.claims import Claim, judged
+from bench.validation.facts.claims import GridClaim, judged
 from bench.validation.facts.language_entropy import HIGHER_LESS_CLIP
 from bench.validation.facts.language_kl import KL_TERMS
-from bench.validation.facts.measured_points import Point, points_in, points_table
-from bench.validation.facts.off_policy_winners import SHARE
+from bench.validation.facts.measured_points import GridPoint, points_in, points_table
+from bench.validation.facts.off_policy_winners import CELLS_WON
 
-ANGLE = Claim("It stays within 5°", "angle", "k3", (0, 5), "KL", "°")
+ANGLE = GridClaim("It stays within 5°", "angle", "k3", (0, 5), "KL", "°")
 numbers_near_bounds = st.floats(-2, 12, allow_nan=False).map(lambda x: round(x, 2))
 
 
@@ -30,7 +30,7 @@ numbers_near_bounds = st.floats(-2, 12, allow_nan=False).map(lambda x: round(x, 
 def test_the_word_is_that_of_all_intervals(cells):
     points, states = [], []
     for x, (value, half, drawn) in enumerate(cells):
-        point = Point("angle", "k3", float(x), value)
+        point = GridPoint("angle", "k3", float(x), value)
         low, high = (value - half, value + half) if drawn else (value, value)
         points.append(point.with_draws(value, half) if drawn else point)
         states.append("in" if low >= 0 and high <= 5 else "out" if high < 0 or low > 5 else "open")
@@ -49,7 +49,7 @@ def test_the_word_is_that_of_all_intervals(cells):
 
 def angles(name, values, error=0.5):
     return [
-        Point("angle", name, x, value).with_draws(value, error)
+        GridPoint("angle", name, x, value).with_draws(value, error)
         for x, value in zip((0.01, 0.1, 1.0), values, strict=True)
     ]
 
@@ -73,21 +73,23 @@ def test_what_was_not_measured_is_said():
 
 
 def test_another_weight_is_another_sentence():
-    tilts = [Point("tilt", "all prompts", float(K), w).with_draws(w, 0.01) for K, w in ((2, 1.0), (3, 1.0), (16, 1.8))]
+    tilts = [
+        GridPoint("tilt", "all prompts", float(K), w).with_draws(w, 0.01) for K, w in ((2, 1.0), (3, 1.0), (16, 1.8))
+    ]
     assert next(DEVIATION_FINDINGS(tilts)).head.endswith("does not hold for K = 2 to 3, holds for K = 16")
-    flat = [Point("tilt", "all prompts", 16.0, 1.0).with_draws(1.0, 0.01)]
+    flat = [GridPoint("tilt", "all prompts", 16.0, 1.0).with_draws(1.0, 0.01)]
     assert next(DEVIATION_FINDINGS(flat)).word == "does not hold"
 
 
 @pytest.mark.parametrize(("change", "word"), [(-0.1, "holds"), (0.1, "does not hold")])
 def test_another_change_of_length_is_another_sentence(change, word):
-    points = [Point("change by 1/L", "short", 0.5, change), Point("change by 1/L", "long", 0.5, 0.0)]
+    points = [GridPoint("change by 1/L", "short", 0.5, change), GridPoint("change by 1/L", "long", 0.5, 0.0)]
     assert [each.word for each in LENGTH_FINDINGS(points)] == [word, "does not hold", "does not hold"]
 
 
 def test_another_winner_is_another_sentence():
     def won(shares):
-        return [Point(SHARE, f"{name}: error, logit noise", float(n), part) for n, name, part in shares]
+        return [GridPoint(CELLS_WON, f"{name}: error, logit noise", float(n), part) for n, name, part in shares]
 
     one = won([(16, "CISPO", 1.0), (256, "CISPO", 1.0), (4096, "CISPO", 1.0)])
     two = won([(16, "CISPO", 0.25), (16, "TIS", 0.75), (256, "CISPO", 1.0), (4096, "CISPO", 1.0)])
@@ -101,11 +103,11 @@ def test_another_winner_is_another_sentence():
 
 def test_the_least_error_is_settled_by_its_interval():
     points = [
-        Point("relative error", name, 16.0, w).with_draws(w, 0.1) for name, w in (("PPO-clip", 1.3), ("CISPO", 1.0))
+        GridPoint("relative error", name, 16.0, w).with_draws(w, 0.1) for name, w in (("PPO-clip", 1.3), ("CISPO", 1.0))
     ]
     assert next(least_measured(points)).word == "holds"
     assert next(least_measured(points)).head.startswith("CISPO")
-    close = [points[0], Point("relative error", "CISPO", 16.0, 1.2).with_draws(1.2, 0.1)]
+    close = [points[0], GridPoint("relative error", "CISPO", 16.0, 1.2).with_draws(1.2, 0.1)]
     assert next(least_measured(close)).word == "is not settled"
 
 
@@ -114,14 +116,14 @@ def test_the_least_error_is_settled_by_its_interval():
     [((0.2, 0.0), "holds"), ((0.2, -0.2), "holds in part"), ((-0.2, 0.0), "does not hold"), ((0.0,), "does not hold")],
 )
 def test_the_sign_of_a_change_of_entropy_is_counted(changes, word):
-    points = [Point(HIGHER_LESS_CLIP, "long, early", 0.1 * (i + 1), change) for i, change in enumerate(changes)]
+    points = [GridPoint(HIGHER_LESS_CLIP, "long, early", 0.1 * (i + 1), change) for i, change in enumerate(changes)]
     found = next(entropy_findings(points))
     assert found.word == word
     assert f"in {sum(c > 0 for c in changes)} of {len(changes)} cells" in found.head
 
 
 def test_points_survive_a_record():
-    points = [Point("angle", "k3", 0.1, 2.0), Point("angle", "k3", 1.0, 3.0, y=4.0).with_draws(3.1, 0.2)]
+    points = [GridPoint("angle", "k3", 0.1, 2.0), GridPoint("angle", "k3", 1.0, 3.0, y=4.0).with_draws(3.1, 0.2)]
     table = points_table(points)
     table.columns["low"][0] = None  # as in a record: a NaN is null
     found = points_in([table])

@@ -10,7 +10,7 @@ from bench.validation.facts import FACTS
 from bench.validation.facts.all_rollouts import enumerated_mean, enumerated_variance, over_rollouts, small_problem
 from bench.validation.facts.arguments import ARGUMENTS, arguments_page
 from bench.validation.facts.fact import Check
-from bench.validation.facts.measured_points import Point, points_table
+from bench.validation.facts.measured_points import GridPoint, points_table
 from bench.validation.facts.off_policy_errors import OFF_POLICY, AllAnswers
 from bench.validation.facts.record import FactRecord
 from bench.validation.facts.rollout_checks import is_vector, part_along
@@ -110,7 +110,7 @@ def test_the_page_of_the_arguments(tmp_path):
     assert {name for each in ARGUMENTS for name in each.facts} <= set(LANGUAGE)
     assert arguments_page({}, tmp_path) is None
     name = "a_group_s_deviation_weighs_prompts_by_difficulty"
-    point = Point("weight ÷ c(p, K)", "K = 2", 0.5, 1.0).with_draws(1.01, 0.1)
+    point = GridPoint("weight ÷ c(p, K)", "K = 2", 0.5, 1.0).with_draws(1.01, 0.1)
     point = replace(point, low=0.9, high=1.1)
     record = FactRecord(name, "reproduced", "", [], [], "digest", 0, False, rows=[points_table([point])])
     page = arguments_page({name: record}, tmp_path)
