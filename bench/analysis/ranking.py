@@ -119,7 +119,7 @@ class MeasuredCells:
 
     @classmethod
     def of(cls, rows: pd.DataFrame, metric: str) -> "MeasuredCells | None":
-        """Returns the cells of one kind; None if no two estimators share a problem."""
+        """Returns the cells of one kind; None if no two estimators have a variance on one problem."""
         machine = ["env"] if METRICS[metric].group == "throughput" and "env" in rows else []
         numbers = [metric, f"{metric}_low", f"{metric}_high"]
         measured = rows.loc[rows[metric].notna(), ["estimator", "problem", "samples", *machine, "identity", "verdict"]]
@@ -127,7 +127,7 @@ class MeasuredCells:
         every["setting"] = every.groupby(["problem", "samples", *machine], sort=False, dropna=False).ngroup()
         every = every[np.isfinite(every[metric]) & (every[metric] >= 0)]
         cells = every[every[metric] > 0]
-        return cls(cells, every, metric) if len(cells) and every["setting"].duplicated().any() else None
+        return cls(cells, every, metric) if cells["setting"].duplicated().any() else None
 
     def ranking(self, kind: str, way: str, lower_is_better: bool) -> KindRanking:
         """Returns the model of the estimators that share problems and agree with their direct comparisons."""
@@ -173,9 +173,9 @@ class MeasuredCells:
 
     def lines(self, ranking: KindRanking, baseline: str) -> list[dict[str, Any]]:
         """Returns the rows of `Rankings.rows`: the ranked estimators, best first, then those apart."""
-        shared = self.cells.loc[self.cells["setting"].duplicated(keep=False), "identity"].nunique()
+        shared = self.cells[self.cells["setting"].duplicated(keep=False)]
         counts = pd.DataFrame({
-            "problems": _problems_of(self.cells),
+            "problems": _problems_of(shared),
             "without_variance": _problems_of(self.every[self.every[self.metric] == 0]),
             "biased_on": _problems_of(self.every[self.every["verdict"] == "biased"]),
         }).reindex([*ranking.names, *ranking.apart]).fillna(0).astype(int)  # fmt: skip
@@ -185,7 +185,7 @@ class MeasuredCells:
             found.append({
                 "kind": ranking.kind, "equal": ranking.equal, "estimator": name, "baseline": baseline,
                 **dict(zip(RANKED_NUMBERS, (ratio.value, *ratio.measured[1:], *ratio.chosen[1:]), strict=True)),
-                **own, "of_problems": shared, "apart": ranking.apart.get(name, ""),
+                **own, "of_problems": shared["identity"].nunique(), "apart": ranking.apart.get(name, ""),
             })  # fmt: skip
         return found
 

@@ -115,6 +115,13 @@ def test_the_rows_say_how_many_problems_stand_behind_them():
     assert rows.loc[("bits", "samples", "straight_through_gumbel"), "biased_on"] == 5
 
 
+def test_problems_that_one_estimator_alone_ran_on_do_not_count():
+    rows = [row for name, own in (("rloo", BITS[:3]), ("reinforce", BITS[2:5])) for which in own
+            for row in cell((name, "{}"), which, 2)]  # fmt: skip
+    found = rankings(typed(pd.DataFrame(rows))).rows
+    assert set(found["problems"]) == set(found["of_problems"]) == {1}
+
+
 def test_what_has_no_variance_does_not_move_a_mean():
     """Exact sums stand apart with the ratio 0; problems without variance are counted, and the mean is over the rest."""
     rows = ranked_reference().rows.set_index(["kind", "equal", "estimator"])
@@ -167,6 +174,8 @@ def test_an_empty_table_a_lone_estimator_and_unknown_names():
     assert rankings(table().iloc[:0]).rows.empty
     alone = typed(pd.DataFrame([row for n in (2, 4) for row in cell(("rloo", "{}"), BITS[0], n)]))
     assert rankings(alone).rows.empty
+    with_exact = table(problems=1)[lambda rows: rows["estimator"].isin(["rloo", "exact"])]
+    assert rankings(with_exact).rows.empty
     with pytest.raises(BadInput, match="'exact' is not ranked on bits; there is"):
         ranked_reference().of["bits", "samples"].ratio("exact", "rloo")
     with pytest.raises(BadInput, match="cannot be compared by ratios"):

@@ -141,6 +141,20 @@ def test_the_heat_map_shows_ratios_intervals_and_what_is_unclear():
     assert "reinforce's" in texts(figure)
 
 
+def test_the_ranking_has_a_panel_per_kind_and_sets_apart_what_cannot_be_compared():
+    figure = plots.ranking(table(), equal="samples")
+    panels = {axes.get_title(loc="right"): axes for axes in figure.axes if axes.get_title(loc="right")}
+    assert set(panels) == {"bits: 2 problems", "smooth continuous: 1 problem", "other: 1 problem"}
+    bits = panels["bits: 2 problems"]
+    names = [label.get_text() for label in bits.get_yticklabels()]
+    assert names[-1] == "exact" and "0: no variance" in texts(figure)
+    rloo = [bar for bar in bars(bits) if np.allclose(np.asarray(bar.lines[0].get_xdata(), float), 0.2)]
+    assert len(rloo) == 2 and all(bar.has_xerr for bar in rloo)  # noise of measuring, and choice of problems
+    assert "at equal samples" in figure.get_supxlabel()
+    with pytest.raises(BadInput, match="no quantity 'second' to hold equal; did you mean 'seconds'"):
+        plots.ranking(table(), equal="second")
+
+
 def bars(axes: Axes) -> list[ErrorbarContainer]:
     return [each for each in axes.containers if isinstance(each, ErrorbarContainer)]
 

@@ -43,9 +43,14 @@ def test_every_registered_pair_has_a_kind_and_every_kind_has_a_pair():
     assert {kind for *_, kind in registered()} == set(PROBLEM_KINDS) == set(get_args(ProblemKind))
 
 
+NEWER: frozenset[str] = frozenset()
+"""Distributions and objectives that are younger than the column: no table lacks their kind, so that names need not
+give it."""
+
+
 def test_tables_without_the_column_give_every_pair_the_same_kind():
-    wrong = [pair for pair in registered() if kind_by_names(*pair[:2]) != pair[2]]
-    assert wrong == []
+    wrong = [pair for pair in registered() if kind_by_names(*pair[:2]) != pair[2] and not NEWER & set(pair[:2])]
+    assert wrong == [], "name what is new in NEWER: its records say their kind"
 
 
 @pytest.mark.parametrize(

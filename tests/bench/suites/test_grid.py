@@ -9,6 +9,7 @@ from bench.measure.execution.devices import check_device
 from bench.suites.cell import estimator_of, problem_of
 from bench.suites.grid import suite_cells
 from bench.suites.suite import parse_suite
+from bench.sweeps.cell_record import ended, record
 from estimators.errors import BadInput
 
 BITS = {
@@ -37,6 +38,26 @@ def test_defaults():
         "eager",
         3,
     )
+
+
+def test_a_cell_and_its_record_say_the_kind_of_the_problem():
+    """The kind describes a cell and is no part of its id; a pair that does not fit has none."""
+    problems = [BITS, {"distribution": "normal", "objective": ["linear", "step", "parity"]}]
+    found = suite_cells(suite(problems=problems, samples=[2]))
+    kinds = {(cell.objective, cell.kind) for cell in found}
+    assert kinds == {
+        ("quadratic_bits", "bits"), ("linear", "smooth continuous"), ("step", "continuous with kinks or jumps"),
+        ("parity", ""),
+    }  # fmt: skip
+    assert record(found[0], "plan", ended("not_applicable", "no"), 0.0)["kind"] == "bits"
+    assert replace(found[0], kind="").id == found[0].id
+
+
+def test_a_suite_leaves_out_cells_by_their_kind():
+    given = {"problems": [BITS, {"distribution": "normal", "objective": "linear"}], "samples": [2]}
+    kept = [cell for cell in suite_cells(suite(**given, exclude=[{"where": "kind == 'bits'", "reason": "no bits"}]))
+            if not cell.reason]  # fmt: skip
+    assert {cell.distribution for cell in kept} == {"normal"}
 
 
 def test_what_does_not_fit_is_a_cell_with_its_sentence():
