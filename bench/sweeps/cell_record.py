@@ -32,7 +32,7 @@ from estimators.text import visible
 CellStatus = Literal["ok", "not_applicable", "failed", "timeout", "crashed", "out_of_memory", "nonfinite"]
 
 
-START = "start"
+START_POINT = "start"
 """The name of the point at which training starts."""
 
 
@@ -131,9 +131,9 @@ def _accuracy(cell: Cell, problem: Problem) -> Outcome:
 def start_scale(problem: Problem) -> Scale | None:
     """The length of the gradient at the point `start`, for a problem at another point that has one; else None."""
     points = (*problem.family.points, *problem.objective.points)
-    if START not in points or problem.point == START:
+    if START_POINT not in points or problem.point == START_POINT:
         return None
-    found = _reference(replace(problem, point=START, minibatch=None))
+    found = _reference(replace(problem, point=START_POINT, minibatch=None))
     return Scale.at_start(float(as_vector(found.gradient).norm())) if isinstance(found, Reference) else None
 
 

@@ -17,7 +17,7 @@ from bench.measure.accuracy.measurements import block_measurements, cell_measure
 from bench.measure.accuracy.positive_control import control_of, typical_size
 from bench.measure.accuracy.rare_outcomes import rare_outcomes
 from bench.measure.accuracy.rollout_metrics import rollout_measurements
-from bench.measure.accuracy.second_stage import Judged, settled
+from bench.measure.accuracy.second_stage import Judged, settled_again
 from bench.measure.accuracy.stopping import AccuracySettings, Sampling
 from bench.measure.accuracy.variance_parts import Triples, variance_parts
 from bench.measure.estimates.batching import quarter
@@ -94,7 +94,7 @@ def measure_accuracy(
             scale=scale,
         )
         first = Judged(sampling, sampling.run())
-        judged = settled(first, cell, within, execution.seed_of)
+        judged = settled_again(first, cell, within, execution.seed_of)
         found = outcome(sampling, judged, (*cell.fitting, *counted_rows(*counted)))
         rows = rollout_measurements(problem, cell.eager, execution, chunk, sampling.kept)
         found = replace(found, measurements=(*found.measurements, *rows))

@@ -34,10 +34,10 @@ from estimators.traits import Need
 PILOT = 512
 """Replicates for the coefficients: half of them choose β, the others show what is gained."""
 
-ROUNDING = 1e3
+ABOVE_ROUNDING = 1e3
 """Covariates that vary by less than this multiple of the rounding error of an estimate are rounding themselves."""
 
-ENOUGH = 4
+PER_KURTOSIS = 4
 """Replicates in units of the kurtosis for coefficients of a single coordinate."""
 
 RIDGE_OF_PARTS = 1e-8
@@ -175,7 +175,7 @@ def adjustment(
     x, a = pilot(covariates, chunk, seed_of)
     if not bool(x.isfinite().all() & a.isfinite().all()):
         return None
-    low = torch.as_tensor(ROUNDING * floor).to(a)
+    low = torch.as_tensor(ABOVE_ROUNDING * floor).to(a)
     rare = rare_outcomes(gradients, len(x) // 2)
     few = torch.zeros_like(low, dtype=torch.bool) if rare is None else torch.as_tensor(rare, device=a.device)
     half = len(x) // 2
@@ -208,7 +208,7 @@ def regression(
     off, apart = a - a.mean(0), x - x.mean(0)
     square = off.square()
     spread = square.mean(0).sqrt()
-    heavy = square.square().mean(0) * ENOUGH > len(x) * spread**4
+    heavy = square.square().mean(0) * PER_KURTOSIS > len(x) * spread**4
     scale = torch.where(spread > floor, 1 / spread, 0)
     gram = torch.einsum("rhp,rgp->phg", off, off) / len(x)
     right = torch.einsum("rhp,rp->ph", off, apart) / len(x)

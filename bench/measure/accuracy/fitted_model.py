@@ -134,7 +134,7 @@ def fitted_model(problem: Problem, dtype: torch.dtype, device: torch.device) -> 
         if moments is None or moments[0].shape[-1] != width:
             return None
         torch.manual_seed(0)
-        count = max(DRAWS_PER_FEATURE * features(width), FEWEST_DRAWS)
+        count = max(DRAWS_PER_FEATURE * feature_count(width), FEWEST_DRAWS)
         z = q.sample((count, f.draws) if isinstance(f, SetObjective) else (count,))
         value = f(z, q)
         if not bool(value.isfinite().all()):
@@ -143,7 +143,7 @@ def fitted_model(problem: Problem, dtype: torch.dtype, device: torch.device) -> 
         return least_squares(off, value, moments)
 
 
-def features(width: int) -> int:
+def feature_count(width: int) -> int:
     """The number of features of `width` coordinates."""
     return width + (width * (width + 1) // 2 if width <= MOST_WITH_PAIRS else width)
 

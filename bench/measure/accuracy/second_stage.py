@@ -50,7 +50,7 @@ class Judged:
         return replace(found, reason=f"{found.reason} ({self.adjusted})") if self.adjusted else found
 
 
-def settled(first: Judged, cell: Opening, settings: AccuracySettings, seed_of: Callable[[str], int]) -> Judged:
+def settled_again(first: Judged, cell: Opening, settings: AccuracySettings, seed_of: Callable[[str], int]) -> Judged:
     """The second stage, if the verdict of the first is unclear and this one says more; else the first.
 
     Args:

@@ -36,7 +36,7 @@ def rows(found: Outcome) -> dict:
 
 def test_an_unclear_verdict_is_settled_and_the_variance_stays(monkeypatch):
     after = outcome()
-    monkeypatch.setattr(accuracy, "settled", lambda first, *more: first)
+    monkeypatch.setattr(accuracy, "settled_again", lambda first, *more: first)
     before = outcome()
     assert (before.verdict, after.verdict) == ("unclear", "unbiased")
     assert "less a model of f" in after.reason
