@@ -12,10 +12,10 @@ from estimators.core import Objective
 from estimators.policy.state_values import state_values
 from estimators.tools.parameters import base
 
-STEP = (5**0.5 - 1) / 2
+GOLDEN_RATIO = (5**0.5 - 1) / 2
 """Multiples of the golden ratio, modulo 1, fill the interval evenly (Weyl 1916, Math. Ann. 77, 313–352)."""
 
-FACTOR, PRIME = 48_271, 2**31 - 1
+HASH_FACTOR, HASH_PRIME = 48_271, 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def errors_of_states(q: Distribution, z: Tensor) -> Float[Tensor, "*batch T"]:
     prompts = number.shape[-2] if getattr(inner, "prompt_axes", 0) else 1
     prompt = torch.arange(prompts, dtype=torch.float64, device=z.device).unsqueeze(-1)
     prompt = prompt if prompts > 1 else prompt[0]
-    mixed = ((number + 1).square() % PRIME).double()
-    even = (mixed * STEP + place * 2**0.5 + prompt * 3**0.5 + STEP).frac()
+    mixed = ((number + 1).square() % HASH_PRIME).double()
+    even = (mixed * GOLDEN_RATIO + place * 2**0.5 + prompt * 3**0.5 + GOLDEN_RATIO).frac()
     return 12**0.5 * (even - 0.5)
 
 
@@ -66,5 +66,5 @@ def numbers_of_prefixes(q: Distribution, z: Tensor) -> Int[Tensor, "*batch T"]:
     value = value if axes else value.unsqueeze(-1)
     found = [torch.zeros_like(value[..., 0])]
     for t in range(value.shape[-1] - 1):
-        found.append((found[-1] * FACTOR + value[..., t] + 1) % PRIME)
+        found.append((found[-1] * HASH_FACTOR + value[..., t] + 1) % HASH_PRIME)
     return torch.stack(found, -1)
