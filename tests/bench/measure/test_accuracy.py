@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.distributions import Distribution
 
+import bench.measure.accuracy.accuracy
 import estimators
 from bench.distributions import distributions
 from bench.measure.accuracy.accuracy import measure_accuracy
@@ -190,7 +191,8 @@ def test_what_is_fitted_is_fitted_once_and_charged():
     assert found.verdict == "unbiased"
 
 
-def test_unclear_says_what_would_settle_it():
+def test_unclear_says_what_would_settle_it(monkeypatch):
+    monkeypatch.setattr(bench.measure.accuracy.accuracy, "settled_again", lambda first, *more: first)
     found = outcome(estimator="reinforce", samples=1, settings=AccuracySettings(max_replicates=4096))
     assert found.verdict == "unclear"
     assert "more replicates would settle it" in found.reason
