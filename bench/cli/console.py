@@ -9,7 +9,7 @@ import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from bench.display.terminal import plain
+from bench.display.terminal import without_controls
 
 FAILED, BAD_INPUT, INCONCLUSIVE, INTERRUPTED = 1, 2, 3, 130
 """Exit codes, besides 0."""
@@ -23,7 +23,7 @@ class PlainConsole(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Yields the segments of a renderable; rich's own styles and cursor movements are not text."""
         for each in super().render(renderable, options):
-            yield each if each.control else Segment(plain(each.text), each.style)
+            yield each if each.control else Segment(without_controls(each.text), each.style)
 
 
 out, err = PlainConsole(width=WIDTH), PlainConsole(stderr=True)
@@ -33,7 +33,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for p
 
 def say(text: str, console: Console = out) -> None:
     """Prints a line unchanged, without markup or folding."""
-    console.print(plain(text), markup=False, highlight=False, soft_wrap=True)
+    console.print(without_controls(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def say_json(found: Any) -> None:

@@ -43,7 +43,7 @@ def rounded_up(value: float, *, unit: float = 0.0) -> float:
     return float(f"{ceil(value / step * (1 - 1e-12)) * step:.2g}")
 
 
-def plain(text: str) -> str:
+def without_controls(text: str) -> str:
     """Returns a text on which no character controls the terminal; line breaks and tabs stay (`estimators.text`)."""
     if text.replace("\n", "").isprintable():
         return text
@@ -84,9 +84,11 @@ def frame(rows: "pd.DataFrame", title: str) -> Table:
 
 def rich_table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str) -> Table:
     """Returns rows as a table, with three significant digits per number."""
-    shown = Table(title=escape(plain(title)))
+    shown = Table(title=escape(without_controls(title)))
     for column in columns:
         shown.add_column(column.replace("_", " "), no_wrap=column in ("name", "unbiased"))
     for row in rows:
-        shown.add_row(*(number(cell) if isinstance(cell, float) else escape(plain(str(cell))) for cell in row))
+        shown.add_row(
+            *(number(cell) if isinstance(cell, float) else escape(without_controls(str(cell))) for cell in row)
+        )
     return shown

@@ -42,14 +42,14 @@ class ChunkSums:
         return self.centred[:, where] @ vector[where]
 
 
-def distances(
+def row_distances(
     sums: ChunkSums, centre: Float[Tensor, " P"], lengths: Float[Tensor, " R"], where: slice
 ) -> Float[Tensor, " R"]:
     """The squared distance of each row from `centre` in the coordinates `where`, given those from the mean.
 
     >>> x = torch.tensor([[1.0, 2.0], [5.0, 4.0]], dtype=torch.float64)
     >>> sums, both = ChunkSums.of(x, x.mean(0)), slice(0, 2)
-    >>> distances(sums, torch.tensor([1.0, 1.0], dtype=torch.float64), sums.lengths(both), both)
+    >>> row_distances(sums, torch.tensor([1.0, 1.0], dtype=torch.float64), sums.lengths(both), both)
     tensor([ 1., 25.], dtype=torch.float64)
     """
     offset = sums.mean - centre

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bench.statistics.block import Against, Block
-from bench.statistics.chunk_sums import BATCHES, Batching, ChunkSums, distances
+from bench.statistics.chunk_sums import BATCHES, Batching, ChunkSums, row_distances
 from bench.statistics.moments import Moments, Vector
 
 MAX_GROUPS = 64
@@ -151,10 +151,10 @@ class Replicates:
         """For each replicate in one block: its squared distance from the centre and, with a target, its squared error
         and the product of its error with the target."""
         lengths = sums.lengths(where)
-        rows = [distances(sums, sums.mean.new_tensor(self._centre), lengths, where)]
+        rows = [row_distances(sums, sums.mean.new_tensor(self._centre), lengths, where)]
         if self.target is not None:
             target = sums.mean.new_tensor(self.target)
-            rows.append(distances(sums, target, lengths, where))
+            rows.append(row_distances(sums, target, lengths, where))
             rows.append(sums.along(target, where) + (sums.mean - target)[where] @ target[where])
         return torch.stack(rows)
 

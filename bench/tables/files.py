@@ -21,7 +21,7 @@ ARROW_TYPES = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(
 ARROW_SCHEMA = pa.schema([(name, ARROW_TYPES[column.kind]) for name, column in COLUMNS.items()])
 TEXTS = tuple(name for name, column in COLUMNS.items() if column.kind == "text")
 INTEGERS = tuple(name for name, column in COLUMNS.items() if column.kind == "integer")
-FORMULA = r"'*[=+\-@\t\r\n＝＋－＠]"
+RUNNABLE = r"'*[=+\-@\t\r\n＝＋－＠]"
 """How a text begins that a spreadsheet takes for a formula, perhaps with apostrophes in front already."""
 _compute: Any = compute  # its functions are made when it is imported: no checker knows them
 MARK = b"gradest"
@@ -120,7 +120,7 @@ def _read_csv(path: Path) -> pa.Table:
             content = content.set_column(place, name, whole.cast(pa.int64()))
         elif name in TEXTS:
             full = column if name in ("metric", "unit") else _without_null(content, column, COLUMNS[name].since)
-            content = content.set_column(place, name, _compute.replace_substring_regex(full, f"^'({FORMULA})", r"\1"))
+            content = content.set_column(place, name, _compute.replace_substring_regex(full, f"^'({RUNNABLE})", r"\1"))
     return content
 
 
@@ -131,7 +131,7 @@ def _without_null(content: pa.Table, column: pa.ChunkedArray, since: int) -> pa.
 
 
 def _inert(column: pd.Series) -> pd.Series:
-    return column.where(~column.str.match(FORMULA, na=False), "'" + column)
+    return column.where(~column.str.match(RUNNABLE, na=False), "'" + column)
 
 
 def _first_line(error: Exception) -> str:

@@ -16,11 +16,11 @@ import pyarrow.dataset
 from bench.tables import columns as declared
 from bench.tables.columns import COLUMNS
 from bench.tables.contents import check_contents
+from bench.tables.files import TEXTS
 from bench.tables.kinds import kind_by_names, kinds_of_rows
 from bench.tables.where import OPERATORS, Both, Compared, Either, Filter, Negated, parse
 from estimators.errors import BadInput, nearest
 
-TEXTS = [name for name, column in COLUMNS.items() if column.kind == "text"]
 CODES = pa.dictionary(pa.int32(), pa.string())
 TYPES = {"text": CODES, "integer": pa.int64(), "number": pa.float64(), "truth": pa.bool_()}
 NOTHING = pc.scalar(False)
@@ -103,7 +103,7 @@ class _Reading:
     def of(
         cls, paths: Sequence[Path], columns: Iterable[str] | None, where: str | None, metrics: Iterable[str] | None
     ) -> "_Reading":
-        asked, parts = known_columns(COLUMNS if columns is None else columns), opened(paths)
+        asked, parts = known_columns(COLUMNS if columns is None else columns), open_files(paths)
         later = _later_columns(parts, paths[0])
         rules = [expression(parse(where), later, partial(_distinct, parts))] if where else []
         rules += [_of_metrics(metrics)] if metrics is not None else []
@@ -129,7 +129,7 @@ def _of_metrics(metrics: Iterable[str]) -> pc.Expression:
     return whole | pc.field("metric").is_null()
 
 
-def opened(paths: Sequence[Path]) -> pyarrow.dataset.Dataset:
+def open_files(paths: Sequence[Path]) -> pyarrow.dataset.Dataset:
     """Opens Parquet files as one table, whose texts are codes of a dictionary."""
     texts = pyarrow.dataset.ParquetFileFormat(dictionary_columns=TEXTS)
     return pyarrow.dataset.dataset([str(path) for path in paths], format=texts)

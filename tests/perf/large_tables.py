@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from bench.tables.parts import opened
+from bench.tables.parts import open_files
 
 COMMITTED = Path("results/reference/results.parquet")
 VERBS = {
@@ -30,7 +30,7 @@ COPIES_AT_ONCE = 64
 
 def write_large_table(path: Path, cells: int) -> int:
     """Writes the committed table, repeated with other seeds, with at least so many cells; returns its rows."""
-    content = opened([COMMITTED]).to_table(filter=pc.field("metric").is_valid()).unify_dictionaries()
+    content = open_files([COMMITTED]).to_table(filter=pc.field("metric").is_valid()).unify_dictionaries()
     names = content["cell"].chunk(0).dictionary.to_pylist()
     copies = -(-cells // len(content["cell"].unique()))
     rows = 0

@@ -17,7 +17,7 @@ EQUAL_WEIGHTS = 0.05
 """Relative difference within which weights are said to be equal."""
 MORE = 0.1
 """Relative difference from which a weight is said to be more: the draws resolve no less."""
-FORMULA = 0.2
+FORMULA_MARGIN = 0.2
 """Relative difference within which a measured weight is said to follow its formula: the draws resolve no less."""
 NEAR_LEAST = 2.0
 """An error is said to be near the least up to this factor."""
@@ -62,10 +62,10 @@ DEVIATION_FINDINGS = all_judged(
     ),
     *(
         GridClaim(
-            f"In groups of {K} each prompt weighs c(p, K), within {FORMULA:.0%}",
+            f"In groups of {K} each prompt weighs c(p, K), within {FORMULA_MARGIN:.0%}",
             "weight ÷ c(p, K)",
             f"K = {K}",
-            (1 - FORMULA, 1 + FORMULA),
+            (1 - FORMULA_MARGIN, 1 + FORMULA_MARGIN),
             "p",
         )
         for K in (2, 3, 4, 8, 16)

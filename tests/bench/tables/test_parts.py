@@ -31,7 +31,7 @@ def whole() -> pd.DataFrame:
 def split(tmp_path_factory, whole) -> Path:
     """The committed table as a folder of three files, cut inside a cell."""
     folder = tmp_path_factory.mktemp("parts")
-    content = parts.opened([COMMITTED]).to_table().unify_dictionaries()
+    content = parts.open_files([COMMITTED]).to_table().unify_dictionaries()
     for number, (start, end) in enumerate([(0, 4001), (4001, 9003), (9003, len(content))]):
         rows = content.slice(start, end - start)
         pyarrow.parquet.write_table(rows, folder / f"{number}.parquet", row_group_size=2501)
