@@ -18,7 +18,7 @@ from bench.tables.columns import COLUMNS
 from bench.tables.contents import check_contents
 from bench.tables.files import TEXTS
 from bench.tables.kinds import kind_by_names, kinds_of_rows
-from bench.tables.where import OPERATORS, Both, Compared, Either, Filter, Negated, parse
+from bench.tables.where import OPERATORS, Both, ColumnTest, Either, Filter, Negated, parse
 from estimators.errors import BadInput, nearest
 
 CODES = pa.dictionary(pa.int32(), pa.string())
@@ -159,7 +159,7 @@ def expression(chosen: Filter, later: Iterable[str], distinct: Callable[[str], I
     if isinstance(chosen, Both | Either):
         join = and_ if isinstance(chosen, Both) else or_
         return reduce(join, (expression(part, later, distinct) for part in chosen.parts))
-    if not isinstance(chosen, Compared):
+    if not isinstance(chosen, ColumnTest):
         raise TypeError(f"unknown filter {chosen!r}")
     (column,) = chosen.columns()
     if column == "kind" and column in later:
@@ -169,7 +169,7 @@ def expression(chosen: Filter, later: Iterable[str], distinct: Callable[[str], I
     return _setting(chosen, column, distinct) if column != chosen.name else _compared(chosen)
 
 
-def _compared(chosen: Compared) -> pc.Expression:
+def _compared(chosen: ColumnTest) -> pc.Expression:
     """A comparison with a column: false for null and for a value of the other type, as in `Filter`."""
     if (COLUMNS[chosen.name].kind == "text") != isinstance(chosen.value, str):
         return NOTHING
@@ -178,14 +178,14 @@ def _compared(chosen: Compared) -> pc.Expression:
     return column.is_valid() & OPERATORS[chosen.sign](column, value)
 
 
-def _setting(chosen: Compared, column: str, distinct: Callable[[str], Iterable[str]]) -> pc.Expression:
+def _setting(chosen: ColumnTest, column: str, distinct: Callable[[str], Iterable[str]]) -> pc.Expression:
     """A comparison with a setting: the texts of settings for which it is true."""
     head = chosen.name.partition(".")[0]
     fits = [text for text in distinct(column) if chosen({f"{head}.{k}": v for k, v in json.loads(text).items()})]
     return _among(column, fits)
 
 
-def _kind(chosen: Compared, distinct: Callable[[str], Iterable[str]]) -> pc.Expression:
+def _kind(chosen: ColumnTest, distinct: Callable[[str], Iterable[str]]) -> pc.Expression:
     """A comparison with the kind of problem in files that lack the column: the pairs of names for which it is true."""
     found = NOTHING
     for family in distinct("distribution"):

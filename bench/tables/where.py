@@ -79,7 +79,7 @@ class Filter(ABC):
 
 
 @dataclass(frozen=True)
-class Compared(Filter):
+class ColumnTest(Filter):
     """Compares a column or a setting with a value."""
 
     name: str
@@ -242,11 +242,11 @@ class _Parser:
     def comparison(self) -> Filter:
         name = self.column()
         if self.take("in"):
-            return Either(tuple(Compared(name, "==", value) for value in self.several()))
+            return Either(tuple(ColumnTest(name, "==", value) for value in self.several()))
         token = self.advance()
         if token.text not in OPERATORS or token.kind != "sign":
             raise _error(token.position, f"expected one of {' '.join(OPERATORS)} in, found {token.text}")
-        return Compared(name, token.text, self.value())
+        return ColumnTest(name, token.text, self.value())
 
     def column(self) -> str:
         token = self.advance()

@@ -101,7 +101,7 @@ def adjusted_study(case: AdjustedCase, index: int) -> Study:
 
     kept = Replicates({"all": slice(0, len(case.mean))}, case.target, np.zeros(len(case.mean)))
     ended = Sampling(draw, ADJUSTED_CHUNK, kept, ADJUSTED_SETTINGS, control=known_control).run()
-    rows = {row.metric: row for row in mean_measurements(kept.block("all"), "all", None, "")}
+    rows = {row.metric: row for row in mean_measurements(kept.block("all"), "all", None, {})}
     return Study(rows, ended.verdict.word, kept.drawn)
 
 

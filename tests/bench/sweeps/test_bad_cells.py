@@ -145,7 +145,7 @@ def test_in_a_window_of_timed_cells_only_the_bad_one_says_so(tmp_path, forked_wo
     found = run(path, tmp_path / "out", jobs=1, memory=3.0, plugin=PLUGIN)
     rows = load(tmp_path / "out").drop_duplicates("cell").set_index("estimator_params")
     assert found.counts == {"crashed": 1, "ok": 5} and found.left == 0
-    said = rows["reason"][rows["reason"].str.contains("patched|died")]
+    said = pd.Series(rows["reason"][rows["reason"].str.contains("patched|died")])
     assert [*said.index] == ['{"kind":"patches_clock"}', '{"kind":"dies"}']
     assert f"patched time.perf_counter: {FRESH}" in said.iloc[0] and "died with exit code 0" in said.iloc[1]
 
