@@ -210,16 +210,16 @@ def test_chunks_are_powers_of_two_and_bounded():
 
 
 @pytest.mark.parametrize(("device", "largest"), [("cpu", 8192), ("cuda", 2**17), ("mps", 2**17)])
-def test_chunks_are_larger_where_a_launch_costs_more_than_a_cache_miss(device, largest):
-    class Small:
-        device = torch.device("cpu")
+def test_chunks_are_larger_where_a_launch_costs_more_than_a_cache_miss(monkeypatch, device, largest):
+    class Small(Gradients):
+        def __init__(self) -> None:
+            pass
 
         def __call__(self, replicates: int) -> torch.Tensor:
             return torch.zeros(replicates, 10) + 1
 
-    gradients = Small()
-    gradients.device = torch.device(device)
-    assert replicates_per_chunk(gradients) == largest  # pyright: ignore[reportArgumentType]
+    monkeypatch.setattr(Small, "device", torch.device(device))
+    assert replicates_per_chunk(Small()) == largest
 
 
 def test_looks_grow_by_four_and_end_at_the_budget():
