@@ -11,6 +11,9 @@ import pytest
 from tests.support import seeding, shapes
 from tests.support.plugins import plugins_forgotten
 
+collect_ignore = ["support/bad_cells.py"]
+"""Plug-ins that misbehave: only the workers of their own tests load them."""
+
 if not os.environ.get("GRADEST_NO_SHAPES"):
     shapes.install()
 

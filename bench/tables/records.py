@@ -149,7 +149,7 @@ def sealed(record: Mapping[str, Any]) -> str:
     """A record as a line that begins with a checksum of the rest.
 
     >>> sealed({"cell": "a"})
-    '{"sum":"5d5d87a7","cell":"a"}'
+    '{"sum":"7c56b467","cell":"a"}'
     """
     line = canonical(record)
     return f'{{"sum":"{_checksum(line.encode())}",{line[1:]}'

@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -75,11 +76,14 @@ class Siege:
         self.hits[int(10 * self.written() / self.cells)] += 1
         self.hits[target, signal.Signals(number).name] += 1
         pid = self.chance.choice(hit).pid
-        os.kill(pid, number)
+        with suppress(ProcessLookupError):  # it ended by itself meanwhile
+            os.kill(pid, number)
+            if number == signal.SIGSTOP:
+                time.sleep(self.chance.uniform(0, 0.1))
+                os.kill(pid, signal.SIGCONT)
         if number == signal.SIGSTOP:
-            time.sleep(self.chance.uniform(0, 0.1))
-            os.kill(pid, signal.SIGCONT)
-        elif target == "run":
+            return
+        if target == "run":
             self.run.join(HANG)
             _, alive = psutil.wait_procs(workers, timeout=HANG)
             assert not alive, "workers outlive the run"

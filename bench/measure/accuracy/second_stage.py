@@ -63,6 +63,8 @@ def settled_again(first: Judged, cell: Opening, settings: AccuracySettings, seed
     if verdict.word != "unclear" or raw.kept.nonfinite or raw.kept.total.count < 2 or raw.exact:
         return first
     block = raw.kept.block("all")
+    if not block.varies(raw.rules.tolerance):  # there is no noise to take away
+        return first
     found = adjustment(cell.eager, rows(cell, settings), seed_of, raw.rules.tolerance * block.magnitude)
     if found is None or not worthwhile(found, verdict, settings):
         return first

@@ -6,6 +6,7 @@ import pytest
 
 from bench.sweeps.cell_record import ended, record
 from bench.sweeps.shards import collect
+from bench.tables.columns import SCHEMA
 from bench.tables.folder import Store, load
 from bench.tables.records import read_records
 from estimators.errors import BadInput
@@ -39,7 +40,7 @@ def test_the_latest_record_counts_whatever_the_order_of_the_folders(tmp_path, or
     made = [folder(tmp_path / "9", measured(1.0, EARLY)), folder(tmp_path / "10", measured(2.0, LATE))]
     assert value(load(collect([made[each] for each in order], tmp_path / "all"))) == [2.0]
     assert value(load(collect([made[each] for each in order], tmp_path / "all"))) == [2.0]
-    assert len(read_records(tmp_path / "all", 3).lines) == 1
+    assert len(read_records(tmp_path / "all", SCHEMA).lines) == 1
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
