@@ -54,7 +54,13 @@ def fit_problem(name: str) -> Problem:
     return next(problem for problem in found if problem.misfit() is None)
 
 
-@pytest.mark.parametrize("name", SYNTHETIC)
+QUICK_FAMILIES = {"bernoulli", "categorical", "normal", "poisson", "multivariate_normal", "transformer_policy"}
+"""A family of each kind; `make test-all` walks all of them."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=[] if each in QUICK_FAMILIES else pytest.mark.slow) for each in SYNTHETIC]
+)
 def test_covariates_have_mean_zero_in_every_family_with_a_model(name):
     """The level is 1e-7 for each of about forty families."""
     problem = fit_problem(name)
