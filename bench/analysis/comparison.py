@@ -224,7 +224,9 @@ def most_measured(rows: pd.DataFrame, metric: str) -> str | None:
 def _pairs(rows: pd.DataFrame, baselines: pd.Series, equals: dict[str, str]) -> pd.DataFrame:
     """Returns every estimator with its problem's baseline at the same number of samples, and their ratio."""
     rows = rows.assign(baseline=baselines).dropna(subset="baseline")
-    base = rows[rows["estimator"] == rows["baseline"]]
+    own = [f"{metric}{end}" for metric in equals.values() for end in ("", "_low", "_high")]
+    kept = ["problem", "samples", *(name for name in ("env", *own) if name in rows)]
+    base = rows.loc[rows["estimator"] == rows["baseline"], kept]
     both = rows[rows["estimator"] != rows["baseline"]].merge(
         base, on=["problem", "samples"], suffixes=("", "_of_baseline"), how="inner"
     )
