@@ -118,7 +118,7 @@ def compare(
     if fail_on:
         raise BadInput(f"--fail-on {fail_on!r} compares a second run with the first: give two runs")
     comparable(metric)
-    needed = {*equal(metric).values(), metric, *METRICS_OF_A_PAIR}
+    needed = dict.fromkeys([*equal(metric).values(), metric, *METRICS_OF_A_PAIR])
     rows = read_cells(results, where=where, metrics=needed)
     return compare_estimators(rows, baseline=baseline, metric=metric, margin=margin)
 

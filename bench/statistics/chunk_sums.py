@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bench.statistics.moments import Moments
+from bench.statistics.moments import Moments, power_sums
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,7 @@ class ChunkSums:
         """The sums of a chunk whose mean is known."""
         centred = x - mean
         square = centred.square()
-        sums = square.sum(0), (square * centred).sum(0), square.square().sum(0)
-        found = torch.stack([mean, *sums, square.amax(0)]).cpu().numpy()
+        found = torch.stack([mean, *power_sums(centred, square)]).cpu().numpy()
         return cls(Moments(len(x), *found), mean, centred, square)
 
     def lengths(self, where: slice) -> Float[Tensor, " R"]:

@@ -94,8 +94,12 @@ def centred_powers(x: Float[Tensor, "R P"]) -> tuple[Tensor, Tensor, Tensor, Ten
     """The mean, the sums of the centred 2nd, 3rd and 4th powers, and the largest centred square, all over axis 0."""
     mean = x.mean(0)
     centred = x - mean
-    square = centred.square()
-    return mean, square.sum(0), (square * centred).sum(0), square.square().sum(0), square.amax(0)
+    return mean, *power_sums(centred, centred.square())
+
+
+def power_sums(centred: Float[Tensor, "R P"], square: Float[Tensor, "R P"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The sums of the 2nd, 3rd and 4th powers and the largest square, over axis 0; `square` is that of `centred`."""
+    return square.sum(0), (square * centred).sum(0), square.square().sum(0), square.amax(0)
 
 
 def mean_and_spread(x: Float[Tensor, "R P"]) -> tuple[Tensor, Tensor]:

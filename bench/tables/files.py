@@ -53,7 +53,7 @@ def read_table(path: Path) -> pd.DataFrame:
         content = pyarrow.parquet.read_table(path) if path.suffix == ".parquet" else _read_csv(path)
         names = content.column_names
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise BadInput(f"{path} is not a table of gradest: {_first_line(error)}") from None
+        raise BadInput(f"{path} is not a table of gradest: {first_line(error)}") from None
     content = with_later_columns(content)
     missing = [name for name in COLUMNS if name not in content.column_names]
     if missing:
@@ -67,15 +67,20 @@ def read_table(path: Path) -> pd.DataFrame:
         frame = whole.to_pandas()
         frame = typed(frame.assign(kind=kinds_of_rows(frame)))
     except (ValueError, TypeError, pa.ArrowException) as error:
-        raise BadInput(f"{path} is not a table of gradest: {_first_line(error)}") from None
+        raise BadInput(f"{path} is not a table of gradest: {first_line(error)}") from None
+    require_known_schemas({int(number) for number in frame["schema"].dropna()}, path)
+    return check_contents(frame, str(path))
+
+
+def require_known_schemas(found: set[int], path: Path) -> None:
+    """Raises BadInput for a schema that this version does not read."""
     read = range(columns.OLDEST, columns.SCHEMA + 1)
-    others = sorted({int(number) for number in frame["schema"].dropna()} - set(read))
+    others = sorted(found - set(read))
     if others:
         raise BadInput(
             f"{path} was written by another version of gradest: its schema is {others[0]}, and this version reads "
             f"{read.start} to {columns.SCHEMA}"
         )
-    return check_contents(frame, str(path))
 
 
 def with_later_columns(content: pa.Table) -> pa.Table:
@@ -134,5 +139,6 @@ def _inert(column: pd.Series) -> pd.Series:
     return column.where(~column.str.match(RUNNABLE, na=False), "'" + column)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of an error's text, or the name of its type."""
     return (str(error).splitlines() or [type(error).__name__])[0]

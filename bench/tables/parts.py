@@ -16,7 +16,7 @@ import pyarrow.dataset
 from bench.tables import columns as declared
 from bench.tables.columns import COLUMNS
 from bench.tables.contents import check_contents
-from bench.tables.files import TEXTS
+from bench.tables.files import TEXTS, first_line, require_known_schemas
 from bench.tables.kinds import kind_by_names, kinds_of_rows
 from bench.tables.where import OPERATORS, Both, ColumnTest, Either, Filter, Negated, parse
 from estimators.errors import BadInput, nearest
@@ -25,11 +25,9 @@ CODES = pa.dictionary(pa.int32(), pa.string())
 TYPES = {"text": CODES, "integer": pa.int64(), "number": pa.float64(), "truth": pa.bool_()}
 NOTHING = pc.scalar(False)
 
-
 KIND_NEEDS = ("distribution", "objective")
 """The columns that give the kind of a problem where a file does not say it."""
 ROWS_AT_ONCE = 2**19
-ONE_AHEAD = {"batch_readahead": 1, "fragment_readahead": 1}
 
 
 def read_parts(
@@ -85,8 +83,7 @@ def _said_of(path: Path) -> Iterator[None]:
     except (OSError, ValueError, TypeError, pa.ArrowException) as error:
         if isinstance(error, BadInput):
             raise
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadInput(f"{path} is not a table of gradest: {said}") from None
+        raise BadInput(f"{path} is not a table of gradest: {first_line(error)}") from None
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ class _Reading:
     ) -> "_Reading":
         asked, parts = known_columns(COLUMNS if columns is None else columns), open_files(paths)
         later = _later_columns(parts, paths[0])
-        rules = [expression(parse(where), later, partial(_distinct, parts))] if where else []
+        rules = [expression(parse(where), later, cache(partial(_distinct, parts)))] if where else []
         rules += [_of_metrics(metrics)] if metrics is not None else []
         needed = [*asked, *(KIND_NEEDS if "kind" in asked else ())]
         there = [name for name in dict.fromkeys(needed) if name not in later]
@@ -198,7 +195,6 @@ def _among(column: str, texts: Sequence[str]) -> pc.Expression:
     return pc.field(column).is_valid() & pc.field(column).isin(pa.array(texts, pa.string())) if texts else NOTHING
 
 
-@cache
 def _distinct(parts: pyarrow.dataset.Dataset, column: str) -> set[str]:
     """The different texts of a column, read a batch at a time."""
     found: set[str] = set()
@@ -210,25 +206,18 @@ def _distinct(parts: pyarrow.dataset.Dataset, column: str) -> set[str]:
 def _later_columns(parts: pyarrow.dataset.Dataset, path: Path) -> set[str]:
     """The columns that the files of an earlier schema lack. Raises BadInput for other files."""
     absent = {name for name in COLUMNS if name not in parts.schema.names}
-    newest = _newest_schema(parts, path) if "schema" not in absent else 0
-    wrong = [name for name in COLUMNS if name in absent and COLUMNS[name].since <= newest] or sorted(
-        absent & {"schema"}
-    )
+    newest = 0 if "schema" in absent else max(_schemas(parts, path), default=declared.SCHEMA)
+    wrong = [name for name in COLUMNS if name in absent and (name == "schema" or COLUMNS[name].since <= newest)]
     if wrong:
         raise BadInput(f"{path} is not a table of gradest: it has no column {wrong[0]!r}")
     return absent
 
 
-def _newest_schema(parts: pyarrow.dataset.Dataset, path: Path) -> int:
-    """The newest schema in the files. Raises BadInput for one that this version does not read."""
+def _schemas(parts: pyarrow.dataset.Dataset, path: Path) -> set[int]:
+    """The schemas in the files. Raises BadInput for one that this version does not read."""
     found: set[int | None] = set()
     for batch in parts.to_batches(columns=["schema"]):
         found.update(batch.column(0).unique().to_pylist())
-    read = range(declared.OLDEST, declared.SCHEMA + 1)
-    others = sorted(number for number in found if number is not None and number not in read)
-    if others:
-        raise BadInput(
-            f"{path} was written by another version of gradest: its schema is {others[0]}, and this version reads "
-            f"{read.start} to {declared.SCHEMA}"
-        )
-    return max((number for number in found if number is not None), default=declared.SCHEMA)
+    known = {number for number in found if number is not None}
+    require_known_schemas(known, path)
+    return known

@@ -95,29 +95,27 @@ class ColumnTest(Filter):
 
 
 @dataclass(frozen=True)
-class Both(Filter):
-    """Chooses the rows that all of its parts choose."""
+class Joined(Filter):
+    """Several filters, joined by a word."""
 
     parts: tuple[Filter, ...]
+
+    def columns(self) -> set[str]:
+        return set().union(*(part.columns() for part in self.parts))
+
+
+class Both(Joined):
+    """Chooses the rows that all of its parts choose."""
 
     def __call__(self, facts: Facts) -> bool:
         return all(part(facts) for part in self.parts)
 
-    def columns(self) -> set[str]:
-        return set().union(*(part.columns() for part in self.parts))
 
-
-@dataclass(frozen=True)
-class Either(Filter):
+class Either(Joined):
     """Chooses the rows that any of its parts chooses."""
-
-    parts: tuple[Filter, ...]
 
     def __call__(self, facts: Facts) -> bool:
         return any(part(facts) for part in self.parts)
-
-    def columns(self) -> set[str]:
-        return set().union(*(part.columns() for part in self.parts))
 
 
 @dataclass(frozen=True)
@@ -156,6 +154,8 @@ def select(frame: pd.DataFrame, text: str | None) -> pd.DataFrame:
         return frame
     chosen = parse(text)
     names = [name for name in sorted(chosen.columns()) if name in frame]
+    if not names:  # the rule is the same for all rows
+        return frame if chosen({}) else frame.iloc[:0]
     distinct = frame[names].drop_duplicates()
     kept = [
         chosen(filter_facts(dict(zip(names, row, strict=True)))) for row in distinct.itertuples(index=False, name=None)

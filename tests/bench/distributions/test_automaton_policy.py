@@ -22,6 +22,7 @@ from estimators.policy import PolicyGradient
 from estimators.policy.prefix_table import PrefixTable
 from estimators.policy.sequence import rollouts_of
 from tests.support.exactness import assert_biased, assert_unbiased
+from tests.support.policies import policy
 
 STALE = {"stale": 2, "optimiser": "adam", "learning_rate": 0.2, "logit_noise": 0.1, "temperature": 1.2}
 LONG = 1000
@@ -30,10 +31,6 @@ LONG = 1000
 def problem(beta=0.0, draws=1, **settings) -> Any:
     family = distributions.get("automaton_policy", **({"size": 4} | settings))
     return Problem(family, objectives.get("accepted_answers", beta=beta, draws=draws))
-
-
-def policy(which) -> Any:
-    return which.build(which.encode(which.theta()))
 
 
 def as_prefixes(q, logits=None):

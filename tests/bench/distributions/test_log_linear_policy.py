@@ -14,7 +14,6 @@ from bench.distributions.token_policy import TokenPolicy
 from bench.measure.estimates.gradients import Gradients
 from bench.objectives import objectives
 from bench.objectives.right_answers import PricedReward
-from bench.problems.exact import reference
 from bench.problems.problem import Problem
 from bench.problems.rollout_moments import rollout_moments
 from bench.problems.theta import as_vector
@@ -22,6 +21,7 @@ from estimators.errors import BadInput
 from estimators.policy import PolicyGradient
 from estimators.policy.critics import errors_of_states
 from tests.support.exactness import assert_biased, assert_unbiased
+from tests.support.policies import exact_vector, policy
 
 STALE = {"stale": 2, "optimiser": "adam", "learning_rate": 0.3, "logit_noise": 0.1}
 
@@ -32,16 +32,6 @@ def family(**settings: Any) -> Any:
 
 def problem(objective: str = "right_answers", settings: Any = None, **of_objective: Any) -> Problem:
     return Problem(family(**(settings or {})), objectives.get(objective, **of_objective))
-
-
-def policy(which: Problem) -> Any:
-    return which.build(which.encode(which.theta()))
-
-
-def exact_vector(which: Problem) -> Tensor:
-    exact = reference(which)
-    assert exact is not None
-    return as_vector(exact.gradient)
 
 
 def by_hand(which: Any, theta: dict[str, Tensor], price: float = 0.0) -> Tensor:

@@ -24,6 +24,7 @@ from estimators.errors import BadInput
 from estimators.policy import PolicyGradient
 from estimators.policy.prefix_table import PrefixTable
 from tests.support.exactness import assert_biased, assert_unbiased
+from tests.support.policies import policy
 
 STALE = {"stale": 2, "optimiser": "adam", "learning_rate": 0.2, "logit_noise": 0.1, "temperature": 1.2}
 
@@ -34,10 +35,6 @@ def family(**settings) -> Any:
 
 def problem(objective="right_answers", settings=None, **of_objective):
     return Problem(family(**(settings or {})), objectives.get(objective, **of_objective))
-
-
-def policy(which) -> Any:
-    return which.build(which.encode(which.theta()))
 
 
 def exact_gradient(which):

@@ -10,7 +10,6 @@ from torch import Tensor
 from bench.distributions import distributions
 from bench.measure.estimates.gradients import Gradients
 from bench.objectives import objectives
-from bench.problems.exact import reference
 from bench.problems.problem import Problem
 from bench.problems.rollout_moments import rollout_moments
 from bench.problems.theta import as_vector
@@ -18,6 +17,7 @@ from estimators.errors import BadInput
 from estimators.needs import unmet
 from estimators.policy import PolicyGradient
 from tests.support.exactness import assert_unbiased
+from tests.support.policies import exact_vector, policy
 
 SETTINGS = {"size": 3, "stale": 3, "learning_rate": 0.5, "logit_noise": 0.4, "proximal_stale": 1}
 
@@ -25,16 +25,6 @@ SETTINGS = {"size": 3, "stale": 3, "learning_rate": 0.5, "logit_noise": 0.4, "pr
 def problem(name: str = "log_linear_policy", **settings: Any) -> Problem:
     objective = "accepted_answers" if name == "automaton_policy" else "right_answers"
     return Problem(distributions.get(name, **(SETTINGS | settings)), objectives.get(objective))
-
-
-def policy(which: Problem) -> Any:
-    return which.build(which.encode(which.theta()))
-
-
-def exact_vector(which: Problem) -> Tensor:
-    exact = reference(which)
-    assert exact is not None
-    return as_vector(exact.gradient)
 
 
 @pytest.mark.parametrize("name", ["automaton_policy", "log_linear_policy", "prefix_policy", "transformer_policy"])

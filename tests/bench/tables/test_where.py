@@ -102,3 +102,14 @@ def test_select_keeps_the_rows_of_a_table():
     table = pd.DataFrame([ROW | {"samples": samples, "value": samples / 2} for samples in (1, 10, 10, 100)])
     assert list(where.select(table, "samples in [10, 100]")["value"]) == [5, 5, 50]
     assert where.select(table, None) is table
+
+
+@pytest.mark.parametrize("name", [*where.FILTER_NAMES, "estimator.inner", "distribution.size"])
+def test_a_table_without_the_column_of_a_filter_has_no_row_for_which_it_is_true(name):
+    table = pd.DataFrame([ROW | {"samples": samples} for samples in (1, 10)])
+    head, _, setting = name.partition(".")
+    less = table.drop(columns=[each for each in (f"{head}_params" if setting else head,) if each in table])
+    for value in ("1", "'x'"):
+        assert len(where.select(less, f"{name} == {value}")) == 0
+        assert len(where.select(less, f"not {name} == {value}")) == 2
+        assert len(where.select(less, f"{name} == {value} or not {name} != {value}")) == 2
