@@ -62,7 +62,7 @@ def _from_files(files: Sequence[Path], where: str | None, metrics: list[str], un
 
 
 def _whole_cells(chunks: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    """The chunks, cut between cells: the rows of a cell that two chunks share come as a chunk of their own."""
+    """The chunks, cut between cells: the rows of a cell that two chunks share come as a separate chunk."""
     rest: pd.DataFrame | None = None
     for chunk in chunks:
         if not len(chunk):  # the only one

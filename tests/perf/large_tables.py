@@ -53,7 +53,7 @@ def _copy(content: pa.Table, names: list[str], copy: int) -> pa.Table:
 
 
 def measured(code: str, path: Path) -> str:
-    """Runs one verb on a table in a process of its own; its seconds and peak memory."""
+    """Runs one verb on a table in its own process; its seconds and peak memory."""
     script = (
         "import resource, time, bench\nfrom pathlib import Path\n"
         f"path = Path({str(path)!r})\nbench.load, bench.compare, bench.report\nstart = time.perf_counter()\n"

@@ -121,7 +121,7 @@ def garbles(say):
 
 
 def daemon(say):
-    """Starts a process of its own session whose parent ends, says its number, and ends without a word."""
+    """Starts a process with its own session, whose parent ends, says its number, and ends without a word."""
     reading, writing = os.pipe()
     if os.fork() == 0:
         os.setsid()

@@ -186,7 +186,7 @@ def adjustment(
 
 
 def pilot(covariates: Covariates, chunk: int, seed_of: Callable[[str], int]) -> tuple[Tensor, Tensor]:
-    """Estimates `[R, P]` and their covariates `[R, H, P]`, with seeds of their own."""
+    """Estimates `[R, P]` and their covariates `[R, H, P]`, with separate seeds."""
     parts = []
     for index in range(-(-PILOT // chunk)):
         torch.manual_seed(seed_of(f"pilot {index}"))

@@ -34,7 +34,7 @@ RIDGE = 1e-8
 """Added to the variance of each feature, because features of bits and one-hot rows are dependent."""
 
 FEW_TERMS = 6
-"""Up to this number of coordinates, each has a linear part of its own."""
+"""Up to this number of coordinates, each has its own linear part."""
 
 HIGHEST_MOMENT = 4
 """The parts of f̂ have a variance if q has more moments than this."""
@@ -118,7 +118,7 @@ def by_enumeration(q: Distribution) -> tuple[Tensor, Tensor] | None:
 
 @lru_cache(maxsize=8)
 def fitted_model(problem: Problem, dtype: torch.dtype, device: torch.device) -> FittedModel | None:
-    """Fits f̂ at θ, once per problem, with draws of its own; None where q's moments or its density are unknown.
+    """Fits f̂ at θ, once per problem, with separate draws; None where q's moments or its density are unknown.
 
     A noisy f and minibatches have no model.
     """

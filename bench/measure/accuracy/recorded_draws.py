@@ -1,7 +1,7 @@
 """Estimates together with the draws of q that they are made from.
 
 Only what `sample` and `rsample` of the suite's own q return is recorded: these draws follow q by its contract. Draws
-that an estimator makes in another way (mirrored, stratified, from a proposal, from noise of its own) are not, because a
+that an estimator makes in another way (mirrored, stratified, from a proposal, from its own noise) are not, because a
 mean adjusted by draws that do not follow q would hide the error of their sampler.
 """
 

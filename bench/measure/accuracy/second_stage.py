@@ -1,6 +1,6 @@
 """A second stage for a verdict that the estimates leave unclear: their mean again, with control variates.
 
-It has estimates of its own (other seeds, eager), under the same rules, looks and budget as the first stage, and decides
+It has separate estimates (other seeds, eager), under the same rules, looks and budget as the first stage, and decides
 on nothing else: the variance stays that of the first stage. It runs where pilot replicates show that it pays. Each
 stage keeps its own level, so the nominal chance of a false verdict is at most twice that of one stage.
 """
@@ -124,7 +124,7 @@ def stage(
 
 
 def sharp(control: Ask, cell: Opening, chunk: int, seed_of: Callable[[str], int], floor: Vector) -> Ask:
-    """The control with an adjusted mean of its own, which must be precise enough to see the error of the estimates."""
+    """The control with its own adjusted mean, which must be precise enough to see the error of the estimates."""
 
     def asked(replicates: int) -> Control | None:
         found = control(replicates)

@@ -147,7 +147,7 @@ def test_a_baseline_that_is_not_ranked_on_a_kind_is_replaced_there():
 
 
 def test_the_same_problem_on_two_devices_is_one_problem():
-    """Each device gives cells of its own, and a problem does not count twice."""
+    """Each device gives separate cells, and a problem does not count twice."""
     frame = table(problems=2)
     twice = pd.concat([frame, frame.assign(device="cuda", cell=frame["cell"] + "c", env="b")])
     one, two = (rankings(each).of["bits", "samples"].ratio("rloo", "reinforce") for each in (frame, twice))

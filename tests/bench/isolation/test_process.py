@@ -91,7 +91,7 @@ def test_an_exit_is_an_error_of_the_task():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_daemon_ends_with_the_process_whose_task_started_it():
-    """Its parent has ended, and it has a session of its own (fault C15)."""
+    """Its parent has ended, and it has its own session (fault C15)."""
     heard = []
     with closing(Process(tasks.start)) as worker:
         assert worker.do(("daemon",), heard=heard.append) == Returned(None) and psutil.pid_exists(heard[0])

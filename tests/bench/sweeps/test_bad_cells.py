@@ -1,7 +1,7 @@
 """Cells that go wrong in sixty ways: each has a row that says what it did, and the good cells beside it are the same.
 
 The good cells are built-in ones and one of the same plug-in. `make test` has ten kinds in one sweep, `make test-all`
-each kind in a sweep of its own.
+each kind in a separate sweep.
 """
 
 import ast
