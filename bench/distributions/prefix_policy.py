@@ -18,7 +18,7 @@ from bench.distributions.behaviours import BehaviourSettings, Policies
 from bench.distributions.prefix_tree import content_lengths, sequence_log_probs, sequences, starts, tilted
 from bench.numerics.tensors import Tensors
 from estimators.errors import BadInput, nearest
-from estimators.policy.prefix_table import PrefixTable
+from estimators.policy.prefix_table import PrefixTable, token_numbers
 from estimators.traits import Need
 
 MOST_PREFIXES = 20_000
@@ -97,20 +97,38 @@ class PrefixPolicy(PrefixTable):
         return found.movedim(-3, 0).reshape(*index.shape, table.shape[-1])
 
     def next_log_probs(self, z: Tensor) -> Tensor:
-        index = self.prefix(z)
-        found = self.rows(self.logits, index)
-        if self.dropped is not None:
-            found = found.masked_fill(self.rows(self.dropped.expand(self.logits.shape), index), -torch.inf)
-        return found.log_softmax(-1)
+        return self._next(z, self.dropped)
 
     def log_prob_steps(self, z: Tensor) -> Tensor:
-        return self._chosen(self.next_log_probs(z), z)
+        return self._steps(z, self.dropped)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        return self._chosen(self.rows(self.logits, self.prefix(value)).log_softmax(-1), value).sum(-1)
+        return self._steps(value, None).sum(-1)
+
+    def _next(self, z: Tensor, dropped: Tensor | None) -> Tensor:
+        """Returns log π of every next token, without the dropped ones; the fewer rows are normalised."""
+        index = self.prefix(z)
+        if self.logits.numel() <= z.numel():
+            return self.rows(self._log_table(dropped), index)
+        found = self.rows(self.logits, index)
+        if dropped is not None:
+            found = found.masked_fill(self.rows(dropped.expand(self.logits.shape), index), -torch.inf)
+        return found.log_softmax(-1)
+
+    def _steps(self, z: Tensor, dropped: Tensor | None) -> Tensor:
+        """Returns log π of every token of z, 0 after the end; from a small table each is read alone."""
+        if self.logits.numel() > z.numel():
+            return self._chosen(self._next(z, dropped), z)
+        index = self.prefix(z) * self.event_shape[1] + token_numbers(z)
+        chosen = self.rows(self._log_table(dropped).flatten(-2).unsqueeze(-1), index).squeeze(-1)
+        return torch.where(self.mask(z) > 0, chosen, 0)
+
+    def _log_table(self, dropped: Tensor | None) -> Float[Tensor, "*batch prefixes V"]:
+        logits = self.logits if dropped is None else self.logits.masked_fill(dropped, -torch.inf)
+        return logits.log_softmax(-1)
 
     def _chosen(self, log_probs: Tensor, z: Tensor) -> Tensor:
-        places = z.argmax(-1, keepdim=True).expand(*log_probs.shape[:-1], 1)
+        places = token_numbers(z).unsqueeze(-1).expand(*log_probs.shape[:-1], 1)
         chosen = log_probs.gather(-1, places).squeeze(-1)
         return torch.where(self.mask(z) > 0, chosen, 0)
 
@@ -141,8 +159,11 @@ class PrefixPolicy(PrefixTable):
         start, shape = starts(T, V), (*sample_shape, *self.batch_shape)
         local = torch.zeros(shape, dtype=torch.long, device=self.logits.device)
         ended, tokens = local > 0, []
+        few = self.logits.numel() <= local.numel() * T * V  # then the whole table is normalised once, not each row
+        table = self.logits.softmax(-1) if few else self.logits
         for t in range(T):
-            law = self.rows(self.logits, (start[t] + local).unsqueeze(-1)).squeeze(-2).softmax(-1)
+            law = self.rows(table, (start[t] + local).unsqueeze(-1)).squeeze(-2)
+            law = law if few else law.softmax(-1)
             drawn = law.argmax(-1) if noise is None else _inverse(law, noise[..., t, :])
             token = torch.where(ended, V - 1, drawn)
             ended = token == V - 1
@@ -223,13 +244,10 @@ class VisitedPolicy(PrefixPolicy):
             encode = torch.func.vmap(encode)
         return encode(theta)
 
-    def next_log_probs(self, z: Tensor) -> Tensor:
-        return self._along(z, self.dropped)
+    def _steps(self, z: Tensor, dropped: Tensor | None) -> Tensor:
+        return self._chosen(self._next(z, dropped), z)
 
-    def log_prob(self, value: Tensor) -> Tensor:
-        return self._chosen(self._along(value, None), value).sum(-1)
-
-    def _along(self, z: Tensor, dropped: Tensor | None) -> Tensor:
+    def _next(self, z: Tensor, dropped: Tensor | None) -> Tensor:
         found = self.family.logits_along(self.theta, z)
         found = torch.where(self.mask(z).unsqueeze(-1) > 0, found, found[..., :1, :])  # row 0 after the end
         if dropped is not None:

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from estimators.policy.prefix_table import token_numbers
+
 
 def starts(T: int, V: int) -> list[int]:
     """Returns the row of the first content of each length 0 … T + 1; the last is the number of sequences.
@@ -70,7 +72,7 @@ def tilted(
 def sequence_rows(z: Float[Tensor, "*batch T V"]) -> Int[Tensor, "*batch"]:
     """Returns the row of each sequence, one-hot with end tokens after the end."""
     T, V = z.shape[-2:]
-    token, going = z.argmax(-1), z[..., -1] == 0
+    token, going = token_numbers(z), z[..., -1] == 0
     local = torch.zeros_like(token[..., 0])
     for t in range(T):
         local = torch.where(going[..., t], local * (V - 1) + token[..., t], local)

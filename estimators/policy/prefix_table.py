@@ -64,7 +64,7 @@ class PrefixTable(Distribution):
         place = torch.arange(T, device=z.device)
         ahead = place - place[:, None] - 1
         powers = torch.where(ahead >= 0, (V - 1) ** ahead.clamp_min(0), 0)
-        token = z.argmax(-1)
+        token = token_numbers(z)
         shorter = (V - 1) ** place  # prefixes of each length
         row = (token.unsqueeze(-1) * powers).sum(-2) + shorter.cumsum(-1) - shorter
         return torch.where(self.mask(z) > 0, row, 0)
@@ -125,3 +125,12 @@ class PrefixTable(Distribution):
             row = alive * drawn + (1 - alive) * end
             z = torch.cat([z[..., :t, :], row.unsqueeze(-2), z[..., t + 1 :, :]], -2)
         return z
+
+
+def token_numbers(z: Tensor) -> Int[Tensor, "*batch T"]:
+    """Returns the number of each token of one-hot rows `[*batch, T, V]`.
+
+    >>> token_numbers(torch.eye(3))
+    tensor([0, 1, 2])
+    """
+    return (z @ torch.arange(z.shape[-1], dtype=z.dtype, device=z.device)).long()
