@@ -4,7 +4,7 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from bench.analysis.comparison import EQUAL, latest
 from bench.analysis.ranking import KindRanking, Rankings, rankings
 from bench.statistics.over_problems import OverProblems
 from bench.tables.kinds import in_order
+from bench.tables.sizes import problem_sizes
 from bench.tables.wide import wide_table
 
 LEAVE_ONE_OUT = "rloo"
@@ -59,9 +60,13 @@ class Winner:
     bias: BiasBound = field(repr=False)
     problems: int = 0
     of_problems: int = 0
+    size: int | None = None
+    """The size of its problems; None: of all sizes."""
 
 
-def kind_winners(table: pd.DataFrame, *, baseline: str | None = None) -> list[Winner]:
+def kind_winners(
+    table: pd.DataFrame, *, baseline: str | None = None, judged: pd.DataFrame | None = None
+) -> list[Winner]:
     """Returns the winner of each kind of problem and number of samples, in this order.
 
     A candidate is ranked, is nowhere on the kind shown biased (at any number of samples), and somewhere shown unbiased.
@@ -71,26 +76,48 @@ def kind_winners(table: pd.DataFrame, *, baseline: str | None = None) -> list[Wi
     Args:
         table: The table of a run, long or wide.
         baseline: The estimator to compare with where leave-one-out is not ranked. Default: reinforce.
+        judged: The table whose verdicts decide who is a candidate, where `table` is a part of it: an estimator that is
+            biased on a kind may have a bias too small to be shown on some of its problems. Default: `table`.
     """
     rows = latest(wide_table(table))
+    verdicts = rows if judged is None else latest(wide_table(judged))
     found = []
     for samples in sorted(int(n) for n in rows["samples"].dropna().unique()):
         own = rows[rows["samples"] == samples]
         known = baseline if baseline in set(own["estimator"]) else None
         ranked = rankings(own, baseline=known)
         for kind in ranked.kinds:
-            winner = _winner(ranked, kind, samples, rows[rows["kind"] == kind])
+            able = unbiased_estimators(verdicts[verdicts["kind"] == kind])
+            winner = _winner(ranked, kind, samples, own[own["kind"] == kind], able)
             found += [] if winner is None else [winner]
     kinds = in_order(rows["kind"])
     return sorted(found, key=lambda each: (kinds.index(each.kind), each.samples))
 
 
-def _winner(ranked: Rankings, kind: str, samples: int, rows: pd.DataFrame) -> Winner | None:
-    """Returns the winner on one kind; `rows` are all cells of the kind, at any number of samples."""
+def winners_by_size(
+    table: pd.DataFrame, *, baseline: str | None = None, judged: pd.DataFrame | None = None
+) -> list[Winner]:
+    """Returns the winner on the problems of each kind and size, at the largest number of samples that has one.
+
+    Only of kinds with several sizes. `judged`: as in `kind_winners`; a candidate is judged on all sizes.
+    """
+    rows = wide_table(table)
+    sizes, found = problem_sizes(rows), []
+    judged = rows if judged is None else judged
+    for kind in in_order(rows["kind"]):
+        of_kind = rows["kind"] == kind
+        known = sorted(sizes[of_kind].dropna().unique())
+        for size in known if len(known) > 1 else []:
+            own = kind_winners(rows[of_kind & (sizes == size)], baseline=baseline, judged=judged)
+            found += [replace(each, size=int(size)) for each in own[-1:]]
+    return found
+
+
+def _winner(ranked: Rankings, kind: str, samples: int, rows: pd.DataFrame, unbiased: set[str]) -> Winner | None:
+    """Returns the winner on one kind, of the estimators in `unbiased`; `rows` are its cells at `samples`."""
     ways = {way: ranked.of[kind, way] for way in EQUAL if (kind, way) in ranked.of}
     decided_at = next(way for way in DECIDING if way in ways)
     ranking = ways[decided_at]
-    unbiased = unbiased_estimators(rows)
     able = [name for name in ranking.names if name in unbiased]
     if len(ranking.names) < 2 or not able:
         return None
@@ -104,7 +131,7 @@ def _winner(ranked: Rankings, kind: str, samples: int, rows: pd.DataFrame) -> Wi
         tuple(name for name in others if ranking.ratio(best, name).measured.high >= 1),
         reference,
         _ratios(ways, best, reference), _ratios(ways, best, others[0]) if others else {},
-        bias_bound(rows[(rows["estimator"] == best) & (rows["samples"] == samples)]),
+        bias_bound(rows[rows["estimator"] == best]),
         int(lines.loc[best, "problems"]), int(lines.loc[best, "of_problems"]),
     )  # fmt: skip
 

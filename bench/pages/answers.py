@@ -6,11 +6,11 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.analysis.comparison import EQUAL_WORDS
 from bench.analysis.winners import LEAVE_ONE_OUT, BiasBound, Winner
-from bench.plots.style import plain_number
+from bench.plots.style import bound_text, plain_number
 from bench.statistics.over_problems import OverProblems
 
 
@@ -30,9 +30,13 @@ class LeadOver:
 
 @dataclass(frozen=True)
 class KindAnswer:
-    """The winner at one number of samples, in words: `bias` what is known of its bias, `ties` who may be as good."""
+    """The winner at one number of samples, in words.
 
-    samples: int
+    `about`: the size of its problems, if it is about one, and the number of samples. `bias`: what is known of its bias.
+    `ties`: who may be as good.
+    """
+
+    about: str
     estimator: str
     bias: str
     ties: str
@@ -41,22 +45,25 @@ class KindAnswer:
 
 @dataclass(frozen=True)
 class AnswerBox:
-    """A box of the report: the answer at the largest number of samples, and those at others."""
+    """A box of the report: the answer at the largest number of samples, that of each size, and those at others."""
 
     kind: str
     problems: str
     answer: KindAnswer
+    sizes: dict[int | None, KindAnswer]
     others: list[KindAnswer]
 
 
-def answers(found: Sequence[Winner]) -> list[AnswerBox]:
-    """Returns a box per kind of problem, from the winners of a table."""
+def answers(found: Sequence[Winner], by_size: Sequence[Winner] = ()) -> list[AnswerBox]:
+    """Returns a box per kind of problem, from the winners of a table, and those by size."""
     boxes = []
     for kind in dict.fromkeys(each.kind for each in found):
         own = sorted((each for each in found if each.kind == kind), key=lambda each: -each.samples)
         first, *others = [_answer(each) for each in own]
-        of = own[0].of_problems
-        boxes.append(AnswerBox(kind, f"{of} problem{'' if of == 1 else 's'}", first, others))
+        sizes = {each.size: _answer(each) for each in by_size if each.kind == kind}
+        if sizes:
+            first = replace(first, about=f"all sizes, {first.about}")
+        boxes.append(AnswerBox(kind, _problems(own[0].of_problems), first, sizes, others))
     return boxes
 
 
@@ -71,8 +78,11 @@ def _answer(winner: Winner) -> KindAnswer:
     ties = f"not shown better than {shown} at {EQUAL_WORDS[winner.decided_at]}" if winner.ties else ""
     known = winner.estimator == winner.reference and winner.reference.startswith(LEAVE_ONE_OUT)
     itself = "leave-one-out itself; " if known else ""
-    few = f"; ratios over {winner.problems} problems" if winner.problems < winner.of_problems else ""
-    return KindAnswer(winner.samples, winner.estimator, f"{itself}{bias_in_words(winner.bias)}{few}", ties, against)
+    few = f"; ratios over {_problems(winner.problems)}" if winner.problems < winner.of_problems else ""
+    about = f"n = {winner.samples}"
+    if winner.size is not None:
+        about = f"{winner.size} bits, {about}" if winner.kind == "bits" else f"size {winner.size}, {about}"
+    return KindAnswer(about, winner.estimator, f"{itself}{bias_in_words(winner.bias)}{few}", ties, against)
 
 
 def _against(other: str, ratios: dict[str, OverProblems], winner: Winner) -> LeadOver:
@@ -86,17 +96,22 @@ def bias_in_words(bias: BiasBound) -> str:
 
     >>> bias_in_words(BiasBound(0.0448, 5, float("nan"), 0))
     'bias at most 4.5 % on 5 problems'
+    >>> bias_in_words(BiasBound(0.0441, 1, float("nan"), 0))
+    'bias at most 4.5 % on 1 problem'
     >>> bias_in_words(BiasBound(0.02, 1, 0.31, 2))
     'bias at most 2 % on 1 problem; on 2 unclear, at most 31 %'
     """
     parts = []
     if bias.unbiased:
-        problems = f"{bias.unbiased} problem{'' if bias.unbiased == 1 else 's'}"
-        parts.append(f"bias at most {_percent(bias.at_most)} on {problems}")
+        parts.append(f"bias at most {_percent(bias.at_most)} on {_problems(bias.unbiased)}")
     if bias.unclear:
         parts.append(f"{'on' if parts else 'bias on'} {bias.unclear} unclear, at most {_percent(bias.unclear_at_most)}")
     return "; ".join(parts) or "bias not judged at this number of samples"
 
 
+def _problems(count: int) -> str:
+    return f"{count} problem{'' if count == 1 else 's'}"
+
+
 def _percent(share: float) -> str:
-    return "an unknown size" if math.isnan(share) else f"{100 * share:.2g} %" if share < 1 else f"{100 * share:.0f} %"
+    return "an unknown size" if math.isnan(share) else f"{bound_text(100 * share)} %"

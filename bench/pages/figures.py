@@ -23,6 +23,7 @@ from bench.analysis.ranking import Rankings
 from bench.plots.style import as_svg
 from bench.plots.training import on_trajectory
 from bench.tables.derived import with_limit
+from bench.tables.sizes import problem_sizes
 from estimators.errors import BadInput
 
 MAX_PANELS, MAX_COLUMNS, MAX_SERIES = 12, 7, 8
@@ -196,13 +197,15 @@ def parts_of(drawing: Drawing, rows: pd.DataFrame, order: list[str], folder: Pat
 def with_figure_columns(rows: pd.DataFrame) -> pd.DataFrame:
     """Adds the columns of figures that need more than a metric, null for other cells.
 
-    `model` and `turn`: place on a training trajectory; `batches`: number of batch sizes; `times_of_limit`.
+    `model` and `turn`: place on a training trajectory; `batches`: number of batch sizes; `size`: that of the problem;
+    `times_of_limit`.
     """
     if rows.empty:
-        return rows.assign(model=None, turn=None, batches=None)
+        return rows.assign(model=None, turn=None, batches=None, size=None)
     sizes = rows.groupby(["estimator", "problem", "samples"])["batch"].transform("nunique")
     found = on_trajectory(rows)
-    return with_limit(rows.assign(model=found["model"], turn=found["turn"], batches=sizes.where(sizes > 1)))
+    columns = {"model": found["model"], "turn": found["turn"], "batches": sizes.where(sizes > 1)}
+    return with_limit(rows.assign(**columns, size=problem_sizes(rows)))
 
 
 def leaders(rows: pd.DataFrame, baseline: str, most: int) -> pd.DataFrame:

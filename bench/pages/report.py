@@ -17,13 +17,13 @@ from markupsafe import Markup, escape
 
 from bench.analysis.comparison import Comparison, compare_estimators
 from bench.analysis.ranking import rankings
-from bench.analysis.winners import kind_winners
+from bench.analysis.winners import kind_winners, winners_by_size
 from bench.measure.timing.ceilings import load_ceilings
-from bench.pages.answers import answers
+from bench.pages.answers import AnswerBox, answers
 from bench.pages.figures import Drawing, drawings, measured, with_figure_columns, write_figures
 from bench.pages.findings import findings, statuses, what_was_run
 from bench.pages.jinja import page_environment, template_file
-from bench.pages.report_tables import bias_rows, page_data
+from bench.pages.report_tables import page_data
 from bench.plots.style import plain_number
 from bench.provenance.cores import processes
 from bench.tables.folder import environments, load
@@ -33,7 +33,7 @@ from bench.tables.results import beside
 from bench.tables.wide import wide_table
 from estimators.errors import BadInput
 
-SCRIPTS = ("selection.js", "marks.js", "ranking.js", "views.js", "report.js")
+SCRIPTS = ("selection.js", "marks.js", "ranking.js", "findings.js", "answers.js", "views.js", "report.js")
 """The scripts of the page, in the folder of templates, joined in this order."""
 
 
@@ -130,7 +130,7 @@ def report_page(
         write_figures(every, marked, order, figures, jobs)
     script = "\n".join(template_file(name) for name in SCRIPTS)
     return (
-        _environment()
+        report_environment()
         .get_template("report.html.j2")
         .render(
             reproduce=source,
@@ -141,8 +141,7 @@ def report_page(
             findings=findings(rows) if len(rows) else [],
             found=found,
             figures=_by_view(measured(every, marked)),
-            answers=answers(kind_winners(rows, baseline=baseline)),
-            biased=bias_rows(rows),
+            answers=_answers(rows, found.baseline),
             environments=environments,
             environment_fields=list(dict.fromkeys(name for each in environments for name in each if name != "env")),
             metrics=METRICS.values(),
@@ -153,6 +152,13 @@ def report_page(
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
     )
+
+
+def _answers(rows: pd.DataFrame, baseline: str) -> list[AnswerBox]:
+    """Returns the boxes at the top."""
+    if rows.empty:
+        return []
+    return answers(kind_winners(rows, baseline=baseline), winners_by_size(rows, baseline=baseline))
 
 
 def _by_view(every: Sequence[Drawing]) -> dict[str, list[Drawing]]:
@@ -176,7 +182,7 @@ def _nothing() -> Comparison:
     return Comparison("variance", "", 0.1, none, none)
 
 
-def _environment() -> Environment:
+def report_environment() -> Environment:
     """Returns the page environment with the report's filters."""
     made = page_environment()
     made.filters["number"] = lambda value: "—" if value is None or pd.isna(value) else plain_number(float(value))

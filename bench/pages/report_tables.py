@@ -9,18 +9,24 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.bias_order import biased_by_harm
-from bench.analysis.comparison import EQUAL_WORDS, Comparison, latest
+from bench.analysis.comparison import EQUAL_WORDS, Comparison, latest, problem_identity
 from bench.analysis.ranking import Rankings
 from bench.plots.style import STATUSES, VERDICTS
+from bench.statistics.over_problems import student_factor
+from bench.tables.kinds import in_order
 from bench.tables.metrics import METRICS, Metric
 
 IDENTITY_FIELDS = ("estimator", "problem", "samples", "status", "verdict", "stop_reason", "reason", "cell")
-FILTERED = ("kind", "distribution", "objective")
+FILTERED = ("kind", "distribution", "objective", "size")
 """Columns that the page's filters choose by, beside `samples`."""
 PLACED_BY = ("point", "model", "turn", "batch", "env")
 """Columns that place a cell in a figure: on a training trajectory, its batch size, and its machine."""
-REPEATED = ("estimator", "problem", "status", "verdict", "stop_reason", "reason", *FILTERED, "point", "model", "env")
+OF_BIASED = ("direction", "scale_verdict")
+"""Verdicts on where a bias lies."""
+REPEATED = (
+    "estimator", "problem", "status", "verdict", "stop_reason", "reason", *FILTERED, "point", "model", "env",
+    *OF_BIASED, "identity",
+)  # fmt: skip
 METRIC_FIELDS = (
     "relative_bias", "scale", "cosine", "angle", "variance", "mse", "snr", "evaluations", "seconds_per_estimate",
     "times_of_limit", "work_normalised_variance",
@@ -39,25 +45,14 @@ DECLARED = METRICS | {
 """The table's metrics, and the metric that the page adds."""
 
 
-MOST_BIASED = 40
-"""Largest number of rows in the table of biased cells."""
-
-
-def bias_rows(rows: pd.DataFrame) -> dict[str, Any]:
-    """Returns the biased cells, the most harmful first (`rows`), and their number (`count`)."""
-    if "verdict" not in rows:
-        return {"rows": [], "count": 0}
-    biased = biased_by_harm(rows)
-    return {"rows": biased.head(MOST_BIASED).to_dict("records"), "count": len(biased)}
-
-
 def page_data(rows: pd.DataFrame, found: Comparison, ranked: Rankings) -> dict[str, Any]:
     """Returns all that the page draws, as JSON data for the browser.
 
     Beside the cells (`cell_data`): `baseline`; `order`, the estimators with the baseline first; `equal`, the quantities
     held equal with their words; `pairs`, a list `[equal, cell, ratio, low, high]` per ratio to the baseline, where
-    `equal` and `cell` are places in `equal` and `rows`; `ranking`, the rows of the
-    rankings.
+    `equal` and `cell` are places in `equal` and `rows`; `ranking`, the rows of the rankings. For rankings of a
+    selection: `kinds`, in order; `earlier`, the places of cells that were measured again; `student`, Student's 97.5 %
+    points for 2, 3, … problems.
     """
     equals = [equal for equal in EQUAL_WORDS if equal in set(found.pairs["equal"])]
     return cell_data(rows) | {
@@ -67,7 +62,16 @@ def page_data(rows: pd.DataFrame, found: Comparison, ranked: Rankings) -> dict[s
         "pairs": _pair_rows(rows, found.pairs, equals),
         "baselines": {str(row.problem): str(row.baseline) for row in found.pairs.itertuples()},
         "ranking": [{name: _plain(value) for name, value in row.items()} for row in ranked.rows.to_dict("records")],
+        "kinds": in_order(rows["kind"]) if len(rows) else [],
+        "earlier": _places_of_earlier(rows),
+        "student": [student_factor(k) for k in range(2, 2 + rows["problem"].nunique())],
     }
+
+
+def _places_of_earlier(rows: pd.DataFrame) -> list[int]:
+    """Returns the places of the cells that the comparison does not use (`bench.analysis.comparison.latest`)."""
+    numbered = rows.reset_index(drop=True)
+    return sorted(set(numbered.index) - set(latest(numbered).index))
 
 
 def _pair_rows(rows: pd.DataFrame, pairs: pd.DataFrame, equals: list[str]) -> list[list[Any]]:
@@ -91,7 +95,10 @@ def cell_data(rows: pd.DataFrame) -> dict[str, Any]:
     of a list are left out. Repeated texts are indices into their column's list in `levels`.
     """
     metrics = [name for name in DECLARED if name in rows and rows[name].notna().any()]
-    placed = [name for name in (*FILTERED, *PLACED_BY) if name in rows and rows[name].notna().any()]
+    rows = _with_identity(rows)
+    placed = [
+        name for name in (*FILTERED, *PLACED_BY, *OF_BIASED, "identity") if name in rows and rows[name].notna().any()
+    ]
     ends = [f"{name}{end}" for name in metrics for end in ("_low", "_high")]
     columns = [
         *(name for name in IDENTITY_FIELDS if name in rows),
@@ -114,6 +121,15 @@ def cell_data(rows: pd.DataFrame) -> dict[str, Any]:
         "verdicts": list(VERDICTS),
         "filters": [name for name in (*FILTERED, "samples") if name in rows and rows[name].nunique() > 1],
     }
+
+
+def _with_identity(rows: pd.DataFrame) -> pd.DataFrame:
+    """Adds the column `identity`, a text per problem; null unless problems have several labels, as on two devices."""
+    if rows.empty:
+        return rows
+    number = problem_identity(rows).factorize()[0]
+    distinct = number.max() + 1 < rows["problem"].nunique()
+    return rows.assign(identity=[f"p{each}" for each in number] if distinct else None)
 
 
 def _trimmed(row: list[Any]) -> list[Any]:

@@ -8,6 +8,7 @@ document.getElementById("theme").addEventListener("click", () => {
 
 if (data) {
   start_selection();
+  start_answers();
   draw_views();
   start_cells();
   start_paper();

@@ -87,7 +87,8 @@ function start_selection() {
   document.head.append(make("style", "", { id: "hot" }));
   const reset = document.getElementById("reset"), hot = document.getElementById("highlight");
   for (const field of document.querySelectorAll("[data-select]")) {
-    for (const value of distinct(data.rows.map((row) => get(row, field.dataset.select)))) {
+    const values = distinct(data.rows.map((row) => get(row, field.dataset.select)));
+    for (const value of values.every((each) => each === null || typeof each === "number") ? values.sort((a, b) => a - b) : values) {
       if (value !== null && value !== "") field.append(make("option", value, { value }));
     }
     field.addEventListener("change", () => {
@@ -114,8 +115,8 @@ function start_selection() {
     reset.hidden = selection.all;
     document.getElementById("selected").textContent = selection.all ? "" : `${selection.rows.length} of ${data.rows.length} cells selected`;
     for (const node of document.querySelectorAll(".whole")) node.hidden = selection.all;
-    const kind = selection.chosen.kind || "";
-    for (const node of document.querySelectorAll(".answer[data-kind]")) node.hidden = kind !== "" && node.dataset.kind !== kind;
+    const problems = distinct(selection.rows.map((row) => get(row, "problem")));
+    for (const node of document.querySelectorAll("[data-note]")) node.hidden = !selection.all && !problems.some((problem) => node.textContent.startsWith(`${problem}: `));
     for (const node of document.querySelectorAll("[data-status]")) node.textContent = selection.rows.filter((row) => get(row, "status") === node.dataset.status).length;
     for (const node of document.querySelectorAll(".way")) node.textContent = data.equal[selection.equal] ? `at ${data.equal[selection.equal]}` : "";
   });

@@ -1,6 +1,6 @@
 // The figures and tables of the page, by the name of their place: each returns nodes for the selected cells, or nothing.
 
-const NAMED = 3, PANELS = matchMedia("(max-width: 40rem)").matches ? 6 : 24; // names in a panel, and panels before the fold
+const NAMED = 3, MOST_BIASED = 40, PANELS = matchMedia("(max-width: 40rem)").matches ? 6 : 24; // names in a panel, and panels before the fold
 const worst = (rows, name, order) => rows.reduce((a, b) => (order.indexOf(get(b, name)) > order.indexOf(get(a, name)) ? b : a));
 const estimators_of = (rows) => data.order.filter((name) => rows.some((row) => get(row, "estimator") === name));
 const problems_of = (rows) => distinct(rows.map((row) => get(row, "problem")));
@@ -108,6 +108,15 @@ const tables = {
         const row = own.find((each) => each.equal === equal);
         return row && typeof row.ratio === "number" ? [number(row.ratio), between(row.ratio_low, row.ratio_high), between(row.problems_low, row.problems_high)] : "—";
       }), most(own, "problems"), most(own, "without_variance"), most(own, "biased_on"), own.find((row) => row.apart)?.apart ?? ""]), `Ranking on ${kind}`, 1)]);
+  },
+  biased() {
+    const rows = by_harm(selection.rows), columns = ["estimator", "problem", "n", "relative bias", "direction", "angle, degrees", "scale", "⟨E ĝ, g⟩ ÷ ‖g‖²"];
+    if (!rows.length) return [];
+    const lines = rows.slice(0, MOST_BIASED).map((row) => [
+      get(row, "estimator"), get(row, "problem"), String(get(row, "samples")), ...["relative_bias", "direction", "angle", "scale_verdict", "scale"].map((name) => (
+        name in data.units ? [number(get(row, name)), interval(row, name)] : get(row, name) ?? ""))]);
+    const more = rows.length > MOST_BIASED ? [make("p", `The first ${MOST_BIASED} of ${rows.length}.`, { class: "soft" })] : [];
+    return [listed(columns, lines, "Biased cells, the most harmful first", 1), ...more];
   },
   failures() {
     const lost = selection.rows.filter((row) => !["ok", "not_applicable"].includes(get(row, "status")));
@@ -226,9 +235,9 @@ function dots(rows, name) {
   }));
 }
 
-// A table; the first `heads` columns head their rows, the others are numbers, but for reasons.
+// A table; the first `heads` columns head their rows, the others are numbers, but for names and words.
 function listed(columns, lines, name, heads) {
-  const look = (i) => (i < heads || columns[i] === "apart" ? "" : "number");
+  const look = (i) => (i < heads || ["apart", "problem", "direction", "scale"].includes(columns[i]) ? "" : "number");
   const box = make("div", null, { class: "scroll", tabindex: 0, role: "group", "aria-label": name }), table = make("table");
   const head = make("tr"), top = make("thead"), body = make("tbody");
   head.append(...columns.map((column, i) => make("th", column, { scope: "col", class: look(i) })));
