@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, is_dataclass
 from importlib.metadata import EntryPoint, entry_points
 
+from estimators.text import visible
+
 
 @dataclass(frozen=True)
 class Broken:
@@ -36,6 +38,16 @@ def unfinished(cls: object) -> str | None:
         return f"{cls.__name__} does not define {' and '.join(undefined)}"
     missing = [name for name in _facts(cls) if not hasattr(cls, name)]
     return f"{cls.__name__} does not define its {' and '.join(missing)}" if missing else None
+
+
+def unfit_name(name: object) -> str | None:
+    """Returns why a class cannot be registered under a name, in words, or None if it can.
+
+    >>> unfit_name("a\\nb")
+    'a name is a text whose characters print'
+    """
+    fits = isinstance(name, str) and name.strip() and visible(name) == name
+    return None if fits else "a name is a text whose characters print"
 
 
 def _facts(cls: type) -> list[str]:

@@ -9,6 +9,8 @@ from estimators.text import visible
 
 MAX_NAMES = 12
 """Largest number of names listed in one message."""
+LONGEST_NAME = 1000
+"""Characters of a name for which a similar one is looked for."""
 
 
 MAX_MESSAGE = 4000
@@ -62,7 +64,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
     "did you mean 'rloo'?"
     """
     names = sorted(names)
-    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    close = get_close_matches(name, names, n=1, cutoff=0.5) if len(name) <= LONGEST_NAME else []
     if close:
         return f"did you mean {close[0]!r}?"
     more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""

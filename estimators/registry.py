@@ -5,8 +5,9 @@ from dataclasses import fields
 from typing import Any, Generic, NoReturn, TypeVar
 
 from estimators.core import Estimator
-from estimators.discovery import Broken, installed, unfinished
+from estimators.discovery import Broken, installed, unfinished, unfit_name
 from estimators.errors import BadInput, nearest
+from estimators.text import visible
 
 _T = TypeVar("_T")
 _S = TypeVar("_S")
@@ -28,12 +29,12 @@ class Registry(Generic[_T]):
     def register(self, name: str) -> Callable[[type[_S]], type[_S]]:
         """Returns a class decorator that registers a class under `name`.
 
-        Raises `BadInput` if another class holds the name (the message names both owners) or if the class is incomplete
-        (the message says what is missing).
+        Raises `BadInput` if another class holds the name (the message names both owners), if the class is incomplete
+        (the message says what is missing), or if the name is not a text that prints.
         """
 
         def add(cls: type[_S]) -> type[_S]:
-            reason = unfinished(cls)
+            reason = unfinished(cls) or unfit_name(name)
             if reason:
                 raise BadInput(f"{self.kind} {name!r} cannot be registered: {reason}")
             holder = self._classes.get(name)
@@ -115,8 +116,8 @@ class Registry(Generic[_T]):
 
 
 def owner(cls: type) -> str:
-    """Returns where a class is defined, as `module.Class`."""
-    return f"{cls.__module__}.{cls.__qualname__}"
+    """Returns where a class is defined, as `module.Class`; characters that do not print are shown as escapes."""
+    return visible(f"{cls.__module__}.{cls.__qualname__}")
 
 
 def is_spec(value: Any) -> bool:

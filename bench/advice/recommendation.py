@@ -25,6 +25,7 @@ from bench.advice.workshop import ModelSource
 from bench.display.notebook import InNotebooks
 from bench.isolation.child import refuse_inside
 from bench.statistics.interval import Interval
+from bench.tables.writing import replace_text
 from estimators.core import Estimator
 from estimators.deprecation import renamed
 from estimators.errors import BadInput, nearest
@@ -83,11 +84,11 @@ class Recommendation(InNotebooks):
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "recommendation.json").write_text(self.to_json() + "\n", encoding="utf-8")
-        self.table.to_csv(folder / "candidates.csv", index=False)
+        replace_text(folder / "recommendation.json", self.to_json() + "\n")
+        replace_text(folder / "candidates.csv", self.table.to_csv(index=False))
         if self.variables is not None:
-            self.variables.to_csv(folder / "variables.csv", index=False)
-        (folder / "use.py").write_text(self.code + "\n", encoding="utf-8")
+            replace_text(folder / "variables.csv", self.variables.to_csv(index=False))
+        replace_text(folder / "use.py", self.code + "\n")
         return folder
 
     def __rich__(self) -> object:

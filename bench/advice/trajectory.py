@@ -25,6 +25,7 @@ from bench.advice.workers import TaskFailed, Worker, WorkerHere, WorkerProcess
 from bench.display.notebook import InNotebooks
 from bench.isolation.child import refuse_inside
 from bench.statistics.interval import Interval
+from bench.tables.writing import replace_text
 from estimators.core import Estimator
 from estimators.errors import BadInput
 
@@ -74,10 +75,10 @@ class TrainingAdvice(InNotebooks):
 
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self.table.to_csv(folder / "trajectory.csv", index=False)
+        replace_text(folder / "trajectory.csv", self.table.to_csv(index=False))
         save(self.figure(), folder / "trajectory.svg")
         for at, each in self.answers.items():
-            (folder / f"step-{at}.json").write_text(each.to_json() + "\n", encoding="utf-8")
+            replace_text(folder / f"step-{at}.json", each.to_json() + "\n")
         return folder
 
     def __rich__(self) -> object:

@@ -13,6 +13,7 @@ from bench.display.notebook import InNotebooks
 from bench.display.terminal import STYLES, number, rich_table, rounded_up
 from bench.pages.jinja import page_environment, template_file
 from bench.statistics.control import UNSEEN
+from bench.tables.writing import replace_text
 from estimators.errors import BadInput
 
 
@@ -107,13 +108,10 @@ class Audit(InNotebooks):
             BadInput: The folder cannot be written.
         """
         folder = writable(folder)
-        try:
-            (folder / "audit.json").write_text(self.to_json() + "\n", encoding="utf-8")
-            (folder / "audit.html").write_text(audit_page(self), encoding="utf-8")
-            self.table.to_csv(folder / "audit.csv", index=False)
-            self.coordinates.to_csv(folder / "coordinates.csv", index=False)
-        except OSError as error:
-            raise BadInput(f"cannot write to the folder {folder}: {error.strerror}") from None
+        replace_text(folder / "audit.json", self.to_json() + "\n")
+        replace_text(folder / "audit.html", audit_page(self))
+        replace_text(folder / "audit.csv", self.table.to_csv(index=False))
+        replace_text(folder / "coordinates.csv", self.coordinates.to_csv(index=False))
         return folder
 
     def __rich__(self) -> RenderableType:

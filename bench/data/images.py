@@ -1,7 +1,10 @@
 """Binarised images for amortised posteriors: digits, MNIST if installed, or IDX files on disk."""
 
 import gzip
+import struct
+import zlib
 from functools import lru_cache
+from io import BufferedIOBase
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,10 @@ from estimators.errors import BadInput
 
 MAGIC = b"\x00\x00\x08\x03"
 """First bytes of an IDX file of unsigned bytes in three dimensions: images, rows, columns."""
+GZIP = b"\x1f\x8b"
+"""First bytes of a gzipped file."""
+MOST_PIXELS = 2**28
+"""Number of pixels of a file that are read: 2 GiB as float64; MNIST has 47 million."""
 
 
 def images(data: str) -> Float[Tensor, "images pixels"]:
@@ -41,19 +48,40 @@ def mnist() -> Float[Tensor, "5000 784"]:
 def idx(path: str) -> Float[Tensor, "images pixels"]:
     """Returns the images of an IDX file such as MNIST's `train-images-idx3-ubyte`, gzipped or not; 1 where ≥ 128.
 
-    Raises BadInput if the file does not exist, is not an IDX file of images, or is cut short.
+    Reads no more than its header says, and `MOST_PIXELS` at most.
+
+    Raises BadInput if the file does not exist, is not an IDX file of images, is damaged, or is of another length.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise BadInput(f"there is no image file {path!r}; data is 'digits', 'mnist', or the path of an IDX file")
-    content = file.read_bytes()
-    content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    if content[:4] != MAGIC:
+    try:
+        file = Path(path)
+        if not file.is_file():
+            raise BadInput(f"there is no image file {path!r}; data is 'digits', 'mnist', or the path of an IDX file")
+        with _unpacked(file) as content:
+            shape = _shape(content.read(16), path)
+            pixels = content.read(shape[0] * shape[1] + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadInput(f"cannot read the image file {path!r}: {getattr(error, 'strerror', None) or error}") from None
+    if len(pixels) != shape[0] * shape[1]:
+        held = f"only {len(pixels)}" if len(pixels) < shape[0] * shape[1] else "more"
+        raise BadInput(f"{path!r} says {shape[0]} images of {shape[1]} pixels, and holds {held}")
+    return torch.tensor(np.frombuffer(pixels, np.uint8).reshape(shape) >= 128).double()
+
+
+def _unpacked(file: Path) -> BufferedIOBase:
+    with file.open("rb") as content:
+        packed = content.read(2) == GZIP
+    return gzip.open(file) if packed else file.open("rb")
+
+
+def _shape(header: bytes, path: str) -> tuple[int, int]:
+    """The number of images and the pixels of each, by the header of an IDX file."""
+    if header[:4] != MAGIC:
         raise BadInput(f"{path!r} is not an IDX file of images: it does not start with 00 00 08 03")
-    count, rows, columns = (int(size) for size in np.frombuffer(content, ">u4", 3, offset=4))
-    if len(content) != 16 + count * rows * columns:
+    if len(header) < 16:
+        raise BadInput(f"{path!r} is cut short: it ends in its header")
+    count, rows, columns = struct.unpack(">3I", header[4:])
+    if not 0 < count * rows * columns <= MOST_PIXELS:
         raise BadInput(
-            f"{path!r} is cut short: it says {count} images of {rows} × {columns} and holds {len(content) - 16} bytes"
+            f"{path!r} says {count} images of {rows} × {columns} pixels; from 1 to {MOST_PIXELS} pixels in all are read"
         )
-    pixels = np.frombuffer(content, np.uint8, offset=16).reshape(count, rows * columns)
-    return torch.tensor(pixels >= 128).double()
+    return count, rows * columns

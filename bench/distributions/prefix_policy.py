@@ -1,5 +1,7 @@
 """Language-model policies given by a table of next-token logits, one row for every prefix, with an end token."""
 
+import errno
+import os
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -24,6 +26,8 @@ from estimators.traits import Need
 MOST_PREFIXES = 20_000
 MOST_LISTED = 2**18
 """Largest number of sequences that are listed one by one."""
+MOST_BYTES = 2**30
+"""Bytes that an archive with a table may unpack to."""
 LAWS = ("short", "long")
 
 
@@ -474,17 +478,26 @@ class PrefixPolicyFamily(LanguagePolicy):
 
 
 def table_from_file(path: str) -> np.ndarray:
-    """Returns the numbers of a `.npy`, `.npz` or `.csv` file. Raises BadInput if it cannot be read."""
+    """Returns the numbers of a `.npy`, `.npz` or `.csv` file. Raises BadInput if it cannot be read, or is too large."""
     suffix = Path(path).suffix
     if suffix not in (".npy", ".npz", ".csv"):
         raise BadInput(f"a table of numbers is a .npy, .npz or .csv file, not {path!r}")
     try:
+        if not Path(path).is_file():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         if suffix == ".csv":
-            return np.loadtxt(path, delimiter=",", ndmin=2)
-        found = np.load(path, allow_pickle=False)
+            return np.loadtxt(path, delimiter=",", ndmin=2, encoding="utf-8-sig")
         if suffix == ".npy":
-            return np.asarray(found, dtype=float)
-        name = "logits" if "logits" in found.files else found.files[0]
-        return np.asarray(found[name], dtype=float)
-    except (OSError, ValueError, IndexError, EOFError) as error:
-        raise BadInput(f"cannot read the table {path}: {getattr(error, 'strerror', None) or error}") from None
+            return np.array(np.load(path, mmap_mode="r", allow_pickle=False), dtype=float)
+        return _array_of_archive(path)
+    except Exception as error:  # a hostile header raises nearly anything
+        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise BadInput(f"cannot read the table {path}: {said}") from None
+
+
+def _array_of_archive(path: str) -> np.ndarray:
+    with np.load(path, allow_pickle=False) as found:
+        unpacked = sum(each.file_size for each in found.zip.infolist())
+        if unpacked > MOST_BYTES:
+            raise ValueError(f"it unpacks to {unpacked} bytes; at most {MOST_BYTES} are read")
+        return np.asarray(found["logits" if "logits" in found.files else found.files[0]], dtype=float)

@@ -17,7 +17,7 @@ from typing import Any
 
 from bench.isolation.endings import Ending, OutOfMemory, Raised, Returned, about_memory
 from bench.isolation.frames import TOKEN, framed, write_all
-from bench.isolation.kin import WORKER_MARK, adopt_orphans
+from bench.isolation.kin import adopt_orphans, kill_kin, mark_kin
 
 NAME = "gradest worker"
 """The name of the process."""
@@ -71,22 +71,22 @@ class Channel:
         self.own = os.getpid()
 
 
-def serve(channel: Channel, printed: Connection, mark: str, memory: int | None, packed: bytes) -> None:
+def serve(channel: Channel, printed: Connection, mark: int, memory: int | None, packed: bytes) -> None:
     """Reports whether the process has started, then answers each task with its ending.
 
     Args:
         channel: Tasks come in and messages go out here.
         printed: Receives everything that the process prints.
-        mark: Identifies the processes that tasks start; see `bench.isolation.kin`.
+        mark: Names the processes that tasks start; see `bench.isolation.kin`.
         memory: Bytes of data that the process may hold, or None.
         packed: The pickled pair of `start` and its arguments; see `bench.isolation.process.Process`.
     """
     os.setsid()  # a separate process group: its children are killed with it
-    os.environ[WORKER_MARK] = mark
+    mark_kin(mark)
     adopt_orphans()
     channel.open()
     _print_into(printed)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(mark,), daemon=True).start()
     with suppress(EOFError, ConnectionError):  # the parent is gone
         try:
             action = _started(packed, memory)
@@ -145,9 +145,10 @@ def _print_into(printed: Connection) -> None:
     printed.close()
 
 
-def _end_with_parent() -> None:
-    """Waits for the parent to end, then kills this process and its children, even in the middle of a task."""
+def _end_with_parent(mark: int) -> None:
+    """Waits for the parent to end, then kills all that tasks started and this process, even in the middle of a task."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
+        kill_kin(os.getpid(), mark)
         os.killpg(os.getpgrp(), signal.SIGKILL)

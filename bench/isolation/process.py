@@ -21,7 +21,7 @@ from typing import Any
 from bench.isolation.child import NAME, Action, Channel, Said, Started, serve
 from bench.isolation.endings import SIGNS, Died, Ending, Garbled, OutOfMemory, Raised, TimedOut
 from bench.isolation.frames import TOKEN, Frames, NotAFrame
-from bench.isolation.kin import kill_with_kin
+from bench.isolation.kin import kill_kin, new_mark
 from estimators.errors import BadInput
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -41,7 +41,7 @@ class Process:
     are pickled. Functions are pickled by the name of their module; a function without a module, such as a function of a
     notebook, is sent as bytes made by cloudpickle. Tensors are copied.
 
-    The process has its own process group, which is killed with it, so that children of a task do not outlive it. Its
+    All that a task starts is killed with the process, so that children of a task do not outlive it. Its
     output goes to the parent, which keeps only the end for `Died.printed`. The process ends when its parent ends, and
     does not receive Ctrl-C.
 
@@ -162,7 +162,7 @@ class Process:
 
     def _start(self) -> None:
         self._ready = self._busy = False
-        self.tasks, self._frames, self._token, self._mark = 0, Frames(), os.urandom(TOKEN), os.urandom(8).hex()
+        self.tasks, self._frames, self._token, self._mark = 0, Frames(), os.urandom(TOKEN), new_mark()
         self._seconds, self._printed, self._prints = inf, b"", True
         self._connection, theirs = SPAWN.Pipe()
         self._output, printed = SPAWN.Pipe(duplex=False)
@@ -240,7 +240,7 @@ class Process:
 
     def _end(self) -> None:
         """Kills the process and all that its tasks started."""
-        kill_with_kin(self.pid, self._mark)
+        kill_kin(self.pid, self._mark)
         self._process.kill()
         self._process.join()
 

@@ -24,6 +24,7 @@ from bench.plots.style import as_svg
 from bench.plots.training import on_trajectory
 from bench.tables.derived import with_limit
 from bench.tables.sizes import problem_sizes
+from bench.tables.writing import replace_text
 from estimators.errors import BadInput
 
 MAX_PANELS, MAX_COLUMNS, MAX_SERIES = 12, 7, 8
@@ -173,7 +174,7 @@ class FigurePart:
         name = drawing.name if self.parts == 1 else f"{drawing.name}-{self.number}"
         leading = leaders(self.rows, order[0], drawing.series) if drawing.series else self.rows
         figure = drawing.draw(leading, order)
-        (self.folder / f"{name}.svg").write_text(as_svg(figure), encoding="utf-8")
+        replace_text(self.folder / f"{name}.svg", as_svg(figure))
         plots.save(figure, self.folder / f"{name}.png")
 
 

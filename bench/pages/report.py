@@ -31,6 +31,7 @@ from bench.tables.long import typed
 from bench.tables.metrics import METRICS
 from bench.tables.results import beside
 from bench.tables.wide import wide_table
+from bench.tables.writing import replace_text
 from estimators.errors import BadInput
 
 SCRIPTS = ("selection.js", "marks.js", "ranking.js", "findings.js", "answers.js", "views.js", "report.js")
@@ -94,9 +95,9 @@ def report(
             figures=figures,
             jobs=processes(jobs),
         )
-        target.write_text(text, encoding="utf-8")
     except OSError as error:
         raise BadInput(f"cannot write the report to {target}: {error.strerror}") from None
+    replace_text(target, text)
     return target
 
 

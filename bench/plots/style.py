@@ -16,6 +16,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, NullLocator
 
+from bench.tables.writing import replace, replace_text
+
 COLUMN_WIDTH, PAGE_WIDTH = 3.35, 6.75
 """Widths of one and two columns of a paper, in inches."""
 DPI = 200
@@ -92,11 +94,11 @@ def save(figure: Figure, path: str | Path) -> Path:
     """Writes the figure as SVG if the path ends in .svg, else as PNG; the same figure gives the same file."""
     path = Path(path)
     if path.suffix == ".svg":
-        path.write_text(as_svg(figure), encoding="utf-8")
+        replace_text(path, as_svg(figure))
         return path
     with _drawing(figure, DPI):
         canvas = figure.canvas if isinstance(figure.canvas, FigureCanvasAgg) else FigureCanvasAgg(figure)
-        canvas.print_png(path, pil_kwargs={"compress_level": 3})
+        replace(path, lambda new: canvas.print_png(new, pil_kwargs={"compress_level": 3, "format": "png"}))
     return path
 
 

@@ -21,6 +21,7 @@ from estimators.core import Estimator
 from estimators.errors import BadInput, nearest
 from estimators.needs import Offer, unmet_samples
 from estimators.registry import Registry, estimators, is_spec, owner
+from estimators.text import visible
 from estimators.traits import NoSuchNeed
 
 BUILT_IN = ("bench", "estimators")
@@ -153,9 +154,9 @@ def _pair(family: SuitePart, target: SuitePart, coordinates: str, point: str, mi
         "distribution_params": family.params,
         "objective": target.name,
         "objective_params": with_minibatch(target.params, minibatch),
-        "problem_version": problem.version,
-        "coordinates": coordinates,
-        "point": point,
+        "problem_version": visible(problem.version),
+        "coordinates": visible(coordinates),
+        "point": visible(point),
     }
     reason = problem.misfit()
     if reason:

@@ -12,6 +12,7 @@ from bench.measure.accuracy.stopping import AccuracySettings
 from bench.measure.timing.blocks import ThroughputSettings
 from bench.suites.builtin import suites
 from bench.tables import where
+from bench.tables.records import regular
 from estimators.errors import BadInput, nearest
 
 Group = Literal["accuracy", "throughput"]
@@ -108,7 +109,7 @@ def load_suite(suite: str | Path) -> Suite:
     if path.suffix != ".toml":
         path = builtin(str(suite))
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = regular(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"cannot read the suite {path}: {getattr(error, 'strerror', None) or error}") from None
     try:

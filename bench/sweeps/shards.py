@@ -126,6 +126,6 @@ def _whole(folder: Path) -> Plan:
 
 def _config(folder: Path) -> dict[str, object]:
     try:
-        return tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return tomllib.loads(record_files.regular(folder / "config.toml").read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
         raise BadInput(f"{folder / 'config.toml'} is not TOML") from None

@@ -27,6 +27,14 @@ class Column:
     sentence: str
     since: int = 1
 
+    @property
+    def unit(self) -> str:
+        """The unit of its numbers; empty for texts and truth values."""
+        return UNITS.get(self.name, "1" if self.kind in ("integer", "number") else "")
+
+
+UNITS = {"wall_s": "s", **dict.fromkeys(("value", "ci_low", "ci_high"), "as in column unit")}
+"""Units of columns whose numbers are no counts."""
 
 SINCE = {"rarest_event": 2, "direction": 3, "kind": 4, "scale_verdict": 4, "batches": 4}
 """The schema that added a column, for columns that are not in schema 1."""

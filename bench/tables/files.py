@@ -1,8 +1,7 @@
 """Reads and writes the table as Parquet and CSV; writing is atomic, and reading checks the file."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -14,34 +13,72 @@ from bench.tables import columns
 from bench.tables.columns import COLUMNS
 from bench.tables.contents import check_contents
 from bench.tables.kinds import kinds_of_rows
-from bench.tables.long import typed
+from bench.tables.long import PANDAS_TYPES, typed
+from bench.tables.writing import replace
 from estimators.errors import BadInput
 
 ARROW_TYPES = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "truth": pa.bool_()}
 ARROW_SCHEMA = pa.schema([(name, ARROW_TYPES[column.kind]) for name, column in COLUMNS.items()])
 TEXTS = tuple(name for name, column in COLUMNS.items() if column.kind == "text")
 INTEGERS = tuple(name for name, column in COLUMNS.items() if column.kind == "integer")
-RUNNABLE = r"'*[=+\-@\t\r\n＝＋－＠]"
-"""How a text begins that a spreadsheet takes for a formula, perhaps with apostrophes in front already."""
+MOMENT = pa.timestamp("s", "UTC")
+"""Type of `created` in a Parquet file."""
+TAKEN = r"'*(?:[=+\-@\t\r\n＝＋－＠]|[.\d][.\d]*(?:[eE][+\-]?\d+)?\z|(?i:nan?|n/a|null|none|inf|infinity|true|false)\z)"
+"""Texts that other programs take for a formula, a number, a truth value or nothing; apostrophes may stand in front."""
+HASHES = ("cell", "source_digest", "env")
+"""Text columns whose digits are written as they are: programs read a column of them as text."""
+INERT = tuple(name for name in TEXTS if name not in HASHES)
 _compute: Any = compute  # its functions are made when it is imported: no checker knows them
 MARK = b"gradest"
 """Key in a Parquet file's metadata for the state of the records that the table was made from."""
 
 
+def _described() -> pa.Schema:
+    """The schema of a Parquet file: each column says what it is and its unit; pandas' metadata keep counts whole."""
+    dtypes = {name: PANDAS_TYPES[column.kind] for name, column in COLUMNS.items()} | {"created": "datetime64[s, UTC]"}
+    as_pandas = pa.Schema.from_pandas(pd.DataFrame().reindex(columns=list(COLUMNS)).astype(dtypes))
+    described = [
+        pa.field(
+            name,
+            MOMENT if name == "created" else ARROW_TYPES[column.kind],
+            metadata={"description": column.sentence, **({"unit": column.unit} if column.unit else {})},
+        )
+        for name, column in COLUMNS.items()
+    ]
+    return pa.schema(described, as_pandas.metadata)
+
+
+PARQUET_SCHEMA = _described()
+
+
 def write_parquet(frame: pd.DataFrame, path: Path, made_from: str = "") -> None:
-    """Writes the table as Parquet; `made_from` is stored in the file, so that an outdated table is recognised."""
+    """Writes the table as Parquet, with a description and a unit of each column, and `created` as a time.
+
+    `made_from` is stored in the file, so that an outdated table is recognised. Raises BadInput for a text in `created`
+    that is not a time.
+    """
     content = pa.Table.from_pandas(frame, ARROW_SCHEMA, preserve_index=False)
-    marked = content.replace_schema_metadata({MARK: made_from.encode()})
+    try:
+        content = content.set_column(CREATED, "created", content["created"].cast(MOMENT)).cast(PARQUET_SCHEMA)
+    except pa.ArrowInvalid as error:
+        raise BadInput(f"cannot write {path}: column created: {first_line(error)}") from None
+    marked = content.replace_schema_metadata({**PARQUET_SCHEMA.metadata, MARK: made_from.encode()})
     replace(path, lambda new: pyarrow.parquet.write_table(marked, new))
+
+
+CREATED = list(COLUMNS).index("created")
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Writes the table as CSV: a null is an empty field, an empty text is a quoted empty field.
 
-    A text that a spreadsheet would take for a formula gets an apostrophe in front, which `read_table` removes.
+    A text that other programs would take for something else, a formula or a number, gets an apostrophe in front, which
+    `read_table` removes.
     """
-    inert = frame.assign(**{name: _inert(cast(pd.Series, frame[name])) for name in TEXTS})
-    content = pa.Table.from_pandas(inert, ARROW_SCHEMA, preserve_index=False)
+    content = pa.Table.from_pandas(frame, ARROW_SCHEMA, preserve_index=False)
+    for name in INERT:
+        inert = _compute.replace_substring_regex(content[name], f"\\A({TAKEN})", r"'\1")
+        content = content.set_column(content.column_names.index(name), name, inert)
     replace(path, lambda new: pyarrow.csv.write_csv(content, new))
 
 
@@ -62,7 +99,7 @@ def read_table(path: Path) -> pd.DataFrame:
     if twice:
         raise BadInput(f"{path} is not a table of gradest: it has the column {twice[0]!r} twice")
     try:
-        whole = content.select(list(COLUMNS)).cast(ARROW_SCHEMA)
+        whole = with_texts_of_times(content).select(list(COLUMNS)).cast(ARROW_SCHEMA)
         whole.validate(full=True)  # texts may be no texts
         frame = whole.to_pandas()
         frame = typed(frame.assign(kind=kinds_of_rows(frame)))
@@ -102,15 +139,14 @@ def made_from(path: Path) -> str | None:
     return metadata.get(MARK, b"").decode(errors="replace")
 
 
-def replace(path: Path, write: Callable[[str], object]) -> None:
-    """Writes a temporary file beside `path`, then renames it to `path`. Raises BadInput if it cannot be written."""
-    new = path.with_name(f".{path.name}.new")
-    try:
-        write(str(new))
-        new.replace(path)
-    except OSError as error:
-        new.unlink(missing_ok=True)
-        raise BadInput(f"cannot write {path}: {error.strerror or error}") from None
+def with_texts_of_times(content: pa.Table) -> pa.Table:
+    """Returns the table with `created` as text: as a time in Parquet files, as text in those of older versions."""
+    if "created" not in content.column_names or not pa.types.is_timestamp(content["created"].type):
+        return content
+    place, coded = content.column_names.index("created"), content["created"].cast(MOMENT).cast(pa.int64())
+    codes = coded.combine_chunks().dictionary_encode()
+    texts = _compute.strftime(codes.dictionary.cast(MOMENT), "%Y-%m-%dT%H:%M:%S+00:00")
+    return content.set_column(place, "created", pa.DictionaryArray.from_arrays(codes.indices, texts))
 
 
 def _read_csv(path: Path) -> pa.Table:
@@ -125,7 +161,7 @@ def _read_csv(path: Path) -> pa.Table:
             content = content.set_column(place, name, whole.cast(pa.int64()))
         elif name in TEXTS:
             full = column if name in ("metric", "unit") else _without_null(content, column, COLUMNS[name].since)
-            content = content.set_column(place, name, _compute.replace_substring_regex(full, f"^'({RUNNABLE})", r"\1"))
+            content = content.set_column(place, name, _compute.replace_substring_regex(full, f"\\A'({TAKEN})", r"\1"))
     return content
 
 
@@ -133,10 +169,6 @@ def _without_null(content: pa.Table, column: pa.ChunkedArray, since: int) -> pa.
     """A text column with empty texts for nulls, except in rows of a schema that does not have the column."""
     has = _compute.greater_equal(content["schema"], since) if since > 1 and "schema" in content.column_names else True
     return _compute.if_else(has, _compute.fill_null(column, ""), column)
-
-
-def _inert(column: pd.Series) -> pd.Series:
-    return column.where(~column.str.match(RUNNABLE, na=False), "'" + column)
 
 
 def first_line(error: Exception) -> str:

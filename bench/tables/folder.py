@@ -5,7 +5,6 @@ import fcntl
 import json
 import os
 import shutil
-import stat
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,6 +27,7 @@ from bench.tables.records import Key, Records, Task, no_garbage_collection, seal
 from bench.tables.results import results_path
 from bench.tables.toml import dumps
 from bench.tables.where import select
+from bench.tables.writing import appending, replace, replace_text
 from estimators.errors import BadInput
 from estimators.text import visible
 
@@ -52,7 +52,7 @@ class Store:
     def __enter__(self) -> "Store":
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _appending(self.folder / ".lock")
+            self._lock = appending(self.folder / ".lock")
         except OSError as error:
             raise BadInput(f"cannot write to the folder {self.folder}: {error.strerror}") from None
         try:
@@ -75,7 +75,8 @@ class Store:
             whole, torn = record_files.split(path)
             with _writing(path):
                 if torn:
-                    os.truncate(path, len(whole))
+                    with appending(path) as file:
+                        os.ftruncate(file.fileno(), len(whole))
         return found
 
     def begin(self, config: Mapping[str, Any], plan: Plan, shard: str | None = None) -> None:
@@ -86,10 +87,10 @@ class Store:
         """
         ready = self.folder / "results.parquet"
         if ready.is_file() and not record_files.files(self.folder):
-            formats.replace(self.folder / EARLIER, lambda new: shutil.copyfile(ready, new))
-        _write(self.folder / "config.toml", dumps(config))
+            replace(self.folder / EARLIER, lambda new: shutil.copyfile(ready, new))
+        replace_text(self.folder / "config.toml", dumps(config))
         cells = [[*each] for each in plan.items()]
-        _write(self.folder / "plan.json", canonical({"schema": SCHEMA, "shard": shard, "cells": cells}))
+        replace_text(self.folder / "plan.json", canonical({"schema": SCHEMA, "shard": shard, "cells": cells}))
 
     def append(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Appends records and syncs them to disk; lines that cannot be written completely are removed again.
@@ -112,19 +113,19 @@ class Store:
     def say(self, progress: Mapping[str, Any]) -> None:
         """Writes the progress to `progress.json`; errors such as a full disk are ignored."""
         with suppress(BadInput):
-            _write(self.folder / "progress.json", canonical({**progress, "said": _now()}))
+            replace_text(self.folder / "progress.json", canonical({**progress, "said": _now()}))
 
     def log(self, *lines: str) -> None:
         """Appends lines to `run.log`, with the time. For people only; errors such as a full disk are ignored."""
         now = _now()
-        with suppress(OSError), _appending(self.folder / "run.log") as file:
+        with suppress(OSError), appending(self.folder / "run.log") as file:
             file.write("".join(f"{now} {visible(line)}\n" for line in lines).encode())
 
     def _write(self, lines: list[str]) -> None:
         path = self.folder / "records-0.jsonl"
         with _writing(path):
             if self._records is None:
-                self._records = _appending(path)
+                self._records = appending(path)
             _append(self._records, "".join(f"{line}\n" for line in lines))
             here = os.fstat(self._records.fileno())
         if not path.exists() or not os.path.samestat(path.stat(), here):
@@ -135,7 +136,7 @@ class Store:
         key = json_digest(found)
         if key not in self._environments:
             path = self.folder / "environments.jsonl"
-            with _writing(path), _appending(path) as file:
+            with _writing(path), appending(path) as file:
                 _append(file, canonical({"env": key, **found}) + "\n")
             self._environments.add(key)
         return key
@@ -315,14 +316,6 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _appending(path: Path) -> IO[bytes]:
-    """Opens a file of a run's folder: what a link points to is outside, and a pipe may never be read."""
-    if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-    return os.fdopen(os.open(path, flags, 0o666), "ab", buffering=0)
-
-
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
     """Turns the system's errors inside into a sentence: a full disk, a folder that is gone, no more descriptors."""
@@ -343,7 +336,3 @@ def _append(file: IO[bytes], text: str) -> None:
     except OSError:
         os.ftruncate(file.fileno(), end)
         raise
-
-
-def _write(path: Path, text: str) -> None:
-    formats.replace(path, lambda new: Path(new).write_text(text, encoding="utf-8"))

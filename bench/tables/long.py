@@ -17,6 +17,7 @@ from bench.tables.derived import derived
 from bench.tables.kinds import kinds_of_rows
 from bench.tables.metrics import METRICS
 from bench.tables.records import Measured
+from estimators.text import visible
 
 PANDAS_TYPES = {"text": "str", "integer": "Int64", "number": "float64", "truth": "bool"}
 MEASURED_COLUMNS = tuple(Measured.__annotations__)
@@ -33,9 +34,8 @@ def long_rows(run: str, records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     of_record = _columns(OF_RECORD, [ABSENT_IN_OLDER | record for record in records])
     cells, _ = pd.factorize(of_record["cell"])
     narrow = _ordered(_measurements(records, cells))
-    whole = (
-        of_record.take(narrow["record"]).reset_index(drop=True).assign(run=run, **narrow[[*MEASURED_COLUMNS, "unit"]])
-    )
+    whole = of_record.take(narrow["record"]).reset_index(drop=True)
+    whole = whole.assign(run=visible(run), **narrow[[*MEASURED_COLUMNS, "unit"]])
     whole["verdict"] = whole["verdict"].where(whole["metric"] == "relative_bias", "")
     whole["direction"] = whole["direction"].where(whole["metric"] == "angle", "")
     whole["scale_verdict"] = whole["scale_verdict"].where(whole["metric"] == "scale", "")

@@ -16,7 +16,7 @@ import pyarrow.dataset
 from bench.tables import columns as declared
 from bench.tables.columns import COLUMNS
 from bench.tables.contents import check_contents
-from bench.tables.files import TEXTS, first_line, require_known_schemas
+from bench.tables.files import MOMENT, TEXTS, first_line, require_known_schemas, with_texts_of_times
 from bench.tables.kinds import kind_by_names, kinds_of_rows
 from bench.tables.where import OPERATORS, Both, ColumnTest, Either, Filter, Negated, parse
 from estimators.errors import BadInput, nearest
@@ -114,7 +114,11 @@ class _Reading:
         for name in every:
             if name not in self.there:
                 content = content.append_column(name, pa.nulls(len(content), TYPES[COLUMNS[name].kind]))
-        content = content.select(every).cast(pa.schema([(name, TYPES[COLUMNS[name].kind]) for name in every]))
+        content = (
+            with_texts_of_times(content)
+            .select(every)
+            .cast(pa.schema([(name, TYPES[COLUMNS[name].kind]) for name in every]))
+        )
         found = content.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get, split_blocks=True, self_destruct=True)
         if "kind" in self.asked:
             found["kind"] = kinds_of_rows(found).astype("category")
@@ -128,8 +132,13 @@ def _of_metrics(metrics: Iterable[str]) -> pc.Expression:
 
 def open_files(paths: Sequence[Path]) -> pyarrow.dataset.Dataset:
     """Opens Parquet files as one table, whose texts are codes of a dictionary."""
-    texts = pyarrow.dataset.ParquetFileFormat(dictionary_columns=TEXTS)
-    return pyarrow.dataset.dataset([str(path) for path in paths], format=texts)
+    texts, files = pyarrow.dataset.ParquetFileFormat(dictionary_columns=TEXTS), [str(path) for path in paths]
+    parts = pyarrow.dataset.dataset(files, format=texts)
+    every = [each.physical_schema for each in parts.get_fragments()]
+    if len({each.field("created").type for each in every if "created" in each.names}) > 1:  # in older files a text
+        place = parts.schema.get_field_index("created")
+        parts = pyarrow.dataset.dataset(files, parts.schema.set(place, pa.field("created", MOMENT)), texts)
+    return parts
 
 
 def known_columns(columns: Iterable[str]) -> list[str]:

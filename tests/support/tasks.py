@@ -64,10 +64,10 @@ def hangs(say):
     time.sleep(1000)
 
 
-def sleeper(say, then):
+def sleeper(say, then, *more):
     """Starts a process that outlives this one unless it is killed, says its number, and goes on."""
     say(subprocess.Popen(["sleep", "301"]).pid)
-    return globals()[then](say)
+    return globals()[then](say, *more)
 
 
 def prints(say, text):
@@ -120,16 +120,23 @@ def garbles(say):
     return "answer"
 
 
-def daemon(say):
-    """Starts a process with its own session, whose parent ends, says its number, and ends without a word."""
+def daemon(say, program, then, *more):
+    """Starts a process with its own session, without its parent and its files, says its number, and goes on.
+
+    `program`: it becomes another program, with an empty environment.
+    """
     reading, writing = os.pipe()
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
             os.write(writing, str(os.getpid()).encode())
+            os.closerange(0, 4096)
+            if program:
+                os.execve("/bin/sleep", ["sleep", "301"], {})
             time.sleep(301)
         os._exit(0)
     say(int(os.read(reading, 20)))
+    return globals()[then](say, *more)
 
 
 def exits(say):

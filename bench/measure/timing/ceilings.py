@@ -23,6 +23,7 @@ from bench.measure.execution.modes import kept_generator
 from bench.measure.timing.blocks import ThroughputSettings, timed
 from bench.measure.timing.throughput import wall
 from bench.provenance.machine import environment_key
+from bench.tables.writing import appending
 from estimators.errors import BadInput, nearest
 
 CEILING_SETTINGS = ThroughputSettings(precision=0.02, max_seconds=0.4)
@@ -119,8 +120,8 @@ def note(folder: Path, executions: Iterable[tuple[str, str]]) -> None:
     for device, dtype in sorted(set(executions)):
         if (here, device, dtype) not in known:
             lines = [json.dumps({"env": here, **row}) for row in ceilings(device, getattr(torch, dtype))]
-            with (folder / FILE).open("a", encoding="utf-8") as file:
-                file.write("".join(f"{line}\n" for line in lines))
+            with appending(folder / FILE) as file:
+                file.write("".join(f"{line}\n" for line in lines).encode())
 
 
 def load_ceilings(folder: Path) -> pd.DataFrame:

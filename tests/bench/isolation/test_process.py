@@ -90,11 +90,14 @@ def test_an_exit_is_an_error_of_the_task():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_daemon_ends_with_the_process_whose_task_started_it():
-    """Its parent has ended, and it has its own session (fault C15)."""
+@pytest.mark.parametrize("program", [False, True])
+@pytest.mark.parametrize("then", ["pid", "leaves", "crashes"])
+def test_a_daemon_ends_with_the_process_whose_task_started_it(program, then):
+    """Its parent has ended, and nothing that it could drop ties it to the process: fault C15, however the task ends."""
     heard = []
     with closing(Process(tasks.start)) as worker:
-        assert worker.do(("daemon",), heard=heard.append) == Returned(None) and psutil.pid_exists(heard[0])
+        worker.do(("daemon", program, then), heard=heard.append)
+        assert psutil.pid_exists(heard[0]) if then == "pid" else gone(*heard)
     assert gone(*heard)
 
 
@@ -124,7 +127,10 @@ if __name__ == "__main__":
     worker.do(("count", 1), heard=lambda message: None)
     {then}
 """
-HANGS = """worker.do(("sleeper", "hangs"), heard=lambda message: print(worker.pid, message, flush=True))"""
+HANGS = """
+    print(worker.pid, flush=True)
+    worker.do(("sleeper", "daemon", False, "daemon", True, "hangs"), heard=lambda message: print(message, flush=True))
+"""
 ALL_IN_ONE = """
     print(next(line for line in open(f"/proc/{worker.pid}/status") if line[:6] == "SigBlk").split()[1])
     print(worker.do(("prints", "noise")))
@@ -146,12 +152,12 @@ def script(folder, then):
 
 
 def test_a_parent_that_is_killed_takes_everything_with_it(tmp_path):
-    """Its process and the child of that; and the pipe that it printed to is closed."""
+    """Its process, and what that started, daemons too; and the pipe that it printed to is closed."""
     parent = script(tmp_path, HANGS)
     with parent:
         assert parent.stdout
-        pids = [int(word) for word in parent.stdout.readline().split()]
-        assert len(pids) == 2
+        pids = [int(parent.stdout.readline()) for _ in range(4)]
+        assert parent.stdout.readline() == "hangs\n"
         parent.kill()
         assert gone(*pids)
         parent.communicate(timeout=120)
