@@ -30,7 +30,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 def pytest_collection_finish() -> None:
     """Before the first test: what is imported stays, seeds are cheap, and freed memory is kept for the next tensor."""
-    from bench.measure.execution.allocator import keep_freed_memory
+    from bench.system.optional import keep_freed_memory
 
     gc.freeze()
     seeding.stacks_not_kept()

@@ -1,17 +1,15 @@
 """The process in which a user's code runs: a hang, a crash or too much memory costs that turn alone."""
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from bench.advice.workshop import ModelSource, Workshop
 from bench.isolation.endings import OutOfMemory, Raised, Returned
 from bench.isolation.process import Process
 from bench.isolation.script import without_main
+from bench.system.optional import free_memory
 from estimators.errors import BadInput
 
 LOADING = 300.0
@@ -137,8 +135,5 @@ def memory_of_a_worker() -> int | None:
 
     if torch.accelerator.is_available():
         return None
-    with suppress(OSError, ValueError, StopIteration):
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        free = next(line for line in lines if line.startswith("MemAvailable:"))
-        return int(SHARE_OF_MEMORY * 1024 * int(free.split()[1]))
-    return int(SHARE_OF_MEMORY * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    free = free_memory()
+    return None if free is None else int(SHARE_OF_MEMORY * free)

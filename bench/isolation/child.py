@@ -6,8 +6,6 @@ Heavy imports come only after the process has started to watch its parent.
 import multiprocessing
 import os
 import pickle
-import resource
-import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +15,8 @@ from typing import Any
 
 from bench.isolation.endings import Ending, OutOfMemory, Raised, Returned, about_memory
 from bench.isolation.frames import TOKEN, framed, write_all
-from bench.isolation.kin import adopt_orphans, kill_kin, mark_kin
+from bench.isolation.kin import kill_kin
+from bench.system.optional import adopt_orphans, begin_group, end_group, limit_memory, mark_kin
 
 NAME = "gradest worker"
 """The name of the process."""
@@ -81,7 +80,7 @@ def serve(channel: Channel, printed: Connection, mark: int, memory: int | None, 
         memory: Bytes of data that the process may hold, or None.
         packed: The pickled pair of `start` and its arguments; see `bench.isolation.process.Process`.
     """
-    os.setsid()  # a separate process group: its children are killed with it
+    begin_group()
     mark_kin(mark)
     adopt_orphans()
     channel.open()
@@ -104,13 +103,6 @@ def _started(packed: bytes, memory: int | None) -> Action:
     if memory is not None:
         limit_memory(memory)
     return start(*arguments)
-
-
-def limit_memory(most: int) -> None:
-    """Limits the data of this process to `most` bytes from now on, or to the system's limit if that is lower."""
-    _, allowed = resource.getrlimit(resource.RLIMIT_DATA)
-    most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def as_action(function: Callable[..., Any]) -> Action:
@@ -151,4 +143,4 @@ def _end_with_parent(mark: int) -> None:
     if parent is not None:
         wait([parent.sentinel])
         kill_kin(os.getpid(), mark)
-        os.killpg(os.getpgrp(), signal.SIGKILL)
+        end_group(os.getpid())

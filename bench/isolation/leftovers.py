@@ -4,7 +4,6 @@ import builtins
 import gc
 import locale
 import os
-import resource
 import signal
 import sys
 import threading
@@ -12,22 +11,21 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from bench.isolation.kin import PROC
+from bench.system import optional
 
-LIMITS = tuple(getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_"))
 SIGNALS = tuple(signal.valid_signals())
 FAINT, DENORMAL = 1e-17, 5e-324
-TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+TIMERS = [getattr(signal, name) for name in ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF") if hasattr(signal, name)]
 
 
 def _children() -> set[str]:
-    return {pid for path in PROC.glob("self/task/*/children") for pid in path.read_text().split()}
+    return {pid for path in optional.PROC.glob("self/task/*/children") for pid in path.read_text().split()}
 
 
 def _files() -> set[tuple[str, str]]:
     """Open descriptors, each with the file behind it."""
     found = set()
-    for each in (PROC / "self" / "fd").glob("*"):
+    for each in (optional.PROC / "self" / "fd").glob("*"):
         with suppress(OSError):  # the descriptor of the listing itself
             found.add((each.name, str(each.readlink())))
     return found
@@ -35,7 +33,7 @@ def _files() -> set[tuple[str, str]]:
 
 def _timers() -> tuple[Any, ...]:
     """Whether each timer of Python runs, and the system's own timers."""
-    own = PROC / "self" / "timers"
+    own = optional.PROC / "self" / "timers"
     return (*(bool(signal.getitimer(timer)[0]) for timer in TIMERS), own.read_text() if own.exists() else "")
 
 
@@ -69,7 +67,7 @@ OBSERVED: dict[str, Callable[[], Any]] = {
     "other output streams": lambda: (sys.stdin, sys.stdout, sys.stderr, sys.excepthook, sys.displayhook),
     "a changed environment": lambda: {**os.environ},
     "a changed file mode mask": _umask,
-    "changed limits": lambda: [resource.getrlimit(each) for each in LIMITS],
+    "changed limits": optional.limits,
     "a changed priority": lambda: (os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0)),
     "a changed locale": lambda: locale.setlocale(locale.LC_ALL),
     "changed imports": _imports,

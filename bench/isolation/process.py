@@ -8,7 +8,6 @@ tasks when a worker is killed while it holds the pool's lock, breaks when an idl
 import multiprocessing
 import os
 import pickle
-import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,6 +21,7 @@ from bench.isolation.child import NAME, Action, Channel, Said, Started, serve
 from bench.isolation.endings import SIGNS, Died, Ending, Garbled, OutOfMemory, Raised, TimedOut
 from bench.isolation.frames import TOKEN, Frames, NotAFrame
 from bench.isolation.kin import kill_kin, new_mark
+from bench.system.optional import interrupts_blocked
 from estimators.errors import BadInput
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -171,11 +171,10 @@ class Process:
         # The parent handles Ctrl-C: the child inherits the signal mask, so that it never receives the signal. Starting
         # the first process starts Python's resource tracker, which unblocks the signal, so the tracker starts before.
         resource_tracker.ensure_running()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
-            self._process.start()
+            with interrupts_blocked():
+                self._process.start()
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
             printed.close()
         self.deadline = time.monotonic() + STARTING

@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_all_start_methods, get_context
+from multiprocessing import get_context
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from bench.analysis.comparison import EQUAL, Comparison
 from bench.analysis.ranking import Rankings
 from bench.plots.style import as_svg
 from bench.plots.training import on_trajectory
+from bench.system.optional import has_fork
 from bench.tables.derived import with_limit
 from bench.tables.sizes import problem_sizes
 from bench.tables.writing import replace_text
@@ -150,7 +151,7 @@ def write_figures(every: Sequence[Drawing], rows: pd.DataFrame, order: list[str]
 
 def _processes() -> BaseContext:
     """Returns a process context; where the system allows, the processes share one import of this module."""
-    if "forkserver" not in get_all_start_methods():
+    if not has_fork():
         return get_context("spawn")
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])

@@ -1,13 +1,12 @@
 """Number of CPU cores, and number of parallel processes."""
 
-import os
-
+from bench.system.optional import usable_cores
 from estimators.errors import whole_number
 
 
 def cores() -> int:
     """Returns the number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    return usable_cores()
 
 
 def processes(jobs: int | None) -> int:

@@ -5,12 +5,12 @@ import platform
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from bench.provenance.identity import json_digest
+from bench.system.optional import memory_of_machine, processor_name
 
 PACKAGES = ("gradest", "torch", "numpy", "scipy", "pandas", "scikit-learn")
 
@@ -23,7 +23,7 @@ def machine_environment() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "processor": processor(),
         "cores": os.cpu_count(),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "memory_bytes": memory_of_machine(),
         "accelerators": accelerators(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         **{name: _version(name) for name in PACKAGES},
@@ -38,10 +38,7 @@ def environment_key() -> str:
 
 def processor() -> str:
     """Returns the processor's name, as the operating system reports it."""
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    return processor_name() or platform.processor() or platform.machine()
 
 
 def accelerators() -> list[str]:

@@ -28,6 +28,7 @@ from bench.sweeps.engines.choose import known_engine, open_engine
 from bench.sweeps.planning import Planned, Work, known_rerun, pick, planned_work, resolve, stale_note
 from bench.sweeps.shards import sharded
 from bench.sweeps.worker import Setup
+from bench.system.optional import has_memory_limits
 from bench.tables.folder import Store
 from bench.tables.records import Key, Record
 from bench.tables.results import RESULTS
@@ -165,8 +166,15 @@ def _measure_and_write(planned: Planned, opening: Callable[[], Engine], writer: 
 
 
 def memory_limit(gib: float | None) -> int | None:
-    """Converts GiB to bytes. Raises BadInput below 0.1 GiB, with which no worker starts."""
-    return None if gib is None else int(at_least(0.1, "memory", gib) * 2**30)
+    """Converts GiB to bytes.
+
+    Raises BadInput below 0.1 GiB, with which no worker starts, and where the system has no memory limits.
+    """
+    if gib is None:
+        return None
+    if not has_memory_limits():
+        raise BadInput("--memory: this system cannot limit the memory of a process; leave the option out")
+    return int(at_least(0.1, "memory", gib) * 2**30)
 
 
 def _measure_all(planned: Planned, engine: Engine, write: "_Writer") -> None:

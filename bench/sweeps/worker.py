@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import torch
 
 from bench.isolation.child import Action, Say
-from bench.measure.execution.allocator import keep_freed_memory
 from bench.plugins.files import PluginFile
 from bench.suites.cell import Cell
 from bench.suites.grid import source_digest
@@ -14,6 +13,7 @@ from bench.suites.suite import Group
 from bench.sweeps import windows
 from bench.sweeps.cell_record import measure_cell
 from bench.sweeps.traces import Traces
+from bench.system.optional import keep_freed_memory
 from bench.tables.records import Record
 from estimators.errors import BadInput
 

@@ -1,7 +1,6 @@
 """The folder of a run: one process at a time writes to it; records are appended and synced, the table comes last."""
 
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -18,6 +17,7 @@ import pandas as pd
 
 from bench.provenance.identity import canonical, json_digest
 from bench.provenance.machine import machine_environment
+from bench.system.optional import lock_file
 from bench.tables import files as formats
 from bench.tables import parts
 from bench.tables import records as record_files
@@ -55,9 +55,7 @@ class Store:
             self._lock = appending(self.folder / ".lock")
         except OSError as error:
             raise BadInput(f"cannot write to the folder {self.folder}: {error.strerror}") from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not lock_file(self._lock, wait=False):
             self._lock.close()
             raise BadInput(f"another run is writing to {self.folder}; wait for it, or choose another --out") from None
         self._environments = {found["env"] for found in environments(self.folder)}

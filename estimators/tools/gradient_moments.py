@@ -52,10 +52,11 @@ def centring(count: int) -> Float[Tensor, "K1 K"]:
 def gram(rows: Float[Tensor, "K P"], mix: Float[Tensor, "L K"]) -> Float[Tensor, "L L"]:
     """The inner products of the L vectors `mix @ rows`, in float64; reads `rows` once, block by block."""
     mix = mix.to(rows)
-    products = torch.zeros(len(mix), len(mix), dtype=torch.float64, device=rows.device)
+    where = "cpu" if rows.device.type == "mps" else rows.device  # Apple's GPUs have no float64
+    products = torch.zeros(len(mix), len(mix), dtype=torch.float64, device=where)
     for block in rows.split(BLOCK, 1):
         mixed = mix @ block
-        products += mixed @ mixed.T
+        products += (mixed @ mixed.T).to(where)
     return products.cpu()
 
 

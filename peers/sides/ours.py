@@ -7,8 +7,8 @@ import torch
 import estimators
 from bench.measure.estimates.batching import replicates_per_chunk
 from bench.measure.estimates.gradients import Gradients
-from bench.measure.execution.allocator import keep_freed_memory
 from bench.measure.timing.throughput import whole_step
+from bench.system.optional import keep_freed_memory
 from peers.problems import CASES, PROBLEMS
 from peers.protocol import Step, serve
 

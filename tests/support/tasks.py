@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench.isolation.child import limit_memory
+from bench.system.optional import limit_memory
 
 
 def action(task, say):

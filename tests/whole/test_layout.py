@@ -9,9 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MAY_IMPORT = {
-    "provenance": "",
+    "system": "",
+    "provenance": "system",
     "display": "",
-    "isolation": "",
+    "isolation": "system",
     "plugins": "",
     "numerics": "",
     "statistics": "",

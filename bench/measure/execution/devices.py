@@ -6,7 +6,7 @@ from estimators.errors import BadInput
 
 
 def check_device(device: str) -> None:
-    """Raises BadInput if torch does not have this device."""
+    """Raises BadInput if torch does not have this device, or if the device lacks float64."""
     try:
         wanted = torch.device(device)
     except RuntimeError:
@@ -23,6 +23,20 @@ def check_device(device: str) -> None:
             f"there is no device {device!r} on this machine; "
             f"the last is {wanted.type}:{torch.accelerator.device_count() - 1}"
         )
+    if _without_float64(wanted.type):
+        raise BadInput(
+            f"{device!r} has no float64, in which gradest sums what it measures: measure on the CPU (--device cpu), "
+            "where bias and variance are the same; in training, estimators run on this device in float32"
+        )
+
+
+def _without_float64(kind: str) -> bool:
+    """Whether a device of this kind lacks float64, as Apple's GPUs do."""
+    try:
+        torch.zeros(1, dtype=torch.float64, device=kind)
+    except (TypeError, RuntimeError):
+        return True
+    return False
 
 
 def default_dtype(device: str) -> str:

@@ -1,6 +1,5 @@
 """A lock per physical device: among all gradest processes of a user on a machine, one at a time runs timed cells."""
 
-import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from bench.system.optional import lock_file, user
+
 
 @contextmanager
 def alone(device: str) -> Iterator[None]:
@@ -16,10 +17,10 @@ def alone(device: str) -> Iterator[None]:
 
     The wait does not count against a cell's time limit: `bench.sweeps.windows` waits before the first cell's turn.
     """
-    path = Path(tempfile.gettempdir()) / f"gradest-{os.getuid()}-{physical(device)}.lock"
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    path = Path(tempfile.gettempdir()) / f"gradest-{user()}-{physical(device)}.lock"
+    file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        lock_file(file, wait=True)
         yield
     finally:
         os.close(file)

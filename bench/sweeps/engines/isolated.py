@@ -25,12 +25,13 @@ from bench.suites.suite import Group
 from bench.sweeps.cell_record import CellStatus, ended, record
 from bench.sweeps.windows import NOBODY
 from bench.sweeps.worker import Setup, WindowResult, start_worker
+from bench.system.optional import KILL
 from bench.tables.columns import SCHEMA
 from bench.tables.records import Record, parsed
 from estimators.errors import BadInput
 
 Window = tuple[Cell, ...]
-KILLED = (-signal.SIGKILL, -signal.SIGTERM)
+KILLED = (-KILL, -signal.SIGTERM)
 """Exit codes of a process that was killed, by a person or by the system when memory is short."""
 
 

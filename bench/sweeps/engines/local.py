@@ -1,6 +1,5 @@
 """Measures cells in worker processes on this machine: in parallel on a CPU, one process per accelerator."""
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ from bench.suites.suite import Group
 from bench.sweeps.engines.base import CellResult, Engine, Options, in_windows
 from bench.sweeps.engines.isolated import Isolated, Window, wait_for_workers
 from bench.sweeps.worker import Setup
+from bench.system.optional import memory_of_machine
 
 
 class Local(Engine):
@@ -72,7 +72,10 @@ class Local(Engine):
         return [replace(setup, accelerator=index, memory=None) for index in devices]
 
 
-def _share(workers: int) -> int:
-    """The default memory limit of a worker in bytes: an equal share of four fifths of the machine's memory."""
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return int(0.8 * machine / workers)
+def _share(workers: int) -> int | None:
+    """The default memory limit of a worker in bytes: an equal share of four fifths of the machine's memory.
+
+    None where the system does not say how much that is.
+    """
+    machine = memory_of_machine()
+    return None if machine is None else int(0.8 * machine / workers)

@@ -8,7 +8,7 @@ import pytest
 
 FAULTS = """
 import resource, sys, torch
-from bench.measure.execution.allocator import keep_freed_memory
+from bench.system.optional import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 def step():
