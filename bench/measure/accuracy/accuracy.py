@@ -6,6 +6,7 @@ and the verdict on the bias is settled, or when the budget does not allow both. 
 second stage, with control variates (`bench.measure.accuracy.second_stage`).
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -42,6 +43,9 @@ from estimators.traits import Need
 RELATIVE_ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-6}
 """Rounding error of an estimate relative to the gradient: the required agreement of an estimator without variance."""
 
+SECOND_STAGE_FROM = 0.5
+"""Of `max_seconds`: what the first stage may have spent; the estimates of a second one take about twice as long."""
+
 
 def measure_accuracy(
     problem: Problem,
@@ -67,7 +71,7 @@ def measure_accuracy(
     Raises:
         BadInput: The estimator or the objective sets torch's seed, or the objective changes z or θ.
     """
-    off = known_bias(problem, estimator)
+    off, began = known_bias(problem, estimator), time.perf_counter()
     with opened(problem, estimator, samples, execution) as cell:
         counted = count(cell.eager)
         calls = sum(counted)
@@ -86,21 +90,24 @@ def measure_accuracy(
             draw,
             chunk,
             keeper(cell.eager, reference, execution.seed_of("size")),
-            allowing(off, within),
+            allowing(off, within.after(time.perf_counter() - began)),
             tolerance=RELATIVE_ROUNDING[execution.dtype],
             exact=cell.eager.estimator.traits.exact and not cell.eager.noisy,
             rare=lambda replicates: rare_outcomes(cell.eager, replicates),
             control=control_of(cell.eager, calls, execution.seed_of("control")),
             scale=scale,
         )
-        first = Judged(sampling, sampling.run())
-        judged = settled_again(first, cell, within, execution.seed_of)
+        first = judged = Judged(sampling, sampling.run())
+        spent = time.perf_counter() - began
+        if within.max_seconds is None or spent < SECOND_STAGE_FROM * within.max_seconds:
+            judged = settled_again(first, cell, within.after(spent), execution.seed_of)
         found = outcome(sampling, judged, (*cell.fitting, *counted_rows(*counted)))
         rows = rollout_measurements(problem, cell.eager, execution, chunk, sampling.kept)
         found = replace(found, measurements=(*found.measurements, *rows))
         if cell.eager.noisy:
             triples = Triples(cell.eager, execution, chunk)
-            parts = variance_parts(triples, sampling.kept, within, sampling.rules.tolerance)
+            rest = within.after(time.perf_counter() - began)
+            parts = variance_parts(triples, sampling.kept, rest, sampling.rules.tolerance)
             found = replace(found, measurements=(*found.measurements, *parts))
         return with_tolerance(off, problem, found)
 

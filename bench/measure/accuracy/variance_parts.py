@@ -5,6 +5,7 @@ two of them have in common is the part of what they share (`bench.statistics.sha
 the estimates from which everything else is measured, eager, with seeds of their own.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -80,13 +81,17 @@ def parts_until_precise(
     settings: AccuracySettings,
     parts: Sequence[str],
 ) -> SharedParts:
-    """Draws triples until each part is known to `precision` of the whole variance, or there are as many as estimates.
+    """Draws triples until each part is known to `precision` of the whole variance, there are as many as estimates, or
+    the next look would end after `max_seconds`.
 
     `triples(i)` returns chunk i, of `chunk` triples.
     """
+    began = time.perf_counter()
     found = SharedParts.around(kept, parts)
     narrow = settings.precision * kept.block("all").trace
     for look in look_schedule(chunk, settings.min_replicates, max(kept.drawn, settings.min_replicates)):
+        if found.count and settings.too_late(time.perf_counter() - began, found.count, look):
+            break
         while found.count < look:
             found.add(*triples(found.count // chunk))
         if found.widest() <= narrow:
