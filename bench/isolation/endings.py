@@ -5,8 +5,6 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
-from estimators.text import visible
-
 
 @dataclass(frozen=True)
 class Returned:
@@ -86,6 +84,15 @@ class Garbled:
 
 MESSAGE, TRACE = 2000, 20_000
 """Characters kept of an error's message, and of its traceback."""
+
+
+def visible(text: str, keep: str = "") -> str:
+    """`estimators.text.visible`, imported where a character does not print: with it comes torch, which takes seconds."""
+    if "".join(each for each in text if each not in keep).isprintable():
+        return text
+    from estimators.text import visible
+
+    return visible(text, keep)
 
 
 def message(error: BaseException) -> str:

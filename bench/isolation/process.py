@@ -22,7 +22,6 @@ from bench.isolation.endings import SIGNS, Died, Ending, Garbled, OutOfMemory, R
 from bench.isolation.frames import TOKEN, Frames, NotAFrame
 from bench.isolation.kin import kill_kin, new_mark
 from bench.system.optional import interrupts_blocked
-from estimators.errors import BadInput
 
 SPAWN = multiprocessing.get_context("spawn")
 FALSE_STARTS = 3
@@ -187,7 +186,7 @@ class Process:
             self._busy = False
             return heard
         if heard.reason:
-            raise BadInput(f"a worker cannot start: {heard.reason}")
+            raise _cannot_start(heard.reason)
         self._ready, self._false_starts = True, 0
         return None
 
@@ -199,7 +198,7 @@ class Process:
         ending = Died(self._process.exitcode, printed)
         self._false_starts += not self._ready
         if self._false_starts >= FALSE_STARTS:
-            raise BadInput(f"a worker cannot start: it {ending}, {FALSE_STARTS} times")
+            raise _cannot_start(f"it {ending}, {FALSE_STARTS} times")
         busy = self._busy
         self.restart()
         signs = [sign for sign in SIGNS if sign in printed]
@@ -219,13 +218,13 @@ class Process:
         busy = self._busy
         self._false_starts += not self._ready
         if self._false_starts >= FALSE_STARTS:
-            raise BadInput(f"a worker cannot start: it {Garbled()}, {FALSE_STARTS} times")
+            raise _cannot_start(f"it {Garbled()}, {FALSE_STARTS} times")
         self.restart()
         return Garbled() if busy else None
 
     def _late(self) -> TimedOut:
         if not self._ready:
-            raise BadInput(f"a worker cannot start: it was not ready after {STARTING:g} s")
+            raise _cannot_start(f"it was not ready after {STARTING:g} s")
         seconds = self._seconds
         self.restart()
         return TimedOut(seconds)
@@ -242,6 +241,12 @@ class Process:
         kill_kin(self.pid, self._mark)
         self._process.kill()
         self._process.join()
+
+
+def _cannot_start(why: str) -> ValueError:
+    from estimators.errors import BadInput  # imports torch, which takes seconds
+
+    return BadInput(f"a worker cannot start: {why}")
 
 
 def _unpacked(packed: bytes) -> Said | Started | Ending:

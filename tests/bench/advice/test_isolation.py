@@ -17,6 +17,7 @@ from bench.advice.recommendation import model_source
 from bench.advice.turns import Turn, TurnResult
 from bench.advice.workers import TaskFailed, WorkerProcess
 from tests.support.own_models import TEN_LINES
+from tests.support.sweeps import gradest
 
 PLUG_INS = """
     import os
@@ -47,7 +48,7 @@ PLUG_INS = """
     @dataclass(frozen=True)
     class Eats(Bad):
         def act(self):
-            kept = [torch.zeros(2**27) + 1 for _ in range(4000)]
+            kept = [torch.empty(2**27) for _ in range(4000)]
 """
 FAULTS = {
     "hangs": "took longer than 3 s",
@@ -95,13 +96,10 @@ ENDING = """
 """
 
 
-def command(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    said = [sys.executable, "-m", "bench.cli", "recommend", str(path), *options]
-    return subprocess.run(said, capture_output=True, text=True, timeout=240, check=False)
-
-
-def test_an_objective_that_ends_its_process_is_said_with_exit_code_1(write: Callable[..., Path]):
-    found = command(write(textwrap.dedent(ENDING).format(most=5, act="os._exit(0)")), "--seconds", "5")
+@pytest.mark.usefixtures("forked_workers")
+def test_an_objective_that_ends_its_process_is_said_with_exit_code_1(write: Callable[..., Path], tmp_path: Path):
+    path = write(textwrap.dedent(ENDING).format(most=5, act="os._exit(0)"))
+    found = gradest("recommend", path, "--seconds", "5", folder=tmp_path)
     assert found.returncode == 1 and found.stdout == ""
     assert "the process in which the model was loaded and checked died with exit code 0" in found.stderr
     assert "Traceback" not in found.stderr
@@ -137,6 +135,8 @@ def test_a_hanging_objective_ends_within_the_time(write: Callable[..., Path]):
     """It hangs from its 300th call on: each process has some turns, then its turn is ended."""
     path = write(textwrap.dedent(ENDING).format(most=300, act="__import__('time').sleep(600)"))
     start = time.monotonic()
-    found = command(path, "--seconds", "4", "--estimators", "rloo,reinforce", "--samples", "2")
+    said = [sys.executable, "-m", "bench.cli", "recommend", str(path)]
+    options = ["--seconds", "4", "--estimators", "rloo,reinforce", "--samples", "2"]
+    found = subprocess.run([*said, *options], capture_output=True, text=True, timeout=240, check=False)
     assert found.returncode in (0, 1, 3) and "Traceback" not in found.stderr
     assert time.monotonic() - start < 200

@@ -1,16 +1,14 @@
 """A plug-in with its own need: measured where it is offered, refused where it is not, checked and shown."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
+import bench
 from tests.support.forked import gradest_forked
+from tests.support.plugins import plugins_forgotten
+from tests.support.sweeps import gradest
 
-ROOT = Path(__file__).parents[3]
 PLUGIN = '''
 from dataclasses import dataclass
 
@@ -85,33 +83,19 @@ accuracy = { max_replicates = 1024 }
 distribution = [{ name = "audited_normal", size = 2 }, { name = "normal", size = 2 }]
 objective = ["quadratic", "twice"]
 """
-SCRIPT = """
-import bench
-
-if __name__ == "__main__":
-    bench.run("suite.toml", "out", plugin="audited.py", jobs=1)
-"""
-
-
-def python(*arguments, folder):
-    """Another process, whose registries the plug-in may fill."""
-    own = {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "OMP_NUM_THREADS": "1", "PATH": os.environ["PATH"]}
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=own, capture_output=True, text=True, check=False
-    )
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, forked_workers):
+    """A folder with the plug-in, which each test loads anew: here, and in workers that have not seen it."""
     (tmp_path / "audited.py").write_text(PLUGIN)
     (tmp_path / "suite.toml").write_text(SUITE)
-    (tmp_path / "script.py").write_text(SCRIPT)
-    return tmp_path
+    with plugins_forgotten():
+        yield tmp_path
 
 
 def test_a_run_measures_where_the_need_is_offered_and_says_so_elsewhere(folder):
-    found = python("script.py", folder=folder)
-    assert found.returncode == 0, found.stderr
+    bench.run(folder / "suite.toml", folder / "out", plugin=folder / "audited.py", jobs=1)
     records = [json.loads(line) for line in (folder / "out/records-0.jsonl").read_text().splitlines()]
     ended = {(each["estimator"], each["distribution"], each["objective"]): each for each in records}
     ok = {("audited_path", "audited_normal", "quadratic")} | {
@@ -128,7 +112,7 @@ def test_a_run_measures_where_the_need_is_offered_and_says_so_elsewhere(folder):
 
 
 def test_the_checks_try_it_on_the_needs_own_problems(folder):
-    found = gradest_forked("check", "audited.py:AuditedPath", folder=folder)
+    found = gradest("check", "audited.py:AuditedPath", folder=folder)
     assert found.returncode == 0 and "failed" not in found.stdout, found.stdout
     broken = PLUGIN.replace(
         'paper="ours")\n\n\n@register("asking',
@@ -138,12 +122,13 @@ def test_the_checks_try_it_on_the_needs_own_problems(folder):
         ),
     )
     (folder / "audited.py").write_text(broken)
-    found = gradest_forked("check", "audited.py:AuditedPath", folder=folder)
+    with plugins_forgotten():
+        found = gradest("check", "audited.py:AuditedPath", folder=folder)
     assert found.returncode == 1 and "audited normal: the mean of" in found.stdout, found.stdout
 
 
 def test_a_need_without_problems_says_what_the_checks_lack(folder):
-    found = gradest_forked("check", "audited.py:AskingPath", folder=folder)
+    found = gradest("check", "audited.py:AskingPath", folder=folder)
     assert found.returncode == 1
     said = " ".join(found.stdout.replace("│", " ").split())
     assert "so nothing can be checked: it needs an objective that may be asked twice" in said, found.stdout

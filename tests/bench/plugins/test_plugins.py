@@ -116,7 +116,7 @@ def test_an_installed_package_is_listed_with_what_is_wrong_with_it(installed, tm
 
 def test_an_installed_package_is_measured_in_workers(installed, tmp_path):
     (tmp_path / "suite.toml").write_text(SUITE)
-    found = gradest_forked("run", "suite.toml", "--jobs", "2", packages=[installed], folder=tmp_path)
+    found = gradest_forked("run", "suite.toml", "--jobs", "1", packages=[installed], folder=tmp_path)
     assert found.returncode == 0, found.stderr
     assert "3 ok" in found.stdout
     lines = (tmp_path / "results/suite/records-0.jsonl").read_text().splitlines()
