@@ -15,6 +15,7 @@ from bench.plots.style import bound_text, log_ticks, plain_number
 from bench.tables.folder import load
 from bench.tables.wide import wide_table
 from tests.support.sweeps import HANG
+from tests.support.tables import table
 from tests.web.conftest import HOSTILE, Visit
 
 Open = Callable[..., Visit]
@@ -170,10 +171,13 @@ def test_every_figure_and_table_follows_the_filters(visit: Open):
     assert found.page.locator("[data-status=failed]").inner_text() == "0"
     assert "Every cell that fits was measured." in found.page.locator("#outcomes").inner_text()
     assert "gumbel" not in found.page.locator("#figure-ranking").inner_text()
-    assert found.page.locator("#summary .whole").is_visible()
+    assert "gumbel" not in found.page.locator("#answers").inner_text()
+    assert "No estimator is shown biased in 8 cells" in found.page.locator("#findings").inner_text()
     found.page.get_by_label("Samples", exact=True).select_option("10")
     assert found.page.locator("#count").inner_text() == "6 of 48 cells"
     assert found.page.locator("#figure-variance .panel circle").count() == 3
+    (box,) = found.page.locator(".answer").all_inner_texts()
+    assert "n = 10" in box and "n = 2" not in box and "smooth continuous" in box
     found.page.get_by_role("button", name="Reset").click()
     assert found.page.locator("#count").inner_text() == "48 of 48 cells" and len(texts("#figure-variance .panel")) == 4
 
@@ -297,6 +301,37 @@ def test_text_has_contrast_and_controls_have_names(visit: Open, scheme: str):
     found.page.locator("#figure-throughput .panel").first.wait_for()
     assert found.page.evaluate(CONTRAST) == []
     assert found.page.evaluate(NAMELESS) == []
+
+
+SCROLL = "svg, #cells .scroll, .fields, .scroll:has(> .fields)"
+"""Matrices of estimators and problems and the table of all cells scroll."""
+SCROLL_ON_A_PHONE = f"{SCROLL}, .strip.scale .track, pre, main .scroll:not(.answer *)"
+"""On a phone also other tables and commands; numbers at the ends of a short axis stand over them."""
+WIDER = """(but) => [...document.querySelectorAll("body *")].filter((node) => node.clientWidth > 0 && !node.closest(but)
+    && getComputedStyle(node).display !== "inline" && node.scrollWidth > node.clientWidth + 1)
+  .map((node) => [node.scrollWidth, node.clientWidth, node.outerHTML.slice(0, 200)])"""
+"""Elements whose content is wider than they are."""
+
+
+@pytest.fixture(scope="module")
+def long_numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page whose ratios are powers of ten with wide intervals, of estimators with long names."""
+    frame = table().replace({"estimator": {"rloo": "rloo_with_a_baseline_of_its_own", "exact": "reparameterisation"}})
+    small = frame["estimator"].str.startswith("rloo") & frame["metric"].str.contains("variance").fillna(False)
+    for name, factor in (("value", 2.345e-7), ("ci_low", 1.234e-7), ("ci_high", 5.678e-7)):
+        frame.loc[small, name] *= factor * np.where(frame.loc[small, "objective"] == "vae", 100.0, 1.0)
+    path = tmp_path_factory.mktemp("long") / "report.html"
+    path.write_text(report_page(frame, [{"env": "a" * 12, "python": "3.12"}]), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("width", [390, 800, 1000])
+@pytest.mark.parametrize("opened", [False, True])
+def test_nothing_is_wider_than_its_container(visit: Open, long_numbers: Path, width: int, opened: bool):
+    found = visit(width=width, page=long_numbers)
+    assert "×10⁻" in found.page.locator("#answers small").first.inner_text()
+    found = unfolded(found) if opened else found
+    assert found.page.evaluate(WIDER, SCROLL_ON_A_PHONE if width < 640 else SCROLL) == []
 
 
 @pytest.mark.parametrize("width", [360, 768, 1600])

@@ -102,8 +102,8 @@ function strips(rows, { line = null, title = null, format = number } = {}) {
       if (!(mark.value > 0)) { track.append(make("span", number(mark.value), { class: "zero", title: mark.title })); continue; }
       for (const [look, [low, high]] of [["thin bar mark", mark.wide ?? []], ["bar mark", [mark.low, mark.high]]]) {
         if (typeof low !== "number" || !(high > low)) continue;
-        const from = low > 0 ? along.at(low) : 0;
-        track.append(make("i", null, { class: look, style: `left:${(100 * from).toFixed(2)}%;width:${(100 * (along.at(high) - from)).toFixed(2)}%` }));
+        const [from, to] = [low > 0 ? along.at(low) : 0, along.at(high)].map((at) => Math.min(Math.max(at, 0), 1));
+        track.append(make("i", null, { class: look, style: `left:${(100 * from).toFixed(2)}%;width:${(100 * (to - from)).toFixed(2)}%` }));
       }
       track.append(make(mark.row ? "a" : "i", null, { class: `dot mark${mark.biased ? " biased" : ""}`, style: left(mark.value), title: mark.title, href: link(mark.row), tabindex: mark.row ? -1 : null, "aria-label": mark.row ? mark.title : null }));
     }

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from bench.analysis.comparison import compare_estimators
-from bench.analysis.winners import Winner, bias_bound, kind_winners, unbiased_estimators
+from bench.analysis.winners import Winner, bias_bound, kind_winners, unbiased_estimators, winners_by_size
 from bench.tables.folder import load
 from bench.tables.wide import wide_table
 from tests.support.tables import PROBLEMS, cell, table, typed
@@ -64,6 +64,20 @@ def test_a_biased_estimator_does_not_win_nor_does_one_never_shown_unbiased():
     assert {each.estimator for each in kind_winners(judged) if each.kind == "bits"} == {"reinforce"}
     unclear = table().replace({"verdict": {"unbiased": "unclear"}})
     assert kind_winners(unclear) == []
+
+
+def test_who_is_biased_on_one_size_is_no_candidate_for_another():
+    """A relaxation that is biased on 5 bits has a bias too small to be shown on 200, and less variance."""
+    frame = table()
+    small = frame["estimator"].eq("gumbel_softmax") & frame["distribution_params"].eq('{"size":200}')
+    frame.loc[small & frame["metric"].eq("relative_bias").fillna(False), "verdict"] = "unbiased"
+    found = {(each.kind, each.size): each for each in winners_by_size(frame)}
+    assert set(found) == {("bits", 5), ("bits", 200)}
+    assert {(each.estimator, each.samples, each.problems) for each in found.values()} == {("rloo", 10, 1)}
+    alone = frame[frame["distribution_params"].eq('{"size":200}')]
+    assert kind_winners(alone)[-1].estimator.startswith("gumbel_softmax")
+    assert kind_winners(alone, judged=frame)[-1].estimator == "rloo"
+    assert winners_by_size(alone) == [] == winners_by_size(table().iloc[:0])
 
 
 def test_ties_are_those_not_shown_to_be_worse():

@@ -80,7 +80,7 @@ def test_the_summary_is_computed_from_the_table(whole: str):
     text = Reader(whole).text
     assert "6 estimators on 4 problems, n = 2 and 10 samples per estimate, on cpu, float64: 48 cells." in text
     assert "42 ok" in text and "4 not applicable" in text and "2 failed" in text
-    assert "bits 2 problems n = 10 rloo leave-one-out itself; bias at most 0.21 % on 2 problems" in text
+    assert "bits 2 problems all sizes, n = 10 rloo leave-one-out itself; bias at most 0.21 % on 2 problems" in text
     assert "2 of 6 estimators are shown biased somewhere: gumbel_softmax(temperature=0.5)" in text
     assert "the relative bias is 0.3 (0.285 to 0.315)" in text
     assert "In 8 of 42 cells the bias is unclear" in text
@@ -131,8 +131,9 @@ def test_every_ratio_is_in_the_page_with_its_cell(whole: str):
 
 
 def test_the_page_filters_by_what_varies(whole: str):
-    assert data_of(whole)["filters"] == ["kind", "distribution", "objective", "samples"]
-    assert data_of(report_page(table((2,), problems=2), []))["filters"] == []
+    assert data_of(whole)["filters"] == ["kind", "distribution", "objective", "size", "samples"]
+    assert data_of(report_page(table((2,), problems=2), []))["filters"] == ["size"]
+    assert data_of(report_page(table((2,), problems=1), []))["filters"] == []
 
 
 HOSTILE = "</script><script>alert(1)</script>\"><img src=x onerror=a>$'"
