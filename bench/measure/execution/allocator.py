@@ -6,7 +6,11 @@ changes.
 """
 
 import ctypes
-from contextlib import suppress
+import re
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Constants of glibc's malloc.h."""
@@ -20,3 +24,22 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
         mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES)
+
+
+@contextmanager
+def at_most(more: int) -> Iterator[None]:
+    """Lets this process allocate at most `more` bytes within the block; beyond them, allocations fail.
+
+    Without /proc, where it is not known how many bytes the process has, there is no limit.
+    """
+    known = Path("/proc/self/status")
+    held = re.search(r"VmData:\s+(\d+) kB", known.read_text(encoding="utf-8")) if known.exists() else None
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    most = int(held[1]) * 1024 + more if held else soft
+    if soft != resource.RLIM_INFINITY:
+        most = min(most, soft)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
