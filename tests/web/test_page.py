@@ -15,6 +15,7 @@ from bench.plots.style import bound_text, log_ticks, plain_number
 from bench.tables.folder import load
 from bench.tables.wide import wide_table
 from tests.support.sweeps import HANG
+from tests.support.tables import table
 from tests.web.conftest import HOSTILE, Visit
 
 Open = Callable[..., Visit]
@@ -297,6 +298,33 @@ def test_text_has_contrast_and_controls_have_names(visit: Open, scheme: str):
     found.page.locator("#figure-throughput .panel").first.wait_for()
     assert found.page.evaluate(CONTRAST) == []
     assert found.page.evaluate(NAMELESS) == []
+
+
+LONG_NAMES = {
+    "estimator": {"rloo": "r" * 200, "reinforce": "b" * 200},
+    "distribution": {"bernoulli": "d" * 200},
+    "objective": {"quadratic_bits": "o" * 200},
+}
+
+
+@pytest.fixture(scope="module")
+def long_names(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page about a table whose names have 200 characters without a space, and its reasons 500."""
+    frame = table().replace(LONG_NAMES).assign(point="p" * 200, run="n" * 200)
+    frame["reason"] = frame["reason"].where(frame["status"] == "ok", "e" * 500)
+    path = tmp_path_factory.mktemp("long") / "report.html"
+    environment = {"env": "a", "python": "v" * 200, "g" * 200: "h" * 200}
+    path.write_text(report_page(frame, [environment], source="results/" + "s" * 200), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("width", [360, 1600])
+def test_a_page_with_long_names_does_not_scroll_sideways(visit: Open, long_names: Path, width: int):
+    """Fault C22."""
+    found = visit(width=width, page=long_names)
+    found.page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = true)")
+    found.page.locator("#figure-throughput .panel").first.wait_for()
+    assert found.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.parametrize("width", [360, 768, 1600])
