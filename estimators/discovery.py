@@ -7,6 +7,9 @@ from importlib.metadata import EntryPoint, entry_points
 
 from estimators.text import visible
 
+LONGEST = 1000
+"""Characters of a name."""
+
 
 @dataclass(frozen=True)
 class Broken:
@@ -44,10 +47,10 @@ def unfit_name(name: object) -> str | None:
     """Returns why a class cannot be registered under a name, in words, or None if it can.
 
     >>> unfit_name("a\\nb")
-    'a name is a text whose characters print'
+    'a name is a text of at most 1000 characters, all of which print'
     """
-    fits = isinstance(name, str) and name.strip() and visible(name) == name
-    return None if fits else "a name is a text whose characters print"
+    fits = isinstance(name, str) and name.strip() and len(name) <= LONGEST and visible(name) == name
+    return None if fits else f"a name is a text of at most {LONGEST} characters, all of which print"
 
 
 def _facts(cls: type) -> list[str]:

@@ -2,18 +2,38 @@
 
 import os
 import sys
+from pathlib import Path
+from typing import NoReturn
 
 
 def main() -> None:
     """Runs the command `gradest`; Ctrl-C at any moment ends it with one sentence and exit code 130."""
     _with_streams()
     try:
+        Path.cwd()
+    except OSError:
+        _end("the working directory was removed; change to one that exists", 2)
+    try:
         from bench.cli.main import main as command
 
         command()
     except KeyboardInterrupt:
-        os.write(2, b"gradest: interrupted\n")
-        sys.exit(130)
+        _end("interrupted", 130)
+    except (MemoryError, ImportError, OSError, RuntimeError) as error:
+        if not _about_memory(error):
+            raise
+        _end(f"the memory that this process may have (ulimit -v, a container's limit) is too small: {error!r}", 2)
+
+
+def _end(sentence: str, code: int) -> NoReturn:
+    os.write(2, f"gradest: {sentence}\n".encode("utf-8", "backslashreplace"))
+    sys.exit(code)
+
+
+def _about_memory(error: BaseException) -> bool:
+    """Whether memory ran out: a loader of libraries and OpenMP say so in words of their own."""
+    signs = ("failed to map segment", "cannot allocate memory", "can't allocate memory")
+    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in signs)
 
 
 def _with_streams() -> None:

@@ -120,5 +120,5 @@ def about_memory(error: BaseException) -> bool:
     return named or full or any(sign in message(error) for sign in SIGNS)
 
 
-SIGNS = ("can't allocate memory", "std::bad_alloc")
-"""Messages of torch's allocator and of C++ when memory runs out."""
+SIGNS = ("can't allocate memory", "std::bad_alloc", "Memory allocation still failed")
+"""Messages of torch's allocator, of C++ and of OpenBLAS when memory runs out."""

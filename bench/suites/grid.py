@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.distributions import distributions
 from bench.measure.accuracy.stopping import AccuracySettings
+from bench.measure.execution.allocator import at_most
 from bench.measure.execution.devices import check_device, default_dtype
 from bench.measure.execution.modes import resolved_mode, unavailable
 from bench.objectives import objectives
@@ -25,6 +26,8 @@ from estimators.text import visible
 from estimators.traits import NoSuchNeed
 
 BUILT_IN = ("bench", "estimators")
+PLANNING_BYTES = 2**32
+"""Bytes that a problem may allocate while it is planned; workers have limits of their own."""
 
 
 @dataclass(frozen=True)
@@ -162,12 +165,15 @@ def _pair(family: SuitePart, target: SuitePart, coordinates: str, point: str, mi
     if reason:
         return Pair(columns, (family, target), reason)
     try:
-        theta = problem.theta()
-        offer = problem.offer(problem.encode(theta), problem.function(next(iter(theta.values()))))
-        kind = problem_kind(problem.family, offer.q, offer.f)
+        with at_most(PLANNING_BYTES):
+            theta = problem.theta()
+            offer = problem.offer(problem.encode(theta), problem.function(next(iter(theta.values()))))
+            kind = problem_kind(problem.family, offer.q, offer.f)
     except NoSuchNeed:
         raise
-    except Exception:  # a broken plug-in: its cells fail when they are measured, with the error as reason
+    except BadInput as error:
+        raise BadInput(f"{target.name}/{family.name}: {error}") from None
+    except Exception:  # a broken plug-in, too many parameters: its cells fail in a worker, with the error as reason
         return Pair(columns, (family, target))
     described = {"dim": sum(value.numel() for value in theta.values()), "kind": kind}
     return Pair(columns | described, (family, target), "", offer)

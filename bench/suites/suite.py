@@ -121,6 +121,7 @@ def load_suite(suite: str | Path) -> Suite:
 
 def parse_suite(found: dict[str, Any], source: str) -> Suite:
     """Checks a table and returns it as a suite. Raises BadInput with `source` and the place of an error."""
+    _without_long_texts(found, source, ())
     try:
         suite = Suite.model_validate(found)
     except ValidationError as error:
@@ -132,6 +133,21 @@ def parse_suite(found: dict[str, Any], source: str) -> Suite:
     for index, block in enumerate(suite.problems):
         _group("accuracy", suite.accuracy | (block.accuracy or {}), f"{source}: problems[{index}].accuracy")
     return suite.model_copy(update=resolved)
+
+
+LONGEST_TEXT = 10_000
+"""Characters of a name or another text in a suite: they stand in every row of its table."""
+
+
+def _without_long_texts(found: Any, source: str, location: tuple[int | str, ...]) -> None:
+    """Raises BadInput for a key or a text that is too long."""
+    if isinstance(found, str) and len(found) > LONGEST_TEXT:
+        place = f"{source}: {_place(location)}" if location else source
+        raise BadInput(f"{place}: {found[:60]!r} … has {len(found)} characters; at most {LONGEST_TEXT} are read")
+    inner = found.items() if isinstance(found, dict) else enumerate(found) if isinstance(found, list) else ()
+    for key, value in inner:
+        _without_long_texts(key, source, location)
+        _without_long_texts(value, source, (*location, key))
 
 
 def builtin(name: str) -> Path:

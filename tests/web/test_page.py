@@ -332,6 +332,31 @@ def test_nothing_is_wider_than_its_container(visit: Open, long_numbers: Path, wi
     assert "×10⁻" in found.page.locator("#answers small").first.inner_text()
     found = unfolded(found) if opened else found
     assert found.page.evaluate(WIDER, SCROLL_ON_A_PHONE if width < 640 else SCROLL) == []
+LONG_NAMES = {
+    "estimator": {"rloo": "r" * 200, "reinforce": "b" * 200},
+    "distribution": {"bernoulli": "d" * 200},
+    "objective": {"quadratic_bits": "o" * 200},
+}
+
+
+@pytest.fixture(scope="module")
+def long_names(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page about a table whose names have 200 characters without a space, and its reasons 500."""
+    frame = table().replace(LONG_NAMES).assign(point="p" * 200, run="n" * 200)
+    frame["reason"] = frame["reason"].where(frame["status"] == "ok", "e" * 500)
+    path = tmp_path_factory.mktemp("long") / "report.html"
+    environment = {"env": "a", "python": "v" * 200, "g" * 200: "h" * 200}
+    path.write_text(report_page(frame, [environment], source="results/" + "s" * 200), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("width", [360, 1600])
+def test_a_page_with_long_names_does_not_scroll_sideways(visit: Open, long_names: Path, width: int):
+    """Fault C22."""
+    found = visit(width=width, page=long_names)
+    found.page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = true)")
+    found.page.locator("#figure-throughput .panel").first.wait_for()
+    assert found.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.parametrize("width", [360, 768, 1600])

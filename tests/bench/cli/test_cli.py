@@ -169,14 +169,23 @@ def test_full_output_ends_in_one_sentence():
     assert ended.returncode == 2 and said.startswith("gradest: ") and said.count("\n") == 1, said
 
 
+RAISES = """
+import sys
+class Raises:
+    def find_spec(self, name, *given):
+        if "rich" in name:
+            raise {error}
+sys.meta_path.insert(0, Raises())
+from bench.cli.entry import main
+main()
+"""
+"""The command, where an error comes while it is imported."""
+
+
 def test_ctrl_c_while_the_command_is_imported_is_one_sentence():
     """Fault C8, before anything of gradest runs but its entry point."""
-    code = "import sys\n"
-    code += "class Interrupts:\n    def find_spec(self, name, *given):\n"
-    code += "        if 'rich' in name: raise KeyboardInterrupt\n"
-    code += "sys.meta_path.insert(0, Interrupts())\n"
-    code += "from bench.cli.entry import main; main()"
-    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", RAISES.format(error="KeyboardInterrupt")]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (130, "gradest: interrupted\n")
 
 
@@ -191,3 +200,36 @@ def test_ctrl_c_before_the_first_record_is_one_true_sentence(tmp_path, monkeypat
     monkeypatch.setattr(f"bench.sweeps.run.{place}", interrupted)
     ended = gradest("run", "small.toml", folder=tmp_path)
     assert ended.returncode == 130 and said in ended.stderr and "nothing was left" not in ended.stdout, ended
+
+
+def process(command, folder=ROOT):
+    """How a command of the shell ends, in a process of its own."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    found = subprocess.run(
+        ["/bin/sh", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    return found.returncode, found.stderr
+
+
+GRADEST = f"{sys.executable} -m bench.cli.entry"
+
+
+def test_a_working_directory_that_was_removed_is_said(tmp_path):
+    """Fault C22: torch's libraries end the process in words of their own."""
+    code, said = process(f"mkdir gone && cd gone && rmdir ../gone && {GRADEST} list", tmp_path)
+    assert (code, said) == (2, "gradest: the working directory was removed; change to one that exists\n")
+
+
+TOO_SMALL = "gradest: the memory that this process may have (ulimit -v, a container's limit) is too small: "
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit of addresses is Linux's")
+def test_too_little_memory_to_load_torch_is_said():
+    """Fault C22."""
+    code, said = process(f"ulimit -v 200000; {GRADEST} list estimators")
+    assert code == 2 and said.startswith(TOO_SMALL) and said.count("\n") == 1, said
+
+
+def test_memory_that_ends_while_the_command_is_imported_is_said():
+    code, said = process(f"{sys.executable} -c '{RAISES.format(error='MemoryError')}'")
+    assert (code, said) == (2, f"{TOO_SMALL}MemoryError()\n")

@@ -1,13 +1,16 @@
 """Plug-ins: files and installed packages, good and bad; all three kinds; in workers too."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from bench.catalogue.listing import REGISTRIES
 from bench.plugins.files import load_files
+from bench.tables.folder import load
 from estimators.discovery import unfinished
 from estimators.errors import BadInput
 from tests.support.forked import gradest_forked
@@ -172,6 +175,33 @@ def test_a_bad_file_is_refused_with_its_reason(tmp_path, text, said):
     (tmp_path / "good.toml").write_text(TOML)
     found = gradest("run", "good.toml", "--plugin", "faulty.py", folder=tmp_path)
     assert found.returncode == 2 and said in " ".join(found.stderr.split()), found.stderr
+
+
+@pytest.mark.parametrize("name", ["half \ud800", "line\nbreak", "\x1b[2J", "turned \u202e", "", " ", "x" * 1001, 3])
+@pytest.mark.parametrize("kind", REGISTRIES)
+def test_a_name_that_does_not_print_is_refused(kind, name):
+    """It stands in tables, pages and terminals."""
+    registry = REGISTRIES[kind]
+    _, some = next(iter(registry))
+    with pytest.raises(BadInput, match=r"cannot be registered: a name is a text of .* which print$") as refused:
+        registry.register(name)(some)
+    assert str(refused.value).isprintable() and name not in registry.available()
+
+
+def test_files_and_folders_whose_names_are_no_text(tmp_path):
+    """As another encoding writes them: a plug-in, a suite and the folder of its results."""
+    name = os.fsdecode(b"caf\xe9")
+    (tmp_path / f"{name}.py").write_text(
+        "from dataclasses import dataclass\nfrom estimators import register\n"
+        "from estimators.score_function import Reinforce\n"
+        "@register('mine')\n@dataclass(frozen=True)\nclass Mine(Reinforce):\n    'Mine.'\n"
+    )
+    (tmp_path / f"{name}.toml").write_text(TOML.replace('"reinforce"', '"mine"').replace("[2, 4]", "2"))
+    found = gradest_forked("run", f"{name}.toml", "--jobs", "1", "--plugin", f"{name}.py", folder=tmp_path)
+    assert found.returncode == 0 and "caf\\udce9: 2 ok" in found.stdout, found
+    table = load(tmp_path / "results" / name)
+    assert set(table["run"]) == {"caf\\udce9"}
+    assert set(table["plugin"]) == {"", "gradest_plugin_caf\\udce9.Mine"}
 
 
 def test_two_files_of_one_name(tmp_path):

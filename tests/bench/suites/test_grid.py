@@ -1,16 +1,19 @@
 """From suites to cells."""
 
 import json
+import resource
 from dataclasses import replace
 
 import pytest
 
+from bench.distributions.bernoulli import BernoulliFamily
 from bench.measure.execution.devices import check_device
 from bench.suites.cell import estimator_of, problem_of
 from bench.suites.grid import suite_cells
 from bench.suites.suite import parse_suite
 from bench.sweeps.cell_record import ended, record
 from estimators.errors import BadInput
+from estimators.text import visible
 
 BITS = {
     "distribution": {"name": "bernoulli", "size": [3, 5]},
@@ -160,3 +163,36 @@ def test_devices():
     check_device("cpu")
     with pytest.raises(BadInput, match="on this machine"):
         check_device("mps:7")
+
+
+@pytest.mark.parametrize("size", [10**9, 10**12, 2**62])
+def test_a_problem_that_no_memory_holds_is_planned_without_it(size):
+    """Fault C9: what it takes is the worker's to find out; its row says so."""
+    block = {"distribution": {"name": "bernoulli", "size": [3, size]}, "objective": "quadratic_bits"}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, resource.getrlimit(resource.RLIMIT_DATA)
+    found = suite_cells(suite(problems=[block]))
+    assert len(found) == 8 and {cell.dim for cell in found} == {3, 0}
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before[0] < 2**21  # 2 GiB in kB
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before[1]
+
+
+def test_a_file_of_data_that_cannot_be_read_is_bad_input(tmp_path):
+    """Fault C16, before anything is measured."""
+    (tmp_path / "images").write_bytes(b"\x1f\x8b")
+    family = {"name": "bernoulli_encoder", "data": str(tmp_path / "images")}
+    with pytest.raises(BadInput, match=r"^digits_vae/bernoulli_encoder: cannot read the image file '.*images': "):
+        suite_cells(suite(problems=[{"distribution": family, "objective": "digits_vae"}]))
+
+
+NAMES = "half \ud800", "line\nbreak", "turned \u202e", "\x1b[2J"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_points_and_coordinates_stand_in_cells_as_they_print(monkeypatch, name):
+    """Names that a plug-in's class gives; no file can hold half a character."""
+    monkeypatch.setattr(BernoulliFamily, "points", (name,))
+    monkeypatch.setattr(BernoulliFamily, "coordinates", (name,))
+    monkeypatch.setattr(BernoulliFamily, "version", name)
+    shown = visible(name)
+    for cell in suite_cells(suite()):
+        assert (cell.point, cell.coordinates, cell.problem_version) == (shown, shown, f"{shown}.1")

@@ -1,6 +1,7 @@
 """Suites: what they say, and that every mistake is told with its place."""
 
 import contextlib
+import os
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -81,6 +82,44 @@ def test_files_that_are_no_suites(tmp_path):
         load_suite(tmp_path / "absent.toml")
     with pytest.raises(BadInput, match="there is no suite 'quik'; did you mean 'quick'"):
         load_suite("quik")
+
+
+LONG = "x" * 10**7
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"estimators": [LONG]}, "here: estimators[0]: "),
+        ({LONG: 1}, "here: "),
+        ({"point": LONG}, "here: point: "),
+        ({"problems": [{"distribution": {"name": "bernoulli", LONG: 3}}]}, "here: problems[0].distribution: "),
+        (
+            {"problems": [{"distribution": {"name": "bernoulli", "data": LONG}}]},
+            "here: problems[0].distribution.data: ",
+        ),
+    ],
+)
+def test_a_text_of_ten_megabytes_is_refused_and_not_echoed(change, place):
+    """Fault C9: it would stand in every row."""
+    with pytest.raises(BadInput) as caught:
+        parse_suite(SMALL | change, "here")
+    assert str(caught.value).startswith(place) and "has 10000000 characters" in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_byte_order_mark_is_no_part_of_a_suite(tmp_path, mark):
+    """Fault C9: editors on Windows write one."""
+    path = tmp_path / "suite.toml"
+    path.write_bytes(mark + dumps(SMALL | {"problems": SMALL["problems"]}).encode())
+    assert load_suite(path) == parse_suite(SMALL, "here")
+
+
+def test_a_pipe_is_no_suite(tmp_path):
+    os.mkfifo(tmp_path / "suite.toml")
+    with pytest.raises(BadInput, match=r"cannot read the suite .*suite\.toml: it is no regular file"):
+        load_suite(tmp_path / "suite.toml")
 
 
 VALUES = st.recursive(

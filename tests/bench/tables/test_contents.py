@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pyarrow.csv
+import pyarrow.parquet
 import pytest
 
 from bench.provenance.identity import canonical
@@ -43,6 +44,8 @@ def test_a_hostile_value_is_named_with_row_and_column(tmp_path, lines, column, v
     write(table, tmp_path / f"good.{kind}")
     read_table(tmp_path / f"good.{kind}")
     table.loc[1, column] = value
+    if kind == "parquet":  # as another program writes it
+        write = lambda table, path: pyarrow.parquet.write_table(pyarrow.Table.from_pandas(table), path)  # noqa: E731
     write(table, tmp_path / f"bad.{kind}")
     with pytest.raises(BadInput, match=rf"bad\.{kind} is not a table of gradest: row 2, column {column}: ") as refused:
         read_table(tmp_path / f"bad.{kind}")
