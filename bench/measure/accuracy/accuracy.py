@@ -157,7 +157,7 @@ def outcome(sampling: Sampling, judged: Judged, cost: tuple[Measurement, ...]) -
     """
     kept, verdict, stopped = sampling.kept, judged.verdict, judged.ended.stop_reason
     rows = list(cell_measurements(kept))
-    if kept.total.count < 2:
+    if kept.count < 2:
         rows.append(Measurement("variance", float("nan"), method="no estimate is finite"))
         return Outcome((*rows, *cost), kept.drawn, stopped, "", verdict.reason)
     direction, scale = direction_of(judged), scale_verdict_of(judged)

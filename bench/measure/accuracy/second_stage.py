@@ -60,7 +60,7 @@ def settled_again(first: Judged, cell: Opening, settings: AccuracySettings, seed
         seed_of: The seed of a named stage.
     """
     raw, verdict = first.sampling, first.ended.verdict
-    if verdict.word != "unclear" or raw.kept.nonfinite or raw.kept.total.count < 2 or raw.exact:
+    if verdict.word != "unclear" or raw.kept.nonfinite or raw.kept.count < 2 or raw.exact:
         return first
     block = raw.kept.block("all")
     if not block.varies(raw.rules.tolerance):  # there is no noise to take away

@@ -56,7 +56,7 @@ def variance_parts(
         tolerance: Relative rounding error of an estimate.
     """
     parts = PARTS if triples.gradients.minibatches is not None else ("draws",)
-    if kept.nonfinite or kept.total.count < 2:
+    if kept.nonfinite or kept.count < 2:
         yield from (Measurement(f"variance_of_{part}", None, method="not all estimates are finite") for part in parts)
         return
     found = parts_until_precise(triples, triples.chunk, kept, settings, parts)
