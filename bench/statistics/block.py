@@ -51,8 +51,9 @@ class Block:
     """Summary of R estimates of a block of P parameters.
 
     `moments`: moments of all replicates; `fresh`: of the last stage alone. `batches`: B batch means; `batch_spread`:
-    each batch's mean squared distance to the centre; `distances`: each replicate's squared distance. `groups`: groups of
-    whole chunks; `within`: the sum of the squares centred in each chunk. `against`: the comparison with the exact gradient, or None without an exact gradient.
+    each batch's mean squared distance to the centre; `distances`: each replicate's squared distance. `groups`: groups
+    of whole chunks; `within`: the sum of the squares centred in each chunk. `against`: the comparison with the exact
+    gradient, or None without an exact gradient.
 
     Large arrays are those of the stream that made it, so it is valid until that stream gets its next chunk.
     """

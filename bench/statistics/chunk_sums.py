@@ -66,7 +66,9 @@ def own_products(vectors: Float[np.ndarray, "k c"]) -> Float[np.ndarray, " k"]:
     return np.array([offset @ offset, *(each @ errors[0] for each in errors)])
 
 
-def row_numbers(rows: Float[np.ndarray, "*n kinds R"], offsets: Float[np.ndarray, "*n k"]) -> Float[np.ndarray, "*n k R"]:
+def row_numbers(
+    rows: Float[np.ndarray, "*n kinds R"], offsets: Float[np.ndarray, "*n k"]
+) -> Float[np.ndarray, "*n k R"]:
     """The numbers of each row, from the sums of all tiles.
 
     Returns:

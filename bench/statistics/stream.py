@@ -164,7 +164,7 @@ class Replicates:
         name = next((name for name in own if name != "all"), self.only)
         return f"{name}[{index - own.get(name, slice(0, 0)).start}]"
 
-    def _against(self, where: slice, numbers: Float[np.ndarray, "3 R"]) -> Against | None:
+    def _against(self, where: slice, numbers: Float[np.ndarray, "k R"]) -> Against | None:
         if self.target is None or self.error is None:
             return None
         return Against(self.target[where], self.error[where], numbers[2], numbers[1], self.size[where])

@@ -105,7 +105,9 @@ def main() -> None:
             continue
         trees = {"before": asked.beside, "now": TREE} if asked.beside else {"now": TREE}
         for name, tree in trees.items():
-            print(f"P = {parameters:9,}  R = {replicates:5,}  {name:6} {line(case, asked.resolution, tree)}", flush=True)
+            print(
+                f"P = {parameters:9,}  R = {replicates:5,}  {name:6} {line(case, asked.resolution, tree)}", flush=True
+            )
 
 
 if __name__ == "__main__":

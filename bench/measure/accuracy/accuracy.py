@@ -24,6 +24,7 @@ from bench.measure.estimates.batching import quarter
 from bench.measure.estimates.calls import count
 from bench.measure.estimates.gradients import Gradients
 from bench.measure.estimates.prepared import Execution, opened
+from bench.measure.execution.seeding import seed_draws
 from bench.numerics.tensors import Tensors
 from bench.problems.exact import Reference
 from bench.problems.problem import Problem
@@ -76,7 +77,7 @@ def measure_accuracy(
 
         def draw(index: int) -> Tensor:
             own = execution.seed_of(index)
-            torch.manual_seed(own)
+            seed_draws(own, execution.device)
             estimates = cell.gradients(chunk)
             if torch.initial_seed() != own:
                 raise BadInput("torch's seed was set while estimates were drawn, so they are not independent")

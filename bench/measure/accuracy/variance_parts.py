@@ -8,12 +8,12 @@ the estimates from which everything else is measured, eager, with seeds of their
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from bench.measure.accuracy.stopping import AccuracySettings, look_schedule
 from bench.measure.estimates.gradients import Gradients
 from bench.measure.estimates.prepared import Execution
+from bench.measure.execution.seeding import seed_draws
 from bench.statistics.shared_part import PARTS, SharedParts
 from bench.statistics.stream import Replicates
 from bench.statistics.tails import unstable
@@ -38,7 +38,7 @@ class Triples:
     def of(self, index: int, draws: str, data: str) -> Tensor:
         """The estimates of a chunk whose draws and data are named so."""
         own = self.gradients.with_noise_of(NoiseSource(self.execution.seed_of(f"{data} of the data {index}")))
-        torch.manual_seed(self.execution.seed_of(f"{draws} of the draws {index}"))
+        seed_draws(self.execution.seed_of(f"{draws} of the draws {index}"), self.execution.device)
         return own(self.chunk)
 
 
