@@ -202,6 +202,6 @@ def ended_stream(sampling: StreamSampling, name: str, plan: AuditPlan) -> Stream
             f"{name}: {kept.drawn} estimates in {plan.seconds:g} s, {FEWEST_ESTIMATES} are needed; give more seconds, "
             f"or a smaller count than {sampling.chunk} per call"
         )
-    if kept.total.count < 2:
+    if kept.count < 2:
         raise BadInput(f"{name}: none of {kept.drawn} estimates is finite")
     return Stream(kept, ended, sampling.rules.tolerance)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from bench.statistics.batch_means import BatchMeans
 from bench.statistics.block import Against, magnitude
 from bench.statistics.control import Ask, Control, known_control
 from bench.statistics.means import hall, two_sided
@@ -34,7 +35,7 @@ def zero_bias(
     against: Against,
     tolerance: float,
     rare: Bool[np.ndarray, " P"] | None = None,
-    batches: Float[np.ndarray, "B P"] | None = None,
+    batches: BatchMeans | None = None,
     *,
     control: Ask = known_control,
 ) -> ZeroBias:
@@ -123,7 +124,7 @@ def _off_where_constant(
     against: Against,
     kept: Bool[np.ndarray, " P"],
     limit: Float[np.ndarray, " P"],
-    batches: Float[np.ndarray, "B P"],
+    batches: BatchMeans,
 ) -> Float[np.ndarray, " P"] | None:
     """The part of the mean's error outside the range of the covariance, in the coordinates `kept`; None where zero.
 
@@ -133,13 +134,13 @@ def _off_where_constant(
     rows = len(batches)
     if kept.sum() < 2 or rows < 2:
         return None
-    centred = batches[:, kept] - batches[:, kept].mean(0)
-    _, spread, directions = np.linalg.svd(centred, full_matrices=False)
+    left, spread = batches.spectrum(kept)
     sd = spread * (moments.count / rows / (rows - 1)) ** 0.5
     rounding = np.maximum(limit[kept], 1e-12 * float(sd.max()))  # the rounding of the decomposition itself
-    seen = directions[sd > rounding.max()]
-    if len(seen) >= min(rows - 1, int(kept.sum())):
+    large = sd > rounding.max()
+    if large.sum() >= min(rows - 1, int(kept.sum())):
         return None
+    seen = batches.directions(kept, left[:, large], spread[large])
     off = (moments.mean - against.target)[kept]
     error = 2 * against.error[kept]
     outside = off - seen.T @ (seen @ off)

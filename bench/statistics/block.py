@@ -6,6 +6,8 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 
+from bench.statistics.batch_means import BatchMeans
+from bench.statistics.groups import Groups
 from bench.statistics.interval import Interval
 from bench.statistics.means import mean_interval
 from bench.statistics.moments import Moments
@@ -49,19 +51,19 @@ class Block:
     """Summary of R estimates of a block of P parameters.
 
     `moments`: moments of all replicates; `fresh`: of the last stage alone. `batches`: B batch means; `batch_spread`:
-    each batch's mean squared distance to the centre; `distances`: each replicate's squared distance. `groups`: means of
-    G groups of whole chunks, with `group_counts` replicates each. `chunks`: number of chunks; `within`: the sum of the
-    squares centred in each chunk. `against`: the comparison with the exact gradient, or None without an exact gradient.
+    each batch's mean squared distance to the centre; `distances`: each replicate's squared distance. `groups`: groups
+    of whole chunks; `within`: the sum of the squares centred in each chunk. `against`: the comparison with the exact
+    gradient, or None without an exact gradient.
+
+    Large arrays are those of the stream that made it, so it is valid until that stream gets its next chunk.
     """
 
     moments: Moments
     fresh: Moments
-    batches: Float[np.ndarray, "B P"]
+    batches: BatchMeans
     batch_spread: Float[np.ndarray, " B"]
     distances: Float[np.ndarray, " R"]
-    groups: Float[np.ndarray, "G P"]
-    group_counts: Float[np.ndarray, " G"]
-    chunks: int
+    groups: Groups
     within: Float[np.ndarray, " P"]
     against: Against | None = None
 
@@ -85,8 +87,7 @@ class Block:
     @cached_property
     def trace_of_square(self) -> float:
         """tr Σ², with Σ the covariance of one replicate."""
-        centred = self.batches - self.batches.mean(0)
-        return trace_of_square(centred @ centred.T, self.trace, self.batches.shape[1])
+        return trace_of_square(self.batches.gram(), self.trace, self.batches.dim)
 
     @cached_property
     def magnitude(self) -> Float[np.ndarray, " P"]:

@@ -3,57 +3,111 @@
 A pass over a chunk takes as long as an elementwise operation of the estimator that made it. The batch sums give the
 mean, and the centred values give the powers. A row's squared distance from a centre c follows from its centred square
 and one product: |x − c|² = |x − m|² + 2 (x − m)·(m − c) + |m − c|², where m is the mean of the chunk.
+
+A chunk is read in tiles of coordinates that stay in the cache: nothing else of its size is made.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bench.statistics.moments import Moments, power_sums
+from bench.statistics.moments import power_sums
+
+TILE_NUMBERS, NARROWEST = 2**17, 256
+"""Numbers in a tile, and its fewest coordinates."""
+
+Piece = tuple[int, slice]
+"""The number of a block, and its coordinates in a tile."""
 
 
-@dataclass(frozen=True)
-class ChunkSums:
-    """The central moments of R estimates with P coordinates, and the numbers of each row."""
+def tiles(rows: int, dim: int, blocks: Sequence[slice]) -> Iterator[tuple[slice, tuple[Piece, ...]]]:
+    """The tiles of `rows` estimates with `dim` coordinates: the coordinates of each, and the blocks' places in it.
 
-    moments: Moments
-    mean: Float[Tensor, " P"]
-    centred: Float[Tensor, "R P"]
-    square: Float[Tensor, "R P"]
-
-    @classmethod
-    def of(cls, x: Float[Tensor, "R P"], mean: Float[Tensor, " P"]) -> "ChunkSums":
-        """The sums of a chunk whose mean is known."""
-        centred = x - mean
-        square = centred.square()
-        found = torch.stack([mean, *power_sums(centred, square)]).cpu().numpy()
-        return cls(Moments(len(x), *found), mean, centred, square)
-
-    def lengths(self, where: slice) -> Float[Tensor, " R"]:
-        """The squared distance of each row from the mean, in the coordinates `where`."""
-        return self.square[:, where].sum(1)
-
-    def along(self, vector: Float[Tensor, " P"], where: slice) -> Float[Tensor, " R"]:
-        """The product of each row's distance from the mean with a vector, in the coordinates `where`."""
-        return self.centred[:, where] @ vector[where]
-
-
-def row_distances(
-    sums: ChunkSums, centre: Float[Tensor, " P"], lengths: Float[Tensor, " R"], where: slice
-) -> Float[Tensor, " R"]:
-    """The squared distance of each row from `centre` in the coordinates `where`, given those from the mean.
-
-    >>> x = torch.tensor([[1.0, 2.0], [5.0, 4.0]], dtype=torch.float64)
-    >>> sums, both = ChunkSums.of(x, x.mean(0)), slice(0, 2)
-    >>> row_distances(sums, torch.tensor([1.0, 1.0], dtype=torch.float64), sums.lengths(both), both)
-    tensor([ 1., 25.], dtype=torch.float64)
+    >>> [*tiles(2**16, 300, [slice(0, 100), slice(100, 300)])]
+    [(slice(0, 256, None), ((0, slice(0, 100, None)), (1, slice(100, 256, None)))), \
+(slice(256, 300, None), ((1, slice(0, 44, None)),))]
     """
-    offset = sums.mean - centre
-    shifted = lengths + 2 * sums.along(offset, where) + offset[where].square().sum()
-    return shifted.clamp(min=0)
+    width = max(TILE_NUMBERS // rows, NARROWEST)
+    for start in range(0, dim, width):
+        stop = min(start + width, dim)
+        inside = ((i, slice(max(b.start, start) - start, min(b.stop, stop) - start)) for i, b in enumerate(blocks))
+        yield slice(start, stop), tuple(piece for piece in inside if piece[1].start < piece[1].stop)
+
+
+def tile_sums(
+    x: Float[Tensor, "R c"], mean: Float[Tensor, " c"], vectors: Float[Tensor, "k c"], pieces: tuple[Piece, ...]
+) -> tuple[Float[Tensor, "4 c"], Float[Tensor, "pieces kinds R"]]:
+    """The sums over the rows and over the coordinates of a tile whose mean is known.
+
+    Returns:
+        The sums of the centred powers and the largest square, as `power_sums` does; for each piece, each row's squared
+        distance from the mean, and the products of its distance from the mean with the vectors.
+    """
+    centred = x - mean
+    square = centred * centred
+    rows = torch.stack([
+        torch.stack([square[:, where].sum(1), *(centred[:, where] @ vector[where] for vector in vectors.unbind())])
+        for _, where in pieces
+    ])  # fmt: skip
+    return torch.stack(power_sums(centred, square)), rows
+
+
+def own_products(vectors: Float[np.ndarray, "k c"]) -> Float[np.ndarray, " k"]:
+    """What `row_numbers` adds to the products of each row: |m − c|²; with a target g, also |m − g|² and ⟨m − g, g⟩.
+
+    `vectors`: m − c, with the mean m and the centre c; with a target, also m − g and g.
+    """
+    offset, *errors = vectors
+    return np.array([offset @ offset, *(each @ errors[0] for each in errors)])
+
+
+def row_numbers(
+    rows: Float[np.ndarray, "*n kinds R"], offsets: Float[np.ndarray, "*n k"]
+) -> Float[np.ndarray, "*n k R"]:
+    """The numbers of each row, from the sums of all tiles.
+
+    Returns:
+        Its squared distance from the centre and, with a target, its squared error, and the product of its error with
+        the target.
+    """
+    found = rows[..., 1:, :] + offsets[..., None]
+    found[..., :2, :] = np.maximum(rows[..., :1, :] + found[..., :2, :] + rows[..., 1:3, :], 0)
+    return found
+
+
+class RowNumbers:
+    """A few numbers per replicate, in one array that doubles when it is full.
+
+    Small arrays kept between large temporaries would keep the memory of these from being used again.
+
+    >>> numbers = RowNumbers(2)
+    >>> numbers.add(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    >>> numbers.values[1]
+    array([3., 4.])
+    """
+
+    def __init__(self, kinds: int) -> None:
+        self._held, self._count = np.empty((kinds, 1024)), 0
+
+    def add(self, rows: Float[np.ndarray, "k R"]) -> None:
+        """Adds the numbers of R replicates."""
+        end = self._count + rows.shape[1]
+        if end > self._held.shape[1]:
+            larger = np.empty((len(self._held), max(2 * self._held.shape[1], end)))
+            larger[:, : self._count] = self.values
+            self._held = larger
+        self._held[:, self._count : end] = rows
+        self._count = end
+
+    @property
+    def values(self) -> Float[np.ndarray, "k R"]:
+        """The numbers so far, without a copy."""
+        return self._held[:, : self._count]
 
 
 BATCHES = 64
@@ -84,6 +138,11 @@ class Batching:
         kept = slots[~left_out.cpu().numpy()]
         return Batching(len(kept), kept)
 
+    @cached_property
+    def apart(self) -> bool:
+        """Whether each row has its own batch, so that their order does not matter."""
+        return self.slots is not None and len(np.unique(self.slots)) == len(self.slots)
+
     def add_rows(self, sums: Float[Tensor, "B P"], x: Float[Tensor, "R P"]) -> Float[Tensor, " P"]:
         """Adds the rows to the sum of their batch, in an order that does not vary on any device; returns their sum."""
         if self.slots is None:
@@ -91,7 +150,7 @@ class Batching:
             sums += own
             return own.sum(0)
         slots = torch.as_tensor(self.slots, device=x.device)
-        if len(x) < BATCHES and len(np.unique(self.slots)) == len(x):
+        if self.apart:
             sums.index_add_(0, slots, x)
         else:
             member = torch.arange(BATCHES, device=x.device)[:, None] == slots

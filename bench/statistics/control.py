@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from bench.statistics.batch_means import BatchMeans
+
 UNSEEN = 3.0
 """An event of probability 3/R comes up among R replicates with a chance of 95 %."""
 
@@ -38,7 +40,7 @@ class Control:
     """
 
     varies: bool
-    batches: Float[np.ndarray, "B P"] | None = None
+    batches: BatchMeans | None = None
     furthest: Float[np.ndarray, " P"] | None = None
     count: int = 0
     jumps: bool = True
@@ -64,7 +66,7 @@ class Control:
         length = float(np.linalg.norm(off))
         if self.batches is None or not length:
             return not self.varies
-        along = (self.batches - target) @ (off / length)
+        along = self.batches @ (off / length) - target @ (off / length)
         error = along.std(ddof=1) / len(along) ** 0.5 if len(along) > 1 else np.inf
         if self.sharp and length <= MISSES * float(error):
             return True

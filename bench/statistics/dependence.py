@@ -57,15 +57,13 @@ def dependent(block: Block, tolerance: float, level: float = DEPENDENCE_LEVEL) -
 
 def chunk_tests(block: Block, tolerance: float) -> Iterator[ChunkTest]:
     """Yields the test on single chunks and the test on groups of chunks, each if there are at least four means."""
-    moments = block.moments
+    moments, groups = block.moments, block.groups
     moves = np.sqrt(moments.variance) > tolerance * block.magnitude
-    whole = block.group_counts == block.group_counts.max(initial=0.0)
-    size = float(block.group_counts.max(initial=0.0))
-    grouped = size * block.groups[whole].var(0, ddof=1) if whole.sum() > 1 else moments.variance
-    single = (moments.m2 - block.within) / max(block.chunks - 1, 1)
+    grouped = groups.size * groups.variance if groups.whole > 1 else moments.variance
+    single = (moments.m2 - block.within) / max(groups.chunks - 1, 1)
     for between, count, replicates in (
-        (single, block.chunks, block.count / max(block.chunks, 1)),
-        (grouped, int(whole.sum()), size),
+        (single, groups.chunks, block.count / max(groups.chunks, 1)),
+        (grouped, groups.whole, float(groups.size)),
     ):
         heard = moves & (replicates >= NEAR_NORMAL * moments.kurtosis)
         ratio = between[heard] / moments.variance[heard]

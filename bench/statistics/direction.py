@@ -66,18 +66,19 @@ class Split:
         return vectors - (vectors @ self.u)[..., None] * self.u
 
     @cached_property
-    def batches(self) -> tuple[Float[np.ndarray, " B"], Float[np.ndarray, "B P"]]:
-        """The batch means along and across g."""
-        return self.block.batches @ self.u, self.without_along(self.block.batches)
+    def batches(self) -> tuple[Float[np.ndarray, " B"], Float[np.ndarray, " B"]]:
+        """The batch means along g, and their parts across g along c."""
+        means = self.block.batches
+        return means @ self.u, means.products(unit_vector(self.across), without=self.u)
 
     @cached_property
     def noise(self) -> tuple[float, float]:
         """tr Σ and tr Σ² of the covariance of c."""
-        n, parts = self.block.count, self.batches[1]
+        n = self.block.count
         trace = max(self.block.trace - float(self.block.exact.along.var(ddof=1)), 0.0) / n
-        centred = parts - parts.mean(0)
-        square = trace_of_square(centred @ centred.T, 1.0, max(len(self.u) - 1, 1))
-        return (trace, trace**2 * square) if len(self.u) > 1 else (0.0, 0.0)
+        if len(self.u) == 1:
+            return 0.0, 0.0
+        return trace, trace**2 * trace_of_square(self.block.batches.gram(self.u), 1.0, len(self.u) - 1)
 
     def values(self) -> Float[np.ndarray, " R"]:
         """⟨ĝ, u⟩ of each replicate."""
@@ -90,9 +91,8 @@ class Split:
 
     def tangent(self, level: float) -> Interval:
         """‖E c‖ ÷ |⟨E ĝ, u⟩| by the delta method for the denominator."""
-        along, across = self.batches
-        size, direction, t = abs(self.along), unit_vector(self.across), self.length / abs(self.along)
-        own = across @ direction
+        along, own = self.batches
+        size, t = abs(self.along), self.length / abs(self.along)
         both = own - t * float(np.sign(self.along)) * (along - self.along)
         trace, square = self.noise
         out, back = (float(each.var(ddof=1)) / len(along) for each in (own, both))
@@ -110,7 +110,7 @@ class Split:
         """Intervals of ‖E c‖ and of ⟨E ĝ, u⟩ that hold together (Bonferroni)."""
         each = (1 + level) / 2
         trace, square = self.noise
-        parts = self.batches[1] @ unit_vector(self.across)
+        parts = self.batches[1]
         own = float(parts.var(ddof=1)) / len(parts)
         squared = float(self.across @ self.across)
         noisy = NoisyLength(squared, trace, square, min(own, trace), max(len(parts) - 1, 1))
@@ -215,8 +215,8 @@ def across_p(split: Split, mean: Float[np.ndarray, " P"], count: int, tolerance:
     alone. Coordinates that rest on fewer than 25 outcomes are not tested; twice the reference's error is allowed.
     """
     block = split.block
-    batches = split.batches[1]
-    sd = batches.std(0, ddof=1) * (block.count / len(batches)) ** 0.5
+    batches = block.batches
+    sd = batches.spread(split.u) * (block.count / len(batches)) ** 0.5
     rounding = tolerance * block.magnitude
     error = 2 * block.exact.error + block.exact.slack * np.abs(split.u)
     off = np.maximum(np.abs(split.without_along(mean)) - error - rounding, 0.0)

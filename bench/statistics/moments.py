@@ -46,23 +46,30 @@ class Moments:
     def __add__(self, other: "Moments") -> "Moments":
         if not self.count or not other.count:
             return self if self.count else other
-        a, b, n = self.count, other.count, self.count + other.count
+        a, b = float(self.count), float(other.count)
+        n = a + b
         step = other.mean - self.mean
-        m2 = self.m2 + other.m2 + step**2 * a * b / n
-        m3 = self.m3 + other.m3 + step**3 * a * b * (a - b) / n**2 + 3 * step * (a * other.m2 - b * self.m2) / n
+        part = step / n
+        square = step * part
+        m2 = self.m2 + other.m2 + a * b * square
+        m3 = self.m3 + other.m3 + part * (a * b * (a - b) * square + 3 * (a * other.m2 - b * self.m2))
         m4 = (
             self.m4
             + other.m4
-            + step**4 * a * b * (a * a - a * b + b * b) / n**3
-            + 6 * step**2 * (a * a * other.m2 + b * b * self.m2) / n**2
-            + 4 * step * (a * other.m3 - b * self.m3) / n
+            + (a * b * (a * a - a * b + b * b) / n) * square * square
+            + part * (6 * part * (a * a * other.m2 + b * b * self.m2) + 4 * (a * other.m3 - b * self.m3))
         )
-        return Moments(n, self.mean + step * b / n, m2, m3, m4, np.maximum(self.furthest, other.furthest))
+        count, furthest = self.count + other.count, np.maximum(self.furthest, other.furthest)
+        return Moments(count, self.mean + part * b, m2, m3, m4, furthest)
 
     def __getitem__(self, coordinates: slice) -> "Moments":
         """The moments of some of the coordinates."""
-        each = (self.mean, self.m2, self.m3, self.m4, self.furthest)
-        return Moments(self.count, *(value[coordinates] for value in each))
+        return Moments(self.count, *(value[coordinates] for value in self.each))
+
+    @property
+    def each(self) -> tuple[Vector, Vector, Vector, Vector, Vector]:
+        """All arrays."""
+        return self.mean, self.m2, self.m3, self.m4, self.furthest
 
     @property
     def variance(self) -> Vector:
@@ -86,6 +93,31 @@ class Moments:
         return np.minimum(_ratio((self.furthest - variance) ** 2, self.m4 - self.count * variance**2), 1.0)
 
 
+class RunningMoments:
+    """Moments that grow in place, some coordinates at a time: at a million of them, each array takes 8 MB."""
+
+    def __init__(self, dim: int) -> None:
+        self.count, self.values = 0, np.zeros((5, dim))
+
+    def add(self, count: int, found: Float[np.ndarray, "5 c"], where: slice) -> None:
+        """Adds `count` vectors in the coordinates `where`: mean, centred powers and furthest, as in `Moments`.
+
+        `counted` ends the sum over all coordinates.
+        """
+        merged = Moments(self.count, *self.values[:, where]) + Moments(count, *found)
+        for own, value in zip(self.values, merged.each, strict=True):
+            own[where] = value
+
+    def counted(self, count: int) -> None:
+        """Counts `count` vectors, after `add` got all of their coordinates."""
+        self.count += count
+
+    @property
+    def moments(self) -> Moments:
+        """The moments so far, in arrays that change with the next vectors."""
+        return Moments(self.count, *self.values)
+
+
 def _ratio(above: Vector, below: Vector) -> Vector:
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
 
@@ -94,12 +126,16 @@ def centred_powers(x: Float[Tensor, "R P"]) -> tuple[Tensor, Tensor, Tensor, Ten
     """The mean, the sums of the centred 2nd, 3rd and 4th powers, and the largest centred square, all over axis 0."""
     mean = x.mean(0)
     centred = x - mean
-    return mean, *power_sums(centred, centred.square())
+    return mean, *power_sums(centred, centred * centred)
 
 
 def power_sums(centred: Float[Tensor, "R P"], square: Float[Tensor, "R P"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The sums of the 2nd, 3rd and 4th powers and the largest square, over axis 0; `square` is that of `centred`."""
-    return square.sum(0), (square * centred).sum(0), square.square().sum(0), square.amax(0)
+    """The sums of the 2nd, 3rd and 4th powers and the largest square, over axis 0; `square` is that of `centred`.
+
+    Overwrites both.
+    """
+    second, largest = square.sum(0), square.amax(0)
+    return second, centred.mul_(square).sum(0), square.mul_(square).sum(0), largest
 
 
 def mean_and_spread(x: Float[Tensor, "R P"]) -> tuple[Tensor, Tensor]:

@@ -1,9 +1,10 @@
 """Summarises a stream of estimates: moments, batch means and a few numbers per replicate.
 
-Memory does not grow with P × R. Kept are, per coordinate, four moments, 64 batch means and the means of at most 64
-groups of whole chunks; per replicate and block, three doubles. The batch means give the covariance of the mean (as a
-64 × 64 Gram matrix), the groups show whether replicates are independent, and the numbers per replicate give the
-intervals of the trace, of the mean squared error and of the projection on the exact gradient.
+Memory does not grow with P × R. Kept are, per coordinate, four moments, 64 batch means, the means of at most 64
+groups of whole chunks (16 where P is large), and the estimates of small chunks, at most 16; per replicate and block,
+three doubles. The batch means give the covariance of the mean (as a 64 × 64 Gram matrix), the groups show whether
+replicates are independent, and the numbers per replicate give the intervals of the trace, of the mean squared error and
+of the projection on the exact gradient.
 """
 
 import numpy as np
@@ -11,12 +12,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bench.statistics.batch_means import BatchMeans
 from bench.statistics.block import Against, Block
-from bench.statistics.chunk_sums import BATCHES, Batching, ChunkSums, row_distances
-from bench.statistics.moments import Moments, Vector
+from bench.statistics.chunk_sums import BATCHES, Batching, RowNumbers, own_products, row_numbers, tile_sums, tiles
+from bench.statistics.groups import Groups
+from bench.statistics.moments import Moments, RunningMoments, Vector
 
-MAX_GROUPS = 64
-"""The largest number of groups of whole chunks; when it is reached, neighbours are merged."""
+POOLED = 16
+"""Chunks of fewer estimates are added together, that many estimates at a time: each sum reads and writes all moments,
+and the furthest of one estimate from its own mean says nothing."""
 
 HUGE = 1e70
 """An estimate with a larger coordinate counts as not finite: its fourth power may overflow."""
@@ -50,65 +54,104 @@ class Replicates:
         self.dim = max(block.stop for block in blocks.values())
         parts = {name: block for name, block in blocks.items() if name != "all"}
         tiled = sum(block.stop - block.start for block in parts.values()) == self.dim
-        self._leaves = set(parts) if tiled else set(blocks)
+        self._leaves = [*parts] if tiled else [*blocks]
         self.target, self.error = target, error
         self.size = np.zeros(self.dim) if size is None else size
-        self.nonfinite = self.drawn = 0
-        self._before, self.fresh = Moments.none(self.dim), Moments.none(self.dim)
+        self.drawn = self._added = self._nonfinite = 0
+        self._before, self._fresh = Moments.none(self.dim), RunningMoments(self.dim)
         self._sums, self._counts = torch.zeros(BATCHES, self.dim, dtype=torch.float64), np.zeros(BATCHES)
         self._spreads = {name: np.zeros(BATCHES) for name in blocks}
-        self._scalars: dict[str, dict[str, list[np.ndarray]]] = {name: {} for name in blocks}
+        self._numbers = {name: RowNumbers(1 if target is None else 3) for name in blocks}
         self._centre: Vector | None = None
-        self._groups: list[tuple[Vector, int]] = []
-        self._chunks, self._per_group, self._within = 0, 1, np.zeros(self.dim)
+        self._groups, self._within = Groups(self.dim), np.zeros(self.dim)
+        self._pool: Tensor | None = None
+        self._pooled = 0
+        self._found: dict[str, Block] = {}
 
     def add(self, chunk: Float[Tensor, "R P"]) -> None:
         """Adds a chunk; estimates with a NaN or an infinity are counted and left out."""
-        x = chunk.detach().double()
-        batch, left_out = Batching.of(self.drawn, len(x)), _nonfinite_rows(x)
-        self.drawn += len(x)
+        chunk = chunk.detach()
+        self.drawn += len(chunk)
+        if len(chunk) >= POOLED:
+            self._flush()
+            self._add(chunk)
+            return
+        if self._pool is None:
+            self._pool = chunk.new_empty(POOLED, self.dim)
+        if self._pooled + len(chunk) > POOLED:
+            self._flush()
+        self._pool[self._pooled : self._pooled + len(chunk)] = chunk
+        self._pooled += len(chunk)
+        if self._pooled == POOLED:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Adds the estimates of small chunks that wait for others."""
+        if self._pool is not None and self._pooled:
+            rows, self._pooled = self._pooled, 0
+            self._add(self._pool[:rows])
+
+    def _add(self, x: Float[Tensor, "R P"]) -> None:
+        batch, left_out = Batching.of(self._added, len(x)), nonfinite_rows(x)
+        self._added += len(x)
+        self._found = {}
         if left_out is not None:
-            self.nonfinite += int(left_out.sum())
+            self._nonfinite += int(left_out.sum())
             x, batch = x[~left_out], batch.without(left_out)
             if not len(x):
                 return
-        self._sums = self._sums.to(x.device)
-        sums = ChunkSums.of(x, batch.add_rows(self._sums, x) / len(x))
-        self.fresh = self.fresh + sums.moments
-        self._within = self._within + sums.moments.m2
-        self._add_group(sums.moments.mean * len(x), len(x))
-        if self._centre is None:
-            self._centre = sums.moments.mean
         self._counts += batch.counts()
-        self._add_scalars(sums, batch)
+        self._add_numbers(self._add_tiles(x, batch), batch)
+
+    @property
+    def nonfinite(self) -> int:
+        """The number of estimates that were left out."""
+        self._flush()
+        return self._nonfinite
+
+    @property
+    def fresh(self) -> Moments:
+        """The moments of the last stage."""
+        self._flush()
+        return self._fresh.moments
 
     @property
     def total(self) -> Moments:
         """The moments of all stages."""
         return self._before + self.fresh
 
+    @property
+    def count(self) -> int:
+        """The number of estimates that were not left out."""
+        return self._before.count + self.fresh.count
+
     def look(self) -> None:
         """Starts a new stage, with its own moments and with distances from the best mean so far."""
-        self._before, self.fresh = self.total, Moments.none(self.dim)
+        self._before, self._fresh = self.total, RunningMoments(self.dim)
         self._centre = self._before.mean if self._before.count else None
+        self._found = {}
 
     def block(self, name: str) -> Block:
-        """The statistics of one block."""
-        where = self.blocks[name]
-        scalars = {key: np.concatenate(parts) for key, parts in self._scalars[name].items()}
+        """The statistics of one block, valid until the next chunk."""
+        self._flush()
+        if name not in self._found:
+            self._found[name] = self._block(name)
+        return self._found[name]
+
+    def _block(self, name: str) -> Block:
+        where, numbers = self.blocks[name], self._numbers[name].values
         filled = self._counts > 0
-        counts = self._counts[filled]
+        every, counts = self._sums.cpu().numpy(), self._counts[filled]
+        fresh = self._fresh.moments[where]
         return Block(
-            moments=self.total[where],
-            fresh=self.fresh[where],
-            batches=self._sums.cpu().numpy()[filled][:, where] / counts[:, None],
+            moments=self._before[where] + fresh,
+            fresh=fresh,
+            batches=BatchMeans((every if filled.all() else every[filled])[:, where], counts),
             batch_spread=self._spreads[name][filled] / counts,
-            distances=scalars["distance"],
-            groups=np.array([total[where] / count for total, count in self._groups]),
-            chunks=self._chunks,
+            distances=numbers[0],
+            groups=self._groups[where],
             within=self._within[where],
-            group_counts=np.array([float(count) for _, count in self._groups]),
-            against=self._against(where, scalars),
+            against=self._against(where, numbers),
         )
 
     def coordinate(self, index: int) -> str:
@@ -121,56 +164,59 @@ class Replicates:
         name = next((name for name in own if name != "all"), self.only)
         return f"{name}[{index - own.get(name, slice(0, 0)).start}]"
 
-    def _against(self, where: slice, scalars: dict[str, np.ndarray]) -> Against | None:
+    def _against(self, where: slice, numbers: Float[np.ndarray, "k R"]) -> Against | None:
         if self.target is None or self.error is None:
             return None
-        return Against(self.target[where], self.error[where], scalars["along"], scalars["squared"], self.size[where])
+        return Against(self.target[where], self.error[where], numbers[2], numbers[1], self.size[where])
 
-    def _add_group(self, total: Vector, count: int) -> None:
-        """Adds a chunk to the last group or to a new group; merges pairs of groups when there are too many."""
-        if self._chunks % self._per_group == 0:
-            self._groups.append((total, count))
-        else:
-            before, counted = self._groups[-1]
-            self._groups[-1] = before + total, counted + count
-        self._chunks += 1
-        if len(self._groups) == MAX_GROUPS and self._chunks % self._per_group == 0:
-            pairs = zip(self._groups[::2], self._groups[1::2], strict=True)
-            self._groups = [(a + b, m + n) for (a, m), (b, n) in pairs]
-            self._per_group *= 2
+    def _add_tiles(self, x: Float[Tensor, "R P"], batch: Batching) -> Float[np.ndarray, "leaves k R"]:
+        """Adds the sums over the rows; returns the numbers of each row in each leaf."""
+        leaves, total, seen = [self.blocks[name] for name in self._leaves], np.empty(self.dim), len(x)
+        kinds = 1 if self.target is None else 3
+        rows = x.new_zeros(len(leaves), 1 + kinds, seen, dtype=torch.float64)
+        offsets = np.zeros((len(leaves), kinds))
+        first = self._centre is None
+        centre = self._centre = np.empty(self.dim) if self._centre is None else self._centre
+        self._sums = self._sums.to(x.device)
+        for where, pieces in tiles(seen, self.dim, leaves):
+            part = x[:, where].double()
+            mean = batch.add_rows(self._sums[:, where], part) / seen
+            own = mean.cpu().numpy()
+            if first:
+                centre[where] = own
+            vectors = self._vectors(own, centre[where], where)
+            sums, products = tile_sums(part, mean, torch.from_numpy(vectors).to(x.device), pieces)
+            found = np.concatenate([own[None], sums.cpu().numpy()])
+            self._fresh.add(seen, found, where)
+            self._within[where] += found[1]
+            total[where] = seen * own
+            for each, (leaf, at) in zip(products, pieces, strict=True):
+                rows[leaf] += each
+                offsets[leaf] += own_products(vectors[:, at])
+        self._fresh.counted(seen)
+        self._groups.add(total, seen)
+        return row_numbers(rows.cpu().numpy(), offsets)
 
-    def _add_scalars(self, sums: ChunkSums, batch: Batching) -> None:
+    def _vectors(self, mean: Vector, centre: Vector, where: slice) -> Float[np.ndarray, "k c"]:
+        """The mean's offsets from the centre and, with a target, from the target, and the target, in a tile."""
+        if self.target is None:
+            return (mean - centre)[None]
+        return np.stack([mean - centre, mean - self.target[where], self.target[where]])
+
+    def _add_numbers(self, found: Float[np.ndarray, "leaves k R"], batch: Batching) -> None:
         """Adds the numbers per replicate of each block."""
-        leaves = {name: where for name, where in self.blocks.items() if name in self._leaves}
-        found = {name: self._scalars_of(sums, where) for name, where in leaves.items()}
         for name, where in self.blocks.items():
-            own = found[name] if name in found else torch.stack([*found.values()]).sum(0)
-            self._keep(name, where, own.cpu().numpy(), batch)
-
-    def _scalars_of(self, sums: ChunkSums, where: slice) -> Float[Tensor, "K R"]:
-        """For each replicate in one block: its squared distance from the centre and, with a target, its squared error
-        and the product of its error with the target."""
-        lengths = sums.lengths(where)
-        rows = [row_distances(sums, sums.mean.new_tensor(self._centre), lengths, where)]
-        if self.target is not None:
-            target = sums.mean.new_tensor(self.target)
-            rows.append(row_distances(sums, target, lengths, where))
-            rows.append(sums.along(target, where) + (sums.mean - target)[where] @ target[where])
-        return torch.stack(rows)
-
-    def _keep(self, name: str, where: slice, rows: np.ndarray, batch: Batching) -> None:
-        scalars = self._scalars[name]
-        scalars.setdefault("distance", []).append(rows[0])
-        self._spreads[name] += batch.sums(rows[0])
-        if self.target is not None:
-            length = float(np.linalg.norm(self.target[where]))
-            scalars.setdefault("squared", []).append(rows[1])
-            scalars.setdefault("along", []).append(rows[2] / length if length > 0 else np.zeros(len(rows[2])))
+            own = found[self._leaves.index(name)] if name in self._leaves else found.sum(0)
+            self._spreads[name] += batch.sums(own[0])
+            if self.target is not None:
+                length = float(np.linalg.norm(self.target[where]))
+                own = np.concatenate([own[:2], own[2:] / length if length > 0 else 0 * own[2:]])
+            self._numbers[name].add(own)
 
 
-def _nonfinite_rows(x: Tensor) -> Tensor | None:
+def nonfinite_rows(x: Tensor) -> Tensor | None:
     """Which rows hold a NaN, an infinity or a coordinate beyond `HUGE`; None where no row does."""
-    low, high = x.aminmax()
+    low, high = (end.double() for end in x.aminmax())
     if bool((low >= -HUGE) & (high <= HUGE)):  # False for a NaN
         return None
-    return ~(x.abs().amax(1) <= HUGE)
+    return ~(x.double().abs().amax(1) <= HUGE)

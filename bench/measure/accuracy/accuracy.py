@@ -25,6 +25,7 @@ from bench.measure.estimates.batching import quarter
 from bench.measure.estimates.calls import count
 from bench.measure.estimates.gradients import Gradients
 from bench.measure.estimates.prepared import Execution, opened
+from bench.measure.execution.seeding import seed_draws
 from bench.numerics.tensors import Tensors
 from bench.problems.exact import Reference
 from bench.problems.problem import Problem
@@ -80,7 +81,7 @@ def measure_accuracy(
 
         def draw(index: int) -> Tensor:
             own = execution.seed_of(index)
-            torch.manual_seed(own)
+            seed_draws(own, execution.device)
             estimates = cell.gradients(chunk)
             if torch.initial_seed() != own:
                 raise BadInput("torch's seed was set while estimates were drawn, so they are not independent")
@@ -164,7 +165,7 @@ def outcome(sampling: Sampling, judged: Judged, cost: tuple[Measurement, ...]) -
     """
     kept, verdict, stopped = sampling.kept, judged.verdict, judged.ended.stop_reason
     rows = list(cell_measurements(kept))
-    if kept.total.count < 2:
+    if kept.count < 2:
         rows.append(Measurement("variance", float("nan"), method="no estimate is finite"))
         return Outcome((*rows, *cost), kept.drawn, stopped, "", verdict.reason)
     direction, scale = direction_of(judged), scale_verdict_of(judged)

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from bench.measure.accuracy.fitted_model import FittedModel, fitted_model, law_moments
+from bench.measure.accuracy.fitted_model import LARGEST, FittedModel, fitted_model, law_moments
 from bench.measure.accuracy.rare_outcomes import rare_outcomes
 from bench.measure.accuracy.recorded_draws import estimates_and_draws
 from bench.measure.estimates.gradients import Gradients
@@ -158,7 +158,9 @@ class Adjustment:
 def adjustment(
     gradients: Gradients, chunk: int, seed_of: Callable[[str], int], floor: Float[np.ndarray, " P"]
 ) -> Adjustment | None:
-    """Fits a model and chooses the coefficients on pilot replicates; None where draws or moments are not known.
+    """Fits a model and chooses the coefficients on pilot replicates.
+
+    None where draws or moments are not known, and where model or pilot replicates are too large (`LARGEST`).
 
     Args:
         gradients: Eager gradients of the cell.
@@ -172,6 +174,8 @@ def adjustment(
     if z is None or model is None:
         return None
     covariates = Covariates(gradients, model, len(z))
+    if PILOT * covariates.known.numel() > LARGEST:
+        return None
     x, a = pilot(covariates, chunk, seed_of)
     if not bool(x.isfinite().all() & a.isfinite().all()):
         return None

@@ -42,6 +42,9 @@ HIGHEST_MOMENT = 4
 FEW_STATES = 4096
 """Up to this number of values of z, moments of dependent coordinates are sums over all values."""
 
+LARGEST = 2**25
+"""Largest number of entries of an array that a second stage makes: 256 MiB in float64."""
+
 
 @dataclass(frozen=True)
 class FittedModel:
@@ -129,18 +132,26 @@ def fitted_model(problem: Problem, dtype: torch.dtype, device: torch.device) -> 
     if f.noisy or problem.minibatch is not None or Need.DENSITY not in problem.offer(parameters, f).needs:
         return None
     with torch.no_grad():
-        moments, q, f = law_moments(problem, parameters), problem.build(parameters), problem.at(f, parameters)
+        q, f = problem.build(parameters), problem.at(f, parameters)
         width = q.event_shape.numel()
+        count = draws_to_fit(width)
+        if count * max(feature_count(width), width) * q.batch_shape.numel() > LARGEST:
+            return None
+        moments = law_moments(problem, parameters)
         if moments is None or moments[0].shape[-1] != width:
             return None
         torch.manual_seed(0)
-        count = max(DRAWS_PER_FEATURE * feature_count(width), FEWEST_DRAWS)
         z = q.sample((count, f.draws) if isinstance(f, SetObjective) else (count,))
         value = f(z, q)
         if not bool(value.isfinite().all()):
             return None
         off = z.reshape(count, -1, *q.batch_shape, width) - moments[0]
         return least_squares(off, value, moments)
+
+
+def draws_to_fit(width: int) -> int:
+    """The number of draws to fit a model of `width` coordinates with."""
+    return max(DRAWS_PER_FEATURE * feature_count(width), FEWEST_DRAWS)
 
 
 def feature_count(width: int) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.measure.estimates.batching import replicates_per_chunk
+from bench.measure.estimates.batching import power_of_two, replicates_per_chunk
 from bench.measure.estimates.gradients import Gradients
 from bench.problems.problem import Problem
 from bench.statistics.control import KNOWN, Ask, Control, nothing_known
@@ -21,6 +21,9 @@ MAX_CONTROL = 65_536
 
 TYPICAL = 256
 """Number of score-function estimates from which the size of |f| · |score| is estimated."""
+
+TOGETHER = 2**22
+"""Largest number of entries of the score-function estimates that are drawn together."""
 
 
 def control_of(gradients: Gradients, calls: float, seed: int) -> Ask:
@@ -59,7 +62,7 @@ def drawn_control(gradients: Gradients, replicates: int) -> Control:
     kept = Replicates({"all": slice(0, gradients.problem.dim)}, None, None)
     while kept.drawn < replicates:
         kept.add(own(chunk))
-    if kept.total.count < 2:
+    if kept.count < 2:
         return Control(varies=False, count=kept.drawn)
     block = kept.block("all")
     f, furthest = own.function, np.sqrt(block.moments.furthest)
@@ -72,7 +75,9 @@ def typical_size(gradients: Gradients) -> Vector | None:
     own = control_gradients(gradients, "reinforce", 1)
     if own is None:
         return None
-    size = own(TYPICAL).square().mean(0).sqrt().cpu().numpy()
+    rows = min(TYPICAL, power_of_two(TOGETHER // gradients.problem.dim))
+    squares = sum(own(rows).square_().sum(0) for _ in range(TYPICAL // rows))
+    size = (squares / TYPICAL).sqrt().cpu().numpy()
     return np.where(np.isfinite(size), size, 0.0)
 
 

@@ -16,6 +16,7 @@ from torch.distributions import Distribution
 from bench.measure.accuracy.measurements import rate_interval
 from bench.measure.estimates.gradients import Gradients
 from bench.measure.estimates.prepared import Execution
+from bench.measure.execution.seeding import seed_draws
 from bench.numerics.tensors import Tensors
 from bench.problems.problem import Problem
 from bench.problems.theta import as_vector
@@ -73,7 +74,7 @@ def described(gradients: Gradients, execution: Execution, chunk: int, least: int
     """The rows that describe the rollouts: means over replicates, by Hall's t."""
     parts: list[dict[str, Tensor]] = []
     for index in range(-(-least // chunk)):
-        torch.manual_seed(execution.seed_of(f"rollouts {index}"))
+        seed_draws(execution.seed_of(f"rollouts {index}"), execution.device)
         parts.append(one_chunk(gradients, chunk))
     for metric in parts[0]:
         values = torch.cat([part[metric] for part in parts]).double().cpu().numpy()

@@ -17,6 +17,7 @@ from bench.measure.accuracy.positive_control import control_gradients
 from bench.measure.accuracy.stopping import UNREACHABLE, AccuracySettings, Ended, Sampling
 from bench.measure.estimates.batching import quarter
 from bench.measure.estimates.prepared import Opening
+from bench.measure.execution.seeding import seed_draws
 from bench.statistics.control import Ask, Control
 from bench.statistics.stream import Replicates, Vector
 from bench.statistics.verdict import Verdict, growth
@@ -60,7 +61,7 @@ def settled_again(first: Judged, cell: Opening, settings: AccuracySettings, seed
         seed_of: The seed of a named stage.
     """
     raw, verdict = first.sampling, first.ended.verdict
-    if verdict.word != "unclear" or raw.kept.nonfinite or raw.kept.total.count < 2 or raw.exact:
+    if verdict.word != "unclear" or raw.kept.nonfinite or raw.kept.count < 2 or raw.exact:
         return first
     block = raw.kept.block("all")
     if not block.varies(raw.rules.tolerance):  # there is no noise to take away
@@ -102,7 +103,7 @@ def stage(
     chunk = rows(cell, settings)
 
     def draw(index: int) -> Tensor:
-        torch.manual_seed(seed_of(f"adjusted {index}"))
+        seed_draws(seed_of(f"adjusted {index}"), cell.eager.device)
         return found(chunk)
 
     kept, rules = raw.kept, raw.rules

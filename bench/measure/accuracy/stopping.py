@@ -162,7 +162,7 @@ class Sampling:
             whole = self.fill(look)
             if not whole and self.kept.fresh.count < 2:
                 return Ended(verdict, "time")
-            if self.kept.total.count < 2:
+            if self.kept.count < 2:
                 return Ended(Verdict("", "no estimate is finite"), "nonfinite")
             verdict = self.verdict(rejected)
             reason = self.reason(verdict, number if whole else len(self.looks) - 1)

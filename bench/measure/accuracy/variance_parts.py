@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from bench.measure.accuracy.stopping import AccuracySettings, look_schedule
 from bench.measure.estimates.gradients import Gradients
 from bench.measure.estimates.prepared import Execution
+from bench.measure.execution.seeding import seed_draws
 from bench.statistics.shared_part import PARTS, SharedParts
 from bench.statistics.stream import Replicates
 from bench.statistics.tails import unstable
@@ -39,7 +39,7 @@ class Triples:
     def of(self, index: int, draws: str, data: str) -> Tensor:
         """The estimates of a chunk whose draws and data are named so."""
         own = self.gradients.with_noise_of(NoiseSource(self.execution.seed_of(f"{data} of the data {index}")))
-        torch.manual_seed(self.execution.seed_of(f"{draws} of the draws {index}"))
+        seed_draws(self.execution.seed_of(f"{draws} of the draws {index}"), self.execution.device)
         return own(self.chunk)
 
 
@@ -57,7 +57,7 @@ def variance_parts(
         tolerance: Relative rounding error of an estimate.
     """
     parts = PARTS if triples.gradients.minibatches is not None else ("draws",)
-    if kept.nonfinite or kept.total.count < 2:
+    if kept.nonfinite or kept.count < 2:
         yield from (Measurement(f"variance_of_{part}", None, method="not all estimates are finite") for part in parts)
         return
     found = parts_until_precise(triples, triples.chunk, kept, settings, parts)

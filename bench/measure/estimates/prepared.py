@@ -10,6 +10,7 @@ from bench.measure.estimates.batching import replicates_per_chunk
 from bench.measure.estimates.fitting import fitted
 from bench.measure.estimates.gradients import Gradients
 from bench.measure.execution.modes import kept_generator
+from bench.measure.execution.seeding import seed_draws
 from bench.problems.problem import Problem
 from bench.provenance.seeds import chunk_seed
 from bench.tables.metrics import Measurement
@@ -49,7 +50,7 @@ class Opening:
 def opened(problem: Problem, estimator: Estimator, samples: int, execution: Execution) -> Iterator[Opening]:
     """Prepares a cell for measurement; restores torch's generators at the end."""
     with kept_generator(execution.device):
-        torch.manual_seed(execution.seed_of("fit"))
+        seed_draws(execution.seed_of("fit"), execution.device)
         untuned = Gradients(problem, estimator, samples, device=execution.device, dtype=execution.dtype)
         tuned, fitting = fitted(untuned)
         eager = untuned.by(tuned)

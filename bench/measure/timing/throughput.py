@@ -19,6 +19,7 @@ from torch.utils.benchmark import Timer, timer
 from bench.measure.estimates.gradients import Gradients
 from bench.measure.estimates.prepared import Execution, opened
 from bench.measure.execution.modes import executed
+from bench.measure.execution.seeding import seed_draws
 from bench.measure.timing.blocks import VISITS, ThroughputSettings, TimedBlock, Timing, Visited
 from bench.measure.timing.device import device_block
 from bench.measure.timing.gpu_state import clocks, clocks_in_words
@@ -92,7 +93,7 @@ class Warm:
 
     def first(self) -> None:
         """Records the random numbers of a step, times its first call, and sets up the timers for `visit`."""
-        torch.manual_seed(self.execution.seed_of("time"))
+        seed_draws(self.execution.seed_of("time"), self.execution.device)
         with Drawn() as self._drawn:
             self._eager()
         self._first = first_call(self._step)
@@ -108,7 +109,7 @@ class Warm:
 
     def visit(self, index: int) -> None:
         """Times one visit on the wall clock, and on an accelerator one on the device's own clock."""
-        torch.manual_seed(self.execution.seed_of(f"time {index}" if index else "time"))
+        seed_draws(self.execution.seed_of(f"time {index}" if index else "time"), self.execution.device)
         self._wall.visit()
         if self._device:
             self._device.visit()

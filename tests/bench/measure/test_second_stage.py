@@ -14,6 +14,7 @@ from bench.measure.estimates.prepared import Execution
 from bench.objectives import objectives
 from bench.problems.exact import reference
 from bench.problems.problem import Problem
+from bench.statistics.batch_means import BatchMeans
 from bench.statistics.control import Control
 from bench.tables.metrics import Outcome
 from estimators import Estimator
@@ -83,7 +84,7 @@ def test_a_control_that_is_not_precise_enough_withholds_a_verdict():
     batches = np.random.default_rng(0).standard_normal((64, 2))
     off, target = np.array([0.1, 0.0]), np.zeros(2)
     batches -= batches.mean(0)
-    control = Control(varies=True, batches=batches)
+    control = Control(varies=True, batches=BatchMeans.of(batches))
     assert not control.misses(target, off, 0.0)
     assert replace(control, sharp=True).misses(target, off, 0.0)
-    assert not replace(control, sharp=True, batches=batches / 100).misses(target, off, 0.0)
+    assert not replace(control, sharp=True, batches=BatchMeans.of(batches / 100)).misses(target, off, 0.0)
