@@ -1,15 +1,17 @@
 """What a step costs: seconds per evaluation of each built-in problem, calls of each built-in estimator.
 
 `python -m bench.sweeps.step_costs` measures them (about a minute of processor time) and writes `step_costs.json`, from
-which `bench.sweeps.expected_time` predicts the time of cells that were never measured. They are measured in float64 on
-one thread. A problem or an estimator that is missing there is predicted from those that are like it.
+which `bench.sweeps.expected_time` predicts the time of cells that were never measured: processor time in float64 on one
+thread, which other work on the machine does not lengthen. A problem or an estimator that is missing there is predicted
+from those that are like it.
 """
 
 import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,8 @@ PROBES = ("reinforce", "reparameterisation", "set_reinforce", "set_pathwise", "p
 """Estimators of few calls, of which the first that fits times a problem."""
 FEW, MORE = 2, 8
 """Draws per estimate of the two timings that tell the cost of an estimate from that of a draw."""
+MOST_COORDINATES = 100
+"""Of the problems on which calls are counted."""
 MOST_REPLICATES = 16_384
 """The budget of which a quarter is a chunk, as in an accuracy measurement."""
 
@@ -51,14 +55,27 @@ def step_costs() -> dict[str, Any]:
     """The measured costs.
 
     `problems`: by `problem_key`, seconds per estimate and per evaluation, and the number of parameters. `estimators`:
-    by name, calls per draw at any size, those per draw and parameter, and seconds of fitting.
+    by name, calls per draw at any size, those per draw and coordinate, seconds of a step of fitting, and the seconds of
+    an estimate ÷ those of its calls.
     """
     return json.loads(FILE.read_text(encoding="utf-8"))
 
 
-def timed_problem(cell: Cell) -> tuple[float, float, int] | None:
-    """Seconds per estimate and per evaluation of a cell's problem, and its number of parameters; None without a probe
-    that fits it."""
+def coordinates(cell: Cell) -> int:
+    """The number of random variables of a cell: the setting `size` of its distribution, else its parameters."""
+    return size_of(cell.distribution_params) or cell.dim
+
+
+@lru_cache(maxsize=4096)
+def size_of(params: str) -> int:
+    """The setting `size` among a distribution's settings; 0 without one."""
+    size = json.loads(params).get("size", 0)
+    return size if isinstance(size, int) else 0
+
+
+def timed_problem(cell: Cell) -> tuple[str, float, float, int] | None:
+    """The key of a cell's problem, seconds per estimate and per evaluation, and its number of parameters; None without
+    a probe that fits it."""
     problem = problem_of(cell)
     own: Gradients | None = None
     for name in PROBES:
@@ -71,7 +88,7 @@ def timed_problem(cell: Cell) -> tuple[float, float, int] | None:
     calls = sum(count(own)) / MORE
     few, more = (seconds_per_estimate(own.by(own.estimator, samples)) for samples in (FEW, MORE))
     per_draw = max((more - few) / (MORE - FEW), more / (10 * MORE))
-    return max(few - FEW * per_draw, 0.0), per_draw / calls, problem.dim
+    return problem_key(cell), max(few - FEW * per_draw, 0.0), per_draw / calls, problem.dim
 
 
 def seconds_per_estimate(gradients: Gradients) -> float:
@@ -81,51 +98,57 @@ def seconds_per_estimate(gradients: Gradients) -> float:
 
 
 def timed_once(step: Callable[[], object]) -> float:
-    """Seconds of one call."""
-    began = time.perf_counter()
+    """Processor seconds of one call."""
+    began = time.process_time()
     step()
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def measured_problems(cells: Iterable[Cell]) -> dict[str, list[float]]:
     """The costs of the problems of these cells, by key."""
-    found = {}
-    for key, cell in {problem_key(cell): cell for cell in cells if cell.dim and not cell.reason}.items():
-        cost = timed_problem(cell)
-        if cost:
-            found[key] = [*(float(f"{each:.3g}") for each in cost[:2]), cost[2]]
-    return dict(sorted(found.items()))
+    every = {problem_key(cell): cell for cell in cells if cell.dim and not cell.reason}
+    timed = filter(None, map(timed_problem, every.values()))
+    return {key: [*(float(f"{each:.3g}") for each in seconds), dim] for key, *seconds, dim in sorted(timed)}
 
 
 def measured_estimators(cells: list[Cell]) -> dict[str, list[float]]:
-    """Calls per draw, those per draw and parameter, and seconds of fitting, by estimator."""
+    """The costs of the estimators of these cells, by name; see `step_costs`."""
     own: dict[str, list[Cell]] = {}
     for cell in cells:
-        if not cell.reason:
+        if not cell.reason and coordinates(cell) <= MOST_COORDINATES:
             own.setdefault(cell.estimator, []).append(cell)
-    return {name: calls_of([*own[name]]) for name in sorted(own)}
+    return {name: cost_of_estimator(own[name]) for name in sorted(own)}
 
 
-def calls_of(cells: list[Cell]) -> list[float]:
-    """Calls per draw, those per draw and parameter, and seconds of fitting of one estimator."""
-    ordered = sorted(cells, key=lambda cell: cell.dim)
-    low, high = ordered[0], ordered[-1]
-    few, fitting = calls_per_draw(low)
-    many, _ = calls_per_draw(high) if high.dim > low.dim else (few, 0.0)
-    per_parameter = max(many - few, 0.0) / max(high.dim - low.dim, 1)
-    if per_parameter * high.dim < 0.2 * many:  # calls that depend on the family, not on its size
-        return [round(max(few, many), 3), 0.0, fitting]
-    return [round(max(few - per_parameter * low.dim, 0.0), 3), round(per_parameter, 4), fitting]
+def cost_of_estimator(cells: list[Cell]) -> list[float]:
+    """Calls per draw at any size, those per draw and coordinate, seconds of a fitting step, and how much longer an
+    estimate takes than these calls do.
+
+    Calls are told apart on the distribution and objective that the suites have in the most different sizes.
+    """
+    alike: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        alike.setdefault((cell.distribution, cell.objective), []).append(cell)
+    ranges = [(min(own, key=coordinates), max(own, key=coordinates)) for own in alike.values()]
+    low, high = max(ranges, key=lambda ends: coordinates(ends[1]) / coordinates(ends[0]))
+    typical = min(cells, key=lambda cell: (abs(coordinates(cell) - 5), cell.id))
+    few, many, there = (sum(count(opened_cell(cell)[0])) / cell.samples for cell in (low, high, typical))
+    per_coordinate = max(many - few, 0.0) / max(coordinates(high) - coordinates(low), 1)
+    own, fitting = opened_cell(typical)
+    _, per_estimate, per_call, _ = timed_problem(typical) or (0, 0.0, inf, 0)
+    slower = seconds_per_estimate(own) / (per_estimate + there * typical.samples * per_call)
+    always = max(few - per_coordinate * coordinates(low), 0.0)
+    return [float(f"{each:.3g}") for each in (always, per_coordinate, fitting, max(slower, 1.0))]
 
 
-def calls_per_draw(cell: Cell) -> tuple[float, float]:
-    """Calls of f and its gradient per draw of an estimate, and the seconds of fitting."""
-    own, seconds = Gradients(problem_of(cell), estimator_of(cell), cell.samples), 0.0
-    if isinstance(own.estimator, Fitted) and own.estimator.state is None:
-        q, began = own.problem.build(own.parameters), time.perf_counter()
-        own = own.by(own.estimator.fit(q, own.function, own.samples, own.estimator.steps))
-        seconds = round(time.perf_counter() - began, 3)
-    return sum(count(own)) / cell.samples, seconds
+def opened_cell(cell: Cell) -> tuple[Gradients, float]:
+    """The gradients of a cell, fitted, and the seconds of one step of fitting."""
+    own = Gradients(problem_of(cell), estimator_of(cell), cell.samples)
+    if not isinstance(own.estimator, Fitted) or own.estimator.state is not None or not own.estimator.steps:
+        return own, 0.0
+    q, steps, began = own.problem.build(own.parameters), own.estimator.steps, time.process_time()
+    tuned = own.by(own.estimator.fit(q, own.function, own.samples, steps))
+    return tuned, (time.process_time() - began) / steps
 
 
 def main() -> None:
