@@ -258,8 +258,15 @@ def _unpacked(packed: bytes) -> Said | Started | Ending:
         return replace(raised, text=f"its answer cannot be read here: {raised.text}")
 
 
-def wait_for(processes: Sequence[Process]) -> None:
-    """Waits until a process has news or reaches its time limit, at most one second."""
+def wait_for(processes: Sequence[Process]) -> list[int]:
+    """Waits until a process has news or reaches its time limit, at most one second.
+
+    Returns the indices of the processes to ask: those with news or at their limit; all of them after a second without.
+    """
     now = time.monotonic()
     seconds = min([1.0, *(process.deadline - now for process in processes)])
-    wait([end for process in processes for end in process.ends()], timeout=max(0.0, seconds))
+    owners = {end: index for index, process in enumerate(processes) for end in process.ends()}
+    heard = {owners[end] for end in wait([*owners], timeout=max(0.0, seconds))}  # pyright: ignore[reportArgumentType]
+    now = time.monotonic()
+    heard |= {index for index, process in enumerate(processes) if process.deadline <= now}
+    return sorted(heard) or [*range(len(processes))]

@@ -4,9 +4,10 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false, reportGeneralTypeIssues=false, reportIndexIssue=false
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -121,8 +122,11 @@ def _way(equal: str) -> str:
     return {"samples": "samples", "evaluations": "evaluations", "seconds": "time"}[equal]
 
 
-def write_figures(every: Sequence[Drawing], rows: pd.DataFrame, order: list[str], folder: Path, jobs: int) -> None:
-    """Writes all figures as PNG and SVG files.
+@contextmanager
+def writing_figures(
+    every: Sequence[Drawing], rows: pd.DataFrame, order: list[str], folder: Path, jobs: int
+) -> Iterator[None]:
+    """Writes all figures as PNG and SVG files, in other processes while the body of the `with` statement runs.
 
     Args:
         every: The drawings.
@@ -138,10 +142,13 @@ def write_figures(every: Sequence[Drawing], rows: pd.DataFrame, order: list[str]
     if jobs == 1 or len(parts) < PARALLEL_FROM:
         for part in parts:
             part.write()
+        yield
         return
     try:
         with ProcessPoolExecutor(jobs, _processes()) as pool:
-            list(pool.map(FigurePart.write, parts))
+            drawn = pool.map(FigurePart.write, parts)
+            yield
+            list(drawn)
     except BrokenProcessPool:
         raise BadInput(
             "a process that draws figures ended early; in a script, call bench.report under "

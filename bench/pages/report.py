@@ -8,6 +8,7 @@ import base64
 import hashlib
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from bench.analysis.ranking import rankings
 from bench.analysis.winners import kind_winners, winners_by_size
 from bench.measure.timing.ceilings import load_ceilings
 from bench.pages.answers import AnswerBox, answers
-from bench.pages.figures import Drawing, drawings, measured, with_figure_columns, write_figures
+from bench.pages.figures import Drawing, drawings, measured, with_figure_columns, writing_figures
 from bench.pages.findings import findings, statuses, what_was_run
 from bench.pages.jinja import page_environment, template_file
 from bench.pages.report_tables import page_data
@@ -127,32 +128,31 @@ def report_page(
     ranked = rankings(rows, baseline=baseline)
     order = [found.baseline, *(name for name in dict.fromkeys(rows["estimator"]) if name != found.baseline)]
     marked, every = with_figure_columns(rows), drawings(found, ranked)
-    if figures is not None:
-        write_figures(every, marked, order, figures, jobs)
     script = "\n".join(template_file(name) for name in SCRIPTS)
-    return (
-        report_environment()
-        .get_template("report.html.j2")
-        .render(
-            reproduce=source,
-            runs=sorted(set(table["run"].dropna())) if "run" in table else [],
-            created=[_when(at) for at in sorted(table["created"].dropna())[-1:]] if "created" in table else [],
-            what=what_was_run(rows) if len(rows) else "The table is empty: no cell was planned or run.",
-            statuses=statuses(rows),
-            findings=findings(rows) if len(rows) else [],
-            found=found,
-            figures=_by_view(measured(every, marked)),
-            answers=_answers(rows, found.baseline),
-            environments=environments,
-            environment_fields=list(dict.fromkeys(name for each in environments for name in each if name != "env")),
-            metrics=METRICS.values(),
-            data=page_data(marked, found, ranked),
-            ceilings=list(ceilings),
-            style=Markup(template_file("report.css") + template_file("answers.css")),
-            script=Markup(script),
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    with writing_figures(every, marked, order, figures, jobs) if figures is not None else nullcontext():
+        return (
+            report_environment()
+            .get_template("report.html.j2")
+            .render(
+                reproduce=source,
+                runs=sorted(set(table["run"].dropna())) if "run" in table else [],
+                created=[_when(at) for at in sorted(table["created"].dropna())[-1:]] if "created" in table else [],
+                what=what_was_run(rows) if len(rows) else "The table is empty: no cell was planned or run.",
+                statuses=statuses(rows),
+                findings=findings(rows) if len(rows) else [],
+                found=found,
+                figures=_by_view(measured(every, marked)),
+                answers=_answers(rows, found.baseline),
+                environments=environments,
+                environment_fields=list(dict.fromkeys(name for each in environments for name in each if name != "env")),
+                metrics=METRICS.values(),
+                data=page_data(marked, found, ranked),
+                ceilings=list(ceilings),
+                style=Markup(template_file("report.css") + template_file("answers.css")),
+                script=Markup(script),
+                script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            )
         )
-    )
 
 
 def _answers(rows: pd.DataFrame, baseline: str) -> list[AnswerBox]:

@@ -4,7 +4,9 @@ import ast
 import hashlib
 import inspect
 import json
+import linecache
 import re
+import sys
 import textwrap
 from functools import cache
 from importlib import resources
@@ -54,11 +56,42 @@ def installed_digest() -> str:
     )
 
 
+@cache
 def _source(cls: type) -> str:
+    """The code of a class without its bases. Each file is parsed once; a class that its file does not name exactly once
+    is sought by `inspect`, which parses the file again for every class."""
     try:
-        return bare_code(inspect.getsource(cls))
-    except (OSError, TypeError, SyntaxError):  # a class defined in a notebook or a shell
+        file = inspect.getsourcefile(cls) or ""
+        module = sys.modules[cls.__module__]
+        found = _classes_of("".join(linecache.getlines(file, module.__dict__))).get(cls.__qualname__, [])
+        return ast.unparse(found[0]) if len(found) == 1 else bare_code(inspect.getsource(cls))
+    except (OSError, TypeError, SyntaxError, KeyError):  # a class defined in a notebook or a shell
         return f"{cls.__module__}.{cls.__qualname__}"
+
+
+@cache
+def _classes_of(text: str) -> dict[str, list[ast.Module]]:
+    """The classes in a module's text without docstrings, by qualified name."""
+    found: dict[str, list[ast.Module]] = {}
+
+    def visit(node: ast.AST, path: tuple[str, ...]) -> None:
+        for child in ast.iter_child_nodes(node):
+            name = getattr(child, "name", None) if isinstance(child, ast.ClassDef) else None
+            own = (*path, name) if name else path
+            if name:
+                found.setdefault(".".join(own), []).append(ast.Module([child], []))
+            if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                visit(child, own)
+
+    visit(_without_docstrings(ast.parse(text)), ())
+    return found
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
+            node.body = node.body[1:] or [ast.Pass()]
+    return tree
 
 
 def bare_code(source: str) -> str:
@@ -68,8 +101,4 @@ def bare_code(source: str) -> str:
     def f(x):
         return x
     """
-    tree = ast.parse(textwrap.dedent(source))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
-            node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
+    return ast.unparse(_without_docstrings(ast.parse(textwrap.dedent(source))))

@@ -11,6 +11,7 @@ matches the first two moments otherwise (Satterthwaite 1946). The interval inver
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from jaxtyping import Float
@@ -59,6 +60,7 @@ class NoisyLength:
             return Interval.exact(self.value)
         across, sigma = self.across(), max(self.along, 1e-12 * self.trace) ** 0.5
 
+        @cache
         def below(square: float, length: float) -> float:
             """P(‖m‖² ≤ square) if ‖b‖ = `length`."""
             root = np.sqrt(np.maximum(square - across, 0.0))
@@ -70,10 +72,13 @@ class NoisyLength:
                 return 0.0
             return root(lambda length: below(square, length) - chance, square**0.5 + 40 * sigma)
 
-        tail = (1 - level) / 2
-        top = self.trace + 20 * (2 * self.trace_of_square) ** 0.5 + self.trace
-        median = root(lambda square: below(square, 0.0) - 0.5, top)
-        return Interval(self.value, solve(self.square, 1 - tail), solve(max(self.square, median), tail))
+        def median() -> float:
+            top = self.trace + 20 * (2 * self.trace_of_square) ** 0.5 + self.trace
+            return root(lambda square: below(square, 0.0) - 0.5, top)
+
+        tail, square = (1 - level) / 2, self.square
+        above = square if below(square, 0.0) > 0.5 else max(square, median())
+        return Interval(self.value, solve(square, 1 - tail), solve(above, tail))
 
 
 def root(function: Callable[[float], float], high: float) -> float:

@@ -36,7 +36,7 @@ START_POINT = "start"
 """The name of the point at which training starts."""
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def _reference(problem: Problem) -> Reference | NotFinite | None:
     """The exact gradient, or the error raised in its place; cached per problem and process."""
     try:

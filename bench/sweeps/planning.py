@@ -73,7 +73,7 @@ def planned_work(suite: Suite, every: list[Cell], picked: list[Cell], done: Reco
     tasks: list[Work] = [(cell, task) for cell in picked for task in tasks_of(cell, suite)]
     work: list[Work] = [(cell, task) for cell, task in tasks if _wanted(latest.get((cell.id, task)), cell, rerun)]
     stale = [cell for cell, task in tasks if _stale(latest.get((cell.id, task)), cell)]
-    return Planned(suite, every, work, stale, Cost.of(every, latest))
+    return Planned(suite, every, work, stale, Cost.of(every, latest, suite.timeout))
 
 
 def known_rerun(rerun: str) -> None:

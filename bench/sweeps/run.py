@@ -23,6 +23,7 @@ from bench.suites.cell import Cell
 from bench.suites.grid import suite_cells
 from bench.suites.suite import GROUPS, Suite
 from bench.sweeps.cell_record import ended, record
+from bench.sweeps.cost import longest_first
 from bench.sweeps.engines.base import CellResult, Engine, Options
 from bench.sweeps.engines.choose import known_engine, open_engine
 from bench.sweeps.planning import Planned, Work, known_rerun, pick, planned_work, resolve, stale_note
@@ -181,7 +182,8 @@ def _measure_all(planned: Planned, engine: Engine, write: "_Writer") -> None:
     try:
         for task in GROUPS:
             write.width = engine.width()
-            for found in engine.measure([cell for cell, own in planned.work if own == task], task):
+            cells = [cell for cell, own in planned.work if own == task]
+            for found in engine.measure(longest_first(cells, task, planned.cost, write.width), task):
                 write(found)
     finally:
         engine.close()

@@ -332,6 +332,8 @@ def test_nothing_is_wider_than_its_container(visit: Open, long_numbers: Path, wi
     assert "×10⁻" in found.page.locator("#answers small").first.inner_text()
     found = unfolded(found) if opened else found
     assert found.page.evaluate(WIDER, SCROLL_ON_A_PHONE if width < 640 else SCROLL) == []
+
+
 LONG_NAMES = {
     "estimator": {"rloo": "r" * 200, "reinforce": "b" * 200},
     "distribution": {"bernoulli": "d" * 200},

@@ -222,6 +222,6 @@ class Isolated:
         return Answer(records, [*suspects_apart(suspect, rest)] if not lost else [tuple(rest)] * bool(rest))
 
 
-def wait_for_workers(workers: Sequence[Isolated]) -> None:
-    """Waits until a worker has news or reaches its time limit, at most one second."""
-    process.wait_for([worker.process for worker in workers])
+def wait_for_workers(workers: Sequence[Isolated]) -> list[Isolated]:
+    """Waits until a worker has news or reaches its time limit, at most one second; returns the workers to ask."""
+    return [workers[index] for index in process.wait_for([worker.process for worker in workers])]

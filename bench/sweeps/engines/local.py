@@ -40,18 +40,26 @@ class Local(Engine):
             self.workers.pop().close()
 
     def _side_by_side(self, waiting: deque[Window], task: Group) -> Iterator[list[CellResult]]:
+        """Asks only workers with news: with many workers, asking all of them each time takes longer than a cell."""
+        asked = self.workers
         while waiting or any(worker.work for worker in self.workers):
             found: list[CellResult] = []
-            for worker in self.workers:
+            for worker in asked:
                 if answer := worker.take():
                     found += [CellResult(cell, record, machine_environment()) for cell, record in answer.records]
                     waiting.extendleft(reversed(answer.again))
-                if worker.idle and waiting:  # before records are written, so that no worker waits for the disk
-                    worker.give(waiting.popleft(), task)
+                self._feed(worker, waiting, task)  # before records are written, so that no worker waits for the disk
+            for worker in self.workers if waiting else ():  # those that had nothing to do when cells came back
+                self._feed(worker, waiting, task)
             if found:
                 yield found
-            else:
-                wait_for_workers(self.workers)
+            asked = wait_for_workers(self.workers)
+
+    @staticmethod
+    def _feed(worker: Isolated, waiting: deque[Window], task: Group) -> None:
+        """Gives an idle worker the next window."""
+        if waiting and worker.work is None and worker.idle:
+            worker.give(waiting.popleft(), task)
 
     def _ready_workers(self, device: str, task: Group, cells: int) -> None:
         """Starts the workers for the cells of a device; keeps existing workers with the same settings."""
