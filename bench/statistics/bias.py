@@ -150,5 +150,3 @@ def _off_where_constant(
     whole = np.zeros(len(kept))
     whole[kept] = outside
     return whole
-
-

@@ -8,6 +8,11 @@ has mean zero, because the score function is unbiased, whatever the estimator do
 has the mean of ĝ, bias included, and often a small part of its noise. K is fixed beforehand: where an estimator stops
 drawing on a condition, Σ_k still has mean zero (Wald 1944), an average over the draws would not.
 
+Where these few covariates gain too little, more of them (*detailed*) follow what an estimator does with its draws. It
+may use half of them for the score and the other half for a baseline, or draw in two calls: each half has its A_h. It
+may pair them: each distance l in their order has Σ_k (f̂(z_{k+l}) − E f̂) ∇θ log q(z_k). Where z has few values, how
+often each came up, less its probability, explains any average over draws.
+
 β is one number per part and coordinate, by regression on pilot replicates that are not tested. The covariates' own mean
 is tested with the draws that are used: where it is not zero, q's draws do not follow its density.
 """
@@ -43,51 +48,84 @@ PER_KURTOSIS = 4
 RIDGE_OF_PARTS = 1e-8
 """Added to the correlation matrix of the parts, which may be dependent."""
 
+FEW_DRAWS = 8
+"""Up to this number of draws an estimate may have detailed covariates: there are 2 (K − 1) distances in their order."""
+
+COMES_UP = 8
+"""A value of z has a covariate if it is expected to come up so often in half of the pilot replicates."""
+
 
 Parts = Callable[[Tensors], Tensor]
 """Parameters `[R, …]` → a value per part and replicate, `[H, R]`."""
 
 
 class Covariates:
-    """The covariates of a model: `Covariates(…)(z)` is `[R, H, P]`; `draws` is K.
+    """The covariates of a model: `Covariates(…)(z)` is `[R, C, P]`; `draws` is K.
 
     They are A_h for each part h and, where K draws of q are independent and K > 1, the product of each draw's score
-    with the other draws' mean of f̂ − E f̂, as a baseline from the other draws makes it.
+    with the other draws' mean of f̂ − E f̂, as a baseline from the other draws makes it. `detailed`: A_h of each half of
+    the draws, a product for each distance in their order, and the values of z if they are few.
     """
 
-    def __init__(self, gradients: Gradients, model: FittedModel, draws: int) -> None:
-        self.gradients, self.model, self.draws = gradients, model, draws
+    def __init__(self, gradients: Gradients, model: FittedModel, draws: int, *, detailed: bool = False) -> None:
+        self.gradients, self.model, self.draws, self.detailed = gradients, model, draws, detailed
         self.crossed = draws > 1 and Need.INDEPENDENT_DRAWS in gradients.offer.needs
         alone = gradients.expanded(1)
         self.means = self.part_means(alone).detach()
         self.known = torch.stack(list(self.of(lambda p: gradients.problem.reduce(self.part_means(p)), alone)), 1)
+        self.chances = self.frequent(alone) if detailed and model.table else None
 
-    def __call__(self, z: Float[Tensor, "K R ..."]) -> Float[Tensor, "R H P"]:
-        problem = self.gradients.problem
+    def __call__(self, z: Float[Tensor, "K R ..."]) -> Float[Tensor, "R C P"]:
+        problem, expanded = self.gradients.problem, self.gradients.expanded(z.shape[1])
+        log_q, pull, *_ = torch.func.vjp(lambda parameters: problem.build(parameters).log_prob(z), expanded)
+        total, share, *_ = torch.func.vjp(problem.reduce, log_q[0])
+        each = share(torch.ones_like(total))[0] / self.draws
+        factors = self.factors(z.reshape(*log_q.shape, -1))
+        a = torch.stack([self.gradients.pulled(pull(factor * each)[0]) for factor in factors], 1)
+        shares = self.groups(len(z)).sum(1).to(a) / self.draws
+        a[:, : len(shares) * self.known.shape[1]] -= (shares[:, None, None] * self.known).flatten(0, 1)
+        if self.chances is None:
+            return a
+        return torch.cat([a, self.came_up(z.flatten(2)).expand(*a.shape[:1], -1, a.shape[2])], 1)
 
-        def weighted(parameters: Tensors) -> Float[Tensor, "H R"]:
-            q = problem.build(parameters)
-            factors = self.factors(z.reshape(*z.shape[: 1 + len(q.batch_shape)], -1))
-            return problem.reduce((factors * q.log_prob(z)).sum(1) / self.draws)
+    def groups(self, count: int) -> Bool[Tensor, "G K"]:
+        """Which of `count` draws are taken together: all of them or, of detailed covariates, each half of K."""
+        first = torch.arange(count) < self.draws / 2
+        halves = self.detailed and self.draws > 1
+        return torch.stack([first, ~first] if halves else [torch.ones_like(first)])
 
-        a = torch.stack(list(self.of(weighted, self.gradients.expanded(z.shape[1]))), 1)
-        a[:, : self.known.shape[1]] -= self.known * (len(z) / self.draws)
-        return a
-
-    def factors(self, z: Float[Tensor, "K R *data D"]) -> Float[Tensor, "H K R *data"]:
-        """The factor of each draw's score, per covariate."""
+    def factors(self, z: Float[Tensor, "K R *data D"]) -> Float[Tensor, "C K R *data"]:
+        """The factor of each draw's score, per covariate of scores."""
         parts = self.model.parts(z)
+        own = [parts * group.to(parts).reshape(-1, *(1 for _ in parts.shape[2:])) for group in self.groups(len(z))]
         if not self.crossed:
-            return parts
+            return torch.cat(own)
         off = (parts - self.means.unsqueeze(1)).sum(0)
-        others = (off.sum(0) - off) / (self.draws - 1)
-        return torch.cat([parts, others.unsqueeze(0)])
+        if not self.detailed:
+            return torch.cat([*own, ((off.sum(0) - off) / (self.draws - 1)).unsqueeze(0)])
+        return torch.cat([*own, torch.stack([following(off, lag) for lag in self.lags()])])
+
+    def lags(self) -> list[int]:
+        """The distances between two of K draws, in their order."""
+        return [lag for lag in range(1 - self.draws, self.draws) if lag]
+
+    def frequent(self, alone: Tensors) -> Float[Tensor, "S 1"]:
+        """The probabilities of the values of z; 0 for those that are too rare for a covariate."""
+        assert self.model.table is not None
+        found = self.model.table.chances(self.gradients.problem.build(alone)).detach()
+        return torch.where(found * self.draws * PILOT / 2 >= COMES_UP, found, 0)
+
+    def came_up(self, z: Float[Tensor, "K R D"]) -> Float[Tensor, "R S 1"]:
+        """How often each value of z came up, less how often it was expected, in units of K draws."""
+        assert self.model.table is not None and self.chances is not None
+        seen = self.model.table.shown(z).sum(1) - len(z) * self.chances
+        return torch.where(self.chances > 0, seen / self.draws, 0).T.unsqueeze(-1)
 
     def part_means(self, parameters: Tensors) -> Float[Tensor, "H R *data"]:
         """E h of each part, at parameters with one leading axis."""
         moments = law_moments(self.gradients.problem, parameters)
         assert moments is not None
-        return self.model.means(*moments)
+        return self.model.means(self.gradients.problem.build(parameters), *moments)
 
     def of(self, function: Parts, expanded: Tensors) -> Iterator[Float[Tensor, "R P"]]:
         """The gradient in θ of each part."""
@@ -96,6 +134,18 @@ class Covariates:
             only = torch.zeros_like(value)
             only[part] = 1
             yield self.gradients.pulled(pull(only)[0])
+
+
+def following(off: Float[Tensor, "K ..."], lag: int) -> Float[Tensor, "K ..."]:
+    """The entry `lag` places further in the order of the draws; 0 where there is none.
+
+    >>> following(torch.tensor([1.0, 2.0, 3.0]), 1), following(torch.tensor([1.0, 2.0, 3.0]), -2)
+    (tensor([2., 3., 0.]), tensor([0., 0., 1.]))
+    """
+    whole = torch.zeros_like(off)
+    to, of = (slice(None, -lag), slice(lag, None)) if lag > 0 else (slice(-lag, None), slice(None, lag))
+    whole[to] = off[of]
+    return whole
 
 
 @dataclass
@@ -156,7 +206,12 @@ class Adjustment:
 
 
 def adjustment(
-    gradients: Gradients, chunk: int, seed_of: Callable[[str], int], floor: Float[np.ndarray, " P"]
+    gradients: Gradients,
+    chunk: int,
+    seed_of: Callable[[str], int],
+    floor: Float[np.ndarray, " P"],
+    *,
+    detailed: bool = False,
 ) -> Adjustment | None:
     """Fits a model and chooses the coefficients on pilot replicates.
 
@@ -167,13 +222,16 @@ def adjustment(
         chunk: Replicates drawn together.
         seed_of: The seed of a named stage.
         floor: The rounding error of an estimate, per coordinate.
+        detailed: Whether the model and its covariates are detailed; None for more than `FEW_DRAWS` draws.
     """
     torch.manual_seed(seed_of("pilot"))
     _, z = estimates_and_draws(gradients, 2)
-    model = None if z is None else fitted_model(gradients.problem, z.dtype, z.device)
-    if z is None or model is None:
+    if z is None or (detailed and len(z) > FEW_DRAWS):
         return None
-    covariates = Covariates(gradients, model, len(z))
+    model = fitted_model(gradients.problem, z.dtype, z.device, detailed=detailed)
+    if model is None:
+        return None
+    covariates = Covariates(gradients, model, len(z), detailed=detailed)
     if PILOT * covariates.known.numel() > LARGEST:
         return None
     x, a = pilot(covariates, chunk, seed_of)

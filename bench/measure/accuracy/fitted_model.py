@@ -7,9 +7,12 @@ Under q at any θ, with mean μ and covariance Σ,
     E aᵀ(z − m) = aᵀ(μ − m),    E (z − m)ᵀ B (z − m) = tr(B Σ) + (μ − m)ᵀ B (μ − m).
 
 With data axes there is one model per datum.
+
+A *detailed* model has more parts: with data axes the mean of f at each datum, which a baseline for all data leaves; and
+for a q with few values of z a table of f − f̂, so that f has no rest at all.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -17,10 +20,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, OneHotCategorical
 
+from bench.measure.accuracy.value_table import ValueTable, all_values
 from bench.numerics.tensors import Tensors
 from bench.objectives.smooth import mean_variance
 from bench.problems.problem import Problem
-from estimators.core import SetObjective
+from estimators.core import Objective, SetObjective
 from estimators.tools.parameters import base, states, support
 from estimators.traits import Need
 
@@ -48,31 +52,39 @@ LARGEST = 2**25
 
 @dataclass(frozen=True)
 class FittedModel:
-    """The parts of f̂: a constant `size` (the root mean square of f), `slope` a and `bend` B, about `centre` m.
+    """The parts of f̂: `levels`, `slope` a and `bend` B, about `centre` m, and perhaps a `table` of what it leaves of f.
 
-    The terms of aᵀ(z − m) are a part each if they are few: a Taylor expansion may take away others than f̂ has.
+    Levels are constant in z: the first is the root mean square of f. The terms of aᵀ(z − m) are a part each if they are
+    few: a Taylor expansion may take away others than f̂ has.
     """
 
-    size: float
+    levels: Float[Tensor, "L *data"]
     centre: Float[Tensor, "*data D"]
     slope: Float[Tensor, "*data D"]
     bend: Float[Tensor, "*data D D"]
+    table: ValueTable | None = None
 
     def parts(self, z: Float[Tensor, "*leading D"]) -> Float[Tensor, "H *leading"]:
         """The values of the parts at draws z with flattened events; data axes come last before D."""
         off = z - self.centre
-        return self.stacked(off, self.bent(off))
+        return self.stacked(off, self.bent(off), self.table and self.table.at(z))
 
-    def means(self, mean: Float[Tensor, "*leading D"], covariance: Float[Tensor, "*leading D D"]) -> Tensor:
-        """The means of the parts under a law with these moments, `[H, *leading]`."""
+    def means(
+        self, q: Distribution, mean: Float[Tensor, "*leading D"], covariance: Float[Tensor, "*leading D D"]
+    ) -> Float[Tensor, "H *leading"]:
+        """The means of the parts under q, which has these moments."""
         off = mean - self.centre
-        return self.stacked(off, self.bent(off) + (self.bend * covariance).sum((-1, -2)))
+        bent = self.bent(off) + (self.bend * covariance).sum((-1, -2))
+        return self.stacked(off, bent, self.table and self.table.mean(q))
 
-    def stacked(self, off: Float[Tensor, "*leading D"], bent: Float[Tensor, "*leading"]) -> Tensor:
-        """The constant, the linear part or its terms, and the bend."""
+    def stacked(
+        self, off: Float[Tensor, "*leading D"], bent: Float[Tensor, "*leading"], rest: Float[Tensor, "*leading"] | None
+    ) -> Float[Tensor, "H *leading"]:
+        """The levels, the linear part or its terms, the bend, and what is left of f."""
         linear = off * self.slope
         terms = linear.unbind(-1) if linear.shape[-1] <= FEW_TERMS else [linear.sum(-1)]
-        return torch.stack([torch.full_like(bent, self.size), *terms, bent])
+        levels = [level.expand(bent.shape) for level in self.levels]
+        return torch.stack([*levels, *terms, bent, *([] if rest is None else [rest])])
 
     def bent(self, off: Float[Tensor, "*leading D"]) -> Float[Tensor, "*leading"]:
         """offᵀ B off."""
@@ -120,10 +132,12 @@ def by_enumeration(q: Distribution) -> tuple[Tensor, Tensor] | None:
 
 
 @lru_cache(maxsize=8)
-def fitted_model(problem: Problem, dtype: torch.dtype, device: torch.device) -> FittedModel | None:
+def fitted_model(
+    problem: Problem, dtype: torch.dtype, device: torch.device, *, detailed: bool = False
+) -> FittedModel | None:
     """Fits f̂ at θ, once per problem, with separate draws; None where q's moments or its density are unknown.
 
-    A noisy f and minibatches have no model.
+    A noisy f and minibatches have no model. `detailed`: with more parts.
     """
     theta = {name: each.to(device, dtype) for name, each in problem.theta().items()}
     like = next(iter(theta.values()))
@@ -146,7 +160,19 @@ def fitted_model(problem: Problem, dtype: torch.dtype, device: torch.device) -> 
         if not bool(value.isfinite().all()):
             return None
         off = z.reshape(count, -1, *q.batch_shape, width) - moments[0]
-        return least_squares(off, value, moments)
+        found = least_squares(off, value, moments)
+        return with_details(found, q, f, value) if detailed else found
+
+
+def with_details(model: FittedModel, q: Distribution, f: Objective, value: Float[Tensor, "N *data"]) -> FittedModel:
+    """The model with more parts; `value`: of f at draws of q."""
+    if q.batch_shape:
+        return replace(model, levels=torch.cat([model.levels, value.mean(0, keepdim=True)]))
+    z = None if isinstance(f, SetObjective) else all_values(q)
+    if z is None:
+        return model
+    rest = f(z, q) - model.parts(z.flatten(1))[1:].sum(0)
+    return replace(model, table=ValueTable(z, rest - rest.mean()))
 
 
 def draws_to_fit(width: int) -> int:
@@ -180,4 +206,5 @@ def least_squares(
     bend[..., one, other] = found[..., width:]
     inverse = torch.where(sd > 0, 1 / sd, 0)
     slope, bend = found[..., :width] * inverse, bend * inverse.unsqueeze(-1) * inverse.unsqueeze(-2)
-    return FittedModel(float(value.square().mean().sqrt()), law[0], slope, bend)
+    level = value.square().mean().sqrt().expand(1, *value.shape[1:])
+    return FittedModel(level, law[0], slope, bend)

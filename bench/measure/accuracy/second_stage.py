@@ -32,6 +32,9 @@ AMPLE = 8.0
 CONTROLS, LEAST_DRAWS = ("rloo", "set_rloo"), 2
 """The estimators that serve as a control, and their draws."""
 
+FEWEST_ROWS = 32
+"""Fewest replicates in a chunk with detailed covariates, because a short one is all overhead."""
+
 ROUGH = 0.99
 """Precision at which this stage may stop: its variance is of no interest."""
 
@@ -66,8 +69,8 @@ def settled_again(first: Judged, cell: Opening, settings: AccuracySettings, seed
     block = raw.kept.block("all")
     if not block.varies(raw.rules.tolerance):  # there is no noise to take away
         return first
-    found = adjustment(cell.eager, rows(cell, settings), seed_of, raw.rules.tolerance * block.magnitude)
-    if found is None or not worthwhile(found, verdict, settings):
+    found = offered(cell, settings, seed_of, raw.rules.tolerance * block.magnitude, verdict)
+    if found is None:
         return first
     if not verdict.gated:
         found = found.tempered(max(PAYS, AMPLE * to_show_none(raw) / settings.max_replicates))
@@ -78,9 +81,28 @@ def settled_again(first: Judged, cell: Opening, settings: AccuracySettings, seed
     return second if says_more(second, first) else first
 
 
-def rows(cell: Opening, settings: AccuracySettings) -> int:
-    """The replicates in a chunk: fewer than of plain estimates, because covariates take several times the memory."""
-    return quarter(max(cell.replicates // 4, 1), settings.max_replicates)
+def rows(cell: Opening, settings: AccuracySettings, *, detailed: bool) -> int:
+    """The replicates in a chunk: fewer than of plain estimates, because covariates take several times the memory.
+
+    Detailed covariates, with a backward pass each, have at least `FEWEST_ROWS` where plain estimates have as many.
+    """
+    least = min(cell.replicates, FEWEST_ROWS) if detailed else 1
+    return quarter(max(cell.replicates // 4, least), settings.max_replicates)
+
+
+def offered(
+    cell: Opening, settings: AccuracySettings, seed_of: Callable[[str], int], floor: Vector, verdict: Verdict
+) -> Adjustment | None:
+    """An adjustment that may settle the verdict: with few covariates or, if these gain too little, with more."""
+    best: Adjustment | None = None
+    for detailed in (False, True):
+        chunk = rows(cell, settings, detailed=detailed)
+        found = adjustment(cell.eager, chunk, seed_of, floor, detailed=detailed)
+        if found is not None and worthwhile(found, verdict, settings) and (best is None or found.gain > best.gain):
+            best = found
+        if best is not None and (verdict.needed or 0.0) / best.gain <= settings.max_replicates:
+            return best
+    return best
 
 
 def worthwhile(found: Adjustment, verdict: Verdict, settings: AccuracySettings) -> bool:
@@ -100,7 +122,7 @@ def stage(
     found: Adjustment, cell: Opening, raw: Sampling, settings: AccuracySettings, seed_of: Callable[[str], int]
 ) -> Judged:
     """Runs the second stage."""
-    chunk = rows(cell, settings)
+    chunk = rows(cell, settings, detailed=found.covariates.detailed)
 
     def draw(index: int) -> Tensor:
         seed_draws(seed_of(f"adjusted {index}"), cell.eager.device)
