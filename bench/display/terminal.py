@@ -5,7 +5,7 @@
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
 from collections.abc import Iterable
-from math import ceil, floor, log10
+from math import ceil, floor, isfinite, log10
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -68,9 +68,11 @@ def interval(row: dict) -> str:
 def duration(seconds: float) -> str:
     """Returns a duration in seconds as hours, minutes and seconds.
 
-    >>> duration(4000.0), duration(75.0), duration(3.2)
-    ('1 h 6 min', '1 min 15 s', '3 s')
+    >>> duration(4000.0), duration(75.0), duration(3.2), duration(float("inf"))
+    ('1 h 6 min', '1 min 15 s', '3 s', '∞')
     """
+    if not isfinite(seconds):
+        return number(seconds)
     whole = round(seconds)
     if whole >= 3600:
         return f"{whole // 3600} h {whole % 3600 // 60:.0f} min"

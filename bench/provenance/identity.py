@@ -27,6 +27,19 @@ def canonical(value: Any) -> str:
     return HALVES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)  # as JSON writes what no file can hold
 
 
+def parsed_json(text: str | bytes) -> Any:
+    """Parses JSON that anyone may have written, with finite numbers and whole characters only.
+
+    Raises ValueError for anything else.
+    """
+    try:
+        found = json.loads(text)
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
+    except RecursionError:
+        raise ValueError("it is too deep") from None
+    return found
+
+
 def json_digest(value: Any) -> str:
     """Returns the first 16 hexadecimal digits of the SHA-256 hash of the canonical JSON."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]

@@ -1,13 +1,13 @@
 """Splits a sweep into shards by the cell's id, and merges the folders of shards into one."""
 
 import re
-import tomllib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.suites.cell import Cell
+from bench.suites.suite import load_suite
 from bench.tables import records as record_files
 from bench.tables.columns import SCHEMA
 from bench.tables.folder import Plan, Store, last_shard, planned
@@ -60,7 +60,7 @@ def collect(folders: Sequence[str | Path], out: str | Path) -> Path:
             versions, or two records of a cell have the same time and other values.
     """
     sources, out = [run_folder(folder) for folder in folders], Path(out)
-    whole = _whole(sources[0])
+    whole, config = _whole(sources[0]), load_suite(sources[0] / "config.toml").model_dump()
     there = [out] if (out / "plan.json").exists() else []
     for folder in [*sources[1:], *there]:
         if [*_whole(folder).items()] != [*whole.items()]:
@@ -72,7 +72,7 @@ def collect(folders: Sequence[str | Path], out: str | Path) -> Path:
         have = store.read()
         found = {folder: record_files.read_records(folder, SCHEMA) for folder in sources}
         best = _best({out: have, **found})
-        store.begin(_config(sources[0]), whole)
+        store.begin(config, whole)
         last = have.latest()
         for folder in sources:
             new = [line for line, home in best.values() if home == folder and not _same(last.get(_key(line)), line)]
@@ -122,10 +122,3 @@ def _whole(folder: Path) -> Plan:
     if found is None:
         raise BadInput(f"{folder} holds no run of gradest: it has no plan.json")
     return found
-
-
-def _config(folder: Path) -> dict[str, object]:
-    try:
-        return tomllib.loads(record_files.regular(folder / "config.toml").read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
-        raise BadInput(f"{folder / 'config.toml'} is not TOML") from None

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import warnings
 import zlib
@@ -15,7 +16,7 @@ from typing import IO, Any, cast, get_args
 
 import pandas as pd
 
-from bench.provenance.identity import canonical, json_digest
+from bench.provenance.identity import canonical, json_digest, parsed_json
 from bench.provenance.machine import machine_environment
 from bench.system.optional import lock_file
 from bench.tables import files as formats
@@ -33,6 +34,9 @@ from estimators.text import visible
 
 Plan = dict[str, list[Task]]
 """The tasks of each cell, by cell id, in the order of the suite."""
+FOREVER = 1e12
+"""Seconds that no run takes."""
+CELL_ID = re.compile("[0-9a-f]{1,32}")
 EARLIER = "earlier.parquet"
 """The table of a folder that had no records when a run began in it."""
 
@@ -219,8 +223,29 @@ def planned(folder: Path) -> Plan | None:
     """The plan of the folder's suite; None if no plan was written."""
     return _read(
         folder / "plan.json",
-        lambda found: {str(cell): [_task(each) for each in tasks] for cell, tasks in found["cells"]},
+        lambda found: {_cell_id(cell): [_task(each) for each in tasks] for cell, tasks in found["cells"]},
     )
+
+
+def _cell_id(word: object) -> str:
+    """Returns a cell's id; raises ValueError if it cannot be one."""
+    if not isinstance(word, str) or not CELL_ID.fullmatch(word):
+        raise ValueError(f"{word!r} is not the id of a cell")
+    return word
+
+
+def _text(word: object) -> str:
+    """Returns a text; raises ValueError for anything else."""
+    if not isinstance(word, str):
+        raise ValueError(f"{word!r} is not a text")
+    return word
+
+
+def _seconds(number: object) -> float:
+    """Returns a number of seconds; raises ValueError if it cannot be one."""
+    if not isinstance(number, int | float) or not 0 <= number < FOREVER:
+        raise ValueError(f"{number!r} is not a number of seconds")
+    return float(number)
 
 
 def _task(word: object) -> Task:
@@ -232,12 +257,12 @@ def _task(word: object) -> Task:
 
 def last_shard(folder: Path) -> str | None:
     """The shard that the last run in this folder measured, such as 1/4; None for the whole suite."""
-    return _read(folder / "plan.json", lambda found: found.get("shard") and str(found["shard"]))
+    return _read(folder / "plan.json", lambda found: found.get("shard") and _text(found["shard"]))
 
 
 def stated_seconds_left(folder: Path) -> tuple[float, str] | None:
     """The run's last estimate of the seconds left, and the time of that estimate; None without one."""
-    return _read(folder / "progress.json", lambda found: (float(found["seconds_left"]), str(found["said"])))
+    return _read(folder / "progress.json", lambda found: (_seconds(found["seconds_left"]), _text(found["said"])))
 
 
 def planned_records(plan: Plan | None, latest: dict[Key, dict[str, Any]]) -> Iterable[dict[str, Any]]:
@@ -294,8 +319,9 @@ def environments(folder: Path) -> list[dict[str, Any]]:
     found = []
     for line in whole.splitlines():
         try:
-            found.append({"env": str(json.loads(line)["env"]), **json.loads(line)})
-        except (ValueError, KeyError, TypeError, RecursionError):
+            read = parsed_json(line)
+            found.append({"env": _text(read["env"]), **read})
+        except (ValueError, KeyError, TypeError):
             raise BadInput(f"{path} is not a file of gradest") from None
     return found
 

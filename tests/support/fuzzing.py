@@ -125,17 +125,18 @@ def answered(command: str, folder: Path) -> tuple[int, str] | str:
     lines = found.stderr.splitlines()
     if found.returncode not in (0, 2):
         return f"exit code {found.returncode}: {found.stderr[:1000]}"
-    if found.returncode == 2 and (len(lines) != 1 or not lines[0].startswith("gradest: ") or len(lines[0]) > 2000):
+    last = lines.pop() if found.returncode else "gradest: "
+    if not last.startswith("gradest: ") or not all(line.startswith("note: ") for line in lines):
         return f"not one sentence: {found.stderr[:1000]}"
-    if found.returncode == 0 and not all(line.startswith("note: ") for line in lines):
-        return f"more than notes: {found.stderr[:1000]}"
+    if len(found.stderr) > 5000:
+        return f"a sentence of {len(found.stderr)} characters: {found.stderr[:1000]}"
     if "alloc" in found.stderr or "out of memory" in found.stderr:
         return f"more than a GiB of memory: {found.stderr[:1000]}"
     if unseen := UNSEEN.search(found.stdout + found.stderr):
         return f"the output holds {unseen[0]!r}"
     if "--json" in command and found.returncode == 0:
         json.loads(found.stdout, parse_constant=lambda text: f"no JSON: {text}")
-    return found.returncode, VARYING.sub("", " ".join(lines))[:150]
+    return found.returncode, VARYING.sub("", found.stderr)[:150]
 
 
 def _data() -> int:

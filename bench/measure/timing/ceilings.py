@@ -22,12 +22,18 @@ from bench.measure.execution.devices import check_device
 from bench.measure.execution.modes import kept_generator
 from bench.measure.timing.blocks import ThroughputSettings, timed
 from bench.measure.timing.throughput import wall
+from bench.provenance.identity import parsed_json
 from bench.provenance.machine import environment_key
 from bench.tables.writing import appending
 from estimators.errors import BadInput, nearest
 
 CEILING_SETTINGS = ThroughputSettings(precision=0.02, max_seconds=0.4)
 FILE = "ceilings.jsonl"
+CEILING_FIELDS = {
+    **{"env": str, "device": str, "dtype": str, "metric": str, "unit": str, "method": str},
+    **{"value": float, "ci_low": float, "ci_high": float, "n": int},
+}
+"""What a line of the file says, and its types; lines that say something else are left out."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +132,7 @@ def note(folder: Path, executions: Iterable[tuple[str, str]]) -> None:
 
 def load_ceilings(folder: Path) -> pd.DataFrame:
     """Reads the ceilings in a run's folder: `env`, `device`, `dtype`, `metric`, `value`, `ci_low`, `ci_high`, …"""
-    columns = ["env", "device", "dtype", "metric", "value", "ci_low", "ci_high", "n", "unit", "method"]
-    return pd.DataFrame([*_read(folder)], columns=columns)
+    return pd.DataFrame([*_read(folder)], columns=list(CEILING_FIELDS))
 
 
 def _read(folder: Path) -> Iterator[dict[str, Any]]:
@@ -135,10 +140,10 @@ def _read(folder: Path) -> Iterator[dict[str, Any]]:
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     for line in lines:
         try:
-            found = json.loads(line)
-        except ValueError:  # an incomplete last line
+            found = parsed_json(line)
+        except ValueError:  # an incomplete last line, or one that is damaged
             continue
-        if isinstance(found, dict) and isinstance(found.get("value"), float):
+        if isinstance(found, dict) and all(type(found.get(name)) is kind for name, kind in CEILING_FIELDS.items()):
             yield found
 
 
