@@ -150,3 +150,15 @@ def _off_where_constant(
     whole = np.zeros(len(kept))
     whole[kept] = outside
     return whole
+
+
+def _along_p(along: Float[np.ndarray, " R"], error: float, tolerance: float) -> float:
+    """The p-value of the hypothesis that the projections on g have mean zero."""
+    mean, sd = float(along.mean()), float(along.std(ddof=1))
+    shrunk = max(abs(mean) - error, 0.0) * float(np.sign(mean))
+    if sd <= tolerance:
+        return float(abs(shrunk) <= tolerance)
+    centred = (along - mean) / sd
+    if len(along) < MIN_OUTCOMES * float((centred**4).mean()):
+        return 1.0
+    return float(two_sided(hall(shrunk, sd, float((centred**3).mean()), len(along))))
