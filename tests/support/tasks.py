@@ -100,6 +100,25 @@ def holds(device):
     return lambda task, say: held and True
 
 
+def faults(keep):
+    """How often memory is faulted in by twenty steps of 32 MiB, after two others."""
+    import torch
+
+    from bench.measure.execution.allocator import keep_freed_memory
+
+    if keep:
+        keep_freed_memory()
+
+    def steps(number):
+        for _ in range(number):
+            [torch.ones(2**20) for _ in range(8)]
+
+    steps(2)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    steps(20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
 def reads(path):
     return Path(path).read_text(encoding="utf-8")
 

@@ -32,7 +32,7 @@ def browser() -> "Iterator[Browser]":
     if path is None:
         pytest.skip("there is no Chromium on the PATH: apt-get install chromium")
     with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *QUIET])
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-software-rasterizer", *QUIET])
         yield started
         started.close()
 
