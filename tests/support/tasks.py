@@ -1,6 +1,7 @@
 """What tests do in processes of their own; nothing heavy is imported, so that each starts at once."""
 
 import ctypes
+import gc
 import os
 import resource
 import subprocess
@@ -117,6 +118,11 @@ def faults(keep):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     steps(20)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def heavy():
+    """What is imported of what takes long, and whether garbage is collected."""
+    return sorted({"torch", "numpy", "pandas", "scipy"} & {*sys.modules}), gc.isenabled()
 
 
 def reads(path):
