@@ -50,7 +50,6 @@ def _command(argv: list[str], folder: str, packages: list[str], out: str, err: s
     sys.path[:0] = packages
     sys.argv = argv
     if argv[0] != "gradest":
-        sys.modules["__main__"].__file__ = argv[0]
         runpy.run_path(argv[0], run_name="__main__")
         return
     from bench.cli.main import main
