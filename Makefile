@@ -6,7 +6,8 @@ DEVICE ?= cuda
 export OMP_NUM_THREADS ?= 1
 # Modules are compiled once, not again in each of the processes that tests start.
 export PYTHONDONTWRITEBYTECODE :=
-# One file's tests run in one process: what its fixtures compute is computed once.
+# One file's tests run in one process: what its fixtures compute is computed once. `make test` starts a process for each
+# part, which collects its own tests and no others: `-n 2` would collect all of them twice, and send every report.
 PYTEST := $(BIN)/python -m pytest -q
 TWICE := -n 2 --dist loadfile
 # Where `make test` checks types and shapes at run time, which takes as long as the tests: every estimator, every family,
@@ -15,7 +16,7 @@ SHAPED := tests/whole/test_shapes.py tests/whole/test_surrogates.py tests/bench/
   tests/bench/objectives/test_structured_objectives.py tests/bench/measure tests/bench/tables tests/bench/analysis
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser picture quick test test-most test-shapes test-compile test-all test-gpu gpu-wheels gpu-evidence peers frameworks lint coverage coverage-report exactness headline reference gradients offers canary clean
+.PHONY: help install browser picture quick test test-bench test-rest test-shapes test-compile test-all test-gpu gpu-wheels gpu-evidence peers frameworks lint coverage coverage-report exactness headline reference gradients offers canary clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,11 +53,13 @@ lint: install
 	$(BIN)/pyright
 
 test: install  ## all checks, on two cores side by side
-	$(MAKE) --jobs 2 --output-sync=line test-shapes lint test-compile
-	$(MAKE) test-most
+	$(MAKE) --jobs 2 --output-sync=line test-bench test-shapes test-rest test-compile lint
 
-test-most: install
-	GRADEST_NO_SHAPES=1 $(PYTEST) $(TWICE) -m 'not compile and not slow' $(addprefix --ignore=,$(SHAPED))
+test-bench: install
+	GRADEST_NO_SHAPES=1 $(PYTEST) -n 0 -m 'not compile and not slow' tests/bench $(addprefix --ignore=,$(SHAPED))
+
+test-rest: install
+	GRADEST_NO_SHAPES=1 $(PYTEST) -n 0 -m 'not compile and not slow' --ignore=tests/bench $(addprefix --ignore=,$(SHAPED))
 
 test-shapes: install
 	$(PYTEST) -n 0 -m 'not compile and not slow' $(SHAPED)

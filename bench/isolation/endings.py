@@ -71,7 +71,7 @@ class Died:
 
     def __str__(self) -> str:
         lines = self.printed.strip().splitlines()
-        return f"died with exit code {self.code}{f': {visible(lines[-1].strip()[:300])}' if lines else ''}"
+        return f"died with exit code {self.code}{f': {_visible(lines[-1].strip()[:300])}' if lines else ''}"
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ MESSAGE, TRACE = 2000, 20_000
 """Characters kept of an error's message, and of its traceback."""
 
 
-def visible(text: str, keep: str = "") -> str:
-    """`estimators.text.visible`, imported where a character does not print: with it comes torch, which takes seconds."""
+def _visible(text: str, keep: str = "") -> str:
+    """`estimators.text.visible`, imported where a character does not print: with it comes torch, which takes long."""
     if "".join(each for each in text if each not in keep).isprintable():
         return text
     from estimators.text import visible
@@ -101,7 +101,7 @@ def message(error: BaseException) -> str:
         text = str(error)
     except BaseException as inner:
         return f"its message cannot be shown: {type(inner).__name__}"
-    text = visible(text, keep="\n\t")
+    text = _visible(text, keep="\n\t")
     return text if len(text) <= MESSAGE else f"{text[:MESSAGE]} …"
 
 

@@ -46,7 +46,7 @@ def measured(parameters: int, replicates: int, resolution: float) -> dict[str, f
     from bench.measure.accuracy.stopping import AccuracySettings
     from bench.measure.estimates.gradients import Gradients
     from bench.measure.estimates.prepared import Execution
-    from bench.measure.execution.allocator import keep_freed_memory
+    from bench.system.optional import keep_freed_memory
     from bench.objectives import objectives
     from bench.problems.exact import reference
     from bench.problems.problem import Problem

@@ -1,10 +1,12 @@
 """Every family at a small size, every objective that fits it, and their problems."""
 
 from collections.abc import Iterator
+from functools import cache
 
 from bench.distributions import Family, distributions
 from bench.distributions.univariate import Univariate
 from bench.objectives import objectives
+from bench.problems.exact import RUNGS, Reference, climb
 from bench.problems.problem import Problem
 from tests.support.few import spread
 
@@ -57,6 +59,12 @@ def problems(name: str, coordinates: str | None = None, point: str = "default") 
         problem = Problem(family, objectives.get(objective), coordinates or family.coordinates[0], point)
         if problem.misfit() is None:
             yield problem
+
+
+@cache
+def climbed(problem: Problem, method: str) -> Reference | None:
+    """The gradient by one rung of the ladder, which several tests look at."""
+    return climb(problem, RUNGS[method], method)
 
 
 def few_or_all(name: str, few: bool, coordinates: str | None = None, point: str = "default") -> list[Problem]:

@@ -1,13 +1,11 @@
 """Bad input: one clear sentence, exit code 2, no traceback, nothing written; through the real command."""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from tests.support.forked import gradest_forked
 from tests.support.sweeps import TOML, gradest
 
 
@@ -95,9 +93,7 @@ def test_arguments(folder, arguments, said):
 
 def test_the_process_ends_with_2_and_one_sentence(folder):
     """The same through a process of its own, once."""
-    command = [sys.executable, "-c", "from bench.cli.main import main; main()", "run", "quik"]
-    root = str(Path(__file__).parents[2])
-    found = subprocess.run(command, cwd=folder, env={"PYTHONPATH": root}, capture_output=True, text=True, check=False)
+    found = gradest_forked("run", "quik", folder=folder)
     assert found.returncode == 2 and found.stdout == ""
     assert found.stderr.startswith("gradest: there is no suite 'quik'") and found.stderr.count("\n") == 1
 

@@ -84,6 +84,7 @@ def test_an_old_name_warns_with_the_new_one():
     assert location_scale is line_rules.location_scale
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize("verb", ["run", "plan", "recommend"])
 def test_an_old_keyword_warns_with_the_new_one(verb: str):
     said = rf"{verb}\(plugins=…\) is now plugin=…; the old name will be removed in gradest 0\.3"

@@ -83,7 +83,7 @@ def draws(name: str) -> int:
     return next(n for n in (4, 6, 1) if unmet_samples(estimators.get(name).traits, n) is None)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.float64, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("name", "case"), pairs(EXTREME))
 def test_extreme_parameters_give_numbers(name, case, dtype):
     sample = estimates(estimators.get(name), *single(EXTREME[case], dtype), draws(name), 200)

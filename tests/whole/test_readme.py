@@ -21,6 +21,7 @@ def registries(monkeypatch):
         monkeypatch.setattr(registry, "_classes", dict(registry._classes))
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.strip().splitlines()[0])
 def test_block_runs(block, monkeypatch):
     monkeypatch.chdir(ROOT)

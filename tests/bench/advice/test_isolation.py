@@ -1,6 +1,5 @@
 """The worker process of a recommendation: what hangs, dies or eats the memory costs its own turn alone."""
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -16,6 +15,7 @@ from bench.advice.parcel import Parcel
 from bench.advice.recommendation import model_source
 from bench.advice.turns import Turn, TurnResult
 from bench.advice.workers import TaskFailed, WorkerProcess
+from tests.support.forked import script_forked
 from tests.support.own_models import TEN_LINES
 from tests.support.sweeps import gradest
 
@@ -121,12 +121,8 @@ SCRIPT = """
 """
 
 
-def test_a_script_needs_no_guard_and_its_functions_reach_the_worker(write: Callable[..., Path]):
-    path = write(SCRIPT, "script.py")
-    found = subprocess.run(
-        [sys.executable, str(path)], capture_output=True, text=True, timeout=240, check=False,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
-    )  # fmt: skip
+def test_a_script_needs_no_guard_and_its_functions_reach_the_worker(write: Callable[..., Path], tmp_path: Path):
+    found = script_forked(write(SCRIPT, "script.py"), folder=tmp_path)
     assert found.stdout.splitlines() == ["begins", "rloo batched"], found.stderr
 
 

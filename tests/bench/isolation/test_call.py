@@ -21,6 +21,11 @@ def test_a_call_returns_what_the_function_does_or_says_how_it_ended(tmp_path):
     assert isinstance(call(tasks.greedy, None, memory=2**31), OutOfMemory)
 
 
+def test_a_process_starts_with_nothing_that_takes_long():
+    """What a task needs, such as torch, is imported with it: after the process has begun to watch its parent."""
+    assert call(tasks.heavy) == Returned(([], True))
+
+
 def test_the_limit_of_memory_is_no_more_than_the_system_allows():
     assert call(tasks.allowed, 2**34, 2**33) == Returned((2**33, 2**33))
     assert call(tasks.allowed, 2**32, 2**33) == Returned((2**32, 2**32))

@@ -14,6 +14,7 @@ from bench.sweeps import windows
 from bench.sweeps.engines.isolated import Isolated, wait_for_workers
 from bench.sweeps.worker import Setup
 from tests.support import tasks
+from tests.support.siege import CHEAP
 from tests.support.sweeps import small_cells
 
 
@@ -56,7 +57,8 @@ def test_devices_without_a_uuid_go_by_their_number(visible, monkeypatch):
 
 @pytest.fixture
 def held(tmp_path, monkeypatch):
-    """A process that holds the CPU's lock in its own folder until it is closed."""
+    """A process that holds the CPU's lock in its own folder until it is closed; it and workers are forked here."""
+    monkeypatch.setattr(process, "SPAWN", CHEAP)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     with closing(Process(tasks.holds, "cpu")) as holder:

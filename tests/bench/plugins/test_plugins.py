@@ -14,6 +14,7 @@ from bench.tables.folder import load
 from estimators.discovery import unfinished
 from estimators.errors import BadInput
 from tests.support.forked import gradest_forked
+from tests.support.plugins import plugins_forgotten
 from tests.support.sweeps import TOML, gradest
 
 ROOT = Path(__file__).parents[3]
@@ -131,7 +132,13 @@ def test_an_installed_package_is_measured_in_workers(installed, tmp_path):
     assert abs(scale - 0.5) < 0.2
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_changed_source_is_stale_and_measured_again_when_asked(tmp_path):
+    def said(*command):
+        """With the plug-in as it is now, here and in workers."""
+        with plugins_forgotten():
+            return gradest(*command, folder=tmp_path).stdout
+
     plugin = (
         "from dataclasses import dataclass\nfrom estimators import register\n"
         "from estimators.score_function import Reinforce\n"
@@ -141,13 +148,11 @@ def test_a_changed_source_is_stale_and_measured_again_when_asked(tmp_path):
     suite = TOML.replace('"reinforce"', '"changing"').replace("[2, 4]", "2")
     (tmp_path / "suite.toml").write_text(suite)
     run = ("run", "suite.toml", "--jobs", "1", "--plugin", "plugin.py")
-    here = {"folder": tmp_path}
     (tmp_path / "plugin.py").write_text(plugin)
-    assert "2 ok" in gradest_forked(*run, **here).stdout
+    assert "2 ok" in said(*run)
     (tmp_path / "plugin.py").write_text(plugin.replace("number = 1", "number = 2"))
-    plan = gradest_forked("plan", *run[1:], "--out", "results/suite", **here).stdout
-    assert "2 done, 1 stale" in plan
-    assert "results/suite: 1 ok" in gradest_forked(*run, "--rerun", "stale", **here).stdout
+    assert "2 done, 1 stale" in said("plan", *run[1:], "--out", "results/suite")
+    assert "results/suite: 1 ok" in said(*run, "--rerun", "stale")
 
 
 @pytest.mark.parametrize(

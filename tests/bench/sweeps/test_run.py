@@ -1,7 +1,5 @@
 """Many cells in worker processes."""
 
-import subprocess
-import sys
 import textwrap
 from contextlib import closing
 from unittest.mock import patch
@@ -19,6 +17,7 @@ from bench.sweeps.run import run
 from bench.sweeps.worker import Setup
 from bench.tables.folder import load
 from estimators.errors import BadInput
+from tests.support.forked import script_forked
 from tests.support.sweeps import small_cells, suite
 
 pytestmark = pytest.mark.usefixtures("forked_workers")
@@ -228,9 +227,7 @@ def test_a_script_without_the_guard_is_told(tmp_path):
         "import sys, bench\nfrom bench.isolation import process\n"
         "process.FALSE_STARTS = 1\nbench.run(sys.argv[1], sys.argv[2], jobs=1)\n"
     )
-    ended = subprocess.run(
-        [sys.executable, script, suite, tmp_path / "out"], capture_output=True, text=True, check=False
-    )
+    ended = script_forked(script, suite, tmp_path / "out", folder=tmp_path)
     assert ended.returncode == 1 and 'call bench.run under `if __name__ == "__main__":`' in ended.stderr
 
 

@@ -25,10 +25,26 @@ HOSTILE = [
     *(("value", -1.0), ("value", INFINITE), ("value", -INFINITE), ("ci_low", INFINITE), ("ci_low", 3.0), ("n", -3)),
 ]
 """Columns, and values that cannot be right in the row of a variance of 2."""
+WRITE = {"csv": write_csv, "parquet": write_parquet}
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """The table that is spoiled below; as it is, it is read."""
+    folder = tmp_path_factory.mktemp("good")
+    table = long_rows("run", made_up())
+    for kind, write in WRITE.items():
+        write(table, folder / f"good.{kind}")
+        read_table(folder / f"good.{kind}")
+    return table
 
 
 @pytest.fixture
 def lines():
+    return made_up()
+
+
+def made_up():
     cells = small_cells()[:2]
     made = [finished(cell, variance=2.0) | {"env": "here", "attempt": 1} for cell in cells]
     for each in made:
@@ -36,14 +52,11 @@ def lines():
     return made
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("kind", WRITE)
 @pytest.mark.parametrize(("column", "value"), HOSTILE)
-def test_a_hostile_value_is_named_with_row_and_column(tmp_path, lines, column, value, kind):
-    table = long_rows("run", lines)
-    write = {"csv": write_csv, "parquet": write_parquet}[kind]
-    write(table, tmp_path / f"good.{kind}")
-    read_table(tmp_path / f"good.{kind}")
-    table.loc[1, column] = value
+def test_a_hostile_value_is_named_with_row_and_column(tmp_path, good, column, value, kind):
+    table = good.copy()
+    table.loc[1, column], write = value, WRITE[kind]
     if kind == "parquet":  # as another program writes it
         write = lambda table, path: pyarrow.parquet.write_table(pyarrow.Table.from_pandas(table), path)  # noqa: E731
     write(table, tmp_path / f"bad.{kind}")

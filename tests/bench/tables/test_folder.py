@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +30,21 @@ def cells():
     return small_cells()
 
 
-@pytest.fixture
-def folder(tmp_path, cells):
-    """A run of two cells."""
-    folder = tmp_path / "run"
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """A run of two cells, which nobody changes."""
+    folder, cells = tmp_path_factory.mktemp("two") / "run", small_cells()
     with Store(folder) as store:
         store.begin(suite().model_dump(), {cell.id: ["accuracy"] for cell in cells[:2]})
         store.append([finished(cell, variance=2.0, evaluations=3.0) for cell in cells[:2]])
         store.finish()
     return folder
+
+
+@pytest.fixture
+def folder(tmp_path, two):
+    """A copy of the run of two cells."""
+    return Path(shutil.copytree(two, tmp_path / "run"))
 
 
 def test_the_table_has_the_declared_columns_and_plain_types(folder):

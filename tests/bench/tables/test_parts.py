@@ -28,6 +28,11 @@ def whole() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
+def cells_of_whole(whole) -> pd.DataFrame:
+    return wide_table(whole)
+
+
+@pytest.fixture(scope="module")
 def split(tmp_path_factory, whole) -> Path:
     """The committed table as a folder of three files, cut inside a cell."""
     folder = tmp_path_factory.mktemp("parts")
@@ -96,9 +101,9 @@ def test_a_table_in_memory_and_csv_give_the_same_part(tmp_path, whole):
 
 
 @pytest.mark.parametrize("rows", [4001, 2**19])
-def test_cells_do_not_depend_on_the_chunks(monkeypatch, split, whole, rows):
+def test_cells_do_not_depend_on_the_chunks(monkeypatch, split, cells_of_whole, rows):
     monkeypatch.setattr(parts, "ROWS_AT_ONCE", rows)
-    expected = wide_table(whole)
+    expected = cells_of_whole
     for path in (COMMITTED, split):
         found = read_cells(path, batches=True)
         shared = [name for name in expected if name in found and name not in ("visits", "batch")]

@@ -83,9 +83,9 @@ LOSSES = {
     ("family", "road"),
     [
         ("automaton_policy", "table"),
-        ("prefix_policy", "table"),
-        ("log_linear_policy", "visited"),
         ("transformer_policy", "visited"),
+        pytest.param("prefix_policy", "table", marks=pytest.mark.slow),
+        pytest.param("log_linear_policy", "visited", marks=pytest.mark.slow),
         pytest.param("log_linear_policy", "table", marks=pytest.mark.slow),
         pytest.param("transformer_policy", "table", marks=pytest.mark.slow),
     ],

@@ -485,7 +485,13 @@ def check_right(name: str, estimator: str) -> None:
         )
 
 
-@pytest.mark.parametrize(("place", "name"), list(enumerate(BY_NAME)))
+PLACES = [
+    pytest.param(place, name, marks=pytest.mark.slow if place % 3 else (), id=name)
+    for place, name in enumerate(BY_NAME)
+]
+
+
+@pytest.mark.parametrize(("place", "name"), PLACES)
 def test_what_is_offered_is_right_in_a_plain_loop(place: int, name: str) -> None:
     """An estimator of each class, another for each class; all of them in the slow test."""
     every = list(allowed(BY_NAME[name]))
