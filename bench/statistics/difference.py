@@ -18,7 +18,7 @@ from bench.statistics.dependence import dependent
 from bench.statistics.interval import Interval
 from bench.statistics.norms import NoisyLength
 from bench.statistics.tails import unstable
-from bench.statistics.verdict import EQUIVALENCE, HOPELESS, Rules, Verdict, confirmed, growth, tested
+from bench.statistics.verdict import EQUIVALENCE, HOPELESS, Rules, Verdict, confirmed, growth, settling, tested
 
 
 def mean_length(block: Block) -> NoisyLength:
@@ -125,8 +125,7 @@ def _open(block: Block, length: NoisyLength, rules: Rules, p: float) -> Verdict:
         needed = block.count * max(1.0, length.trace * z**2 / max(length.square, 1e-300))
         reason = "the mean of the second stream is not told apart from zero, so the difference has no unit"
         return Verdict("unclear", reason, p, needed if needed < HOPELESS else None)
-    needed = block.count * min(growth(noise, rules, bound, at) for at in (0.0, noise.value))
-    if needed > HOPELESS:
-        return Verdict("unclear", "the difference is too close to the resolution to tell which is larger", p, needed)
-    more = max(needed - block.count, block.count)
-    return Verdict("unclear", f"about {more:.2g} more estimates would settle it", p, needed)
+    none, measured = (block.count * growth(noise, rules, bound, at) for at in (0.0, noise.value))
+    low = noise.interval(1 - 2 * EQUIVALENCE / rules.looks).low
+    reason = settling(block.count, none, measured, low, what="difference", unit="estimates")
+    return Verdict("unclear", reason, p, min(none, measured))

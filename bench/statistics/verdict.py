@@ -70,8 +70,10 @@ class Rules:
 class Verdict:
     """A verdict: `word` is unbiased, biased or unclear (of two means: same, differs or unclear); `reason` says why.
 
-    `p`: p-value of zero bias, adjusted for the number of looks. `needed`: total number of replicates that would settle
-    the verdict, where it can be predicted. `gated`: the estimates have no verdict, whatever the size of their bias.
+    `p`: p-value of zero bias, adjusted for the number of looks. `needed`: the least total number of replicates that may
+    settle the verdict, where it can be predicted: that of no bias or of the bias as measured, whichever is smaller. By
+    chance a bias seems large, so this is no number to promise; `reason` says one with its condition. `gated`: the
+    estimates have no verdict, whatever the size of their bias.
     """
 
     word: str
@@ -208,11 +210,33 @@ def open_verdict(block: Block, rules: Rules, p: float, low: float, yard: Yardsti
     if not block.varies(rules.tolerance):
         return Verdict("unclear", rounded(block, yard), p)
     noise = block.deviation()
-    needed = block.count * min(growth(noise, rules, bound, length) for length in (0.0, noise.value))
+    none, measured = (block.count * growth(noise, rules, bound, length) for length in (0.0, noise.value))
+    return Verdict("unclear", settling(block.count, none, measured, low), p, min(none, measured))
+
+
+def settling(
+    count: int, none: float, measured: float, low: float, *, what: str = "bias", unit: str = "replicates"
+) -> str:
+    """The sentence about what settles a verdict after `count` replicates, with the condition under which it holds.
+
+    A bias as large as measured counts only where zero is excluded: else noise that looks like a large bias would
+    promise that a few more replicates show it.
+
+    Args:
+        count: The replicates so far.
+        none: The replicates that show a bias below the resolution if there is none.
+        measured: The replicates that show on which side of the resolution the bias lies if it is as measured.
+        low: The lower limit of the bias; zero is not excluded if it is not positive.
+        what: The noun for the bias.
+        unit: The noun for the replicates.
+
+    >>> settling(1000, 9000.0, 1500.0, 0.0)
+    'if there is no bias, about 8e+03 more replicates would settle it'
+    """
+    needed, condition = (measured, f"the {what} is as measured") if low > 0 else (none, f"there is no {what}")
     if needed > HOPELESS:
-        return Verdict("unclear", "the bias is too close to the resolution to tell which is larger", p, needed)
-    more = max(needed - block.count, block.count)
-    return Verdict("unclear", f"about {more:.2g} more replicates would settle it", p, needed)
+        return f"the {what} is too close to the resolution to tell which is larger"
+    return f"if {condition}, about {max(needed - count, count):.2g} more {unit} would settle it"
 
 
 def rounded(block: Block, yard: Yardstick) -> str:

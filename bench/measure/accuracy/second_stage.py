@@ -168,10 +168,10 @@ def sharp(control: Ask, cell: Opening, chunk: int, seed_of: Callable[[str], int]
 
 def says_more(second: Judged, first: Judged) -> bool:
     """Whether the second stage settles the verdict, or comes nearer to it."""
-    after, before = second.ended.verdict, first.ended.verdict
+    after = second.ended.verdict
     if after.settled or after.gated:
         return after.settled
-    return after.needed is not None and (before.needed is None or after.needed < before.needed)
+    return after.needed is not None and to_show_none(second.sampling) < to_show_none(first.sampling)
 
 
 def with_note(ended: Ended, note: str) -> Ended:

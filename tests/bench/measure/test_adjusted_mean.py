@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from bench.objectives import objectives
 from bench.problems.problem import Problem
 from bench.provenance.seeds import chunk_seed
 from bench.statistics.moments import Moments
+from estimators import Need
 from tests.support.adjusted import DEFECTS, RIGHT, DependentBits, Stopping, WrongBits, WrongSampler
 from tests.support.problems import SYNTHETIC, small
 
@@ -25,8 +27,8 @@ BITS = Problem(distributions.get("bernoulli", size=3), objectives.get("quadratic
 seed_of = partial(chunk_seed, 0, "cell")
 
 
-def adjusted(gradients: Gradients, chunk: int = 256) -> Adjustment | None:
-    return adjustment(gradients, chunk, seed_of, np.full(gradients.problem.dim, 1e-13))
+def adjusted(gradients: Gradients, chunk: int = 256, *, detailed: bool = False) -> Adjustment | None:
+    return adjustment(gradients, chunk, seed_of, np.full(gradients.problem.dim, 1e-13), detailed=detailed)
 
 
 def means(gradients: Gradients, found: Adjustment, chunks: int = 64, rows: int = 256) -> tuple[np.ndarray, np.ndarray]:
@@ -57,17 +59,25 @@ def fit_problem(name: str) -> Problem:
 QUICK_FAMILIES = {"bernoulli", "categorical", "normal", "poisson", "multivariate_normal", "transformer_policy"}
 """A family of each kind; `make test-all` walks all of them."""
 
+QUICK_DETAILED = {"bernoulli_chain", "normal"}
+"""Families whose detailed covariates are in the quick tests: few values of z, and a density."""
+
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(each, marks=[] if each in QUICK_FAMILIES else pytest.mark.slow) for each in SYNTHETIC]
+    ("name", "detailed"),
+    [
+        pytest.param(each, detailed, marks=[] if each in quick else pytest.mark.slow)
+        for detailed, quick in ((False, QUICK_FAMILIES), (True, QUICK_DETAILED))
+        for each in SYNTHETIC
+    ],
 )
-def test_covariates_have_mean_zero_in_every_family_with_a_model(name):
-    """The level is 1e-7 for each of about forty families."""
+def test_covariates_have_mean_zero_in_every_family_with_a_model(name, detailed):
+    """The level is 1e-7 for each of about forty families, twice."""
     problem = fit_problem(name)
     gradients = Gradients(problem, estimators.get("reinforce"), 2)
     if adjusted_mean.fitted_model(problem, torch.float64, torch.device("cpu")) is None:
         return
-    found = adjusted(gradients)
+    found = adjusted(gradients, detailed=detailed)
     assert found is not None
     torch.manual_seed(2)
     for _ in range(4):
@@ -87,6 +97,39 @@ def test_what_has_no_moments_or_a_moving_support_has_no_model():
     assert model("normal", "cosine") is not None and model("bernoulli_chain", "squared_sum") is not None
 
 
+def test_a_support_that_moves_would_be_an_alarm(monkeypatch):
+    """Without the guard: scores do not average to zero where the support moves with θ."""
+    problem = Problem(small("uniform"), objectives.get("quadratic"))
+    gradients = Gradients(problem, estimators.get("reparameterisation"), 2)
+    assert adjusted(gradients) is None
+    monkeypatch.setattr(fitted_model, "Need", SimpleNamespace(DENSITY=Need.REPARAMETERISED))
+    fitted_model.fitted_model.cache_clear()
+    found = adjusted(gradients)
+    fitted_model.fitted_model.cache_clear()
+    assert found is not None
+    for _ in range(4):
+        found(512)
+    assert "do not follow its density" in (found.alarm(1e-6) or "")
+
+
+def test_without_moments_a_model_would_be_wrong(monkeypatch):
+    """Without the guard: the mean of a Cauchy is no number, and a Student's t has no fourth moment."""
+    cauchy, student = (
+        Gradients(Problem(small(name), objectives.get("cosine")), RIGHT, 2) for name in ("cauchy", "student_t")
+    )
+    assert adjusted(cauchy) is None and adjusted(student) is None
+    monkeypatch.setattr(fitted_model, "HIGHEST_MOMENT", 0)
+    fitted_model.fitted_model.cache_clear()
+    model = fitted_model.fitted_model(cauchy.problem, torch.float64, torch.device("cpu"))
+    found = adjusted(student)
+    fitted_model.fitted_model.cache_clear()
+    assert model is not None and not bool(model.slope.isfinite().all())
+    assert found is not None
+    for _ in range(16):
+        found(512)
+    assert float(found.seen.kurtosis.max()) > 1000
+
+
 def test_a_quadratic_is_its_own_model():
     """Nothing but rounding is left of REINFORCE, at any θ: the mean of a model is known there, too."""
     for family in ("normal", "multivariate_normal", "bernoulli", "dirichlet", "bernoulli_chain"):
@@ -95,21 +138,66 @@ def test_a_quadratic_is_its_own_model():
         assert found is not None and found.gain > 1e6, family
 
 
+@pytest.mark.parametrize("detailed", [False, True])
 @pytest.mark.parametrize(
     "estimator",
     [pytest.param(each, marks=pytest.mark.slow if isinstance(each, Stopping) else []) for each in DEFECTS],
     ids=lambda each: type(each).__name__,
 )
-def test_a_bias_is_kept_with_its_size(estimator, monkeypatch):
+def test_a_bias_is_kept_with_its_size(estimator, detailed, monkeypatch):
     """Of chunks of two replicates, whether another draw is taken depends on their draws."""
     rows = 2 if isinstance(estimator, Stopping) else 256
     monkeypatch.setattr(adjusted_mean, "PILOT", 64 * rows)
     gradients = Gradients(BITS, estimator, 2)
-    found = adjusted(gradients, rows)
+    found = adjusted(gradients, rows, detailed=detailed)
     assert found is not None
     off, error = means(gradients, found, 256 if rows == 2 else 16, rows)
     assert (np.abs(off) < 5.5 * error).all()
     assert found.alarm(1e-6) is None
+
+
+def gain(problem: Problem, estimator: str, *, detailed: bool) -> float:
+    found = adjusted(Gradients(problem, estimators.get(estimator), 4), detailed=detailed)
+    assert found is not None
+    return found.gain
+
+
+@pytest.mark.parametrize(
+    ("family", "target", "estimator"),
+    [
+        ("normal", "quadratic", "independent_baseline"),  # half of the draws are baselines only, each of another draw
+        ("bernoulli", "parity", "independent_baseline"),  # a quadratic model says nothing of a parity
+        ("bernoulli", "parity", "local_expectation"),  # the score is summed out: what came up remains
+        ("bernoulli", "parity", "rloo"),
+    ],
+)
+def test_detailed_covariates_explain_what_an_estimator_does_with_its_draws(family, target, estimator):
+    problem = Problem(distributions.get(family, size=3), objectives.get(target))
+    assert gain(problem, estimator, detailed=False) < 3
+    assert gain(problem, estimator, detailed=True) > 1e6
+
+
+def test_a_level_for_each_datum_explains_what_a_common_baseline_leaves():
+    """With a common level alone the gain is 46."""
+    problem = Problem(distributions.get("normal_encoder"), objectives.get("digits_vae"), point="trained")
+    found = adjusted(Gradients(problem, estimators.get("reinforce"), 2), 64, detailed=True)
+    assert found is not None and found.gain > 500
+    levels = found.covariates.model.levels
+    assert levels.shape == (2, 20) and not levels[0].std() and levels[1].std() > 1
+
+
+def test_a_value_that_hardly_comes_up_has_no_covariate():
+    problem = Problem(OneRareBit(), objectives.get("squared_sum"))
+    found = adjusted(Gradients(problem, estimators.get("local_expectation"), 2), detailed=True)
+    assert found is not None and found.covariates.chances is not None
+    assert ((found.covariates.chances > 0).flatten() == torch.tensor([True] * 4 + [False] * 4)).all()
+    assert not found.weights[-4:].any()
+
+
+def test_many_draws_have_no_detailed_covariates():
+    gradients = Gradients(BITS, RIGHT, adjusted_mean.FEW_DRAWS + 1)
+    assert adjusted(gradients) is not None
+    assert adjusted(gradients, detailed=True) is None
 
 
 @pytest.mark.slow
@@ -163,6 +251,17 @@ def test_draws_with_a_further_axis_are_draws():
     plain = gradients(5)
     torch.manual_seed(0)
     assert torch.equal(estimates_and_draws(gradients, 5)[0], plain)
+
+
+@pytest.mark.parametrize("detailed", [False, True])
+def test_an_estimate_with_a_further_axis_keeps_its_mean(detailed):
+    """Three times two draws: were the further axis read as replicates, covariates would be wrong or missing."""
+    gradients = Gradients(BITS, estimators.get("indecater"), 2)
+    found = adjusted(gradients, detailed=detailed)
+    assert found is not None and found.covariates.draws == 6
+    off, error = means(gradients, found, 8)
+    assert (np.abs(off) < 5.5 * error).all()
+    assert found.alarm(1e-6) is None
 
 
 @pytest.mark.parametrize("said", [True, False])

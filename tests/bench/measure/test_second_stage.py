@@ -9,6 +9,7 @@ import estimators
 from bench.distributions import distributions
 from bench.measure.accuracy import accuracy, second_stage
 from bench.measure.accuracy.accuracy import measure_accuracy
+from bench.measure.accuracy.adjusted_mean import Adjustment
 from bench.measure.accuracy.stopping import AccuracySettings
 from bench.measure.estimates.prepared import Execution
 from bench.objectives import objectives
@@ -56,6 +57,32 @@ def test_an_unclear_verdict_is_settled_and_the_variance_stays(monkeypatch):
 def test_a_settled_verdict_has_no_second_stage(problem, estimator, monkeypatch):
     monkeypatch.setattr(second_stage, "adjustment", lambda *given: pytest.fail("a second stage"))
     assert outcome(problem, estimators.get(estimator), settings=AccuracySettings()).verdict == "unbiased"
+
+
+def test_detailed_covariates_are_tried_where_the_few_ones_gain_too_little(monkeypatch):
+    asked = []
+    offer = second_stage.adjustment
+    monkeypatch.setattr(
+        second_stage,
+        "adjustment",
+        lambda *given, detailed: (asked.append(detailed), offer(*given, detailed=detailed))[1],
+    )
+    assert outcome().verdict == "unbiased" and not any(asked)
+    found = outcome(estimator=estimators.get("independent_baseline"), settings=replace(FEW, max_replicates=4096))
+    assert found.verdict == "unbiased" and any(asked)
+    assert "less a model of f" in found.reason
+
+
+HEAVY = Problem(distributions.get("normal", size=1), objectives.get("exponential"))
+
+
+def test_the_heavy_rest_of_a_model_is_made_lighter(monkeypatch):
+    """Without it a test of the mean waits for 25 κ replicates, more than the gain saves."""
+    settings = AccuracySettings(bias_resolution=0.03, max_replicates=8192)
+    found = outcome(HEAVY, settings=settings)
+    assert found.verdict == "unbiased" and "less a model of f" in found.reason
+    monkeypatch.setattr(Adjustment, "tempered", lambda self, gain: self)
+    assert outcome(HEAVY, settings=settings).verdict == "unclear"
 
 
 @pytest.mark.parametrize("estimator", [ScaledBit(), Selected(), WrongSampler()], ids=lambda each: type(each).__name__)

@@ -1,5 +1,6 @@
 """Tests and intervals of means, lengths and variances: against closed forms, and their coverage by simulation."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from bench.statistics.norms import NoisyLength, trace_of_square
 from bench.statistics.stream import Replicates
 from bench.statistics.tails import approximate, extreme_index, hill, largest_share, top_share, unstable
 from bench.statistics.variances import largest_interval, relative_error, trace_error
-from bench.statistics.verdict import Rules, judge
+from bench.statistics.verdict import Rules, growth, judge
 
 RULES = Rules(resolution=0.1, level=1e-3, looks=1, tolerance=1e-12)
 
@@ -234,6 +235,24 @@ def test_verdicts():
     heavy = judge(block_of(target + rng.standard_t(1.2, (65536, 2)), target), RULES, False)
     assert heavy.word == "unclear"
     assert "variance" in heavy.reason
+
+
+def test_what_settles_a_verdict_is_not_said_too_small_by_chance():
+    """Of 100 unbiased streams some seem to have a bias of twice the resolution, which few replicates would show.
+
+    The sentence never promises less than half of what shows that there is no bias, with the true noise.
+    """
+    rng, target, sd, count = np.random.default_rng(12), np.array([1.0, -2.0]), 10.0, 256
+    bound, noise = RULES.resolution * 5**0.5, sd**2 / count
+    true = count * growth(NoisyLength(2 * noise, 2 * noise, 2 * noise**2, noise, 63), RULES, bound, 0.0)
+    promised, least = [], []
+    for _ in range(100):
+        found = judge(block_of(target + sd * rng.standard_normal((count, 2)), target), RULES, False)
+        if "if there is no bias" in found.reason:
+            promised.append(count + float(re.findall(r"about (\S+) more", found.reason)[0]))
+            least.append(found.needed)
+    assert len(promised) > 60
+    assert min(promised) > true / 2 > 2 * min(least)
 
 
 def test_mean_interval_of_a_constant():
