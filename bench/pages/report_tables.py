@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.analysis.bias_order import biased_by_harm
 from bench.analysis.comparison import EQUAL_WORDS, Comparison, latest, problem_identity
 from bench.analysis.ranking import Rankings
 from bench.plots.style import STATUSES, VERDICTS
@@ -50,9 +51,9 @@ def page_data(rows: pd.DataFrame, found: Comparison, ranked: Rankings) -> dict[s
 
     Beside the cells (`cell_data`): `baseline`; `order`, the estimators with the baseline first; `equal`, the quantities
     held equal with their words; `pairs`, a list `[equal, cell, ratio, low, high]` per ratio to the baseline, where
-    `equal` and `cell` are places in `equal` and `rows`; `ranking`, the rows of the rankings. For rankings of a
-    selection: `kinds`, in order; `earlier`, the places of cells that were measured again; `student`, Student's 97.5 %
-    points for 2, 3, … problems.
+    `equal` and `cell` are places in `equal` and `rows`; `ranking`, the rows of the rankings. For what is said of a
+    selection: `biased`, the places of biased cells, the most harmful first; `kinds`, in order; `earlier`, the places of
+    cells that were measured again; `student`, Student's 97.5 % points for 2, 3, … problems.
     """
     equals = [equal for equal in EQUAL_WORDS if equal in set(found.pairs["equal"])]
     return cell_data(rows) | {
@@ -62,6 +63,7 @@ def page_data(rows: pd.DataFrame, found: Comparison, ranked: Rankings) -> dict[s
         "pairs": _pair_rows(rows, found.pairs, equals),
         "baselines": {str(row.problem): str(row.baseline) for row in found.pairs.itertuples()},
         "ranking": [{name: _plain(value) for name, value in row.items()} for row in ranked.rows.to_dict("records")],
+        "biased": list(biased_by_harm(rows.reset_index(drop=True)).index),
         "kinds": in_order(rows["kind"]) if len(rows) else [],
         "earlier": _places_of_earlier(rows),
         "student": [student_factor(k) for k in range(2, 2 + rows["problem"].nunique())],

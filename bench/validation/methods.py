@@ -232,7 +232,9 @@ INTERVAL_METHODS = (
         ),
         source="Jackknife: Tukey 1958; Efron and Stein 1981.",
         assumes=(
-            "Noise: independent cells; it holds for these problems. Choice: problems as draws from those like them."
+            "Noise: independent cells; it holds for these problems. Choice: problems as draws from those like them, "
+            "with log ratios that are not very skewed: of exponential ones (problems_skewed of coverage.csv) it holds "
+            "the mean in 89 % with 5 problems, 90 % with 12, 95 % with 50."
         ),
         studied=("ratio",),
         tests=("tests/bench/statistics/test_over_problems.py", "tests/bench/analysis/test_ranking.py"),

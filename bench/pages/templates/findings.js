@@ -21,19 +21,13 @@ function widest(rows) {
 }
 
 // Biased cells by harm: a wrong direction before a wrong length (`bench.analysis.bias_order`).
-function by_harm(rows) {
-  const harm = { reversed: 0, turned: 1, unclear: 2, aligned: 3 }, degrees = (row) => (Math.acos(Math.min(Math.max(decimal(get(row, "cosine")), -1), 1)) * 180) / Math.PI;
-  const keys = (row) => {
-    const direction = get(row, "direction") ?? "", angle = decimal(get(row, "angle"));
-    return [harm[direction] ?? 2, direction === "aligned" ? 0 : -(Number.isNaN(angle) ? degrees(row) : angle), -Math.abs(Math.log(decimal(get(row, "scale")) > 0 ? get(row, "scale") : 0)), -decimal(get(row, "relative_bias"))];
-  };
-  const order = (a, b) => (Number.isNaN(a) || Number.isNaN(b) ? Number.isNaN(a) - Number.isNaN(b) : a < b ? -1 : a > b ? 1 : 0);
-  const keyed = rows.filter((row) => get(row, "verdict") === "biased").map((row) => [keys(row), row]);
-  return keyed.sort(([a], [b]) => a.reduce((found, key, i) => found || order(key, b[i]), 0)).map(([, row]) => row);
-}
+const by_harm = (rows) => {
+  const own = new Set(rows);
+  return data.biased.map((i) => data.rows[i]).filter((row) => own.has(row));
+};
 
 function biased_among(rows) {
-  const judged = rows.filter((row) => get(row, "verdict")), biased = by_harm(judged);
+  const judged = rows.filter((row) => get(row, "verdict")), biased = by_harm(rows);
   if (!biased.length) return judged.length ? `No estimator is shown biased in ${several(judged.length, "cell")} with an exact gradient.` : null;
   const names = distinct(judged.filter((row) => get(row, "verdict") === "biased").map((row) => get(row, "estimator"))), [worst_cell] = biased, direction = get(worst_cell, "direction") ?? "";
   const with_ends = (metric, unit = "") => {
