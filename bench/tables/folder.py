@@ -297,6 +297,7 @@ def environments(folder: Path) -> list[dict[str, Any]]:
     for line in whole.splitlines():
         try:
             found.append({"env": str(json.loads(line)["env"]), **json.loads(line)})
+            canonical(found[-1])  # refuses numbers that are not finite
         except (ValueError, KeyError, TypeError, RecursionError):
             raise BadInput(f"{path} is not a file of gradest") from None
     return found

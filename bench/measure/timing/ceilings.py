@@ -7,6 +7,7 @@ times cells writes the ceilings to `ceilings.jsonl`, one line per ceiling, devic
 """
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -136,10 +137,19 @@ def _read(folder: Path) -> Iterator[dict[str, Any]]:
     for line in lines:
         try:
             found = json.loads(line)
-        except ValueError:  # an incomplete last line
+        except (ValueError, RecursionError):  # an incomplete last line
             continue
-        if isinstance(found, dict) and isinstance(found.get("value"), float):
+        if isinstance(found, dict) and _is_ceiling(found):
             yield found
+
+
+def _is_ceiling(found: dict[str, Any]) -> bool:
+    """Whether a line has the texts and the finite numbers of a ceiling."""
+    texts = (found.get(name) for name in ("env", "device", "dtype", "metric", "unit", "method"))
+    numbers = (found.get(name) for name in ("value", "ci_low", "ci_high"))
+    return all(isinstance(each, str) for each in texts) and all(
+        isinstance(each, float) and math.isfinite(each) for each in numbers
+    )
 
 
 @contextmanager
