@@ -132,6 +132,8 @@ def with_later_columns(content: pa.Table) -> pa.Table:
 
 def made_from(path: Path) -> str | None:
     """The text `made_from` that `write_parquet` stored; None if there is no such file."""
+    if not path.is_file():  # reading a pipe would not end
+        return None
     try:
         metadata = pyarrow.parquet.read_schema(path).metadata or {}
     except (OSError, ValueError, pa.ArrowException):
