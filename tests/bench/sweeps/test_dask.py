@@ -192,19 +192,23 @@ def test_a_scheduler_that_is_killed_and_started_again(tmp_path, cluster, plugin,
 
 @pytest.fixture
 def here(monkeypatch):
-    """The cluster that the engine starts in this process."""
-    started, start = [], dask._cluster_here
+    """What the engine starts in this process: its clusters (`_cluster_here`) and its clients (`_client`)."""
+    started = {"_cluster_here": [], "_client": []}
 
-    def noted(jobs):
-        started.append(start(jobs))
-        return started[-1]
+    def noting(name, start):
+        return lambda given: started[name].append(start(given)) or started[name][-1]
 
-    monkeypatch.setattr(dask, "_cluster_here", noted)
+    for name in started:
+        monkeypatch.setattr(dask, name, noting(name, getattr(dask, name)))
     return started
 
 
 def test_a_worker_that_is_lost_and_one_that_joins_late(tmp_path, here, plugin, alone):
-    events = iter([lambda: here[-1].scale(2), lambda: here[-1].sync(next(iter(here[-1].workers.values())).close)])
+    def loses_one():
+        (cluster,) = here["_cluster_here"]
+        cluster.sync(next(iter(cluster.workers.values())).close)
+
+    events = iter([lambda: here["_cluster_here"][0].scale(2), loses_one])
 
     def show(progress):
         if progress.done >= 2 and (event := next(events, None)):
@@ -218,7 +222,9 @@ def test_a_worker_that_is_lost_and_one_that_joins_late(tmp_path, here, plugin, a
 def test_a_scheduler_that_is_lost(tmp_path, here, plugin, alone):
     def show(progress):
         if progress.done >= 3:
-            here[-1].sync(here[-1].scheduler.close)
+            here["_client"][0]._timeout = 1  # seconds within which it looks for the scheduler again; 30 otherwise
+            cluster = here["_cluster_here"][0]
+            cluster.sync(cluster.scheduler.close)
 
     with pytest.raises(BadInput, match=LOST):
         run(suite(**SWEEP), tmp_path, jobs=1, plugin=plugin, engine="dask", show=show)
