@@ -16,7 +16,7 @@ FILE_LOCKS = 10
 """RLIMIT_LOCKS of <sys/resource.h>, a limit that Linux keeps and has not used since version 2.4.25."""
 _SUBREAPER = 36
 """PR_SET_CHILD_SUBREAPER of <sys/prctl.h>."""
-ROUNDS = 100
+KILLING_ROUNDS = 100
 """How often kin are looked for again: they may fork while they are killed."""
 
 
@@ -57,7 +57,7 @@ def kill_kin(pid: int, mark: int) -> None:
         with suppress(ProcessLookupError, PermissionError):  # the group does not exist yet, or is empty
             os.killpg(pid, signal.SIGKILL)
     killed = {os.getpid()}
-    for _ in range(ROUNDS):
+    for _ in range(KILLING_ROUNDS):
         new = marked(mark) - killed
         if not new:
             return

@@ -27,7 +27,7 @@ def keep_freed_memory() -> None:
 
 
 @contextmanager
-def at_most(more: int) -> Iterator[None]:
+def allocating_at_most(more: int) -> Iterator[None]:
     """Lets this process allocate at most `more` bytes within the block; beyond them, allocations fail.
 
     Without /proc, where it is not known how many bytes the process has, there is no limit.
