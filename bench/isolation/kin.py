@@ -10,7 +10,7 @@ from contextlib import suppress
 from bench.system import optional
 from bench.system.optional import KILL, end_group
 
-ROUNDS = 100
+KILLING_ROUNDS = 100
 """How often kin are looked for again: they may fork while they are killed."""
 
 
@@ -34,7 +34,7 @@ def kill_kin(pid: int, mark: int) -> None:
     if pid != os.getpid():
         end_group(pid)
     killed = {os.getpid()}
-    for _ in range(ROUNDS):
+    for _ in range(KILLING_ROUNDS):
         new = marked(mark) - killed
         if not new:
             return

@@ -7,7 +7,6 @@ from typing import Any
 
 from bench.distributions import distributions
 from bench.measure.accuracy.stopping import AccuracySettings
-from bench.measure.execution.allocator import at_most
 from bench.measure.execution.devices import check_device, default_dtype
 from bench.measure.execution.modes import resolved_mode, unavailable
 from bench.objectives import objectives
@@ -17,6 +16,7 @@ from bench.problems.problem import Problem
 from bench.provenance.identity import canonical, class_digest, json_digest
 from bench.suites.cell import MINIBATCH, Cell, estimator_of, problem_of, with_minibatch
 from bench.suites.suite import GROUPS, SETTINGS_TYPES, Choice, Problems, Suite
+from bench.system.optional import allocating_at_most
 from bench.tables import where
 from estimators.core import Estimator
 from estimators.errors import BadInput, nearest
@@ -165,7 +165,7 @@ def _pair(family: SuitePart, target: SuitePart, coordinates: str, point: str, mi
     if reason:
         return Pair(columns, (family, target), reason)
     try:
-        with at_most(PLANNING_BYTES):
+        with allocating_at_most(PLANNING_BYTES):
             theta = problem.theta()
             offer = problem.offer(problem.encode(theta), problem.function(next(iter(theta.values()))))
             kind = problem_kind(problem.family, offer.q, offer.f)

@@ -6,6 +6,7 @@ Linux has all of them. Elsewhere the numbers are the same and the protection is 
 import ctypes
 import multiprocessing
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -104,6 +105,28 @@ def limit_memory(most: int) -> None:
         _, allowed = resource.getrlimit(resource.RLIMIT_DATA)
         most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+@contextmanager
+def allocating_at_most(more: int) -> Iterator[None]:
+    """Lets this process allocate at most `more` bytes within the block; beyond them, allocations fail.
+
+    Without memory limits or /proc, where it is not known how many bytes the process has, there is no limit.
+    """
+    if not has_memory_limits():
+        yield
+        return
+    known = PROC / "self" / "status"
+    held = re.search(r"VmData:\s+(\d+) kB", known.read_text(encoding="utf-8")) if known.exists() else None
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    most = int(held[1]) * 1024 + more if held else soft
+    if soft != resource.RLIM_INFINITY:
+        most = min(most, soft)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def limits() -> list[tuple[int, int]]:

@@ -153,6 +153,10 @@ import bench
 table = bench.load("results/reference")
 ```
 
+In the Parquet file, each column has its description and unit, counts with nulls stay whole numbers in pandas, and
+`created` is a time. Programs that guess the types of a CSV file take `1.1` for a number: texts that look like a number,
+a truth value, nothing or a formula have an apostrophe in front there. `bench.load` reads both files as the same table.
+
 Of a large table, `bench.load(run, columns=["cell", "estimator", "metric", "value"], where="samples >= 4")` reads only
 these columns and rows, with texts as categories. A folder of Parquet files with these columns is read as one table.
 Other programs can query such a folder where it lies, for example the median variance of each estimator:

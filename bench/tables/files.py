@@ -23,11 +23,12 @@ TEXTS = tuple(name for name, column in COLUMNS.items() if column.kind == "text")
 INTEGERS = tuple(name for name, column in COLUMNS.items() if column.kind == "integer")
 MOMENT = pa.timestamp("s", "UTC")
 """Type of `created` in a Parquet file."""
-TAKEN = r"'*(?:[=+\-@\t\r\n＝＋－＠]|[.\d][.\d]*(?:[eE][+\-]?\d+)?\z|(?i:nan?|n/a|null|none|inf|infinity|true|false)\z)"
-"""Texts that other programs take for a formula, a number, a truth value or nothing; apostrophes may stand in front."""
+FORMULA = r"'*[=+\-@\t\r\n＝＋－＠]"
+"""How a text begins that a spreadsheet takes for a formula, perhaps with apostrophes in front already."""
+OTHERWISE = r"'*\s*(?:[.\d][.\d]*(?:[eE][+\-]?\d+)?|(?i:nan?|n/a|null|none|inf|infinity|true|false))\s*\z"
+"""Texts that other programs take for a number, a truth value or nothing."""
 HASHES = ("cell", "source_digest", "env")
-"""Text columns whose digits are written as they are: programs read a column of them as text."""
-INERT = tuple(name for name in TEXTS if name not in HASHES)
+"""Text columns that name things in other tables: their digits are written as they are."""
 _compute: Any = compute  # its functions are made when it is imported: no checker knows them
 MARK = b"gradest"
 """Key in a Parquet file's metadata for the state of the records that the table was made from."""
@@ -76,8 +77,8 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
     `read_table` removes.
     """
     content = pa.Table.from_pandas(frame, ARROW_SCHEMA, preserve_index=False)
-    for name in INERT:
-        inert = _compute.replace_substring_regex(content[name], f"\\A({TAKEN})", r"'\1")
+    for name in TEXTS:
+        inert = _compute.replace_substring_regex(content[name], f"\\A({_taken(name)})", r"'\1")
         content = content.set_column(content.column_names.index(name), name, inert)
     replace(path, lambda new: pyarrow.csv.write_csv(content, new))
 
@@ -132,6 +133,8 @@ def with_later_columns(content: pa.Table) -> pa.Table:
 
 def made_from(path: Path) -> str | None:
     """The text `made_from` that `write_parquet` stored; None if there is no such file."""
+    if not path.is_file():  # reading a pipe would not end
+        return None
     try:
         metadata = pyarrow.parquet.read_schema(path).metadata or {}
     except (OSError, ValueError, pa.ArrowException):
@@ -149,6 +152,11 @@ def with_texts_of_times(content: pa.Table) -> pa.Table:
     return content.set_column(place, "created", pa.DictionaryArray.from_arrays(codes.indices, texts))
 
 
+def _taken(name: str) -> str:
+    """A pattern of the texts of a column that have an apostrophe in front in a CSV."""
+    return FORMULA if name in HASHES else f"{FORMULA}|{OTHERWISE}"
+
+
 def _read_csv(path: Path) -> pa.Table:
     """Reads CSV as gradest writes it, or as pandas writes it again: 8192.0 for 8192, nothing for an empty text."""
     kinds = {**dict(zip(ARROW_SCHEMA.names, ARROW_SCHEMA.types, strict=True)), **dict.fromkeys(INTEGERS, pa.string())}
@@ -161,7 +169,9 @@ def _read_csv(path: Path) -> pa.Table:
             content = content.set_column(place, name, whole.cast(pa.int64()))
         elif name in TEXTS:
             full = column if name in ("metric", "unit") else _without_null(content, column, COLUMNS[name].since)
-            content = content.set_column(place, name, _compute.replace_substring_regex(full, f"\\A'({TAKEN})", r"\1"))
+            content = content.set_column(
+                place, name, _compute.replace_substring_regex(full, f"\\A'({_taken(name)})", r"\1")
+            )
     return content
 
 

@@ -54,6 +54,8 @@ class Store:
         self._lock: IO[bytes] | None = None
 
     def __enter__(self) -> "Store":
+        if visible(str(self.folder)) != str(self.folder):
+            raise BadInput(f"the name of the folder {self.folder} has characters that do not print; choose another")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = appending(self.folder / ".lock")

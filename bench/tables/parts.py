@@ -18,6 +18,7 @@ from bench.tables.columns import COLUMNS
 from bench.tables.contents import check_contents
 from bench.tables.files import MOMENT, TEXTS, first_line, require_known_schemas, with_texts_of_times
 from bench.tables.kinds import kind_by_names, kinds_of_rows
+from bench.tables.records import regular
 from bench.tables.where import OPERATORS, Both, ColumnTest, Either, Filter, Negated, parse
 from estimators.errors import BadInput, nearest
 
@@ -132,7 +133,7 @@ def _of_metrics(metrics: Iterable[str]) -> pc.Expression:
 
 def open_files(paths: Sequence[Path]) -> pyarrow.dataset.Dataset:
     """Opens Parquet files as one table, whose texts are codes of a dictionary."""
-    texts, files = pyarrow.dataset.ParquetFileFormat(dictionary_columns=TEXTS), [str(path) for path in paths]
+    texts, files = pyarrow.dataset.ParquetFileFormat(dictionary_columns=TEXTS), [str(regular(path)) for path in paths]
     parts = pyarrow.dataset.dataset(files, format=texts)
     every = [each.physical_schema for each in parts.get_fragments()]
     if len({each.field("created").type for each in every if "created" in each.names}) > 1:  # in older files a text

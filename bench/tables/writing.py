@@ -22,9 +22,9 @@ def replace(path: Path, write: Callable[[str], object]) -> None:
         new.unlink(missing_ok=True)  # a link, as one who can write there may have put it
         write(str(new))
         new.replace(path)
-    except OSError as error:
+    except (OSError, UnicodeEncodeError) as error:  # a name that is no text, which some libraries need
         new.unlink(missing_ok=True)
-        raise BadInput(f"cannot write {path}: {error.strerror or error}") from None
+        raise BadInput(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from None
     except BaseException:
         new.unlink(missing_ok=True)
         raise

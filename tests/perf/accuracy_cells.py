@@ -33,10 +33,10 @@ def measured(cell: str) -> dict[str, float]:
     from bench.measure.accuracy.stopping import AccuracySettings
     from bench.measure.estimates.gradients import Gradients
     from bench.measure.estimates.prepared import Execution
-    from bench.system.optional import keep_freed_memory
     from bench.objectives import objectives
     from bench.problems.exact import reference
     from bench.problems.problem import Problem
+    from bench.system.optional import keep_freed_memory
 
     keep_freed_memory()  # as workers do
     torch.set_num_threads(1)

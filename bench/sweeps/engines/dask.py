@@ -70,12 +70,14 @@ class Dask(Engine):
                     yield self._found(window, task, result)
 
     def close(self) -> None:
-        """Ends the processes on the workers, and the cluster if it was started here."""
-        with suppress(Exception):  # the cluster may be gone
+        """Ends the processes on the workers, and the cluster if it was started here; each of them may be gone."""
+        with suppress(Exception):
             self._client.unregister_worker_plugin(self.name)
-        self._client.close(timeout=1)
+        with suppress(Exception):
+            self._client.close(timeout=1)
         if self._cluster is not None:
-            self._cluster.close(timeout=1)
+            with suppress(Exception):
+                self._cluster.close(timeout=1)
 
     def _found(self, window: tuple[Cell, ...], task: Group, result: Any) -> list[CellResult]:
         """The records of a window with their machine; Dask's result may also be (type, error, traceback) or a

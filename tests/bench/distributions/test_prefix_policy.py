@@ -1,5 +1,6 @@
 """Tables of next-token logits: tree, behaviours, rewards, exact gradients and moments, against enumeration."""
 
+import io
 import itertools
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 import estimators
 from bench.distributions import distributions
 from bench.distributions.behaviours import kept_tokens
-from bench.distributions.prefix_policy import PrefixPolicyFamily
+from bench.distributions.prefix_policy import PrefixPolicyFamily, table_from_file
 from bench.distributions.prefix_tree import sequence_log_probs, sequence_rows, sequences, starts
 from bench.measure.estimates.gradients import Gradients
 from bench.objectives import objectives
@@ -271,6 +272,43 @@ def test_a_table_from_a_file_or_an_array(tmp_path, suffix):
 def test_wrong_settings(settings, said):
     with pytest.raises(BadInput, match=said):
         family(**settings)
+
+
+WHOLE = io.BytesIO()
+np.savez_compressed(WHOLE, logits=np.zeros((1, 13, 4)))
+LARGE = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000, 1000000)}"
+CLAIM = b"\x93NUMPY\x01\x00v\x00" + LARGE.ljust(117) + b"\n"
+DAMAGED = {
+    "empty.npy": b"",
+    "claim.npy": CLAIM + bytes(80),
+    "pickle.npy": b"\x80\x04\x95",
+    "cut.npz": WHOLE.getvalue()[:-30],
+    "changed.npz": WHOLE.getvalue()[:60] + b"\xff" * 10 + WHOLE.getvalue()[70:],
+    "empty.npz": b"PK\x05\x06" + bytes(18),
+    "text.csv": b"a,b",
+    "bytes.csv": b"\xff\xfe\x00",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged_tables_are_said(tmp_path, name):
+    """As fault C16 has it for images."""
+    (tmp_path / name).write_bytes(DAMAGED[name])
+    with pytest.raises(BadInput, match=f"cannot read the table .*{name}: ."):
+        table_from_file(str(tmp_path / name))
+
+
+def test_an_archive_that_unpacks_to_much_is_not_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.distributions.prefix_policy.MOST_BYTES", 2**20)
+    np.savez_compressed(tmp_path / "zeros.npz", logits=np.zeros(2**18))
+    with pytest.raises(BadInput, match=r"it unpacks to 20972\d\d bytes; at most 1048576 are read"):
+        table_from_file(str(tmp_path / "zeros.npz"))
+
+
+def test_a_byte_order_mark_is_no_number(tmp_path):
+    """Fault C9."""
+    (tmp_path / "table.csv").write_bytes(b"\xef\xbb\xbf1,2\n3,4\n")
+    assert table_from_file(str(tmp_path / "table.csv")).tolist() == [[1, 2], [3, 4]]
 
 
 def test_wrong_tables(tmp_path):

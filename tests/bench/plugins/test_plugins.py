@@ -194,7 +194,7 @@ def test_a_name_that_does_not_print_is_refused(kind, name):
 
 
 def test_files_and_folders_whose_names_are_no_text(tmp_path):
-    """As another encoding writes them: a plug-in, a suite and the folder of its results."""
+    """As another encoding writes them: a plug-in and a suite run, a folder is refused before anything is measured."""
     name = os.fsdecode(b"caf\xe9")
     (tmp_path / f"{name}.py").write_text(
         "from dataclasses import dataclass\nfrom estimators import register\n"
@@ -202,11 +202,13 @@ def test_files_and_folders_whose_names_are_no_text(tmp_path):
         "@register('mine')\n@dataclass(frozen=True)\nclass Mine(Reinforce):\n    'Mine.'\n"
     )
     (tmp_path / f"{name}.toml").write_text(TOML.replace('"reinforce"', '"mine"').replace("[2, 4]", "2"))
-    found = gradest_forked("run", f"{name}.toml", "--jobs", "1", "--plugin", f"{name}.py", folder=tmp_path)
-    assert found.returncode == 0 and "caf\\udce9: 2 ok" in found.stdout, found
-    table = load(tmp_path / "results" / name)
-    assert set(table["run"]) == {"caf\\udce9"}
-    assert set(table["plugin"]) == {"", "gradest_plugin_caf\\udce9.Mine"}
+    run = ("run", f"{name}.toml", "--jobs", "1", "--plugin", f"{name}.py")
+    refused = gradest_forked(*run, folder=tmp_path)
+    said = "gradest: the name of the folder results/caf\\udce9 has characters that do not print; choose another\n"
+    assert (refused.returncode, refused.stderr) == (2, said)
+    found = gradest_forked(*run, "--out", "out", folder=tmp_path)
+    assert found.returncode == 0 and "out: 2 ok" in found.stdout, found
+    assert set(load(tmp_path / "out")["plugin"]) == {"", "gradest_plugin_caf\\udce9.Mine"}
 
 
 def test_two_files_of_one_name(tmp_path):

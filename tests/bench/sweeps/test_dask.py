@@ -15,6 +15,7 @@ import pytest
 from bench.plugins.files import load_files
 from bench.sweeps.engines import dask, elsewhere
 from bench.sweeps.run import run
+from bench.sweeps.status import status
 from bench.tables.columns import SCHEMA
 from bench.tables.folder import load
 from bench.tables.records import read_records
@@ -47,6 +48,9 @@ class Leaves(Reinforce):
 SWEEP = {"samples": [2, 3, 4, 5, 6], "estimators": ["sleepy", "rloo"], "accuracy": {"max_replicates": 1024}}
 
 
+LOST = "does not answer any more; finished cells are saved: run the same command again"
+
+
 def listening(process):
     """The addresses that a process and its children listen on."""
     every = [process, *process.children(recursive=True)]
@@ -58,8 +62,16 @@ class Cluster:
 
     def __init__(self, folder):
         self.folder, self.workers = folder, []
-        self.scheduler = self._process("scheduler", "--port", "0")
+        self.start(port="0")
+
+    def start(self, port):
+        self.scheduler = self._process("scheduler", "--port", port)
         self.address = self._said(self.scheduler, r"Scheduler at: +(tcp://127\.0\.0\.1:\d+)")
+
+    def start_again(self):
+        """The scheduler, where it was; its workers end when they lose it."""
+        self.scheduler.wait(HANG)
+        self.start(port=self.address.rpartition(":")[2])
 
     def join(self, *options):
         worker = self._process("worker", self.address, "--nthreads", "1", *options)
@@ -119,24 +131,107 @@ def statistics(folder):
     return load(folder).drop(columns=["run", "created", "wall_s", "attempt"])
 
 
-@pytest.mark.slow
-def test_one_worker_killed_in_the_middle_and_one_joined_late(tmp_path, cluster, plugin, alone):
+@pytest.mark.slow  # a worker that is lost and one that joins late in this process: below
+def test_workers_that_are_killed_restarted_by_their_nanny_and_joined_late(tmp_path, cluster, plugin, alone):
     cluster.join("--no-nanny")
     cluster.join()  # with a nanny, as is usual
-    events = iter([cluster.workers[0].kill, lambda: cluster.join("--no-nanny")])
+    nanny = psutil.Process(cluster.workers[1].pid)
+
+    def kill_worker_of_nanny():
+        (worker,) = (each for each in nanny.children() if "spawn_main" in " ".join(each.cmdline()))
+        worker.kill()
+
+    events = iter([kill_worker_of_nanny, cluster.workers[0].kill, lambda: cluster.join("--no-nanny")])
 
     def show(progress):
         if progress.done >= 2 and (event := next(events, None)):
             event()
 
     folder = tmp_path / "out"
-    run(suite(**SWEEP), folder, plugin=plugin, engine="dask", scheduler=cluster.address, show=show)
+    found = run(suite(**SWEEP), folder, plugin=plugin, engine="dask", scheduler=cluster.address, show=show)
+    assert found.counts == {"ok": 10} and found.left == 0 and not next(events, None)
     pd.testing.assert_frame_equal(statistics(folder), alone)
     assert len(read_records(folder, SCHEMA).lines) == 10
     log = (folder / "run.log").read_text()
-    assert len(re.findall("worker .* joined", log)) == 3 and "left; its cells go to others" in log
+    assert len(re.findall("worker .* joined", log)) == 4 and log.count("left; its cells go to others") >= 2
     for process in (*cluster.workers[1:], cluster.scheduler):
         assert listening(psutil.Process(process.pid)) == {"127.0.0.1"}
+
+
+@pytest.mark.slow  # a scheduler that is lost in this process: below
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_scheduler_that_is_killed_and_started_again(tmp_path, cluster, plugin, alone, at_once):
+    """The run ends with one sentence, what is done is on disk, and the same command does the rest.
+
+    `at_once`: the run finds the new scheduler, which knows nothing of it.
+    """
+    cluster.join("--no-nanny")
+    killed = []
+    options = {"plugin": plugin, "engine": "dask", "scheduler": cluster.address}
+
+    def show(progress):
+        if progress.done >= 3 and cluster.scheduler.poll() is None and not killed:
+            cluster.scheduler.kill()
+            killed.append(cluster.scheduler)
+            if at_once:
+                cluster.start_again()
+                cluster.join("--no-nanny")
+
+    with pytest.raises(BadInput, match=LOST):
+        run(suite(**SWEEP), tmp_path / "out", **options, show=show)
+    left = status(tmp_path / "out").left
+    assert 0 < left <= 7
+    if not at_once:
+        cluster.start_again()
+        cluster.join("--no-nanny")
+    found = run(suite(**SWEEP), tmp_path / "out", **options)
+    assert found.counts == {"ok": left} and found.left == 0
+    pd.testing.assert_frame_equal(statistics(tmp_path / "out"), alone)
+    assert len(read_records(tmp_path / "out", SCHEMA).lines) == 10
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """What the engine starts in this process: its clusters (`_cluster_here`) and its clients (`_client`)."""
+    started = {"_cluster_here": [], "_client": []}
+
+    def noting(name, start):
+        return lambda given: started[name].append(start(given)) or started[name][-1]
+
+    for name in started:
+        monkeypatch.setattr(dask, name, noting(name, getattr(dask, name)))
+    return started
+
+
+def test_a_worker_that_is_lost_and_one_that_joins_late(tmp_path, here, plugin, alone):
+    def loses_one():
+        (cluster,) = here["_cluster_here"]
+        cluster.sync(next(iter(cluster.workers.values())).close)
+
+    events = iter([lambda: here["_cluster_here"][0].scale(2), loses_one])
+
+    def show(progress):
+        if progress.done >= 2 and (event := next(events, None)):
+            event()
+
+    found = run(suite(**SWEEP), tmp_path, jobs=1, plugin=plugin, engine="dask", show=show)
+    assert found.counts == {"ok": 10} and found.left == 0 and not next(events, None)
+    pd.testing.assert_frame_equal(statistics(tmp_path), alone)
+
+
+def test_a_scheduler_that_is_lost(tmp_path, here, plugin, alone):
+    def show(progress):
+        if progress.done >= 3:
+            here["_client"][0]._timeout = 1  # seconds within which it looks for the scheduler again; 30 otherwise
+            cluster = here["_cluster_here"][0]
+            cluster.sync(cluster.scheduler.close)
+
+    with pytest.raises(BadInput, match=LOST):
+        run(suite(**SWEEP), tmp_path, jobs=1, plugin=plugin, engine="dask", show=show)
+    left = status(tmp_path).left
+    found = run(suite(**SWEEP), tmp_path, jobs=1, plugin=plugin, engine="dask")
+    assert 0 < left <= 7 and found.counts == {"ok": left} and found.left == 0
+    pd.testing.assert_frame_equal(statistics(tmp_path), alone)
 
 
 def test_a_cluster_started_here(tmp_path, plugin, alone):
