@@ -61,7 +61,7 @@ def test_commands(tmp_path, real, name, inputs):
     assert not wrong, "\n".join(wrong)
 
 
-LEFT = ('{"seconds_left":%s,"said":"now"}' % each for each in ("NaN", "1e999", "-1", '"3"', "[]"))
+LEFT = (f'{{"seconds_left":{each},"said":"now"}}' for each in ("NaN", "1e999", "-1", '"3"', "[]"))
 FOUND = {
     "plan.json": [
         *("", '{"cells":[["=1+1",["accuracy"]]],"shard":"1/2"}', '{"cells":[],"shard":{}}'),

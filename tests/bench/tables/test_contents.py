@@ -98,7 +98,7 @@ def test_a_small_file_with_very_many_rows_is_refused_before_they_fill_the_memory
     columns = {name: pa.repeat(one[name][0], 2_000_000) for name in ("schema", "value")}
     pyarrow.parquet.write_table(pa.table(columns), tmp_path / "large.parquet")
     for read in (read_table, load_part):
-        with pytest.raises(BadInput, match="it states 2000000 rows in [0-9]+ bytes"):
+        with pytest.raises(BadInput, match=r"it states 2000000 rows in [0-9]+ bytes"):
             read(tmp_path / "large.parquet")
 
 
