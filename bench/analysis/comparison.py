@@ -168,8 +168,11 @@ def equal(metric: str) -> dict[str, str]:
 
 def latest(rows: pd.DataFrame) -> pd.DataFrame:
     """Returns the latest cell of each problem, estimator and sample size (there may be other settings or reruns)."""
+    key = ["problem", "estimator", "samples"]
+    if not rows.duplicated(key).any():
+        return rows
     ordered = rows.sort_values("created", kind="stable") if "created" in rows else rows
-    return ordered.drop_duplicates(["problem", "estimator", "samples"], keep="last").sort_index()
+    return ordered.drop_duplicates(key, keep="last").sort_index()
 
 
 def named_baseline(rows: pd.DataFrame, baseline: str | None) -> str:
@@ -223,28 +226,29 @@ def most_measured(rows: pd.DataFrame, metric: str) -> str | None:
 
 def _pairs(rows: pd.DataFrame, baselines: pd.Series, equals: dict[str, str]) -> pd.DataFrame:
     """Returns every estimator with its problem's baseline at the same number of samples, and their ratio."""
-    rows = rows.assign(baseline=baselines).dropna(subset="baseline")
     own = [f"{metric}{end}" for metric in equals.values() for end in ("", "_low", "_high")]
-    kept = ["problem", "samples", *(name for name in ("env", *own) if name in rows)]
-    base = rows.loc[rows["estimator"] == rows["baseline"], kept]
-    both = rows[rows["estimator"] != rows["baseline"]].merge(
-        base, on=["problem", "samples"], suffixes=("", "_of_baseline"), how="inner"
-    )
-    ratios = [_ratios(both, name, metric) for name, metric in equals.items()]
-    return pd.concat(ratios, ignore_index=True).dropna(subset="ratio").reset_index(drop=True)
+    divided = ["problem", "samples", *(name for name in ("env", *own) if name in rows)]
+    kept = list(dict.fromkeys([*divided, "kind", "estimator", *OF_BIAS]))
+    texts = {"problem": rows["problem"].astype("category"), "identity": problem_identity(rows).astype("category")}
+    rows = rows[kept].assign(baseline=baselines, **texts).dropna(subset="baseline")
+    is_baseline = rows["estimator"] == rows["baseline"]
+    base = rows.loc[is_baseline, divided]
+    both = rows[~is_baseline].merge(base, on=["problem", "samples"], suffixes=("", "_of_baseline"), how="inner")
+    del rows, base
+    return pd.concat([_ratios(both, name, metric) for name, metric in equals.items()], ignore_index=True)
 
 
 def _ratios(both: pd.DataFrame, name: str, metric: str) -> pd.DataFrame:
     """Returns one row per pair: the ratio of one metric. Times from different machines are not compared."""
     ratio = metric_intervals(both, metric).over(metric_intervals(both, metric, "_of_baseline"))
-    known = ["kind", "problem", "samples", "estimator", "baseline", *OF_BIAS]
-    frame = both[known].assign(equal=name, identity=problem_identity(both))
+    known = ["kind", "problem", "samples", "estimator", "baseline", *OF_BIAS, "identity"]
+    frame = both[known].assign(equal=name)
     frame["ratio"], frame["ratio_low"], frame["ratio_high"] = ratio
     frame["without_variance"] = both[metric].eq(0) | both[f"{metric}_of_baseline"].eq(0)
     if METRICS[metric].group == "throughput" and "env" in both:
         frame = frame[both["env"].eq(both["env_of_baseline"]).fillna(True).to_numpy()]
     measured = ["ratio", "ratio_low", "ratio_high", "without_variance", *OF_BIAS]
-    return frame[[*PAIR, *measured, "identity"]]
+    return frame[[*PAIR, *measured, "identity"]].dropna(subset="ratio")
 
 
 def problem_identity(rows: pd.DataFrame) -> pd.Series:

@@ -29,7 +29,7 @@ from bench.sweeps.engines.choose import known_engine, open_engine
 from bench.sweeps.planning import Planned, Work, known_rerun, pick, planned_work, resolve, stale_note
 from bench.sweeps.shards import sharded
 from bench.sweeps.worker import Setup
-from bench.system.optional import has_memory_limits
+from bench.system.optional import has_memory_limits, missing_parts
 from bench.tables.folder import Store
 from bench.tables.records import Key, Record
 from bench.tables.results import RESULTS
@@ -138,6 +138,7 @@ def run(
         summary = Summary(folder, notes=[*done.notes, *stale_note(planned, rerun)])
         del done  # frees the memory of earlier records, which are on disk
         store.begin(resolved.model_dump(), planned.tasks(), shard)
+        store.log(*(f"this system has no {name}: {without}" for name, without in missing_parts().items()))
         store.log(f"run: {len(planned.work)} of {len(picked)} cells' tasks to do, engine {engine}")
         _measure_and_write(
             planned, lambda: open_engine(engine, options(store.log)), _Writer(store, summary, planned, show)

@@ -30,6 +30,8 @@ OTHERWISE = r"'*\s*(?:[.\d][.\d]*(?:[eE][+\-]?\d+)?|(?i:nan?|n/a|null|none|inf|i
 HASHES = ("cell", "source_digest", "env")
 """Text columns that name things in other tables: their digits are written as they are."""
 _compute: Any = compute  # its functions are made when it is imported: no checker knows them
+FEW_ROWS, ROWS_PER_BYTE = 200_000, 2
+"""A Parquet file has at most so many rows, and so many more for each of its bytes; a real table has 0.2 for each."""
 MARK = b"gradest"
 """Key in a Parquet file's metadata for the state of the records that the table was made from."""
 
@@ -88,7 +90,7 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         if not path.is_file():
             raise OSError("it is no regular file")
-        content = pyarrow.parquet.read_table(path) if path.suffix == ".parquet" else _read_csv(path)
+        content = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
         names = content.column_names
     except (OSError, ValueError, pa.ArrowException) as error:
         raise BadInput(f"{path} is not a table of gradest: {first_line(error)}") from None
@@ -155,6 +157,18 @@ def with_texts_of_times(content: pa.Table) -> pa.Table:
 def _taken(name: str) -> str:
     """A pattern of the texts of a column that have an apostrophe in front in a CSV."""
     return FORMULA if name in HASHES else f"{FORMULA}|{OTHERWISE}"
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    require_plausible_rows(path)
+    return pyarrow.parquet.read_table(path)
+
+
+def require_plausible_rows(path: Path) -> None:
+    """Raises ValueError if a Parquet file states more rows than its bytes can hold: they would fill the memory."""
+    rows, size = pyarrow.parquet.read_metadata(path).num_rows, path.stat().st_size
+    if rows > FEW_ROWS + ROWS_PER_BYTE * size:
+        raise ValueError(f"it states {rows} rows in {size} bytes")
 
 
 def _read_csv(path: Path) -> pa.Table:

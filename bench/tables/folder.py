@@ -259,7 +259,7 @@ def _task(word: object) -> Task:
 
 def last_shard(folder: Path) -> str | None:
     """The shard that the last run in this folder measured, such as 1/4; None for the whole suite."""
-    return _read(folder / "plan.json", lambda found: found.get("shard") and _text(found["shard"]))
+    return _read(folder / "plan.json", lambda found: None if found.get("shard") is None else _text(found["shard"]))
 
 
 def stated_seconds_left(folder: Path) -> tuple[float, str] | None:

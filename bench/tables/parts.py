@@ -16,7 +16,14 @@ import pyarrow.dataset
 from bench.tables import columns as declared
 from bench.tables.columns import COLUMNS
 from bench.tables.contents import check_contents
-from bench.tables.files import MOMENT, TEXTS, first_line, require_known_schemas, with_texts_of_times
+from bench.tables.files import (
+    MOMENT,
+    TEXTS,
+    first_line,
+    require_known_schemas,
+    require_plausible_rows,
+    with_texts_of_times,
+)
 from bench.tables.kinds import kind_by_names, kinds_of_rows
 from bench.tables.records import regular
 from bench.tables.where import OPERATORS, Both, ColumnTest, Either, Filter, Negated, parse
@@ -101,6 +108,8 @@ class _Reading:
     def of(
         cls, paths: Sequence[Path], columns: Iterable[str] | None, where: str | None, metrics: Iterable[str] | None
     ) -> "_Reading":
+        for path in paths:
+            require_plausible_rows(path)
         asked, parts = known_columns(COLUMNS if columns is None else columns), open_files(paths)
         later = _later_columns(parts, paths[0])
         rules = [expression(parse(where), later, cache(partial(_distinct, parts)))] if where else []

@@ -61,21 +61,13 @@ def test_commands(tmp_path, real, name, inputs):
     assert not wrong, "\n".join(wrong)
 
 
+LEFT = (f'{{"seconds_left":{each},"said":"now"}}' for each in ("NaN", "1e999", "-1", '"3"', "[]"))
 FOUND = {
     "plan.json": [
-        "",
-        '{"cells":[["=1+1",["accuracy"]]],"shard":"1/2"}',
-        '{"cells":[],"shard":{}}',
+        *("", '{"cells":[["=1+1",["accuracy"]]],"shard":"1/2"}', '{"cells":[],"shard":{}}'),
         '{"cells":[["a",[[]]]]}',
     ],
-    "progress.json": [
-        *(
-            '{"seconds_left":NaN,"said":"now"}',
-            '{"seconds_left":1e999,"said":"now"}',
-            '{"seconds_left":-1,"said":"now"}',
-        ),
-        *('{"seconds_left":"3","said":"now"}', '{"seconds_left":3,"said":[]}', "[" * 3000),
-    ],
+    "progress.json": [*LEFT, '{"seconds_left":3,"said":[]}', "[" * 3000],
     "environments.jsonl": ['{"env":"a","memory_bytes":1e999}', '{"env":"\\ud800"}', '{"env":[]}', "[]", "[" * 3000],
     "config.toml": ["a = 1", "seed = 1979-05-27", "samples = [1, nan]", 'samples = 1\nestimators = "\\u0000"', "["],
 }

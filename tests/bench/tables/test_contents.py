@@ -3,6 +3,7 @@
 import json
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
@@ -11,6 +12,7 @@ from bench.provenance.identity import canonical
 from bench.tables.columns import SCHEMA
 from bench.tables.contents import record_fault
 from bench.tables.files import read_table, write_csv, write_parquet
+from bench.tables.folder import load
 from bench.tables.long import long_rows
 from bench.tables.records import parsed
 from estimators.errors import BadInput
@@ -103,3 +105,17 @@ def test_a_table_that_pandas_wrote_again_is_the_same(tmp_path, lines):
 def test_half_a_character_is_written_and_read_back():
     text = canonical({"kind": "half \ud800"})
     assert text.encode() and json.loads(text) == {"kind": "half \ud800"}
+
+
+def test_a_small_file_with_very_many_rows_is_refused_before_they_fill_the_memory(tmp_path, lines):
+    """A column that says the same a hundred million times takes a few bytes."""
+    one = pa.Table.from_pandas(long_rows("run", lines[:1]).iloc[:1], preserve_index=False)
+    columns = {name: pa.repeat(one[name][0], 2_000_000) for name in ("schema", "value")}
+    pyarrow.parquet.write_table(pa.table(columns), tmp_path / "large.parquet")
+    for read in (read_table, load_part):
+        with pytest.raises(BadInput, match=r"it states 2000000 rows in [0-9]+ bytes"):
+            read(tmp_path / "large.parquet")
+
+
+def load_part(path):
+    return load(path, columns=["value"])
