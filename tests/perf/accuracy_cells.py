@@ -42,7 +42,11 @@ def measured(cell: str) -> dict[str, float]:
     torch.set_num_threads(1)
     kind, mode = cell.split(":")
     problem, name, samples = {
-        "bits": (Problem(distributions.get("bernoulli", size=200), objectives.get("quadratic_bits", t=0.499)), "rloo", 4),
+        "bits": (
+            Problem(distributions.get("bernoulli", size=200), objectives.get("quadratic_bits", t=0.499)),
+            "rloo",
+            4,
+        ),
         "vae": (
             Problem(distributions.get("bernoulli_encoder", size=64), objectives.get("digits_vae"), point="start"),
             "disarm",
