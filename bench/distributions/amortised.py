@@ -1,6 +1,6 @@
-"""Amortised posteriors: θ is the weights of a linear encoder; the data are a fixed minibatch of images."""
+"""Amortised posteriors: θ is the weights of an encoder; the data are a fixed minibatch of images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar
 
@@ -16,14 +16,18 @@ from bench.distributions.bernoulli import Bernoulli, IndependentBits
 from bench.distributions.categorical import FastOneHot
 from bench.distributions.normal import FastNormal
 from bench.numerics.tensors import Tensors
+from bench.plugins.settings import LATER
+from estimators.errors import BadInput
 
 
 @dataclass(frozen=True)
 class Encoder(Family):
-    """`size` latent variables per image; their parameters are a linear function of its binary pixels (0 or 1).
+    """`size` latent variables per image; their parameters are a linear function of its binary pixels (0 or 1), or of
+    a layer of `hidden_units` tanh units.
 
-    The images are the first `batch` of `data`: `digits` (scikit-learn's, 8 × 8), `mnist` (28 × 28) or the path of
-    an IDX file. The target is the mean over them. `extreme`: eight times a fresh encoder's weights, which saturates it.
+    The images are the first `batch` of `data`: `digits` (scikit-learn's, 8 × 8), `digits_28` (the same as 28 × 28),
+    `mnist` (28 × 28) or the path of an IDX file. The target is the mean over them. `extreme`: eight times a fresh
+    encoder's weights, which saturates it.
     """
 
     points: ClassVar[tuple[str, ...]] = ("default", "extreme")
@@ -33,6 +37,12 @@ class Encoder(Family):
     size: int = 32
     batch: int = 20
     data: str = "digits"
+    hidden_units: int = field(default=0, metadata=LATER)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.hidden_units < 0:
+            raise BadInput(f"hidden_units must be at least 0, found {self.hidden_units}")
 
     @property
     def outputs(self) -> int:
@@ -45,7 +55,11 @@ class Encoder(Family):
         return self.size
 
     def theta(self, point: str, coordinates: str) -> Tensors:
-        return self.scaled(linear_layer(self.pixels, self.outputs, seed=1), point)
+        if not self.hidden_units:
+            return self.scaled(linear_layer(self.pixels, self.outputs, seed=1), point)
+        first = linear_layer(self.pixels, self.hidden_units, seed=4)
+        last = linear_layer(self.hidden_units, self.outputs, seed=1)
+        return self.scaled({f"hidden_{name}": value for name, value in first.items()} | last, point)
 
     def scaled(self, weights: Tensors, point: str) -> Tensors:
         """Returns fresh weights, scaled by 8 at the point `extreme`."""
@@ -59,7 +73,10 @@ class Encoder(Family):
 
     def encode_images(self, pixels: Float[Tensor, "batch pixels"], theta: Tensors, coordinates: str) -> Tensors:
         """Returns q's parameters for a minibatch of images."""
-        return self.split(pixels @ theta["weight"].T + theta["bias"])
+        inputs = pixels
+        if self.hidden_units:
+            inputs = torch.tanh(pixels @ theta["hidden_weight"].T + theta["hidden_bias"])
+        return self.split(inputs @ theta["weight"].T + theta["bias"])
 
     def split(self, output: Float[Tensor, "*batch outputs"]) -> Tensors:
         """Returns q's parameters from the encoder's outputs."""

@@ -16,6 +16,7 @@ A sum of C^J terms becomes one smooth one-dimensional integral, which Gauss–Le
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -31,33 +32,51 @@ CHUNK_COMPLEX = 2**15
 
 
 class _Sum(torch.autograd.Function):
-    """Σ_pixels E softplus and its gradient in the probabilities, both computed in the forward pass."""
+    """Σ_pixels E softplus; its gradient in the probabilities is computed in the forward pass, that in the weights and
+    the biases where it is asked for."""
 
     @staticmethod
     def forward(probs: Tensor, weight: Tensor, bias: Tensor, level: int) -> tuple[Tensor, Tensor]:
-        omega, measure = legendre(0.0, CUTOFF * (1 + level / 10), panels(weight, bias, level))
-        measure = measure / (omega * torch.sinh(torch.pi * omega))
-        bias, weight = bias + weight[..., 0].sum(-1), weight[..., 1:] - weight[..., :1]
-        mean = bias.sum() + (probs * weight.sum(0)).sum((-1, -2))
+        terms = Terms(weight, bias, level)
+        mean = terms.bias.sum() + (probs * terms.weight.sum(0)).sum((-1, -2))
         value = mean / 2 + len(bias) * math.log(2)
-        slope = (weight.sum(0) / 2).expand_as(probs).clone()
-        for some in torch.arange(len(bias)).split(max(1, CHUNK_COMPLEX // (len(omega) * weight[0].numel()))):
-            wave = minus_one(omega[:, None, None] * weight[some, None])
-            phase = torch.polar(torch.ones(()).to(omega), omega * bias[some, None])
+        slope = (terms.weight.sum(0) / 2).expand_as(probs).clone()
+        for _, wave, phase in terms.waves():
             for row in range(len(probs)):
-                log_cosh, gradient = _log_cosh(probs[row], wave, phase, measure)
+                log_cosh, gradient = _log_cosh(probs[row], wave, phase, terms.measure)
                 value[row] += log_cosh
                 slope[row] += gradient
         return value, slope
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        ctx.save_for_backward(output[1])
+        ctx.save_for_backward(output[1], *inputs[:3])
+        ctx.level = inputs[3]
         ctx.mark_non_differentiable(output[1])
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        return gradients[0][:, None, None] * ctx.saved_tensors[0], None, None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        slope, probs, weight, bias = ctx.saved_tensors
+        own = gradients[0][:, None, None] * slope
+        if not any(ctx.needs_input_grad[1:3]):
+            return own, None, None, None
+        return own, *_in_weights(gradients[0], probs, Terms(weight, bias, ctx.level)), None
+
+
+class Terms:
+    """The nodes ω and their weights, and b and W without the first weight of each variable, which is moved into b."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, level: int) -> None:
+        self.omega, measure = legendre(0.0, CUTOFF * (1 + level / 10), panels(weight, bias, level))
+        self.measure = measure / (self.omega * torch.sinh(torch.pi * self.omega))
+        self.bias, self.weight = bias + weight[..., 0].sum(-1), weight[..., 1:] - weight[..., :1]
+
+    def waves(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Some pixels after the other: their indices, e^{iωW} − 1 and e^{iωb}."""
+        omega = self.omega
+        for some in torch.arange(len(self.bias)).split(max(1, CHUNK_COMPLEX // (len(omega) * self.weight[0].numel()))):
+            wave = minus_one(omega[:, None, None] * self.weight[some, None])
+            yield some, wave, torch.polar(torch.ones(()).to(omega), omega * self.bias[some, None])
 
 
 def mean_softplus(
@@ -68,7 +87,7 @@ def mean_softplus(
 ) -> Float[Tensor, "*batch"]:
     """Returns Σ_pixels E softplus(b + Σ_j W_j[z_j]), z_j ~ Categorical(probs_j).
 
-    Differentiable once in the probabilities, along the simplex: each variable's first probability is taken as 1 minus
+    Differentiable once, in the probabilities along the simplex: each variable's first probability is taken as 1 minus
     the others. `level` + 1 doubles the panels: the difference of two levels shows the error.
 
     >>> probs, weight = torch.tensor([[0.5, 0.5]]).double(), torch.tensor([[[0.0, 1.0]]]).double()
@@ -96,11 +115,35 @@ def minus_one(angle: Tensor) -> Tensor:
     return torch.complex(-2 * torch.sin(angle / 2).square(), torch.sin(angle))
 
 
+def _factors(probs: Tensor, wave: Tensor) -> Tensor:
+    """E e^{iωW_j[z_j]} of each variable; `wave` is e^{iωW} − 1."""
+    return 1 + torch.stack([prob * some for prob, some in zip(probs.unbind(-1), wave.unbind(-1), strict=True)]).sum(0)
+
+
 def _log_cosh(probs: Tensor, wave: Tensor, phase: Tensor, measure: Tensor) -> tuple[Tensor, Tensor]:
     """Σ_pixels E log cosh(a/2) and its gradient; `wave` is e^{iωW} − 1, `phase` e^{iωb}."""
-    values = list(zip(probs.unbind(-1), wave.unbind(-1), strict=True))
-    each = 1 + torch.stack([prob * some for prob, some in values]).sum(0)
+    each = _factors(probs, wave)
     phi = phase * each.prod(-1)
     others = (measure * phi)[..., None] / each
-    slope = torch.stack([-(others * some).real.sum((0, 1)) for _, some in values], -1)
+    slope = torch.stack([-(others * some).real.sum((0, 1)) for some in wave.unbind(-1)], -1)
     return (measure * (1 - phi.real)).sum(), slope
+
+
+def _in_weights(upstream: Tensor, probs: Tensor, terms: Terms) -> tuple[Tensor, Tensor]:
+    """The gradients in W and b of the rows' values times `upstream`, `[rows]`.
+
+    With φ = E e^{iωa}, the derivative of E log cosh(a/2) is Σ_ω measure · ω Im φ in b, and in W_j[c] the same of the
+    part of φ in which z_j = c. A variable's first weight moves b, and all of its other weights the other way.
+    """
+    by_bias = (upstream.sum() / 2).expand(len(terms.bias)).clone()
+    by_weight = ((upstream[:, None, None] * probs).sum(0) / 2).expand_as(terms.weight).clone()
+    for some, wave, phase in terms.waves():
+        for row in range(len(probs)):
+            each = _factors(probs[row], wave)
+            phi = upstream[row] * terms.measure * terms.omega * phase * each.prod(-1)
+            by_bias[some] += phi.imag.sum(1)
+            others = phi[..., None] / each
+            chosen = zip(probs[row].unbind(-1), wave.unbind(-1), strict=True)
+            by_weight[some] += torch.stack([prob * (others * (1 + part)).imag.sum(1) for prob, part in chosen], -1)
+    first = by_bias[:, None] - by_weight.sum(-1)
+    return torch.cat([first[..., None], by_weight], -1), by_bias

@@ -53,6 +53,8 @@ class DigitsVae(Target):
 
         Raises BadInput if the model was trained with an encoder of another shape.
         """
+        if encoder(family).hidden_units:
+            raise BadInput(f"{self.label} was trained with a linear encoder, not one with hidden units")
         saved = load(self.label, family.name, family.size, "trained")
         found, expected = tuple(saved["weight"].shape), (encoder(family).outputs, encoder(family).pixels)
         if found != expected:

@@ -39,8 +39,8 @@ class DigitsVaeWeights(Target):
     """The bound of `digits_vae`, with the decoder's weights in θ beside the encoder's.
 
     In the decoder's weights a surrogate's gradient is plain Monte Carlo, whatever the estimator does in the encoder's;
-    a baseline or a coupling affects it too. Up to 4,096 latent values are enumerated; Normals with a linear decoder
-    are exact.
+    a baseline or a coupling affects it too. Up to 4,096 latent values are enumerated. With a linear decoder the
+    gradient is exact for any number of latents.
     """
 
     used_by = "training any VAE: one backward pass gives both gradients (Kingma, Welling 2014; Mnih, Gregor 2014)"
@@ -55,13 +55,13 @@ class DigitsVaeWeights(Target):
 
     def fits(self, family: Family) -> str | None:
         reason = self.fixed.fits(family)
-        if reason or (family.name == "normal_encoder" and not self.hidden):
+        if reason or not self.hidden:
             return reason
         if family.name == "normal_encoder":
             return "has an exact gradient for Normal latents with a linear decoder only"
-        count = states(family.build(family.encode(family.theta("default", "unconstrained"), "unconstrained")))
-        too_many = f"enumerates at most {MAX_STATES:,} values of the latents, not {count:,}"
-        return too_many if count is None or count > MAX_STATES else None
+        if few_states(family):
+            return None
+        return f"enumerates at most {MAX_STATES:,} values of the latents where the decoder has a hidden layer"
 
     def theta(self, family: Family, point: str) -> Tensors | None:
         return self.fixed.theta(family, point)
@@ -77,10 +77,17 @@ class DigitsVaeWeights(Target):
     def expectation(
         self, family: Family, point: str, parameters: Tensors, level: int = 0
     ) -> Float[Tensor, "*leading batch"] | None:
-        if family.name != "normal_encoder" or self.hidden:
+        if self.hidden or few_states(family):
             return None
         own = {name: value for name, value in parameters.items() if name.startswith(PREFIX)}
         return bound(parameters, encoder(family).images(), bare(own), LATENTS[family.name], level)
+
+
+def few_states(family: Family) -> bool:
+    """Whether an image's latents have few values, which are enumerated."""
+    theta = family.theta("default", "unconstrained")
+    count = states(family.build(family.encode(theta, "unconstrained")))
+    return count is not None and count <= MAX_STATES
 
 
 def bare(weights: Tensors) -> Tensors:

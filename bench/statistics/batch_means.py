@@ -101,9 +101,9 @@ class BatchMeans:
         values = np.sqrt(np.maximum(squares[::-1], 0.0))[:most]
         if values[-1] > HALF_THE_DIGITS * values[0]:
             return left[:, ::-1][:, :most], values
-        triangle = np.zeros((0, len(self)))
+        triangle: np.ndarray = np.zeros((0, len(self)))
         for each in self.centred(kept):
-            triangle = np.linalg.qr(np.concatenate([triangle, each.T]), mode="r")
+            _, triangle = np.linalg.qr(np.concatenate([triangle, each.T]))
         left, values, _ = np.linalg.svd(triangle.T, full_matrices=False)
         return left[:, :most], values[:most]
 
@@ -112,4 +112,5 @@ class BatchMeans:
     ) -> Float[np.ndarray, "k p"]:
         """Orthonormal rows: the right singular vectors of the centred means in `kept`, for some of the left ones."""
         rows = np.concatenate([left.T @ each for each in self.centred(kept)], 1) / values[:, None]
-        return np.linalg.qr(rows.T)[0].T
+        orthonormal, _ = np.linalg.qr(rows.T)
+        return orthonormal.T

@@ -3,9 +3,9 @@
     GRADEST_NO_SHAPES=1 OMP_NUM_THREADS=1 python -m tests.perf.accuracy_cells [--beside DIR] [--turns N] [CELL ...]
 
 A cell is `bits` (200 bits, rloo, n = 4) or `vae` (64 bits, disarm, n = 2), eager or compiled, as in `bits:compile`. Its
-time is that of `measure_accuracy` without compiling. The draws alone are the same chunks, drawn and thrown away directly
-afterwards. With `--beside`, each cell also runs on another revision in the folder DIR, in turns. Estimates a second of
-processor time; the ratio is the median over the turns.
+time is that of `measure_accuracy` without compiling. The draws alone are as many chunks, drawn and thrown away
+directly afterwards. With `--beside`, each cell also runs on another revision in the folder DIR, in turns. Estimates a
+second of processor time; the ratio is the median over the turns.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def measured(cell: str) -> dict[str, float]:
     def timed(self: Gradients, replicates: int) -> torch.Tensor:
         start = time.process_time()
         found = draw(self, replicates)
-        if self.estimator.name == name:
+        if isinstance(self.estimator, type(estimators.get(name))):
             calls.append((self, replicates, time.process_time() - start))
         return found
 

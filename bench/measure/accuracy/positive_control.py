@@ -76,7 +76,9 @@ def typical_size(gradients: Gradients) -> Vector | None:
     if own is None:
         return None
     rows = min(TYPICAL, power_of_two(TOGETHER // gradients.problem.dim))
-    squares = sum(own(rows).square_().sum(0) for _ in range(TYPICAL // rows))
+    squares = sum(
+        (own(rows).square_().sum(0) for _ in range(TYPICAL // rows)), start=torch.zeros(()).to(gradients.device)
+    )
     size = (squares / TYPICAL).sqrt().cpu().numpy()
     return np.where(np.isfinite(size), size, 0.0)
 

@@ -32,6 +32,16 @@ def test_reads_plain_and_gzipped(tmp_path, pixels, pack):
     assert torch.equal(images(str(file)), torch.tensor(pixels.reshape(6, 12) >= 128).double())
 
 
+def test_enlarged_digits_are_interpolated_digits():
+    from sklearn.datasets import load_digits
+
+    small = torch.tensor(load_digits().images)
+    large = torch.nn.functional.interpolate(small[:, None], (28, 28), mode="bilinear").flatten(1)
+    clear = (large - 8).abs() > 1e-9
+    assert clear.double().mean() > 0.95
+    assert torch.equal(images("digits_28")[clear], (large >= 8)[clear].double())
+
+
 def test_a_vae_of_a_users_images_has_an_exact_gradient(tmp_path, pixels):
     file = tmp_path / "images"
     file.write_bytes(content(pixels))

@@ -42,6 +42,18 @@ def test_value_and_gradient_are_the_enumeration(variables, values, scale):
     assert torch.allclose(through(mean_softplus), through(by_enumeration), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(("variables", "values", "scale"), [(1, 2, 1.0), (4, 2, 3.0), (5, 4, 1.0)])
+def test_the_gradient_in_weights_and_biases_is_the_enumeration(variables, values, scale):
+    weight, bias = layer(variables, values, scale)
+    probs, rows = torch.randn(3, variables, values).double().softmax(-1), torch.tensor([0.3, -1.0, 2.0]).double()
+
+    def through(rule):
+        return torch.func.grad(lambda *layer: (rows * rule(probs, *layer)).sum(), argnums=(0, 1))(weight, bias)
+
+    for found, exact in zip(through(mean_softplus), through(by_enumeration), strict=True):
+        assert torch.allclose(found, exact, rtol=0, atol=1e-12)
+
+
 def test_halving_the_panels_changes_nothing_at_200_bits():
     weight, bias = layer(200, 2, 0.35, pixels=3)
     probs = torch.randn(1, 200, 2).double().softmax(-1)

@@ -12,9 +12,11 @@ from bench.distributions.amortised import BernoulliEncoder, CategoricalEncoder, 
 from bench.measure.estimates.gradients import Gradients
 from bench.objectives.latents import Bits
 from bench.objectives.vae import DigitsVae, bound, log_joint
+from bench.plugins.settings import identifying
 from bench.problems.exact import climb, enumeration, reference
 from bench.problems.problem import Problem
 from bench.problems.theta import as_vector
+from estimators.errors import BadInput
 from tests.support.exactness import assert_unbiased
 
 VAE = DigitsVae()
@@ -162,3 +164,36 @@ def test_float32():
 
 def test_needs_an_encoder():
     assert VAE.fits(distributions.get("bernoulli", size=32)) is not None
+
+
+HIDDEN = BernoulliEncoder(size=4, batch=2, hidden_units=3)
+
+
+def test_an_encoder_with_hidden_units_has_the_enumerations_gradient():
+    which = Problem(HIDDEN, VAE, point="start")
+    closed, every = reference(which), climb(which, enumeration, "enumeration")
+    assert closed is not None and every is not None
+    assert closed.method == "closed form"
+    assert {name: tuple(each.shape) for name, each in closed.gradient.items()} == {
+        "hidden_weight": (3, 64), "hidden_bias": (3,), "weight": (4, 3), "bias": (4,)
+    }  # fmt: skip
+    for name, exact in every.gradient.items():
+        assert torch.allclose(closed.gradient[name], exact, rtol=0, atol=1e-12)
+
+
+def test_estimates_in_hidden_units_are_unbiased():
+    which = Problem(HIDDEN, VAE, point="start")
+    exact = reference(which)
+    assert exact is not None
+    torch.manual_seed(0)
+    sample = Gradients(which, estimators.get("disarm"), 4)(4_000)
+    assert_unbiased(sample, as_vector(exact.gradient), resolution=0.1)
+
+
+def test_hidden_units_change_no_other_cells_id_and_have_no_trained_point():
+    assert "hidden_units" not in identifying(BernoulliEncoder(size=4))
+    assert identifying(HIDDEN)["hidden_units"] == 3
+    with pytest.raises(BadInput, match="trained with a linear encoder"):
+        Problem(BernoulliEncoder(size=32, hidden_units=3), VAE, point="trained").theta()
+    with pytest.raises(BadInput, match="hidden_units must be at least 0"):
+        BernoulliEncoder(hidden_units=-1)

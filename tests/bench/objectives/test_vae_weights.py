@@ -90,6 +90,25 @@ def test_calls_are_still_counted():
     assert count(Gradients(which, estimators.get("rloo"), 4)) == (4.0, 0.0)
 
 
+@pytest.mark.parametrize("family", [BernoulliEncoder(size=5, batch=2), CategoricalEncoder(size=3, batch=2)])
+def test_with_a_linear_decoder_the_closed_form_is_the_enumeration(family, monkeypatch):
+    every = exactly(problem(family))
+    monkeypatch.setattr("bench.objectives.vae_weights.MAX_STATES", 1)
+    closed = exactly(problem(family))
+    assert (every.method, closed.method) == ("enumeration", "closed form")
+    for name, exact in every.gradient.items():
+        assert torch.allclose(closed.gradient[name], exact, rtol=0, atol=1e-12)
+
+
+def test_many_bits_have_an_exact_gradient_in_a_linear_decoders_weights():
+    which = problem(BernoulliEncoder(size=16, batch=1))
+    assert which.misfit() is None
+    assert exactly(which).method == "closed form"
+    torch.manual_seed(0)
+    sample = Gradients(which, estimators.get("disarm"), 4)(4_000)
+    assert_unbiased(sample, as_vector(exactly(which).gradient), resolution=0.1)
+
+
 def test_many_values_are_refused():
-    assert "at most 4,096 values" in str(problem(BernoulliEncoder()).misfit())
+    assert "at most 4,096 values" in str(problem(BernoulliEncoder(), hidden=3).misfit())
     assert "linear decoder only" in str(problem(NormalEncoder(), hidden=3).misfit())

@@ -28,6 +28,7 @@ NAMES = (
     "headline",
     "language",
     "language_long",
+    "many_parameters",
     "minibatch",
     "mnist",
     "policy",
