@@ -55,8 +55,8 @@ def step_costs() -> dict[str, Any]:
     """The measured costs.
 
     `problems`: by `problem_key`, seconds per estimate and per evaluation, and the number of parameters. `estimators`:
-    by name, calls per draw at any size, those per draw and coordinate, seconds of a step of fitting, and the seconds of
-    an estimate ÷ those of its calls.
+    by name, calls per draw at any size, those per draw and coordinate, seconds of a step of fitting, and seconds beyond
+    those of the calls per draw and coordinate.
     """
     return json.loads(FILE.read_text(encoding="utf-8"))
 
@@ -64,6 +64,12 @@ def step_costs() -> dict[str, Any]:
 def coordinates(cell: Cell) -> int:
     """The number of random variables of a cell: the setting `size` of its distribution, else its parameters."""
     return size_of(cell.distribution_params) or cell.dim
+
+
+@lru_cache(maxsize=4096)
+def fitting_steps(params: str) -> int:
+    """The setting `steps` of an estimator; 0 without one."""
+    return json.loads(params).get("steps", 0)
 
 
 @lru_cache(maxsize=4096)
@@ -121,8 +127,8 @@ def measured_estimators(cells: list[Cell]) -> dict[str, list[float]]:
 
 
 def cost_of_estimator(cells: list[Cell]) -> list[float]:
-    """Calls per draw at any size, those per draw and coordinate, seconds of a fitting step, and how much longer an
-    estimate takes than these calls do.
+    """Calls per draw at any size, those per draw and coordinate, seconds of a step of fitting, and seconds beyond those
+    of the calls per draw and coordinate.
 
     Calls are told apart on the distribution and objective that the suites have in the most different sizes.
     """
@@ -131,14 +137,22 @@ def cost_of_estimator(cells: list[Cell]) -> list[float]:
         alike.setdefault((cell.distribution, cell.objective), []).append(cell)
     ranges = [(min(own, key=coordinates), max(own, key=coordinates)) for own in alike.values()]
     low, high = max(ranges, key=lambda ends: coordinates(ends[1]) / coordinates(ends[0]))
-    typical = min(cells, key=lambda cell: (abs(coordinates(cell) - 5), cell.id))
-    few, many, there = (sum(count(opened_cell(cell)[0])) / cell.samples for cell in (low, high, typical))
+    typical = min(
+        cells, key=lambda cell: (not fitting_steps(cell.estimator_params), abs(coordinates(cell) - 5), cell.id)
+    )
+    few, many = (sum(count(opened_cell(cell)[0])) / cell.samples for cell in (low, high))
     per_coordinate = max(many - few, 0.0) / max(coordinates(high) - coordinates(low), 1)
     own, fitting = opened_cell(typical)
-    _, per_estimate, per_call, _ = timed_problem(typical) or (0, 0.0, inf, 0)
-    slower = seconds_per_estimate(own) / (per_estimate + there * typical.samples * per_call)
+    own_work = max(work_beyond_calls(typical, own), work_beyond_calls(high, opened_cell(high)[0]))
     always = max(few - per_coordinate * coordinates(low), 0.0)
-    return [float(f"{each:.3g}") for each in (always, per_coordinate, fitting, max(slower, 1.0))]
+    return [float(f"{each:.3g}") for each in (always, per_coordinate, fitting, own_work)]
+
+
+def work_beyond_calls(cell: Cell, own: Gradients) -> float:
+    """Seconds of an estimate beyond those of its calls, per draw and coordinate."""
+    _, per_estimate, per_call, _ = timed_problem(cell) or ("", 0.0, inf, 0)
+    beyond = seconds_per_estimate(own) - per_estimate - sum(count(own)) * per_call
+    return max(beyond, 0.0) / (cell.samples * coordinates(cell))
 
 
 def opened_cell(cell: Cell) -> tuple[Gradients, float]:
