@@ -143,7 +143,7 @@ def cost_of_estimator(cells: list[Cell]) -> list[float]:
     few, many = (sum(count(opened_cell(cell)[0])) / cell.samples for cell in (low, high))
     per_coordinate = max(many - few, 0.0) / max(coordinates(high) - coordinates(low), 1)
     own, fitting = opened_cell(typical)
-    own_work = max(work_beyond_calls(typical, own), work_beyond_calls(high, opened_cell(high)[0]))
+    own_work = work_beyond_calls(typical, own)
     always = max(few - per_coordinate * coordinates(low), 0.0)
     return [float(f"{each:.3g}") for each in (always, per_coordinate, fitting, own_work)]
 
