@@ -1,7 +1,7 @@
 """Predicts the seconds of a cell that was never measured: evaluations × the measured cost of its problem.
 
 A cell draws R estimates until variance and verdict are known. R is not known before: over the cells of the built-in
-suites, the estimates that a cell needs are about log-normal around `NEEDED` × (1 ÷ resolution² + 1 ÷ precision²), fewer
+suites, the estimates that a cell needs are about log-normal around `NEEDED_AT_ONE` × (1 ÷ resolution² + 1 ÷ precision²), fewer
 with many parameters, over which the noise averages, and the budget cuts them off. An estimate takes the calls of its
 estimator × the seconds per evaluation of its problem, as `step_costs` measured them, and the moments take a time that
 grows with the number of parameters. Over the cells of a suite the sum is good to a factor of two; single cells are not.
@@ -16,23 +16,23 @@ from bench.suites.cell import Cell
 from bench.sweeps.cell_record import settings_of
 from bench.sweeps.step_costs import coordinates, fitting_steps, problem_key, step_costs
 
-BASE = {"accuracy": 0.08, "throughput": 0.1}
+PREPARING = {"accuracy": 0.08, "throughput": 0.1}
 """Seconds of a cell of few estimates: preparing, counting calls, statistics."""
-NEEDED, SPREAD = 40.0, 2.0
+NEEDED_AT_ONE, SPREAD = 40.0, 2.0
 """Of the estimates that a cell needs: the median where both aims are 1, and the standard deviation of the logarithm."""
-MANY = 100
+MANY_PARAMETERS = 100
 """Parameters beyond which a cell needs fewer estimates."""
-STAGES = 1.3
+ALL_STAGES = 1.3
 """Estimates of all stages ÷ estimates of the first: second stages, controls, chunks rounded up."""
 MOMENTS = 1.5e-8
 """Seconds per number of an estimate for its moments."""
 COMPILING, COMPILED = 4.0, 0.3
 """Seconds of compiling a step, and the seconds of a compiled step ÷ those of an eager one."""
-VISITED, STEPS = 1.2, 20
+VISITED, TIMED_STEPS = 1.2, 20
 """Of a timed cell: its seconds ÷ `max_seconds`, and the steps that it takes at least, warm-up included."""
-STEP = 0.001
+SHORTEST_STEP = 0.001
 """Seconds of a timed step at least, whose batch is chosen so that it takes no longer."""
-UNKNOWN = (2.0, 0.0, 0.0, 0.0)
+UNKNOWN_ESTIMATOR = (2.0, 0.0, 0.0, 0.0)
 """Costs of an estimator that was not measured; see `step_costs`."""
 PER_CALL, PER_NUMBER = 2e-7, 1.5e-8
 """Seconds of an evaluation of an unknown problem, and of each of its parameters."""
@@ -40,21 +40,27 @@ PER_CALL, PER_NUMBER = 2e-7, 1.5e-8
 
 def modelled_seconds(cell: Cell, task: str) -> float:
     """The predicted seconds of a cell's task on an idle core; 0 for a task without a measurement."""
-    if task not in BASE:
+    if task not in PREPARING:
         return 0.0
-    always, per_coordinate, per_step, own_work = step_costs()["estimators"].get(cell.estimator, UNKNOWN)
+    always, per_coordinate, per_step, own_work = step_costs()["estimators"].get(cell.estimator, UNKNOWN_ESTIMATOR)
     per_estimate, per_call = cost_of_problem(problem_key(cell), cell.dim)
     calls = (always + per_coordinate * coordinates(cell)) * cell.samples
     compiling, faster = (COMPILING, COMPILED) if cell.mode == "compile" else (0.0, 1.0)
     estimate = faster * (per_estimate + calls * per_call + own_work * cell.samples * coordinates(cell))
-    fixed = BASE[task] + per_step * fitting_steps(cell.estimator_params) + compiling
+    fixed = PREPARING[task] + per_step * fitting_steps(cell.estimator_params) + compiling
     if task == "throughput":
         settings: ThroughputSettings = settings_of("throughput", cell.throughput)
-        return fixed + VISITED * settings.max_seconds + STEPS * max(STEP, (settings.replicates or 1) * estimate)
+        return (
+            fixed
+            + VISITED * settings.max_seconds
+            + TIMED_STEPS * max(SHORTEST_STEP, (settings.replicates or 1) * estimate)
+        )
     planned: AccuracySettings = settings_of("accuracy", cell.accuracy)
-    needed = NEEDED * (planned.bias_resolution**-2 + planned.precision**-2) / (1 + cell.dim / MANY) ** 0.5
+    needed = (
+        NEEDED_AT_ONE * (planned.bias_resolution**-2 + planned.precision**-2) / (1 + cell.dim / MANY_PARAMETERS) ** 0.5
+    )
     replicates = expected_replicates(needed, planned.within(calls).max_replicates)
-    seconds = fixed + STAGES * replicates * (estimate + MOMENTS * cell.dim)
+    seconds = fixed + ALL_STAGES * replicates * (estimate + MOMENTS * cell.dim)
     return min(seconds, fixed + planned.max_seconds) if planned.max_seconds else seconds
 
 
@@ -67,10 +73,10 @@ def expected_replicates(needed: float, most: int) -> float:
     """
     centre = log(needed)
     at = (log(most) - centre) / SPREAD
-    return exp(centre + SPREAD**2 / 2) * below(at - SPREAD) + most * (1 - below(at))
+    return exp(centre + SPREAD**2 / 2) * normal_below(at - SPREAD) + most * (1 - normal_below(at))
 
 
-def below(z: float) -> float:
+def normal_below(z: float) -> float:
     """The distribution function of a standard normal number."""
     return (1 + erf(z / 2**0.5)) / 2
 

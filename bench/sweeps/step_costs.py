@@ -29,10 +29,10 @@ from bench.suites.suite import load_suite
 from estimators.core import Fitted
 from estimators.registry import estimators
 
-FILE = Path(__file__).with_name("step_costs.json")
+COSTS_FILE = Path(__file__).with_name("step_costs.json")
 PROBES = ("reinforce", "reparameterisation", "set_reinforce", "set_pathwise", "policy_loss", "evolution_strategy")
 """Estimators of few calls, of which the first that fits times a problem."""
-FEW, MORE = 2, 8
+FEW_DRAWS, MORE_DRAWS = 2, 8
 """Draws per estimate of the two timings that tell the cost of an estimate from that of a draw."""
 MOST_COORDINATES = 100
 """Of the problems on which calls are counted."""
@@ -58,7 +58,7 @@ def step_costs() -> dict[str, Any]:
     by name, calls per draw at any size, those per draw and coordinate, seconds of a step of fitting, and seconds beyond
     those of the calls per draw and coordinate.
     """
-    return json.loads(FILE.read_text(encoding="utf-8"))
+    return json.loads(COSTS_FILE.read_text(encoding="utf-8"))
 
 
 def coordinates(cell: Cell) -> int:
@@ -85,16 +85,16 @@ def timed_problem(cell: Cell) -> tuple[str, float, float, int] | None:
     problem = problem_of(cell)
     own: Gradients | None = None
     for name in PROBES:
-        tried = Gradients(problem, estimators.get(name), MORE)
-        if tried.offer.unmet(tried.estimator, FEW) is None:
+        tried = Gradients(problem, estimators.get(name), MORE_DRAWS)
+        if tried.offer.unmet(tried.estimator, FEW_DRAWS) is None:
             own = tried
             break
     if own is None:
         return None
-    calls = sum(count(own)) / MORE
-    few, more = (seconds_per_estimate(own.by(own.estimator, samples)) for samples in (FEW, MORE))
-    per_draw = max((more - few) / (MORE - FEW), more / (10 * MORE))
-    return problem_key(cell), max(few - FEW * per_draw, 0.0), per_draw / calls, problem.dim
+    calls = sum(count(own)) / MORE_DRAWS
+    few, more = (seconds_per_estimate(own.by(own.estimator, samples)) for samples in (FEW_DRAWS, MORE_DRAWS))
+    per_draw = max((more - few) / (MORE_DRAWS - FEW_DRAWS), more / (10 * MORE_DRAWS))
+    return problem_key(cell), max(few - FEW_DRAWS * per_draw, 0.0), per_draw / calls, problem.dim
 
 
 def seconds_per_estimate(gradients: Gradients) -> float:
@@ -172,12 +172,12 @@ def main() -> None:
     with kept_generator("cpu"):
         torch.manual_seed(0)
         problems = measured_problems(replace(cell, dtype="float64") for cell in every)
-        found = {"problems": problems, "estimators": measured_estimators([c for c in every if c.samples == MORE])}
+        found = {"problems": problems, "estimators": measured_estimators([c for c in every if c.samples == MORE_DRAWS])}
     lines = [
         f'"{part}": {{\n' + ",\n".join(f" {canonical(key)}: {canonical(own)}" for key, own in rows.items()) + "\n}"
         for part, rows in found.items()
     ]
-    FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    COSTS_FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
