@@ -1,8 +1,8 @@
 """Predicts the seconds of a cell that was never measured: evaluations × the measured cost of its problem.
 
 A cell draws R estimates until variance and verdict are known. R is not known before: over the cells of the built-in
-suites, the estimates that a cell needs are about log-normal around `NEEDED_AT_ONE` × (1 ÷ resolution² + 1 ÷ precision²), fewer
-with many parameters, over which the noise averages, and the budget cuts them off. An estimate takes the calls of its
+suites, the estimates that a cell needs are about log-normal around 40 × (1 ÷ resolution² + 1 ÷ precision²), fewer with
+many parameters, over which the noise averages, and the budget cuts them off. An estimate takes the calls of its
 estimator × the seconds per evaluation of its problem, as `step_costs` measured them, and the moments take a time that
 grows with the number of parameters. Over the cells of a suite the sum is good to a factor of two; single cells are not.
 """
@@ -48,20 +48,24 @@ def modelled_seconds(cell: Cell, task: str) -> float:
     compiling, faster = (COMPILING, COMPILED) if cell.mode == "compile" else (0.0, 1.0)
     estimate = faster * (per_estimate + calls * per_call + own_work * cell.samples * coordinates(cell))
     fixed = PREPARING[task] + per_step * fitting_steps(cell.estimator_params) + compiling
-    if task == "throughput":
-        settings: ThroughputSettings = settings_of("throughput", cell.throughput)
-        return (
-            fixed
-            + VISITED * settings.max_seconds
-            + TIMED_STEPS * max(SHORTEST_STEP, (settings.replicates or 1) * estimate)
-        )
-    planned: AccuracySettings = settings_of("accuracy", cell.accuracy)
-    needed = (
-        NEEDED_AT_ONE * (planned.bias_resolution**-2 + planned.precision**-2) / (1 + cell.dim / MANY_PARAMETERS) ** 0.5
-    )
-    replicates = expected_replicates(needed, planned.within(calls).max_replicates)
-    seconds = fixed + ALL_STAGES * replicates * (estimate + MOMENTS * cell.dim)
-    return min(seconds, fixed + planned.max_seconds) if planned.max_seconds else seconds
+    return fixed + (timing_seconds(cell, estimate) if task == "throughput" else drawing_seconds(cell, estimate, calls))
+
+
+def timing_seconds(cell: Cell, estimate: float) -> float:
+    """The predicted seconds of timing a step, from the seconds of an estimate."""
+    settings: ThroughputSettings = settings_of("throughput", cell.throughput)
+    step = max(SHORTEST_STEP, (settings.replicates or 1) * estimate)
+    return VISITED * settings.max_seconds + TIMED_STEPS * step
+
+
+def drawing_seconds(cell: Cell, estimate: float, calls: float) -> float:
+    """The predicted seconds of drawing estimates until the cell is settled, from the seconds and calls of one."""
+    settings: AccuracySettings = settings_of("accuracy", cell.accuracy)
+    precise = settings.bias_resolution**-2 + settings.precision**-2
+    needed = NEEDED_AT_ONE * precise / (1 + cell.dim / MANY_PARAMETERS) ** 0.5
+    replicates = expected_replicates(needed, settings.within(calls).max_replicates)
+    seconds = ALL_STAGES * replicates * (estimate + MOMENTS * cell.dim)
+    return seconds if settings.max_seconds is None else min(seconds, settings.max_seconds)
 
 
 @lru_cache(maxsize=4096)

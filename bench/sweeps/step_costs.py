@@ -32,7 +32,7 @@ from estimators.registry import estimators
 COSTS_FILE = Path(__file__).with_name("step_costs.json")
 PROBES = ("reinforce", "reparameterisation", "set_reinforce", "set_pathwise", "policy_loss", "evolution_strategy")
 """Estimators of few calls, of which the first that fits times a problem."""
-FEW_DRAWS, MORE_DRAWS = 2, 8
+FEWER_DRAWS, MORE_DRAWS = 2, 8
 """Draws per estimate of the two timings that tell the cost of an estimate from that of a draw."""
 MOST_COORDINATES = 100
 """Of the problems on which calls are counted."""
@@ -86,15 +86,15 @@ def timed_problem(cell: Cell) -> tuple[str, float, float, int] | None:
     own: Gradients | None = None
     for name in PROBES:
         tried = Gradients(problem, estimators.get(name), MORE_DRAWS)
-        if tried.offer.unmet(tried.estimator, FEW_DRAWS) is None:
+        if tried.offer.unmet(tried.estimator, FEWER_DRAWS) is None:
             own = tried
             break
     if own is None:
         return None
     calls = sum(count(own)) / MORE_DRAWS
-    few, more = (seconds_per_estimate(own.by(own.estimator, samples)) for samples in (FEW_DRAWS, MORE_DRAWS))
-    per_draw = max((more - few) / (MORE_DRAWS - FEW_DRAWS), more / (10 * MORE_DRAWS))
-    return problem_key(cell), max(few - FEW_DRAWS * per_draw, 0.0), per_draw / calls, problem.dim
+    few, more = (seconds_per_estimate(own.by(own.estimator, samples)) for samples in (FEWER_DRAWS, MORE_DRAWS))
+    per_draw = max((more - few) / (MORE_DRAWS - FEWER_DRAWS), more / (10 * MORE_DRAWS))
+    return problem_key(cell), max(few - FEWER_DRAWS * per_draw, 0.0), per_draw / calls, problem.dim
 
 
 def seconds_per_estimate(gradients: Gradients) -> float:

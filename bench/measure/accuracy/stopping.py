@@ -65,8 +65,8 @@ class AccuracySettings:
                 raise BadInput(f"{name} must be between 0 and 1, found {getattr(self, name)}")
         if not LEAST_REPLICATES <= self.min_replicates <= self.max_replicates:
             raise BadInput(
-                f"min_replicates must be at least {LEAST_REPLICATES} and at most max_replicates = {self.max_replicates}, "
-                f"found {self.min_replicates}"
+                f"min_replicates must be at least {LEAST_REPLICATES} and at most max_replicates = "
+                f"{self.max_replicates}, found {self.min_replicates}"
             )
         if self.max_evaluations < 1:
             raise BadInput(f"max_evaluations must be at least 1, found {self.max_evaluations}")
