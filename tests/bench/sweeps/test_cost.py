@@ -77,11 +77,11 @@ def test_a_prediction_grows_with_work_and_ends_at_the_budgets():
         return modelled_seconds(small_cells(samples=[4], estimators=["rloo"], **changes)[0], "accuracy")
 
     few, many = ({"max_replicates": most, "max_evaluations": 10**12} for most in (4096, 10**9))
-    assert seconds(accuracy=few) < seconds(accuracy=many) / 10
+    assert seconds(accuracy=few) < seconds(accuracy=many) / 5
     assert seconds(accuracy=many | {"max_evaluations": 10_000}) < seconds(accuracy=few)
     assert seconds(accuracy=many | {"max_replicates": 10**12, "bias_resolution": 1e-6, "max_seconds": 5.0}) < 6.0
     large = {"distribution": {"name": "bernoulli", "size": 3000}, "objective": "quadratic_bits"}
-    assert seconds(accuracy=few, problems=[large]) > 100 * seconds(accuracy=few)
+    assert seconds(accuracy=few, problems=[large]) > 10 * seconds(accuracy=few)
 
 
 def test_every_built_in_estimator_and_nearly_every_problem_has_a_measured_cost():
