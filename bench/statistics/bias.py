@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from bench.statistics.batch_means import BatchMeans
 from bench.statistics.block import Against, magnitude
 from bench.statistics.control import Ask, Control, known_control
-from bench.statistics.means import hall, two_sided
+from bench.statistics.means import hall, third_and_fourth, two_sided
 from bench.statistics.moments import Moments
 from bench.statistics.tails import MIN_OUTCOMES
 
@@ -158,7 +158,7 @@ def _along_p(along: Float[np.ndarray, " R"], error: float, tolerance: float) -> 
     shrunk = max(abs(mean) - error, 0.0) * float(np.sign(mean))
     if sd <= tolerance:
         return float(abs(shrunk) <= tolerance)
-    centred = (along - mean) / sd
-    if len(along) < MIN_OUTCOMES * float((centred**4).mean()):
+    third, fourth = third_and_fourth((along - mean) / sd)
+    if len(along) < MIN_OUTCOMES * fourth:
         return 1.0
-    return float(two_sided(hall(shrunk, sd, float((centred**3).mean()), len(along))))
+    return float(two_sided(hall(shrunk, sd, third, len(along))))

@@ -26,7 +26,7 @@ from scipy.special import ndtr, stdtr
 
 from bench.statistics.block import Block, unit_vector
 from bench.statistics.interval import Interval
-from bench.statistics.means import hall, mean_interval
+from bench.statistics.means import hall, mean_interval, third_and_fourth
 from bench.statistics.norms import NoisyLength, trace_of_square
 from bench.statistics.tails import MIN_OUTCOMES
 from bench.statistics.verdict import CONFIRM, EQUIVALENCE, Rules, Verdict
@@ -249,7 +249,7 @@ def _below_zero(values: Float[np.ndarray, " R"]) -> float:
     mean, sd = float(values.mean()), float(values.std(ddof=1))
     if sd == 0:
         return float(mean >= 0)
-    centred = (values - mean) / sd
-    if len(values) < MIN_OUTCOMES * float((centred**4).mean()):
+    third, fourth = third_and_fourth((values - mean) / sd)
+    if len(values) < MIN_OUTCOMES * fourth:
         return 1.0
-    return float(ndtr(hall(mean, sd, float((centred**3).mean()), len(values))))
+    return float(ndtr(hall(mean, sd, third, len(values))))

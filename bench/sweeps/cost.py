@@ -65,7 +65,7 @@ class Cost:
         return max(sums["accuracy"] / max(jobs, 1), longest) + sums["throughput"]
 
 
-SHORT = 0.02
+SHORT_SHARE = 0.02
 """Of the expected seconds of each worker: cells that take less stay in the order of the suite."""
 
 
@@ -76,7 +76,7 @@ def longest_first(cells: Sequence[Cell], task: str, cost: Cost, jobs: int) -> li
     follow each other and share its exact gradient.
     """
     seconds = [cost.expected(cell, task) for cell in cells]
-    short = SHORT * sum(seconds) / max(jobs, 1)
+    short = SHORT_SHARE * sum(seconds) / max(jobs, 1)
     order = sorted(range(len(cells)), key=lambda index: -seconds[index] if seconds[index] > short else 0.0)
     return [cells[index] for index in order]
 

@@ -29,10 +29,10 @@ from bench.suites.suite import load_suite
 from estimators.core import Fitted
 from estimators.registry import estimators
 
-FILE = Path(__file__).with_name("step_costs.json")
+COSTS_FILE = Path(__file__).with_name("step_costs.json")
 PROBES = ("reinforce", "reparameterisation", "set_reinforce", "set_pathwise", "policy_loss", "evolution_strategy")
 """Estimators of few calls, of which the first that fits times a problem."""
-FEW, MORE = 2, 8
+FEWER_DRAWS, MORE_DRAWS = 2, 8
 """Draws per estimate of the two timings that tell the cost of an estimate from that of a draw."""
 MOST_COORDINATES = 100
 """Of the problems on which calls are counted."""
@@ -55,15 +55,21 @@ def step_costs() -> dict[str, Any]:
     """The measured costs.
 
     `problems`: by `problem_key`, seconds per estimate and per evaluation, and the number of parameters. `estimators`:
-    by name, calls per draw at any size, those per draw and coordinate, seconds of a step of fitting, and the seconds of
-    an estimate ÷ those of its calls.
+    by name, calls per draw at any size, those per draw and coordinate, seconds of a step of fitting, and seconds beyond
+    those of the calls per draw and coordinate.
     """
-    return json.loads(FILE.read_text(encoding="utf-8"))
+    return json.loads(COSTS_FILE.read_text(encoding="utf-8"))
 
 
 def coordinates(cell: Cell) -> int:
     """The number of random variables of a cell: the setting `size` of its distribution, else its parameters."""
     return size_of(cell.distribution_params) or cell.dim
+
+
+@lru_cache(maxsize=4096)
+def fitting_steps(params: str) -> int:
+    """The setting `steps` of an estimator; 0 without one."""
+    return json.loads(params).get("steps", 0)
 
 
 @lru_cache(maxsize=4096)
@@ -79,16 +85,16 @@ def timed_problem(cell: Cell) -> tuple[str, float, float, int] | None:
     problem = problem_of(cell)
     own: Gradients | None = None
     for name in PROBES:
-        tried = Gradients(problem, estimators.get(name), MORE)
-        if tried.offer.unmet(tried.estimator, FEW) is None:
+        tried = Gradients(problem, estimators.get(name), MORE_DRAWS)
+        if tried.offer.unmet(tried.estimator, FEWER_DRAWS) is None:
             own = tried
             break
     if own is None:
         return None
-    calls = sum(count(own)) / MORE
-    few, more = (seconds_per_estimate(own.by(own.estimator, samples)) for samples in (FEW, MORE))
-    per_draw = max((more - few) / (MORE - FEW), more / (10 * MORE))
-    return problem_key(cell), max(few - FEW * per_draw, 0.0), per_draw / calls, problem.dim
+    calls = sum(count(own)) / MORE_DRAWS
+    few, more = (seconds_per_estimate(own.by(own.estimator, samples)) for samples in (FEWER_DRAWS, MORE_DRAWS))
+    per_draw = max((more - few) / (MORE_DRAWS - FEWER_DRAWS), more / (10 * MORE_DRAWS))
+    return problem_key(cell), max(few - FEWER_DRAWS * per_draw, 0.0), per_draw / calls, problem.dim
 
 
 def seconds_per_estimate(gradients: Gradients) -> float:
@@ -121,8 +127,8 @@ def measured_estimators(cells: list[Cell]) -> dict[str, list[float]]:
 
 
 def cost_of_estimator(cells: list[Cell]) -> list[float]:
-    """Calls per draw at any size, those per draw and coordinate, seconds of a fitting step, and how much longer an
-    estimate takes than these calls do.
+    """Calls per draw at any size, those per draw and coordinate, seconds of a step of fitting, and seconds beyond those
+    of the calls per draw and coordinate.
 
     Calls are told apart on the distribution and objective that the suites have in the most different sizes.
     """
@@ -131,14 +137,22 @@ def cost_of_estimator(cells: list[Cell]) -> list[float]:
         alike.setdefault((cell.distribution, cell.objective), []).append(cell)
     ranges = [(min(own, key=coordinates), max(own, key=coordinates)) for own in alike.values()]
     low, high = max(ranges, key=lambda ends: coordinates(ends[1]) / coordinates(ends[0]))
-    typical = min(cells, key=lambda cell: (abs(coordinates(cell) - 5), cell.id))
-    few, many, there = (sum(count(opened_cell(cell)[0])) / cell.samples for cell in (low, high, typical))
+    typical = min(
+        cells, key=lambda cell: (not fitting_steps(cell.estimator_params), abs(coordinates(cell) - 5), cell.id)
+    )
+    few, many = (sum(count(opened_cell(cell)[0])) / cell.samples for cell in (low, high))
     per_coordinate = max(many - few, 0.0) / max(coordinates(high) - coordinates(low), 1)
     own, fitting = opened_cell(typical)
-    _, per_estimate, per_call, _ = timed_problem(typical) or (0, 0.0, inf, 0)
-    slower = seconds_per_estimate(own) / (per_estimate + there * typical.samples * per_call)
+    own_work = work_beyond_calls(typical, own)
     always = max(few - per_coordinate * coordinates(low), 0.0)
-    return [float(f"{each:.3g}") for each in (always, per_coordinate, fitting, max(slower, 1.0))]
+    return [float(f"{each:.3g}") for each in (always, per_coordinate, fitting, own_work)]
+
+
+def work_beyond_calls(cell: Cell, own: Gradients) -> float:
+    """Seconds of an estimate beyond those of its calls, per draw and coordinate."""
+    _, per_estimate, per_call, _ = timed_problem(cell) or ("", 0.0, inf, 0)
+    beyond = seconds_per_estimate(own) - per_estimate - sum(count(own)) * per_call
+    return max(beyond, 0.0) / (cell.samples * coordinates(cell))
 
 
 def opened_cell(cell: Cell) -> tuple[Gradients, float]:
@@ -158,12 +172,12 @@ def main() -> None:
     with kept_generator("cpu"):
         torch.manual_seed(0)
         problems = measured_problems(replace(cell, dtype="float64") for cell in every)
-        found = {"problems": problems, "estimators": measured_estimators([c for c in every if c.samples == MORE])}
+        found = {"problems": problems, "estimators": measured_estimators([c for c in every if c.samples == MORE_DRAWS])}
     lines = [
         f'"{part}": {{\n' + ",\n".join(f" {canonical(key)}: {canonical(own)}" for key, own in rows.items()) + "\n}"
         for part, rows in found.items()
     ]
-    FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    COSTS_FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

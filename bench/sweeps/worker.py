@@ -35,7 +35,7 @@ def start_worker(setup: Setup) -> Action:
     """
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
     keep_freed_memory()
-    one_thread()
+    single_threaded()
     if setup.accelerator is not None:
         torch.accelerator.set_device_index(setup.accelerator)
     _, pullback, *_ = torch.func.vjp(torch.square, torch.ones(2))
@@ -45,7 +45,7 @@ def start_worker(setup: Setup) -> Action:
     return measure_task
 
 
-def one_thread() -> None:
+def single_threaded() -> None:
     """Limits torch, and the linear algebra of numpy and scipy, to one thread.
 
     Workers run side by side: the decomposition of 64 × 2,080 batch means takes 7 ms with one thread, and half a second

@@ -119,15 +119,15 @@ def feed() -> dict[str, float]:
     ):
         engine = Local(Options(Setup(memory=2**34), jobs=WORKERS))
         try:
-            seen = 0
-            for number, found in enumerate(engine.measure(every, "accuracy")):
+            seen, marks = 0, []
+            for found in engine.measure(every, "accuracy"):
                 store.append({**each.record, "env": "here"} for each in found)
                 seen += len(found)
-                if not number or seen <= WORKERS:  # every worker has begun
-                    began, spent, first = time.monotonic(), time.process_time(), seen
-            taken = time.monotonic() - began
-            busy = (seen - first) * NAP / WORKERS / taken
-            return {"cpu": time.process_time() - spent, "share of the time asleep": busy}
+                marks.append((seen, time.monotonic(), time.process_time()))
+            middle = [mark for mark in marks if 0.4 * len(every) < mark[0] < 0.9 * len(every)]  # all workers have begun
+            (first, began, spent), (last, ended, used) = middle[0], middle[-1]
+            asleep_for = (last - first) * NAP / WORKERS / (ended - began)
+            return {"cpu per cell": (used - spent) / (last - first), "share of the time asleep": asleep_for}
         finally:
             engine.close()
 

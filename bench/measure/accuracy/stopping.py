@@ -23,7 +23,7 @@ from bench.statistics.verdict import Rules, Verdict, judge
 from bench.statistics.yardstick import Scale
 from estimators.errors import BadInput
 
-FEWEST = 64
+LEAST_REPLICATES = 64
 """Smallest number of estimates of a measurement: as many as the batch means from which intervals are computed."""
 
 UNREACHABLE = 2.0
@@ -63,10 +63,10 @@ class AccuracySettings:
         for name in ("precision", "bias_resolution", "level"):
             if not 0 < getattr(self, name) < 1:
                 raise BadInput(f"{name} must be between 0 and 1, found {getattr(self, name)}")
-        if not FEWEST <= self.min_replicates <= self.max_replicates:
+        if not LEAST_REPLICATES <= self.min_replicates <= self.max_replicates:
             raise BadInput(
-                f"min_replicates must be at least {FEWEST} and at most max_replicates = {self.max_replicates}, "
-                f"found {self.min_replicates}"
+                f"min_replicates must be at least {LEAST_REPLICATES} and at most max_replicates = "
+                f"{self.max_replicates}, found {self.min_replicates}"
             )
         if self.max_evaluations < 1:
             raise BadInput(f"max_evaluations must be at least 1, found {self.max_evaluations}")
@@ -82,7 +82,7 @@ class AccuracySettings:
         >>> few.min_replicates, few.max_replicates
         (200, 200)
         """
-        affordable = max(int(self.max_evaluations / max(calls, 1)), FEWEST)
+        affordable = max(int(self.max_evaluations / max(calls, 1)), LEAST_REPLICATES)
         most = min(self.max_replicates, affordable)
         return replace(self, max_replicates=most, min_replicates=min(self.min_replicates, most))
 
