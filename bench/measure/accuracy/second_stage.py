@@ -137,7 +137,7 @@ def stage(
         replace(settings, precision=ROUGH),
         tolerance=rules.tolerance,
         rare=raw.rare,
-        control=sharp(raw.control, cell, chunk, seed_of, rules.tolerance * kept.block("all").magnitude),
+        control=sharp(raw.control, found, chunk, seed_of, rules.tolerance * kept.block("all").magnitude),
         scale=Scale(yard.length, yard.scale, inf) if yard.scale else None,
     )
     ended = sampling.run()
@@ -146,22 +146,29 @@ def stage(
     return Judged(sampling, ended, f"the mean of {sampling.kept.drawn:,} estimates less a model of f, {gained}")
 
 
-def sharp(control: Ask, cell: Opening, chunk: int, seed_of: Callable[[str], int], floor: Vector) -> Ask:
-    """The control with its own adjusted mean, which must be precise enough to see the error of the estimates."""
+def sharp(control: Ask, judged: Adjustment, chunk: int, seed_of: Callable[[str], int], floor: Vector) -> Ask:
+    """The control with its own adjusted mean, which must be precise enough to see the error of the estimates.
+
+    Its covariates are detailed if those of the `judged` mean are.
+    """
+    covariates = judged.covariates
 
     def asked(replicates: int) -> Control | None:
-        found = control(replicates)
-        if found is None:
+        known = control(replicates)
+        if known is None:
             return None
-        own = next(filter(None, (control_gradients(cell.eager, name, LEAST_DRAWS) for name in CONTROLS)), None)
-        better = own and adjustment(own, chunk, lambda stage: seed_of(f"control {stage}"), floor)
+        own = next(
+            filter(None, (control_gradients(covariates.gradients, name, LEAST_DRAWS) for name in CONTROLS)), None
+        )
+        seeds, detailed = (lambda stage: seed_of(f"control {stage}")), covariates.detailed
+        better = own and adjustment(own, chunk, seeds, floor, detailed=detailed)
         if not better:
-            return replace(found, sharp=True)
+            return replace(known, sharp=True)
         torch.manual_seed(seed_of("adjusted control"))
         kept = Replicates({"all": slice(0, len(floor))}, None, None)
         while kept.drawn < replicates:
             kept.add(better(chunk))
-        return replace(found, sharp=True, batches=kept.block("all").batches)
+        return replace(known, sharp=True, batches=kept.block("all").batches)
 
     return asked
 

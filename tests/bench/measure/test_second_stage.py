@@ -19,7 +19,7 @@ from bench.statistics.batch_means import BatchMeans
 from bench.statistics.control import Control
 from bench.tables.metrics import Outcome
 from estimators import Estimator
-from tests.support.adjusted import RIGHT, ScaledBit, Selected, WrongBits, WrongSampler
+from tests.support.adjusted import RIGHT, ScaledBit, Selected, Shrunk, WrongBits, WrongSampler
 
 BITS = Problem(distributions.get("bernoulli", size=3), objectives.get("quadratic_bits"))
 FEW = AccuracySettings(precision=0.1, bias_resolution=0.02, max_replicates=8192)
@@ -71,6 +71,13 @@ def test_detailed_covariates_are_tried_where_the_few_ones_gain_too_little(monkey
     found = outcome(estimator=estimators.get("independent_baseline"), settings=replace(FEW, max_replicates=4096))
     assert found.verdict == "unbiased" and any(asked)
     assert "less a model of f" in found.reason
+
+
+def test_a_bias_that_detailed_covariates_show_has_a_control_with_them():
+    """A parity's gradient is a hundredth of its noise: a control without them sees nothing."""
+    found = outcome(Problem(distributions.get("bernoulli", size=5), objectives.get("parity")), Shrunk())
+    assert found.verdict == "biased", found.reason
+    assert rows(found)["relative_bias"].ci_low < 0.1 < rows(found)["relative_bias"].ci_high
 
 
 HEAVY = Problem(distributions.get("normal", size=1), objectives.get("exponential"))
