@@ -108,8 +108,11 @@ def winners_by_size(
         of_kind = rows["kind"] == kind
         known = sorted(sizes[of_kind].dropna().unique())
         for size in known if len(known) > 1 else []:
-            own = kind_winners(rows[of_kind & (sizes == size)], baseline=baseline, judged=judged)
-            found += [replace(each, size=int(size)) for each in own[-1:]]
+            own = rows[of_kind & (sizes == size)]
+            counts = sorted(own["samples"].dropna().unique(), reverse=True)
+            by_samples = (kind_winners(own[own["samples"] == n], baseline=baseline, judged=judged) for n in counts)
+            largest = next(filter(None, by_samples), [])
+            found += [replace(each, size=int(size)) for each in largest]
     return found
 
 

@@ -9,6 +9,7 @@ results/headline/headline.csv and README.md from the table in that folder.
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
 import io
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from bench.catalogue.headlines import headline_summaries
 from bench.tables.folder import load
 from bench.tables.wide import wide_table
 from bench.validation.exactness import markdown
+from estimators.errors import BadInput
 
 HEADLINE_FOLDER = Path("results/headline")
 COMMAND = "gradest run headline --out results/headline"
@@ -101,8 +103,15 @@ One command makes them: `{command}`, then `python -m bench.validation.headline` 
 
 
 def headline_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Returns one row per topic, cell and quantity, each with its sentence, from the table of suite `headline`."""
+    """Returns one row per topic, cell and quantity, each with its sentence, from the table of suite `headline`.
+
+    Raises BadInput if a topic has no measured cell.
+    """
     rows = wide_table(table)
+    for topic in TOPICS:
+        mine = rows["name"].isin(topic.estimators) & (rows["status"] == "ok")
+        if not (mine & (rows["objective"].isin(topic.objectives) | (not topic.objectives))).any():
+            raise BadInput(f"no cell of “{topic.title}” was measured: `{COMMAND}` measures all")
     parts = [_ratios(rows, topic) if topic.baseline else _biases(rows, topic) for topic in TOPICS]
     found = pd.concat(parts, ignore_index=True)
     return found.assign(sentence=[headline_sentence(row) for row in found.to_dict("records")])[HEADLINE_COLUMNS]
@@ -206,7 +215,16 @@ def headline_csv(found: pd.DataFrame) -> str:
     return text.getvalue()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Writes results/headline/headline.csv and README.md."""
     found_numbers = headline_table(load(HEADLINE_FOLDER))
     (HEADLINE_FOLDER / "headline.csv").write_text(headline_csv(found_numbers), encoding="utf-8")
     (HEADLINE_FOLDER / "README.md").write_text(headline_page(found_numbers), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

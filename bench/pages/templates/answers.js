@@ -99,7 +99,8 @@ function boxes(rows) {
     const box = make("article", null, { "data-kind": kind }), title = make("h3", `${kind} `), [first, ...others] = own.reverse();
     title.append(make("small", several(first.of_problems, "problem")));
     const cells = of_kind(rows, kind), sizes = sizes_of(cells);
-    const by_size = sizes.length < 2 ? [] : sizes.map((size) => [size, winners(cells.filter((row) => get(row, "size") === size)).at(-1)]).filter(([, found]) => found);
+    const at_most = (own) => { for (const n of samples_of(own).reverse()) for (const found of winners(own.filter((row) => get(row, "samples") === n))) return found; };
+    const by_size = sizes.length < 2 ? [] : sizes.map((size) => [size, at_most(cells.filter((row) => get(row, "size") === size))]).filter(([, found]) => found);
     const nodes = by_size.map(([size, found]) => told(found, `${kind === "bits" ? `${size} bits` : `size ${size}`}, n = ${found.samples}`));
     const folded_away = by_size.length > MOST_SIZES;
     box.className = by_size.length ? "answer wide" : "answer";

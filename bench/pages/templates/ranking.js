@@ -38,7 +38,10 @@ function ranking_of(rows, kind, equal, chosen) {
   const sizes = new Map([...groups(cells, setting)].map(([key, own]) => [key, own.length])), shared = cells.filter((row) => sizes.get(setting(row)) > 1);
   if (!shared.length) return null;
   const estimators = (of) => distinct(of.map((row) => get(row, "estimator"))).sort(), apart = new Map();
-  const mine = (names) => cells.filter((row) => names.includes(get(row, "estimator")));
+  const mine = (names) => {
+    const wanted = new Set(names);
+    return cells.filter((row) => wanted.has(get(row, "estimator")));
+  };
   const kept = (names, keep, why) => {
     const left = names.filter((_, i) => keep[i]);
     for (const name of names) if (!left.includes(name)) apart.set(name, why(name, left));
@@ -47,17 +50,16 @@ function ranking_of(rows, kind, equal, chosen) {
   let names = estimators(cells);
   for (const name of estimators(every)) if (!names.includes(name)) apart.set(name, "has no variance on any problem");
   names = kept(names, sharing(names, cells, setting), (name, left) => too_few(name, left, cells, setting));
-  let model = additive(names, mine(names), metric, setting);
-  for (let left = null; left?.length !== names.length;) {
-    left = names;
-    names = kept(names, agreeing(model), () => DISAGREES);
+  let model = null;
+  while (names.length !== model?.names.length) {
     model = additive(names, mine(names), metric, setting);
+    names = kept(names, agreeing(model), () => DISAGREES);
   }
-  const order = names.map((_, i) => i).sort((a, b) => model.effects[a] - model.effects[b]);
-  names = order.map((i) => names[i]);
-  model = additive(names, mine(names), metric, setting);
+  const place_of = new Map(names.map((name, i) => [name, i]));
+  const level = (name) => Math.round(1e9 * model.effects[place_of.get(name)]);
+  names = [...names].sort((a, b) => level(a) - level(b));
   const baseline = names.includes(chosen) ? chosen : most_measured(mine(names), metric) ?? chosen;
-  const ratio = (one, other) => model.ratio(names.indexOf(one), names.indexOf(other));
+  const ratio = (one, other) => model.ratio(place_of.get(one), place_of.get(other));
   const direct = (one, other) => {
     const of = new Map(cells.filter((row) => get(row, "estimator") === other).map((row) => [setting(row), row]));
     const above = cells.filter((row) => get(row, "estimator") === one && of.has(setting(row)));
@@ -150,7 +152,11 @@ function mean_ratio(pairs, metric) {
 // Which estimators share enough problems with one another (`bench.analysis.common_ground`).
 function sharing(names, cells, setting) {
   const settings = [...groups(cells, setting).values()].filter((all) => all.length > 1), on = names.map(() => names.map(() => new Set()));
-  for (const all of settings) for (const a of all) for (const b of all) on[names.indexOf(get(a, "estimator"))][names.indexOf(get(b, "estimator"))].add(identity(a));
+  const place_of = new Map(names.map((name, i) => [name, i]));
+  for (const all of settings) {
+    const places = all.map((row) => place_of.get(get(row, "estimator"))), problem = identity(all[0]);
+    for (const i of places) for (const j of places) on[i][j].add(problem);
+  }
   const problems = count_of(settings, (all) => identity(all[0])), needed = Math.max(Math.min(FEWEST_COMMON, problems), Math.ceil(problems / COMMON_SHARE));
   const own = names.map((_, i) => on[i][i].size);
   return without_worst(on.map((row, i) => row.map((of, j) => i !== j && of.size < needed)), own, own.map((count) => count > 0));

@@ -11,6 +11,7 @@ import pytest
 import bench
 from bench.catalogue import fits, headlines
 from bench.validation.headline import TOPICS, headline_csv, headline_page, headline_sentence, headline_table
+from estimators.errors import BadInput
 
 FOLDER = Path(__file__).parents[3] / "results" / "headline"
 
@@ -29,6 +30,11 @@ def test_the_committed_sentences_are_what_the_table_gives(numbers: pd.DataFrame)
     again = "run: python -m bench.validation.headline"
     assert (FOLDER / "headline.csv").read_text(encoding="utf-8") == headline_csv(numbers), again
     assert (FOLDER / "README.md").read_text(encoding="utf-8") == headline_page(numbers), again
+
+
+def test_a_table_without_a_topic_is_one_sentence(table: pd.DataFrame):
+    with pytest.raises(BadInput, match=r"no cell of “Kinks and smooth functions.*gradest run headline"):
+        headline_table(table[~table["objective"].isin(["absolute", "exponential"])])
 
 
 def test_every_topic_has_numbers_for_each_of_its_estimators(numbers: pd.DataFrame):
