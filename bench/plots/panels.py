@@ -223,6 +223,8 @@ def _slope(axes: Axes, rows: pd.DataFrame) -> None:
     )
 
 
+LARGEST = 1e308
+"""Largest end of an axis."""
 BEHIND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
 
 
@@ -230,8 +232,9 @@ def _zeros(axes: Axes, rows: pd.DataFrame) -> None:
     """Writes the names of the estimators at 0, which a log axis cannot show."""
     names = ", ".join(shorten(name, 16) for name in dict.fromkeys(rows["estimator"]))
     if names:
-        low, high = axes.get_ylim()
-        axes.set_ylim(low, high * (high / low) ** 0.16)  # room for a line of text
+        low, high = map(float, axes.get_ylim())
+        room = high * (high / low) ** 0.16  # for a line of text
+        axes.set_ylim(low, max(high, min(room, LARGEST)))
         axes.text(
             0.97, 0.96, shorten(f"at 0: {names}", 40), transform=axes.transAxes, fontsize=6, ha="right", va="top",
             bbox=BEHIND,

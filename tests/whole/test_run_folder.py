@@ -16,7 +16,9 @@ from bench.measure.timing.ceilings import FILE as CEILINGS
 from bench.measure.timing.ceilings import load_ceilings
 from bench.pages.report import report_page
 from bench.provenance.identity import canonical
-from bench.provenance.machine import environment_key
+from bench.provenance.machine import environment_key, machine_environment
+from bench.sweeps.engines.base import CellResult, Engine
+from bench.sweeps.run import run
 from bench.tables.folder import EARLIER, Store, environments, load
 from estimators.errors import BadInput
 from tests.support.sweeps import HANG, TOML, finished, gradest, small_cells, suite
@@ -187,3 +189,36 @@ def test_nothing_outside_the_folder_is_written(made, tmp_path, what, place):
         for command in commands:
             answered(folder, command)
         assert {path: path.read_bytes() for path in (folder / "outside").iterdir()} == before, name
+
+
+class Answering(Engine):
+    """Answers with made-up records, without workers."""
+
+    def width(self):
+        return 1
+
+    def measure(self, cells, task):
+        yield from ([CellResult(cell, finished(cell, variance=2.0), machine_environment())] for cell in cells)
+
+    def close(self):
+        """Nothing runs."""
+
+
+@pytest.mark.parametrize("harm", [shutil.rmtree, lambda folder: folder.rename(folder.with_name("moved"))])
+@pytest.mark.parametrize("moment", ["read", "begin", "note_environment", "append", "say", "finish"])
+def test_a_folder_that_is_lost_at_any_moment_is_one_sentence(tmp_path, monkeypatch, moment, harm):
+    """Fault C6: also while a run starts."""
+    act = getattr(Store, moment)
+
+    def lost(store, *given, **more):
+        if store.folder.exists():
+            harm(store.folder)
+        return act(store, *given, **more)
+
+    monkeypatch.setattr("bench.sweeps.run.open_engine", lambda name, options: Answering(options))
+    run(suite(), tmp_path / "whole")
+    monkeypatch.setattr(Store, moment, lost)
+    with pytest.raises(BadInput) as said:
+        run(suite(), tmp_path / "run")
+    assert str(tmp_path / "run") in str(said.value) and "\n" not in str(said.value)
+    assert not (tmp_path / "run").exists()

@@ -96,6 +96,16 @@ def test_a_name_with_dollars_and_tags_is_drawn_as_it_is(draw: Callable[..., Figu
     assert "&lt;script&gt;" in found.read_text()
 
 
+@pytest.mark.parametrize("value", [1.7e308, 5e-324])
+@pytest.mark.parametrize("draw", [plots.variance_by_samples, plots.ranking])
+def test_the_largest_and_the_smallest_numbers_are_drawn(draw: Callable[..., Figure], tmp_path: Path, value: float):
+    """Fault C18."""
+    rows = table((2,), problems=2)
+    extreme = (rows["metric"].isin(["variance", "mse"]) & (rows["estimator"] == "rloo")).fillna(False)
+    rows.loc[extreme, ["value", "ci_low", "ci_high"]] = [value, value / 2, value]
+    assert save(draw(rows), tmp_path / "figure.svg").stat().st_size > 1000
+
+
 @each
 def test_a_figure_shows_itself_in_a_notebook_without_pyplot(draw: Callable[..., Figure]):
     assert draw(table().iloc[:0])._repr_svg_().count("<svg") == 1  # type: ignore[attr-defined]

@@ -135,6 +135,7 @@ def test_good_cells_are_the_same_beside_bad_ones(tmp_path, alone):
         as_said(table, kind)
     pd.testing.assert_frame_equal(of_good(table), alone)
     assert found.left == 0 and sum(found.counts.values()) == 4 + len(QUICK)
+    assert (tmp_path / "out" / "run.log").read_text().replace("\n", "").isprintable()
 
 
 def test_in_a_window_of_timed_cells_only_the_bad_one_says_so(tmp_path, forked_workers):

@@ -243,7 +243,7 @@ def test_timed_cells_are_alone():
 def test_cells_that_no_memory_holds_are_rows(tmp_path, good):
     """Fault C9: too many parameters, too many draws; the cells beside them are the same."""
     problems = [{"distribution": {"name": "bernoulli", "size": [3, 10**9, 2**62]}, "objective": "quadratic_bits"}]
-    wanted = suite(problems=problems, samples=[2, 4, 10**10])
+    wanted = suite(problems=problems, samples=[2, 4, 10**10], throughput={"max_seconds": 0.1})
     found = run(wanted, tmp_path, jobs=1, memory=2.0, where="samples <= 4 or distribution.size == 3")
     assert found.left == 0 and found.counts == {"ok": 4, "out_of_memory": 6, "failed": 4}
     assert sum("Storage size calculation overflowed" in each for each in found.failed) == 4
