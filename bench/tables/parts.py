@@ -116,6 +116,9 @@ class _Reading:
         for name in every:
             if name not in self.there:
                 content = content.append_column(name, pa.nulls(len(content), TYPES[COLUMNS[name].kind]))
+        if "cell" in self.there:
+            place = content.schema.get_field_index("cell")
+            content = content.set_column(place, "cell", content["cell"].cast(pa.string()).dictionary_encode())
         content = content.select(every).cast(pa.schema([(name, TYPES[COLUMNS[name].kind]) for name in every]))
         found = content.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get, split_blocks=True, self_destruct=True)
         if "kind" in self.asked:
@@ -129,8 +132,11 @@ def _of_metrics(metrics: Iterable[str]) -> pc.Expression:
 
 
 def open_files(paths: Sequence[Path]) -> pyarrow.dataset.Dataset:
-    """Opens Parquet files as one table, whose texts are codes of a dictionary."""
-    texts = pyarrow.dataset.ParquetFileFormat(dictionary_columns=TEXTS)
+    """Opens Parquet files as one table, whose texts are codes of a dictionary, except ids of cells.
+
+    A dictionary of ids holds those of all cells, also where few of them are chosen.
+    """
+    texts = pyarrow.dataset.ParquetFileFormat(dictionary_columns=[name for name in TEXTS if name != "cell"])
     return pyarrow.dataset.dataset([str(path) for path in paths], format=texts)
 
 
