@@ -124,6 +124,9 @@ class _Reading:
         for name in every:
             if name not in self.there:
                 content = content.append_column(name, pa.nulls(len(content), TYPES[COLUMNS[name].kind]))
+        if "cell" in self.there:
+            place = content.schema.get_field_index("cell")
+            content = content.set_column(place, "cell", content["cell"].cast(pa.string()).dictionary_encode())
         content = (
             with_texts_of_times(content)
             .select(every)
@@ -141,8 +144,12 @@ def _of_metrics(metrics: Iterable[str]) -> pc.Expression:
 
 
 def open_files(paths: Sequence[Path]) -> pyarrow.dataset.Dataset:
-    """Opens Parquet files as one table, whose texts are codes of a dictionary."""
-    texts, files = pyarrow.dataset.ParquetFileFormat(dictionary_columns=TEXTS), [str(regular(path)) for path in paths]
+    """Opens Parquet files as one table, whose texts are codes of a dictionary, except ids of cells.
+
+    A dictionary of ids holds those of all cells, also where few of them are chosen.
+    """
+    columns = [name for name in TEXTS if name != "cell"]
+    texts, files = pyarrow.dataset.ParquetFileFormat(dictionary_columns=columns), [str(regular(path)) for path in paths]
     parts = pyarrow.dataset.dataset(files, format=texts)
     every = [each.physical_schema for each in parts.get_fragments()]
     if len({each.field("created").type for each in every if "created" in each.names}) > 1:  # in older files a text

@@ -30,7 +30,9 @@ COPIES_AT_ONCE = 64
 
 def write_large_table(path: Path, cells: int) -> int:
     """Writes the committed table, repeated with other seeds, with at least so many cells; returns its rows."""
-    content = open_files([COMMITTED]).to_table(filter=pc.field("metric").is_valid()).unify_dictionaries()
+    content = open_files([COMMITTED]).to_table(filter=pc.field("metric").is_valid())
+    place = content.schema.get_field_index("cell")
+    content = content.set_column(place, "cell", content["cell"].dictionary_encode()).unify_dictionaries()
     names = content["cell"].chunk(0).dictionary.to_pylist()
     copies = -(-cells // len(content["cell"].unique()))
     rows = 0

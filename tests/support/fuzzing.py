@@ -18,6 +18,8 @@ from unittest.mock import patch
 from bench.system.optional import limit_memory
 from bench.tables.files import read_table, write_csv, write_parquet
 from bench.tables.folder import Store
+from bench.tables.long import typed
+from bench.tables.where import select
 from tests.support.forked import FORKING
 from tests.support.mutations import Mutation, havoc
 from tests.support.sweeps import HANG, TOML, finished, gradest, small_cells, suite
@@ -26,6 +28,8 @@ GIB = 2**30
 COMMITTED = Path(__file__).parents[2] / "results" / "reference"
 MADE = "made"
 """The folder that a command may make in the folder."""
+SOME = "objective.t == 0.45 and samples == 4 and estimator in ['reinforce', 'rloo', 'arm']"
+"""The cells of the committed table that are mutated."""
 KEPT = 100
 """The largest number of mutations that are kept to be mutated again."""
 
@@ -53,10 +57,7 @@ def real_folder(folder: Path) -> Path:
     ceiling = {"env": "a", "metric": "normal_per_second", "value": 2e8, "ci_low": 1e8, "ci_high": 3e8, "n": 9}
     words = {"unit": "numbers/s", "device": "cpu", "dtype": "float64", "method": "Median of blocks."}
     (folder / "ceilings.jsonl").write_text(json.dumps(ceiling | words) + "\n")
-    whole = read_table(COMMITTED / "results.parquet")
-    problem = whole[whole["estimator"] == "reinforce"].iloc[0]
-    same = whole[(whole["objective"] == problem["objective"]) & (whole["samples"] == problem["samples"])]
-    some = same[same["cell"].isin([problem["cell"], *same["cell"].unique()[:4]])]
+    some = typed(select(read_table(COMMITTED / "results.parquet"), SOME))
     table = folder / "table"
     table.mkdir()
     write_parquet(some, table / "results.parquet")
