@@ -60,7 +60,8 @@ class _Sum(torch.autograd.Function):
         own = gradients[0][:, None, None] * slope
         if not any(ctx.needs_input_grad[1:3]):
             return own, None, None, None
-        return own, *_in_weights(gradients[0], probs, Terms(weight, bias, ctx.level)), None
+        with torch.no_grad():  # a second derivative would keep all waves in memory
+            return own, *_in_weights(gradients[0], probs, Terms(weight, bias, ctx.level)), None
 
 
 class Terms:
