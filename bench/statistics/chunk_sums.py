@@ -21,11 +21,11 @@ from bench.statistics.moments import power_sums
 TILE_NUMBERS, NARROWEST = 2**17, 256
 """Numbers in a tile, and its fewest coordinates."""
 
-Piece = tuple[int, slice]
+BlockInTile = tuple[int, slice]
 """The number of a block, and its coordinates in a tile."""
 
 
-def tiles(rows: int, dim: int, blocks: Sequence[slice]) -> Iterator[tuple[slice, tuple[Piece, ...]]]:
+def tiles(rows: int, dim: int, blocks: Sequence[slice]) -> Iterator[tuple[slice, tuple[BlockInTile, ...]]]:
     """The tiles of `rows` estimates with `dim` coordinates: the coordinates of each, and the blocks' places in it.
 
     >>> [*tiles(2**16, 300, [slice(0, 100), slice(100, 300)])]
@@ -40,7 +40,7 @@ def tiles(rows: int, dim: int, blocks: Sequence[slice]) -> Iterator[tuple[slice,
 
 
 def tile_sums(
-    x: Float[Tensor, "R c"], mean: Float[Tensor, " c"], vectors: Float[Tensor, "k c"], pieces: tuple[Piece, ...]
+    x: Float[Tensor, "R c"], mean: Float[Tensor, " c"], vectors: Float[Tensor, "k c"], pieces: tuple[BlockInTile, ...]
 ) -> tuple[Float[Tensor, "4 c"], Float[Tensor, "pieces kinds R"]]:
     """The sums over the rows and over the coordinates of a tile whose mean is known.
 
