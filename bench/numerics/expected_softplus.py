@@ -37,7 +37,7 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def forward(probs: Tensor, weight: Tensor, bias: Tensor, level: int) -> tuple[Tensor, Tensor]:
-        terms = Terms(weight, bias, level)
+        terms = SoftplusTerms(weight, bias, level)
         mean = terms.bias.sum() + (probs * terms.weight.sum(0)).sum((-1, -2))
         value = mean / 2 + len(bias) * math.log(2)
         slope = (terms.weight.sum(0) / 2).expand_as(probs).clone()
@@ -60,10 +60,11 @@ class _Sum(torch.autograd.Function):
         own = gradients[0][:, None, None] * slope
         if not any(ctx.needs_input_grad[1:3]):
             return own, None, None, None
-        return own, *_in_weights(gradients[0], probs, Terms(weight, bias, ctx.level)), None
+        with torch.no_grad():  # a second derivative would keep all waves in memory
+            return own, *_in_weights(gradients[0], probs, SoftplusTerms(weight, bias, ctx.level)), None
 
 
-class Terms:
+class SoftplusTerms:
     """The nodes ω and their weights, and b and W without the first weight of each variable, which is moved into b."""
 
     def __init__(self, weight: Tensor, bias: Tensor, level: int) -> None:
@@ -129,7 +130,7 @@ def _log_cosh(probs: Tensor, wave: Tensor, phase: Tensor, measure: Tensor) -> tu
     return (measure * (1 - phi.real)).sum(), slope
 
 
-def _in_weights(upstream: Tensor, probs: Tensor, terms: Terms) -> tuple[Tensor, Tensor]:
+def _in_weights(upstream: Tensor, probs: Tensor, terms: SoftplusTerms) -> tuple[Tensor, Tensor]:
     """The gradients in W and b of the rows' values times `upstream`, `[rows]`.
 
     With φ = E e^{iωa}, the derivative of E log cosh(a/2) is Σ_ω measure · ω Im φ in b, and in W_j[c] the same of the

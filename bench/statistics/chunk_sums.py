@@ -21,11 +21,11 @@ from bench.statistics.moments import power_sums
 TILE_NUMBERS, NARROWEST = 2**17, 256
 """Numbers in a tile, and its fewest coordinates."""
 
-Piece = tuple[int, slice]
+BlockInTile = tuple[int, slice]
 """The number of a block, and its coordinates in a tile."""
 
 
-def tiles(rows: int, dim: int, blocks: Sequence[slice]) -> Iterator[tuple[slice, tuple[Piece, ...]]]:
+def tiles(rows: int, dim: int, blocks: Sequence[slice]) -> Iterator[tuple[slice, tuple[BlockInTile, ...]]]:
     """The tiles of `rows` estimates with `dim` coordinates: the coordinates of each, and the blocks' places in it.
 
     >>> [*tiles(2**16, 300, [slice(0, 100), slice(100, 300)])]
@@ -40,7 +40,7 @@ def tiles(rows: int, dim: int, blocks: Sequence[slice]) -> Iterator[tuple[slice,
 
 
 def tile_sums(
-    x: Float[Tensor, "R c"], mean: Float[Tensor, " c"], vectors: Float[Tensor, "k c"], pieces: tuple[Piece, ...]
+    x: Float[Tensor, "R c"], mean: Float[Tensor, " c"], vectors: Float[Tensor, "k c"], pieces: tuple[BlockInTile, ...]
 ) -> tuple[Float[Tensor, "4 c"], Float[Tensor, "pieces kinds R"]]:
     """The sums over the rows and over the coordinates of a tile whose mean is known.
 
@@ -85,23 +85,24 @@ class RowNumbers:
 
     Small arrays kept between large temporaries would keep the memory of these from being used again.
 
-    >>> numbers = RowNumbers(2)
-    >>> numbers.add(np.array([[1.0, 2.0], [3.0, 4.0]]))
-    >>> numbers.values[1]
-    array([3., 4.])
+    >>> numbers = RowNumbers(3)
+    >>> numbers.add(np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), length=2.0)
+    >>> numbers.values[2]
+    array([2.5, 3. ])
     """
 
     def __init__(self, kinds: int) -> None:
         self._held, self._count = np.empty((kinds, 1024)), 0
 
-    def add(self, rows: Float[np.ndarray, "k R"]) -> None:
-        """Adds the numbers of R replicates."""
+    def add(self, rows: Float[np.ndarray, "k R"], length: float = 1.0) -> None:
+        """Adds the numbers of R replicates; the third is a product with a vector of this length, divided by it."""
         end = self._count + rows.shape[1]
         if end > self._held.shape[1]:
             larger = np.empty((len(self._held), max(2 * self._held.shape[1], end)))
             larger[:, : self._count] = self.values
             self._held = larger
         self._held[:, self._count : end] = rows
+        self._held[2:, self._count : end] *= 1 / length if length > 0 else 0.0
         self._count = end
 
     @property

@@ -57,6 +57,7 @@ class Replicates:
         self._leaves = [*parts] if tiled else [*blocks]
         self.target, self.error = target, error
         self.size = np.zeros(self.dim) if size is None else size
+        self._lengths = {name: self._length(where) for name, where in blocks.items()}
         self.drawn = self._added = self._nonfinite = 0
         self._before, self._fresh = Moments.none(self.dim), RunningMoments(self.dim)
         self._sums, self._counts = torch.zeros(BATCHES, self.dim, dtype=torch.float64), np.zeros(BATCHES)
@@ -203,15 +204,16 @@ class Replicates:
             return (mean - centre)[None]
         return np.stack([mean - centre, mean - self.target[where], self.target[where]])
 
+    def _length(self, where: slice) -> float:
+        """The norm of the exact gradient in some coordinates; 0 without one."""
+        return 0.0 if self.target is None else float(np.linalg.norm(self.target[where]))
+
     def _add_numbers(self, found: Float[np.ndarray, "leaves k R"], batch: Batching) -> None:
         """Adds the numbers per replicate of each block."""
-        for name, where in self.blocks.items():
+        for name in self.blocks:
             own = found[self._leaves.index(name)] if name in self._leaves else found.sum(0)
             self._spreads[name] += batch.sums(own[0])
-            if self.target is not None:
-                length = float(np.linalg.norm(self.target[where]))
-                own = np.concatenate([own[:2], own[2:] / length if length > 0 else 0 * own[2:]])
-            self._numbers[name].add(own)
+            self._numbers[name].add(own, self._lengths[name])
 
 
 def nonfinite_rows(x: Tensor) -> Tensor | None:

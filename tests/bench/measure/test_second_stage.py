@@ -1,16 +1,20 @@
 """The second stage settles unclear verdicts, changes no variance, and judges nothing that it cannot see."""
 
+import zlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 import estimators
 from bench.distributions import distributions
 from bench.measure.accuracy import accuracy, second_stage
 from bench.measure.accuracy.accuracy import measure_accuracy
-from bench.measure.accuracy.adjusted_mean import Adjustment
+from bench.measure.accuracy.adjusted_mean import Adjustment, adjustment
+from bench.measure.accuracy.fitted_model import fitted_model
 from bench.measure.accuracy.stopping import AccuracySettings
+from bench.measure.estimates.gradients import Gradients
 from bench.measure.estimates.prepared import Execution
 from bench.objectives import objectives
 from bench.problems.exact import reference
@@ -122,3 +126,16 @@ def test_a_control_that_is_not_precise_enough_withholds_a_verdict():
     assert not control.misses(target, off, 0.0)
     assert replace(control, sharp=True).misses(target, off, 0.0)
     assert not replace(control, sharp=True, batches=BatchMeans.of(batches / 100)).misses(target, off, 0.0)
+
+
+def test_a_second_stage_that_would_take_too_much_memory_is_left_out(monkeypatch):
+    gradients = Gradients(BITS, estimators.get("rloo"), 2)
+    args = (64, lambda stage: zlib.crc32(str(stage).encode()), np.zeros(BITS.dim))
+    assert adjustment(gradients, *args) is not None
+    monkeypatch.setattr("bench.measure.accuracy.adjusted_mean.LARGEST", 100)
+    assert adjustment(gradients, *args) is None
+
+
+def test_a_model_that_would_take_too_much_memory_is_not_fitted():
+    wide = Problem(distributions.get("normal", size=3_000), objectives.get("quadratic"))
+    assert fitted_model(wide, torch.float64, torch.device("cpu")) is None

@@ -49,6 +49,67 @@ def test_a_stream_is_what_numpy_computes(rows, blocks, spoiled):
         np.testing.assert_allclose(found.against.along, along, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("rows", [4, 256])
+def test_tiles_of_a_chunk_change_nothing(rows, monkeypatch):
+    x = _estimates(5, rows, True)
+    found = []
+    for numbers, narrowest in ((2**17, 256), (1, 1), (1, 3)):
+        monkeypatch.setattr("bench.statistics.chunk_sums.TILE_NUMBERS", numbers)
+        monkeypatch.setattr("bench.statistics.chunk_sums.NARROWEST", narrowest)
+        kept = Replicates(BLOCKS, TARGET, np.zeros(4))
+        for chunk in x:
+            kept.add(chunk)
+        found.append(kept)
+    for other in found[1:]:
+        for name in BLOCKS:
+            a, b = found[0].block(name), other.block(name)
+            assert a.against is not None and b.against is not None
+            pairs = [
+                (a.distances, b.distances),
+                (a.against.squared, b.against.squared),
+                (a.batch_spread, b.batch_spread),
+            ]
+            pairs += [(a.against.along, b.against.along), *zip(a.moments.each, b.moments.each, strict=True)]
+            for one, two in pairs:
+                np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 8])
+def test_small_chunks_are_added_together(rows):
+    """The furthest estimate is that of 16: of one alone, it was zero, and a control saw every error."""
+    x = _estimates(1, 64, False)[0]
+    apart, together = (Replicates(BLOCKS, TARGET, np.zeros(4)) for _ in range(2))
+    for chunk in x.split(rows):
+        apart.add(chunk)
+        assert apart.drawn % rows == 0
+    for chunk in x.split(POOLED):
+        together.add(chunk)
+    assert apart.block("all").groups.chunks == 64 // POOLED
+    for one, two in zip(apart.total.each, together.total.each, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert (apart.total.furthest > 0).all()
+
+
+def test_estimates_that_wait_for_others_are_counted_when_they_are_asked_for():
+    kept = Replicates({"all": slice(0, 2)}, np.zeros(2), np.zeros(2))
+    kept.add(torch.tensor([[1.0, 2.0], [3.0, float("nan")]]))
+    assert (kept.drawn, kept.nonfinite, kept.count) == (2, 1, 1)
+    kept.add(torch.tensor([[5.0, 2.0]]))
+    np.testing.assert_allclose(kept.block("all").moments.mean, [3.0, 2.0])
+    kept.look()
+    kept.add(torch.tensor([[6.0, 2.0]]))
+    assert (kept.fresh.count, kept.total.count) == (1, 3)
+
+
+@pytest.mark.parametrize("value", [float("inf"), -float("inf"), float("nan")])
+def test_float32_estimates_that_are_not_finite_are_left_out(value):
+    x = torch.ones(64, 3)
+    x[7, 1] = value
+    kept = Replicates({"all": slice(0, 3)}, None, None)
+    kept.add(x)
+    assert (kept.nonfinite, kept.count) == (1, 63)
+
+
 def _slots(before: int, rows: int) -> np.ndarray:
     return (before + np.arange(rows)) % BATCHES if rows < BATCHES else np.arange(rows) * BATCHES // rows
 
