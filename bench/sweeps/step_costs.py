@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cache, lru_cache
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,8 @@ PROBES = ("reinforce", "reparameterisation", "set_reinforce", "set_pathwise", "p
 """Estimators of few calls, of which the first that fits times a problem."""
 FEWER_DRAWS, MORE_DRAWS = 2, 8
 """Draws per estimate of the two timings that tell the cost of an estimate from that of a draw."""
+USUAL_DRAWS = 4
+"""Draws per estimate of the cells on which calls are counted."""
 MOST_COORDINATES = 100
 """Of the problems on which calls are counted."""
 MOST_REPLICATES = 16_384
@@ -79,6 +80,7 @@ def size_of(params: str) -> int:
     return size if isinstance(size, int) else 0
 
 
+@cache
 def timed_problem(cell: Cell) -> tuple[str, float, float, int] | None:
     """The key of a cell's problem, seconds per estimate and per evaluation, and its number of parameters; None without
     a probe that fits it."""
@@ -150,7 +152,10 @@ def cost_of_estimator(cells: list[Cell]) -> list[float]:
 
 def work_beyond_calls(cell: Cell, own: Gradients) -> float:
     """Seconds of an estimate beyond those of its calls, per draw and coordinate."""
-    _, per_estimate, per_call, _ = timed_problem(cell) or ("", 0.0, inf, 0)
+    found = timed_problem(cell)
+    if found is None:
+        return 0.0
+    _, per_estimate, per_call, _ = found
     beyond = seconds_per_estimate(own) - per_estimate - sum(count(own)) * per_call
     return max(beyond, 0.0) / (cell.samples * coordinates(cell))
 
@@ -172,7 +177,8 @@ def main() -> None:
     with kept_generator("cpu"):
         torch.manual_seed(0)
         problems = measured_problems(replace(cell, dtype="float64") for cell in every)
-        found = {"problems": problems, "estimators": measured_estimators([c for c in every if c.samples == MORE_DRAWS])}
+        usual = [cell for cell in every if cell.samples == USUAL_DRAWS]
+        found = {"problems": problems, "estimators": measured_estimators(usual)}
     lines = [
         f'"{part}": {{\n' + ",\n".join(f" {canonical(key)}: {canonical(own)}" for key, own in rows.items()) + "\n}"
         for part, rows in found.items()
