@@ -20,7 +20,7 @@ PREPARING = {"accuracy": 0.08, "throughput": 0.1}
 """Seconds of a cell of few estimates: preparing, counting calls, statistics."""
 NEEDED_AT_ONE, SPREAD = 40.0, 2.0
 """Of the estimates that a cell needs: the median where both aims are 1, and the standard deviation of the logarithm."""
-MANY_PARAMETERS = 100
+USUAL_SIZE = 100
 """Parameters beyond which a cell needs fewer estimates."""
 ALL_STAGES = 1.3
 """Estimates of all stages ÷ estimates of the first: second stages, controls, chunks rounded up."""
@@ -62,7 +62,7 @@ def drawing_seconds(cell: Cell, estimate: float, calls: float) -> float:
     """The predicted seconds of drawing estimates until the cell is settled, from the seconds and calls of one."""
     settings: AccuracySettings = settings_of("accuracy", cell.accuracy)
     precise = settings.bias_resolution**-2 + settings.precision**-2
-    needed = NEEDED_AT_ONE * precise / (1 + cell.dim / MANY_PARAMETERS) ** 0.5
+    needed = NEEDED_AT_ONE * precise / (1 + cell.dim / USUAL_SIZE) ** 0.5
     replicates = expected_replicates(needed, settings.within(calls).max_replicates)
     seconds = ALL_STAGES * replicates * (estimate + MOMENTS * cell.dim)
     return seconds if settings.max_seconds is None else min(seconds, settings.max_seconds)

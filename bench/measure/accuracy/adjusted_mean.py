@@ -26,7 +26,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from bench.measure.accuracy.fitted_model import LARGEST, FittedModel, fitted_model, law_moments
+from bench.measure.accuracy.fitted_model import LARGEST_MODEL, FittedModel, fitted_model, law_moments
 from bench.measure.accuracy.rare_outcomes import rare_outcomes
 from bench.measure.accuracy.recorded_draws import estimates_and_draws
 from bench.measure.estimates.gradients import Gradients
@@ -48,7 +48,7 @@ PER_KURTOSIS = 4
 RIDGE_OF_PARTS = 1e-8
 """Added to the correlation matrix of the parts, which may be dependent."""
 
-FEW_DRAWS = 8
+FEW_SAMPLES = 8
 """Up to this number of draws an estimate may have detailed covariates: there are 2 (K − 1) distances in their order."""
 
 COMES_UP = 8
@@ -215,24 +215,24 @@ def adjustment(
 ) -> Adjustment | None:
     """Fits a model and chooses the coefficients on pilot replicates.
 
-    None where draws or moments are not known, and where model or pilot replicates are too large (`LARGEST`).
+    None where draws or moments are not known, and where model or pilot replicates are too large (`LARGEST_MODEL`).
 
     Args:
         gradients: Eager gradients of the cell.
         chunk: Replicates drawn together.
         seed_of: The seed of a named stage.
         floor: The rounding error of an estimate, per coordinate.
-        detailed: Whether the model and its covariates are detailed; None for more than `FEW_DRAWS` draws.
+        detailed: Whether the model and its covariates are detailed; None for more than `FEW_SAMPLES` draws.
     """
     torch.manual_seed(seed_of("pilot"))
     _, z = estimates_and_draws(gradients, 2)
-    if z is None or (detailed and len(z) > FEW_DRAWS):
+    if z is None or (detailed and len(z) > FEW_SAMPLES):
         return None
     model = fitted_model(gradients.problem, z.dtype, z.device, detailed=detailed)
     if model is None:
         return None
     covariates = Covariates(gradients, model, len(z), detailed=detailed)
-    if PILOT * covariates.known.numel() > LARGEST:
+    if PILOT * covariates.known.numel() > LARGEST_MODEL:
         return None
     x, a = pilot(covariates, chunk, seed_of)
     if not bool(x.isfinite().all() & a.isfinite().all()):

@@ -46,7 +46,7 @@ HIGHEST_MOMENT = 4
 FEW_STATES = 4096
 """Up to this number of values of z, moments of dependent coordinates are sums over all values."""
 
-LARGEST = 2**25
+LARGEST_MODEL = 2**25
 """Largest number of entries of an array that a second stage makes: 256 MiB in float64."""
 
 
@@ -149,7 +149,7 @@ def fitted_model(
         q, f = problem.build(parameters), problem.at(f, parameters)
         width = q.event_shape.numel()
         count = draws_to_fit(width)
-        if count * max(feature_count(width), width) * q.batch_shape.numel() > LARGEST:
+        if count * max(feature_count(width), width) * q.batch_shape.numel() > LARGEST_MODEL:
             return None
         moments = law_moments(problem, parameters)
         if moments is None or moments[0].shape[-1] != width:

@@ -195,7 +195,7 @@ def test_a_value_that_hardly_comes_up_has_no_covariate():
 
 
 def test_many_draws_have_no_detailed_covariates():
-    gradients = Gradients(BITS, RIGHT, adjusted_mean.FEW_DRAWS + 1)
+    gradients = Gradients(BITS, RIGHT, adjusted_mean.FEW_SAMPLES + 1)
     assert adjusted(gradients) is not None
     assert adjusted(gradients, detailed=True) is None
 

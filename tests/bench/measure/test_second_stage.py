@@ -132,7 +132,7 @@ def test_a_second_stage_that_would_take_too_much_memory_is_left_out(monkeypatch)
     gradients = Gradients(BITS, estimators.get("rloo"), 2)
     args = (64, lambda stage: zlib.crc32(str(stage).encode()), np.zeros(BITS.dim))
     assert adjustment(gradients, *args) is not None
-    monkeypatch.setattr("bench.measure.accuracy.adjusted_mean.LARGEST", 100)
+    monkeypatch.setattr("bench.measure.accuracy.adjusted_mean.LARGEST_MODEL", 100)
     assert adjustment(gradients, *args) is None
 
 
