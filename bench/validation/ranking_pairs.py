@@ -21,7 +21,7 @@ from bench.tables.wide import wide_table
 from bench.validation.exactness import markdown
 from estimators.errors import BadInput
 
-ALLOWED_INTERVALS = {"noise of measuring": [("ratio_low", "ratio_high")],
+GAPS = {"noise of measuring": [("ratio_low", "ratio_high")],
         "both": [("ratio_low", "ratio_high"), ("problems_low", "problems_high")]}  # fmt: skip
 """The intervals of a direct comparison whose ends count; of both, the farther one."""
 
@@ -29,7 +29,7 @@ ALLOWED_INTERVALS = {"noise of measuring": [("ratio_low", "ratio_high")],
 def ranked_pairs(table: pd.DataFrame) -> pd.DataFrame:
     """Returns a row per kind, quantity held equal and ranked pair: both ratios, and their differences.
 
-    `read`: the ratio read from the ranking; `ratio`: that of the direct comparison. For each entry of `ALLOWED_INTERVALS`: the
+    `read`: the ratio read from the ranking; `ratio`: that of the direct comparison. For each entry of `GAPS`: the
     distance of their logarithms, divided by that from `ratio` to the interval's end on the same side.
     """
     rows = wide_table(table)
@@ -44,8 +44,8 @@ def ranked_pairs(table: pd.DataFrame) -> pd.DataFrame:
                 read = ranking.ratio(row["estimator"], other).value
                 found.append({name: row[name] for name in ("kind", "equal", "estimator", "ratio")}
                              | {"other": other, "read": read}
-                             | {name: _in_units(read, row, ends) for name, ends in ALLOWED_INTERVALS.items()})  # fmt: skip
-    return pd.DataFrame(found, columns=["kind", "equal", "estimator", "other", "read", "ratio", *ALLOWED_INTERVALS])
+                             | {name: _in_units(read, row, ends) for name, ends in GAPS.items()})  # fmt: skip
+    return pd.DataFrame(found, columns=["kind", "equal", "estimator", "other", "read", "ratio", *GAPS])
 
 
 def _in_units(read: float, row: dict, ends: list[tuple[str, str]]) -> float:
@@ -62,7 +62,7 @@ def ranking_pairs_text(pairs: pd.DataFrame) -> str:
     lines = []
     for (kind, equal), own in pairs.groupby(["kind", "equal"], sort=False):
         farthest = own.loc[own["both"].idxmax()]
-        shown = [f"{own[name].max():.2g}" for name in ALLOWED_INTERVALS]
+        shown = [f"{own[name].max():.2g}" for name in GAPS]
         names = f"{farthest['estimator']} ÷ {farthest['other']}" if farthest["both"] > 0 else "—"
         both = [f"{farthest[name]:.3g}" if farthest["both"] > 0 else "—" for name in ("read", "ratio")]
         lines.append([kind, equal, len(own), *shown, names, *both])

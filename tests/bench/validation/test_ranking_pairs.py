@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.analysis.ranking import rankings
-from bench.validation.ranking_pairs import ALLOWED_INTERVALS, ranked_pairs, ranking_pairs_text
+from bench.validation.ranking_pairs import GAPS, ranked_pairs, ranking_pairs_text
 from tests.bench.analysis.test_ranking import with_gaps
 from tests.support.tables import table
 
@@ -13,7 +13,7 @@ def test_in_a_complete_table_every_pair_has_the_ratio_of_its_comparison():
     found = ranked_pairs(table(problems=2))
     assert len(found) == 3 * 10 and set(found["kind"]) == {"bits"}  # five estimators with a variance
     assert found["read"].to_numpy() == pytest.approx(found["ratio"].to_numpy())
-    assert not found[[*ALLOWED_INTERVALS]].to_numpy().any()
+    assert not found[[*GAPS]].to_numpy().any()
     assert "30 pairs; at most 0 of an interval." in ranking_pairs_text(found)
 
 
@@ -40,6 +40,6 @@ def test_a_difference_is_counted_in_half_widths_of_its_side():
     from bench.validation.ranking_pairs import _in_units
 
     row = {"ratio": 1.0, "ratio_low": 0.1, "ratio_high": 4.0, "problems_low": np.nan, "problems_high": np.nan}
-    assert _in_units(2.0, row, ALLOWED_INTERVALS["noise of measuring"]) == pytest.approx(0.5)
-    assert _in_units(2.0, row | {"problems_high": 16.0}, ALLOWED_INTERVALS["both"]) == pytest.approx(0.25)
-    assert _in_units(1.0, row, ALLOWED_INTERVALS["both"]) == 0
+    assert _in_units(2.0, row, GAPS["noise of measuring"]) == pytest.approx(0.5)
+    assert _in_units(2.0, row | {"problems_high": 16.0}, GAPS["both"]) == pytest.approx(0.25)
+    assert _in_units(1.0, row, GAPS["both"]) == 0
