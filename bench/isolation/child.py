@@ -102,12 +102,11 @@ def serve(channel: Channel, printed: Connection, mark: int, memory: int | None, 
 def _started(packed: bytes, memory: int | None) -> Action:
     """Imports the module of `start` and calls it; the memory limit applies in between.
 
-    What is imported stays, so garbage is neither collected meanwhile nor looked for in it later: an eighth of the time
-    that torch, scipy and pandas take.
+    What is imported stays, so no garbage is collected meanwhile: an eighth of the time that torch, scipy and pandas
+    take.
     """
     gc.disable()
     start, arguments = pickle.loads(packed)
-    gc.freeze()
     gc.enable()
     if memory is not None:
         limit_memory(memory)

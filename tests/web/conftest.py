@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
-PLAIN = ("--disable-gpu", "--disable-software-rasterizer")
-"""Without a process that emulates a graphics card."""
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -34,7 +32,7 @@ def browser() -> "Iterator[Browser]":
     if path is None:
         pytest.skip("there is no Chromium on the PATH: apt-get install chromium")
     with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *QUIET, *PLAIN])
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *QUIET])
         yield started
         started.close()
 

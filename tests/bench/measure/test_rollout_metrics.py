@@ -22,7 +22,7 @@ from bench.statistics.stream import Replicates
 from bench.tables.metrics import Measurement
 
 K = 4
-SETTINGS = AccuracySettings(max_replicates=8192, min_replicates=8192)
+SETTINGS = AccuracySettings(max_replicates=16_384, min_replicates=16_384)
 ROLLOUT_METRICS = {"generated_tokens", "effective_sample_size", "dead_groups", "length_slope", "entropy_slope"}
 
 

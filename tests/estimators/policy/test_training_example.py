@@ -34,7 +34,11 @@ def test_rewards_of_other_rollouts_teach_nothing(monkeypatch):
     assert log[-1]["right"] < 0.4
 
 
-@pytest.mark.parametrize("name", PRESETS)
+TAKEN = [pytest.param(name, marks=pytest.mark.slow if place % 3 else ()) for place, name in enumerate(PRESETS)]
+"""Every third preset in `make test`, where test_policy_loss.py and tests/peers have all of them."""
+
+
+@pytest.mark.parametrize("name", TAKEN)
 def test_the_loop_takes_every_preset(name):
     (row,) = train(name, steps=1)
     assert row["variance"] > 0
