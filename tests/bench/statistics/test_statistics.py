@@ -250,6 +250,7 @@ def test_what_settles_a_verdict_is_not_said_too_small_by_chance():
         found = judge(block_of(target + sd * rng.standard_normal((count, 2)), target), RULES, False)
         if "if there is no bias" in found.reason:
             promised.append(count + float(re.findall(r"about (\S+) more", found.reason)[0]))
+            assert found.needed is not None
             least.append(found.needed)
     assert len(promised) > 60
     assert min(promised) > true / 2 > 2 * min(least)
