@@ -97,17 +97,22 @@ def check(found: Visit, rows: pd.DataFrame, chosen: Chosen) -> None:
     assert len(said["findings"]) == len(findings(own)), chosen
     for pair in zip(said["findings"], findings(own), strict=True):
         assert alike(*pair), (chosen, pair)
-    expected = rankings(own).rows
+    same_ranking(said["lines"], own)
+
+
+def same_ranking(shown: list[dict], rows: pd.DataFrame) -> None:
+    """Compares the rows of the page's rankings with those of Python."""
     keys = ["kind", "equal", "estimator"]
-    lines = pd.DataFrame(said["lines"], columns=list(expected)).set_index(keys)
-    assert set(lines.index) == set(expected.set_index(keys).index), chosen
-    for column in expected.columns.drop(keys):
+    expected = rankings(rows).rows.set_index(keys)
+    lines = pd.DataFrame(shown, columns=[*keys, *expected.columns]).set_index(keys)
+    assert set(lines.index) == set(expected.index)
+    for column in expected.columns:
+        numbers, same = lines[column].to_numpy(), expected[column].reindex(lines.index).to_numpy()
         rel = 2e-2 if column.startswith("problems_") else 4e-3  # 12.7 times a logarithm's rounding, of two problems
-        shown, same = lines[column].to_numpy(), expected.set_index(keys)[column].reindex(lines.index).to_numpy()
         if column in ("baseline", "apart"):
-            assert list(shown) == list(same), (chosen, column)
+            assert list(numbers) == list(same), column
         else:
-            assert shown.astype(float) == pytest.approx(same.astype(float), rel=rel, nan_ok=True), (chosen, column)
+            assert numbers.astype(float) == pytest.approx(same.astype(float), rel=rel, nan_ok=True), column
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +133,15 @@ def test_the_boxes_of_the_whole_page_can_be_made_again(visit: Open, reference: t
     assert len(shown) == rows["kind"].nunique() and [len(each) for each in shown] == [len(each) for each in expected]
     for one, other in zip(shown, expected, strict=True):
         assert not [pair for pair in zip(one, other, strict=True) if not alike(*pair)]
+
+
+def test_the_rankings_of_the_whole_page_can_be_made_again(visit: Open, reference: tuple[pd.DataFrame, Path]):
+    """Among the bits are problems with one number of samples and with two, which weigh alike."""
+    rows, path = reference
+    lines = visit(page=path).page.evaluate("rankings(data.rows).flatMap((ranking) => ranking.lines())")
+    bits = rows[(rows["kind"] == "bits") & rows["variance"].notna()]
+    assert set(bits.groupby("problem")["samples"].nunique()) == {1, 2}
+    same_ranking(lines, rows)
 
 
 def test_what_is_said_of_a_selection_is_what_python_says(visit: Open, reference: tuple[pd.DataFrame, Path]):
