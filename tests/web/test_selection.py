@@ -18,9 +18,7 @@ from bench.analysis.winners import kind_winners, winners_by_size
 from bench.pages.answers import answers
 from bench.pages.findings import findings
 from bench.pages.report import report_environment, report_page
-from bench.tables.folder import load
 from bench.tables.sizes import problem_sizes
-from bench.tables.wide import wide_table
 from tests.bench.analysis.test_ranking import with_gaps
 from tests.web.conftest import Visit
 
@@ -115,11 +113,10 @@ def same_ranking(shown: list[dict], rows: pd.DataFrame) -> None:
             assert numbers.astype(float) == pytest.approx(same.astype(float), rel=rel, nan_ok=True), column
 
 
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, Path]:
+@pytest.fixture
+def reference(quick: tuple[pd.DataFrame, Path]) -> tuple[pd.DataFrame, Path]:
     """The committed table of the quick sweep with the sizes of its problems, and its page."""
-    rows, path = wide_table(load(ROOT / "results" / "reference")), tmp_path_factory.mktemp("selection") / "report.html"
-    path.write_text(report_page(rows, []), encoding="utf-8")
+    rows, path = quick
     return rows.assign(size=problem_sizes(rows)), path
 
 
@@ -148,7 +145,7 @@ def test_what_is_said_of_a_selection_is_what_python_says(visit: Open, reference:
     rows, path = reference
     found, every = visit(page=path), selections(rows)
     assert len(every) > 60
-    for i in np.random.default_rng(0).choice(len(every), 12, replace=False):
+    for i in np.random.default_rng(0).choice(len(every), 5, replace=False):
         check(found, rows, every[i])
 
 
@@ -160,7 +157,7 @@ def test_what_is_said_of_every_selection_is_what_python_says(visit: Open, refere
         check(found, rows, chosen)
 
 
-@pytest.mark.parametrize("seed", [0, 3, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 12))])
+@pytest.mark.parametrize("seed", [3, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 12))])
 def test_a_ranking_with_gaps_sets_the_same_estimators_apart(visit: Open, tmp_path: Path, seed: int):
     """Tables in which estimators share too little, or disagree with their direct comparisons."""
     rows = with_gaps(seed)
