@@ -17,7 +17,6 @@ from tests.support.tables import table
 from tests.web.conftest import HOSTILE, Visit
 
 Open = Callable[..., Visit]
-ROOT = Path(__file__).parents[2]
 
 CONTRAST = """() => {
   const channel = (v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;

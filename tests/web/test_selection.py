@@ -24,7 +24,6 @@ from tests.web.conftest import Visit
 
 Open = Callable[..., Visit]
 Chosen = dict[str, str | float]
-ROOT = Path(__file__).parents[2]
 FIELDS = ("kind", "distribution", "objective", "size", "samples")
 NUMBER = re.compile(r"10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+|\d+(?:\.\d+)?(?:×10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?")
 LAST_DIGIT, LAST_OF_TWO = 1.1e-2, 0.11
