@@ -1,5 +1,8 @@
 """The size of each row's problem: the setting `size` of its distribution, such as the number of bits."""
 
+# pyright: reportArgumentType=false, reportReturnType=false, reportGeneralTypeIssues=false
+# pandas ships no types: a checker takes every selection for `Series | DataFrame`.
+
 import json
 
 import numpy as np

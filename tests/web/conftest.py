@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 
 from bench.pages.report import report_page as written
+from bench.tables.folder import load
+from bench.tables.wide import wide_table
 from tests.support.tables import table
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
+ROOT = Path(__file__).parents[2]
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -44,6 +48,14 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(written(frame, [{"env": "a", "python": "3.12"}]), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, Path]:
+    """The committed table of the quick sweep, and its page."""
+    rows, page = wide_table(load(ROOT / "results" / "reference")), tmp_path_factory.mktemp("quick") / "report.html"
+    page.write_text(written(rows, []), encoding="utf-8")
+    return rows, page
 
 
 @dataclass

@@ -12,14 +12,11 @@ import pytest
 from bench.analysis.ranking import rankings
 from bench.pages.report import report_page
 from bench.plots.style import bound_text, log_ticks, plain_number
-from bench.tables.folder import load
-from bench.tables.wide import wide_table
 from tests.support.sweeps import HANG
 from tests.support.tables import table
 from tests.web.conftest import HOSTILE, Visit
 
 Open = Callable[..., Visit]
-ROOT = Path(__file__).parents[2]
 
 CONTRAST = """() => {
   const channel = (v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
@@ -395,14 +392,6 @@ def test_a_phone_has_the_ranking_in_one_column_with_whole_names(visit: Open, wid
         "(all) => all.map((each) => [each.textContent, each.scrollWidth <= each.clientWidth + 1])"
     )
     assert ["gumbel_softmax(temperature=0.5)", True] in names and all(fits for _, fits in names)
-
-
-@pytest.fixture(scope="module")
-def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, Path]:
-    """The committed table of the quick sweep, and its page."""
-    rows, page = wide_table(load(ROOT / "results" / "reference")), tmp_path_factory.mktemp("quick") / "report.html"
-    page.write_text(report_page(rows, []), encoding="utf-8")
-    return rows, page
 
 
 def additive(rows: pd.DataFrame) -> dict[str, float]:
