@@ -67,7 +67,7 @@ OBSERVED: dict[str, Callable[[], Any]] = {
     "other output streams": lambda: (sys.stdin, sys.stdout, sys.stderr, sys.excepthook, sys.displayhook),
     "a changed environment": lambda: {**os.environ},
     "a changed file mode mask": _umask,
-    "changed limits": optional.limits,
+    "changed limits": optional.process_limits,
     "a changed priority": lambda: (os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0)),
     "a changed locale": lambda: locale.setlocale(locale.LC_ALL),
     "changed imports": _imports,

@@ -1,6 +1,6 @@
 """Parts of the operating system that some systems lack, and what happens without them.
 
-Linux has all of them. Elsewhere the numbers are the same and the protection is weaker: `PARTS` says in which way.
+Linux has all of them. Elsewhere the numbers are the same and the protection is weaker: `SYSTEM_PARTS` says in which way.
 """
 
 import ctypes
@@ -68,7 +68,7 @@ def has_groups() -> bool:
     return hasattr(os, "setsid") and hasattr(os, "killpg")
 
 
-PARTS = {
+SYSTEM_PARTS = {
     "memory limits": SystemPart(
         has_memory_limits,
         "a cell may use all memory of the machine; `--memory` is refused",
@@ -90,7 +90,7 @@ PARTS = {
 
 def missing_parts() -> dict[str, str]:
     """The parts that this system lacks, each with what happens without it; empty on Linux."""
-    return {name: part.without for name, part in PARTS.items() if not part.there()}
+    return {name: part.without for name, part in SYSTEM_PARTS.items() if not part.there()}
 
 
 def limit_memory(most: int) -> None:
@@ -104,7 +104,7 @@ def limit_memory(most: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
-def limits() -> list[tuple[int, int]]:
+def process_limits() -> list[tuple[int, int]]:
     """All limits of this process; none without the module `resource`."""
     names = [name for name in dir(resource) if name.startswith("RLIMIT_")] if resource else []
     return [resource.getrlimit(getattr(resource, name)) for name in names]

@@ -72,7 +72,7 @@ def without(monkeypatch):
 def test_what_is_missing_is_said(part, without):
     assert "missing" not in environment() and not optional.missing_parts()
     without(part)
-    assert environment()["missing"] == {PARTS[part]: optional.PARTS[PARTS[part]].without}
+    assert environment()["missing"] == {PARTS[part]: optional.SYSTEM_PARTS[PARTS[part]].without}
 
 
 def test_without_memory_limits_the_option_is_refused(tmp_path, without):
@@ -82,7 +82,7 @@ def test_without_memory_limits_the_option_is_refused(tmp_path, without):
     assert found.returncode == 2 and "--memory: this system cannot limit the memory of a process" in found.stderr
     assert not (tmp_path / "results").exists()
     optional.limit_memory(1)
-    assert optional.limits() == []
+    assert optional.process_limits() == []
 
 
 def test_without_file_locks_a_folder_can_be_written(tmp_path, without):
