@@ -1,6 +1,6 @@
 """Parts of the operating system that some systems lack, and what happens without them.
 
-Linux has all of them. Elsewhere the numbers are the same and the protection is weaker: `SYSTEM_PARTS` says in which way.
+Linux has all of them. Elsewhere numbers are the same and the protection is weaker: `SYSTEM_PARTS` says in which way.
 """
 
 import ctypes
