@@ -115,8 +115,8 @@ class Store:
             self._write(lines)
 
     def say(self, progress: Mapping[str, Any]) -> None:
-        """Writes the progress to `progress.json`; errors such as a full disk are ignored."""
-        with suppress(BadInput):
+        """Writes the progress to `progress.json`; errors such as a full disk or an infinite time are ignored."""
+        with suppress(ValueError):  # BadInput is one
             replace_text(self.folder / "progress.json", canonical({**progress, "said": _now()}))
 
     def log(self, *lines: str) -> None:

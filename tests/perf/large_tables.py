@@ -23,6 +23,7 @@ VERBS = {
     " where='estimator == \"rloo\" and samples == 4')",
     "compare": "bench.compare(path)",
     "compare a part": "bench.compare(path, where='seed < 10')",
+    "plan": "bench.plan(path.with_suffix('.toml'))",
     "report of a part": "bench.report(path, path.with_suffix('.html'), where='seed == 3', jobs=1)",
 }
 COPIES_AT_ONCE = 64
@@ -43,6 +44,18 @@ def write_large_table(path: Path, cells: int) -> int:
             writer.write_table(table)
             rows += len(table)
     return rows
+
+
+def write_large_suite(path: Path, cells: int) -> None:
+    """Writes a suite of so many cells: five estimators on four problems, with many numbers of samples."""
+    path.write_text(f"""
+samples = {list(range(2, 2 + -(-cells // 20)))}
+metrics = ["accuracy"]
+estimators = ["rloo", "reinforce", "moving_average", "self_critical", "muprop"]
+[[problems]]
+distribution = {{ name = "bernoulli", size = [2, 3, 4, 5] }}
+objective = "quadratic_bits"
+""")
 
 
 def _copy(content: pa.Table, names: list[str], copy: int) -> pa.Table:
@@ -78,6 +91,7 @@ def main() -> None:
         path = options.folder / f"large-{cells}.parquet"
         if not path.exists():
             print(f"{cells:>9} cells: {write_large_table(path, cells)} rows", flush=True)
+        write_large_suite(path.with_suffix(".toml"), cells)
         for verb in options.verbs:
             print(f"{cells:>9} cells  {verb:<18}{measured(VERBS[verb], path)}", flush=True)
 

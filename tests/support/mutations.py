@@ -14,6 +14,7 @@ import struct
 import tomllib
 import zlib
 from collections.abc import Callable
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -179,7 +180,7 @@ SHAPES: list[Any] = [None, [], {}, [[]], [{}], {"": ""}, {"name": "rloo"}, {"nam
 def other_value(value: Any, chance: Random) -> Any:
     """A hostile value, mostly of the type that stands there."""
     if chance.random() < 0.25:
-        return chance.choice(chance.choice([TEXTS, INTEGERS, NUMBERS, SHAPES]))
+        return deepcopy(chance.choice(chance.choice([TEXTS, INTEGERS, NUMBERS, SHAPES])))
     match value:
         case bool():
             return not value
@@ -189,7 +190,7 @@ def other_value(value: Any, chance: Random) -> Any:
             return chance.choice([*NUMBERS, -value, value * 1e9, value * 1e-9])
         case str():
             return chance.choice([*TEXTS, value[:-1], value + value[:1], value.upper()])
-    return chance.choice(SHAPES)
+    return deepcopy(chance.choice(SHAPES))
 
 
 def other_contents(tree: Any, chance: Random) -> Any:
@@ -204,7 +205,7 @@ def other_contents(tree: Any, chance: Random) -> Any:
             case 0:
                 del inner[key]
             case 1:
-                inner[key] = elsewhere[there] if there in _keys(elsewhere) else None
+                inner[key] = deepcopy(elsewhere[there]) if there in _keys(elsewhere) else None
             case 2:
                 inner[key] = chance.choice([[inner[key]], {"name": inner[key]}, [inner[key]] * 3])
             case 3 if isinstance(inner, dict):

@@ -1,6 +1,6 @@
 """Commands on mutated files of a real run: an answer, or one sentence and exit code 2, within a GiB of memory.
 
-`make test` tries 200 inputs, `make test-all` 10,000; the readers alone are tried on more in `test_readers.py`.
+`make test` tries 100 inputs, `make test-all` 10,000; the readers alone are tried on more in `test_readers.py`.
 """
 
 import json
@@ -53,7 +53,7 @@ def real(tmp_path_factory):
     return real_folder(tmp_path_factory.mktemp("real") / "run")
 
 
-@pytest.mark.parametrize("inputs", [200, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("inputs", [100, pytest.param(10_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", TARGETS)
 def test_commands(tmp_path, real, name, inputs):
     target, share = TARGETS[name]

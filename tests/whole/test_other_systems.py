@@ -28,7 +28,7 @@ from estimators.errors import BadInput
 from tests.support.sweeps import HANG, ROOT, TOML, gradest, suite
 
 MASKED = ROOT / "tests" / "support" / "masked"
-SYSTEM_PARTS = {"resource": "memory limits", "fcntl": "file locks", "/proc": "/proc", "fork": "fork"}
+PARTS = {"resource": "memory limits", "fcntl": "file locks", "/proc": "/proc", "fork": "fork"}
 """What is taken away, and the part that is then missing."""
 ASIDE = ["run", "created", "wall_s", "attempt", "env"]
 ASKED = {"resource", "fcntl", "ctypes"}
@@ -68,11 +68,11 @@ def without(monkeypatch):
     return take
 
 
-@pytest.mark.parametrize("part", SYSTEM_PARTS)
+@pytest.mark.parametrize("part", PARTS)
 def test_what_is_missing_is_said(part, without):
     assert "missing" not in environment() and not optional.missing_parts()
     without(part)
-    assert environment()["missing"] == {SYSTEM_PARTS[part]: optional.SYSTEM_PARTS[SYSTEM_PARTS[part]].without}
+    assert environment()["missing"] == {PARTS[part]: optional.SYSTEM_PARTS[PARTS[part]].without}
 
 
 def test_without_memory_limits_the_option_is_refused(tmp_path, without):
@@ -203,7 +203,7 @@ class Command(subprocess.Popen):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", [*SYSTEM_PARTS, " ".join(SYSTEM_PARTS)])
+@pytest.mark.parametrize("part", [*PARTS, " ".join(PARTS)])
 def test_real_processes_without_a_part(tmp_path, expected, part):
     def done(*arguments):
         command = Command(part, tmp_path, *arguments)
@@ -213,7 +213,7 @@ def test_real_processes_without_a_part(tmp_path, expected, part):
 
     assert killed_and_resumed(lambda: Command(part, tmp_path, "run", "small.toml", "--jobs", "1"), tmp_path) == 0
     pd.testing.assert_frame_equal(load(tmp_path / "results/small").drop(columns=ASIDE), expected)
-    assert SYSTEM_PARTS[part.split()[0]] in done("env")
+    assert PARTS[part.split()[0]] in done("env")
     assert "report.html" in done("report", "small", "--jobs", "2")
     model = ROOT / "examples" / "discrete_vae.py"
     assert "Use " in done("recommend", str(model), "--seconds", "6")
