@@ -1,7 +1,6 @@
 """The code of a class, from a file that is parsed once, is the code that `inspect` finds."""
 
 import inspect
-import linecache
 
 from bench.distributions import distributions
 from bench.objectives import objectives
@@ -49,4 +48,3 @@ def test_classes_that_share_a_name_or_stand_in_a_function_are_told_apart(tmp_pat
     for cls in (module.Twice, module.outer()):
         assert identity._source(cls) == bare_code(inspect.getsource(cls))
     assert class_digest(module.outer()) != class_digest(module.Twice.Nested)
-    linecache.checkcache(str(path))
