@@ -52,6 +52,19 @@ def test_one_process_does_task_after_task_and_tells_on_the_way():
     assert gone(worker.pid)
 
 
+def test_only_those_with_news_or_at_their_limit_are_asked():
+    with closing(Process(tasks.start)) as quiet, closing(Process(tasks.start)) as busy:
+        both = [ready(quiet), ready(busy)]
+        busy.send(("pid",))
+        while 1 not in (asked := wait_for(both)):  # all of them after a second without news
+            pass
+        assert asked in ([1], [0, 1]) and heard(busy) == Returned(busy.pid)
+        quiet.deadline = 0.0
+        assert wait_for(both) == [0]
+        quiet.deadline = process.inf
+        assert wait_for(both) == [0, 1]
+
+
 def test_every_end_has_its_type_and_the_next_task_goes_on():
     with closing(Process(tasks.start, memory=2**32)) as worker:
         raised = worker.do(("wrong",))
