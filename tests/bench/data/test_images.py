@@ -93,7 +93,7 @@ def test_what_is_no_file_is_said(path):
 def test_a_gzip_that_unpacks_to_much_is_not_unpacked(tmp_path):
     """64 MiB in 300 kB, behind a header that says two images of six pixels."""
     file = tmp_path / "images.gz"
-    with gzip.open(file, "wb", compresslevel=1) as packed:
+    with gzip.GzipFile(file, "wb", compresslevel=1) as packed:
         packed.write(header(2, 2, 3))
         for _ in range(64):
             packed.write(bytes(2**20))
