@@ -119,8 +119,9 @@ def compare(
         raise BadInput(f"--fail-on {fail_on!r} compares a second run with the first: give two runs")
     comparable(metric)
     needed = dict.fromkeys([*equal(metric).values(), metric, *METRICS_OF_A_PAIR])
-    rows = read_cells(results, where=where, metrics=needed)
-    return compare_estimators(rows, baseline=baseline, metric=metric, margin=margin)
+    return compare_estimators(
+        read_cells(results, where=where, metrics=needed), baseline=baseline, metric=metric, margin=margin
+    )
 
 
 def compare_estimators(
@@ -137,6 +138,7 @@ def compare_estimators(
     chosen = named_baseline(rows, baseline)
     stand_ins, notes = _stand_ins(rows, chosen, metric)
     pairs = _pairs(rows, rows["problem"].map(stand_ins), equals)
+    del table, rows  # of a million cells, they take as much memory as the pairs
     outcome = [
         verdicts(Interval.of_columns(group, "ratio"), margin, lower_is_better=better)
         for _, group in pairs.groupby("equal", sort=False)

@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from bench.catalogue.this_machine import environment
+from bench.cli.console import INCONCLUSIVE
 from bench.isolation import process
 from bench.measure.execution.devices import check_device
 from bench.pages import figures
@@ -205,10 +206,10 @@ class Command(subprocess.Popen):
 @pytest.mark.slow
 @pytest.mark.parametrize("part", [*PARTS, " ".join(PARTS)])
 def test_real_processes_without_a_part(tmp_path, expected, part):
-    def done(*arguments):
+    def done(*arguments, codes=(0,)):
         command = Command(part, tmp_path, *arguments)
         command.join(HANG)
-        assert command.exitcode == 0, command.said
+        assert command.exitcode in codes, command.said
         return command.said[0]
 
     assert killed_and_resumed(lambda: Command(part, tmp_path, "run", "small.toml", "--jobs", "1"), tmp_path) == 0
@@ -216,4 +217,5 @@ def test_real_processes_without_a_part(tmp_path, expected, part):
     assert PARTS[part.split()[0]] in done("env")
     assert "report.html" in done("report", "small", "--jobs", "2")
     model = ROOT / "examples" / "discrete_vae.py"
-    assert "Use " in done("recommend", str(model), "--seconds", "6")
+    found = done("recommend", str(model), "--seconds", "6", codes=(0, INCONCLUSIVE))
+    assert "local_expectation" in found and "not ruled out" in found
