@@ -10,6 +10,7 @@ A chunk is read in tiles of coordinates that stay in the cache: nothing else of 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 from bench.statistics.moments import power_sums
 
 TILE_NUMBERS, NARROWEST = 2**17, 256
-"""Numbers in a tile, and its fewest coordinates."""
+"""Numbers in a tile, about, and its fewest coordinates; all tiles are equally wide."""
 
 BlockInTile = tuple[int, slice]
 """The number of a block, and its coordinates in a tile."""
@@ -28,11 +29,11 @@ BlockInTile = tuple[int, slice]
 def tiles(rows: int, dim: int, blocks: Sequence[slice]) -> Iterator[tuple[slice, tuple[BlockInTile, ...]]]:
     """The tiles of `rows` estimates with `dim` coordinates: the coordinates of each, and the blocks' places in it.
 
-    >>> [*tiles(2**16, 300, [slice(0, 100), slice(100, 300)])]
-    [(slice(0, 256, None), ((0, slice(0, 100, None)), (1, slice(100, 256, None)))), \
-(slice(256, 300, None), ((1, slice(0, 44, None)),))]
+    >>> [*tiles(2**16, 600, [slice(0, 100), slice(100, 600)])]
+    [(slice(0, 300, None), ((0, slice(0, 100, None)), (1, slice(100, 300, None)))), \
+(slice(300, 600, None), ((1, slice(0, 300, None)),))]
     """
-    width = max(TILE_NUMBERS // rows, NARROWEST)
+    width = ceil(dim / max(round(dim / max(TILE_NUMBERS // rows, NARROWEST)), 1))
     for start in range(0, dim, width):
         stop = min(start + width, dim)
         inside = ((i, slice(max(b.start, start) - start, min(b.stop, stop) - start)) for i, b in enumerate(blocks))
