@@ -89,9 +89,9 @@ def _classes_of(text: str) -> dict[str, list[ast.Module]]:
 
     def visit(node: ast.AST, path: tuple[str, ...]) -> None:
         for child in ast.iter_child_nodes(node):
-            name = getattr(child, "name", None) if isinstance(child, ast.ClassDef) else None
-            own = (*path, name) if name else path
-            if name:
+            own = path
+            if isinstance(child, ast.ClassDef):
+                own = (*path, child.name)
                 found.setdefault(".".join(own), []).append(ast.Module([child], []))
             if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
                 visit(child, own)

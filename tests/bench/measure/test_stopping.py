@@ -1,5 +1,6 @@
 """When sampling stops: budgets of evaluations and of seconds."""
 
+from dataclasses import replace
 from itertools import count
 from unittest.mock import patch
 
@@ -38,14 +39,14 @@ def sampled(settings: AccuracySettings, seconds_per_chunk: float = 1.0) -> tuple
 
 @pytest.mark.parametrize(("most", "drawn"), [(3.9, 1024), (15.9, 1024), (16.0, 4096), (64.0, 16_384), (256.0, 65_536)])
 def test_a_look_that_would_end_too_late_does_not_begin(most, drawn):
-    kept, ended = sampled(AccuracySettings(**vars(HARD) | {"max_seconds": most}))
+    kept, ended = sampled(replace(HARD, max_seconds=most))
     assert (kept.drawn, ended.stop_reason) == (drawn, "budget")
     assert ("max_seconds" in ended.verdict.reason) == (drawn < 65_536)
 
 
 def test_an_early_end_has_the_numbers_of_its_look_and_of_a_smaller_budget_no_other_level():
     """The level is shared among all planned looks, so that the clock cannot make a verdict easier."""
-    early, ended = sampled(AccuracySettings(**vars(HARD) | {"max_seconds": 20.0}))
+    early, ended = sampled(replace(HARD, max_seconds=20.0))
     whole, _ = sampled(HARD)
     same, other = Replicates({"all": slice(0, 2)}, np.ones(2), np.zeros(2)), count()
 
