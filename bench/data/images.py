@@ -42,7 +42,7 @@ def enlarged_digits() -> Float[Tensor, "1797 784"]:
     rows = np.zeros((28, 8), int)
     for side, weight in ((low, 14 - place % 14), (low + 1, place % 14)):
         np.add.at(rows, (np.arange(28), side.clip(0, 7)), weight)
-    large = rows @ load_digits().images.astype(int) @ rows.T
+    large = rows @ np.asarray(load_digits(return_X_y=True)[0]).reshape(-1, 8, 8).astype(int) @ rows.T
     return torch.tensor(large.reshape(len(large), -1) >= 8 * 14**2).double()
 
 

@@ -35,7 +35,7 @@ def test_reads_plain_and_gzipped(tmp_path, pixels, pack):
 def test_enlarged_digits_are_interpolated_digits():
     from sklearn.datasets import load_digits
 
-    small = torch.tensor(load_digits().images)
+    small = torch.tensor(np.asarray(load_digits(return_X_y=True)[0]).reshape(-1, 8, 8))
     large = torch.nn.functional.interpolate(small[:, None], (28, 28), mode="bilinear").flatten(1)
     clear = (large - 8).abs() > 1e-9
     assert clear.double().mean() > 0.95
