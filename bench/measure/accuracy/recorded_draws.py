@@ -51,7 +51,10 @@ class Recorder:
 
 
 def estimates_and_draws(gradients: Gradients, replicates: int) -> tuple[Float[Tensor, "R P"], Tensor | None]:
-    """Estimates, drawn eagerly, and all recorded draws of q, `[K, R, *data, *event]`; None if there are none."""
+    """Estimates, drawn eagerly, and all recorded draws of q, `[K, R, *data, *event]`.
+
+    None if there are none, and where some are of a part of the data alone (a minibatch).
+    """
     expanded = gradients.expanded(replicates)
 
     def surrogate(parameters: Tensors) -> tuple[Tensor, list[Tensor]]:
@@ -62,5 +65,6 @@ def estimates_and_draws(gradients: Gradients, replicates: int) -> tuple[Float[Te
     in_parameters, drawn = torch.func.grad(surrogate, has_aux=True)(expanded)
     q = gradients.problem.build(expanded)
     own = (*q.batch_shape, *q.event_shape)
-    z = torch.cat([each.reshape(-1, *own) for each in drawn]) if drawn else None
+    whole = all(each.shape[each.dim() - len(own) :] == own for each in drawn)
+    z = torch.cat([each.reshape(-1, *own) for each in drawn]) if drawn and whole else None
     return gradients.pulled(in_parameters), z

@@ -222,6 +222,14 @@ def test_draws_that_are_not_of_q_are_not_recorded(name):
     assert estimates_and_draws(Gradients(BITS, estimators.get(name), 2), 4)[1] is None
 
 
+@pytest.mark.parametrize("n", [3, 10])
+def test_draws_of_a_minibatch_are_not_draws_of_q(n):
+    """10 draws for 2 of 5 data have as many numbers as 4 draws for all data."""
+    encoder = distributions.get("bernoulli_encoder", size=3, batch=5)
+    vae = Problem(encoder, objectives.get("digits_vae"), "unconstrained", "start", minibatch=2)
+    assert estimates_and_draws(Gradients(vae, estimators.get("reinforce"), n), 2)[1] is None
+
+
 def test_a_wrong_sampler_has_no_covariates_and_would_be_hidden_by_draws_recorded_at_f(monkeypatch):
     gradients = Gradients(BITS, WrongSampler(), 2)
     assert adjusted(gradients) is None
