@@ -102,7 +102,7 @@ def holds(device):
 
 
 def faults(keep):
-    """How often memory is faulted in by twenty steps of 32 MiB, after two others."""
+    """How often memory is faulted in by twenty steps of 32 MiB, after five others."""
     import torch
 
     from bench.system.optional import keep_freed_memory
@@ -114,7 +114,7 @@ def faults(keep):
         for _ in range(number):
             [torch.ones(2**20) for _ in range(8)]
 
-    steps(2)
+    steps(5)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     steps(20)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before

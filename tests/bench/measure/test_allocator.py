@@ -15,4 +15,4 @@ def test_temporaries_are_faulted_in_once():
     """Twenty steps of 32 MiB are 160,000 pages of 4 KiB, or some hundred of 2 MiB."""
     default, kept = call(tasks.faults, False), call(tasks.faults, True)
     assert isinstance(default, Returned) and isinstance(kept, Returned)
-    assert kept.value < 20 < default.value
+    assert 10 * kept.value < default.value > 20
