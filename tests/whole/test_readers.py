@@ -190,7 +190,7 @@ def test_names_from_files_stay_inside_the_folder(tmp_path):
             assert found.returncode == 0, found.stderr
     written = {(tmp_path / str(arguments[0])).resolve() for event, arguments in heard if event == "open"}
     places = {path for path in written if path != Path(os.devnull) and path.parent.name != "__pycache__"}
-    assert inside / "report.html" in places and all(place.is_relative_to(inside) for place in places), places
+    assert inside / ".report.html.new" in places and all(place.is_relative_to(inside) for place in places), places
     assert [path.name for path in tmp_path.iterdir()] == ["a"] and [*(tmp_path / "a").iterdir()] == [inside]
 
 

