@@ -46,8 +46,8 @@ HIGHEST_MOMENT = 4
 FEW_STATES = 4096
 """Up to this number of values of z, moments of dependent coordinates are sums over all values."""
 
-LARGEST_MODEL = 2**25
-"""Largest number of entries of an array that a second stage makes: 256 MiB in float64."""
+LARGEST_MODEL = 2**26
+"""Largest number of entries of an array that a second stage makes: 512 MiB in float64."""
 
 
 @dataclass(frozen=True)
