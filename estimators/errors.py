@@ -64,7 +64,8 @@ def nearest(name: str, names: Iterable[str]) -> str:
     "did you mean 'rloo'?"
     """
     names = sorted(names)
-    close = get_close_matches(name, names, n=1, cutoff=0.5) if len(name) <= LONGEST_NAME else []
+    asked = str(name)  # a name from a file may be a number
+    close = get_close_matches(asked, names, n=1, cutoff=0.5) if len(asked) <= LONGEST_NAME else []
     if close:
         return f"did you mean {close[0]!r}?"
     more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
