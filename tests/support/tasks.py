@@ -101,25 +101,6 @@ def holds(device):
     return lambda task, say: held and True
 
 
-def faults(keep):
-    """How often memory is faulted in by twenty steps of 32 MiB, after five others."""
-    import torch
-
-    from bench.system.optional import keep_freed_memory
-
-    if keep:
-        keep_freed_memory()
-
-    def steps(number):
-        for _ in range(number):
-            [torch.ones(2**20) for _ in range(8)]
-
-    steps(5)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    steps(20)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-
 def heavy():
     """What is imported of what takes long, and whether garbage is collected."""
     return sorted({"torch", "numpy", "pandas", "scipy"} & {*sys.modules}), gc.isenabled()
