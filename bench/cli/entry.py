@@ -20,7 +20,9 @@ def main() -> None:
     except KeyboardInterrupt:
         _end("interrupted", 130)
     except (MemoryError, ImportError, OSError, RuntimeError) as error:
-        if not _about_memory(error):
+        from bench.isolation.endings import about_memory
+
+        if not about_memory(error):
             raise
         _end(f"the memory that this process may have (ulimit -v, a container's limit) is too small: {error!r}", 2)
 
@@ -28,12 +30,6 @@ def main() -> None:
 def _end(sentence: str, code: int) -> NoReturn:
     os.write(2, f"gradest: {sentence}\n".encode("utf-8", "backslashreplace"))
     sys.exit(code)
-
-
-def _about_memory(error: BaseException) -> bool:
-    """Whether memory ran out: a loader of libraries and OpenMP say so in words of their own."""
-    signs = ("failed to map segment", "cannot allocate memory", "can't allocate memory")
-    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in signs)
 
 
 def _with_streams() -> None:

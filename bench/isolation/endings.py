@@ -120,5 +120,8 @@ def about_memory(error: BaseException) -> bool:
     return named or full or any(sign in message(error) for sign in SIGNS)
 
 
-SIGNS = ("can't allocate memory", "std::bad_alloc", "Memory allocation still failed")
-"""Messages of torch's allocator, of C++ and of OpenBLAS when memory runs out."""
+SIGNS = (
+    *("can't allocate memory", "std::bad_alloc", "Memory allocation still failed"),
+    *("failed to map segment", "Cannot allocate memory", "cannot allocate memory"),
+)
+"""Messages of torch's allocator, of C++, of OpenBLAS, of the loader of libraries and of OpenMP when memory runs out."""

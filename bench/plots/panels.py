@@ -224,8 +224,13 @@ def _slope(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 LARGEST = 1e308
-"""Largest end of an axis."""
+"""Largest end of an axis, unless a number is larger."""
 BEHIND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+
+
+def with_room(high: float, factor: float) -> float:
+    """The end of a logarithmic axis for numbers up to `high`, farther by a factor as long as that is a number."""
+    return max(high, min(high * factor, LARGEST))
 
 
 def _zeros(axes: Axes, rows: pd.DataFrame) -> None:
@@ -233,8 +238,7 @@ def _zeros(axes: Axes, rows: pd.DataFrame) -> None:
     names = ", ".join(shorten(name, 16) for name in dict.fromkeys(rows["estimator"]))
     if names:
         low, high = map(float, axes.get_ylim())
-        room = high * (high / low) ** 0.16  # for a line of text
-        axes.set_ylim(low, max(high, min(room, LARGEST)))
+        axes.set_ylim(low, with_room(high, (high / low) ** 0.16))  # for a line of text
         axes.text(
             0.97, 0.96, shorten(f"at 0: {names}", 40), transform=axes.transAxes, fontsize=6, ha="right", va="top",
             bbox=BEHIND,

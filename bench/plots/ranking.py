@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from bench.analysis.comparison import EQUAL, EQUAL_WORDS
 from bench.analysis.ranking import Rankings, rankings
-from bench.plots.panels import BEHIND, LARGEST
+from bench.plots.panels import BEHIND, with_room
 from bench.plots.style import BASELINE_COLOUR, INK, PAGE_WIDTH, VERDICTS, blank, empty, log_axis, shorten, styled
 from bench.tables.wide import wide_table
 from estimators.errors import BadInput, nearest
@@ -133,7 +133,7 @@ def _zoom(axes: Axes, rows: pd.DataFrame) -> None:
     ends = ends[np.isfinite(ends) & (ends > 0)]
     low, high = float(ends.min(initial=1.0)), float(ends.max(initial=1.0))
     room = max((high / low) ** 0.08, 1.15)
-    axes.set_xlim(low / room, max(high, min(high * room, LARGEST)))
+    axes.set_xlim(low / room, with_room(high, room))
 
 
 def _number_of_problems(axes: Axes, y: int, row: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ from bench.suites.builtin import suites
 from bench.suites.cell import Cell, estimator_of, problem_of
 from bench.suites.grid import suite_cells
 from bench.suites.suite import load_suite
+from bench.tables.sizes import size_of
 from estimators.core import Fitted
 from estimators.errors import BadInput
 from estimators.registry import estimators
@@ -72,13 +73,6 @@ def coordinates(cell: Cell) -> int:
 def fitting_steps(params: str) -> int:
     """The setting `steps` of an estimator; 0 without one."""
     return json.loads(params).get("steps", 0)
-
-
-@lru_cache(maxsize=4096)
-def size_of(params: str) -> int:
-    """The setting `size` among a distribution's settings; 0 without one."""
-    size = json.loads(params).get("size", 0)
-    return size if isinstance(size, int) else 0
 
 
 @cache

@@ -23,6 +23,7 @@ TEXTS = tuple(name for name, column in COLUMNS.items() if column.kind == "text")
 INTEGERS = tuple(name for name, column in COLUMNS.items() if column.kind == "integer")
 MOMENT = pa.timestamp("s", "UTC")
 """Type of `created` in a Parquet file."""
+CREATED = list(COLUMNS).index("created")
 FORMULA = r"'*[=+\-@\t\r\n＝＋－＠]"
 """How a text begins that a spreadsheet takes for a formula, perhaps with apostrophes in front already."""
 OTHERWISE = r"'*\s*(?:[.\d][.\d]*(?:[eE][+\-]?\d+)?|(?i:nan?|n/a|null|none|inf|infinity|true|false))\s*\z"
@@ -67,9 +68,6 @@ def write_parquet(frame: pd.DataFrame, path: Path, made_from: str = "") -> None:
         raise BadInput(f"cannot write {path}: column created: {first_line(error)}") from None
     marked = content.replace_schema_metadata({**PARQUET_SCHEMA.metadata, MARK: made_from.encode()})
     replace(path, lambda new: pyarrow.parquet.write_table(marked, new))
-
-
-CREATED = list(COLUMNS).index("created")
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -4,8 +4,8 @@
 # pandas ships no types: a checker takes every selection for `Series | DataFrame`.
 
 import json
+from functools import lru_cache
 
-import numpy as np
 import pandas as pd
 
 
@@ -16,11 +16,13 @@ def problem_sizes(rows: pd.DataFrame) -> pd.Series:
     [20.0, nan]
     """
     texts = rows["distribution_params"].astype(object)
-    known = {text: _size(text) for text in texts.unique()}
+    known = {text: size_of(text) for text in texts.unique()}
     return texts.map(known).astype(float)
 
 
-def _size(text: object) -> float:
-    found = json.loads(text) if isinstance(text, str) and text else {}
+@lru_cache(maxsize=4096)
+def size_of(params: object) -> int | None:
+    """Returns the setting `size` of a distribution's settings, which are JSON; None without a whole number there."""
+    found = json.loads(params) if isinstance(params, str) and params else {}
     size = found.get("size") if isinstance(found, dict) else None
-    return float(size) if isinstance(size, int) else np.nan
+    return size if isinstance(size, int) else None

@@ -1,6 +1,6 @@
 """Prints the table of bad cells: the row that each kind leaves, and whether the good cells beside it are the same.
 
-`python -m tests.support.bad_kinds` measures each kind in a sweep of its own (four minutes of processor time); names of
+`python -m tests.support.bad_kinds` measures each kind in a separate sweep (four minutes of processor time); names of
 kinds after it choose some. The tests in `tests/bench/sweeps/test_bad_cells.py` check the same.
 """
 

@@ -7,8 +7,13 @@ from scipy.stats import norm
 from torch import Tensor
 from torch.distributions import Distribution
 
+from bench.measure.estimates.gradients import Gradients
+from bench.problems.exact import reference
+from bench.problems.problem import Problem
+from bench.problems.theta import as_vector
 from bench.validation.checks.families import outcomes_behind
 from estimators import Estimator, Objective
+from estimators.registry import estimators
 from estimators.tools.parameters import support
 
 Tensors = dict[str, Tensor]
@@ -76,6 +81,15 @@ def assert_unbiased(sample: Tensor, exact: Tensor, resolution: float = 0.05, alp
     reached = float((sample.var(0).sum() / len(sample)).sqrt() / exact.norm())
     assert z.abs().max() < limit, f"biased: |z| = {z.abs().max():.1f} > {limit:.1f}"
     assert reached < resolution, f"no power: resolves {reached:.3f} of ‖g‖, not {resolution}; spend more replicates"
+
+
+def assert_unbiased_on(problem: Problem, estimator: str, samples: int, replicates: int, resolution: float) -> None:
+    """`assert_unbiased` of an estimator's estimates on a problem, against the problem's exact gradient."""
+    exact = reference(problem)
+    assert exact is not None
+    torch.manual_seed(0)
+    sample = Gradients(problem, estimators.get(estimator), samples)(replicates)
+    assert_unbiased(sample, as_vector(exact.gradient), resolution=resolution)
 
 
 def assert_biased(sample: Tensor, exact: Tensor, z: float = 8.0) -> None:

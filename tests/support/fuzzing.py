@@ -1,4 +1,4 @@
-"""Commands on mutated files: in a process of its own that may hold one GiB more, because a reader may crash or grow.
+"""Commands on mutated files: in a separate process that may hold one GiB more, because a reader may crash or grow.
 
 As AFL does, mutations that give an answer of a new kind are kept and mutated again.
 """

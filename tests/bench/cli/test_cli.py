@@ -203,7 +203,7 @@ def test_ctrl_c_before_the_first_record_is_one_true_sentence(tmp_path, monkeypat
 
 
 def process(command, folder=ROOT):
-    """How a command of the shell ends, in a process of its own."""
+    """How a command of the shell ends, in a separate process."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     found = subprocess.run(
         ["/bin/sh", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False

@@ -15,7 +15,7 @@ from bench.objectives import objectives
 from bench.problems.exact import reference
 from bench.problems.problem import Problem
 from bench.problems.theta import as_vector
-from tests.support.exactness import assert_unbiased
+from tests.support.exactness import assert_unbiased, assert_unbiased_on
 from tests.support.problems import COUPLED, ON_GRIDS, SYNTHETIC, problems, small
 
 POINTS = [(name, point) for name in SYNTHETIC for point in small(name).points]
@@ -168,11 +168,7 @@ SCORED = [
 def test_score_gradients_are_unbiased(name):
     """At a non-separable objective, where one fits."""
     problem = min(problems(name), key=lambda each: (each.objective.name != "squared_sum", each.objective.separable))
-    exact = reference(problem)
-    assert exact is not None
-    torch.manual_seed(0)
-    sample = Gradients(problem, estimators.get("rloo"), 4)(100_000)
-    assert_unbiased(sample, as_vector(exact.gradient), resolution=0.06)
+    assert_unbiased_on(problem, "rloo", 4, 100_000, resolution=0.06)
 
 
 def test_one_hot_is_torchs():

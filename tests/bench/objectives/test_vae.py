@@ -17,7 +17,7 @@ from bench.problems.exact import climb, enumeration, reference
 from bench.problems.problem import Problem
 from bench.problems.theta import as_vector
 from estimators.errors import BadInput
-from tests.support.exactness import assert_unbiased
+from tests.support.exactness import assert_unbiased, assert_unbiased_on
 
 VAE = DigitsVae()
 
@@ -124,9 +124,7 @@ def test_a_hidden_layer_is_enumerated():
     exact = reference(which)
     assert exact is not None
     assert exact.method == "enumeration"
-    torch.manual_seed(0)
-    sample = Gradients(which, estimators.get("rloo"), samples=8)(4_000)
-    assert_unbiased(sample, as_vector(exact.gradient), resolution=0.08)
+    assert_unbiased_on(which, "rloo", 8, 4_000, resolution=0.08)
 
 
 @pytest.mark.parametrize(
@@ -183,11 +181,7 @@ def test_an_encoder_with_hidden_units_has_the_enumerations_gradient():
 
 def test_estimates_in_hidden_units_are_unbiased():
     which = Problem(HIDDEN, VAE, point="start")
-    exact = reference(which)
-    assert exact is not None
-    torch.manual_seed(0)
-    sample = Gradients(which, estimators.get("disarm"), 4)(4_000)
-    assert_unbiased(sample, as_vector(exact.gradient), resolution=0.1)
+    assert_unbiased_on(which, "disarm", 4, 4_000, resolution=0.1)
 
 
 def test_hidden_units_change_no_other_cells_id_and_have_no_trained_point():

@@ -87,7 +87,7 @@ objective = ["quadratic", "twice"]
 
 @pytest.fixture
 def folder(tmp_path, forked_workers):
-    """A folder with the plug-in, which each test loads anew: here, and in workers that have not seen it."""
+    """A folder with the plug-in, which each test loads again: here, and in workers that have not seen it."""
     (tmp_path / "audited.py").write_text(PLUGIN)
     (tmp_path / "suite.toml").write_text(SUITE)
     with plugins_forgotten():
