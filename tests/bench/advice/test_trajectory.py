@@ -74,7 +74,7 @@ def test_what_cannot_be_trained_is_said():
 
 
 def test_where_winners_change_hands_is_said():
-    first = advice((torch.zeros(4), bits, lambda z: z.sum(-1)), 0.4, (2,), names=("reinforce",))
-    second = advice(MODEL, 0.6, (2,), names=("rloo", "reinforce"))
+    first = advice((torch.zeros(4), bits, lambda z: z.sum(-1)), 0.6, (2,), names=("reinforce",))
+    second = advice(MODEL, 1.0, (2,), names=("rloo", "reinforce"))
     said = _sentence({0: first, 50: second})
     assert "By step 50 rloo takes over: reinforce has" in said and "times (95 % interval" in said

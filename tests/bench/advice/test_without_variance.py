@@ -122,13 +122,13 @@ STILL = ("taylor_pathwise", "quadratic_pathwise", "delta_method")
 
 @pytest.mark.parametrize("model", [QUADRATIC, FULL_NORMAL, EVIDENCE], ids=["quadratic", "full normal", "evidence"])
 def test_an_estimator_without_variance_wins(model: Any):
-    found = advice(model, 0.6, (1, 2), names=SMOOTH, cost="calls")
+    found = advice(model, 1.0, (1, 2), names=SMOOTH, cost="calls")
     assert found.conclusive and found.estimator in STILL and found.table.loc[0, "variance"] == 0
 
 
 @pytest.mark.parametrize("model", [CUBIC, EXP, JUMP], ids=["cubic", "exp", "jump"])
 def test_none_is_without_variance_on_other_functions(model: Any):
-    found = advice(model, 0.6, (1, 2), names=SMOOTH, cost="calls")
+    found = advice(model, 1.0, (1, 2), names=SMOOTH, cost="calls")
     assert found.table.loc[0, "variance"] > 0
     if model is JUMP:
         assert not found.conclusive or found.estimator in ("reinforce", "rloo", "delta_method")
